@@ -1,0 +1,307 @@
+//! Dense arrays in the host's memory: what goes to a device and what comes back from it.
+
+use crate::error::{Error, Result};
+use half::bf16;
+use std::fmt;
+
+/// The type of one element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    Bool,
+    U8,
+    I32,
+    U32,
+    I64,
+    U64,
+    BF16,
+    F32,
+    F64,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::Bool | DType::U8 => 1,
+            DType::BF16 => 2,
+            DType::I32 | DType::U32 | DType::F32 => 4,
+            DType::I64 | DType::U64 | DType::F64 => 8,
+        }
+    }
+
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::BF16 | DType::F32 | DType::F64)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::Bool => "bool",
+            DType::U8 => "u8",
+            DType::I32 => "i32",
+            DType::U32 => "u32",
+            DType::I64 => "i64",
+            DType::U64 => "u64",
+            DType::BF16 => "bf16",
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+        })
+    }
+}
+
+/// A Rust type that is the element of an [`Array`].
+pub trait Element: Copy + 'static {
+    const DTYPE: DType;
+    fn extend_bytes(self, bytes: &mut Vec<u8>);
+    /// `bytes` holds exactly one element.
+    fn from_bytes(bytes: &[u8]) -> Self;
+    fn to_f64(self) -> f64;
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! element {
+    ($($ty:ty, $dtype:ident;)*) => {$(
+        impl Element for $ty {
+            const DTYPE: DType = DType::$dtype;
+            fn extend_bytes(self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+            fn from_bytes(bytes: &[u8]) -> Self {
+                let mut one = [0; size_of::<$ty>()];
+                one.copy_from_slice(bytes);
+                <$ty>::from_le_bytes(one)
+            }
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            fn from_f64(value: f64) -> Self {
+                value as $ty
+            }
+        }
+    )*};
+}
+
+element! { u8, U8; i32, I32; u32, U32; i64, I64; u64, U64; f32, F32; f64, F64; }
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+    fn extend_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(self));
+    }
+    fn from_bytes(bytes: &[u8]) -> Self {
+        bytes[0] != 0
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+    fn from_f64(value: f64) -> Self {
+        value != 0.0
+    }
+}
+
+impl Element for bf16 {
+    const DTYPE: DType = DType::BF16;
+    fn extend_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+    fn from_bytes(bytes: &[u8]) -> Self {
+        bf16::from_le_bytes([bytes[0], bytes[1]])
+    }
+    fn to_f64(self) -> f64 {
+        self.to_f64()
+    }
+    fn from_f64(value: f64) -> Self {
+        bf16::from_f64(value)
+    }
+}
+
+/// Calls a generic expression with the Rust type that a [`DType`] names.
+macro_rules! with_dtype {
+    ($dtype:expr, $ty:ident => $body:expr) => {
+        match $dtype {
+            $crate::array::DType::Bool => {
+                type $ty = bool;
+                $body
+            }
+            $crate::array::DType::U8 => {
+                type $ty = u8;
+                $body
+            }
+            $crate::array::DType::I32 => {
+                type $ty = i32;
+                $body
+            }
+            $crate::array::DType::U32 => {
+                type $ty = u32;
+                $body
+            }
+            $crate::array::DType::I64 => {
+                type $ty = i64;
+                $body
+            }
+            $crate::array::DType::U64 => {
+                type $ty = u64;
+                $body
+            }
+            $crate::array::DType::BF16 => {
+                type $ty = half::bf16;
+                $body
+            }
+            $crate::array::DType::F32 => {
+                type $ty = f32;
+                $body
+            }
+            $crate::array::DType::F64 => {
+                type $ty = f64;
+                $body
+            }
+        }
+    };
+}
+
+/// The number of elements of a shape; the empty shape is a scalar.
+pub fn count(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// A dense array, row-major, little-endian.
+///
+/// ```
+/// use neural::{Array, DType};
+/// let a = Array::new(&[2, 3], vec![1f32, 2., 3., 4., 5., 6.])?;
+/// assert_eq!(a.dtype(), DType::F32);
+/// assert_eq!(a.to_vec::<f32>()?[4], 5.0);
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Array {
+    dtype: DType,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    /// # Errors
+    /// When the number of elements is not the product of `shape`.
+    pub fn new<T: Element>(shape: &[usize], data: Vec<T>) -> Result<Self> {
+        let mut bytes = Vec::with_capacity(data.len() * T::DTYPE.size());
+        for value in data {
+            value.extend_bytes(&mut bytes);
+        }
+        Self::from_bytes(T::DTYPE, shape, bytes)
+    }
+
+    /// # Errors
+    /// When the number of bytes is not what `dtype` and `shape` ask for.
+    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: Vec<u8>) -> Result<Self> {
+        let expected = shape.iter().try_fold(dtype.size(), |n, d| n.checked_mul(*d));
+        if expected != Some(bytes.len()) {
+            return Err(Error::shape(
+                "array",
+                format!("the elements of {dtype}{shape:?}"),
+                format!("{} bytes", bytes.len()),
+            ));
+        }
+        Ok(Self { dtype, shape: shape.to_vec(), bytes })
+    }
+
+    pub fn scalar<T: Element>(value: T) -> Self {
+        let mut bytes = Vec::new();
+        value.extend_bytes(&mut bytes);
+        Self { dtype: T::DTYPE, shape: Vec::new(), bytes }
+    }
+
+    /// A vector: an array of one dimension.
+    pub fn vector<T: Element>(data: &[T]) -> Self {
+        let mut bytes = Vec::with_capacity(size_of_val(data));
+        for value in data {
+            value.extend_bytes(&mut bytes);
+        }
+        Self { dtype: T::DTYPE, shape: vec![data.len()], bytes }
+    }
+
+    /// An array of one repeated value, rounded to `dtype`.
+    pub fn full(dtype: DType, shape: &[usize], value: f64) -> Self {
+        let mut one = Vec::new();
+        with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut one));
+        Self { dtype, shape: shape.to_vec(), bytes: one.repeat(count(shape)) }
+    }
+
+    pub fn zeros(dtype: DType, shape: &[usize]) -> Self {
+        Self { dtype, shape: shape.to_vec(), bytes: vec![0; dtype.size() * count(shape)] }
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        count(&self.shape)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements, row-major, little-endian.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The elements as `T`.
+    ///
+    /// # Errors
+    /// When `T` is not the array's type; see [`Array::to_f64`] for any type.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        if T::DTYPE != self.dtype {
+            return Err(Error::shape("array", T::DTYPE, self.dtype));
+        }
+        Ok(self.bytes.chunks_exact(self.dtype.size()).map(T::from_bytes).collect())
+    }
+
+    /// The elements converted to f64, whatever their type.
+    pub fn to_f64(&self) -> Vec<f64> {
+        with_dtype!(self.dtype, T =>
+            self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64()).collect())
+    }
+
+    /// The same values in another type, rounded as Rust's `as` does.
+    #[must_use]
+    pub fn cast(&self, dtype: DType) -> Self {
+        if dtype == self.dtype {
+            return self.clone();
+        }
+        let mut bytes = Vec::with_capacity(self.len() * dtype.size());
+        for value in self.to_f64() {
+            with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut bytes));
+        }
+        Self { dtype, shape: self.shape.clone(), bytes }
+    }
+
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn reshape(self, shape: &[usize]) -> Result<Self> {
+        if count(shape) != self.len() {
+            return Err(Error::shape("reshape", format!("{} elements", self.len()), format!("{shape:?}")));
+        }
+        Ok(Self { shape: shape.to_vec(), ..self })
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.dtype, self.shape)?;
+        if self.len() <= 16 {
+            write!(f, " {:?}", self.to_f64())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! What the readers of binary files share.
+
+use crate::array::{Array, DType, Element};
+use crate::error::{Error, Result};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+/// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
+pub(crate) const MAX_EXPANSION: usize = 1032;
+
+/// The whole of a file. A folder, a device or a pipe is refused: it does not say how much it holds.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if metadata.is_dir() {
+        return Err(Error::format(path, "expected a file, got a folder; name a file in it"));
+    }
+    if !metadata.is_file() {
+        return Err(Error::format(path, "expected a regular file, got a device or a pipe"));
+    }
+    fs::read(path).map_err(|e| Error::io("read", path, e))
+}
+
+/// Reads exactly the bytes that a header declares for elements of `element` bytes in `shape`, the rest of a
+/// file that could hold `most` bytes. A header that declares more is refused before anything is allocated.
+pub(crate) fn read_elements(
+    path: &Path,
+    reader: impl Read,
+    element: usize,
+    shape: &[usize],
+    most: usize,
+) -> Result<Vec<u8>> {
+    let damaged = |got: String| {
+        let message = format!(
+            "its header declares {shape:?} elements of {element} bytes, got {got}; \
+             the file is damaged or cut short, fetch or write it again"
+        );
+        Error::format(path, message)
+    };
+    let Some(expected) = size(element, shape).filter(|&expected| expected <= most) else {
+        return Err(damaged(format!("a file that can hold no more than {most} bytes")));
+    };
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(expected).is_err() {
+        return Err(Error::format(path, format!("not enough memory for its {expected} bytes")));
+    }
+    match reader.take(expected as u64 + 1).read_to_end(&mut bytes) {
+        Ok(got) if got == expected => Ok(bytes),
+        Ok(got) if got < expected => Err(damaged(format!("{got} bytes"))),
+        Ok(_) => Err(damaged(format!("more than {expected} bytes"))),
+        Err(e) => Err(damaged(format!("{} bytes and then \"{e}\"", bytes.len()))),
+    }
+}
+
+/// The bytes of an array; `None` beyond what memory can address, whichever way its sizes are multiplied.
+fn size(element: usize, shape: &[usize]) -> Option<usize> {
+    let product = shape.iter().try_fold(element, |n, &d| n.checked_mul(d.max(1)))?;
+    isize::try_from(product).ok()?;
+    Some(if shape.contains(&0) { 0 } else { product })
+}
+
+/// Turns the bytes of every element around: big-endian to little-endian.
+pub(crate) fn swap_bytes(bytes: &mut [u8], element: usize) {
+    if element > 1 {
+        bytes.chunks_exact_mut(element).for_each(<[u8]>::reverse);
+    }
+}
+
+/// Widens elements of `N` bytes that [`DType`] lacks to a type that it has.
+pub(crate) fn widen<const N: usize, T: Element>(
+    shape: &[usize],
+    bytes: &[u8],
+    f: impl Fn([u8; N]) -> T,
+) -> Result<Array> {
+    let element = |bytes: &[u8]| {
+        let mut one = [0; N];
+        one.copy_from_slice(bytes);
+        f(one)
+    };
+    Array::new(shape, bytes.chunks_exact(N).map(element).collect())
+}
+
+/// Refuses infinite values and NaN in an array `[n, ...]` of f32; u8 has none.
+pub(crate) fn check_finite(array: &Array) -> Result<()> {
+    if array.dtype() != DType::F32 {
+        return Ok(());
+    }
+    let values = array.bytes().chunks_exact(DType::F32.size()).map(f32::from_bytes);
+    for (i, value) in values.enumerate() {
+        if !value.is_finite() {
+            let row = i / (array.len() / array.shape()[0]).max(1);
+            return Err(Error::value("values", "finite numbers of f32", format!("{value} in row {row}")));
+        }
+    }
+    Ok(())
+}
+
+/// Arrays `[n, rest...]` of one type and one `rest`, one below the other; there is at least one.
+pub(crate) fn concatenate(path: &Path, parts: &[Array]) -> Result<Array> {
+    let first = &parts[0];
+    let mut shape = first.shape().to_vec();
+    shape[0] = 0;
+    for part in parts {
+        if part.shape().get(1..) != first.shape().get(1..) || part.dtype() != first.dtype() {
+            let message = format!(
+                "expected training and test rows of one shape and type, got {}{:?} and {}{:?}",
+                first.dtype(),
+                first.shape(),
+                part.dtype(),
+                part.shape()
+            );
+            return Err(Error::format(path, message));
+        }
+        shape[0] += part.shape()[0];
+    }
+    let bytes: Vec<&[u8]> = parts.iter().map(Array::bytes).collect();
+    Array::from_bytes(first.dtype(), &shape, bytes.concat())
+}

@@ -1,0 +1,157 @@
+//! IDX files, gzipped or not, and the data sets that come as four of them: MNIST and its likes.
+//!
+//! The format is described at the end of <http://yann.lecun.com/exdb/mnist/>: two bytes 0, the type of the
+//! elements, the number of dimensions, each dimension as a big-endian u32, then the elements, big-endian.
+
+use super::bytes::{self, MAX_EXPANSION};
+use super::{Dataset, Parts, Targets};
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use flate2::bufread::MultiGzDecoder;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads an IDX file, gzipped or not, whatever its name.
+///
+/// Types that [`DType`] lacks are widened: i8 and i16 to i32.
+///
+/// # Errors
+/// When the file cannot be read, is not IDX, or does not hold exactly what its header declares.
+pub fn read(path: impl AsRef<Path>) -> Result<Array> {
+    let path = path.as_ref();
+    decode(path, &bytes::read_file(path)?)
+}
+
+/// Decodes the contents of an IDX file; `path` is for the error only.
+///
+/// ```
+/// let labels = neural::data::idx::decode("labels".as_ref(), &[0, 0, 8, 1, 0, 0, 0, 2, 7, 3])?;
+/// assert_eq!(labels.to_vec::<u8>()?, [7, 3]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// See [`read`].
+pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
+    if contents.starts_with(&GZIP) {
+        parse(path, MultiGzDecoder::new(contents), contents.len().saturating_mul(MAX_EXPANSION))
+    } else {
+        parse(path, contents, contents.len())
+    }
+}
+
+/// An element type of the format: its code, its bytes, and whether they need widening.
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain(DType),
+    I8,
+    I16,
+}
+
+fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
+    let mut word = || {
+        let mut word = [0; 4];
+        match reader.read_exact(&mut word) {
+            Ok(()) => Ok(word),
+            Err(e) => Err(Error::format(path, format!("expected the header of an IDX file, got: {e}"))),
+        }
+    };
+    let magic = word()?;
+    let kind = match magic[2] {
+        0x08 => Some(Kind::Plain(DType::U8)),
+        0x09 => Some(Kind::I8),
+        0x0B => Some(Kind::I16),
+        0x0C => Some(Kind::Plain(DType::I32)),
+        0x0D => Some(Kind::Plain(DType::F32)),
+        0x0E => Some(Kind::Plain(DType::F64)),
+        _ => None,
+    };
+    let (Some(kind), [0, 0, _, rank]) = (kind, magic) else {
+        let message =
+            format!("expected an IDX file, which starts 00 00 and a type from 08 to 0e, got {magic:02x?}");
+        return Err(Error::format(path, message));
+    };
+    let mut shape = Vec::with_capacity(usize::from(rank));
+    for _ in 0..rank {
+        shape.push(u32::from_be_bytes(word()?) as usize);
+    }
+
+    let size = match kind {
+        Kind::Plain(dtype) => dtype.size(),
+        Kind::I8 => 1,
+        Kind::I16 => 2,
+    };
+    let mut elements = bytes::read_elements(path, reader, size, &shape, most)?;
+    bytes::swap_bytes(&mut elements, size);
+    match kind {
+        Kind::Plain(dtype) => Array::from_bytes(dtype, &shape, elements),
+        Kind::I8 => bytes::widen(&shape, &elements, |x| i32::from(i8::from_le_bytes(x))),
+        Kind::I16 => bytes::widen(&shape, &elements, |x| i32::from(i16::from_le_bytes(x))),
+    }
+}
+
+/// Reads the four files of MNIST, or of a data set of the same form such as Fashion-MNIST, from a folder:
+/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`,
+/// each with or without `.gz`.
+///
+/// Inputs are u8 `[n, height, width]`, the training file's rows first. The first half of the test file's rows
+/// is for validation, the second half for the test.
+///
+/// # Errors
+/// When a file is missing or damaged, or images and labels do not belong together.
+pub fn mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
+    let folder = folder.as_ref();
+    let (inputs, targets, parts) = load(folder)?;
+    Dataset::new(inputs, targets, parts.halved()).map_err(|e| Error::format(folder, e.to_string()))
+}
+
+pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
+    let (train, train_labels) = pair(folder, "train")?;
+    let (test, test_labels) = pair(folder, "t10k")?;
+    let labels = [train_labels.bytes(), test_labels.bytes()].concat();
+    let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0] };
+    let inputs = bytes::concatenate(folder, &[train, test])?;
+    Ok((inputs, Targets::numbered(labels.into_iter().map(i32::from).collect())?, parts))
+}
+
+/// The images u8 `[n, height, width]` and labels u8 `[n]` of one part.
+fn pair(folder: &Path, part: &str) -> Result<(Array, Array)> {
+    let images_path = find(folder, &format!("{part}-images"), "idx3-ubyte")?;
+    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte")?;
+    let images = read_u8(&images_path, 3, "images u8[n, height, width]")?;
+    let labels = read_u8(&labels_path, 1, "labels u8[n]")?;
+    if images.shape()[0] != labels.shape()[0] {
+        let message = format!(
+            "expected a label for each of the {} images in {}, got {}; take both files from one data set",
+            images.shape()[0],
+            images_path.display(),
+            labels.shape()[0]
+        );
+        return Err(Error::format(&labels_path, message));
+    }
+    Ok((images, labels))
+}
+
+fn read_u8(path: &Path, rank: usize, expected: &str) -> Result<Array> {
+    let array = read(path)?;
+    if array.dtype() != DType::U8 || array.shape().len() != rank {
+        let got = format!("{}{:?}", array.dtype(), array.shape());
+        return Err(Error::format(path, format!("expected {expected}, got {got}")));
+    }
+    Ok(array)
+}
+
+/// The file under one of the names that it goes by; some archives write `images.idx3-ubyte`.
+fn find(folder: &Path, stem: &str, kind: &str) -> Result<PathBuf> {
+    let names = ["-", "."].map(|dash| format!("{stem}{dash}{kind}"));
+    let mut candidates = names.iter().flat_map(|name| [folder.join(name), folder.join(format!("{name}.gz"))]);
+    candidates.find(|path| path.exists()).ok_or_else(|| {
+        let message = format!(
+            "expected a folder with the file {0} or {0}.gz, got neither; put the four files of the data set there",
+            names[0]
+        );
+        Error::format(folder, message)
+    })
+}

@@ -1,0 +1,191 @@
+//! Data sets: read from files, split, scaled and put in order. Nothing here knows of graphs or devices.
+//!
+//! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
+//! So it is uploaded once, and one compiled program evaluates any part of it.
+
+pub mod idx;
+pub mod order;
+pub mod scaling;
+pub mod split;
+pub mod table;
+
+mod bytes;
+mod random;
+
+pub use idx::mnist;
+pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
+pub use scaling::{Scale, Scaling};
+pub use split::Splits;
+pub use table::Column;
+
+use crate::array::{Array, DType, count};
+use crate::error::{Error, Result};
+
+/// Class labels lie below this, so that one lying label cannot ask for two thousand million classes.
+const MAX_CLASSES: usize = 1 << 16;
+
+/// Samples with their targets, and which of them are for training, validation and test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// `[n, sample...]`: u8 (pictures as they were stored) or f32 (finite).
+    pub inputs: Array,
+    pub targets: Targets,
+    pub splits: Splits,
+    /// The columns that a table's features were made from; empty for data that was no table.
+    pub columns: Vec<Column>,
+    /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
+    pub scaling: Scaling,
+}
+
+/// What a model is to say of each row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// A class for each row, an index into `names`.
+    Classes { labels: Vec<i32>, names: Vec<String> },
+    /// f32 `[n, k]`, finite.
+    Values(Array),
+}
+
+impl Targets {
+    /// Classes that are known by number only: they are named 0, 1, 2 and so on, up to the greatest label.
+    ///
+    /// # Errors
+    /// When a label is negative or 65,536 or above.
+    pub fn numbered(labels: Vec<i32>) -> Result<Self> {
+        let range = 0..MAX_CLASSES as i32;
+        if let Some((row, label)) = labels.iter().enumerate().find(|(_, label)| !range.contains(label)) {
+            let expected = format!("classes from 0 to {}", MAX_CLASSES - 1);
+            return Err(Error::value("labels", expected, format!("{label} in row {row}")));
+        }
+        let greatest = labels.iter().max().copied().unwrap_or(-1);
+        let names = (0..=greatest).map(|class| class.to_string()).collect();
+        Ok(Targets::Classes { labels, names })
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Targets::Classes { labels, .. } => labels.len(),
+            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
+        }
+    }
+
+    /// The class of every row, if the targets are classes.
+    pub fn labels(&self) -> Option<&[i32]> {
+        match self {
+            Targets::Classes { labels, .. } => Some(labels),
+            Targets::Values(_) => None,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self {
+            Targets::Classes { labels, names } => {
+                let unnamed = |&label: &&i32| usize::try_from(*label).map_or(true, |i| i >= names.len());
+                if let Some(label) = labels.iter().find(unnamed) {
+                    return Err(Error::value("labels", format!("{} classes", names.len()), label));
+                }
+                if labels.iter().all(|label| label == &labels[0]) {
+                    let got = labels.first().map_or("no rows".to_string(), |&i| {
+                        format!("only \"{}\" in {} rows", names[i as usize], labels.len())
+                    });
+                    return Err(Error::value("labels", "rows of at least two classes", got));
+                }
+                Ok(())
+            }
+            Targets::Values(values) => {
+                if values.dtype() != DType::F32 || values.shape().len() != 2 || values.is_empty() {
+                    return Err(Error::shape("targets", "values f32[n, k]", format!("{values:?}")));
+                }
+                bytes::check_finite(values).map_err(|e| e.at("targets"))
+            }
+        }
+    }
+}
+
+impl Dataset {
+    /// A data set that is not scaled.
+    ///
+    /// # Errors
+    /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are of
+    /// one class, a label has no name, a row number is not there, or no row is for training.
+    pub fn new(inputs: Array, targets: Targets, splits: Splits) -> Result<Self> {
+        let rows = inputs.shape().first().copied().unwrap_or(0);
+        if !matches!(inputs.dtype(), DType::U8 | DType::F32) || inputs.shape().len() < 2 || inputs.is_empty() {
+            return Err(Error::shape("inputs", "u8 or f32 [n, sample...] with no size of 0", format!("{inputs:?}")));
+        }
+        if u32::try_from(rows).is_err() {
+            return Err(Error::shape("inputs", format!("at most {} rows", u32::MAX), rows));
+        }
+        if targets.rows() != rows {
+            return Err(Error::shape("targets", format!("one for each of {rows} inputs"), targets.rows()));
+        }
+        bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
+        targets.check()?;
+        splits.check(rows)?;
+        Ok(Self { inputs, targets, splits, columns: Vec::new(), scaling: Scaling::none() })
+    }
+
+    /// The number of samples.
+    pub fn rows(&self) -> usize {
+        self.targets.rows()
+    }
+
+    /// The shape of one sample.
+    pub fn sample_shape(&self) -> &[usize] {
+        self.inputs.shape().get(1..).unwrap_or(&[])
+    }
+
+    /// The number of classes; `None` when the targets are values.
+    pub fn classes(&self) -> Option<usize> {
+        match &self.targets {
+            Targets::Classes { names, .. } => Some(names.len()),
+            Targets::Values(_) => None,
+        }
+    }
+
+    /// How many of `rows` are of each class; empty when the targets are values.
+    pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
+        let mut counts = vec![0; self.classes().unwrap_or(0)];
+        let labels = self.targets.labels().unwrap_or(&[]);
+        for label in rows.iter().filter_map(|&row| labels.get(row as usize)) {
+            if let Some(count) = usize::try_from(*label).ok().and_then(|i| counts.get_mut(i)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// Fits the scaling to the training rows. The inputs stay as they are; the model scales them.
+    ///
+    /// # Errors
+    /// See [`Scaling::fit`].
+    pub fn scaled(mut self, scale: Scale) -> Result<Self> {
+        self.scaling = Scaling::fit(&self.inputs, &self.splits.train, scale)?;
+        Ok(self)
+    }
+
+    /// [`Dataset::scaled`] by one mean and one deviation.
+    ///
+    /// # Errors
+    /// See [`Scaling::fit`].
+    pub fn standardized(self) -> Result<Self> {
+        self.scaled(Scale::Standardize)
+    }
+
+    /// The samples of some rows, `[rows, sample...]`.
+    ///
+    /// # Errors
+    /// When a row is not there.
+    pub fn samples(&self, rows: &[u32]) -> Result<Array> {
+        let width = count(self.sample_shape()) * self.inputs.dtype().size();
+        let mut bytes = Vec::with_capacity(rows.len() * width);
+        for &row in rows {
+            let sample = (row as usize).checked_mul(width).and_then(|at| self.inputs.bytes().get(at..at + width));
+            let missing = || Error::value("row", format!("a number below {}", self.rows()), row);
+            bytes.extend_from_slice(sample.ok_or_else(missing)?);
+        }
+        let shape = [&[rows.len()], self.sample_shape()].concat();
+        Array::from_bytes(self.inputs.dtype(), &shape, bytes)
+    }
+}

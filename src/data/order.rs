@@ -1,0 +1,106 @@
+//! In which order an epoch visits its rows, and how its last batch ends.
+
+use super::random::{Place, Random};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The largest batch: f32 counts whole numbers exactly up to here.
+const MAX_BATCH: usize = 1 << 24;
+
+/// How the last batch of an epoch ends when the rows do not fill it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastBatch {
+    /// It is filled with the first rows of this epoch's order again, which count.
+    Fill,
+    /// It is left out.
+    Drop,
+    /// It is filled likewise, but the repeated rows do not count.
+    #[default]
+    Mask,
+}
+
+/// What an epoch's shuffle depends on, and all that it depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shuffle {
+    pub seed: u64,
+    pub epoch: u64,
+}
+
+/// The rows that an epoch visits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Row numbers, `[steps * batch]`, a batch after the other.
+    pub rows: Vec<u32>,
+    /// How many rows of each step count, `[steps]`; they are the first of their batch.
+    pub valid: Vec<u32>,
+}
+
+impl Order {
+    pub fn steps(&self) -> usize {
+        self.valid.len()
+    }
+}
+
+/// Lays `rows` out in batches: shuffled, or as they are when `shuffle` is `None`.
+///
+/// The answer is a function of the arguments alone, so that an epoch can be taken up again anywhere.
+///
+/// ```
+/// use neural::data::{LastBatch, epoch_order};
+/// let order = epoch_order(&[5, 6, 7], 2, LastBatch::Mask, None)?;
+/// assert_eq!(order.rows, [5, 6, 7, 5]);
+/// assert_eq!(order.valid, [2, 1]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// When there are no rows, `batch` is 0 or above 2^24, or [`LastBatch::Drop`] would leave nothing.
+pub fn epoch_order(rows: &[u32], batch: usize, last: LastBatch, shuffle: Option<Shuffle>) -> Result<Order> {
+    if rows.is_empty() {
+        return Err(Error::value("rows", "at least one row to make batches of", 0));
+    }
+    if batch == 0 || batch > MAX_BATCH {
+        return Err(Error::value("batch_size", format!("a whole number from 1 to {MAX_BATCH}"), batch));
+    }
+    let steps = match last {
+        LastBatch::Drop => rows.len() / batch,
+        LastBatch::Fill | LastBatch::Mask => rows.len().div_ceil(batch),
+    };
+    if steps == 0 {
+        let expected = format!("at most the {} rows there are, as last_batch is \"drop\"", rows.len());
+        return Err(Error::value("batch_size", expected, batch));
+    }
+
+    let mut rows = rows.to_vec();
+    if let Some(Shuffle { seed, epoch }) = shuffle {
+        Random::new(seed, Place::Order, epoch).shuffle(&mut rows);
+    }
+    let mut valid = vec![batch as u32; steps];
+    if last == LastBatch::Mask {
+        valid[steps - 1] = (rows.len() - (steps - 1) * batch) as u32;
+    }
+    let rows = rows.iter().copied().cycle().take(steps * batch).collect();
+    Ok(Order { rows, valid })
+}
+
+/// Draws as many rows as `rows` holds, with every class that occurs in them equally often (to within one):
+/// of a large class some rows are left out, those of a small class are repeated, others each epoch.
+/// The answer is grouped by class; [`epoch_order`] shuffles it.
+///
+/// `labels` are the classes of all rows of the data set.
+///
+/// # Errors
+/// When a row has no label.
+pub fn balanced(rows: &[u32], labels: &[i32], shuffle: Shuffle) -> Result<Vec<u32>> {
+    let mut random = Random::new(shuffle.seed, Place::Balance, shuffle.epoch);
+    let mut classes = super::split::by_class(rows, labels)?;
+    let mut balanced = Vec::with_capacity(rows.len());
+    let count = classes.len();
+    for (i, members) in classes.iter_mut().enumerate() {
+        random.shuffle(members);
+        let share = (i + 1) * rows.len() / count - i * rows.len() / count;
+        balanced.extend(members.iter().copied().cycle().take(share));
+    }
+    Ok(balanced)
+}

@@ -1,0 +1,157 @@
+//! Which rows are for training, validation and test.
+
+use super::random::{Place, Random};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Row numbers of a data set. The functions here keep each list in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Splits {
+    pub train: Vec<u32>,
+    pub validation: Vec<u32>,
+    pub test: Vec<u32>,
+}
+
+impl Splits {
+    pub(crate) fn check(&self, rows: usize) -> Result<()> {
+        let mut all = self.train.iter().chain(&self.validation).chain(&self.test);
+        if let Some(row) = all.find(|&&row| row as usize >= rows) {
+            return Err(Error::value("splits", format!("row numbers below {rows}"), row));
+        }
+        if self.train.is_empty() {
+            return Err(Error::value("splits", "at least one row for training", 0));
+        }
+        Ok(())
+    }
+}
+
+/// How many rows a reader found for what, stored in this order; a source without a division is all training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) train: usize,
+    pub(crate) validation: usize,
+    pub(crate) test: usize,
+}
+
+impl Parts {
+    pub(crate) fn undivided(rows: usize) -> Self {
+        Self { train: rows, validation: 0, test: 0 }
+    }
+
+    pub(crate) fn is_divided(self) -> bool {
+        self.validation + self.test > 0
+    }
+
+    pub(crate) fn splits(self) -> Splits {
+        let end = self.train + self.validation;
+        Splits {
+            train: rows(0, self.train),
+            validation: rows(self.train, end),
+            test: rows(end, end + self.test),
+        }
+    }
+
+    /// Without validation rows, the first half of the test rows becomes these.
+    pub(crate) fn halved(self) -> Splits {
+        let validation = if self.validation > 0 { self.validation } else { self.test / 2 };
+        Self { validation, test: self.validation + self.test - validation, ..self }.splits()
+    }
+}
+
+/// Row numbers are u32; a data set with more rows is refused when it is put together.
+fn rows(from: usize, to: usize) -> Vec<u32> {
+    let row = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    (row(from)..row(to)).collect()
+}
+
+/// Takes a fraction of `rows` away at random: what remains, and what was taken.
+///
+/// With `labels` (one for each row of the data set) the fraction is the same in every class, to within one row.
+///
+/// ```
+/// use neural::data::split;
+/// let (train, test) = split::fraction("test_fraction", &[0, 1, 2, 3, 4], None, 0.4, 1)?;
+/// assert_eq!((train.len(), test.len()), (3, 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// Under `name`, when `fraction` does not lie between 0 and 1, or leaves either part without a row; when a row
+/// has no label.
+pub fn fraction(
+    name: &str,
+    rows: &[u32],
+    labels: Option<&[i32]>,
+    fraction: f64,
+    seed: u64,
+) -> Result<(Vec<u32>, Vec<u32>)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::value(name, "a number above 0 and below 1", fraction));
+    }
+    let total = rows.len();
+    let count = (total as f64 * fraction).round() as usize;
+    if count == 0 || count >= total {
+        let expected = format!("a fraction that leaves at least one of {total} rows on each side");
+        return Err(Error::value(name, expected, fraction));
+    }
+    // Of a list in which classes lie together, every total/count-th row.
+    let dealt = dealt(rows, labels, seed)?;
+    let taken = |i: usize| (i + 1) * count / total > i * count / total;
+    Ok(divide(dealt, taken))
+}
+
+/// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is
+/// validated with exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each row
+/// of the data set) so do each class's.
+///
+/// # Errors
+/// When `folds` is below 2 or above the number of rows, `fold` is not below `folds`, or a row has no label.
+pub fn k_fold(
+    rows: &[u32],
+    labels: Option<&[i32]>,
+    folds: usize,
+    fold: usize,
+    seed: u64,
+) -> Result<(Vec<u32>, Vec<u32>)> {
+    if folds < 2 || folds > rows.len() {
+        return Err(Error::value("folds", format!("a number from 2 to the {} rows", rows.len()), folds));
+    }
+    if fold >= folds {
+        return Err(Error::value("fold", format!("a number from 0 to {}", folds - 1), fold));
+    }
+    Ok(divide(dealt(rows, labels, seed)?, |i| i % folds == fold))
+}
+
+/// The rows shuffled, or with labels shuffled within each class and class after class.
+fn dealt(rows: &[u32], labels: Option<&[i32]>, seed: u64) -> Result<Vec<u32>> {
+    let mut random = Random::new(seed, Place::Split, 0);
+    let mut classes = match labels {
+        Some(labels) => by_class(rows, labels)?,
+        None => vec![rows.to_vec()],
+    };
+    classes.iter_mut().for_each(|members| random.shuffle(members));
+    Ok(classes.concat())
+}
+
+/// The rows at the positions that are not `taken`, and those that are, each in ascending order.
+fn divide(dealt: Vec<u32>, taken: impl Fn(usize) -> bool) -> (Vec<u32>, Vec<u32>) {
+    let (mut rest, mut part) = (Vec::new(), Vec::new());
+    for (i, row) in dealt.into_iter().enumerate() {
+        if taken(i) { part.push(row) } else { rest.push(row) }
+    }
+    rest.sort_unstable();
+    part.sort_unstable();
+    (rest, part)
+}
+
+/// The rows of each class that occurs among them, by class.
+pub(crate) fn by_class(rows: &[u32], labels: &[i32]) -> Result<Vec<Vec<u32>>> {
+    let mut classes: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    for &row in rows {
+        let Some(&label) = labels.get(row as usize) else {
+            return Err(Error::value("row", format!("a number below {}", labels.len()), row));
+        };
+        classes.entry(label).or_default().push(row);
+    }
+    Ok(classes.into_values().collect())
+}

@@ -1,0 +1,75 @@
+//! The one error type of the library.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong, with what was expected, what was found, and what to do about it.
+///
+/// ```
+/// let error = neural::Error::value("batch_size", "a whole number above 0", 0);
+/// assert_eq!(error.to_string(), "batch_size: expected a whole number above 0, got 0");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation was given tensors whose shapes or types it cannot take.
+    #[error("{op}: expected {expected}, got {got}")]
+    Shape { op: String, expected: String, got: String },
+
+    /// A setting that is out of range or unknown.
+    #[error("{name}: expected {expected}, got {got}")]
+    Value { name: String, expected: String, got: String },
+
+    /// The same as the error inside, which happened in a named part of a model.
+    #[error("{place}: {source}")]
+    At { place: String, source: Box<Error> },
+
+    /// The operating system refused to read or write a file.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+
+    /// A file was read, but is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Format { path: PathBuf, message: String },
+
+    /// A device was asked for that is not there, or cannot be used.
+    #[error("{0}")]
+    Device(String),
+
+    /// XLA refused a program or failed while it ran it.
+    #[error("XLA could not {action}: {message}")]
+    Xla { action: &'static str, message: String },
+
+    /// A loss that is not a finite number.
+    #[error("{0}")]
+    NotFinite(String),
+}
+
+/// The result of everything in this library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn shape(op: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
+        Error::Shape { op: op.into(), expected: expected.to_string(), got: got.to_string() }
+    }
+
+    pub fn value(name: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
+        Error::Value { name: name.into(), expected: expected.to_string(), got: got.to_string() }
+    }
+
+    pub fn format(path: &Path, message: impl Into<String>) -> Self {
+        Error::Format { path: path.to_path_buf(), message: message.into() }
+    }
+
+    pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Error::Io { action, path: path.to_path_buf(), source }
+    }
+
+    /// Names the place in which the error happened; nested places read from the outside in.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        match self {
+            Error::At { place: inner, source } => Error::At { place: format!("{place}.{inner}"), source },
+            source => Error::At { place: place.to_string(), source: Box::new(source) },
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A finished graph: arguments in, results out.
+
+use super::{Graph, Op, Tensor};
+use crate::error::{Error, Result};
+use crate::graph::infer::expect_shape;
+use std::collections::HashMap;
+use std::fmt;
+
+/// A graph with chosen results. Its arguments are the graph's parameters in order.
+#[derive(Clone)]
+pub struct Function {
+    graph: Graph,
+    outputs: Vec<Tensor>,
+}
+
+impl Function {
+    pub fn new(graph: &Graph, outputs: Vec<Tensor>) -> Self {
+        Self { graph: graph.clone(), outputs }
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub fn outputs(&self) -> &[Tensor] {
+        &self.outputs
+    }
+
+    /// Which nodes the outputs depend on.
+    pub(crate) fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.graph.len()];
+        for output in &self.outputs {
+            live[output.id] = true;
+        }
+        for id in (0..live.len()).rev() {
+            if live[id] {
+                for input in self.graph.node(id).inputs {
+                    live[input] = true;
+                }
+            }
+        }
+        live
+    }
+
+    /// Writes this function's operations into the graph of its arguments.
+    ///
+    /// # Errors
+    /// When the arguments are not as many, or not of the types, that the function takes.
+    pub fn call(&self, graph: &Graph, arguments: &[Tensor]) -> Result<Vec<Tensor>> {
+        let parameters = self.graph.parameters();
+        if parameters.len() != arguments.len() {
+            return Err(Error::shape("call", format!("{} arguments", parameters.len()), arguments.len()));
+        }
+        let live = self.live();
+        let mut made: HashMap<usize, Tensor> = HashMap::new();
+        for (parameter, argument) in parameters.iter().zip(arguments) {
+            expect_shape("call", parameter.shape(), argument.shape())?;
+            made.insert(parameter.id, argument.clone());
+        }
+        for id in (0..live.len()).filter(|&id| live[id]) {
+            let node = self.graph.node(id);
+            if !matches!(node.op, Op::Parameter { .. }) {
+                let inputs: Vec<_> = node.inputs.iter().map(|input| &made[input]).collect();
+                let tensor = graph.within(&node.place, || graph.insert(node.op, &inputs, node.ty));
+                made.insert(id, tensor);
+            }
+        }
+        Ok(self.outputs.iter().map(|output| made[&output.id].clone()).collect())
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "function of {} nodes", self.graph.len())
+    }
+}

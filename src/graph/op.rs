@@ -1,0 +1,253 @@
+//! The operations of the graph: what each node computes from its inputs.
+
+use crate::array::{Array, DType};
+use crate::graph::scan::Scan;
+use std::rc::Rc;
+
+/// Elementwise functions of one tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unary {
+    Neg,
+    Abs,
+    Sign,
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Sqrt,
+    Rsqrt,
+    Tanh,
+    Logistic,
+    Erf,
+    Sin,
+    Cos,
+    Floor,
+    Ceil,
+    Round,
+    Not,
+    IsFinite,
+}
+
+/// Elementwise functions of two tensors of one shape and type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+    Max,
+    Min,
+    Pow,
+    And,
+    Or,
+    Xor,
+}
+
+/// Elementwise comparisons; the result is `bool`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// How a reduction combines the elements of the reduced axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    Sum,
+    Max,
+    Min,
+}
+
+/// Which axes of the two operands of a product are summed over, and which are paired.
+///
+/// The result's axes are the paired (batch) ones, then what is left of the first operand, then of the second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DotDims {
+    pub lhs_contract: Vec<usize>,
+    pub rhs_contract: Vec<usize>,
+    pub lhs_batch: Vec<usize>,
+    pub rhs_batch: Vec<usize>,
+}
+
+/// A sliding window over the spatial axes of a channels-last tensor `[n, spatial…, c]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub size: Vec<usize>,
+    pub stride: Vec<usize>,
+    /// Cells added before and after each spatial axis.
+    pub padding: Vec<(usize, usize)>,
+    /// Distance between neighbouring cells of the window; 1 is a dense window.
+    pub dilation: Vec<usize>,
+}
+
+impl Window {
+    /// The length of spatial axis `axis` that the window covers at once.
+    pub fn extent(&self, axis: usize) -> usize {
+        (self.size[axis] - 1) * self.dilation[axis] + 1
+    }
+
+    /// The number of positions of the window along an axis of `length` cells, if it fits at all:
+    /// `(length + padding - extent) / stride + 1`.
+    pub fn positions(&self, axis: usize, length: usize) -> Option<usize> {
+        let (low, high) = self.padding[axis];
+        (length + low + high).checked_sub(self.extent(axis)).map(|free| free / self.stride[axis] + 1)
+    }
+}
+
+/// What a node computes. Binary operations take equal shapes: broadcasting is an operation of its own, so
+/// that its gradient, a sum, is written once.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// The `index`-th argument of the program.
+    Parameter {
+        index: usize,
+    },
+    Constant(Rc<Array>),
+    /// 0, 1, 2, … along `dim`.
+    Iota {
+        dim: usize,
+    },
+
+    Unary(Unary),
+    Binary(Binary),
+    Compare(Comparison),
+    /// `inputs[0] ? inputs[1] : inputs[2]`
+    Select,
+    Convert,
+    /// The identity, through which no gradient flows.
+    StopGradient,
+
+    Reshape,
+    /// Axis `i` of the input becomes axis `dims[i]` of the result.
+    Broadcast {
+        dims: Vec<usize>,
+    },
+    /// Axis `i` of the result is axis `perm[i]` of the input.
+    Transpose {
+        perm: Vec<usize>,
+    },
+    Reverse {
+        dims: Vec<usize>,
+    },
+    Slice {
+        start: Vec<usize>,
+        limit: Vec<usize>,
+        stride: Vec<usize>,
+    },
+    /// Zeros around (`low`, `high`) and between (`interior`) the elements.
+    Pad {
+        low: Vec<usize>,
+        high: Vec<usize>,
+        interior: Vec<usize>,
+    },
+    Concatenate {
+        dim: usize,
+    },
+
+    Reduce {
+        kind: Reduction,
+        dims: Vec<usize>,
+    },
+    /// The sum of all elements up to and including this one, from the end if `reverse`.
+    CumulativeSum {
+        dim: usize,
+        reverse: bool,
+    },
+    /// The position (i32) of the largest element, the first of equals.
+    ArgMax {
+        dim: usize,
+    },
+
+    Dot(DotDims),
+    /// Cross-correlation of an input `[n, spatial…, c]` with a kernel `[window…, c / groups, filters]`.
+    Conv {
+        window: Window,
+        groups: usize,
+    },
+    /// The gradient of `Conv` for its input, from the result's gradient and the kernel.
+    ConvInputGrad {
+        window: Window,
+        groups: usize,
+    },
+    /// The gradient of `Conv` for its kernel, from the input and the result's gradient.
+    ConvKernelGrad {
+        window: Window,
+        groups: usize,
+    },
+    /// The sum or the maximum over each position of a window; padding counts as nothing.
+    Pool {
+        kind: Reduction,
+        window: Window,
+    },
+    /// The gradient of a maximum pool from its input, its result and the result's gradient: each window hands
+    /// its gradient to its first largest cell.
+    MaxPoolGrad {
+        window: Window,
+    },
+    /// The gradient of a sum pool from the result's gradient.
+    SumPoolGrad {
+        window: Window,
+    },
+
+    /// Rows of a table: `table[indices]`, indices i32 or u32 within bounds.
+    Take,
+    /// The gradient of `Take` for its table: adds rows into zeros.
+    TakeGrad,
+    /// A slice at offsets known only when the program runs (one i32 scalar for each axis after the operand).
+    DynamicSlice,
+    /// The operand with a slice replaced: operand, update, then one i32 scalar for each axis.
+    DynamicUpdateSlice,
+
+    /// Random u32 from a Philox generator with state `u64[3]`; a pure function of the state.
+    RandomBits,
+    /// The sum over all replicas of a program that runs on several devices.
+    AllReduce,
+
+    /// A loop of known length; its results are `Output` nodes.
+    Scan(Rc<Scan>),
+    /// The `i`-th result of a scan.
+    Output(usize),
+}
+
+impl Op {
+    /// The name used in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Op::Unary(f) => format!("{f:?}").to_lowercase(),
+            Op::Binary(f) => format!("{f:?}").to_lowercase(),
+            Op::Compare(f) => format!("{f:?}").to_lowercase(),
+            Op::Reduce { kind, .. } => format!("reduce {kind:?}").to_lowercase(),
+            Op::Pool { kind, .. } => format!("{kind:?} pool").to_lowercase(),
+            Op::Constant(_) => "constant".into(),
+            Op::Conv { .. } => "convolution".into(),
+            other => {
+                let text = format!("{other:?}");
+                text.split([' ', '(', '{']).next().unwrap_or_default().to_lowercase()
+            }
+        }
+    }
+}
+
+/// The type of a tensor: what its elements are and how many along each axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Type {
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+}
+
+impl Type {
+    pub fn new(dtype: DType, shape: &[usize]) -> Self {
+        Self { dtype, shape: shape.to_vec() }
+    }
+}
+
+impl std::fmt::Display for Type {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{:?}", self.dtype, self.shape)
+    }
+}

@@ -1,0 +1,69 @@
+//! Counter-based random numbers: a pure function of (seed, step, place), the same on every device.
+
+use super::op::{Op, Type};
+use super::{Graph, Tensor};
+use crate::array::DType;
+use crate::error::Result;
+use std::f64::consts::TAU;
+
+/// A source of random tensors for one program.
+///
+/// The generator is Philox 4x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). Its key is
+/// the seed mixed with the place of the draw in the program; its counter starts at the step, so a step that is
+/// run again, on any device, draws the same numbers.
+pub struct Random {
+    seed: Tensor,
+    step: Tensor,
+    draws: u64,
+}
+
+/// Distance between the keys of two draws: the odd fraction of the golden ratio spreads them over 64 bits.
+const KEY_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Random {
+    /// From two scalars that are arguments of the program: a seed (u64) and a step (u64).
+    pub fn new(seed: Tensor, step: Tensor) -> Self {
+        Self { seed, step, draws: 0 }
+    }
+
+    /// Uniform u32.
+    ///
+    /// # Errors
+    /// When seed or step is not a u64 scalar.
+    pub fn bits(&mut self, shape: &[usize]) -> Result<Tensor> {
+        let graph = self.seed.graph().clone();
+        self.draws += 1;
+        let key = (&self.seed + graph.scalar(self.draws.wrapping_mul(KEY_STRIDE)))?;
+        // The state is the key, then the counter's low and high half: a step owns 2^64 blocks of its own.
+        let low = graph.scalar(0u64);
+        let state: Vec<_> =
+            [&key, &low, &self.step].into_iter().map(|t| t.reshape(&[1])).collect::<Result<_>>()?;
+        let state = Tensor::concatenate(&state.iter().collect::<Vec<_>>(), 0)?;
+        Ok(graph.insert(Op::RandomBits, &[&state], Type::new(DType::U32, shape)))
+    }
+
+    /// Uniform in [0, 1), in steps of 2⁻²⁴.
+    ///
+    /// # Errors
+    /// As [`Random::bits`].
+    pub fn uniform(&mut self, dtype: DType, shape: &[usize]) -> Result<Tensor> {
+        let bits = self.bits(shape)?;
+        let kept = bits.and(&self.graph().scalar(0x00ff_ffffu32))?;
+        (kept.convert(DType::F32)? * (1.0 / f64::from(1 << 24)))?.convert(dtype)
+    }
+
+    /// Standard normal, by the transform of Box and Muller (1958): √(-2 ln u) cos(2π v), u in (0, 1].
+    ///
+    /// # Errors
+    /// As [`Random::bits`].
+    pub fn normal(&mut self, dtype: DType, shape: &[usize]) -> Result<Tensor> {
+        let u = (self.uniform(DType::F32, shape)?.neg()? + 1.0)?;
+        let v = self.uniform(DType::F32, shape)?;
+        let radius = (u.log()? * -2.0)?.sqrt()?;
+        (radius * (v * TAU)?.cos()?)?.convert(dtype)
+    }
+
+    fn graph(&self) -> &Graph {
+        self.seed.graph()
+    }
+}

@@ -1,0 +1,110 @@
+//! Sums, means, extremes along axes, and what is built of them.
+
+use super::Tensor;
+use super::op::{Op, Reduction};
+use crate::array::count;
+use crate::error::{Error, Result};
+
+impl Tensor {
+    /// The sum over the axes `dims`, which disappear.
+    ///
+    /// # Errors
+    /// When an axis does not exist.
+    pub fn sum(&self, dims: &[usize]) -> Result<Tensor> {
+        self.reduce(Reduction::Sum, dims)
+    }
+
+    /// The sum of all elements, a scalar.
+    ///
+    /// # Errors
+    /// When the elements are `bool`.
+    pub fn sum_all(&self) -> Result<Tensor> {
+        self.sum(&(0..self.rank()).collect::<Vec<_>>())
+    }
+
+    /// The largest element along the axes `dims`; equal ones share the gradient.
+    ///
+    /// # Errors
+    /// When an axis does not exist.
+    pub fn max(&self, dims: &[usize]) -> Result<Tensor> {
+        self.reduce(Reduction::Max, dims)
+    }
+
+    /// The smallest element along the axes `dims`; equal ones share the gradient.
+    ///
+    /// # Errors
+    /// When an axis does not exist.
+    pub fn min(&self, dims: &[usize]) -> Result<Tensor> {
+        self.reduce(Reduction::Min, dims)
+    }
+
+    fn reduce(&self, kind: Reduction, dims: &[usize]) -> Result<Tensor> {
+        if dims.is_empty() {
+            return Ok(self.clone());
+        }
+        self.graph.apply(Op::Reduce { kind, dims: dims.to_vec() }, &[self])
+    }
+
+    /// The arithmetic mean over the axes `dims`, which disappear.
+    ///
+    /// # Errors
+    /// When an axis does not exist or the elements are not floating-point.
+    pub fn mean(&self, dims: &[usize]) -> Result<Tensor> {
+        if !self.dtype().is_float() {
+            return Err(Error::shape("mean", "a floating-point tensor", self.ty()));
+        }
+        let sum = self.sum(dims)?;
+        let n = count(self.shape()) / count(sum.shape()).max(1);
+        sum / n as f64
+    }
+
+    /// The mean of all elements, a scalar.
+    ///
+    /// # Errors
+    /// When the elements are not floating-point.
+    pub fn mean_all(&self) -> Result<Tensor> {
+        self.mean(&(0..self.rank()).collect::<Vec<_>>())
+    }
+
+    /// The sum of all elements up to and including each, along axis `dim`.
+    ///
+    /// # Errors
+    /// When the axis does not exist.
+    pub fn cumulative_sum(&self, dim: usize) -> Result<Tensor> {
+        self.graph.apply(Op::CumulativeSum { dim, reverse: false }, &[self])
+    }
+
+    /// The position (i32) of the largest element along `dim`, the first of equals.
+    ///
+    /// # Errors
+    /// When the axis does not exist.
+    pub fn argmax(&self, dim: usize) -> Result<Tensor> {
+        self.graph.apply(Op::ArgMax { dim }, &[self])
+    }
+
+    /// ln softmax(x) along the last axis: x - m - ln Σ e^(x-m) with m = max x, so that nothing overflows.
+    ///
+    /// # Errors
+    /// When there is no axis, or the elements are not floating-point.
+    pub fn log_softmax(&self) -> Result<Tensor> {
+        let last = self.last_axis("log-softmax")?;
+        let shifted = (self - self.max(&[last])?.stop_gradient()?.unsqueeze(last)?)?;
+        let log_sum = shifted.exp()?.sum(&[last])?.log()?;
+        shifted - log_sum.unsqueeze(last)?
+    }
+
+    /// e^(x-m) / Σ e^(x-m) along the last axis, with m = max x.
+    ///
+    /// # Errors
+    /// When there is no axis, or the elements are not floating-point.
+    pub fn softmax(&self) -> Result<Tensor> {
+        let last = self.last_axis("softmax")?;
+        let exp = (self - self.max(&[last])?.stop_gradient()?.unsqueeze(last)?)?.exp()?;
+        let sum = exp.sum(&[last])?.unsqueeze(last)?;
+        exp / sum
+    }
+
+    pub(crate) fn last_axis(&self, op: &str) -> Result<usize> {
+        self.rank().checked_sub(1).ok_or_else(|| Error::shape(op, "at least one axis", self.ty()))
+    }
+}

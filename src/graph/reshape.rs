@@ -1,0 +1,212 @@
+//! Operations that move elements without computing anything.
+
+use super::op::{Op, Type};
+use super::{Tensor, infer};
+use crate::array::{DType, count};
+use crate::error::{Error, Result};
+
+impl Tensor {
+    /// The same elements, row-major, in another shape.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
+        if shape == self.shape() {
+            return Ok(self.clone());
+        }
+        infer::same_count("reshape", self.ty(), shape)?;
+        Ok(self.graph.insert(Op::Reshape, &[self], Type::new(self.dtype(), shape)))
+    }
+
+    /// All axes from `axis` on as one.
+    ///
+    /// # Errors
+    /// When there is no axis `axis`.
+    pub fn flatten_from(&self, axis: usize) -> Result<Tensor> {
+        infer::axis("flatten", self.shape(), axis)?;
+        let mut shape = self.shape()[..axis].to_vec();
+        shape.push(count(&self.shape()[axis..]));
+        self.reshape(&shape)
+    }
+
+    /// Repeated along new leading axes and along axes of length 1, as `NumPy` broadcasts.
+    ///
+    /// # Errors
+    /// When the shape does not broadcast to `shape`.
+    pub fn broadcast_to(&self, shape: &[usize]) -> Result<Tensor> {
+        if shape == self.shape() {
+            return Ok(self.clone());
+        }
+        if infer::broadcast("broadcast", self.shape(), shape)? != shape {
+            return Err(Error::shape(
+                "broadcast",
+                format!("a shape that broadcasts to {shape:?}"),
+                self.ty(),
+            ));
+        }
+        // XLA broadcasts only along new axes, so those of length 1 are dropped first.
+        let offset = shape.len() - self.rank();
+        let kept: Vec<_> = (0..self.rank()).filter(|&i| self.shape()[i] == shape[offset + i]).collect();
+        let dims = kept.iter().map(|i| offset + i).collect();
+        let squeezed = self.reshape(&kept.iter().map(|&i| self.shape()[i]).collect::<Vec<_>>())?;
+        squeezed.broadcast_in(shape, dims)
+    }
+
+    /// Axis `i` becomes axis `dims[i]` of the result; the result is constant along its other axes.
+    ///
+    /// # Errors
+    /// When an axis does not keep its length, or `dims` does not rise.
+    pub fn broadcast_in(&self, shape: &[usize], dims: Vec<usize>) -> Result<Tensor> {
+        let fits = dims.len() == self.rank()
+            && dims.windows(2).all(|d| d[0] < d[1])
+            && dims.iter().zip(self.shape()).all(|(&d, length)| shape.get(d) == Some(length));
+        if !fits {
+            return Err(Error::shape("broadcast", format!("axes {dims:?} of {shape:?}"), self.ty()));
+        }
+        if shape == self.shape() {
+            return Ok(self.clone());
+        }
+        Ok(self.graph.insert(Op::Broadcast { dims }, &[self], Type::new(self.dtype(), shape)))
+    }
+
+    /// A new axis of length 1 before axis `axis`.
+    ///
+    /// # Errors
+    /// When `axis` is beyond the rank.
+    pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
+        if axis > self.rank() {
+            return Err(Error::shape("unsqueeze", format!("an axis up to {}", self.rank()), axis));
+        }
+        let mut shape = self.shape().to_vec();
+        shape.insert(axis, 1);
+        self.reshape(&shape)
+    }
+
+    /// Axis `i` of the result is axis `perm[i]` of the input.
+    ///
+    /// # Errors
+    /// When `perm` is not a permutation of the axes.
+    pub fn transpose(&self, perm: &[usize]) -> Result<Tensor> {
+        if perm.len() == self.rank() && perm.iter().copied().eq(0..self.rank()) {
+            return Ok(self.clone());
+        }
+        self.graph.apply(Op::Transpose { perm: perm.to_vec() }, &[self])
+    }
+
+    /// The last two axes exchanged.
+    ///
+    /// # Errors
+    /// When there are fewer than two axes.
+    pub fn t(&self) -> Result<Tensor> {
+        let rank = self.rank();
+        if rank < 2 {
+            return Err(Error::shape("transpose", "at least two axes", self.ty()));
+        }
+        let mut perm: Vec<_> = (0..rank).collect();
+        perm.swap(rank - 2, rank - 1);
+        self.transpose(&perm)
+    }
+
+    /// The elements in reverse order along `dims`.
+    ///
+    /// # Errors
+    /// When an axis does not exist.
+    pub fn reverse(&self, dims: &[usize]) -> Result<Tensor> {
+        self.graph.apply(Op::Reverse { dims: dims.to_vec() }, &[self])
+    }
+
+    /// Every `stride[i]`-th element from `start[i]` up to, not including, `limit[i]`.
+    ///
+    /// # Errors
+    /// When the bounds lie outside.
+    pub fn slice(&self, start: &[usize], limit: &[usize], stride: &[usize]) -> Result<Tensor> {
+        self.graph.apply(
+            Op::Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() },
+            &[self],
+        )
+    }
+
+    /// The elements `start..limit` of one axis.
+    ///
+    /// # Errors
+    /// When the bounds lie outside.
+    pub fn narrow(&self, axis: usize, start: usize, limit: usize) -> Result<Tensor> {
+        infer::axis("narrow", self.shape(), axis)?;
+        let (mut starts, mut limits) = (vec![0; self.rank()], self.shape().to_vec());
+        (starts[axis], limits[axis]) = (start, limit);
+        self.slice(&starts, &limits, &vec![1; self.rank()])
+    }
+
+    /// Zeros around the elements (`low`, `high`) and between them (`interior`), for each axis.
+    ///
+    /// # Errors
+    /// When the lists are not as long as there are axes.
+    pub fn pad(&self, low: &[usize], high: &[usize], interior: &[usize]) -> Result<Tensor> {
+        let nothing = low.iter().chain(high).chain(interior).all(|&n| n == 0);
+        if nothing && low.len() == self.rank() {
+            return Ok(self.clone());
+        }
+        self.graph
+            .apply(Op::Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() }, &[self])
+    }
+
+    /// Tensors one after another along axis `dim`.
+    ///
+    /// # Errors
+    /// When there is none, or they differ in another axis or in type.
+    pub fn concatenate(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
+        match parts {
+            [] => Err(Error::shape("concatenate", "at least one tensor", "none")),
+            [one] => Ok((*one).clone()),
+            [first, ..] => first.graph.apply(Op::Concatenate { dim }, parts),
+        }
+    }
+
+    /// Rows of a table `[rows, …]` by number: the result is `[indices…, …]`.
+    ///
+    /// Numbers beyond the table are brought within it by XLA; they are never read out of bounds.
+    ///
+    /// # Errors
+    /// When the indices are not i32 or u32.
+    pub fn take(&self, indices: &Tensor) -> Result<Tensor> {
+        self.graph.apply(Op::Take, &[self, indices])
+    }
+
+    /// A part of shape `shape` at offsets that are known only when the program runs, one i32 scalar an axis.
+    ///
+    /// # Errors
+    /// When the part does not fit, or the number of offsets is not that of the axes.
+    pub fn dynamic_slice(&self, offsets: &[Tensor], shape: &[usize]) -> Result<Tensor> {
+        let fits = shape.len() == self.rank()
+            && offsets.len() == self.rank()
+            && shape.iter().zip(self.shape()).all(|(part, whole)| part <= whole);
+        if !fits {
+            return Err(Error::shape(
+                "dynamic slice",
+                format!("a part of {}", self.ty()),
+                format!("{shape:?}"),
+            ));
+        }
+        let inputs: Vec<_> = std::iter::once(self).chain(offsets).collect();
+        Ok(self.graph.insert(Op::DynamicSlice, &inputs, Type::new(self.dtype(), shape)))
+    }
+
+    /// This tensor with `update` written over it at offsets that are known only when the program runs.
+    ///
+    /// # Errors
+    /// When the update does not fit, or the number of offsets is not that of the axes.
+    pub fn dynamic_update_slice(&self, update: &Tensor, offsets: &[Tensor]) -> Result<Tensor> {
+        let inputs: Vec<_> = [self, update].into_iter().chain(offsets).collect();
+        self.graph.apply(Op::DynamicUpdateSlice, &inputs)
+    }
+
+    /// 1 in the place that each whole number names, 0 elsewhere: `[…] -> […, classes]`.
+    ///
+    /// # Errors
+    /// When the elements are not i32.
+    pub fn one_hot(&self, classes: usize, dtype: DType) -> Result<Tensor> {
+        let shape = [self.shape(), &[classes]].concat();
+        let places = self.graph.iota(self.dtype(), &shape, self.rank())?;
+        self.unsqueeze(self.rank())?.eq(&places)?.convert(dtype)
+    }
+}

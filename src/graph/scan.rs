@@ -1,0 +1,206 @@
+//! Loops of known length, on the device.
+
+use super::op::{Op, Type};
+use super::{Function, Graph, Tensor};
+use crate::array::DType;
+use crate::error::{Error, Result};
+
+/// A loop: `length` times `(carries, ys[i]) = body(constants, carries, xs[i])`.
+///
+/// The body's arguments are the constants, the carries and one slice of each of `xs` along their first axis; its
+/// results are the new carries and one slice of each of `ys`.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    pub body: Function,
+    pub constants: usize,
+    pub carries: usize,
+    pub length: usize,
+    /// Whether the steps run from the last slice to the first.
+    pub reverse: bool,
+    /// Whether the last `carries` of the ys are the carries as they came into each step, kept for the gradient.
+    pub saves_carries: bool,
+}
+
+/// What goes into a scan.
+#[derive(Clone, Copy, Default)]
+pub struct ScanInputs<'a> {
+    /// The same in every step.
+    pub constants: &'a [Tensor],
+    /// Handed from step to step.
+    pub carries: &'a [Tensor],
+    /// Cut into one slice a step along their first axis, which is `length` long.
+    pub xs: &'a [Tensor],
+}
+
+/// What a step of a scan makes.
+pub struct StepOutputs {
+    pub carries: Vec<Tensor>,
+    pub ys: Vec<Tensor>,
+}
+
+impl Graph {
+    /// A loop through which gradients flow; the carries of every step are kept for them.
+    ///
+    /// `step` is called once, with the graph of the body, its constants, carries and slices of `xs`. Returned are
+    /// the last carries and the `ys` of all steps, stacked along a new first axis.
+    ///
+    /// # Errors
+    /// When the first axis of `xs` is not `length` long or a carry changes its type.
+    pub fn scan(
+        &self,
+        inputs: ScanInputs,
+        length: usize,
+        step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let (carries, mut ys) = self.build_scan(inputs, length, false, true, step)?;
+        ys.truncate(ys.len() - carries.len());
+        Ok((carries, ys))
+    }
+
+    /// The same without gradients, so that nothing is kept of a step but its results.
+    ///
+    /// # Errors
+    /// As [`Graph::scan`].
+    pub fn repeat(
+        &self,
+        inputs: ScanInputs,
+        length: usize,
+        step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        self.build_scan(inputs, length, false, false, step)
+    }
+
+    fn build_scan(
+        &self,
+        inputs: ScanInputs,
+        length: usize,
+        reverse: bool,
+        saves_carries: bool,
+        step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        if let Some(x) = inputs.xs.iter().find(|x| x.shape().first() != Some(&length)) {
+            return Err(Error::shape("scan", format!("a first axis of {length}"), x.ty()));
+        }
+        let graph = Graph::new();
+        let parameters = |tensors: &[Tensor], skip: usize| -> Vec<Tensor> {
+            tensors.iter().map(|t| graph.parameter(t.dtype(), &t.shape()[skip..])).collect()
+        };
+        let constants = parameters(inputs.constants, 0);
+        let carries = parameters(inputs.carries, 0);
+        let slices = parameters(inputs.xs, 1);
+        let StepOutputs { carries: next, mut ys } = step(&graph, &constants, &carries, &slices)?;
+        if next.len() != carries.len() {
+            return Err(Error::shape("scan", format!("{} carries", carries.len()), next.len()));
+        }
+        for (new, old) in next.iter().zip(&carries) {
+            if new.ty() != old.ty() {
+                return Err(Error::shape("scan", format!("a carry of {}", old.ty()), new.ty()));
+            }
+        }
+        if saves_carries {
+            ys.extend(carries.iter().cloned());
+        }
+        let outputs = next.into_iter().chain(ys).collect();
+        let scan = Scan {
+            body: Function::new(&graph, outputs),
+            constants: constants.len(),
+            carries: carries.len(),
+            length,
+            reverse,
+            saves_carries,
+        };
+        let arguments: Vec<_> = inputs.constants.iter().chain(inputs.carries).chain(inputs.xs).collect();
+        let mut outputs = self.insert_scan(scan, &arguments);
+        let ys = outputs.split_off(carries.len());
+        Ok((outputs, ys))
+    }
+
+    fn insert_scan(&self, scan: Scan, arguments: &[&Tensor]) -> Vec<Tensor> {
+        let types: Vec<Type> = scan
+            .body
+            .outputs()
+            .iter()
+            .enumerate()
+            .map(|(i, t)| match i < scan.carries {
+                true => t.ty().clone(),
+                false => Type::new(t.dtype(), &[&[scan.length], t.shape()].concat()),
+            })
+            .collect();
+        // The node itself is a tuple; only its outputs are tensors.
+        let node = self.insert(Op::Scan(scan.into()), arguments, Type::new(DType::U8, &[0]));
+        types.into_iter().enumerate().map(|(i, ty)| self.insert(Op::Output(i), &[&node], ty)).collect()
+    }
+
+    /// The gradients of a scan's inputs from those of its outputs (`None` is zero): a scan in the other direction
+    /// that computes each step again from the carries that came into it, and differentiates it.
+    pub(super) fn scan_gradient(
+        &self,
+        scan: &Scan,
+        inputs: &[Tensor],
+        outputs: &[Tensor],
+        cotangents: &[Option<Tensor>],
+    ) -> Result<Vec<Option<Tensor>>> {
+        if !scan.saves_carries {
+            return Err(Error::shape(
+                "gradient",
+                "a loop that keeps its carries (scan)",
+                "one that does not (repeat)",
+            ));
+        }
+        let float = |t: &&Tensor| t.dtype().is_float();
+        let zeros = |t: &Tensor| t.full_like(0.0);
+        let (constants, rest) = inputs.split_at(scan.constants);
+        let (carries, xs) = rest.split_at(scan.carries);
+        let saved = &outputs[outputs.len() - scan.carries..];
+        let ys = outputs.len() - 2 * scan.carries;
+        let y_grads = (0..ys)
+            .map(|i| scan.carries + i)
+            .map(|i| cotangents[i].clone().map_or_else(|| zeros(&outputs[i]), Ok))
+            .collect::<Result<Vec<_>>>()?;
+
+        // Carried backwards: the gradient of each carry, and the sum so far of that of each constant.
+        let float_constants: Vec<_> = constants.iter().filter(float).cloned().collect();
+        let mut initial = float_constants.iter().map(zeros).collect::<Result<Vec<_>>>()?;
+        for (i, carry) in carries.iter().enumerate() {
+            initial.push(cotangents[i].clone().map_or_else(|| zeros(carry), Ok)?);
+        }
+        let sliced: Vec<_> = xs.iter().chain(saved).chain(&y_grads).cloned().collect();
+        let sums = float_constants.len();
+        let backward = ScanInputs { constants, carries: &initial, xs: &sliced };
+        let (last, x_grads) = self.build_scan(
+            backward,
+            scan.length,
+            !scan.reverse,
+            false,
+            |graph, constants, carried, slices| {
+                let (slices, y_grads) = slices.split_at(xs.len() + saved.len());
+                let (slices, saved) = slices.split_at(xs.len());
+                let arguments: Vec<_> = constants.iter().chain(saved).chain(slices).cloned().collect();
+                let made = scan.body.call(graph, &arguments)?;
+                // The scalar whose gradient is the product of the step's Jacobian with the cotangents.
+                let mut total = graph.scalar(0f64);
+                let results = made[..scan.carries].iter().zip(&carried[sums..]);
+                let results = results.chain(made[scan.carries..scan.carries + ys].iter().zip(y_grads));
+                for (result, cotangent) in results.filter(|(result, _)| result.dtype().is_float()) {
+                    total = (total + (result * cotangent)?.sum_all()?.convert(DType::F64)?)?;
+                }
+                let wanted: Vec<_> =
+                    constants.iter().filter(float).chain(saved).chain(slices.iter().filter(float)).collect();
+                let mut grads = super::gradients(&total, &wanted)?;
+                let x_grads = grads.split_off(sums + saved.len());
+                let carry_grads = grads.split_off(sums);
+                let sums =
+                    carried.iter().zip(&grads).map(|(sum, grad)| sum + grad).collect::<Result<Vec<_>>>()?;
+                Ok(StepOutputs { carries: [sums, carry_grads].concat(), ys: x_grads })
+            },
+        )?;
+
+        let mut constant_grads = last[..sums].iter();
+        let mut x_grads = x_grads.iter();
+        let mut result: Vec<_> =
+            constants.iter().map(|t| float(&t).then(|| constant_grads.next().cloned()).flatten()).collect();
+        result.extend(last[sums..].iter().cloned().map(Some));
+        result.extend(xs.iter().map(|t| float(&t).then(|| x_grads.next().cloned()).flatten()));
+        Ok(result)
+    }
+}

@@ -1,0 +1,379 @@
+//! From the graph to XLA: the only place that knows `XlaOp`, and where the form of an operation is chosen by
+//! the kind of device that will run it.
+
+mod conv;
+mod pool;
+
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary};
+use std::collections::HashMap;
+use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
+
+/// The kinds of device for which operations are lowered differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    Cpu,
+    Gpu,
+}
+
+/// Writes `function` as an XLA program whose result is a tuple of the function's outputs. Output `i` takes over
+/// the memory of argument `i` for the first `donated` of them.
+///
+/// # Errors
+/// When XLA refuses an operation.
+pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaComputation> {
+    let builder = XlaBuilder::new("neural");
+    let mut arguments = Vec::new();
+    for (i, parameter) in function.graph().parameters().iter().enumerate() {
+        let name = format!("argument{i}");
+        let argument =
+            builder.parameter(i as i64, element(parameter.dtype()), &dims(parameter.shape()), &name);
+        arguments.push(argument.map_err(refused)?);
+    }
+    let outputs = lower_body(&builder, function, target, &arguments)?;
+    let root = builder.tuple(&outputs).map_err(refused)?;
+    for i in 0..donated {
+        builder.setup_alias(i as i64, i as i64);
+    }
+    builder.build(&root).map_err(refused)
+}
+
+/// The program that [`lower`] makes, as HLO text.
+///
+/// # Errors
+/// When XLA refuses an operation.
+pub fn hlo_text(function: &Function, target: Target) -> Result<String> {
+    lower(function, target, 0)?.proto().to_string().map_err(refused)
+}
+
+pub(crate) fn element(dtype: DType) -> ElementType {
+    match dtype {
+        DType::Bool => ElementType::Pred,
+        DType::U8 => ElementType::U8,
+        DType::I32 => ElementType::S32,
+        DType::U32 => ElementType::U32,
+        DType::I64 => ElementType::S64,
+        DType::U64 => ElementType::U64,
+        DType::BF16 => ElementType::Bf16,
+        DType::F32 => ElementType::F32,
+        DType::F64 => ElementType::F64,
+    }
+}
+
+fn dims(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|&n| n as i64).collect()
+}
+
+fn refused(error: xla::Error) -> Error {
+    crate::runtime::xla_error("build the program", &error)
+}
+
+/// The operations of `function` over `arguments`, in `builder`.
+fn lower_body(
+    builder: &XlaBuilder,
+    function: &Function,
+    target: Target,
+    arguments: &[XlaOp],
+) -> Result<Vec<XlaOp>> {
+    let live = function.live();
+    let mut lowering = Lowering { builder, target, values: HashMap::new(), tuples: HashMap::new() };
+    for id in (0..live.len()).filter(|&id| live[id]) {
+        let node = function.graph().node(id);
+        if let Op::Scan(scan) = &node.op {
+            let results = lowering.scan(scan, &node).map_err(|error| refused(error).at(&node.place))?;
+            lowering.tuples.insert(id, results);
+            continue;
+        }
+        let value = match &node.op {
+            Op::Parameter { index } => arguments[*index].clone(),
+            _ => lowering.node(function, &node).map_err(|error| refused(error).at(&node.place))?,
+        };
+        lowering.values.insert(id, value);
+    }
+    Ok(function.outputs().iter().map(|output| lowering.values[&output.id()].clone()).collect())
+}
+
+type XlaResult<T = XlaOp> = std::result::Result<T, xla::Error>;
+
+struct Lowering<'a> {
+    builder: &'a XlaBuilder,
+    target: Target,
+    values: HashMap<usize, XlaOp>,
+    /// The results of the scans.
+    tuples: HashMap<usize, Vec<XlaOp>>,
+}
+
+impl Lowering<'_> {
+    fn node(&self, function: &Function, node: &Node) -> XlaResult {
+        let builder = self.builder;
+        let input = |i: usize| &self.values[&node.inputs[i]];
+        let shape_of = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
+        let x = |f: fn(&XlaOp) -> XlaResult| f(input(0));
+        let shape = dims(&node.ty.shape);
+        match &node.op {
+            Op::Parameter { .. } | Op::Scan(_) => unreachable!("lowered by the caller"),
+            Op::Constant(value) => builder.constant_literal(&literal(value)?),
+            Op::Iota { dim } => builder.iota(element(node.ty.dtype), &shape, *dim as i64),
+
+            Op::Unary(f) => x(match f {
+                Unary::Neg => XlaOp::neg,
+                Unary::Abs => XlaOp::abs,
+                Unary::Sign => XlaOp::sign,
+                Unary::Exp => XlaOp::exp,
+                Unary::Expm1 => XlaOp::expm1,
+                Unary::Log => XlaOp::log,
+                Unary::Log1p => XlaOp::log1p,
+                Unary::Sqrt => XlaOp::sqrt,
+                Unary::Rsqrt => XlaOp::rsqrt,
+                Unary::Tanh => XlaOp::tanh,
+                Unary::Logistic => XlaOp::logistic,
+                Unary::Erf => XlaOp::erf,
+                Unary::Sin => XlaOp::sin,
+                Unary::Cos => XlaOp::cos,
+                Unary::Floor => XlaOp::floor,
+                Unary::Ceil => XlaOp::ceil,
+                Unary::Round => XlaOp::round,
+                Unary::Not => XlaOp::not,
+                Unary::IsFinite => XlaOp::is_finite,
+            }),
+            Op::Binary(f) => binary(*f, input(0), input(1)),
+            Op::Compare(f) => {
+                let (a, b) = (input(0), input(1));
+                match f {
+                    Comparison::Eq => a.eq(b),
+                    Comparison::Ne => a.ne(b),
+                    Comparison::Lt => a.lt(b),
+                    Comparison::Le => a.le(b),
+                    Comparison::Gt => a.gt(b),
+                    Comparison::Ge => a.ge(b),
+                }
+            }
+            Op::Select => input(0).select(input(1), input(2)),
+            Op::Convert => input(0).convert(element(node.ty.dtype).primitive_type()),
+            Op::StopGradient => Ok(input(0).clone()),
+
+            Op::Reshape => input(0).reshape(&shape),
+            Op::Broadcast { dims: axes } => input(0).broadcast_in_dim(&shape, &dims(axes)),
+            Op::Transpose { perm } => input(0).transpose(&dims(perm)),
+            Op::Reverse { dims: axes } => input(0).rev(&dims(axes)),
+            Op::Slice { start, limit, stride } => slice(input(0), start, limit, stride),
+            Op::Pad { low, high, interior } => {
+                let config: Vec<_> =
+                    (0..low.len()).map(|i| (low[i] as i64, high[i] as i64, interior[i] as i64)).collect();
+                input(0).pad(&builder.zero(element(node.ty.dtype))?, &config)
+            }
+            Op::Concatenate { dim } => {
+                let rest: Vec<_> = (1..node.inputs.len()).map(input).collect();
+                input(0).concat_in_dim(&rest, *dim as i64)
+            }
+
+            Op::Reduce { kind, dims: axes } => match kind {
+                Reduction::Sum => input(0).reduce_sum(&dims(axes), false),
+                Reduction::Max => input(0).reduce_max(&dims(axes), false),
+                Reduction::Min => input(0).reduce_min(&dims(axes), false),
+            },
+            Op::CumulativeSum { dim, reverse } => {
+                self.cumulative_sum(input(0), &node.ty.shape, *dim, *reverse)
+            }
+            Op::ArgMax { dim } => input(0).argmax(ElementType::S32, *dim as i64),
+
+            Op::Dot(axes) => dot(input(0), input(1), axes),
+            Op::Conv { window, groups } => {
+                self.conv(input(0), input(1), &shape_of(0), &shape_of(1), window, *groups, node.ty.dtype)
+            }
+            Op::ConvInputGrad { window, groups } => self.conv_input_grad(
+                input(0),
+                input(1),
+                &node.ty.shape,
+                &shape_of(1),
+                window,
+                *groups,
+                node.ty.dtype,
+            ),
+            Op::ConvKernelGrad { window, groups } => self.conv_kernel_grad(
+                input(0),
+                input(1),
+                &shape_of(0),
+                &node.ty.shape,
+                window,
+                *groups,
+                node.ty.dtype,
+            ),
+            Op::Pool { kind, window } => self.pool(input(0), &shape_of(0), *kind, window, node.ty.dtype),
+            Op::MaxPoolGrad { window } => {
+                self.max_pool_grad(input(0), input(1), input(2), &node.ty.shape, window, node.ty.dtype)
+            }
+            Op::SumPoolGrad { window } => self.sum_pool_grad(input(0), &node.ty.shape, window, node.ty.dtype),
+
+            Op::Take => input(0).take(input(1), 0),
+            Op::TakeGrad => self.take_grad(node.ty.dtype, &node.ty.shape, input(1), &shape_of(1), input(2)),
+            Op::DynamicSlice => {
+                let offsets: Vec<_> = (1..node.inputs.len()).map(input).collect();
+                input(0).dynamic_slice(&offsets, &shape)
+            }
+            Op::DynamicUpdateSlice => {
+                let offsets: Vec<_> = (2..node.inputs.len()).map(input).collect();
+                input(0).dynamic_update_slice(input(1), &offsets)
+            }
+
+            Op::RandomBits => input(0)
+                .rng_bit_generator(RandomAlgorithm::Philox, ElementType::U32, &shape)?
+                .get_tuple_element(1),
+            Op::AllReduce => input(0).all_reduce(&scalar_function(node.ty.dtype, Binary::Add)?),
+            Op::Output(i) => Ok(self.tuples[&node.inputs[0]][*i].clone()),
+        }
+    }
+
+    /// Doubles the reach of the sum in each of log₂ n steps: XLA's own form, a window as long as the axis, is not
+    /// in the crate and costs n² on a CPU.
+    fn cumulative_sum(&self, x: &XlaOp, shape: &[usize], dim: usize, reverse: bool) -> XlaResult {
+        let zero = self.builder.zero(x.ty()?.element_type()?)?;
+        let n = shape[dim];
+        let mut sum = x.clone();
+        let mut reach = 1;
+        while reach < n {
+            let mut config = vec![(0, 0, 0); shape.len()];
+            let kept = (n - reach) as i64;
+            let moved = if reverse {
+                config[dim] = (0, reach as i64, 0);
+                sum.slice_in_dim1(reach as i64, n as i64, dim as i64)?
+            } else {
+                config[dim] = (reach as i64, 0, 0);
+                sum.slice_in_dim1(0, kept, dim as i64)?
+            };
+            sum = sum.add_(&moved.pad(&zero, &config)?)?;
+            reach *= 2;
+        }
+        Ok(sum)
+    }
+
+    /// Adds `rows` into a table of zeros at `indices`.
+    fn take_grad(
+        &self,
+        dtype: DType,
+        table: &[usize],
+        indices: &XlaOp,
+        index_shape: &[usize],
+        rows: &XlaOp,
+    ) -> XlaResult {
+        let zeros = self.builder.zero(element(dtype))?.broadcast(&dims(table))?;
+        let rank = index_shape.len();
+        let window: Vec<_> = (rank as i64..(rank + table.len()) as i64 - 1).collect();
+        let indices = indices.reshape(&dims(&[index_shape, &[1]].concat()))?;
+        let add = scalar_function(dtype, Binary::Add)?;
+        zeros.scatter(&indices, rows, &add, &window, &[0], &[0], rank as i64)
+    }
+
+    /// A `while` with a counter from 0 to a constant, which lets XLA know the number of steps.
+    fn scan(&self, scan: &Scan, node: &Node) -> XlaResult<Vec<XlaOp>> {
+        let builder = self.builder;
+        let arguments: Vec<_> = node.inputs.iter().map(|id| self.values[id].clone()).collect();
+        let slices_from = scan.constants + scan.carries;
+        let stacked: Vec<_> = scan.body.outputs()[scan.carries..].to_vec();
+
+        let mut state = vec![builder.c0(0i32)?];
+        state.extend(arguments);
+        for y in &stacked {
+            let shape = dims(&[&[scan.length], y.shape()].concat());
+            state.push(builder.zero(element(y.dtype()))?.broadcast(&shape)?);
+        }
+        let init = builder.tuple(&state)?;
+
+        let condition = {
+            let builder = XlaBuilder::new("more");
+            let state = builder.parameter_s(0, &init.shape()?, "state")?;
+            state.get_tuple_element(0)?.lt(&builder.c0(scan.length as i32)?)?.build()?
+        };
+        let body = {
+            let builder = XlaBuilder::new("step");
+            let tuple = builder.parameter_s(0, &init.shape()?, "state")?;
+            let state =
+                (0..state.len() as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
+            let at = match scan.reverse {
+                false => state[0].clone(),
+                true => builder.c0(scan.length as i32 - 1)?.sub_(&state[0])?,
+            };
+            let zero = builder.c0(0i32)?;
+            let offsets = |rank: usize| -> Vec<&XlaOp> {
+                (0..rank).map(|i| if i == 0 { &at } else { &zero }).collect()
+            };
+            let parameters = scan.body.graph().parameters();
+            let mut inputs = state[1..=slices_from].to_vec();
+            for (i, parameter) in parameters.iter().enumerate().skip(slices_from) {
+                let rank = parameter.rank() + 1;
+                let size = dims(&[&[1], parameter.shape()].concat());
+                let slice = state[1 + i].dynamic_slice(&offsets(rank), &size)?;
+                inputs.push(slice.reshape(&dims(parameter.shape()))?);
+            }
+            let outputs = lower_body(&builder, &scan.body, self.target, &inputs)
+                .map_err(|error| xla::Error::XlaError { msg: error.to_string(), backtrace: String::new() })?;
+            let mut next = vec![state[0].add_(&builder.c0(1i32)?)?];
+            next.extend_from_slice(&state[1..=scan.constants]);
+            next.extend_from_slice(&outputs[..scan.carries]);
+            next.extend_from_slice(&state[1 + slices_from..=parameters.len()]);
+            for (i, y) in stacked.iter().enumerate() {
+                let row = outputs[scan.carries + i].reshape(&dims(&[&[1], y.shape()].concat()))?;
+                next.push(
+                    state[1 + parameters.len() + i].dynamic_update_slice(&row, &offsets(y.rank() + 1))?,
+                );
+            }
+            builder.tuple(&next)?.build()?
+        };
+        let last = XlaOp::while_(condition, body, init)?;
+        let carries = 1 + scan.constants..1 + slices_from;
+        let ys = 1 + node.inputs.len()..state.len();
+        carries.chain(ys).map(|i| last.get_tuple_element(i as i64)).collect()
+    }
+}
+
+fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
+    match f {
+        Binary::Add => a.add_(b),
+        Binary::Sub => a.sub_(b),
+        Binary::Mul => a.mul_(b),
+        Binary::Div => a.div_(b),
+        Binary::Rem => a.rem_(b),
+        Binary::Max => a.max(b),
+        Binary::Min => a.min(b),
+        Binary::Pow => a.pow(b),
+        Binary::And => a.and(b),
+        Binary::Or => a.or(b),
+        Binary::Xor => a.xor(b),
+    }
+}
+
+fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
+    let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
+    a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
+}
+
+/// A strided slice, an axis at a time as the crate has it.
+fn slice(x: &XlaOp, start: &[usize], limit: &[usize], stride: &[usize]) -> XlaResult {
+    let shape = x.dims()?;
+    let mut result = x.clone();
+    for axis in 0..start.len() {
+        if (start[axis], limit[axis], stride[axis]) != (0, shape[axis], 1) {
+            result = result.slice_in_dim(
+                start[axis] as i64,
+                limit[axis] as i64,
+                stride[axis] as i64,
+                axis as i64,
+            )?;
+        }
+    }
+    Ok(result)
+}
+
+/// `(a, b) -> f(a, b)` of scalars, for reductions.
+fn scalar_function(dtype: DType, f: Binary) -> XlaResult<XlaComputation> {
+    let builder = XlaBuilder::new("combine");
+    let a = builder.parameter(0, element(dtype), &[], "a")?;
+    let b = builder.parameter(1, element(dtype), &[], "b")?;
+    binary(f, &a, &b)?.build()
+}
+
+fn literal(value: &Array) -> XlaResult<xla::Literal> {
+    let ty = element(value.dtype());
+    xla::Literal::create_from_shape_and_untyped_data(ty, value.shape(), value.bytes())
+}

@@ -1,0 +1,131 @@
+//! What a layer may use while it writes itself into a graph.
+
+use super::Init;
+use super::summary::Row;
+use crate::array::DType;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Random, Tensor};
+use crate::variables::{Role, Variables};
+
+/// The place of a layer in a model: its variables are named after it, and so are errors.
+pub struct Context<'a> {
+    variables: &'a mut Variables,
+    random: Option<&'a mut Random>,
+    training: bool,
+    compute: DType,
+    path: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl<'a> Context<'a> {
+    /// For evaluation: dropout lets everything through and norms use their running statistics.
+    pub fn evaluation(variables: &'a mut Variables) -> Self {
+        let compute = variables.dtype();
+        Self { variables, random: None, training: false, compute, path: Vec::new(), rows: Vec::new() }
+    }
+
+    /// For training, with a source of random numbers.
+    pub fn training(variables: &'a mut Variables, random: &'a mut Random) -> Self {
+        Self { random: Some(random), training: true, ..Self::evaluation(variables) }
+    }
+
+    /// Layers compute in `dtype`; norms and losses stay in the type of the variables.
+    #[must_use]
+    pub fn compute_in(mut self, dtype: DType) -> Self {
+        self.compute = dtype;
+        self
+    }
+
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    pub fn compute_dtype(&self) -> DType {
+        self.compute
+    }
+
+    pub fn graph(&self) -> &Graph {
+        self.variables.graph()
+    }
+
+    /// A trained variable in the type that layers compute in. `fans` are the number of inputs that one output is
+    /// computed from, and the number of outputs that one input goes to.
+    ///
+    /// # Errors
+    /// When the variable was declared with another shape.
+    pub fn weight(&mut self, name: &str, shape: &[usize], init: &Init, fans: (usize, usize)) -> Result<Tensor> {
+        self.parameter(name, shape, init, fans)?.convert(self.compute)
+    }
+
+    /// A trained variable in its own type.
+    ///
+    /// # Errors
+    /// As [`Context::weight`].
+    pub fn parameter(&mut self, name: &str, shape: &[usize], init: &Init, fans: (usize, usize)) -> Result<Tensor> {
+        let name = self.name(name);
+        self.variables.get(Role::Parameter, &name, shape, init, fans)
+    }
+
+    /// A variable that the layer itself keeps, see [`Context::update`].
+    ///
+    /// # Errors
+    /// As [`Context::weight`].
+    pub fn statistic(&mut self, name: &str, shape: &[usize], init: &Init) -> Result<Tensor> {
+        let name = self.name(name);
+        self.variables.get(Role::Statistic, &name, shape, init, (1, 1))
+    }
+
+    /// The value that a statistic has after this step.
+    pub fn update(&mut self, name: &str, value: Tensor) {
+        let name = self.name(name);
+        self.variables.set(&name, value);
+    }
+
+    /// The source of random numbers.
+    ///
+    /// # Errors
+    /// Outside training.
+    pub fn random(&mut self) -> Result<&mut Random> {
+        match &mut self.random {
+            Some(random) => Ok(random),
+            None => Err(Error::value("random numbers", "a model in training", "one in evaluation")),
+        }
+    }
+
+    /// Builds a part of the model named `name`: its variables begin with it, and its errors name it.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn within<R>(&mut self, name: &str, kind: &str, build: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        self.path.push(name.to_string());
+        let place = format!("layer {} ({kind})", self.path.join("."));
+        let graph = self.variables.graph().clone();
+        let result = graph.within(&place, || build(self)).map_err(|error| match error {
+            located @ Error::At { .. } => located,
+            error => error.at(&place),
+        });
+        self.path.pop();
+        result
+    }
+
+    /// Notes a layer's result for the summary.
+    pub(super) fn note(&mut self, kind: &str, output: &Tensor) {
+        let prefix = format!("{}.", self.path.join("."));
+        let own = |role: Role| -> usize {
+            let all = self.variables.variables().filter(|v| v.role == role && v.name.starts_with(&prefix));
+            all.map(crate::variables::Variable::len).sum()
+        };
+        let (parameters, statistics) = (own(Role::Parameter), own(Role::Statistic));
+        let row =
+            Row { path: self.path.join("."), kind: kind.into(), output: output.shape().to_vec(), parameters, statistics };
+        self.rows.push(row);
+    }
+
+    pub(super) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+
+    fn name(&self, name: &str) -> String {
+        self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+    }
+}

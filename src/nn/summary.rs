@@ -1,0 +1,82 @@
+//! The table of a model's layers.
+
+use crate::array::DType;
+use std::fmt;
+
+/// One layer of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where the layer stands, such as `2` or `3.layers.0`.
+    pub path: String,
+    pub kind: String,
+    /// The shape of its result, the batch first.
+    pub output: Vec<usize>,
+    pub parameters: usize,
+    /// Numbers that the layer keeps without training them.
+    pub statistics: usize,
+}
+
+/// A model's layers, the shapes of their results, and how many numbers they hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub rows: Vec<Row>,
+    pub dtype: DType,
+}
+
+impl Summary {
+    pub fn parameters(&self) -> usize {
+        self.top().map(|row| row.parameters).sum()
+    }
+
+    pub fn statistics(&self) -> usize {
+        self.top().map(|row| row.statistics).sum()
+    }
+
+    /// The layers that are not parts of others.
+    fn top(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| !row.path.contains('.'))
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = |row: &Row| {
+            let rest: Vec<_> = row.output.iter().skip(1).map(ToString::to_string).collect();
+            std::iter::once("batch".to_string()).chain(rest).collect::<Vec<_>>().join(" x ")
+        };
+        let mut lines: Vec<[String; 4]> = vec![["".into(), "layer".into(), "output".into(), "parameters".into()]];
+        for row in &self.rows {
+            lines.push([row.path.clone(), row.kind.clone(), shape(row), grouped(row.parameters)]);
+        }
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2), width(3)];
+        for line in &lines {
+            let [path, kind, output, parameters] = line;
+            let text = format!(
+                "{path:<0$}  {kind:<1$}  {output:<2$}  {parameters:>3$}",
+                widths[0], widths[1], widths[2], widths[3]
+            );
+            writeln!(f, "{}", text.trim_end())?;
+        }
+        let (parameters, statistics) = (self.parameters(), self.statistics());
+        let bytes = (parameters + statistics) * self.dtype.size();
+        write!(f, "{} parameters", grouped(parameters))?;
+        if statistics > 0 {
+            write!(f, ", {} statistics", grouped(statistics))?;
+        }
+        write!(f, ", {} bytes as {}", grouped(bytes), self.dtype)
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,103 @@
+//! Compiled programs.
+
+use super::buffer::Buffer;
+use super::device::Device;
+use super::xla_error;
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::graph::{Function, Type};
+use crate::lower::lower;
+use std::time::{Duration, Instant};
+use xla::PjRtLoadedExecutable;
+
+/// A function compiled for a device.
+///
+/// ```
+/// use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[2]);
+/// let double = Function::new(&graph, vec![(&x * 2.0)?]);
+/// let device = Device::cpu()?;
+/// let program = Program::compile(&device, &double, 0)?;
+/// let result = program.call(&device, &[Array::vector(&[1f32, 2.0])])?;
+/// assert_eq!(result[0].to_vec::<f32>()?, [2.0, 4.0]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+pub struct Program {
+    executable: PjRtLoadedExecutable,
+    arguments: Vec<Type>,
+    results: Vec<Type>,
+    donated: usize,
+    compile_time: Duration,
+}
+
+impl Program {
+    /// Compiles `function`. The memory of its first `donated` arguments is handed on to its first `donated`
+    /// results, which must have the same types.
+    ///
+    /// # Errors
+    /// When XLA refuses the program, or a donated argument and its result differ in type.
+    pub fn compile(device: &Device, function: &Function, donated: usize) -> Result<Self> {
+        let types =
+            |tensors: &[crate::graph::Tensor]| tensors.iter().map(|t| t.ty().clone()).collect::<Vec<_>>();
+        let (arguments, results) = (types(&function.graph().parameters()), types(function.outputs()));
+        for i in 0..donated {
+            if arguments.get(i) != results.get(i) || i >= arguments.len() {
+                let show = |ty: Option<&Type>| ty.map_or_else(|| "nothing".to_string(), ToString::to_string);
+                return Err(Error::shape(
+                    format!("donated argument {i}"),
+                    show(arguments.get(i)),
+                    show(results.get(i)),
+                ));
+            }
+        }
+        let started = Instant::now();
+        let computation = lower(function, device.target(), donated)?;
+        let executable = device
+            .client()
+            .compile(&computation)
+            .map_err(|error| xla_error("compile the program", &error))?;
+        Ok(Self { executable, arguments, results, donated, compile_time: started.elapsed() })
+    }
+
+    /// How long the compilation took.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+
+    /// Starts the program; its results may still be computing when this returns.
+    ///
+    /// # Errors
+    /// When the arguments are not those that the function takes, or XLA fails.
+    pub fn run(&self, donated: Vec<Buffer>, rest: &[&Buffer]) -> Result<Vec<Buffer>> {
+        let given: Vec<&Buffer> = donated.iter().chain(rest.iter().copied()).collect();
+        if donated.len() != self.donated || given.len() != self.arguments.len() {
+            return Err(Error::shape(
+                "program",
+                format!("{} arguments, {} of them donated", self.arguments.len(), self.donated),
+                format!("{} arguments, {} of them donated", given.len(), donated.len()),
+            ));
+        }
+        for (i, (expected, got)) in self.arguments.iter().zip(&given).enumerate() {
+            if expected != got.ty() {
+                return Err(Error::shape(format!("argument {i}"), expected, got.ty()));
+            }
+        }
+        let inputs: Vec<_> = given.iter().map(|buffer| &buffer.inner).collect();
+        let results =
+            self.executable.execute_b(&inputs).map_err(|error| xla_error("run the program", &error))?;
+        let results = results.into_iter().next().unwrap_or_default();
+        Ok(results.into_iter().zip(&self.results).map(|(inner, ty)| Buffer::new(inner, ty.clone())).collect())
+    }
+
+    /// Runs the program once on arrays of the host and waits for its results.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn call(&self, device: &Device, arguments: &[Array]) -> Result<Vec<Array>> {
+        let mut buffers =
+            arguments.iter().map(|array| Buffer::upload(device, array)).collect::<Result<Vec<_>>>()?;
+        let rest = buffers.split_off(self.donated.min(buffers.len()));
+        self.run(buffers, &rest.iter().collect::<Vec<_>>())?.iter().map(Buffer::download).collect()
+    }
+}

@@ -1,0 +1,144 @@
+//! The state of a training run as one list of named tensors: parameters, running statistics, the optimizer's
+//! moments, counters.
+
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Tensor};
+use crate::nn::Init;
+use indexmap::IndexMap;
+
+/// What a variable is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Trained by the optimizer.
+    Parameter,
+    /// Kept by a layer as it sees data, such as a running mean.
+    Statistic,
+    /// Kept by the optimizer.
+    Optimizer,
+}
+
+/// A variable's name, type, and how it begins.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    pub name: String,
+    pub role: Role,
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    pub init: Init,
+    /// How many inputs one output is computed from, and how many outputs one input goes to.
+    pub fans: (usize, usize),
+}
+
+impl Variable {
+    /// The first value: a function of the seed and the variable's name.
+    pub fn initial(&self, seed: u64) -> Array {
+        self.init.array(self.dtype, &self.shape, self.fans, seed, &self.name)
+    }
+
+    pub fn len(&self) -> usize {
+        crate::array::count(&self.shape)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The variables of a program that is being built.
+///
+/// A model is written once, as a function that asks for its variables by name. When they are being declared, each
+/// question makes a new parameter of the graph; afterwards the same function is given the tensors of a program.
+pub struct Variables {
+    graph: Graph,
+    dtype: DType,
+    declaring: bool,
+    list: IndexMap<String, (Variable, Tensor)>,
+    updates: IndexMap<String, Tensor>,
+}
+
+impl Variables {
+    /// To find out which variables there are; numbers among them are of type `dtype`.
+    pub fn declare(graph: &Graph, dtype: DType) -> Self {
+        Self {
+            graph: graph.clone(),
+            dtype,
+            declaring: true,
+            list: IndexMap::new(),
+            updates: IndexMap::new(),
+        }
+    }
+
+    /// For a program in which the variables have the values `tensors`, in the order of `variables`.
+    pub fn given(graph: &Graph, dtype: DType, variables: &[Variable], tensors: &[Tensor]) -> Self {
+        let list = variables.iter().zip(tensors).map(|(v, t)| (v.name.clone(), (v.clone(), t.clone()))).collect();
+        Self { graph: graph.clone(), dtype, declaring: false, list, updates: IndexMap::new() }
+    }
+
+    /// The value of a variable, declared on first use.
+    ///
+    /// # Errors
+    /// When the variable is asked for with another shape than before, or was not declared.
+    pub fn get(
+        &mut self,
+        role: Role,
+        name: &str,
+        shape: &[usize],
+        init: &Init,
+        fans: (usize, usize),
+    ) -> Result<Tensor> {
+        if let Some(tensor) = self.updates.get(name) {
+            return Ok(tensor.clone());
+        }
+        if let Some((known, tensor)) = self.list.get(name) {
+            if known.shape != shape {
+                return Err(Error::shape(name, format!("{:?}", known.shape), format!("{shape:?}")));
+            }
+            return Ok(tensor.clone());
+        }
+        if !self.declaring {
+            return Err(Error::value(name, "a variable that was declared", "an unknown one"));
+        }
+        let tensor = self.graph.parameter(self.dtype, shape);
+        let variable = Variable {
+            name: name.to_string(),
+            role,
+            dtype: self.dtype,
+            shape: shape.to_vec(),
+            init: init.clone(),
+            fans,
+        };
+        self.list.insert(name.to_string(), (variable, tensor.clone()));
+        Ok(tensor)
+    }
+
+    /// The value that a variable has after the step.
+    pub fn set(&mut self, name: &str, value: Tensor) {
+        self.updates.insert(name.to_string(), value);
+    }
+
+    pub fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.list.values().map(|(variable, _)| variable)
+    }
+
+    /// The variables to be trained, with their values.
+    pub fn parameters(&self) -> Vec<(Variable, Tensor)> {
+        self.list.values().filter(|(v, _)| v.role == Role::Parameter).cloned().collect()
+    }
+
+    /// All values after the step, in the order of the variables.
+    pub fn after(&self) -> Vec<Tensor> {
+        self.list
+            .iter()
+            .map(|(name, (_, before))| self.updates.get(name).unwrap_or(before).clone())
+            .collect()
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+}
