@@ -3,8 +3,14 @@
 pub mod array;
 pub mod error;
 pub mod graph;
+pub mod loss;
 pub mod lower;
+pub mod metric;
+mod named;
+pub mod nn;
+pub mod optim;
 pub mod runtime;
+pub mod variables;
 
 pub use array::{Array, DType};
 pub use error::{Error, Result};

@@ -55,6 +55,7 @@ pub struct Variables {
     declaring: bool,
     list: IndexMap<String, (Variable, Tensor)>,
     updates: IndexMap<String, Tensor>,
+    gate: Option<Tensor>,
 }
 
 impl Variables {
@@ -66,13 +67,15 @@ impl Variables {
             declaring: true,
             list: IndexMap::new(),
             updates: IndexMap::new(),
+            gate: None,
         }
     }
 
     /// For a program in which the variables have the values `tensors`, in the order of `variables`.
     pub fn given(graph: &Graph, dtype: DType, variables: &[Variable], tensors: &[Tensor]) -> Self {
-        let list = variables.iter().zip(tensors).map(|(v, t)| (v.name.clone(), (v.clone(), t.clone()))).collect();
-        Self { graph: graph.clone(), dtype, declaring: false, list, updates: IndexMap::new() }
+        let list =
+            variables.iter().zip(tensors).map(|(v, t)| (v.name.clone(), (v.clone(), t.clone()))).collect();
+        Self { graph: graph.clone(), dtype, declaring: false, list, updates: IndexMap::new(), gate: None }
     }
 
     /// The value of a variable, declared on first use.
@@ -112,9 +115,28 @@ impl Variables {
         Ok(tensor)
     }
 
-    /// The value that a variable has after the step.
-    pub fn set(&mut self, name: &str, value: Tensor) {
+    /// The value that a variable has after the step; with a gate, only in steps in which the gate is true.
+    ///
+    /// # Errors
+    /// When the variable is unknown or of another type.
+    pub fn set(&mut self, name: &str, value: Tensor) -> Result<()> {
+        let Some((_, before)) = self.list.get(name) else {
+            return Err(Error::value(name, "a variable that was declared", "an unknown one"));
+        };
+        if before.ty() != value.ty() {
+            return Err(Error::shape(name, before.ty(), value.ty()));
+        }
+        let value = match &self.gate {
+            Some(gate) => gate.select(&value, before)?,
+            None => value,
+        };
         self.updates.insert(name.to_string(), value);
+        Ok(())
+    }
+
+    /// From here on, variables only change in steps in which `gate`, a `bool` scalar, is true.
+    pub fn gate(&mut self, gate: Option<Tensor>) {
+        self.gate = gate;
     }
 
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
@@ -128,10 +150,7 @@ impl Variables {
 
     /// All values after the step, in the order of the variables.
     pub fn after(&self) -> Vec<Tensor> {
-        self.list
-            .iter()
-            .map(|(name, (_, before))| self.updates.get(name).unwrap_or(before).clone())
-            .collect()
+        self.list.iter().map(|(name, (_, before))| self.updates.get(name).unwrap_or(before).clone()).collect()
     }
 
     pub fn graph(&self) -> &Graph {

@@ -21,7 +21,12 @@ const ANY: (f64, f64) = (-1.0, 1.0);
 const POSITIVE: (f64, f64) = (0.5, 2.0);
 
 fn window(size: &[usize], stride: &[usize], padding: &[(usize, usize)], dilation: &[usize]) -> Window {
-    Window { size: size.to_vec(), stride: stride.to_vec(), padding: padding.to_vec(), dilation: dilation.to_vec() }
+    Window {
+        size: size.to_vec(),
+        stride: stride.to_vec(),
+        padding: padding.to_vec(),
+        dilation: dilation.to_vec(),
+    }
 }
 
 fn dims(lhs: &[usize], rhs: &[usize], lhs_batch: &[usize], rhs_batch: &[usize]) -> DotDims {
@@ -175,7 +180,12 @@ fn check(case: &Case) {
             })
             .collect();
         let off = difference(&got[i].to_f64(), &expected);
-        assert!(off < 1e-7, "{}, input {i}: off by {off:e}\n got {:?}\nwant {expected:?}", case.name, got[i].to_f64());
+        assert!(
+            off < 1e-7,
+            "{}, input {i}: off by {off:e}\n got {:?}\nwant {expected:?}",
+            case.name,
+            got[i].to_f64()
+        );
     }
 }
 
@@ -213,7 +223,8 @@ fn extreme_inputs_have_finite_slopes() {
     ];
     for (name, f, points) in cases {
         for &(x, slope) in *points {
-            let got = common::evaluate(&[Array::vector(&[x])], |_, p| gradients(&f(&p[0])?.sum_all()?, &[&p[0]]));
+            let got =
+                common::evaluate(&[Array::vector(&[x])], |_, p| gradients(&f(&p[0])?.sum_all()?, &[&p[0]]));
             assert!((got[0].to_f64()[0] - slope).abs() < 1e-12, "{name} at {x}: {got:?}, expected {slope}");
         }
     }

@@ -130,10 +130,11 @@ fn names(folder: &Path, which: Cifar) -> Result<Vec<String>> {
         return Ok((0..which.classes()).map(|class| class.to_string()).collect());
     }
     let contents = bytes::read_file(&path)?;
-    let Ok(text) = str::from_utf8(&contents) else {
+    let Ok(text) = std::str::from_utf8(&contents) else {
         return Err(Error::format(&path, "expected a class name on each line, got bytes that are not UTF-8"));
     };
-    let names: Vec<String> = text.lines().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
     if names.len() != which.classes() {
         let message = format!("expected {} class names, one a line, got {}", which.classes(), names.len());
         return Err(Error::format(&path, message));

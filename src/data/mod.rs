@@ -3,20 +3,29 @@
 //! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
 //! So it is uploaded once, and one compiled program evaluates any part of it.
 
+pub mod cifar;
 pub mod idx;
+pub mod images;
+pub mod npy;
 pub mod order;
+pub mod safetensors;
 pub mod scaling;
+pub mod source;
 pub mod split;
 pub mod table;
 
 mod bytes;
 mod random;
+mod tensors;
 
 pub use idx::mnist;
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
 pub use scaling::{Scale, Scaling};
+pub use source::{Format, Source};
 pub use split::Splits;
-pub use table::Column;
+pub use table::{Column, TargetKind};
+
+pub(crate) use split::Parts;
 
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
@@ -111,8 +120,13 @@ impl Dataset {
     /// one class, a label has no name, a row number is not there, or no row is for training.
     pub fn new(inputs: Array, targets: Targets, splits: Splits) -> Result<Self> {
         let rows = inputs.shape().first().copied().unwrap_or(0);
-        if !matches!(inputs.dtype(), DType::U8 | DType::F32) || inputs.shape().len() < 2 || inputs.is_empty() {
-            return Err(Error::shape("inputs", "u8 or f32 [n, sample...] with no size of 0", format!("{inputs:?}")));
+        if !matches!(inputs.dtype(), DType::U8 | DType::F32) || inputs.shape().len() < 2 || inputs.is_empty()
+        {
+            return Err(Error::shape(
+                "inputs",
+                "u8 or f32 [n, sample...] with no size of 0",
+                format!("{inputs:?}"),
+            ));
         }
         if u32::try_from(rows).is_err() {
             return Err(Error::shape("inputs", format!("at most {} rows", u32::MAX), rows));
@@ -181,7 +195,8 @@ impl Dataset {
         let width = count(self.sample_shape()) * self.inputs.dtype().size();
         let mut bytes = Vec::with_capacity(rows.len() * width);
         for &row in rows {
-            let sample = (row as usize).checked_mul(width).and_then(|at| self.inputs.bytes().get(at..at + width));
+            let sample =
+                (row as usize).checked_mul(width).and_then(|at| self.inputs.bytes().get(at..at + width));
             let missing = || Error::value("row", format!("a number below {}", self.rows()), row);
             bytes.extend_from_slice(sample.ok_or_else(missing)?);
         }

@@ -1,20 +1,500 @@
-//! Delimited tables.
+//! Delimited tables with a header: CSV, TSV, or columns between white space.
 
+use super::{MAX_CLASSES, Targets, bytes};
+use crate::array::Array;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-/// A column of a table as a model's features see it.
+/// The most names of one column: a cell of two bytes becomes a number of four bytes for each.
+const MAX_NAMES: usize = 256;
+
+/// What stands for a missing value, in any case of letters.
+const MISSING: [&str; 7] = ["", "?", "-", "na", "n/a", "nan", "null"];
+
+/// What stands between two cells of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delimiter {
+    Comma,
+    Semicolon,
+    Tab,
+    /// `|`
+    Pipe,
+    /// Any number of blanks and tabs. Here the first blank line ends the table, and notes may follow it.
+    Whitespace,
+}
+
+impl Delimiter {
+    fn byte(self) -> Option<u8> {
+        match self {
+            Delimiter::Comma => Some(b','),
+            Delimiter::Semicolon => Some(b';'),
+            Delimiter::Tab => Some(b'\t'),
+            Delimiter::Pipe => Some(b'|'),
+            Delimiter::Whitespace => None,
+        }
+    }
+
+    /// The delimiter that the header has most of; white space when it has none of the others.
+    fn detect(header: &str) -> Self {
+        let mut best = (0, Delimiter::Whitespace);
+        for delimiter in [Delimiter::Tab, Delimiter::Comma, Delimiter::Semicolon, Delimiter::Pipe] {
+            let count = header.bytes().filter(|&b| Some(b) == delimiter.byte()).count();
+            if count > best.0 {
+                best = (count, delimiter);
+            }
+        }
+        best.1
+    }
+}
+
+/// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, NaN or null.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// An error.
+    #[default]
+    Refuse,
+    /// The mean of the column over the training rows.
+    Mean,
+    /// This number.
+    Constant(f64),
+}
+
+/// What a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    Class,
+    Value,
+}
+
+/// A column of a table as the model's features see it: saved with the model, it encodes other rows alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
+    #[serde(flatten)]
     pub kind: ColumnKind,
 }
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ColumnKind {
-    /// One feature: the number; a missing one is `fill`, or refused where that is `None`.
+    /// One feature, the number. A missing one is `fill`, or an error where that is `None`.
     Number { fill: Option<f64> },
-    /// A feature for each name: 1 where the cell is that name, else 0.
-    Category { names: Vec<String> },
+    /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is 0 in all of them where
+    /// `missing` allows it, else an error.
+    Category { names: Vec<String>, missing: bool },
+}
+
+impl Column {
+    /// The names of the column's features: its own, or `column=name` for each name.
+    pub fn features(&self) -> Vec<String> {
+        match &self.kind {
+            ColumnKind::Number { .. } => vec![self.name.clone()],
+            ColumnKind::Category { names, .. } => {
+                names.iter().map(|n| format!("{}={n}", self.name)).collect()
+            }
+        }
+    }
+
+    fn width(&self) -> usize {
+        match &self.kind {
+            ColumnKind::Number { .. } => 1,
+            ColumnKind::Category { names, .. } => names.len(),
+        }
+    }
+}
+
+/// A table as it was read: the text of every cell, and the line that each row starts at.
+#[derive(Clone, Debug)]
+pub struct Table {
+    path: PathBuf,
+    header: Vec<String>,
+    text: String,
+    ends: Vec<usize>,
+    lines: Vec<usize>,
+}
+
+impl Table {
+    /// Reads a table; `None` detects the delimiter by the header.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike or one not at all, or has a
+    /// row of another number of cells than the header.
+    pub fn read(path: impl AsRef<Path>, delimiter: Option<Delimiter>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parse(path, &bytes::read_file(path)?, delimiter)
+    }
+
+    /// Parses the contents of a table; `path` is for the errors only.
+    ///
+    /// ```
+    /// use neural::data::{Targets, table::{Missing, Table}};
+    /// let table = Table::parse("pizza".as_ref(), b"guests,day,pizzas\n13,sat,33\n2,sun,16\n", None)?;
+    /// let columns = table.features("pizzas", &[], &[], Missing::Refuse, &[0, 1])?;
+    /// assert_eq!(columns[1].features(), ["day=sat", "day=sun"]);
+    /// assert_eq!(table.encode(&columns)?.to_vec::<f32>()?, [13.0, 1.0, 0.0, 2.0, 0.0, 1.0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table::read`].
+    pub fn parse(path: &Path, contents: &[u8], delimiter: Option<Delimiter>) -> Result<Self> {
+        let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
+        let text = std::str::from_utf8(contents).map_err(|e| {
+            let line = 1 + newlines(&contents[..e.valid_up_to()]);
+            Error::format(
+                path,
+                format!("expected UTF-8, got other bytes in line {line}; save the file as UTF-8"),
+            )
+        })?;
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+        let delimiter = delimiter.unwrap_or_else(|| Delimiter::detect(first));
+
+        let path = path.to_path_buf();
+        let mut table =
+            Self { path, header: Vec::new(), text: String::new(), ends: Vec::new(), lines: Vec::new() };
+        match delimiter.byte() {
+            Some(byte) => table.push_delimited(text, byte)?,
+            None => table.push_spaced(text)?,
+        }
+        if table.lines.is_empty() {
+            return Err(table.refuse("expected a header and at least one row below it, got no row".into()));
+        }
+        Ok(table)
+    }
+
+    fn push_delimited(&mut self, text: &str, delimiter: u8) -> Result<()> {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.delimiter(delimiter).has_headers(false).flexible(true).trim(csv::Trim::All);
+        let mut reader = builder.from_reader(text.as_bytes());
+        let mut record = csv::StringRecord::new();
+        let mut line = 1;
+        let mut unread = text.as_bytes();
+        loop {
+            // The reader passes over blank lines before a record.
+            let position = reader.position().byte() as usize;
+            let read = position.saturating_sub(text.len() - unread.len()).min(unread.len());
+            let blank = unread[read..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            let (passed, rest) = unread.split_at(read + blank);
+            line += newlines(passed);
+            unread = rest;
+            if !reader.read_record(&mut record).map_err(|e| self.refuse(e.to_string()))? {
+                return Ok(());
+            }
+            self.push(line, record.iter())?;
+        }
+    }
+
+    fn push_spaced(&mut self, text: &str) -> Result<()> {
+        let mut ended = false;
+        for (i, line) in text.lines().enumerate() {
+            let cells = line.split_whitespace();
+            let blank = line.trim().is_empty();
+            if !ended && !blank {
+                self.push(i + 1, cells)?;
+            } else if ended && !blank && cells.count() == self.header.len() {
+                let message = format!(
+                    "expected nothing like a row after the blank line that ends the table, got one in line {}; \
+                     remove the blank line, or what follows it",
+                    i + 1
+                );
+                return Err(self.refuse(message));
+            }
+            ended |= blank && !self.header.is_empty();
+        }
+        Ok(())
+    }
+
+    /// Takes the header first, then rows.
+    fn push<'a>(&mut self, line: usize, cells: impl Iterator<Item = &'a str>) -> Result<()> {
+        if self.header.is_empty() {
+            self.header = cells.map(String::from).collect();
+            return self.check_header();
+        }
+        let before = self.ends.len();
+        for cell in cells {
+            self.text.push_str(cell);
+            self.ends.push(self.text.len());
+        }
+        self.lines.push(line);
+        let (expected, got) = (self.header.len(), self.ends.len() - before);
+        if expected != got {
+            let message = format!("expected {expected} cells in line {line} as in the header, got {got}");
+            return Err(self.refuse(message));
+        }
+        Ok(())
+    }
+
+    fn check_header(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for (i, name) in self.header.iter().enumerate() {
+            if name.is_empty() {
+                return Err(self.refuse(format!(
+                    "expected a name for every column in the header, got none for column {}",
+                    i + 1
+                )));
+            }
+            if !seen.insert(name) {
+                return Err(
+                    self.refuse(format!("expected every column in the header once, got \"{name}\" twice"))
+                );
+            }
+        }
+        if self.header.iter().all(|name| name.parse::<f64>().is_ok()) {
+            let got = self.header.join(", ");
+            return Err(self.refuse(format!(
+                "expected the columns' names in the first line, got the numbers {got}; add a header"
+            )));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, message: String) -> Error {
+        Error::format(&self.path, message)
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn cell(&self, row: usize, column: usize) -> &str {
+        let i = row * self.header.len() + column;
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.text[start..self.ends[i]]
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        (0..self.rows()).map(move |row| self.cell(row, column))
+    }
+
+    fn index(&self, name: &str) -> Result<usize> {
+        self.header.iter().position(|known| known == name).ok_or_else(|| {
+            self.refuse(format!("expected a column \"{name}\", got {}", self.header.join(", ")))
+        })
+    }
+
+    fn at(&self, row: usize, column: usize) -> String {
+        format!("in line {}, column \"{}\"", self.lines[row], self.header[column])
+    }
+
+    /// The finite number in a cell; `None` where the value is missing.
+    fn number(&self, row: usize, column: usize) -> Result<Option<f32>> {
+        let cell = self.cell(row, column);
+        if is_missing(cell) {
+            return Ok(None);
+        }
+        match cell.parse::<f32>() {
+            Ok(number) if number.is_finite() => Ok(Some(number)),
+            Ok(_) => {
+                let at = self.at(row, column);
+                Err(self.refuse(format!("expected a finite number of f32 {at}, got \"{cell}\"")))
+            }
+            Err(_) => {
+                let advice = if cell.replacen(',', ".", 1).parse::<f32>().is_ok() {
+                    "write a point, not a comma, before the fraction".to_string()
+                } else {
+                    format!(
+                        "correct it, or name \"{}\" in categorical if it holds names",
+                        self.header[column]
+                    )
+                };
+                let at = self.at(row, column);
+                Err(self.refuse(format!("expected a number {at}, got \"{cell}\"; {advice}")))
+            }
+        }
+    }
+
+    fn missing(&self, row: usize, column: usize) -> Error {
+        let (at, cell) = (self.at(row, column), self.cell(row, column));
+        self.refuse(format!("expected a value {at}, got \"{cell}\"; set missing to fill it"))
+    }
+
+    /// Whether a column holds names: nothing in it reads as a number, not even with a decimal comma.
+    fn is_names(&self, column: usize) -> bool {
+        let mut values = self.cells(column).filter(|cell| !is_missing(cell)).peekable();
+        let number =
+            |cell: &str| cell.parse::<f64>().is_ok() || cell.replacen(',', ".", 1).parse::<f64>().is_ok();
+        values.peek().is_some() && !values.any(number)
+    }
+
+    /// The columns to make features of: all but `target` and those in `ignore`, in the order of the header.
+    ///
+    /// A column holds categories when `categorical` names it or nothing in it is a number, else numbers.
+    /// Categories come in the order of their names. `missing` is fitted to the training rows.
+    ///
+    /// # Errors
+    /// When a named column is not there, no column is left, a number is not one, a value is missing where that is
+    /// refused, or a column holds more than 256 names.
+    pub fn features(
+        &self,
+        target: &str,
+        categorical: &[String],
+        ignore: &[String],
+        missing: Missing,
+        train: &[u32],
+    ) -> Result<Vec<Column>> {
+        self.index(target)?;
+        for name in categorical.iter().chain(ignore) {
+            self.index(name)?;
+            if name == target {
+                let message =
+                    format!("expected features in categorical and ignore, got the target \"{target}\"");
+                return Err(self.refuse(message));
+            }
+        }
+        let mut columns = Vec::new();
+        for (i, name) in
+            self.header.iter().enumerate().filter(|(_, name)| *name != target && !ignore.contains(name))
+        {
+            let kind = if categorical.contains(name) || self.is_names(i) {
+                ColumnKind::Category { names: self.names(i)?, missing: missing != Missing::Refuse }
+            } else {
+                ColumnKind::Number { fill: self.fill(i, missing, train)? }
+            };
+            columns.push(Column { name: name.clone(), kind });
+        }
+        if columns.is_empty() {
+            return Err(self.refuse(format!(
+                "expected a column for a feature besides the target \"{target}\", got none"
+            )));
+        }
+        Ok(columns)
+    }
+
+    fn names(&self, column: usize) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        for cell in self.cells(column).filter(|cell| !is_missing(cell)) {
+            names.insert(cell);
+            if names.len() > MAX_NAMES {
+                let name = &self.header[column];
+                let message = format!(
+                    "expected at most {MAX_NAMES} names in column \"{name}\", got more; list it in ignore"
+                );
+                return Err(self.refuse(message));
+            }
+        }
+        Ok(names.into_iter().map(String::from).collect())
+    }
+
+    fn fill(&self, column: usize, missing: Missing, train: &[u32]) -> Result<Option<f64>> {
+        match missing {
+            Missing::Refuse => return Ok(None),
+            Missing::Constant(value) if (value as f32).is_finite() => return Ok(Some(value)),
+            Missing::Constant(value) => return Err(Error::value("missing", "a finite number of f32", value)),
+            Missing::Mean => {}
+        }
+        let (mut sum, mut count) = (0.0, 0u32);
+        for &row in train.iter().filter(|&&row| (row as usize) < self.rows()) {
+            if let Some(number) = self.number(row as usize, column)? {
+                sum += f64::from(number);
+                count += 1;
+            }
+        }
+        if count == 0 {
+            let name = &self.header[column];
+            return Err(
+                self.refuse(format!("expected values in column \"{name}\" to take the mean of, got none"))
+            );
+        }
+        Ok(Some(sum / f64::from(count)))
+    }
+
+    /// The features of every row, f32 `[rows, features]`. The table may hold other columns too.
+    ///
+    /// # Errors
+    /// When a column is not there, or a cell is not what its column holds.
+    pub fn encode(&self, columns: &[Column]) -> Result<Array> {
+        let indices = columns.iter().map(|column| self.index(&column.name)).collect::<Result<Vec<_>>>()?;
+        let width: usize = columns.iter().map(Column::width).sum();
+        let mut features = Vec::with_capacity(self.rows() * width);
+        for row in 0..self.rows() {
+            for (column, &i) in columns.iter().zip(&indices) {
+                match &column.kind {
+                    ColumnKind::Number { fill } => {
+                        let number = self.number(row, i)?.or(fill.map(|fill| fill as f32));
+                        features.push(number.ok_or_else(|| self.missing(row, i))?);
+                    }
+                    ColumnKind::Category { names, missing } => {
+                        let cell = self.cell(row, i);
+                        let name = names.iter().position(|name| name == cell);
+                        if name.is_none() && !is_missing(cell) {
+                            let (at, known) = (self.at(row, i), names.join(", "));
+                            return Err(self.refuse(format!("expected one of {known} {at}, got \"{cell}\"")));
+                        }
+                        if name.is_none() && !missing {
+                            return Err(self.missing(row, i));
+                        }
+                        features.extend((0..names.len()).map(|j| if Some(j) == name { 1f32 } else { 0.0 }));
+                    }
+                }
+            }
+        }
+        Array::new(&[self.rows(), width], features)
+    }
+
+    /// The column `target`, f32 `[rows, 1]` or classes.
+    ///
+    /// Where `kind` does not tell, it is classes when it holds names or nothing but 0 and 1, else values. Classes
+    /// come in the order of their names, or of their numbers if all are numbers.
+    ///
+    /// # Errors
+    /// When the column is not there, a value is missing or no finite number, or there are more than 65,536 classes.
+    pub fn targets(&self, target: &str, kind: Option<TargetKind>) -> Result<Targets> {
+        let column = self.index(target)?;
+        if let Some(row) = self.cells(column).position(is_missing) {
+            let (at, cell) = (self.at(row, column), self.cell(row, column));
+            return Err(self.refuse(format!("expected a target {at}, got \"{cell}\"; remove the row")));
+        }
+        let binary = || self.cells(column).all(|cell| matches!(cell.parse::<f32>(), Ok(0.0 | 1.0)));
+        let kind = kind.unwrap_or_else(|| match self.is_names(column) || binary() {
+            true => TargetKind::Class,
+            false => TargetKind::Value,
+        });
+        if kind == TargetKind::Class {
+            return self.classes(column);
+        }
+        let mut values = Vec::with_capacity(self.rows());
+        for row in 0..self.rows() {
+            values.extend(self.number(row, column)?);
+        }
+        Ok(Targets::Values(Array::new(&[self.rows(), 1], values)?))
+    }
+
+    fn classes(&self, column: usize) -> Result<Targets> {
+        let distinct: BTreeSet<&str> = self.cells(column).collect();
+        if distinct.len() > MAX_CLASSES {
+            let name = &self.header[column];
+            return Err(self.refuse(format!(
+                "expected at most {MAX_CLASSES} classes in column \"{name}\", got {}; set target_kind = \"value\"",
+                distinct.len()
+            )));
+        }
+        let mut names: Vec<&str> = distinct.into_iter().collect();
+        let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
+        if numbers.is_some_and(|numbers| numbers.iter().all(|n| n.is_finite())) {
+            names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
+        }
+        let index: BTreeMap<&str, i32> = names.iter().copied().zip(0..).collect();
+        let labels = self.cells(column).map(|cell| index[cell]).collect();
+        Ok(Targets::Classes { labels, names: names.into_iter().map(String::from).collect() })
+    }
+}
+
+fn is_missing(cell: &str) -> bool {
+    MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
+}
+
+fn newlines(text: &[u8]) -> usize {
+    text.iter().filter(|&&b| b == b'\n').count()
 }

@@ -53,7 +53,13 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// When the variable was declared with another shape.
-    pub fn weight(&mut self, name: &str, shape: &[usize], init: &Init, fans: (usize, usize)) -> Result<Tensor> {
+    pub fn weight(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        init: &Init,
+        fans: (usize, usize),
+    ) -> Result<Tensor> {
         self.parameter(name, shape, init, fans)?.convert(self.compute)
     }
 
@@ -61,7 +67,13 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As [`Context::weight`].
-    pub fn parameter(&mut self, name: &str, shape: &[usize], init: &Init, fans: (usize, usize)) -> Result<Tensor> {
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        init: &Init,
+        fans: (usize, usize),
+    ) -> Result<Tensor> {
         let name = self.name(name);
         self.variables.get(Role::Parameter, &name, shape, init, fans)
     }
@@ -76,9 +88,12 @@ impl<'a> Context<'a> {
     }
 
     /// The value that a statistic has after this step.
-    pub fn update(&mut self, name: &str, value: Tensor) {
+    ///
+    /// # Errors
+    /// When the statistic is unknown or of another type.
+    pub fn update(&mut self, name: &str, value: Tensor) -> Result<()> {
         let name = self.name(name);
-        self.variables.set(&name, value);
+        self.variables.set(&name, value)
     }
 
     /// The source of random numbers.
@@ -96,7 +111,12 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Those of `build`.
-    pub fn within<R>(&mut self, name: &str, kind: &str, build: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+    pub fn within<R>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        build: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
         self.path.push(name.to_string());
         let place = format!("layer {} ({kind})", self.path.join("."));
         let graph = self.variables.graph().clone();
@@ -116,8 +136,13 @@ impl<'a> Context<'a> {
             all.map(crate::variables::Variable::len).sum()
         };
         let (parameters, statistics) = (own(Role::Parameter), own(Role::Statistic));
-        let row =
-            Row { path: self.path.join("."), kind: kind.into(), output: output.shape().to_vec(), parameters, statistics };
+        let row = Row {
+            path: self.path.join("."),
+            kind: kind.into(),
+            output: output.shape().to_vec(),
+            parameters,
+            statistics,
+        };
         self.rows.push(row);
     }
 

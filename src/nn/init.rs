@@ -75,7 +75,8 @@ impl Init {
 
 /// A stream of its own for each name: FNV-1a of the name selects it.
 fn generator(seed: u64, name: &str) -> ChaCha8Rng {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(hash);
     generator

@@ -44,7 +44,8 @@ impl fmt::Display for Summary {
             let rest: Vec<_> = row.output.iter().skip(1).map(ToString::to_string).collect();
             std::iter::once("batch".to_string()).chain(rest).collect::<Vec<_>>().join(" x ")
         };
-        let mut lines: Vec<[String; 4]> = vec![["".into(), "layer".into(), "output".into(), "parameters".into()]];
+        let mut lines: Vec<[String; 4]> =
+            vec![["".into(), "layer".into(), "output".into(), "parameters".into()]];
         for row in &self.rows {
             lines.push([row.path.clone(), row.kind.clone(), shape(row), grouped(row.parameters)]);
         }

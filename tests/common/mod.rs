@@ -14,7 +14,9 @@ pub fn device() -> &'static Device {
 
 /// Numbers in [-1, 1) that look random and are the same everywhere: the fractional parts of multiples of √2.
 pub fn numbers(n: usize, seed: u64) -> Vec<f64> {
-    (0..n).map(|i| ((i as f64 + 1.0 + 97.0 * seed as f64) * std::f64::consts::SQRT_2).fract() * 2.0 - 1.0).collect()
+    (0..n)
+        .map(|i| ((i as f64 + 1.0 + 97.0 * seed as f64) * std::f64::consts::SQRT_2).fract() * 2.0 - 1.0)
+        .collect()
 }
 
 pub fn array(shape: &[usize], values: &[f64]) -> Array {
@@ -22,11 +24,15 @@ pub fn array(shape: &[usize], values: &[f64]) -> Array {
 }
 
 /// Builds a function of f64 parameters and runs it once.
-pub fn evaluate(arguments: &[Array], build: impl FnOnce(&Graph, &[Tensor]) -> Result<Vec<Tensor>>) -> Vec<Array> {
+pub fn evaluate(
+    arguments: &[Array],
+    build: impl FnOnce(&Graph, &[Tensor]) -> Result<Vec<Tensor>>,
+) -> Vec<Array> {
     let graph = Graph::new();
     let parameters: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
     let outputs = build(&graph, &parameters).expect("the graph is well formed");
-    let program = Program::compile(device(), &Function::new(&graph, outputs), 0).expect("XLA compiles the graph");
+    let program =
+        Program::compile(device(), &Function::new(&graph, outputs), 0).expect("XLA compiles the graph");
     program.call(device(), arguments).expect("XLA runs the program")
 }
 

@@ -1,0 +1,234 @@
+//! NumPy's arrays: `.npy` files, and `.npz` archives of them.
+//!
+//! Format versions 1.0 to 3.0, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+
+use super::bytes::{self, MAX_EXPANSION};
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use half::f16;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+
+/// Longer headers belong to structured types, which are refused anyway. NumPy stops at 10,000 bytes.
+const MAX_HEADER: usize = 1 << 16;
+
+/// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and types that
+/// [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
+///
+/// # Errors
+/// When the file cannot be read, is not NPY, is of a type that has no place here (complex, text, records,
+/// objects), or does not hold exactly what its header declares.
+pub fn read(path: impl AsRef<Path>) -> Result<Array> {
+    let path = path.as_ref();
+    decode(path, &bytes::read_file(path)?)
+}
+
+/// Decodes the contents of an `.npy` file; `path` is for the error only.
+///
+/// # Errors
+/// See [`read`].
+pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
+    parse(path, contents, contents.len())
+}
+
+/// An `.npz` archive.
+pub struct Archive {
+    path: PathBuf,
+    /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.
+    size: usize,
+    zip: ZipArchive<Cursor<Vec<u8>>>,
+}
+
+impl Archive {
+    /// # Errors
+    /// When the file cannot be read or is not a ZIP archive.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::new(path, bytes::read_file(path)?)
+    }
+
+    /// An archive of these contents; `path` is for the error only.
+    ///
+    /// # Errors
+    /// When they are not a ZIP archive.
+    pub fn new(path: &Path, contents: Vec<u8>) -> Result<Self> {
+        let size = contents.len();
+        let zip = ZipArchive::new(Cursor::new(contents))
+            .map_err(|e| Error::format(path, format!("expected an NPZ archive, got: {e}")))?;
+        Ok(Self { path: path.to_path_buf(), size, zip })
+    }
+
+    /// The names of the arrays.
+    pub fn names(&self) -> Vec<String> {
+        self.zip.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
+    }
+
+    /// The array of this name; `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`read`].
+    pub fn array(&mut self, name: &str) -> Result<Option<Array>> {
+        let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
+            return Ok(None);
+        };
+        let path = self.path.join(name);
+        let entry =
+            self.zip.by_index(index).map_err(|e| Error::format(&path, format!("cannot be opened: {e}")))?;
+        let compressed = usize::try_from(entry.compressed_size()).unwrap_or(usize::MAX).min(self.size);
+        parse(&path, entry, compressed.saturating_mul(MAX_EXPANSION)).map(Some)
+    }
+}
+
+fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
+    let header = read_header(path, &mut reader)?;
+    let refuse = |message: String| Error::format(path, message);
+    let missing = |key| refuse(format!("expected an NPY header with '{key}', got {header:?}"));
+
+    let descr = field(&header, "descr").and_then(quoted).ok_or_else(|| missing("descr"))?;
+    let kind = Kind::of(descr).ok_or_else(|| {
+        refuse(format!(
+            "expected an array of bool, whole or real numbers, got the type '{descr}'; save it as float32"
+        ))
+    })?;
+    let fortran = match field(&header, "fortran_order") {
+        Some(rest) if rest.starts_with("True") => true,
+        Some(rest) if rest.starts_with("False") => false,
+        _ => return Err(missing("fortran_order")),
+    };
+    let shape = field(&header, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
+
+    let mut elements = bytes::read_elements(path, reader, kind.size, &shape, most)?;
+    if kind.big_endian {
+        bytes::swap_bytes(&mut elements, kind.size);
+    }
+    if fortran {
+        elements = row_major(&elements, kind.size, &shape);
+    }
+    kind.array(&shape, elements)
+}
+
+fn read_header(path: &Path, reader: &mut impl Read) -> Result<String> {
+    let short =
+        |e: std::io::Error| Error::format(path, format!("expected the header of an NPY file, got: {e}"));
+    let mut start = [0; 8];
+    reader.read_exact(&mut start).map_err(short)?;
+    let (magic, version) = start.split_at(6);
+    if magic != b"\x93NUMPY" {
+        let message = format!("expected an NPY file, which starts with \"\\x93NUMPY\", got {magic:02x?}");
+        return Err(Error::format(path, message));
+    }
+    let length = match version[0] {
+        1 => {
+            let mut length = [0; 2];
+            reader.read_exact(&mut length).map_err(short)?;
+            usize::from(u16::from_le_bytes(length))
+        }
+        2 | 3 => {
+            let mut length = [0; 4];
+            reader.read_exact(&mut length).map_err(short)?;
+            u32::from_le_bytes(length) as usize
+        }
+        other => {
+            let message = format!("expected an NPY file of version 1, 2 or 3, got version {other}");
+            return Err(Error::format(path, message));
+        }
+    };
+    if length > MAX_HEADER {
+        let message = format!("expected an NPY header of at most {MAX_HEADER} bytes, got {length}");
+        return Err(Error::format(path, message));
+    }
+    let mut header = vec![0; length];
+    reader.read_exact(&mut header).map_err(short)?;
+    String::from_utf8(header)
+        .map_err(|_| Error::format(path, "expected an NPY header in UTF-8, got other bytes"))
+}
+
+/// What follows a key in the header, which is a dictionary as Python writes it.
+fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let after = |quote: char| header.split_once(&format!("{quote}{key}{quote}")).map(|(_, rest)| rest);
+    after('\'').or_else(|| after('"'))?.trim_start().strip_prefix(':').map(str::trim_start)
+}
+
+fn quoted(rest: &str) -> Option<&str> {
+    let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    rest[1..].split_once(quote).map(|(inside, _)| inside)
+}
+
+/// The whole numbers of `(2, 3)`, `(2,)` or `()`.
+fn tuple(rest: &str) -> Option<Vec<usize>> {
+    let (inside, _) = rest.strip_prefix('(')?.split_once(')')?;
+    let inside = inside.trim();
+    let inside = inside.strip_suffix(',').unwrap_or(inside);
+    if inside.is_empty() {
+        return Some(Vec::new());
+    }
+    // Python 2 wrote long numbers with an L.
+    inside.split(',').map(|size| size.trim().trim_end_matches('L').parse().ok()).collect()
+}
+
+/// An element type as NumPy writes it: byte order, letter, bytes.
+struct Kind {
+    big_endian: bool,
+    letter: char,
+    size: usize,
+}
+
+impl Kind {
+    fn of(descr: &str) -> Option<Self> {
+        let mut chars = descr.chars();
+        let big_endian = match chars.next()? {
+            '<' | '|' | '=' => false,
+            '>' => true,
+            _ => return None,
+        };
+        let letter = chars.next()?;
+        let size = chars.as_str().parse().ok()?;
+        let known = matches!((letter, size), ('b', 1) | ('i' | 'u', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8));
+        known.then_some(Self { big_endian, letter, size })
+    }
+
+    fn array(&self, shape: &[usize], elements: Vec<u8>) -> Result<Array> {
+        let dtype = match (self.letter, self.size) {
+            ('i', 1) => return bytes::widen(shape, &elements, |x| i32::from(i8::from_le_bytes(x))),
+            ('i', 2) => return bytes::widen(shape, &elements, |x| i32::from(i16::from_le_bytes(x))),
+            ('u', 2) => return bytes::widen(shape, &elements, |x| i32::from(u16::from_le_bytes(x))),
+            ('f', 2) => return bytes::widen(shape, &elements, |x| f16::from_le_bytes(x).to_f32()),
+            ('b', _) => return bytes::widen(shape, &elements, |[x]| x != 0),
+            ('u', 1) => DType::U8,
+            ('u', 4) => DType::U32,
+            ('u', _) => DType::U64,
+            ('i', 4) => DType::I32,
+            ('i', _) => DType::I64,
+            ('f', 4) => DType::F32,
+            _ => DType::F64,
+        };
+        Array::from_bytes(dtype, shape, elements)
+    }
+}
+
+/// Elements whose first index changes fastest, laid out so that the last one does.
+fn row_major(elements: &[u8], size: usize, shape: &[usize]) -> Vec<u8> {
+    let mut strides = Vec::with_capacity(shape.len());
+    let mut stride = size;
+    for &d in shape {
+        strides.push(stride);
+        stride *= d;
+    }
+    let mut sorted = Vec::with_capacity(elements.len());
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    while sorted.len() < elements.len() {
+        sorted.extend_from_slice(&elements[at..at + size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+    sorted
+}

@@ -1,0 +1,210 @@
+//! Losses: what training makes small.
+
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::named::{self, Named};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A loss of a model's outputs `[n, outputs]` and targets: classes, i32 `[n]`, or values, `[n, outputs]`.
+///
+/// Each is a mean over rows. Under a mask, rows of weight 0 count for nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// -ln softmax(x)ᵧ for a class y, from logits.
+    SoftmaxCrossEntropy(CrossEntropy),
+    /// ln(1 + eˣ) - t x for each output with target t of 0 or 1, from logits. A class is taken as its one-hot row.
+    SigmoidCrossEntropy(SigmoidCrossEntropy),
+    /// (x - t)², the mean over outputs.
+    MeanSquaredError,
+    /// |x - t|, the mean over outputs.
+    MeanAbsoluteError,
+    /// ½ (x - t)² up to a distance of `delta`, and delta (|x - t| - ½ delta) beyond (Huber, 1964); the mean over
+    /// outputs.
+    Huber(Huber),
+    /// Σⱼ max(0, 1 - xᵧ + xⱼ) over the classes j other than y (Weston and Watkins, 1999).
+    Hinge,
+}
+
+/// Settings of the softmax cross-entropy, which mean what they mean in `PyTorch`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrossEntropy {
+    /// This part of the target is spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// A weight for each class; the mean is divided by the weights of the rows' classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f64>,
+}
+
+/// Settings of the sigmoid cross-entropy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SigmoidCrossEntropy {
+    /// Whether a row's loss is the sum over its outputs instead of their mean.
+    pub sum_outputs: bool,
+}
+
+/// Settings of Huber's loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Huber {
+    pub delta: f64,
+}
+
+impl Default for Huber {
+    fn default() -> Self {
+        Self { delta: 1.0 }
+    }
+}
+
+impl Named for Loss {
+    const WHAT: &'static str = "a loss";
+    const NAMES: &'static [&'static str] = &[
+        "softmax-cross-entropy",
+        "sigmoid-cross-entropy",
+        "mean-squared-error",
+        "mean-absolute-error",
+        "huber",
+        "hinge",
+    ];
+
+    fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
+        let plain = |loss: Loss, settings: D| <()>::deserialize(settings).map(|()| loss);
+        match name {
+            "softmax-cross-entropy" => CrossEntropy::deserialize(settings).map(Loss::SoftmaxCrossEntropy),
+            "sigmoid-cross-entropy" => {
+                SigmoidCrossEntropy::deserialize(settings).map(Loss::SigmoidCrossEntropy)
+            }
+            "mean-squared-error" => plain(Loss::MeanSquaredError, settings),
+            "mean-absolute-error" => plain(Loss::MeanAbsoluteError, settings),
+            "huber" => named::short(settings, "delta").map(Loss::Huber),
+            "hinge" => plain(Loss::Hinge, settings),
+            _ => Err(serde::de::Error::custom(named::unknown(Self::WHAT, name, Self::NAMES))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Loss {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        named::deserialize(deserializer)
+    }
+}
+
+/// -ln softmax of the right class.
+pub fn softmax_cross_entropy() -> Loss {
+    Loss::SoftmaxCrossEntropy(CrossEntropy::default())
+}
+
+/// -t ln σ(x) - (1 - t) ln(1 - σ(x)).
+pub fn sigmoid_cross_entropy() -> Loss {
+    Loss::SigmoidCrossEntropy(SigmoidCrossEntropy::default())
+}
+
+impl Loss {
+    /// The mean loss over the rows; `mask` `[n]` weighs them.
+    ///
+    /// # Errors
+    /// When outputs, targets and mask do not fit each other.
+    pub fn mean(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let (sum, weight) = self.sums(outputs, targets, mask)?;
+        sum / weight
+    }
+
+    /// The sum of the rows' losses, and what to divide it by for their mean; sums of several batches add up.
+    ///
+    /// # Errors
+    /// As [`Loss::mean`].
+    pub fn sums(
+        &self,
+        outputs: &Tensor,
+        targets: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
+        let outputs =
+            &if outputs.dtype() == DType::BF16 { outputs.convert(DType::F32)? } else { outputs.clone() };
+        let (mut values, weights) = self.rows(outputs, targets)?;
+        let mut weights = weights.map_or_else(|| values.full_like(1.0), Ok)?;
+        if let Some(mask) = mask {
+            let mask = mask.convert(outputs.dtype())?;
+            values = (values * &mask)?;
+            weights = (weights * mask)?;
+        }
+        Ok((values.sum_all()?, weights.sum_all()?))
+    }
+
+    /// The loss of each row, `[n]`, and its weight where that is not 1.
+    fn rows(&self, x: &Tensor, targets: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let &[n, classes] = x.shape() else {
+            return Err(Error::shape("loss", "outputs [n, outputs]", x.ty()));
+        };
+        let is_class = targets.dtype() == DType::I32 && targets.shape() == [n];
+        let class = || match is_class {
+            true => targets.one_hot(classes, x.dtype()),
+            false => Err(Error::shape("loss", format!("classes, i32[{n}]"), targets.ty())),
+        };
+        let value = || match targets.shape() == x.shape() {
+            true => targets.convert(x.dtype()),
+            false => Err(Error::shape(
+                "loss",
+                format!("a target for each of the outputs {}", x.ty()),
+                targets.ty(),
+            )),
+        };
+        let distance = || x - value()?;
+        Ok(match self {
+            Loss::SoftmaxCrossEntropy(settings) => return settings.rows(x, &class()?),
+            Loss::SigmoidCrossEntropy(settings) => {
+                let target = if is_class { class()? } else { value()? };
+                let each = (x.softplus()? - (target * x)?)?;
+                (if settings.sum_outputs { each.sum(&[1])? } else { each.mean(&[1])? }, None)
+            }
+            Loss::MeanSquaredError => (distance()?.square()?.mean(&[1])?, None),
+            Loss::MeanAbsoluteError => (distance()?.abs()?.mean(&[1])?, None),
+            Loss::Huber(Huber { delta }) => {
+                let d = distance()?;
+                let far = d.abs()?;
+                let near = far.le(&far.full_like(*delta)?)?;
+                let each = near.select(&(d.square()? * 0.5)?, &((far - 0.5 * delta)? * *delta)?)?;
+                (each.mean(&[1])?, None)
+            }
+            Loss::Hinge => {
+                let class = class()?;
+                let right = (x * &class)?.sum(&[1])?.unsqueeze(1)?;
+                let margin = ((x - right)? + 1.0)?;
+                let zero = margin.scalar_like(0.0);
+                let counts = margin.gt(&zero)?.and(&class.eq(&zero)?)?;
+                (counts.select(&margin, &zero)?.sum(&[1])?, None)
+            }
+        })
+    }
+}
+
+impl CrossEntropy {
+    fn rows(&self, x: &Tensor, class: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            return Err(Error::value("label_smoothing", "a part from 0 to 1", self.label_smoothing));
+        }
+        let classes = x.shape()[1];
+        let mut costs = x.log_softmax()?.neg()?;
+        let mut row_weights = None;
+        if !self.class_weights.is_empty() {
+            if self.class_weights.len() != classes {
+                return Err(Error::value(
+                    "class_weights",
+                    format!("{classes} numbers"),
+                    self.class_weights.len(),
+                ));
+            }
+            let weights = x.graph().constant(Array::vector(&self.class_weights).cast(x.dtype()));
+            costs = (costs * &weights)?;
+            row_weights = Some((class * weights)?.sum(&[1])?);
+        }
+        let mut rows = (&costs * class)?.sum(&[1])?;
+        if self.label_smoothing > 0.0 {
+            rows = ((rows * (1.0 - self.label_smoothing))? + (costs.mean(&[1])? * self.label_smoothing)?)?;
+        }
+        Ok((rows, row_weights))
+    }
+}

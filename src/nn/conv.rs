@@ -1,0 +1,91 @@
+use super::window::{Padding, or, window};
+use super::{Context, Init, Layer};
+use crate::array::count;
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Convolution over one or two spatial axes, channels last: `[n, spatial…, channels] -> [n, spatial…, filters]`.
+///
+/// Variables: `weight` `[kernel…, channels / groups, filters]`, `bias` `[filters]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv {
+    pub filters: usize,
+    /// The window's size, a number for each spatial axis.
+    pub kernel: Vec<usize>,
+    /// 1 along each axis if absent.
+    #[serde(default)]
+    pub stride: Vec<usize>,
+    #[serde(default)]
+    pub padding: Padding,
+    /// Distance between the cells of the window; 1 along each axis if absent.
+    #[serde(default)]
+    pub dilation: Vec<usize>,
+    /// Filters see only the channels of their own group.
+    #[serde(default = "super::one")]
+    pub groups: usize,
+    #[serde(default = "super::yes")]
+    pub bias: bool,
+    #[serde(default)]
+    pub init: Init,
+    #[serde(default = "super::zeros")]
+    pub bias_init: Init,
+}
+
+impl Conv {
+    pub fn new(filters: usize, kernel: &[usize]) -> Self {
+        Self {
+            filters,
+            kernel: kernel.to_vec(),
+            stride: Vec::new(),
+            padding: Padding::Valid,
+            dilation: Vec::new(),
+            groups: 1,
+            bias: true,
+            init: Init::default(),
+            bias_init: Init::Zeros,
+        }
+    }
+
+    #[must_use]
+    pub fn same(self) -> Self {
+        Self { padding: Padding::Same, ..self }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        super::at_least_one("filters", self.filters)?;
+        let ones = vec![1; self.kernel.len()];
+        let (stride, dilation) = (or(&self.stride, &ones), or(&self.dilation, &ones));
+        let window = window(x.shape(), &self.kernel, &stride, &self.padding, &dilation)?;
+        let channels = x.shape()[x.rank() - 1];
+        if self.groups == 0 || channels % self.groups != 0 || self.filters % self.groups != 0 {
+            let got = format!("{channels} channels and {} filters", self.filters);
+            return Err(Error::shape(
+                "groups",
+                format!("channels and filters in {} groups", self.groups),
+                got,
+            ));
+        }
+        let shape = [&self.kernel[..], &[channels / self.groups, self.filters]].concat();
+        let cells = count(&self.kernel);
+        let fans = (cells * channels / self.groups, cells * self.filters / self.groups);
+        let weight = cx.weight("weight", &shape, &self.init, fans)?;
+        let y = x.conv(&weight, window, self.groups)?;
+        if !self.bias {
+            return Ok(y);
+        }
+        y + cx.weight("bias", &[self.filters], &self.bias_init, fans)?
+    }
+}
+
+impl From<Conv> for Layer {
+    fn from(layer: Conv) -> Self {
+        Layer::Conv(layer)
+    }
+}
+
+/// See [`Conv`].
+pub fn conv(filters: usize, kernel: &[usize]) -> Layer {
+    Conv::new(filters, kernel).into()
+}

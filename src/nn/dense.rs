@@ -1,0 +1,55 @@
+use super::{Context, Init, Layer};
+use crate::error::Result;
+use crate::graph::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// A linear map with a bias: `y = x Wᵀ + b`, `[…, in] -> […, units]`.
+///
+/// Variables: `weight` `[units, in]`, `bias` `[units]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    pub units: usize,
+    #[serde(default = "super::yes")]
+    pub bias: bool,
+    /// How the weight begins.
+    #[serde(default)]
+    pub init: Init,
+    /// How the bias begins.
+    #[serde(default = "super::zeros")]
+    pub bias_init: Init,
+}
+
+impl Dense {
+    pub fn new(units: usize) -> Self {
+        Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
+    }
+
+    /// The weight and the bias begin as `init` says.
+    #[must_use]
+    pub fn initialized(self, init: Init) -> Self {
+        Self { bias_init: init.clone(), init, ..self }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        super::at_least_one("units", self.units)?;
+        let inputs = x.shape()[x.last_axis("dense")?];
+        let fans = (inputs, self.units);
+        let y = x.linear(&cx.weight("weight", &[self.units, inputs], &self.init, fans)?)?;
+        if !self.bias {
+            return Ok(y);
+        }
+        y + cx.weight("bias", &[self.units], &self.bias_init, fans)?
+    }
+}
+
+impl From<Dense> for Layer {
+    fn from(layer: Dense) -> Self {
+        Layer::Dense(layer)
+    }
+}
+
+/// See [`Dense`].
+pub fn dense(units: usize) -> Layer {
+    Dense::new(units).into()
+}

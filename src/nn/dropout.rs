@@ -1,0 +1,32 @@
+use super::{Context, Layer};
+use crate::array::DType;
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Dropout (Srivastava et al., 2014): in training each element is zero with probability `rate`, and the others are
+/// divided by `1 - rate`; in evaluation it is the identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    pub rate: f64,
+}
+
+impl Dropout {
+    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(Error::value("rate", "a probability from 0 to below 1", self.rate));
+        }
+        if !cx.is_training() || self.rate == 0.0 {
+            return Ok(x.clone());
+        }
+        let draw = cx.random()?.uniform(DType::F32, x.shape())?;
+        let kept = draw.ge(&draw.full_like(self.rate)?)?;
+        kept.select(&(x * (1.0 / (1.0 - self.rate)))?, &x.full_like(0.0)?)
+    }
+}
+
+/// See [`Dropout`].
+pub fn dropout(rate: f64) -> Layer {
+    Layer::Dropout(Dropout { rate })
+}

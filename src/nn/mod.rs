@@ -1,0 +1,61 @@
+//! Models: layers that write themselves into a graph, and the variables they ask for.
+//!
+//! A layer is data, so a model can be written in a recipe and saved with a run, and it is one function from tensor
+//! to tensor. That function serves training and evaluation, and finds out which variables there are.
+
+mod activation;
+mod attention;
+mod context;
+mod conv;
+mod dense;
+mod dropout;
+mod embedding;
+mod init;
+mod layer;
+mod norm;
+mod pool;
+mod recurrent;
+mod residual;
+mod sequential;
+mod summary;
+mod window;
+
+pub use activation::{relu_layer as relu, sigmoid, tanh};
+pub use attention::{Attention, attention};
+pub use context::Context;
+pub use conv::{Conv, conv};
+pub use dense::{Dense, dense};
+pub use dropout::{Dropout, dropout};
+pub use embedding::{Embedding, embedding};
+pub use init::Init;
+pub use layer::Layer;
+pub use norm::{BatchNorm, LayerNorm, batch_norm, layer_norm};
+pub use pool::{Pool, avg_pool, max_pool};
+pub use recurrent::{Recurrent, gru, lstm};
+pub use residual::{Residual, residual};
+pub use sequential::{Sequential, sequential};
+pub use summary::{Row, Summary};
+pub use window::Padding;
+
+use crate::error::{Error, Result};
+
+/// All axes but the batch as one.
+pub fn flatten() -> Layer {
+    Layer::Flatten
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> usize {
+    1
+}
+
+fn zeros() -> Init {
+    Init::Zeros
+}
+
+fn at_least_one(name: &str, value: usize) -> Result<()> {
+    if value > 0 { Ok(()) } else { Err(Error::value(name, "a whole number above 0", value)) }
+}

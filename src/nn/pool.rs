@@ -1,0 +1,65 @@
+use super::window::{Padding, or, window};
+use super::{Context, Layer};
+use crate::error::{Error, Result};
+use crate::graph::{Tensor, Window};
+use serde::{Deserialize, Serialize};
+
+/// A window that slides over the spatial axes; it moves by its own size if `stride` is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    pub size: Vec<usize>,
+    #[serde(default)]
+    pub stride: Vec<usize>,
+    #[serde(default)]
+    pub padding: Padding,
+}
+
+impl Pool {
+    pub fn new(size: &[usize]) -> Self {
+        Self { size: size.to_vec(), stride: Vec::new(), padding: Padding::Valid }
+    }
+
+    fn window(&self, x: &Tensor) -> Result<Window> {
+        window(x.shape(), &self.size, &or(&self.stride, &self.size), &self.padding, &vec![1; self.size.len()])
+    }
+
+    /// The largest element under the window; padding never wins.
+    pub(super) fn max(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+        x.max_pool(self.window(x)?)
+    }
+
+    /// The mean of the elements under the window; padding is not counted.
+    pub(super) fn average(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+        let window = self.window(x)?;
+        let ones = x.graph().full(x.dtype(), &[&[1], &x.shape()[1..x.rank() - 1], &[1]].concat(), 1.0)?;
+        let counts = ones.sum_pool(window.clone())?;
+        x.sum_pool(window)? / counts
+    }
+}
+
+/// The axes between the batch and the channels.
+fn spatial(op: &str, x: &Tensor) -> Result<Vec<usize>> {
+    if x.rank() < 3 {
+        return Err(Error::shape(op, "[batch, spatial…, channels]", x.ty()));
+    }
+    Ok((1..x.rank() - 1).collect())
+}
+
+pub(super) fn global_max(x: &Tensor) -> Result<Tensor> {
+    x.max(&spatial("global-max-pool", x)?)
+}
+
+pub(super) fn global_average(x: &Tensor) -> Result<Tensor> {
+    x.mean(&spatial("global-avg-pool", x)?)
+}
+
+/// The maximum over windows of `size` cells that do not overlap.
+pub fn max_pool(size: &[usize]) -> Layer {
+    Layer::MaxPool(Pool::new(size))
+}
+
+/// The mean over windows of `size` cells that do not overlap.
+pub fn avg_pool(size: &[usize]) -> Layer {
+    Layer::AvgPool(Pool::new(size))
+}

@@ -1,0 +1,35 @@
+use super::{Context, Layer, Sequential};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Layers whose result is added to their input: `y = layers(x) + shortcut(x)`; an absent shortcut is the identity.
+///
+/// Variables: those of the layers below `layers.` and `shortcut.`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Residual {
+    pub layers: Sequential,
+    #[serde(default, skip_serializing_if = "Sequential::is_empty")]
+    pub shortcut: Sequential,
+}
+
+impl Residual {
+    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        let y = cx.within("layers", "sequential", |cx| self.layers.forward(x, cx))?;
+        let kept = match self.shortcut.is_empty() {
+            true => x.clone(),
+            false => cx.within("shortcut", "sequential", |cx| self.shortcut.forward(x, cx))?,
+        };
+        if y.shape() != kept.shape() {
+            let expected = format!("layers that keep the shape {:?}, or a shortcut", kept.shape());
+            return Err(Error::shape("residual", expected, format!("{:?}", y.shape())));
+        }
+        y + kept
+    }
+}
+
+/// See [`Residual`].
+pub fn residual(layers: impl IntoIterator<Item = Layer>) -> Layer {
+    Layer::Residual(Residual { layers: super::sequential(layers), shortcut: Sequential::default() })
+}

@@ -1,0 +1,69 @@
+use super::{Context, Layer, Summary};
+use crate::array::DType;
+use crate::error::Result;
+use crate::graph::{Graph, Random, Tensor};
+use crate::variables::{Variable, Variables};
+use serde::{Deserialize, Serialize};
+
+/// Layers one after another. A layer's variables are named after its position, as in `PyTorch`: `0.weight`.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let model = nn::sequential([nn::dense(128), nn::sigmoid(), nn::dense(10)]);
+/// let summary = model.summary(DType::F32, &[784])?;
+/// assert_eq!(summary.parameters(), 785 * 128 + 129 * 10);
+/// println!("{summary}");
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sequential(pub Vec<Layer>);
+
+/// See [`Sequential`].
+pub fn sequential(layers: impl IntoIterator<Item = Layer>) -> Sequential {
+    Sequential(layers.into_iter().collect())
+}
+
+impl Sequential {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes the layers into the graph of `x`.
+    ///
+    /// # Errors
+    /// When a layer does not fit what comes into it; the error names the layer.
+    pub fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        self.0.iter().enumerate().try_fold(x.clone(), |x, (i, layer)| {
+            let kind = layer.kind();
+            cx.within(&i.to_string(), kind, |cx| {
+                let y = layer.forward(&x, cx)?;
+                cx.note(kind, &y);
+                Ok(y)
+            })
+        })
+    }
+
+    /// The variables that the model has for samples of this shape, and the table of its layers.
+    ///
+    /// # Errors
+    /// As [`Sequential::forward`].
+    pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
+        let graph = Graph::new();
+        let mut variables = Variables::declare(&graph, dtype);
+        let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+        let x = graph.full(dtype, &[&[1], sample].concat(), 0.0)?;
+        let mut cx = Context::training(&mut variables, &mut random);
+        let y = self.forward(&x, &mut cx)?;
+        let rows = cx.into_rows();
+        Ok((variables.variables().cloned().collect(), Summary { rows, dtype }, y.shape()[1..].to_vec()))
+    }
+
+    /// The table of the model's layers for samples of this shape.
+    ///
+    /// # Errors
+    /// As [`Sequential::forward`].
+    pub fn summary(&self, dtype: DType, sample: &[usize]) -> Result<Summary> {
+        Ok(self.declare(dtype, sample)?.1)
+    }
+}

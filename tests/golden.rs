@@ -1,0 +1,328 @@
+//! Layers, losses, optimizers and schedules against PyTorch and JAX: see tests/golden/README.md.
+
+mod common;
+
+use common::{device, difference};
+use neural::graph::{Function, Graph, Random, Tensor, gradients};
+use neural::loss::Loss;
+use neural::nn::{Context, Layer, Sequential};
+use neural::optim::{Optimizer, Schedule};
+use neural::runtime::Program;
+use neural::variables::{Variable, Variables};
+use neural::{Array, DType, Result};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    config: serde_json::Value,
+    #[serde(default)]
+    params: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Cases {
+    cases: Vec<Case>,
+}
+
+/// One family of golden files.
+struct Golden {
+    cases: Vec<Case>,
+    tensors: HashMap<String, Array>,
+}
+
+impl Golden {
+    fn read(family: &str) -> Self {
+        let path = |ending: &str| format!("{}/tests/golden/{family}.{ending}", env!("CARGO_MANIFEST_DIR"));
+        let json = std::fs::read_to_string(path("json")).expect("the golden file is there");
+        let bytes = std::fs::read(path("safetensors")).expect("the golden file is there");
+        let file = SafeTensors::deserialize(&bytes).expect("it is a safetensors file");
+        let array = |view: safetensors::tensor::TensorView| {
+            let dtype = match view.dtype() {
+                safetensors::Dtype::F64 => DType::F64,
+                safetensors::Dtype::I32 => DType::I32,
+                other => panic!("golden files hold f64 and i32, not {other:?}"),
+            };
+            Array::from_bytes(dtype, view.shape(), view.data().to_vec()).expect("well formed")
+        };
+        let tensors = file.tensors().into_iter().map(|(name, view)| (name, array(view))).collect();
+        Self { cases: serde_json::from_str::<Cases>(&json).expect("well formed").cases, tensors }
+    }
+
+    fn find(&self, case: &Case, what: &str) -> Option<&Array> {
+        self.tensors.get(&format!("{}/{what}", case.name))
+    }
+
+    fn get(&self, case: &Case, what: &str) -> &Array {
+        self.find(case, what).unwrap_or_else(|| panic!("{}/{what} is missing", case.name))
+    }
+}
+
+impl Case {
+    fn parse<T: for<'a> Deserialize<'a>>(&self) -> T {
+        serde_json::from_value(self.config.clone()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+}
+
+/// Floats in `dtype`, whole numbers as they are.
+fn input(array: &Array, dtype: DType) -> Array {
+    if array.dtype().is_float() { array.cast(dtype) } else { array.clone() }
+}
+
+fn check(case: &Case, what: &str, got: &Array, expected: &Array, tolerance: f64) {
+    assert_eq!(got.shape(), expected.shape(), "{} {what}", case.name);
+    let off = difference(&got.to_f64(), &expected.to_f64());
+    assert!(
+        off <= tolerance,
+        "{} {what} in {}: off by {off:e}\n got {:?}\nwant {:?}",
+        case.name,
+        got.dtype(),
+        got.to_f64(),
+        expected.to_f64()
+    );
+}
+
+/// The tolerances of the two types.
+const PRECISIONS: [(DType, f64); 2] = [(DType::F32, 1e-5), (DType::F64, 1e-9)];
+
+fn run(function: &Function, arguments: &[Array], name: &str) -> Vec<Array> {
+    let program = Program::compile(device(), function, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
+    program.call(device(), arguments).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The variables of a layer for an input of this type, in the order of declaration.
+fn declare(model: &Sequential, x: &Array, dtype: DType) -> Result<Vec<Variable>> {
+    let graph = Graph::new();
+    let mut variables = Variables::declare(&graph, dtype);
+    let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+    let x = graph.full(x.dtype(), x.shape(), 0.0)?;
+    model.forward(&x, &mut Context::training(&mut variables, &mut random))?;
+    Ok(variables.variables().cloned().collect())
+}
+
+fn check_layer(golden: &Golden, case: &Case, dtype: DType, tolerance: f64) -> Result<()> {
+    let model = Sequential(vec![case.parse::<Layer>()]);
+    let x = input(golden.get(case, "input"), dtype);
+    let variables = declare(&model, &x, dtype)?;
+    let golden_name = |v: &Variable| v.name["0.".len()..].to_string();
+    let values: Vec<Array> = variables
+        .iter()
+        .map(|v| {
+            let name = golden_name(v);
+            let value = golden.find(case, &format!("param.{name}"));
+            value.unwrap_or_else(|| golden.get(case, &format!("state_in.{name}"))).cast(dtype)
+        })
+        .collect();
+    let cotangent = golden.get(case, "cotangent").cast(dtype);
+
+    let graph = Graph::new();
+    let arguments: Vec<Array> = values.iter().chain([&x, &cotangent]).cloned().collect();
+    let tensors: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
+    let (weights, rest) = tensors.split_at(variables.len());
+    let mut store = Variables::given(&graph, dtype, &variables, weights);
+    let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+    let y = model.forward(&rest[0], &mut Context::training(&mut store, &mut random))?;
+    let loss = (&y * &rest[1])?.sum_all()?;
+    let after = store.after();
+    let mut wanted: Vec<&Tensor> = weights.iter().collect();
+    wanted.push(&rest[0]);
+    let grads = gradients(&loss, &wanted)?;
+    let mut outputs = vec![y];
+    outputs.extend(grads);
+    outputs.extend(after);
+    let got = run(&Function::new(&graph, outputs), &arguments, &case.name);
+
+    check(case, "output", &got[0], golden.get(case, "output"), tolerance);
+    for (i, variable) in variables.iter().enumerate() {
+        let name = golden_name(variable);
+        if let Some(expected) = golden.find(case, &format!("grad.{name}")) {
+            check(case, &format!("gradient of {name}"), &got[1 + i], expected, tolerance);
+        }
+        if let Some(expected) = golden.find(case, &format!("state.{name}")) {
+            check(case, &name, &got[2 + variables.len() + i], expected, tolerance);
+        }
+    }
+    if let Some(expected) = golden.find(case, "grad.input") {
+        check(case, "gradient of the input", &got[1 + variables.len()], expected, tolerance);
+    }
+    if let Some(expected) = golden.find(case, "output_eval_before") {
+        let graph = Graph::new();
+        let arguments = &arguments[..=variables.len()];
+        let tensors: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
+        let mut store = Variables::given(&graph, dtype, &variables, &tensors);
+        let y = model.forward(&tensors[variables.len()], &mut Context::evaluation(&mut store))?;
+        let got = run(&Function::new(&graph, vec![y]), arguments, &case.name);
+        check(case, "output in evaluation", &got[0], expected, tolerance);
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_are_those_of_pytorch() {
+    let golden = Golden::read("layers");
+    assert!(golden.cases.len() > 70);
+    for (dtype, tolerance) in PRECISIONS {
+        for case in &golden.cases {
+            check_layer(&golden, case, dtype, tolerance)
+                .unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        }
+    }
+}
+
+#[test]
+fn activations_are_those_of_pytorch() {
+    let golden = Golden::read("activations");
+    assert!(golden.cases.len() > 10);
+    for (dtype, tolerance) in PRECISIONS {
+        for case in &golden.cases {
+            check_layer(&golden, case, dtype, tolerance)
+                .unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        }
+    }
+}
+
+#[test]
+fn losses_are_those_of_pytorch() {
+    let golden = Golden::read("losses");
+    assert!(golden.cases.len() > 15);
+    for (dtype, tolerance) in PRECISIONS {
+        for case in &golden.cases {
+            let loss: Loss = case.parse();
+            let arguments = ["logits", "targets", "mask"].map(|what| input(golden.get(case, what), dtype));
+            let graph = Graph::new();
+            let t: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
+            let build = || -> Result<Vec<Tensor>> {
+                let (all, masked) = (loss.mean(&t[0], &t[1], None)?, loss.mean(&t[0], &t[1], Some(&t[2]))?);
+                let grad = gradients(&all, &[&t[0]])?.remove(0);
+                let masked_grad = gradients(&masked, &[&t[0]])?.remove(0);
+                Ok(vec![all, grad, masked, masked_grad])
+            };
+            let outputs = build().unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let got = run(&Function::new(&graph, outputs), &arguments, &case.name);
+            for (what, got) in ["loss", "grad.logits", "loss_masked", "grad_masked.logits"].iter().zip(&got) {
+                check(case, what, got, golden.get(case, what), tolerance);
+            }
+        }
+    }
+}
+
+/// An optimizer as it is written in a golden file: its rule, and what surrounds it.
+fn optimizer(case: &Case) -> Optimizer {
+    let mut config = case.config.as_object().expect("a table").clone();
+    let mut number = |key: &str| config.remove(key).map(|value| value.as_f64().expect("a number"));
+    let (clip_norm, clip_value) = (number("clip_norm"), number("clip_value"));
+    let (accumulate, average) = (number("accumulate"), number("average"));
+    let rule = serde_json::from_value(config.into()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let accumulate = accumulate.map_or(1, |n| n as usize);
+    Optimizer { rule, clip_norm, clip_value, accumulate, average, l1: 0.0, groups: Vec::new() }
+}
+
+/// The program of one update: state and gradients in, state out.
+fn update_program(
+    optimizer: &Optimizer,
+    shapes: &[(String, Vec<usize>)],
+    dtype: DType,
+) -> Result<(Vec<Variable>, Program)> {
+    let step = |graph: &Graph, store: &mut Variables| -> Result<()> {
+        for (name, shape) in shapes {
+            store.get(neural::variables::Role::Parameter, name, shape, &neural::nn::Init::Zeros, (1, 1))?;
+        }
+        let grads: Vec<_> = shapes.iter().map(|(_, shape)| graph.parameter(dtype, shape)).collect();
+        let rate = graph.constant(Array::full(dtype, &[], optimizer.rule.learning_rate().at(0)));
+        optimizer.update(store, &grads, &rate)
+    };
+    let graph = Graph::new();
+    let mut store = Variables::declare(&graph, dtype);
+    step(&graph, &mut store)?;
+    let variables: Vec<_> = store.variables().cloned().collect();
+
+    let graph = Graph::new();
+    let tensors: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+    let mut store = Variables::given(&graph, dtype, &variables, &tensors);
+    step(&graph, &mut store)?;
+    let program = Program::compile(device(), &Function::new(&graph, store.after()), 0)?;
+    Ok((variables, program))
+}
+
+#[test]
+fn twenty_updates_are_those_of_pytorch_and_optax() {
+    let golden = Golden::read("optimizers");
+    assert!(golden.cases.len() > 17);
+    for (dtype, tolerance) in PRECISIONS {
+        for case in &golden.cases {
+            let optimizer = optimizer(case);
+            optimizer.check().unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let initial = |name: &String| golden.get(case, &format!("initial.{name}"));
+            let shapes: Vec<_> =
+                case.params.iter().map(|name| (name.clone(), initial(name).shape().to_vec())).collect();
+            let (variables, program) = update_program(&optimizer, &shapes, dtype)
+                .unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let mut state: Vec<Array> = variables
+                .iter()
+                .map(|v| {
+                    let of = v.name.strip_prefix("average.").unwrap_or(&v.name).to_string();
+                    golden
+                        .find(case, &format!("initial.{of}"))
+                        .map_or_else(|| v.initial(0), |a| a.cast(dtype))
+                })
+                .collect();
+            let row = |what: &str, step: usize| -> Array {
+                let all = golden.get(case, what);
+                let size = all.len() / all.shape()[0];
+                let values = all.to_f64()[step * size..(step + 1) * size].to_vec();
+                Array::new(&all.shape()[1..], values).expect("a row of the array")
+            };
+            for step in 0..20 {
+                let grads = case.params.iter().map(|name| row(&format!("grads.{name}"), step).cast(dtype));
+                let arguments: Vec<_> = state.iter().cloned().chain(grads).collect();
+                state = program
+                    .call(device(), &arguments)
+                    .unwrap_or_else(|error| panic!("{}: {error}", case.name));
+                for (variable, value) in variables.iter().zip(&state) {
+                    let what = match variable.name.strip_prefix("average.") {
+                        Some(name) => format!("average.{name}"),
+                        None => format!("params.{}", variable.name),
+                    };
+                    if golden.find(case, &what).is_some() {
+                        check(
+                            case,
+                            &format!("{what} after {}", step + 1),
+                            value,
+                            &row(&what, step),
+                            tolerance,
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn schedules_are_those_of_pytorch_and_optax() {
+    let golden = Golden::read("schedules");
+    assert!(golden.cases.len() >= 7);
+    for case in &golden.cases {
+        let schedule: Schedule = case.parse();
+        schedule.check().unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let expected = golden.get(case, "values").to_f64();
+        for (step, want) in expected.iter().enumerate() {
+            let got = schedule.at(step as u64);
+            assert!(
+                (got - want).abs() <= 1e-12 * want.abs().max(1e-3),
+                "{} at {step}: {got}, not {want}",
+                case.name
+            );
+        }
+        // What is read is written back as it was.
+        let written = serde_json::to_value(&schedule).expect("a schedule is data");
+        assert_eq!(
+            serde_json::from_value::<Schedule>(written).expect("it reads back"),
+            schedule,
+            "{}",
+            case.name
+        );
+    }
+}
