@@ -1,6 +1,8 @@
 //! A training engine over XLA.
 
 pub mod array;
+pub mod cli;
+pub mod data;
 pub mod error;
 pub mod graph;
 pub mod loss;
@@ -10,6 +12,7 @@ mod named;
 pub mod nn;
 pub mod optim;
 pub mod runtime;
+pub mod train;
 pub mod variables;
 
 pub use array::{Array, DType};

@@ -17,7 +17,7 @@ const MAX_SIDE: usize = 1 << 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Color {
-    /// Brightness alone: u8 `[height, width]`.
+    /// Brightness alone: u8 `[height, width]`; of colours, the luma of ITU-R BT.601.
     Gray,
     /// Red, green, blue: u8 `[height, width, 3]`.
     Rgb,
@@ -82,14 +82,22 @@ pub fn decode(path: &Path, contents: &[u8], form: Form) -> Result<Array> {
         }
     }
     let (height, width) = (picture.height() as usize, picture.width() as usize);
-    match form.color.unwrap_or_else(|| color_of(&picture)) {
+    let colored = picture.color().has_color();
+    match form.color.unwrap_or(if colored { Color::Rgb } else { Color::Gray }) {
+        Color::Gray if colored => Array::from_bytes(DType::U8, &[height, width], luma(picture)),
         Color::Gray => Array::from_bytes(DType::U8, &[height, width], picture.into_luma8().into_raw()),
         Color::Rgb => Array::from_bytes(DType::U8, &[height, width, 3], picture.into_rgb8().into_raw()),
     }
 }
 
-fn color_of(picture: &DynamicImage) -> Color {
-    if picture.color().has_color() { Color::Rgb } else { Color::Gray }
+/// 0.299 red + 0.587 green + 0.114 blue, rounded, as most libraries do; the crate's own conversion is BT.709.
+fn luma(picture: DynamicImage) -> Vec<u8> {
+    let weigh = |pixel: &[u8]| {
+        let weighted =
+            [299, 587, 114].iter().zip(pixel).map(|(weight, &x)| weight * u32::from(x)).sum::<u32>();
+        ((weighted + 500) / 1000) as u8
+    };
+    picture.into_rgb8().chunks_exact(3).map(weigh).collect()
 }
 
 /// Reads a folder that holds a folder of PNG and JPEG files for each class, or holds `train`, `test` and

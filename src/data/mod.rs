@@ -158,6 +158,11 @@ impl Dataset {
         }
     }
 
+    /// The names of a table's features, `[sample_shape()[0]]`; empty for data that was no table.
+    pub fn feature_names(&self) -> Vec<String> {
+        self.columns.iter().flat_map(Column::features).collect()
+    }
+
     /// How many of `rows` are of each class; empty when the targets are values.
     pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes().unwrap_or(0)];

@@ -13,6 +13,7 @@
 //! ```
 
 mod contract;
+mod cost;
 mod elementwise;
 mod function;
 mod gradient;
@@ -24,6 +25,7 @@ mod reshape;
 mod scan;
 mod window;
 
+pub use cost::flops;
 pub use function::Function;
 pub use gradient::gradients;
 pub use op::{Binary, Comparison, DotDims, Op, Reduction, Type, Unary, Window};

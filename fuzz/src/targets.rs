@@ -1,0 +1,114 @@
+//! The readers, each as a function of a file's contents.
+
+use flate2::{Compression, write::GzEncoder};
+use neural_fuzz::data::cifar::{self, Cifar};
+use neural_fuzz::data::images::{self, Form};
+use neural_fuzz::data::table::{Missing, Table};
+use neural_fuzz::data::{idx, npy, safetensors};
+use std::io::{Cursor, Write};
+use std::path::Path;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// A reader under test.
+pub struct Target {
+    pub name: &'static str,
+    pub read: fn(&[u8]) -> Result<(), String>,
+    /// What a changed file is packed into besides, since a change to compressed bytes seldom gets past the checksum.
+    pack: Option<fn(&[u8]) -> Vec<u8>>,
+    /// The bytes that a byte of a file may become.
+    expansion: usize,
+}
+
+const TARGETS: [Target; 6] = [
+    // Deflate makes 1,032 bytes of one, and widening i8 to i32 four more of each.
+    Target { name: "idx", read: read_idx, pack: Some(gzip), expansion: 1032 * 5 },
+    // A cell of two bytes is one of at most 256 names, and becomes as many f32.
+    Target { name: "table", read: read_table, pack: None, expansion: 2 * 256 * 4 },
+    Target { name: "cifar", read: read_cifar, pack: None, expansion: 4 },
+    Target { name: "npy", read: read_npy, pack: Some(pack_zip), expansion: 1032 * 5 },
+    Target { name: "safetensors", read: read_safetensors, pack: None, expansion: 64 },
+    // Deflate again, and copies in four channels.
+    Target { name: "images", read: read_image, pack: None, expansion: 1032 * 4 * 2 },
+];
+
+impl Target {
+    pub fn named(name: &str) -> Option<Self> {
+        TARGETS.into_iter().find(|target| target.name == name)
+    }
+
+    pub fn names() -> Vec<&'static str> {
+        TARGETS.iter().map(|target| target.name).collect()
+    }
+
+    /// The contents themselves, and packed.
+    pub fn variants(&self, contents: &[u8]) -> Vec<Vec<u8>> {
+        let packed = self.pack.map(|pack| pack(contents));
+        [contents.to_vec()].into_iter().chain(packed).collect()
+    }
+
+    /// The most that may be allocated at a time for a file of `length` bytes; decompressors keep tables of their own.
+    pub fn allowed(&self, length: usize) -> usize {
+        (1 << 20) + length * self.expansion
+    }
+}
+
+fn file() -> &'static Path {
+    Path::new("file")
+}
+
+fn read_idx(contents: &[u8]) -> Result<(), String> {
+    idx::decode(file(), contents).map(drop).map_err(|e| e.to_string())
+}
+
+fn read_table(contents: &[u8]) -> Result<(), String> {
+    let read = || {
+        let table = Table::parse(file(), contents, None)?;
+        let target = table.header().last().cloned().unwrap_or_default();
+        table.targets(&target, None)?;
+        for missing in [Missing::Mean, Missing::Refuse] {
+            table.encode(&table.features(&target, &[], &[], missing, &[0])?)?;
+        }
+        Ok(())
+    };
+    read().map_err(|e: neural_fuzz::Error| e.to_string())
+}
+
+fn read_cifar(contents: &[u8]) -> Result<(), String> {
+    let ten = cifar::decode(file(), contents, Cifar::Ten);
+    ten.or_else(|_| cifar::decode(file(), contents, Cifar::Hundred)).map(drop).map_err(|e| e.to_string())
+}
+
+fn read_npy(contents: &[u8]) -> Result<(), String> {
+    if !contents.starts_with(b"PK") {
+        return npy::decode(file(), contents).map(drop).map_err(|e| e.to_string());
+    }
+    let mut archive = npy::Archive::new(file(), contents.to_vec()).map_err(|e| e.to_string())?;
+    for name in archive.names() {
+        archive.array(&name).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+fn read_safetensors(contents: &[u8]) -> Result<(), String> {
+    for name in safetensors::names(file(), contents).map_err(|e| e.to_string())? {
+        safetensors::decode(file(), contents, &name).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+fn read_image(contents: &[u8]) -> Result<(), String> {
+    images::decode(file(), contents, Form::default()).map(drop).map_err(|e| e.to_string())
+}
+
+fn gzip(contents: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(contents).and_then(|()| encoder.finish()).expect("writing to memory")
+}
+
+fn pack_zip(contents: &[u8]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("x.npy", SimpleFileOptions::default()).expect("writing to memory");
+    archive.write_all(contents).expect("writing to memory");
+    archive.finish().expect("writing to memory").into_inner()
+}

@@ -1,0 +1,37 @@
+//! How much work a function is, roughly.
+
+use super::op::Op;
+use super::{Function, Node};
+use crate::array::count;
+
+/// Floating-point operations of one run: two for each multiply-add of a product or a convolution, one for each
+/// element of every other result.
+pub fn flops(function: &Function) -> f64 {
+    let live = function.live();
+    (0..live.len()).filter(|&id| live[id]).map(|id| of_node(function, &function.graph().node(id))).sum()
+}
+
+fn of_node(function: &Function, node: &Node) -> f64 {
+    let input = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
+    let size = |shape: &[usize]| count(shape) as f64;
+    match &node.op {
+        Op::Scan(scan) => scan.length as f64 * flops(&scan.body),
+        Op::Dot(dims) => {
+            let lhs = input(0);
+            let summed: usize = dims.lhs_contract.iter().map(|&d| lhs[d]).product();
+            2.0 * size(&node.ty.shape) * summed as f64
+        }
+        // Each cell of the kernel meets each position once, whichever of the three is being computed.
+        Op::Conv { .. } => conv(&node.ty.shape, &input(1)),
+        Op::ConvInputGrad { .. } => conv(&input(0), &input(1)),
+        Op::ConvKernelGrad { .. } => conv(&input(1), &node.ty.shape),
+        Op::Parameter { .. } | Op::Constant(_) | Op::Output(_) | Op::Reshape => 0.0,
+        _ => size(&node.ty.shape),
+    }
+}
+
+/// From the shapes of the result and of the kernel.
+fn conv(result: &[usize], kernel: &[usize]) -> f64 {
+    let filters = kernel.last().copied().unwrap_or(1).max(1);
+    2.0 * count(result) as f64 * (count(kernel) / filters) as f64
+}

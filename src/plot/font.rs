@@ -1,0 +1,63 @@
+//! The font that is part of the library, and how much room text takes in it.
+//!
+//! Open Sans 1.11 by Steve Matteson, under the Apache License 2.0 (`font/LICENSE.txt`): Latin, Greek and Cyrillic.
+
+use std::sync::LazyLock;
+use ttf_parser::Face;
+
+/// What an SVG asks for: the font itself, then common ones of like width.
+pub(super) const FAMILY: &str = "'Open Sans', 'Noto Sans', 'Segoe UI', Arial, sans-serif";
+
+static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
+    let file = include_bytes!("font/OpenSans-Regular.ttf");
+    Face::parse(file, 0).expect("the font inside the library is a font")
+});
+
+pub(super) fn face() -> &'static Face<'static> {
+    &FACE
+}
+
+/// The width of one letter at a size of 1; letters that the font lacks are as wide as its sign for that.
+pub(super) fn advance(letter: char) -> f64 {
+    let glyph = FACE.glyph_index(letter).unwrap_or_default();
+    f64::from(FACE.glyph_hor_advance(glyph).unwrap_or(0)) / f64::from(FACE.units_per_em())
+}
+
+/// The width of a line of text.
+pub(super) fn width(text: &str, size: f64) -> f64 {
+    text.chars().map(advance).sum::<f64>() * size
+}
+
+/// The text, cut to end in an ellipsis where it is wider than `room`.
+pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
+    let ellipsis = advance('…') * size;
+    let (mut right, mut cut) = (0.0, 0);
+    for (start, letter) in text.char_indices() {
+        if right + ellipsis <= room {
+            cut = start;
+        }
+        right += advance(letter) * size;
+        if right > room {
+            return format!("{}…", text[..cut].trim_end());
+        }
+    }
+    text.to_string()
+}
+
+/// The text in at most `most` lines, broken at spaces; what is too wide ends in an ellipsis.
+pub(super) fn wrap(text: &str, size: f64, room: f64, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if lines_full(line, word, size, room) && most > 1 => {}
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+                continue;
+            }
+            None => {}
+        }
+        lines.push(word.to_string());
+    }
+    lines
+}

@@ -1,0 +1,36 @@
+//! Pictures of numbers, as SVG or PNG by the ending of the file's name: curves, sheets of small images, confusion
+//! matrices and decision boundaries.
+//!
+//! Each kind of picture lays itself out as a [`scene`] of a few kinds of shapes, which two writers know how to draw.
+//! An SVG names a common font and leaves the letters to who shows it; a PNG is drawn with a font that is part of the
+//! library, at two pixels a unit.
+//!
+//! ```
+//! use neural::plot::Chart;
+//! # let path = std::env::temp_dir().join(format!("neural-doc-{}.svg", std::process::id()));
+//! Chart::new("Learning to read digits")
+//!     .x_label("epoch")
+//!     .y_label("loss")
+//!     .line("training", &[(1.0, 0.42), (2.0, 0.21), (3.0, 0.15)])
+//!     .line("validation", &[(1.0, 0.30), (2.0, 0.22), (3.0, 0.20)])
+//!     .save(&path)?;
+//! # std::fs::remove_file(&path).ok();
+//! # Ok::<(), neural::Error>(())
+//! ```
+
+mod axis;
+mod boundary;
+mod chart;
+mod color;
+mod font;
+mod frame;
+mod grid;
+mod matrix;
+mod png;
+mod scene;
+mod svg;
+
+pub use boundary::{Area, Boundary};
+pub use chart::Chart;
+pub use grid::Grid;
+pub use matrix::Matrix;

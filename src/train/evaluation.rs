@@ -1,0 +1,108 @@
+//! What a model says of rows, and how good that is.
+
+use crate::array::Array;
+use crate::data::{Dataset, Targets};
+use crate::error::Result;
+use crate::metric::{Confusion, Errors, classes_of};
+use std::fmt;
+
+/// A model's outputs for some rows, with its loss.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// `[rows, width]`, row-major.
+    pub outputs: Vec<f64>,
+    pub width: usize,
+    labels: Vec<i32>,
+    values: Vec<f64>,
+    classes: usize,
+    sum: f64,
+    divisor: f64,
+}
+
+impl Evaluation {
+    pub(super) fn new(data: &Dataset, rows: &[u32]) -> Self {
+        let (mut labels, mut values) = (Vec::new(), Vec::new());
+        match &data.targets {
+            Targets::Classes { labels: all, .. } => {
+                labels = rows.iter().filter_map(|&row| all.get(row as usize).copied()).collect();
+            }
+            Targets::Values(all) => {
+                let width = all.shape().get(1).copied().unwrap_or(1).max(1);
+                let all = all.to_f64();
+                let of = |row: &u32| all.chunks_exact(width).nth(*row as usize).unwrap_or_default().to_vec();
+                values = rows.iter().flat_map(of).collect();
+            }
+        }
+        let classes = data.classes().unwrap_or(0);
+        Self { outputs: Vec::new(), width: 0, labels, values, classes, sum: 0.0, divisor: 0.0 }
+    }
+
+    /// Adds the results of some steps; of each batch the first `valid` rows count.
+    pub(super) fn add(
+        &mut self,
+        outputs: &Array,
+        sums: &Array,
+        divisors: &Array,
+        valid: &[i32],
+        batch: usize,
+    ) -> Result<()> {
+        self.width = outputs.shape().last().copied().unwrap_or(0);
+        let numbers = outputs.to_vec::<f32>()?;
+        for (step, &count) in numbers.chunks_exact((batch * self.width).max(1)).zip(valid) {
+            self.outputs.extend(step[..count as usize * self.width].iter().map(|&v| f64::from(v)));
+        }
+        let counted = valid.iter().map(|&n| n > 0);
+        for ((sum, divisor), counts) in sums.to_f64().iter().zip(divisors.to_f64()).zip(counted) {
+            if counts {
+                self.sum += sum;
+                self.divisor += divisor;
+            }
+        }
+        Ok(())
+    }
+
+    /// The mean loss over the rows.
+    pub fn loss(&self) -> f64 {
+        self.sum / self.divisor
+    }
+
+    pub fn rows(&self) -> usize {
+        self.outputs.len() / self.width.max(1)
+    }
+
+    /// The class that the model takes each row for.
+    pub fn predicted(&self) -> Vec<i32> {
+        classes_of(&self.outputs, self.width)
+    }
+
+    /// The right class of each row; empty where targets are values.
+    pub fn labels(&self) -> &[i32] {
+        &self.labels
+    }
+
+    /// How often each class was taken for each other, where targets are classes.
+    pub fn confusion(&self) -> Option<Confusion> {
+        (self.classes > 0).then(|| Confusion::of(&self.predicted(), &self.labels, self.classes))
+    }
+
+    /// The part of the rows that was classified right, where targets are classes.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.confusion().map(|confusion| confusion.accuracy())
+    }
+
+    /// How far the outputs are from the targets, where those are values.
+    pub fn errors(&self) -> Option<Errors> {
+        (self.classes == 0).then(|| Errors::of(&self.outputs, &self.values))
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loss {:.4}", self.loss())?;
+        match (self.accuracy(), self.errors()) {
+            (Some(accuracy), _) => write!(f, ", accuracy {:.2}%", 100.0 * accuracy),
+            (_, Some(errors)) => write!(f, ", mean error {:.4}, R² {:.4}", errors.absolute, errors.r2),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Training: steps, epochs, and what is reported of them.
+//!
+//! ```no_run
+//! use neural::{data, nn, optim, runtime::Device, train::Trainer};
+//! let device = Device::auto()?;
+//! let digits = data::mnist("data/mnist")?.standardized()?;
+//! let model = nn::sequential([nn::flatten(), nn::dense(128), nn::sigmoid(), nn::dense(10)]);
+//! let mut run = Trainer::new(model).optimizer(optim::sgd(1.0)).batch_size(256).start(&device, &digits)?;
+//! for _ in 0..10 {
+//!     run.advance(run.steps_per_epoch())?;
+//! }
+//! println!("{}", run.evaluate(&digits.splits.test)?);
+//! # Ok::<(), neural::Error>(())
+//! ```
+
+mod evaluation;
+mod program;
+mod run;
+mod trainer;
+
+pub use evaluation::Evaluation;
+pub use run::{OnCompile, Run, Step};
+pub use trainer::Trainer;

@@ -1,0 +1,182 @@
+//! The programs of a training run: several training steps in one call, and evaluation.
+
+use crate::array::DType;
+use crate::error::{Error, Result};
+use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
+use crate::loss::Loss;
+use crate::nn::{Context, Sequential};
+use crate::optim::Optimizer;
+use crate::variables::{Role, Variable, Variables};
+
+/// Everything that a training step is made of.
+pub(super) struct Plan {
+    pub model: Sequential,
+    pub loss: Loss,
+    pub optimizer: Optimizer,
+    /// The type that layers compute in; variables are f32.
+    pub compute: DType,
+    /// The resident inputs `[n, sample…]` and targets, `[n]` or `[n, k]`.
+    pub inputs: Type,
+    pub targets: Type,
+    /// The scaling's mean and deviation, if inputs are scaled.
+    pub scaling: Option<Type>,
+}
+
+/// What a program reads besides the variables: a value of this shape for the program's arguments, for their tensors,
+/// and for the slices of a step.
+struct Resident<T> {
+    inputs: T,
+    targets: T,
+    /// Mean and deviation.
+    scaling: Option<(T, T)>,
+}
+
+impl Plan {
+    /// The variables of model and optimizer.
+    pub fn declare(&self) -> Result<Vec<Variable>> {
+        let graph = Graph::new();
+        let mut variables = Variables::declare(&graph, DType::F32);
+        let resident = self.resident(&graph);
+        let rows = graph.full(DType::I32, &[1], 0.0)?;
+        let rate = graph.scalar(0f32);
+        let random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+        self.step(&mut variables, random, &resident, &rows, None, &rate)?;
+        Ok(variables.variables().cloned().collect())
+    }
+
+    /// `steps` training steps of `batch` rows. Arguments: the variables; seed and number of the first step (u64);
+    /// inputs, targets, and mean and deviation if inputs are scaled; row numbers `[steps, batch]` (i32), learning
+    /// rates `[steps]` (f32), and if `masked` how many rows of each step count (i32). Results: the variables, then
+    /// for each step the mean loss (f32) and how many rows were right (i32; 0 where targets are values).
+    pub fn train(
+        &self,
+        variables: &[Variable],
+        steps: usize,
+        batch: usize,
+        masked: bool,
+    ) -> Result<Function> {
+        let graph = Graph::new();
+        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let (seed, first) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
+        let resident = self.resident(&graph);
+        let order = graph.parameter(DType::I32, &[steps, batch]);
+        let rates = graph.parameter(DType::F32, &[steps]);
+        let valid = masked.then(|| graph.parameter(DType::I32, &[steps]));
+        let numbers = (graph.iota(DType::U64, &[steps], 0)? + first)?;
+
+        let mut constants = vec![seed, resident.inputs, resident.targets];
+        constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
+        let xs: Vec<_> = [numbers, order, rates].into_iter().chain(valid).collect();
+        let inputs = ScanInputs { constants: &constants, carries: &state, xs: &xs };
+        let (state, ys) = graph.repeat(inputs, steps, |graph, constants, state, xs| {
+            let mut variables = Variables::given(graph, DType::F32, variables, state);
+            let resident = Resident {
+                inputs: constants[1].clone(),
+                targets: constants[2].clone(),
+                scaling: constants.get(3).cloned().zip(constants.get(4).cloned()),
+            };
+            let random = Random::new(constants[0].clone(), xs[0].clone());
+            let mask = xs.get(3).map(|valid| mask(valid, batch)).transpose()?;
+            let ys = self.step(&mut variables, random, &resident, &xs[1], mask.as_ref(), &xs[2])?;
+            Ok(StepOutputs { carries: variables.after(), ys })
+        })?;
+        Ok(Function::new(&graph, [state, ys].concat()))
+    }
+
+    /// `steps` batches through the model as it is. Arguments: the variables that are not the optimizer's; inputs,
+    /// targets, mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked
+    /// over the steps: the outputs (f32), the sum of the rows' losses, and what to divide it by.
+    pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
+        let graph = Graph::new();
+        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let resident = self.resident(&graph);
+        let order = graph.parameter(DType::I32, &[steps, batch]);
+        let valid = graph.parameter(DType::I32, &[steps]);
+
+        let mut constants = state;
+        let weights = constants.len();
+        constants.extend([resident.inputs, resident.targets]);
+        constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
+        let inputs = ScanInputs { constants: &constants, carries: &[], xs: &[order, valid] };
+        let (_, ys) = graph.repeat(inputs, steps, |graph, constants, _, xs| {
+            let (state, rest) = constants.split_at(weights);
+            let mut variables = Variables::given(graph, DType::F32, variables, state);
+            let resident = Resident {
+                inputs: rest[0].clone(),
+                targets: rest[1].clone(),
+                scaling: rest.get(2).cloned().zip(rest.get(3).cloned()),
+            };
+            let (x, targets) = self.batch(&resident, &xs[0])?;
+            let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
+            let outputs = self.model.forward(&x, &mut cx)?.convert(DType::F32)?;
+            let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&mask(&xs[1], batch)?))?;
+            Ok(StepOutputs { carries: Vec::new(), ys: vec![outputs, sum, weight] })
+        })?;
+        Ok(Function::new(&graph, ys))
+    }
+
+    /// One training step; returns its loss and the number of right rows.
+    fn step(
+        &self,
+        variables: &mut Variables,
+        mut random: Random,
+        resident: &Resident<Tensor>,
+        rows: &Tensor,
+        mask: Option<&Tensor>,
+        rate: &Tensor,
+    ) -> Result<Vec<Tensor>> {
+        let (x, targets) = self.batch(resident, rows)?;
+        let mut cx = Context::training(variables, &mut random).compute_in(self.compute);
+        let outputs = self.model.forward(&x, &mut cx)?;
+        if outputs.rank() != 2 {
+            let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
+            return Err(Error::shape("model", expected, outputs.ty()));
+        }
+        let loss = self.loss.mean(&outputs, &targets, mask)?;
+        let parameters = variables.parameters();
+        let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
+        self.optimizer.update(variables, &grads, rate)?;
+        Ok(vec![loss.convert(DType::F32)?, right(&outputs, &targets, mask)?])
+    }
+
+    /// The samples and the targets of some rows: gathered as they are stored, then scaled.
+    fn batch(&self, resident: &Resident<Tensor>, rows: &Tensor) -> Result<(Tensor, Tensor)> {
+        let mut x = resident.inputs.take(rows)?.convert(DType::F32)?;
+        if let Some((mean, deviation)) = &resident.scaling {
+            x = ((x - mean)? / deviation)?;
+        }
+        Ok((x.convert(self.compute)?, resident.targets.take(rows)?))
+    }
+
+    fn resident(&self, graph: &Graph) -> Resident<Tensor> {
+        let parameter = |ty: &Type| graph.parameter(ty.dtype, &ty.shape);
+        let (inputs, targets) = (parameter(&self.inputs), parameter(&self.targets));
+        Resident { inputs, targets, scaling: self.scaling.as_ref().map(|ty| (parameter(ty), parameter(ty))) }
+    }
+}
+
+/// Those of a model's variables that evaluation reads.
+pub(super) fn is_model(variable: &Variable) -> bool {
+    variable.role != Role::Optimizer
+}
+
+/// 1 for the first `valid` rows of a batch, 0 for the others.
+fn mask(valid: &Tensor, batch: usize) -> Result<Tensor> {
+    valid.graph().iota(DType::I32, &[batch], 0)?.lt(valid)?.convert(DType::F32)
+}
+
+/// How many rows have their largest output, or the sign of their only one, where the class is.
+fn right(outputs: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    if targets.dtype() != DType::I32 {
+        return Ok(outputs.graph().scalar(0i32));
+    }
+    let class = match outputs.shape()[1] {
+        1 => outputs.gt(&outputs.full_like(0.0)?)?.convert(DType::I32)?.reshape(targets.shape())?,
+        _ => outputs.argmax(1)?,
+    };
+    let mut right = class.eq(targets)?;
+    if let Some(mask) = mask {
+        right = right.and(&mask.gt(&mask.full_like(0.0)?)?)?;
+    }
+    right.convert(DType::I32)?.sum_all()
+}

@@ -1,0 +1,115 @@
+//! What a training run is to be.
+
+use super::program::Plan;
+use super::run::Run;
+use crate::array::DType;
+use crate::data::{Dataset, LastBatch};
+use crate::error::Result;
+use crate::loss::{Loss, softmax_cross_entropy};
+use crate::nn::Sequential;
+use crate::optim::{Optimizer, sgd};
+use crate::runtime::Device;
+
+/// The settings of a training run. Nothing happens before [`Trainer::start`].
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    pub model: Sequential,
+    pub loss: Loss,
+    pub optimizer: Optimizer,
+    pub batch_size: usize,
+    pub epochs: u64,
+    pub last_batch: LastBatch,
+    /// Whether each epoch visits the rows in an order of its own.
+    pub shuffle: bool,
+    /// All randomness is a function of it: first weights, order, dropout.
+    pub seed: u64,
+    /// bf16 inside the layers; variables, norms and losses stay f32.
+    pub mixed_precision: bool,
+    /// How many steps run in one call of the device; chosen by the size of a step if absent.
+    pub steps_per_call: Option<usize>,
+}
+
+impl Trainer {
+    /// Softmax cross-entropy, gradient descent at a rate of 0.1, batches of 32, one epoch, shuffled, seed 1.
+    pub fn new(model: Sequential) -> Self {
+        Self {
+            model,
+            loss: softmax_cross_entropy(),
+            optimizer: sgd(0.1),
+            batch_size: 32,
+            epochs: 1,
+            last_batch: LastBatch::Mask,
+            shuffle: true,
+            seed: 1,
+            mixed_precision: false,
+            steps_per_call: None,
+        }
+    }
+
+    #[must_use]
+    pub fn loss(self, loss: Loss) -> Self {
+        Self { loss, ..self }
+    }
+
+    #[must_use]
+    pub fn optimizer(self, optimizer: impl Into<Optimizer>) -> Self {
+        Self { optimizer: optimizer.into(), ..self }
+    }
+
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    #[must_use]
+    pub fn epochs(self, epochs: u64) -> Self {
+        Self { epochs, ..self }
+    }
+
+    #[must_use]
+    pub fn last_batch(self, last_batch: LastBatch) -> Self {
+        Self { last_batch, ..self }
+    }
+
+    #[must_use]
+    pub fn shuffle(self, shuffle: bool) -> Self {
+        Self { shuffle, ..self }
+    }
+
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    #[must_use]
+    pub fn steps_per_call(self, steps: usize) -> Self {
+        Self { steps_per_call: Some(steps), ..self }
+    }
+
+    /// Brings data and first weights to the device.
+    ///
+    /// # Errors
+    /// When a setting is out of range, the model does not fit the data, or the device has no room.
+    pub fn start<'a>(&self, device: &'a Device, data: &'a Dataset) -> Result<Run<'a>> {
+        Run::new(self.clone(), device, data)
+    }
+
+    pub(super) fn plan(&self, data: &Dataset) -> Plan {
+        use crate::data::Targets;
+        use crate::graph::Type;
+        let targets = match &data.targets {
+            Targets::Classes { labels, .. } => Type::new(DType::I32, &[labels.len()]),
+            Targets::Values(values) => Type::new(DType::F32, values.shape()),
+        };
+        let scaling = (!data.scaling.is_none()).then(|| Type::new(DType::F32, data.scaling.mean.shape()));
+        Plan {
+            model: self.model.clone(),
+            loss: self.loss.clone(),
+            optimizer: self.optimizer.clone(),
+            compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
+            inputs: Type::new(data.inputs.dtype(), data.inputs.shape()),
+            targets,
+            scaling,
+        }
+    }
+}
