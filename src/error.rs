@@ -20,12 +20,12 @@ pub enum Error {
     Value { name: String, expected: String, got: String },
 
     /// The same as the error inside, which happened in a named part of a model.
-    #[error("{place}: {source}")]
-    At { place: String, source: Box<Error> },
+    #[error("{place}: {cause}")]
+    At { place: String, cause: Box<Error> },
 
     /// The operating system refused to read or write a file.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io { action: &'static str, path: PathBuf, cause: std::io::Error },
 
     /// A file was read, but is not what it should be.
     #[error("{}: {message}", path.display())]
@@ -60,16 +60,16 @@ impl Error {
         Error::Format { path: path.to_path_buf(), message: message.into() }
     }
 
-    pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Error::Io { action, path: path.to_path_buf(), source }
+    pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
+        Error::Io { action, path: path.to_path_buf(), cause }
     }
 
     /// Names the place in which the error happened; nested places read from the outside in.
     #[must_use]
     pub fn at(self, place: &str) -> Self {
         match self {
-            Error::At { place: inner, source } => Error::At { place: format!("{place}.{inner}"), source },
-            source => Error::At { place: place.to_string(), source: Box::new(source) },
+            Error::At { place: inner, cause } => Error::At { place: format!("{place}.{inner}"), cause },
+            cause => Error::At { place: place.to_string(), cause: Box::new(cause) },
         }
     }
 }

@@ -103,7 +103,7 @@ pub fn sigmoid_cross_entropy() -> Loss {
 }
 
 impl Loss {
-    /// The mean loss over the rows; `mask` `[n]` weighs them.
+    /// The mean loss over the rows, f64; `mask` `[n]` weighs them.
     ///
     /// # Errors
     /// When outputs, targets and mask do not fit each other.
@@ -112,7 +112,7 @@ impl Loss {
         sum / weight
     }
 
-    /// The sum of the rows' losses, and what to divide it by for their mean; sums of several batches add up.
+    /// The sum of the rows' losses, and what to divide it by for their mean, both f64; sums of several batches add up.
     ///
     /// # Errors
     /// As [`Loss::mean`].
@@ -131,7 +131,9 @@ impl Loss {
             values = (values * &mask)?;
             weights = (weights * mask)?;
         }
-        Ok((values.sum_all()?, weights.sum_all()?))
+        // A CPU adds one after the other: over many rows f32 would lose digits.
+        let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();
+        Ok((sum(values)?, sum(weights)?))
     }
 
     /// The loss of each row, `[n]`, and its weight where that is not 1.

@@ -50,6 +50,7 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
         .collect::<std::io::Result<_>>()?;
     files.sort();
     let mut inputs = files.iter().map(fs::read).collect::<std::io::Result<Vec<_>>>()?;
+    let seeds = inputs.len();
     let mut outcomes = BTreeSet::new();
     for (file, input) in files.iter().zip(&inputs) {
         let kept = target.variants(input).iter().any(|contents| (target.read)(contents).is_ok());
@@ -61,7 +62,7 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
     let mut mutator = Mutator::new(seed);
     let (mut runs, mut read, mut slowest, start) = (0u64, 0u64, Duration::ZERO, Instant::now());
     while start.elapsed() < time {
-        let mut input = mutator.mutate(&inputs);
+        let mut input = mutator.mutate(&inputs, seeds);
         input.truncate(MAX_LENGTH);
         for contents in target.variants(&input) {
             let begin = Instant::now();
@@ -108,8 +109,8 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// An error message without what is particular to the input: quoted text and digits.
+/// The words of an error message that are its own, rather than the input's.
 fn kind(message: &str) -> String {
-    let unquoted: String = message.split('"').step_by(2).collect();
-    unquoted.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(120).collect()
+    let is_word = |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_lowercase());
+    message.split([' ', ',', ':', ';']).filter(is_word).take(7).collect()
 }

@@ -50,9 +50,10 @@ impl Mutator {
         (self.next() % bound.max(1) as u64) as usize
     }
 
-    /// One of `inputs` with a few changes.
-    pub fn mutate(&mut self, inputs: &[Vec<u8>]) -> Vec<u8> {
-        let mut input = inputs[self.below(inputs.len())].clone();
+    /// One of `inputs`, every other time one of the first `seeds`, with a few changes.
+    pub fn mutate(&mut self, inputs: &[Vec<u8>], seeds: usize) -> Vec<u8> {
+        let reach = if self.next() & 1 == 0 { seeds } else { inputs.len() };
+        let mut input = inputs[self.below(reach)].clone();
         for _ in 0..=self.below(4) {
             self.change(&mut input, inputs);
         }

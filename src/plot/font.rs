@@ -44,20 +44,18 @@ pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
     text.to_string()
 }
 
-/// The text in at most `most` lines, broken at spaces; what is too wide ends in an ellipsis.
+/// The text in at most `most` lines, broken at spaces but not at no-break ones; what is too wide ends in an ellipsis.
 pub(super) fn wrap(text: &str, size: f64, room: f64, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split([' ', '\t', '\n']).filter(|word| !word.is_empty()) {
+        let last = lines.len() == most;
         match lines.last_mut() {
-            Some(line) if lines_full(line, word, size, room) && most > 1 => {}
-            Some(line) => {
+            Some(line) if last || width(line, size) + width(word, size) + advance(' ') * size <= room => {
                 line.push(' ');
                 line.push_str(word);
-                continue;
             }
-            None => {}
+            _ => lines.push(word.to_string()),
         }
-        lines.push(word.to_string());
     }
-    lines
+    lines.iter().map(|line| fit(line, size, room)).collect()
 }
