@@ -1,4 +1,28 @@
-//! A training engine over XLA.
+//! A training engine over XLA: a model is a graph, the graph is differentiated, lowered to XLA, compiled once per
+//! shape, and driven by a loop that keeps everything on the device.
+//!
+//! ```text
+//! recipe (TOML) or Rust code
+//!    -> data::Dataset (u8 kept as u8)       uploaded once
+//!    -> nn -> graph -> gradients -> optim   one step, as a graph
+//!    -> lower -> runtime                    several steps in one program, compiled once
+//!    -> train: (state, data, order) -> (state', metrics), state moves in and out
+//!    -> events -> progress, history, table
+//! ```
+//!
+//! | room | holds | knows nothing of |
+//! |---|---|---|
+//! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
+//! | [`lower`] | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
+//! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
+//! | [`nn`] | layers, initialisers, `Sequential`, the summary | loops |
+//! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results | |
+//! | [`optim`] | chains of gradient transformations, schedules | |
+//! | [`variables`] | the state of a run as one list of named tensors | |
+//! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
+//! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
+//! | [`recipe`] | a run as a file | |
+//! | [`cli`] | a command a file: parse, call, print | how anything works |
 
 pub mod array;
 pub mod cli;
@@ -11,6 +35,7 @@ pub mod metric;
 mod named;
 pub mod nn;
 pub mod optim;
+pub mod recipe;
 pub mod runtime;
 pub mod train;
 pub mod variables;

@@ -1,4 +1,7 @@
-fn main() {
-    let c = xla::PjRtClient::cpu().unwrap();
-    println!("{} {}", c.platform_name(), c.platform_version());
+use clap::Parser;
+use neural::cli::{self, Cli};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::finish(Cli::parse().run())
 }

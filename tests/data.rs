@@ -7,7 +7,7 @@ use neural::data::{self, Dataset, LastBatch, Scale, Scaling, Shuffle, Source, Sp
 use neural::data::{cifar, epoch_order, idx, npy, safetensors, split};
 use neural::{Array, DType, Result};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -104,7 +104,7 @@ mod idx_files {
         for cut in 2..gzipped.len() {
             assert!(idx::decode(here(), &gzipped[..cut]).is_err(), "cut to {cut} bytes");
         }
-        let mut checksum = gzipped.clone();
+        let mut checksum = gzipped;
         let at = checksum.len() - 8;
         checksum[at] ^= 1;
         refused(idx::decode(here(), &checksum), &["checksum"]);
@@ -389,7 +389,8 @@ mod tables {
         13            26            9         1\n\
         2             14            6         0\n\
         14            20            3         1\n\n\n\
-        reservations = [13, 2, 14]\n";
+        reservations = [13, 2, 14]\n\
+        four words, no numbers\n";
 
     #[test]
     fn columns_between_white_space_with_notes_below() {
@@ -445,8 +446,9 @@ mod tables {
     #[test]
     fn other_rows_are_encoded_by_the_saved_columns() {
         let data = load(MIXED, "missing = 'mean'").unwrap();
-        let saved = serde_json::to_string(&data.columns).unwrap();
-        let columns: Vec<data::Column> = serde_json::from_str(&saved).unwrap();
+        let saved = toml::to_string(&BTreeMap::from([("columns", &data.columns)])).unwrap();
+        let columns =
+            toml::from_str::<BTreeMap<String, Vec<data::Column>>>(&saved).unwrap().remove("columns").unwrap();
         assert_eq!(columns, data.columns);
         // Columns in another order, one too many, the target not known.
         let rows = parse("color,kind,size,note\nblue,2,,x\n").unwrap();
@@ -902,7 +904,7 @@ mod safetensors_files {
         for cut in 0..all.len() {
             refused(safetensors::names(here(), &all[..cut]), &["safetensors file"]);
         }
-        let mut long = all.clone();
+        let mut long = all;
         long[7] = 0x7f;
         refused(safetensors::decode(here(), &long, "x"), &["safetensors file"]);
     }
@@ -1010,7 +1012,7 @@ fn a_data_set_must_hold_together() {
     refused(Dataset::new(inputs(), targets(vec![0, 1]), splits(vec![])), &["one row for training"]);
     refused(Dataset::new(inputs(), targets(vec![1, 1]), splits(vec![0])), &["two classes"]);
     let unnamed = Targets::Classes { labels: vec![0, 1], names: vec!["a".into()] };
-    refused(Dataset::new(inputs(), unnamed, splits(vec![0])), &["1 classes", "got 1"]);
+    refused(Dataset::new(inputs(), unnamed, splits(vec![0])), &["classes below 1", "got 1"]);
     let flat = Array::vector(&[1f32, 2.0]);
     refused(Dataset::new(flat, targets(vec![0, 1]), splits(vec![0])), &["[n, sample...]", "f32[2]"]);
     let whole = Array::new(&[2, 1], vec![1i64, 2]).unwrap();

@@ -1,11 +1,38 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
 mod options;
+mod train;
 
 pub use options::Options;
 
+use clap::{Parser, Subcommand};
 use std::io;
 use std::process::ExitCode;
+
+/// Trains neural networks on XLA
+#[derive(Debug, Parser)]
+#[command(name = "neural", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Train),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match &self.command {
+            Command::Train(command) => command.run(),
+        }
+    }
+}
 
 /// Prints an error as one line on stderr and turns the result into an exit code: 0 or 1.
 ///

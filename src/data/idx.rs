@@ -42,7 +42,7 @@ pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
     }
 }
 
-/// An element type of the format: its code, its bytes, and whether they need widening.
+/// An element type of the format; [`DType`] lacks two of them.
 #[derive(Clone, Copy)]
 enum Kind {
     Plain(DType),
@@ -96,7 +96,7 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`,
 /// each with or without `.gz`.
 ///
-/// Inputs are u8 `[n, height, width]`, the training file's rows first. The first half of the test file's rows
+/// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. The first half of the test file's rows
 /// is for validation, the second half for the test.
 ///
 /// # Errors
@@ -113,6 +113,9 @@ pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
     let labels = [train_labels.bytes(), test_labels.bytes()].concat();
     let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0] };
     let inputs = bytes::concatenate(folder, &[train, test])?;
+    // The channel that images have everywhere else.
+    let shape = [inputs.shape(), &[1]].concat();
+    let inputs = inputs.reshape(&shape)?;
     Ok((inputs, Targets::numbered(labels.into_iter().map(i32::from).collect())?, parts))
 }
 

@@ -90,9 +90,10 @@ impl Targets {
     fn check(&self) -> Result<()> {
         match self {
             Targets::Classes { labels, names } => {
-                let unnamed = |&label: &&i32| usize::try_from(*label).map_or(true, |i| i >= names.len());
-                if let Some(label) = labels.iter().find(unnamed) {
-                    return Err(Error::value("labels", format!("{} classes", names.len()), label));
+                let named = |label: i32| usize::try_from(label).is_ok_and(|i| i < names.len());
+                if let Some(label) = labels.iter().find(|&&label| !named(label)) {
+                    let expected = format!("classes below {}, the number of their names", names.len());
+                    return Err(Error::value("labels", expected, label));
                 }
                 if labels.iter().all(|label| label == &labels[0]) {
                     let got = labels.first().map_or("no rows".to_string(), |&i| {
@@ -198,12 +199,13 @@ impl Dataset {
     /// When a row is not there.
     pub fn samples(&self, rows: &[u32]) -> Result<Array> {
         let width = count(self.sample_shape()) * self.inputs.dtype().size();
+        let total = self.inputs.shape().first().copied().unwrap_or(0);
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= total) {
+            return Err(Error::value("row", format!("a number below {total}"), row));
+        }
         let mut bytes = Vec::with_capacity(rows.len() * width);
         for &row in rows {
-            let sample =
-                (row as usize).checked_mul(width).and_then(|at| self.inputs.bytes().get(at..at + width));
-            let missing = || Error::value("row", format!("a number below {}", self.rows()), row);
-            bytes.extend_from_slice(sample.ok_or_else(missing)?);
+            bytes.extend_from_slice(&self.inputs.bytes()[row as usize * width..][..width]);
         }
         let shape = [&[rows.len()], self.sample_shape()].concat();
         Array::from_bytes(self.inputs.dtype(), &shape, bytes)

@@ -5,6 +5,7 @@ use super::images::{self, Color, Form};
 use super::table::{Delimiter, Missing, Table, TargetKind};
 use super::tensors::Tensors;
 use super::{Dataset, Parts, Scale, Splits, Targets, idx, split};
+use crate::array::Array;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,15 @@ impl Format {
 /// Where a data set comes from, and how it is split and scaled.
 ///
 /// A key that means nothing to the format is refused when the data is loaded.
+///
+/// ```
+/// use neural::data::{Format, Scale, Source};
+/// let section = "format = 'table'\npath = 'pizza.csv'\nscale = 'standardize'";
+/// let source: Source = toml::from_str(section).unwrap();
+/// let built = Source::new(Format::Table, "pizza.csv");
+/// assert_eq!(source, Source { scale: Scale::Standardize, ..built });
+/// assert!(source.load().unwrap_err().to_string().starts_with("cannot read pizza.csv"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -177,7 +187,7 @@ impl Source {
         Dataset::new(inputs, targets, splits).and_then(|data| data.scaled(self.scale)).map_err(in_file)
     }
 
-    fn load_tensors(&self, tensors: Tensors) -> Result<(crate::Array, Targets, Parts)> {
+    fn load_tensors(&self, tensors: Tensors) -> Result<(Array, Targets, Parts)> {
         let inputs = self.inputs.as_deref().unwrap_or("x");
         tensors.load(inputs, self.target.as_deref().unwrap_or("y"), self.target_kind)
     }

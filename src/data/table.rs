@@ -84,7 +84,10 @@ pub struct Column {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ColumnKind {
     /// One feature, the number. A missing one is `fill`, or an error where that is `None`.
-    Number { fill: Option<f64> },
+    Number {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fill: Option<f64>,
+    },
     /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is 0 in all of them where
     /// `missing` allows it, else an error.
     Category { names: Vec<String>, missing: bool },
@@ -197,7 +200,7 @@ impl Table {
             let blank = line.trim().is_empty();
             if !ended && !blank {
                 self.push(i + 1, cells)?;
-            } else if ended && !blank && cells.count() == self.header.len() {
+            } else if ended && !blank && self.is_like_a_row(cells) {
                 let message = format!(
                     "expected nothing like a row after the blank line that ends the table, got one in line {}; \
                      remove the blank line, or what follows it",
@@ -208,6 +211,13 @@ impl Table {
             ended |= blank && !self.header.is_empty();
         }
         Ok(())
+    }
+
+    /// Whether cells are as many as those of the first row, and numbers where those are.
+    fn is_like_a_row<'a>(&self, cells: impl Iterator<Item = &'a str>) -> bool {
+        let numbers = |cell: &str| cell.parse::<f64>().is_ok();
+        let first = (0..self.header.len()).map(|column| numbers(self.cell(0, column)));
+        self.rows() > 0 && cells.map(numbers).eq(first)
     }
 
     /// Takes the header first, then rows.

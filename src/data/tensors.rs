@@ -54,7 +54,7 @@ impl<'a> Tensors<'a> {
     ) -> Result<(Array, Targets, Parts)> {
         if let Some((x, y)) = self.pair(inputs, target, "")? {
             let rows = x.shape()[0];
-            return Ok((x, targets(self.path, y, kind)?, Parts::undivided(rows)));
+            return Ok((x, targets(self.path, &y, kind)?, Parts::undivided(rows)));
         }
         let Some(train) = self.pair(inputs, target, "_train")? else {
             self.names.sort();
@@ -75,7 +75,7 @@ impl<'a> Tensors<'a> {
         let parts = Parts { train: train.0.shape()[0], validation: rows(&validation), test: rows(&test) };
         let (x, y): (Vec<_>, Vec<_>) = [Some(train), validation, test].into_iter().flatten().unzip();
         let y = bytes::concatenate(self.path, &y)?;
-        Ok((bytes::concatenate(self.path, &x)?, targets(self.path, y, kind)?, parts))
+        Ok((bytes::concatenate(self.path, &x)?, targets(self.path, &y, kind)?, parts))
     }
 
     /// Inputs u8 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
@@ -110,7 +110,7 @@ impl<'a> Tensors<'a> {
 }
 
 /// Whole numbers, one a row, are classes unless told otherwise; all else are values.
-fn targets(path: &Path, array: Array, kind: Option<TargetKind>) -> Result<Targets> {
+fn targets(path: &Path, array: &Array, kind: Option<TargetKind>) -> Result<Targets> {
     let rows = array.shape()[0];
     let single = array.len() == rows;
     let kind = kind.unwrap_or(match array.dtype().is_float() || !single {

@@ -184,13 +184,15 @@ fn prepare() {
     });
 }
 
-/// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Above a threshold glibc
-/// returns such memory to the system at once, and every call pays for the page faults again.
+/// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
+/// afresh each time and returns at once, and every call pays for the page faults again: a third of the time of a step
+/// over a full batch. So they come from the heap, which is kept.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets parameters of the allocator; it is called before XLA starts its threads.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
 }

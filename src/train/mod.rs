@@ -5,19 +5,19 @@
 //! let device = Device::auto()?;
 //! let digits = data::mnist("data/mnist")?.standardized()?;
 //! let model = nn::sequential([nn::flatten(), nn::dense(128), nn::sigmoid(), nn::dense(10)]);
-//! let mut run = Trainer::new(model).optimizer(optim::sgd(1.0)).batch_size(256).start(&device, &digits)?;
-//! for _ in 0..10 {
-//!     run.advance(run.steps_per_epoch())?;
-//! }
+//! let mut run = Trainer::new(model).optimizer(optim::sgd(1.0)).batch_size(256).epochs(10).start(&device, &digits)?;
+//! run.fit(|_| std::ops::ControlFlow::Continue(()))?;
 //! println!("{}", run.evaluate(&digits.splits.test)?);
 //! # Ok::<(), neural::Error>(())
 //! ```
 
 mod evaluation;
+mod fit;
 mod program;
 mod run;
 mod trainer;
 
 pub use evaluation::Evaluation;
-pub use run::{OnCompile, Run, Step};
+pub use fit::{Epoch, Event, Progress};
+pub use run::{Compiled, Run, Step};
 pub use trainer::Trainer;

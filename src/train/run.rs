@@ -25,8 +25,12 @@ pub struct Step {
     pub rows: u32,
 }
 
-/// Called when a program was compiled, with what it is for and how long it took.
-pub type OnCompile<'a> = Box<dyn FnMut(&str, Duration) + 'a>;
+/// A program that was compiled.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub what: String,
+    pub time: Duration,
+}
 
 /// A model in training. Data and variables stay on the device; a call of [`Run::advance`] runs steps there.
 pub struct Run<'a> {
@@ -46,7 +50,7 @@ pub struct Run<'a> {
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     evaluation: Option<(usize, Program)>,
-    on_compile: OnCompile<'a>,
+    compiled: Vec<Compiled>,
 }
 
 impl<'a> Run<'a> {
@@ -80,13 +84,13 @@ impl<'a> Run<'a> {
             order_epoch: 0,
             programs: HashMap::new(),
             evaluation: None,
-            on_compile: Box::new(|_, _| ()),
+            compiled: Vec::new(),
         })
     }
 
-    /// Has `report` called for every program that is compiled.
-    pub fn on_compile(&mut self, report: impl FnMut(&str, Duration) + 'a) {
-        self.on_compile = Box::new(report);
+    /// The programs that were compiled since the last call.
+    pub fn take_compiled(&mut self) -> Vec<Compiled> {
+        std::mem::take(&mut self.compiled)
     }
 
     pub fn trainer(&self) -> &Trainer {
@@ -192,7 +196,8 @@ impl<'a> Run<'a> {
         if !self.programs.contains_key(&steps) {
             let function = self.train_function(steps)?;
             let program = Program::compile(self.device, &function, self.variables.len())?;
-            (self.on_compile)(&format!("training, {steps} steps a call"), program.compile_time());
+            let what = format!("training, {steps} steps a call");
+            self.compiled.push(Compiled { what, time: program.compile_time() });
             self.programs.insert(steps, program);
         }
         Ok(())
@@ -223,7 +228,8 @@ impl<'a> Run<'a> {
                 let most = ((2e10 / work) as usize).max(1);
                 let steps = order.steps().min(most);
                 let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
-                (self.on_compile)(&format!("evaluation, {batch} rows a step"), program.compile_time());
+                let what = format!("evaluation, {batch} rows a step");
+                self.compiled.push(Compiled { what, time: program.compile_time() });
                 (steps, program)
             }
         };

@@ -1,0 +1,213 @@
+//! A training run as a file: data, model, training.
+
+use crate::data::{LastBatch, Source};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::named;
+use crate::nn::Sequential;
+use crate::optim::{Group, Optimizer, Rule};
+use crate::train::Trainer;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Everything that a training run depends on but the device.
+///
+/// ```
+/// use neural::recipe::Recipe;
+/// let recipe = Recipe::parse(r#"
+///     [data]
+///     format = "idx"
+///     path = "data/mnist"
+///     scale = "standardize"
+///
+///     [model]
+///     layers = ["flatten", { dense = 128 }, "sigmoid", { dense = 10 }]
+///
+///     [train]
+///     loss = "softmax-cross-entropy"
+///     optimizer = { sgd = { learning_rate = 1.0 } }
+///     batch_size = 256
+///     epochs = 10
+/// "#, "recipe.toml".as_ref())?;
+/// assert_eq!(recipe.trainer().batch_size, 256);
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    pub data: Source,
+    pub model: Model,
+    pub train: Train,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    pub layers: Sequential,
+}
+
+/// See [`Trainer`] and [`Optimizer`] for what the keys mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    pub loss: Loss,
+    pub optimizer: Rule,
+    #[serde(default = "batch_size")]
+    pub batch_size: usize,
+    #[serde(default = "epochs")]
+    pub epochs: u64,
+    #[serde(default)]
+    pub last_batch: LastBatch,
+    #[serde(default = "yes")]
+    pub shuffle: bool,
+    #[serde(default = "seed")]
+    pub seed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_value: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    #[serde(default)]
+    pub l1: f64,
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    #[serde(default)]
+    pub mixed_precision: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps_per_call: Option<usize>,
+}
+
+fn batch_size() -> usize {
+    32
+}
+
+fn epochs() -> u64 {
+    10
+}
+
+fn seed() -> u64 {
+    1
+}
+
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Recipe {
+    /// # Errors
+    /// When the file cannot be read or is not a recipe; the error names the line, the key and what was expected.
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Error::io("read the recipe", path, error))?;
+        Self::with_settings(&text, path, settings)
+    }
+
+    /// A recipe from its text; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|error| describe(&error, text, path))
+    }
+
+    /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`], and when a setting is not of that form.
+    pub fn with_settings(text: &str, path: &Path, settings: &[String]) -> Result<Self> {
+        if settings.is_empty() {
+            return Self::parse(text, path);
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| describe(&error, text, path))?;
+        for setting in settings {
+            set(&mut table, setting)?;
+        }
+        // Written out and read again, so that an error names the key as it stands after the change.
+        let text = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
+        toml::from_str(&text).map_err(|error| match settings {
+            [one] => Error::value(format!("--set {one}"), "a recipe", one_line(error.message())),
+            _ => Error::value("--set", "a recipe", one_line(error.message())),
+        })
+    }
+
+    /// The recipe as a file.
+    ///
+    /// # Errors
+    /// When a value cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| Error::value("recipe", "values that TOML can hold", error))
+    }
+
+    pub fn trainer(&self) -> Trainer {
+        let train = self.train.clone();
+        let optimizer = Optimizer {
+            rule: train.optimizer,
+            clip_value: train.clip_value,
+            clip_norm: train.clip_norm,
+            l1: train.l1,
+            accumulate: train.accumulate,
+            average: train.average,
+            groups: train.groups,
+        };
+        Trainer {
+            model: self.model.layers.clone(),
+            loss: train.loss,
+            optimizer,
+            batch_size: train.batch_size,
+            epochs: train.epochs,
+            last_batch: train.last_batch,
+            shuffle: train.shuffle,
+            seed: train.seed,
+            mixed_precision: train.mixed_precision,
+            steps_per_call: train.steps_per_call,
+        }
+    }
+}
+
+/// Puts the value of `a.b=value` into the table, making tables on the way.
+fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+    let form = || Error::value("--set", "section.key=value", setting);
+    let (path, value) = setting.split_once('=').ok_or_else(form)?;
+    // What is not a value of TOML's is taken as a string, so that quotes need not be quoted in a shell.
+    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_string()));
+    let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
+    let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(form)?;
+    let mut at = table;
+    for key in keys {
+        let next = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if !next.is_table() {
+            *next = toml::Value::Table(toml::Table::new());
+        }
+        at = next.as_table_mut().ok_or_else(form)?;
+    }
+    at.insert(last.to_string(), value);
+    Ok(())
+}
+
+/// An error of the TOML reader, with its line and, for an unknown key, the nearest known one.
+fn describe(error: &toml::de::Error, text: &str, path: &Path) -> Error {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+    Error::format(path, format!("{place}{}", one_line(error.message())))
+}
+
+fn one_line(message: &str) -> String {
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match &quoted[..] {
+        [unknown, known @ ..] if message.starts_with("unknown field") && !known.is_empty() => {
+            named::unknown("a key here", unknown, known)
+        }
+        _ => message,
+    }
+}
