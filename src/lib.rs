@@ -22,6 +22,7 @@
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
 //! | [`recipe`] | a run as a file | |
+//! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
 
 pub mod array;
@@ -35,6 +36,7 @@ pub mod metric;
 mod named;
 pub mod nn;
 pub mod optim;
+pub mod plot;
 pub mod recipe;
 pub mod runtime;
 pub mod train;

@@ -66,7 +66,12 @@ fn bad_input_gets_one_clear_sentence() {
         )
     };
     write("typo.toml", &recipe("[\n  \"flatten\",\n  { dence = 10 }]"));
-    refuses(&["train", "typo.toml"], folder.path(), 1, &["typo.toml", "line 7", "dence", "did you mean dense"]);
+    refuses(
+        &["train", "typo.toml"],
+        folder.path(),
+        1,
+        &["typo.toml", "line 7", "dence", "did you mean dense"],
+    );
     write("zero.toml", &recipe("[\"flatten\", { dense = 0 }]"));
     refuses(&["train", "zero.toml"], folder.path(), 1, &["layer 1 (dense)", "units", "above 0"]);
     write("flat.toml", &recipe("[{ dense = 10 }]"));

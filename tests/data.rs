@@ -122,9 +122,9 @@ mod idx_files {
     #[test]
     fn four_files_are_one_data_set() {
         let data = data::mnist(digits(5).path()).unwrap();
-        assert_eq!(data.inputs.shape(), [8, 1, 2]);
+        assert_eq!(data.inputs.shape(), [8, 1, 2, 1]);
         assert_eq!(data.inputs.bytes()[..7], [1, 2, 3, 4, 5, 6, 9]);
-        assert_eq!((data.rows(), data.sample_shape(), data.classes()), (8, &[1, 2][..], Some(3)));
+        assert_eq!((data.rows(), data.sample_shape(), data.classes()), (8, &[1, 2, 1][..], Some(3)));
         assert_eq!(data.targets.labels().unwrap(), [0, 1, 2, 1, 1, 1, 1, 1]);
         let expected = Splits { train: vec![0, 1, 2], validation: vec![3, 4], test: vec![5, 6, 7] };
         assert_eq!(data.splits, expected);
@@ -564,10 +564,10 @@ mod pictures {
     #[test]
     fn as_they_are_stored() {
         let read = |digits| images::decode(here(), &hex(digits), Form::default()).unwrap();
-        assert_eq!(read(GRAY), Array::new(&[2, 3], vec![0u8, 64, 128, 255, 32, 16]).unwrap());
+        assert_eq!(read(GRAY), Array::new(&[2, 3, 1], vec![0u8, 64, 128, 255, 32, 16]).unwrap());
         let rgb = vec![255u8, 0, 0, 0, 255, 0, 0, 0, 255, 1, 2, 3, 4, 5, 6, 250, 251, 252];
         assert_eq!(read(RGB), Array::new(&[2, 3, 3], rgb).unwrap());
-        assert_eq!(read(JPEG), Array::full(DType::U8, &[8, 8], 77.0));
+        assert_eq!(read(JPEG), Array::full(DType::U8, &[8, 8, 1], 77.0));
     }
 
     /// Expected values: Pillow's `convert("L")`.
@@ -575,7 +575,7 @@ mod pictures {
     fn gray_is_luma() {
         let gray = Form { color: Some(Color::Gray), size: None };
         let picture = images::decode(here(), &hex(RGB), gray).unwrap();
-        assert_eq!(picture, Array::new(&[2, 3], vec![76u8, 150, 29, 2, 5, 251]).unwrap());
+        assert_eq!(picture, Array::new(&[2, 3, 1], vec![76u8, 150, 29, 2, 5, 251]).unwrap());
     }
 
     #[test]
@@ -583,6 +583,7 @@ mod pictures {
         let form = Form::of_sample(&[4, 5, 3]).unwrap();
         let picture = images::decode(here(), &hex(JPEG), form).unwrap();
         assert_eq!(picture, Array::full(DType::U8, &[4, 5, 3], 77.0));
+        assert_eq!(Form::of_sample(&[4, 5, 1]).unwrap().color, Some(Color::Gray));
         assert_eq!(Form::of_sample(&[784]), None);
         let form = Form { size: Some([0, 5]), color: None };
         refused(images::decode(here(), &hex(JPEG), form), &["size", "0 x 5"]);
@@ -614,7 +615,7 @@ mod pictures {
         ]);
         std::os::unix::fs::symlink(shapes.path(), shapes.path().join("a/loop")).unwrap();
         let data = images::folder(shapes.path(), Form::default()).unwrap();
-        assert_eq!(data.inputs.shape(), [3, 2, 3]);
+        assert_eq!(data.inputs.shape(), [3, 2, 3, 1]);
         let names = vec!["a".to_string(), "b".to_string()];
         assert_eq!(data.targets, Targets::Classes { labels: vec![0, 0, 1], names });
         assert_eq!(data.splits.train, [0, 1, 2]);
@@ -622,7 +623,7 @@ mod pictures {
         fs::write(shapes.path().join("b/3.png"), hex(RGB)).unwrap();
         refused(
             images::folder(shapes.path(), Form::default()),
-            &["3.png", "[2, 3]", "1.jpg", "[2, 3, 3]", "color"],
+            &["3.png", "[2, 3, 1]", "1.jpg", "[2, 3, 3]", "color"],
         );
         let rgb = Form { color: Some(Color::Rgb), size: None };
         assert_eq!(images::folder(shapes.path(), rgb).unwrap().inputs.shape(), [4, 2, 3, 3]);

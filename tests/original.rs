@@ -58,7 +58,10 @@ fn the_batched_digits_reach_the_originals_figures() {
         let text = program("multi_digit_3layer_batched", &["--seed", seed]);
         let lines: Vec<&str> = text.lines().collect();
         let starts = ["2-0", "4-0", "6-0", "8-0", "10-0", "_-val", "_-test"];
-        assert!(lines.len() == 7 && lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{text}");
+        assert!(
+            lines.len() == 7 && lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)),
+            "{text}"
+        );
         // The original printed 96.62 % and 98.44 %.
         let (val, test) = (number(lines[5], "Accuracy: "), number(lines[6], "Accuracy: "));
         assert!((val - 96.62).abs() <= 0.4 && (test - 98.44).abs() <= 0.4, "seed {seed}: {text}");

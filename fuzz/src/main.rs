@@ -1,8 +1,9 @@
-//! Mutates the files in `corpus/TARGET` and gives them to a reader, which must neither panic, nor allocate more than
-//! the file could justify, nor take long.
+//! Mutates the files in `corpus/TARGET` and gives them to a reader, which must neither panic, nor allocate
+//! more than the file could justify, nor take long.
 //!
-//! Libfuzzer needs a nightly compiler for its view into the program. Here an input is kept for further mutation when
-//! it makes the reader say something new.
+//! Libfuzzer needs a nightly compiler for its view into the program. Here an input is kept for further
+//! mutation when it makes the reader say something new. Times are the processor's, so that a busy or suspended
+//! machine neither shortens a run nor makes a reader look slow.
 
 mod memory;
 mod mutate;
@@ -15,7 +16,7 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, fs};
 use targets::Target;
 
@@ -60,15 +61,15 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
     }
 
     let mut mutator = Mutator::new(seed);
-    let (mut runs, mut read, mut slowest, start) = (0u64, 0u64, Duration::ZERO, Instant::now());
-    while start.elapsed() < time {
+    let (mut runs, mut read, mut slowest, start) = (0u64, 0u64, Duration::ZERO, processor_time());
+    while processor_time() - start < time {
         let mut input = mutator.mutate(&inputs, seeds);
         input.truncate(MAX_LENGTH);
         for contents in target.variants(&input) {
-            let begin = Instant::now();
+            let begin = processor_time();
             let measured = Measured::begin();
             let result = catch_unwind(AssertUnwindSafe(|| (target.read)(&contents)));
-            let (allocated, elapsed) = (measured.peak(), begin.elapsed());
+            let (allocated, elapsed) = (measured.peak(), processor_time() - begin);
             runs += 1;
             slowest = slowest.max(elapsed);
             let wrong = match &result {
@@ -101,12 +102,20 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
         }
     }
     println!(
-        "{}: {runs} files in {} s, {read} of them readable, {} different outcomes, slowest {slowest:?}, nothing found",
+        "{}: {runs} files in {} s, {read} readable, {} outcomes, slowest {slowest:?}, nothing found",
         target.name,
         time.as_secs(),
         outcomes.len()
     );
     Ok(())
+}
+
+/// What this process has used of the processor.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to the structure that it is given and to nothing else.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The words of an error message that are its own, rather than the input's.

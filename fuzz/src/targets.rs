@@ -17,7 +17,8 @@ type Pack = fn(&[u8]) -> Vec<u8>;
 pub struct Target {
     pub name: &'static str,
     pub read: fn(&[u8]) -> Result<(), String>,
-    /// What a changed file is packed into besides, since a change to compressed bytes seldom gets past the checksum.
+    /// What a changed file is packed into besides, since a change to compressed bytes seldom gets past the
+    /// checksum.
     pack: Option<Pack>,
     /// The bytes that may be allocated for a file of any size, such as a decompressor's tables.
     base: usize,

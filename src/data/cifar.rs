@@ -1,7 +1,7 @@
 //! The binary versions of CIFAR-10 and CIFAR-100.
 //!
-//! <https://www.cs.toronto.edu/~kriz/cifar.html>: records of one label byte (CIFAR-100: coarse, then fine) and
-//! 3,072 bytes of pixels, the red plane first, then green and blue, each 32 rows of 32.
+//! <https://www.cs.toronto.edu/~kriz/cifar.html>: records of one label byte (CIFAR-100: coarse, then fine)
+//! and 3,072 bytes of pixels, the red plane first, then green and blue, each 32 rows of 32.
 
 use super::{Dataset, Parts, Targets, bytes};
 use crate::array::{Array, DType};
@@ -61,8 +61,8 @@ impl Cifar {
 
 /// Reads a folder of CIFAR binaries: u8 `[n, 32, 32, 3]`, height, width, channel (red, green, blue).
 ///
-/// The first half of the test file's rows is for validation, the second half for the test. Classes have the names
-/// in `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
+/// The first half of the test file's rows is for validation, the second half for the test. Classes have the
+/// names in `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
 ///
 /// # Errors
 /// When a file is missing, is not a whole number of records, or holds a label that is out of range.
@@ -94,7 +94,8 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
     Ok((inputs, Targets::Classes { labels, names: names(folder, which)? }, parts))
 }
 
-/// Decodes the contents of one file: pictures u8 `[n, 32, 32, 3]` and their classes; `path` is for the error only.
+/// Decodes the contents of one file: pictures u8 `[n, 32, 32, 3]` and their classes; `path` is for the error
+/// only.
 ///
 /// # Errors
 /// When it is not a whole number of records, at least one, or a label is out of range.

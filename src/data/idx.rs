@@ -93,11 +93,11 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 }
 
 /// Reads the four files of MNIST, or of a data set of the same form such as Fashion-MNIST, from a folder:
-/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`,
-/// each with or without `.gz`.
+/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+/// `t10k-labels-idx1-ubyte`, each with or without `.gz`.
 ///
-/// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. The first half of the test file's rows
-/// is for validation, the second half for the test.
+/// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. The first half of the test file's
+/// rows is for validation, the second half for the test.
 ///
 /// # Errors
 /// When a file is missing or damaged, or images and labels do not belong together.
@@ -152,7 +152,8 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Result<PathBuf> {
     let mut candidates = names.iter().flat_map(|name| [folder.join(name), folder.join(format!("{name}.gz"))]);
     candidates.find(|path| path.exists()).ok_or_else(|| {
         let message = format!(
-            "expected a folder with the file {0} or {0}.gz, got neither; put the four files of the data set there",
+            "expected a folder with the file {0} or {0}.gz, got neither; \
+             put the four files of the data set there",
             names[0]
         );
         Error::format(folder, message)

@@ -17,7 +17,7 @@ const MAX_SIDE: usize = 1 << 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Color {
-    /// Brightness alone: u8 `[height, width]`; of colours, the luma of ITU-R BT.601.
+    /// Brightness alone: u8 `[height, width, 1]`; of colours, the luma of ITU-R BT.601.
     Gray,
     /// Red, green, blue: u8 `[height, width, 3]`.
     Rgb,
@@ -35,7 +35,7 @@ impl Form {
     /// The form of samples of this shape; `None` when they are no pictures.
     pub fn of_sample(shape: &[usize]) -> Option<Self> {
         let color = match shape {
-            [_, _] => Color::Gray,
+            [_, _, 1] => Color::Gray,
             [_, _, 3] => Color::Rgb,
             _ => return None,
         };
@@ -43,12 +43,13 @@ impl Form {
     }
 }
 
-/// Reads a PNG or JPEG file, known by its contents: u8 `[height, width]` or `[height, width, 3]`.
+/// Reads a PNG or JPEG file, known by its contents: u8 `[height, width, 1]` or `[height, width, 3]`.
 ///
 /// Transparency is left out, and of 16 bits the upper 8 are kept.
 ///
 /// # Errors
-/// When the file cannot be read, is not PNG or JPEG, is damaged, or declares a size that its bytes cannot fill.
+/// When the file cannot be read, is not PNG or JPEG, is damaged, or declares a size that its bytes cannot
+/// fill.
 pub fn read(path: impl AsRef<Path>, form: Form) -> Result<Array> {
     let path = path.as_ref();
     decode(path, &bytes::read_file(path)?, form)
@@ -84,8 +85,8 @@ pub fn decode(path: &Path, contents: &[u8], form: Form) -> Result<Array> {
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let colored = picture.color().has_color();
     match form.color.unwrap_or(if colored { Color::Rgb } else { Color::Gray }) {
-        Color::Gray if colored => Array::from_bytes(DType::U8, &[height, width], luma(picture)),
-        Color::Gray => Array::from_bytes(DType::U8, &[height, width], picture.into_luma8().into_raw()),
+        Color::Gray if colored => Array::from_bytes(DType::U8, &[height, width, 1], luma(picture)),
+        Color::Gray => Array::from_bytes(DType::U8, &[height, width, 1], picture.into_luma8().into_raw()),
         Color::Rgb => Array::from_bytes(DType::U8, &[height, width, 3], picture.into_rgb8().into_raw()),
     }
 }

@@ -117,8 +117,8 @@ impl Dataset {
     /// A data set that is not scaled.
     ///
     /// # Errors
-    /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are of
-    /// one class, a label has no name, a row number is not there, or no row is for training.
+    /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are
+    /// of one class, a label has no name, a row number is not there, or no row is for training.
     pub fn new(inputs: Array, targets: Targets, splits: Splits) -> Result<Self> {
         let rows = inputs.shape().first().copied().unwrap_or(0);
         if !matches!(inputs.dtype(), DType::U8 | DType::F32) || inputs.shape().len() < 2 || inputs.is_empty()

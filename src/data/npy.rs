@@ -13,8 +13,8 @@ use zip::ZipArchive;
 /// Longer headers belong to structured types, which are refused anyway. NumPy stops at 10,000 bytes.
 const MAX_HEADER: usize = 1 << 16;
 
-/// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and types that
-/// [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
+/// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and
+/// types that [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
 ///
 /// # Errors
 /// When the file cannot be read, is not NPY, is of a type that has no place here (complex, text, records,

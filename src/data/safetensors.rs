@@ -7,12 +7,14 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
-/// Decodes one tensor of a file's contents; `None` when it has no tensor of that name. `path` is for the error only.
+/// Decodes one tensor of a file's contents; `None` when it has no tensor of that name. `path` is for the
+/// error only.
 ///
 /// Types that [`DType`] lacks are widened: i8, i16 and u16 to i32, f16 to f32.
 ///
 /// # Errors
-/// When the contents are not safetensors, or the tensor's type has no place here (floats of 8 bits and fewer).
+/// When the contents are not safetensors, or the tensor's type has no place here (floats of 8 bits and
+/// fewer).
 pub fn decode(path: &Path, contents: &[u8], name: &str) -> Result<Option<Array>> {
     let Ok(tensor) = open(path, contents)?.tensor(name) else {
         return Ok(None);

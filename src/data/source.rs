@@ -31,7 +31,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing tells.
+    /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing
+    /// tells.
     pub fn detect(path: &Path) -> Option<Self> {
         let holds = |name: &str| path.join(name).exists();
         let ends = |path: &Path, endings: &[&str]| {
@@ -86,7 +87,8 @@ pub struct Source {
     pub format: Format,
     pub path: PathBuf,
 
-    /// `table`: the column to predict, the last if none is named. `npy`, `safetensors`: the tensor, `y` if none is.
+    /// `table`: the column to predict, the last if none is named. `npy`, `safetensors`: the tensor, `y` if
+    /// none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// `table`, `npy`, `safetensors`: told by the target's values if not here.
@@ -168,7 +170,8 @@ impl Source {
     /// Reads, splits and scales.
     ///
     /// # Errors
-    /// When a key means nothing to the format, the files are not what they should be, or cannot be split as told.
+    /// When a key means nothing to the format, the files are not what they should be, or cannot be split as
+    /// told.
     pub fn load(&self) -> Result<Dataset> {
         self.check_keys()?;
         let path = self.path.as_path();

@@ -66,7 +66,8 @@ fn rows(from: usize, to: usize) -> Vec<u32> {
 
 /// Takes a fraction of `rows` away at random: what remains, and what was taken.
 ///
-/// With `labels` (one for each row of the data set) the fraction is the same in every class, to within one row.
+/// With `labels` (one for each row of the data set) the fraction is the same in every class, to within one
+/// row.
 ///
 /// ```
 /// use neural::data::split;
@@ -76,8 +77,8 @@ fn rows(from: usize, to: usize) -> Vec<u32> {
 /// ```
 ///
 /// # Errors
-/// Under `name`, when `fraction` does not lie between 0 and 1, or leaves either part without a row; when a row
-/// has no label.
+/// Under `name`, when `fraction` does not lie between 0 and 1, or leaves either part without a row; when a
+/// row has no label.
 pub fn fraction(
     name: &str,
     rows: &[u32],
@@ -101,8 +102,8 @@ pub fn fraction(
 }
 
 /// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is
-/// validated with exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each row
-/// of the data set) so do each class's.
+/// validated with exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each
+/// row of the data set) so do each class's.
 ///
 /// # Errors
 /// When `folds` is below 2 or above the number of rows, `fold` is not below `folds`, or a row has no label.

@@ -126,8 +126,8 @@ impl Table {
     /// Reads a table; `None` detects the delimiter by the header.
     ///
     /// # Errors
-    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike or one not at all, or has a
-    /// row of another number of cells than the header.
+    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike or one not at all, or
+    /// has a row of another number of cells than the header.
     pub fn read(path: impl AsRef<Path>, delimiter: Option<Delimiter>) -> Result<Self> {
         let path = path.as_ref();
         Self::parse(path, &bytes::read_file(path)?, delimiter)
@@ -202,8 +202,8 @@ impl Table {
                 self.push(i + 1, cells)?;
             } else if ended && !blank && self.is_like_a_row(cells) {
                 let message = format!(
-                    "expected nothing like a row after the blank line that ends the table, got one in line {}; \
-                     remove the blank line, or what follows it",
+                    "expected nothing like a row after the blank line that ends the table, got one in \
+                     line {}; remove the blank line, or what follows it",
                     i + 1
                 );
                 return Err(self.refuse(message));
@@ -344,8 +344,8 @@ impl Table {
     /// Categories come in the order of their names. `missing` is fitted to the training rows.
     ///
     /// # Errors
-    /// When a named column is not there, no column is left, a number is not one, a value is missing where that is
-    /// refused, or a column holds more than 256 names.
+    /// When a named column is not there, no column is left, a number is not one, a value is missing where that
+    /// is refused, or a column holds more than 256 names.
     pub fn features(
         &self,
         target: &str,
@@ -455,11 +455,12 @@ impl Table {
 
     /// The column `target`, f32 `[rows, 1]` or classes.
     ///
-    /// Where `kind` does not tell, it is classes when it holds names or nothing but 0 and 1, else values. Classes
-    /// come in the order of their names, or of their numbers if all are numbers.
+    /// Where `kind` does not tell, it is classes when it holds names or nothing but 0 and 1, else values.
+    /// Classes come in the order of their names, or of their numbers if all are numbers.
     ///
     /// # Errors
-    /// When the column is not there, a value is missing or no finite number, or there are more than 65,536 classes.
+    /// When the column is not there, a value is missing or no finite number, or there are more than 65,536
+    /// classes.
     pub fn targets(&self, target: &str, kind: Option<TargetKind>) -> Result<Targets> {
         let column = self.index(target)?;
         if let Some(row) = self.cells(column).position(is_missing) {
@@ -486,7 +487,8 @@ impl Table {
         if distinct.len() > MAX_CLASSES {
             let name = &self.header[column];
             return Err(self.refuse(format!(
-                "expected at most {MAX_CLASSES} classes in column \"{name}\", got {}; set target_kind = \"value\"",
+                "expected at most {MAX_CLASSES} classes in column \"{name}\", got {}; \
+                 set target_kind = \"value\"",
                 distinct.len()
             )));
         }

@@ -1,4 +1,5 @@
-//! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and test.
+//! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
+//! test.
 
 use super::{Parts, TargetKind, Targets, bytes, npy, safetensors};
 use crate::array::{Array, DType};
@@ -44,8 +45,8 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, names, read: Box::new(move |name| safetensors::decode(path, &contents, name)) })
     }
 
-    /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with `_validation`
-    /// (or `_val`) and `_test` as far as these are there.
+    /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with
+    /// `_validation` (or `_val`) and `_test` as far as these are there.
     pub(crate) fn load(
         mut self,
         inputs: &str,

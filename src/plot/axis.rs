@@ -49,24 +49,13 @@ pub(super) struct Tick {
 impl Axis {
     /// An axis that has room for all the values that it [holds](Scale::holds) and for this part more at both ends;
     /// `None` when it holds none. Values that are not negative get no room below 0.
-    pub fn around(scale: Scale, values: impl Iterator<Item = f64>, margin: f64) -> Option<Self> {
-        let (mut low, mut high, mut whole) = (f64::INFINITY, f64::NEG_INFINITY, scale == Scale::Linear);
-        for value in values.filter(|v| scale.holds(*v)) {
-            low = low.min(scale.of(value));
-            high = high.max(scale.of(value));
-            whole &= value.fract() == 0.0;
-        }
-        if low > high {
-            return None;
-        }
-        let positive = scale == Scale::Linear && low >= 0.0;
-        (low, high) = widened(scale, low, high);
+    pub fn around(scale: Scale, values: impl Iterator<Item = f64> + Clone, margin: f64) -> Option<Self> {
+        let (least, greatest) = span(scale, values.clone())?;
+        let (low, high) = widened(scale, least, greatest);
         let room = margin * (high - low);
-        (low, high) = (low - room, high + room);
-        if positive {
-            low = low.max(0.0);
-        }
-        Some(Self { scale, low, high, whole })
+        let floor = if scale == Scale::Linear && least >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+        let whole = scale == Scale::Linear && values.filter(|v| scale.holds(*v)).all(|v| v.fract() == 0.0);
+        Some(Self { scale, low: (low - room).max(floor), high: high + room, whole })
     }
 
     /// A linear axis with these ends; `None` when they are no ends.
@@ -74,10 +63,6 @@ impl Axis {
         let (scale, [low, high]) = (Scale::Linear, ends);
         let wide = ends.iter().all(|e| scale.holds(*e)) && widened(scale, low, high) == (low, high);
         wide.then_some(Self { scale, low, high, whole: false })
-    }
-
-    pub fn ends(&self) -> [f64; 2] {
-        [self.low, self.high]
     }
 
     /// The place of a value: 0 at the low end, 1 at the high one.
@@ -124,7 +109,7 @@ impl Axis {
     fn decades(&self, most: usize) -> Vec<Tick> {
         let (first, last) = (self.low.floor() as i32, self.high.ceil() as i32);
         let stride = ((self.high - self.low) / most as f64).ceil().max(1.0) as i32;
-        let labelled: &[u32] = if self.high - self.low <= 2.0 { &[1, 2, 5] } else { &[1] };
+        let labelled: &[u32] = if self.high - self.low <= 2.0 { &[1, 2, 3, 5] } else { &[1] };
         let mut ticks = Vec::new();
         for exponent in (first..=last).filter(|e| e % stride == 0) {
             for multiple in if stride == 1 { 1..10 } else { 1..2 } {
@@ -136,6 +121,22 @@ impl Axis {
         ticks.retain(|tick| (-1e-9..=1.0 + 1e-9).contains(&tick.at));
         ticks
     }
+}
+
+/// The least and the greatest of the values that have a place, as [`Scale::of`] makes them.
+fn span(scale: Scale, values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let scaled = values.filter(|v| scale.holds(*v)).map(|v| scale.of(v));
+    scaled.fold(None, |ends, v| {
+        let (low, high) = ends.unwrap_or((v, v));
+        Some((v.min(low), v.max(high)))
+    })
+}
+
+/// The ends of an interval with all these values that have a place on a linear axis, and this part more on both sides.
+pub(super) fn interval(values: impl Iterator<Item = f64>, margin: f64) -> [f64; 2] {
+    let (low, high) = span(Scale::Linear, values).map_or((0.0, 1.0), |(a, b)| widened(Scale::Linear, a, b));
+    let room = margin * (high - low);
+    [low - room, high + room]
 }
 
 /// The same ends, or ones further apart where they are too close to tell values between them apart.
@@ -161,7 +162,13 @@ fn number(value: f64, exponent: i32, largest: f64) -> String {
     let text = if plain <= 7 || plain <= scientific + 4 {
         format!("{value:.decimals$}")
     } else {
-        format!("{value:.scientific$e}")
+        let text = format!("{value:.scientific$e}");
+        match text.split_once('e') {
+            Some((figures, power)) if scientific > 0 => {
+                format!("{}e{power}", figures.trim_end_matches('0').trim_end_matches('.'))
+            }
+            _ => text,
+        }
     };
     text.strip_prefix('-').map_or_else(|| text.clone(), |size| format!("−{size}"))
 }
@@ -172,4 +179,10 @@ fn power(multiple: u32, exponent: i32) -> String {
         0..6 => format!("{multiple}{}", "0".repeat(exponent as usize)),
         _ => format!("{multiple}e{exponent}"),
     }
+}
+
+/// A value with its first two figures at least.
+pub(super) fn rounded(value: f64) -> String {
+    let last = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 - 1 };
+    number(value, last, value.abs())
 }

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 const SIZE: Point = [800.0, 500.0];
+/// A line of more points than this, about one a unit, is thin.
+const DENSE: usize = 1000;
 
 /// Curves and points over an axis, such as losses over epochs or a fitted line through its data.
 ///
@@ -15,7 +17,7 @@ const SIZE: Point = [800.0, 500.0];
 ///
 /// ```
 /// use neural::plot::Chart;
-/// # let path = std::env::temp_dir().join(format!("neural-doc-{}.png", std::process::id()));
+/// # let path = std::env::temp_dir().join(format!("neural-doc-chart-{}.png", std::process::id()));
 /// Chart::new("Learning rate finder")
 ///     .x_label("learning rate")
 ///     .y_label("loss")
@@ -112,7 +114,8 @@ impl Chart {
         let y = Axis::around(self.y_scale, seen.iter().map(|p| p.1), 0.05);
         let (Some(x), Some(y)) = (x, y) else {
             let got = self.series.iter().map(|series| series.points.len()).sum::<usize>();
-            let got = if got == 0 { "none".to_string() } else { format!("{got} without a place on the axes") };
+            let got =
+                if got == 0 { "none".to_string() } else { format!("{got} without a place on the axes") };
             let name = format!("points of the chart {:?}", self.title);
             return Err(Error::value(name, "a finite one, above 0 where an axis is logarithmic", got));
         };
@@ -144,12 +147,13 @@ impl Chart {
 /// A line with its gaps; a point between two gaps is a dot.
 fn curve(plane: &mut Plane, points: &[(f64, f64)], color: Color, dashed: bool) {
     let places: Vec<Option<Point>> = points.iter().map(|p| plane.at(*p)).collect();
+    let width = if places.len() > DENSE { 1.0 } else { 2.0 };
     for run in places.split(Option::is_none) {
         let run: Vec<Point> = run.iter().copied().flatten().collect();
         match run[..] {
             [] => {}
             [point] => plane.scene.dot(point, 3.5, color),
-            _ => plane.scene.shapes.push(Shape::Line { points: run, color, width: 2.0, dashed }),
+            _ => plane.scene.shapes.push(Shape::Line { points: run, color, width, dashed }),
         }
     }
 }

@@ -6,8 +6,10 @@ use super::font;
 use super::scene::{Anchor, Point, Scene, Shape, Style};
 
 const TITLE: f64 = 17.0;
-const NAME: f64 = 13.0;
-const TICK: f64 = 12.0;
+/// The size of names and labels.
+pub(super) const NAME: f64 = 13.0;
+/// The size of ticks and captions.
+pub(super) const TICK: f64 = 12.0;
 /// White space at the edges of a picture.
 pub(super) const EDGE: f64 = 16.0;
 const LEGEND_ROW: f64 = 22.0;
@@ -49,29 +51,25 @@ pub(super) struct Plane {
     y: Axis,
 }
 
-impl Plane {
-    /// The place of a point; `None` when one of its values has no place on its axis.
-    pub fn at(&self, (x, y): (f64, f64)) -> Option<Point> {
-        let (across, up) = (self.x.place(x)?, self.y.place(y)?);
-        Some([self.corner[0] + across * self.size[0], self.corner[1] + (1.0 - up) * self.size[1]])
-    }
+/// The height that a title takes.
+pub(super) fn head(title: &str) -> f64 {
+    if title.is_empty() { EDGE } else { EDGE + TITLE + 14.0 }
 }
 
-/// Writes the title of a picture and tells how much height it takes.
-pub(super) fn title(scene: &mut Scene, left: f64, text: &str) -> f64 {
-    if text.is_empty() {
-        return EDGE;
-    }
-    let style = Style::new(TITLE, INK, Anchor::Start);
-    let text = font::fit(text, TITLE, scene.size[0] - left - EDGE);
-    scene.text([left, EDGE + TITLE * 0.9], &text, style);
-    EDGE + TITLE + 14.0
+pub(super) fn title_width(title: &str) -> f64 {
+    font::width(title, TITLE)
+}
+
+/// Writes the title of a picture, as far as there is room.
+pub(super) fn write_title(scene: &mut Scene, left: f64, title: &str) {
+    let text = font::fit(title, TITLE, scene.size[0] - left - EDGE);
+    scene.text([left, EDGE + TITLE * 0.9], &text, Style::new(TITLE, INK, Anchor::Start));
 }
 
 impl Frame<'_> {
     pub fn draw(self) -> Plane {
         let named: Vec<&Key> = self.legend.iter().filter(|key| !key.name.is_empty()).collect();
-        let head = if self.title.is_empty() { EDGE } else { EDGE + TITLE + 14.0 };
+        let head = head(self.title);
         let first_row = if named.is_empty() { 0.0 } else { LEGEND_ROW };
         let foot = 28.0 + if self.x_label.is_empty() { 4.0 } else { 26.0 };
         let height = self.size[1] - head - first_row - foot;
@@ -84,19 +82,27 @@ impl Frame<'_> {
         let rows = legend_rows(&named, width);
         let extra = rows.saturating_sub(1) as f64 * LEGEND_ROW;
         let mut scene = Scene::new(self.title, [self.size[0], self.size[1] + extra]);
-        title(&mut scene, left, self.title);
+        write_title(&mut scene, left, self.title);
         legend(&mut scene, &named, [left, head], width);
 
         let corner = [left, head + first_row + extra];
         let mut plane = Plane { scene, corner, size: [width, height], x: self.x, y: self.y };
         plane.rule_x(&x_ticks);
         plane.rule_y(&y_ticks);
+        let [right, bottom] = [left + width, corner[1] + height];
+        plane.scene.line(vec![corner, [left, bottom], [right, bottom]], AXIS, 1.0);
         plane.label(self.x_label, self.y_label);
         plane
     }
 }
 
 impl Plane {
+    /// The place of a point; `None` when one of its values has no place on its axis.
+    pub fn at(&self, (x, y): (f64, f64)) -> Option<Point> {
+        let (across, up) = (self.x.place(x)?, self.y.place(y)?);
+        Some([self.corner[0] + across * self.size[0], self.corner[1] + (1.0 - up) * self.size[1]])
+    }
+
     fn rule_x(&mut self, ticks: &[Tick]) {
         let ([left, top], [width, height]) = (self.corner, self.size);
         let bottom = top + height;
@@ -108,7 +114,6 @@ impl Plane {
             let middle = x.min(self.scene.size[0] - 2.0 - font::width(label, TICK) / 2.0);
             self.scene.text([middle, bottom + 19.0], label, Style::new(TICK, MUTED, Anchor::Middle));
         }
-        self.scene.line(vec![[left, bottom], [left + width, bottom]], AXIS, 1.0);
     }
 
     fn rule_y(&mut self, ticks: &[Tick]) {
@@ -121,7 +126,6 @@ impl Plane {
             self.scene.line(vec![[left - 4.0, y], [left, y]], AXIS, 1.0);
             self.scene.text([left - 8.0, y + style.drop()], label, style);
         }
-        self.scene.line(vec![[left, top], [left, top + height]], AXIS, 1.0);
     }
 
     fn label(&mut self, x: &str, y: &str) {

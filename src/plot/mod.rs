@@ -1,13 +1,13 @@
 //! Pictures of numbers, as SVG or PNG by the ending of the file's name: curves, sheets of small images, confusion
 //! matrices and decision boundaries.
 //!
-//! Each kind of picture lays itself out as a [`scene`] of a few kinds of shapes, which two writers know how to draw.
+//! Each kind of picture lays itself out as a scene of a few kinds of shapes, which two writers know how to draw.
 //! An SVG names a common font and leaves the letters to who shows it; a PNG is drawn with a font that is part of the
 //! library, at two pixels a unit.
 //!
 //! ```
 //! use neural::plot::Chart;
-//! # let path = std::env::temp_dir().join(format!("neural-doc-{}.svg", std::process::id()));
+//! # let path = std::env::temp_dir().join(format!("neural-doc-plot-{}.svg", std::process::id()));
 //! Chart::new("Learning to read digits")
 //!     .x_label("epoch")
 //!     .y_label("loss")

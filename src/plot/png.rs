@@ -6,7 +6,8 @@ use super::scene::{Anchor, Pixels, Point, Scene, Shape, Style};
 use crate::error::{Error, Result};
 use std::path::Path;
 use tiny_skia::{
-    FillRule, FilterQuality, LineJoin, Paint, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, StrokeDash, Transform,
+    FillRule, FilterQuality, LineJoin, Paint, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, StrokeDash,
+    Transform,
 };
 use ttf_parser::OutlineBuilder;
 
@@ -57,7 +58,8 @@ fn draw(sheet: &mut Pixmap, shape: &Shape) {
                 if i == 0 { line.move_to(x, y) } else { line.line_to(x, y) }
             }
             let dash = if *dashed { StrokeDash::new(vec![6.0, 4.0], 0.0) } else { None };
-            let stroke = Stroke { width: *width as f32, line_join: LineJoin::Round, dash, ..Stroke::default() };
+            let stroke =
+                Stroke { width: *width as f32, line_join: LineJoin::Round, dash, ..Stroke::default() };
             if let Some(line) = line.finish() {
                 sheet.stroke_path(&line, &paint(*color), &stroke, scaled, None);
             }

@@ -50,14 +50,35 @@ pub(super) struct Pixels {
 
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
-    Rect { corner: Point, size: Point, fill: Color },
-    Line { points: Vec<Point>, color: Color, width: f64, dashed: bool },
+    Rect {
+        corner: Point,
+        size: Point,
+        fill: Color,
+    },
+    Line {
+        points: Vec<Point>,
+        color: Color,
+        width: f64,
+        dashed: bool,
+    },
     /// A disc with a thin white rim, which keeps neighbours apart.
-    Dot { center: Point, radius: f64, fill: Color },
+    Dot {
+        center: Point,
+        radius: f64,
+        fill: Color,
+    },
     /// One line of text, anchored at its baseline.
-    Text { at: Point, text: String, style: Style },
+    Text {
+        at: Point,
+        text: String,
+        style: Style,
+    },
     /// Pixels as sharp rectangles.
-    Image { corner: Point, size: Point, pixels: Pixels },
+    Image {
+        corner: Point,
+        size: Point,
+        pixels: Pixels,
+    },
 }
 
 /// A white sheet and what is on it.
@@ -104,7 +125,9 @@ impl Scene {
         let contents = match ending.as_str() {
             "svg" => svg::write(self).into_bytes(),
             "png" => png::write(self, path)?,
-            _ => return Err(Error::value("picture", "a file name that ends in .svg or .png", path.display())),
+            _ => {
+                return Err(Error::value("picture", "a file name that ends in .svg or .png", path.display()));
+            }
         };
         fs::write(path, contents).map_err(|e| Error::io("write", path, e))
     }
@@ -112,5 +135,7 @@ impl Scene {
 
 /// The text without what neither XML nor a font can show.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
+        .collect()
 }

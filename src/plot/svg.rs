@@ -1,44 +1,41 @@
-//! A scene as SVG 1.1, one element a shape.
+//! A scene as SVG, one element a shape.
 
 use super::font::FAMILY;
 use super::png;
 use super::scene::{Anchor, Pixels, Point, Scene, Shape, Style};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use std::fmt::Write;
 
 pub(super) fn write(scene: &Scene) -> String {
     let [width, height] = scene.size.map(short);
-    let mut svg = String::from(r#"<svg xmlns="http://www.w3.org/2000/svg""#);
-    svg += &format!(r#" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img""#);
-    svg += &format!(r#" font-family="{FAMILY}">"#);
+    let size = format!(r#"width="{width}" height="{height}" viewBox="0 0 {width} {height}""#);
+    let space = "http://www.w3.org/2000/svg";
+    let mut lines = vec![format!(r#"<svg xmlns="{space}" {size} role="img" font-family="{FAMILY}">"#)];
     if !scene.title.is_empty() {
-        svg += &format!("\n<title>{}</title>", escape(&scene.title));
+        lines.push(format!("<title>{}</title>", escape(&scene.title)));
     }
-    for shape in &scene.shapes {
-        svg.push('\n');
-        svg += &element(shape);
-    }
-    svg + "\n</svg>\n"
+    lines.extend(scene.shapes.iter().map(element));
+    lines.push("</svg>\n".to_string());
+    lines.join("\n")
 }
 
 fn element(shape: &Shape) -> String {
     match shape {
         Shape::Rect { corner, size, fill } => format!(r#"<rect {} fill="{fill}"/>"#, area(*corner, *size)),
         Shape::Line { points, color, width, dashed } => {
-            let mut line = String::from(r#"<polyline points=""#);
-            for (i, [x, y]) in points.iter().map(|p| p.map(short)).enumerate() {
-                let gap = if i == 0 { "" } else { " " };
-                write!(line, "{gap}{x},{y}").expect("a string takes all that is written to it");
-            }
+            let places: Vec<String> =
+                points.iter().map(|p| p.map(short)).map(|[x, y]| format!("{x},{y}")).collect();
+            let places = places.join(" ");
             let dashes = if *dashed { r#" stroke-dasharray="6 4""# } else { "" };
-            line + &format!(
-                r#"" fill="none" stroke="{color}" stroke-width="{width}" stroke-linejoin="round"{dashes}/>"#
-            )
+            let look =
+                format!(r#"fill="none" stroke="{color}" stroke-width="{width}" stroke-linejoin="round""#);
+            format!(r#"<polyline points="{places}" {look}{dashes}/>"#)
         }
         Shape::Dot { center, radius, fill } => {
             let [x, y] = center.map(short);
             let radius = short(*radius);
-            format!(r##"<circle cx="{x}" cy="{y}" r="{radius}" fill="{fill}" stroke="#ffffff" stroke-width="0.6"/>"##)
+            format!(
+                r##"<circle cx="{x}" cy="{y}" r="{radius}" fill="{fill}" stroke="#ffffff" stroke-width="0.6"/>"##
+            )
         }
         Shape::Text { at, text, style } => label(*at, text, *style),
         Shape::Image { corner, size, pixels } => picture(*corner, *size, pixels),
@@ -62,11 +59,11 @@ fn label(at: Point, text: &str, style: Style) -> String {
 
 fn picture(corner: Point, size: Point, pixels: &Pixels) -> String {
     let Some(file) = png::encode(pixels) else { return String::new() };
-    format!(
-        r#"<image {} preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{}"/>"#,
-        area(corner, size),
-        BASE64_STANDARD.encode(file)
-    )
+    // Who does not know the word of CSS falls back on that of SVG.
+    let sharp = r#" image-rendering="optimizeSpeed" style="image-rendering:pixelated""#;
+    let sharp = if size[0] < pixels.width as f64 { "" } else { sharp };
+    let (area, file) = (area(corner, size), BASE64_STANDARD.encode(file));
+    format!(r#"<image {area} preserveAspectRatio="none"{sharp} href="data:image/png;base64,{file}"/>"#)
 }
 
 fn area(corner: Point, size: Point) -> String {

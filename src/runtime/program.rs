@@ -6,7 +6,7 @@ use super::xla_error;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Type};
-use crate::lower::lower;
+use crate::lower::{Target, lower};
 use std::time::{Duration, Instant};
 use xla::PjRtLoadedExecutable;
 
@@ -38,6 +38,14 @@ impl Program {
     /// # Errors
     /// When XLA refuses the program, or a donated argument and its result differ in type.
     pub fn compile(device: &Device, function: &Function, donated: usize) -> Result<Self> {
+        Self::compile_as(device, function, donated, device.target())
+    }
+
+    /// Compiles `function` in the form meant for another kind of device, to check the forms against each other.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn compile_as(device: &Device, function: &Function, donated: usize, target: Target) -> Result<Self> {
         let types =
             |tensors: &[crate::graph::Tensor]| tensors.iter().map(|t| t.ty().clone()).collect::<Vec<_>>();
         let (arguments, results) = (types(&function.graph().parameters()), types(function.outputs()));
@@ -52,7 +60,7 @@ impl Program {
             }
         }
         let started = Instant::now();
-        let computation = lower(function, device.target(), donated)?;
+        let computation = lower(function, target, donated)?;
         let executable = device
             .client()
             .compile(&computation)

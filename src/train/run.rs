@@ -268,6 +268,23 @@ impl<'a> Run<'a> {
         &self.variables
     }
 
+    /// Gives a variable another value.
+    ///
+    /// # Errors
+    /// When there is no such variable, or it is of another shape.
+    pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
+        let Some(i) = self.variables.iter().position(|v| v.name == name) else {
+            let names: Vec<_> = self.variables.iter().map(|v| v.name.as_str()).collect();
+            return Err(Error::value("variable", format!("one of {}", names.join(", ")), name));
+        };
+        let variable = &self.variables[i];
+        if value.shape() != variable.shape {
+            return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
+        }
+        self.state[i] = Buffer::upload(self.device, &value.cast(variable.dtype))?;
+        Ok(())
+    }
+
     /// The values of all variables, in their order.
     ///
     /// # Errors

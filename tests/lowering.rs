@@ -1,0 +1,77 @@
+//! The forms in which operations reach XLA.
+
+mod common;
+
+use common::{array, device, difference, numbers};
+use neural::graph::{Function, Graph, Window, gradients};
+use neural::lower::{Target, hlo_text};
+use neural::runtime::Program;
+use neural::{Array, DType, Result};
+
+struct Conv {
+    input: &'static [usize],
+    kernel: &'static [usize],
+    stride: &'static [usize],
+    padding: &'static [(usize, usize)],
+    dilation: &'static [usize],
+    groups: usize,
+}
+
+#[rustfmt::skip]
+const CONVS: &[Conv] = &[
+    Conv { input: &[2, 7, 6, 3], kernel: &[3, 3, 3, 4], stride: &[1, 1], padding: &[(0, 0), (0, 0)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[2, 7, 6, 3], kernel: &[3, 2, 3, 4], stride: &[2, 3], padding: &[(1, 2), (0, 1)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[1, 9, 9, 2], kernel: &[3, 3, 2, 2], stride: &[1, 2], padding: &[(2, 2), (1, 0)], dilation: &[2, 3], groups: 1 },
+    Conv { input: &[2, 5, 5, 4], kernel: &[3, 3, 2, 6], stride: &[2, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 2 },
+    Conv { input: &[2, 5, 5, 4], kernel: &[3, 3, 1, 8], stride: &[1, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 4 },
+    Conv { input: &[2, 8, 3], kernel: &[3, 3, 2], stride: &[2], padding: &[(3, 1)], dilation: &[1], groups: 1 },
+    Conv { input: &[2, 8, 3], kernel: &[2, 3, 2], stride: &[3], padding: &[(0, 0)], dilation: &[1], groups: 1 },
+];
+
+impl Conv {
+    /// The convolution and its two gradients.
+    fn function(&self) -> Result<(Function, Vec<Array>)> {
+        let graph = Graph::new();
+        let parameter = |shape: &[usize]| graph.parameter(DType::F64, shape);
+        let (x, k) = (parameter(self.input), parameter(self.kernel));
+        let axes = self.stride.len();
+        let window = Window {
+            size: self.kernel[..axes].to_vec(),
+            stride: self.stride.to_vec(),
+            padding: self.padding.to_vec(),
+            dilation: self.dilation.to_vec(),
+        };
+        let y = x.conv(&k, window, self.groups)?;
+        let mut outputs = gradients(&y.square()?.sum_all()?, &[&x, &k])?;
+        outputs.push(y);
+        let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
+        Ok((Function::new(&graph, outputs), vec![values(self.input, 1), values(self.kernel, 2)]))
+    }
+}
+
+#[test]
+fn both_forms_of_a_convolution_agree() {
+    for (i, conv) in CONVS.iter().enumerate() {
+        let (function, arguments) = conv.function().expect("well formed");
+        let run = |target| {
+            let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+            program.call(device(), &arguments).expect("runs")
+        };
+        for (part, (cpu, gpu)) in run(Target::Cpu).iter().zip(run(Target::Gpu)).enumerate() {
+            let off = difference(&cpu.to_f64(), &gpu.to_f64());
+            assert!(off < 1e-12, "convolution {i}, result {part}: the forms differ by {off:e}");
+        }
+    }
+}
+
+/// XLA's CPU backend runs convolutions inside a loop naively unless they have one particular form, so the CPU's
+/// lowering must hold none at all; the GPU's holds them all.
+#[test]
+fn a_cpu_gets_products_and_a_gpu_convolutions() {
+    for conv in CONVS {
+        let (function, _) = conv.function().expect("well formed");
+        let count = |target| hlo_text(&function, target).expect("lowers").matches(" convolution(").count();
+        assert_eq!((count(Target::Cpu), count(Target::Gpu)), (0, 3));
+        assert!(hlo_text(&function, Target::Cpu).expect("lowers").matches(" dot(").count() >= 3);
+    }
+}
