@@ -214,7 +214,7 @@ pub(crate) fn variant<'de, T, D: Deserializer<'de>>(
 
 pub(crate) struct Variant<'a, D>(&'a str, D);
 
-impl<'de, 'a, D: Deserializer<'de>> serde::de::EnumAccess<'de> for Variant<'a, D> {
+impl<'de, D: Deserializer<'de>> serde::de::EnumAccess<'de> for Variant<'_, D> {
     type Error = D::Error;
     type Variant = Content<D>;
 

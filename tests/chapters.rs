@@ -118,7 +118,10 @@ fn pizza_descends_as_float64_does_and_stops_by_the_rule() {
             close(got, expected, 2e-5);
             moved = movement;
         }
-        assert!(losses.len() < 10_000 && moved < 1.03e-4, "{columns} columns: stopped at a movement of {moved}");
+        assert!(
+            losses.len() < 10_000 && moved < 1.03e-4,
+            "{columns} columns: stopped at a movement of {moved}"
+        );
         let names = ["Reservations", "Temperature", "Tourists"];
         for (name, expected) in names[..columns].iter().chain(&["bias"]).zip(&reference.weights) {
             close(number(&text, &format!("  {name}: ")), *expected, 1e-4);
@@ -135,7 +138,10 @@ fn pizza_finds_the_line_through_points_on_a_line() {
     let path = path.to_str().expect("a path of text");
     let text = chapter("pizza", &["--data", path, "--columns", "1", "--lr", "0.1"]);
     // A movement below 1e-4 is a distance of the bias below 1e-4 / (2 · 0.1).
-    assert!((number(&text, "Guests: ") - 2.0).abs() < 5e-4 && (number(&text, "bias: ") - 3.0).abs() < 5e-4, "{text}");
+    assert!(
+        (number(&text, "Guests: ") - 2.0).abs() < 5e-4 && (number(&text, "bias: ") - 3.0).abs() < 5e-4,
+        "{text}"
+    );
     assert!(losses(&text).len() < 100, "{text}");
 
     refuses("pizza", &["--data", path], &["--columns", "from 1 to 1", "got 3"]);
@@ -178,7 +184,7 @@ fn single_digit_follows_the_float64_reference() {
     let text = chapter("single_digit", &[]);
     let lines: Vec<&str> = text.lines().collect();
     let reference = [
-        (100, 0.693147181),
+        (100, std::f64::consts::LN_2),
         (99, 0.800425303),
         (98, 0.603701800),
         (3, 0.119313572),
@@ -187,7 +193,8 @@ fn single_digit_follows_the_float64_reference() {
     ];
     assert_eq!(lines.len(), 101);
     for (left, expected) in reference {
-        close(number(lines[100 - left], &format!("iteration, loss: {{{left}, ")), expected, 1e-5);
+        // Where the gradient's 60,000 terms are added one after the other in f32, the second loss is 0.80044970.
+        close(number(lines[100 - left], &format!("iteration, loss: {{{left}, ")), expected, 5e-5);
     }
     assert_eq!(lines[100], "Success: 9637/10000 (96.37%)");
 }
@@ -209,19 +216,26 @@ fn two_hidden_layers_learn_as_in_numpy() {
 }
 
 #[test]
-fn adam_begins_as_the_original_did() {
-    let text = chapter("multi_digit_3layer_adam", &["--epochs", "1"]);
-    let table: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-    // 784 · 128 + 128 and 128 · 10 + 10
-    assert!(table[2].contains("dense") && table[2].ends_with("100,480"), "{text}");
-    assert!(table[4].contains("dense") && table[4].ends_with("1,290"), "{text}");
-    assert!(table[5].starts_with("101,770 parameters"), "{text}");
-    // The original printed 85.44 % and 89.52 % for its first epoch.
-    let line = text.lines().find(|line| line.starts_with("Epoch 0 > ")).expect("a line for the first epoch");
-    assert!((number(line, "Accuracy:") - 85.44).abs() < 1.0, "{text}");
-    assert!((number(line, "train, ") - 89.52).abs() < 0.7, "{text}");
-    let test = text.lines().last().expect("a line for the test");
-    assert!(test.starts_with("test > ") && (90.0..96.0).contains(&number(test, "Accuracy:")), "{text}");
+fn adam_reaches_the_originals_figures() {
+    for seed in ["1", "2", "3"] {
+        let text = chapter("multi_digit_3layer_adam", &["--seed", seed]);
+        let table: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+        // 784 · 128 + 128 and 128 · 10 + 10
+        assert!(table[2].contains("dense") && table[2].ends_with("100,480"), "{text}");
+        assert!(table[4].contains("dense") && table[4].ends_with("1,290"), "{text}");
+        assert!(table[5].starts_with("101,770 parameters"), "{text}");
+        let lines: Vec<&str> = text.lines().skip_while(|line| !line.is_empty()).skip(1).collect();
+        assert_eq!(lines.len(), 11, "{text}");
+        // The original printed 85.44 % and 89.52 % for its first epoch, 97.85 % and 95.58 % for its last, and 98.08 %.
+        for (epoch, train, val, margin) in [(0, 85.44, 89.52, 1.0), (9, 97.85, 95.58, 0.5)] {
+            let line = lines[epoch];
+            assert!(line.starts_with(&format!("Epoch {epoch} > Loss: ")), "{text}");
+            assert!((number(line, "Accuracy:") - train).abs() < margin, "seed {seed}: {text}");
+            assert!((number(line, "train, ") - val).abs() < margin, "seed {seed}: {text}");
+        }
+        assert!(lines[10].starts_with("test > "), "{text}");
+        assert!((number(lines[10], "Accuracy:") - 98.08).abs() < 0.4, "seed {seed}: {text}");
+    }
 }
 
 /// A picture's pixels from 0 to 255: noise below 100 that differs from picture to picture.
@@ -294,12 +308,12 @@ fn cifar10_learns_which_colour_is_bright() {
     std::fs::write(folder.path().join("test_batch.bin"), records).expect("writable");
 
     let path = folder.path().to_str().expect("a path of text");
-    let text = chapter("cifar10", &["--data", path, "--epochs", "8", "--batch", "20"]);
+    let text = chapter("cifar10", &["--data", path, "--epochs", "10", "--batch", "20", "--lr", "1e-4"]);
     // 3·3·3·16 + 16, 2·16, 3·3·16·32 + 32, 2·32, 28·28·32·1000 + 1000, 2·1000, 1000·512 + 512, 2·512, 512·10 + 10
     assert!(text.contains("25,614,850 parameters"), "{text}");
-    let (val, test) = learned(&text, 8);
-    assert!(val >= 80.0 && test >= 80.0, "{text}");
-    // Of the first 30 pictures, 20 rows a batch, 1 epoch: it does run on a part.
+    let (val, test) = learned(&text, 10);
+    assert!(val >= 90.0 && test >= 90.0, "{text}");
+    // On a part of the pictures that is no whole number of batches.
     learned(&chapter("cifar10", &["--data", path, "--epochs", "1", "--batch", "20", "--images", "30"]), 1);
     refuses("cifar10", &["--data", path, "--images", "0"], &["0"]);
 
@@ -310,7 +324,15 @@ fn cifar10_learns_which_colour_is_bright() {
 
 #[test]
 fn every_program_tells_how_to_use_it() {
-    for name in ["pizza", "police", "single_digit", "multi_digit_4layer_batched", "multi_digit_3layer_adam", "mnist", "cifar10"] {
+    for name in [
+        "pizza",
+        "police",
+        "single_digit",
+        "multi_digit_4layer_batched",
+        "multi_digit_3layer_adam",
+        "mnist",
+        "cifar10",
+    ] {
         let text = chapter(name, &["--help"]);
         for option in ["--device", "--seed", "--data", "--lr"] {
             assert!(text.contains(option), "{name}: {text}");

@@ -249,7 +249,7 @@ mod scalings {
         }
     }
 
-    /// Expected values: StandardScaler and MinMaxScaler of scikit-learn 1.9.1, and NumPy's mean and std of all.
+    /// Expected values: `StandardScaler` and `MinMaxScaler` of scikit-learn 1.9.1, and NumPy's mean and std of all.
     #[test]
     fn fits_as_other_libraries_do() {
         let fit = |scale| Scaling::fit(&table(), &numbers(4), scale).unwrap();

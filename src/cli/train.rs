@@ -86,7 +86,7 @@ impl Train {
     fn recipe(&self) -> anyhow::Result<Recipe> {
         let mut settings = self.settings.clone();
         let mut set = |key: &str, value: Option<String>| {
-            settings.extend(value.map(|value| format!("train.{key}={value}")))
+            settings.extend(value.map(|value| format!("train.{key}={value}")));
         };
         set("epochs", self.epochs.map(|v| v.to_string()));
         set("batch_size", self.batch_size.map(|v| v.to_string()));

@@ -507,6 +507,7 @@ fn is_missing(cell: &str) -> bool {
     MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
+#[allow(clippy::naive_bytecount, reason = "only counted for messages")]
 fn newlines(text: &[u8]) -> usize {
     text.iter().filter(|&&b| b == b'\n').count()
 }

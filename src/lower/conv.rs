@@ -10,122 +10,114 @@ use crate::array::{DType, count};
 use crate::graph::Window;
 use xla::XlaOp;
 
+/// The shapes of a convolution: input `[n, spatial…, channels]`, kernel `[window…, channels / groups, filters]`.
+pub(super) struct Conv<'a> {
+    pub input: &'a [usize],
+    pub kernel: &'a [usize],
+    pub window: &'a Window,
+    pub groups: usize,
+    pub dtype: DType,
+}
+
+impl Conv<'_> {
+    fn axes(&self) -> usize {
+        self.window.size.len()
+    }
+
+    fn filters(&self) -> usize {
+        self.kernel[self.axes() + 1]
+    }
+
+    /// How many rows the matrix of patches has: a position of an image is a row.
+    fn rows(&self) -> usize {
+        self.input[0] * count(&positions(self.input, self.window))
+    }
+
+    /// How many numbers a row has for each group.
+    fn patch(&self) -> usize {
+        count(&self.kernel[..=self.axes()])
+    }
+}
+
 impl Lowering<'_> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn conv(
-        &self,
-        input: &XlaOp,
-        kernel: &XlaOp,
-        input_shape: &[usize],
-        kernel_shape: &[usize],
-        window: &Window,
-        groups: usize,
-        dtype: DType,
-    ) -> XlaResult {
+    pub(super) fn conv(&self, input: &XlaOp, kernel: &XlaOp, conv: &Conv) -> XlaResult {
         if self.target == Target::Gpu {
             let padding: Vec<_> =
-                window.padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect();
-            return self.native(input, kernel, &window.stride, &padding, None, &window.dilation, groups);
+                conv.window.padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect();
+            return native(input, kernel, conv, &conv.window.stride, &padding, &vec![1; conv.axes()]);
         }
-        let axes = window.size.len();
-        let patches = self.patches(input, input_shape, window, groups, dtype)?;
-        let (matrix, filters) = (self.kernel_matrix(kernel, kernel_shape, groups)?, kernel_shape[axes + 1]);
-        let positions = positions(input_shape, window);
-        let result = if groups == 1 {
+        let patches = self.patches(input, conv)?;
+        let matrix = kernel_matrix(kernel, conv)?;
+        let result = if conv.groups == 1 {
             patches.dot_general(&matrix, &[1], &[0], &[], &[])?
         } else {
             // [groups, rows, filters / groups] -> [rows, groups, filters / groups]
             patches.dot_general(&matrix, &[2], &[1], &[0], &[0])?.transpose(&[1, 0, 2])?
         };
-        result.reshape(&dims(&[&[input_shape[0]], &positions[..], &[filters]].concat()))
+        let positions = positions(conv.input, conv.window);
+        result.reshape(&dims(&[&[conv.input[0]], &positions[..], &[conv.filters()]].concat()))
     }
 
     /// From `dy` and the kernel, the gradient for the input.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn conv_input_grad(
-        &self,
-        dy: &XlaOp,
-        kernel: &XlaOp,
-        input_shape: &[usize],
-        kernel_shape: &[usize],
-        window: &Window,
-        groups: usize,
-        dtype: DType,
-    ) -> XlaResult {
-        let axes = window.size.len();
-        let (channels, filters) = (kernel_shape[axes], kernel_shape[axes + 1]);
-        let positions = positions(input_shape, window);
+    pub(super) fn conv_input_grad(&self, dy: &XlaOp, kernel: &XlaOp, conv: &Conv) -> XlaResult {
+        let Conv { window, groups, .. } = *conv;
+        let (axes, filters) = (conv.axes(), conv.filters());
         if self.target == Target::Gpu {
             // The transposed convolution: dy spread out by the stride, with the kernel turned around.
             let spatial: Vec<_> = (0..axes as i64).collect();
-            let split = [&kernel_shape[..axes], &[channels, groups, filters / groups]].concat();
+            let channels = conv.kernel[axes];
+            let split = [&conv.kernel[..axes], &[channels, groups, filters / groups]].concat();
             let mut perm = spatial.clone();
             perm.extend([2, 1, 0].map(|i| (axes + i) as i64));
-            let swapped = [&kernel_shape[..axes], &[filters / groups, groups * channels]].concat();
+            let swapped = [&conv.kernel[..axes], &[filters / groups, groups * channels]].concat();
             let turned =
                 kernel.rev(&spatial)?.reshape(&dims(&split))?.transpose(&perm)?.reshape(&dims(&swapped))?;
+            let positions = positions(conv.input, window);
             let padding: Vec<_> = (0..axes)
                 .map(|i| {
                     let spread = (positions[i] - 1) * window.stride[i] + 1;
                     let low = window.extent(i) as i64 - 1 - window.padding[i].0 as i64;
-                    (low, (input_shape[i + 1] + window.extent(i) - 1) as i64 - spread as i64 - low)
+                    (low, (conv.input[i + 1] + window.extent(i) - 1) as i64 - spread as i64 - low)
                 })
                 .collect();
-            return self.native(
-                dy,
-                &turned,
-                &vec![1; axes],
-                &padding,
-                Some(&window.stride),
-                &window.dilation,
-                groups,
-            );
+            return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
         }
-        let rows = input_shape[0] * count(&positions);
-        let matrix = self.kernel_matrix(kernel, kernel_shape, groups)?;
+        let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
-            dy.reshape(&dims(&[rows, filters]))?.dot_general(&matrix, &[1], &[1], &[], &[])?
+            dy.reshape(&dims(&[conv.rows(), filters]))?.dot_general(&matrix, &[1], &[1], &[], &[])?
         } else {
-            let dy = dy.reshape(&dims(&[rows, groups, filters / groups]))?;
-            // [groups, rows, cells * channels]
+            let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
+            // [groups, rows, patch]
             dy.dot_general(&matrix, &[2], &[2], &[1], &[0])?
         };
-        self.unpatch(&patches, input_shape, window, groups, dtype)
+        self.unpatch(&patches, conv)
     }
 
     /// From the input and `dy`, the gradient for the kernel.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn conv_kernel_grad(
-        &self,
-        input: &XlaOp,
-        dy: &XlaOp,
-        input_shape: &[usize],
-        kernel_shape: &[usize],
-        window: &Window,
-        groups: usize,
-        dtype: DType,
-    ) -> XlaResult {
-        let axes = window.size.len();
-        let filters = kernel_shape[axes + 1];
-        let positions = positions(input_shape, window);
+    pub(super) fn conv_kernel_grad(&self, input: &XlaOp, dy: &XlaOp, conv: &Conv) -> XlaResult {
+        let Conv { window, groups, .. } = *conv;
+        let (axes, filters) = (conv.axes(), conv.filters());
         if self.target == Target::Gpu {
             // Channels take the place of the batch, and dy, spread out by the stride, that of the kernel.
+            let positions = positions(conv.input, window);
             let padding: Vec<_> = (0..axes)
                 .map(|i| {
                     let spread = (positions[i] - 1) * window.stride[i] + 1;
                     let low = window.padding[i].0 as i64;
-                    (low, (window.extent(i) + spread - 1) as i64 - input_shape[i + 1] as i64 - low)
+                    (low, (window.extent(i) + spread - 1) as i64 - conv.input[i + 1] as i64 - low)
                 })
                 .collect();
             let spatial: Vec<i64> = (1..=axes as i64).collect();
-            let last = axes as i64 + 1;
             let out_spatial: Vec<i64> = (0..axes as i64).collect();
+            let last = axes as i64 + 1;
+            let ones = vec![1; axes];
+            let (stride, dilation) = (dims(&window.stride), dims(&window.dilation));
             return input.conv_general_dilated(
                 dy,
-                &dims(&window.dilation),
+                &dilation,
                 &padding,
-                &vec![1; axes],
-                &dims(&window.stride),
+                &ones,
+                &stride,
                 last,
                 0,
                 &spatial,
@@ -140,157 +132,88 @@ impl Lowering<'_> {
                 false,
             );
         }
-        let rows = input_shape[0] * count(&positions);
-        let patches = self.patches(input, input_shape, window, groups, dtype)?;
+        let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {
-            patches.dot_general(&dy.reshape(&dims(&[rows, filters]))?, &[0], &[0], &[], &[])?
+            patches.dot_general(&dy.reshape(&dims(&[conv.rows(), filters]))?, &[0], &[0], &[], &[])?
         } else {
-            let dy = dy.reshape(&dims(&[rows, groups, filters / groups]))?;
-            // [groups, cells * channels, filters / groups] -> [cells * channels, groups, filters / groups]
+            let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
+            // [groups, patch, filters / groups] -> [patch, groups, filters / groups]
             patches.dot_general(&dy, &[1], &[0], &[0], &[1])?.transpose(&[1, 0, 2])?
         };
-        matrix.reshape(&dims(kernel_shape))
+        matrix.reshape(&dims(conv.kernel))
     }
 
-    /// XLA's own convolution, channels last.
-    #[allow(clippy::too_many_arguments)]
-    fn native(
-        &self,
-        input: &XlaOp,
-        kernel: &XlaOp,
-        stride: &[usize],
-        padding: &[(i64, i64)],
-        spread: Option<&[usize]>,
-        dilation: &[usize],
-        groups: usize,
-    ) -> XlaResult {
-        let axes = stride.len() as i64;
-        let spatial: Vec<i64> = (1..=axes).collect();
-        let kernel_spatial: Vec<i64> = (0..axes).collect();
-        let dense = vec![1; stride.len()];
-        input.conv_general_dilated(
-            kernel,
-            &dims(stride),
-            padding,
-            &dims(spread.unwrap_or(&dense)),
-            &dims(dilation),
-            0,
-            axes + 1,
-            &spatial,
-            0,
-            axes + 1,
-            &spatial,
-            axes,
-            axes + 1,
-            &kernel_spatial,
-            groups as i64,
-            1,
-            false,
-        )
-    }
-
-    /// The kernel as a matrix `[cells * channels, filters]`, or one such for each group.
-    fn kernel_matrix(&self, kernel: &XlaOp, shape: &[usize], groups: usize) -> XlaResult {
-        let filters = shape[shape.len() - 1];
-        let rows = count(shape) / filters;
-        if groups == 1 {
-            return kernel.reshape(&dims(&[rows, filters]));
+    /// The cells under each position of the window: `[rows, patch]`, or one such matrix for each group.
+    fn patches(&self, input: &XlaOp, conv: &Conv) -> XlaResult {
+        let Conv { window, groups, .. } = *conv;
+        let mut shape = padded_shape(conv.input, window);
+        let mut patches = self.pad_window(input, window, conv.dtype, 0.0)?;
+        // An axis after the other, from the last: few and ever longer pieces are put side by side, which is much faster
+        // than all cells at once.
+        for axis in (0..conv.axes()).rev() {
+            let cells = (0..window.size[axis])
+                .map(|cell| cell_along(&patches, &shape, window, axis, cell))
+                .collect::<XlaResult<Vec<_>>>()?;
+            shape[axis + 1] = positions(conv.input, window)[axis];
+            patches = match &cells[..] {
+                [first, rest @ ..] if !rest.is_empty() => {
+                    first.concat_in_dim(rest, conv.axes() as i64 + 1)?
+                }
+                _ => cells[0].clone(),
+            };
+            shape[conv.axes() + 1] *= window.size[axis];
         }
-        kernel.reshape(&dims(&[rows, groups, filters / groups]))?.transpose(&[1, 0, 2])
-    }
-
-    /// The cells under each position of the window: `[rows, cells * channels]` with a row for each position of
-    /// each image, or one such matrix for each group.
-    fn patches(
-        &self,
-        input: &XlaOp,
-        shape: &[usize],
-        window: &Window,
-        groups: usize,
-        dtype: DType,
-    ) -> XlaResult {
-        let channels = shape[shape.len() - 1];
-        let padded = self.pad_window(input, window, dtype, 0.0)?;
-        let padded_shape = padded_shape(shape, window);
-        let positions = positions(shape, window);
-        let cells = cells(window)
-            .iter()
-            .map(|cell| self.cell(&padded, &padded_shape, window, cell, &positions))
-            .collect::<XlaResult<Vec<_>>>()?;
-        let rows = shape[0] * count(&positions);
-        let last = shape.len() as i64 - 1;
-        let joined = match &cells[..] {
-            [one] => one.clone(),
-            [first, rest @ ..] => first.concat_in_dim(rest, last)?,
-            [] => unreachable!("a window has at least one cell"),
-        };
         if groups == 1 {
-            return joined.reshape(&dims(&[rows, cells.len() * channels]));
+            return patches.reshape(&dims(&[conv.rows(), conv.patch()]));
         }
-        joined
-            .reshape(&dims(&[rows, cells.len(), groups, channels / groups]))?
+        patches
+            .reshape(&dims(&[conv.rows(), count(&window.size), groups, conv.kernel[conv.axes()]]))?
             .transpose(&[2, 0, 1, 3])?
-            .reshape(&dims(&[groups, rows, cells.len() * channels / groups]))
+            .reshape(&dims(&[groups, conv.rows(), conv.patch()]))
     }
 
     /// The reverse of `patches`: adds each cell back to where it came from.
-    fn unpatch(
-        &self,
-        patches: &XlaOp,
-        shape: &[usize],
-        window: &Window,
-        groups: usize,
-        dtype: DType,
-    ) -> XlaResult {
-        let (axes, channels) = (window.size.len(), shape[shape.len() - 1]);
-        let positions = positions(shape, window);
-        let cells = cells(window);
+    fn unpatch(&self, patches: &XlaOp, conv: &Conv) -> XlaResult {
+        let Conv { window, groups, .. } = *conv;
+        let axes = conv.axes();
         let patches = if groups == 1 {
             patches.clone()
         } else {
-            let rows = shape[0] * count(&positions);
-            patches
-                .reshape(&dims(&[groups, rows, cells.len(), channels / groups]))?
-                .transpose(&[1, 2, 0, 3])?
+            let parts = [groups, conv.rows(), count(&window.size), conv.kernel[axes]];
+            patches.reshape(&dims(&parts))?.transpose(&[1, 2, 0, 3])?
         };
-        let joined = [&[shape[0]], &positions[..], &[cells.len() * channels]].concat();
-        let patches = patches.reshape(&dims(&joined))?;
-        let parts = (0..cells.len()).map(|i| {
-            let (from, to) = ((i * channels) as i64, ((i + 1) * channels) as i64);
-            patches.slice_in_dim1(from, to, axes as i64 + 1)
-        });
-        self.scatter_cells(parts, &cells, shape, window, dtype)
+        let mut width = count(&window.size) * conv.kernel[axes] * groups;
+        let joined = [&[conv.input[0]], &positions(conv.input, window)[..], &[width]].concat();
+        let mut sum = patches.reshape(&dims(&joined))?;
+        for axis in 0..axes {
+            width /= window.size[axis];
+            let parts = (0..window.size[axis]).map(|cell| {
+                let from = (cell * width) as i64;
+                let part = sum.slice_in_dim1(from, from + width as i64, axes as i64 + 1)?;
+                self.place_along(&part, conv.input, window, axis, cell, conv.dtype)
+            });
+            sum = parts.reduce(|a, b| a?.add_(&b?)).unwrap_or_else(|| Ok(sum.clone()))?;
+        }
+        Ok(sum)
     }
 
-    /// The sum of parts `[n, positions…, c]`, each at the place of its cell of the window, without the padding.
-    pub(super) fn scatter_cells(
+    /// Cell `cell` of the window along one axis, at the places of the unpadded image that it came from.
+    pub(super) fn place_along(
         &self,
-        parts: impl Iterator<Item = XlaResult>,
-        cells: &[Vec<usize>],
-        shape: &[usize],
+        part: &XlaOp,
+        image: &[usize],
         window: &Window,
+        axis: usize,
+        cell: usize,
         dtype: DType,
     ) -> XlaResult {
-        let axes = window.size.len();
-        let positions = positions(shape, window);
-        let zero = self.builder.zero(element(dtype))?;
-        let mut sum: Option<XlaOp> = None;
-        for (part, cell) in parts.zip(cells) {
-            let mut config = vec![(0, 0, 0)];
-            for i in 0..axes {
-                // Where the part begins and ends relative to the unpadded image; what lies outside is cut off.
-                let begin = (cell[i] * window.dilation[i]) as i64 - window.padding[i].0 as i64;
-                let length = ((positions[i] - 1) * window.stride[i] + 1) as i64;
-                config.push((begin, shape[i + 1] as i64 - begin - length, window.stride[i] as i64 - 1));
-            }
-            config.push((0, 0, 0));
-            let placed = part?.pad(&zero, &config)?;
-            sum = Some(match sum {
-                None => placed,
-                Some(sum) => sum.add_(&placed)?,
-            });
-        }
-        sum.map_or_else(|| zero.broadcast(&dims(shape)), Ok)
+        let positions = positions(image, window)[axis];
+        // What lies outside of the image, on the padding, is cut off.
+        let begin = (cell * window.dilation[axis]) as i64 - window.padding[axis].0 as i64;
+        let length = ((positions - 1) * window.stride[axis] + 1) as i64;
+        let mut config = vec![(0, 0, 0); image.len()];
+        config[axis + 1] = (begin, image[axis + 1] as i64 - begin - length, window.stride[axis] as i64 - 1);
+        part.pad(&self.builder.zero(element(dtype))?, &config)
     }
 
     /// The input with the window's padding around it.
@@ -304,25 +227,60 @@ impl Lowering<'_> {
         config.push((0, 0, 0));
         input.pad(&filler, &config)
     }
+}
 
-    /// One cell of every position of the window: `[n, positions…, c]`.
-    pub(super) fn cell(
-        &self,
-        padded: &XlaOp,
-        padded_shape: &[usize],
-        window: &Window,
-        cell: &[usize],
-        positions: &[usize],
-    ) -> XlaResult {
-        let rank = padded_shape.len();
-        let (mut start, mut limit, mut stride) = (vec![0; rank], padded_shape.to_vec(), vec![1; rank]);
-        for i in 0..positions.len() {
-            start[i + 1] = cell[i] * window.dilation[i];
-            limit[i + 1] = start[i + 1] + (positions[i] - 1) * window.stride[i] + 1;
-            stride[i + 1] = window.stride[i];
-        }
-        slice(padded, &start, &limit, &stride)
+/// XLA's own convolution, channels last. `spread` puts zeros between the input's cells.
+fn native(
+    input: &XlaOp,
+    kernel: &XlaOp,
+    conv: &Conv,
+    stride: &[usize],
+    padding: &[(i64, i64)],
+    spread: &[usize],
+) -> XlaResult {
+    let axes = conv.axes() as i64;
+    let spatial: Vec<i64> = (1..=axes).collect();
+    let kernel_spatial: Vec<i64> = (0..axes).collect();
+    let (stride, spread, dilation) = (dims(stride), dims(spread), dims(&conv.window.dilation));
+    let last = axes + 1;
+    input.conv_general_dilated(
+        kernel,
+        &stride,
+        padding,
+        &spread,
+        &dilation,
+        0,
+        last,
+        &spatial,
+        0,
+        last,
+        &spatial,
+        axes,
+        last,
+        &kernel_spatial,
+        conv.groups as i64,
+        1,
+        false,
+    )
+}
+
+/// The kernel as a matrix `[patch, filters]`, or one such for each group.
+fn kernel_matrix(kernel: &XlaOp, conv: &Conv) -> XlaResult {
+    let (patch, filters) = (conv.patch(), conv.filters());
+    if conv.groups == 1 {
+        return kernel.reshape(&dims(&[patch, filters]));
     }
+    kernel.reshape(&dims(&[patch, conv.groups, filters / conv.groups]))?.transpose(&[1, 0, 2])
+}
+
+/// Cell `cell` of the window along one axis, for every position along it.
+pub(super) fn cell_along(x: &XlaOp, shape: &[usize], window: &Window, axis: usize, cell: usize) -> XlaResult {
+    let (mut start, mut limit, mut stride) = (vec![0; shape.len()], shape.to_vec(), vec![1; shape.len()]);
+    let positions = (shape[axis + 1] - window.extent(axis)) / window.stride[axis] + 1;
+    start[axis + 1] = cell * window.dilation[axis];
+    limit[axis + 1] = start[axis + 1] + (positions - 1) * window.stride[axis] + 1;
+    stride[axis + 1] = window.stride[axis];
+    slice(x, &start, &limit, &stride)
 }
 
 /// The number of positions of the window along each spatial axis.
@@ -337,13 +295,4 @@ pub(super) fn padded_shape(shape: &[usize], window: &Window) -> Vec<usize> {
         padded[i + 1] += low + high;
     }
     padded
-}
-
-/// The coordinates of the window's cells, row-major.
-pub(super) fn cells(window: &Window) -> Vec<Vec<usize>> {
-    let mut cells = vec![Vec::new()];
-    for &size in &window.size {
-        cells = cells.iter().flat_map(|cell| (0..size).map(move |i| [&cell[..], &[i]].concat())).collect();
-    }
-    cells
 }

@@ -7,6 +7,7 @@ mod pool;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary};
+use conv::Conv;
 use std::collections::HashMap;
 use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
 
@@ -110,7 +111,7 @@ impl Lowering<'_> {
         let input = |i: usize| &self.values[&node.inputs[i]];
         let shape_of = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
         let x = |f: fn(&XlaOp) -> XlaResult| f(input(0));
-        let shape = dims(&node.ty.shape);
+        let (dtype, shape) = (node.ty.dtype, dims(&node.ty.shape));
         match &node.op {
             Op::Parameter { .. } | Op::Scan(_) => unreachable!("lowered by the caller"),
             Op::Constant(value) => builder.constant_literal(&literal(value)?),
@@ -180,26 +181,19 @@ impl Lowering<'_> {
 
             Op::Dot(axes) => dot(input(0), input(1), axes),
             Op::Conv { window, groups } => {
-                self.conv(input(0), input(1), &shape_of(0), &shape_of(1), window, *groups, node.ty.dtype)
+                let conv = Conv { input: &shape_of(0), kernel: &shape_of(1), window, groups: *groups, dtype };
+                self.conv(input(0), input(1), &conv)
             }
-            Op::ConvInputGrad { window, groups } => self.conv_input_grad(
-                input(0),
-                input(1),
-                &node.ty.shape,
-                &shape_of(1),
-                window,
-                *groups,
-                node.ty.dtype,
-            ),
-            Op::ConvKernelGrad { window, groups } => self.conv_kernel_grad(
-                input(0),
-                input(1),
-                &shape_of(0),
-                &node.ty.shape,
-                window,
-                *groups,
-                node.ty.dtype,
-            ),
+            Op::ConvInputGrad { window, groups } => {
+                let conv =
+                    Conv { input: &node.ty.shape, kernel: &shape_of(1), window, groups: *groups, dtype };
+                self.conv_input_grad(input(0), input(1), &conv)
+            }
+            Op::ConvKernelGrad { window, groups } => {
+                let conv =
+                    Conv { input: &shape_of(0), kernel: &node.ty.shape, window, groups: *groups, dtype };
+                self.conv_kernel_grad(input(0), input(1), &conv)
+            }
             Op::Pool { kind, window } => self.pool(input(0), &shape_of(0), *kind, window, node.ty.dtype),
             Op::MaxPoolGrad { window } => {
                 self.max_pool_grad(input(0), input(1), input(2), &node.ty.shape, window, node.ty.dtype)

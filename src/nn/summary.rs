@@ -45,7 +45,7 @@ impl fmt::Display for Summary {
             std::iter::once("batch".to_string()).chain(rest).collect::<Vec<_>>().join(" x ")
         };
         let mut lines: Vec<[String; 4]> =
-            vec![["".into(), "layer".into(), "output".into(), "parameters".into()]];
+            vec![[String::new(), "layer".into(), "output".into(), "parameters".into()]];
         for row in &self.rows {
             lines.push([row.path.clone(), row.kind.clone(), shape(row), grouped(row.parameters)]);
         }

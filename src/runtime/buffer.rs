@@ -48,19 +48,6 @@ impl Buffer {
         Array::from_bytes(self.ty.dtype, &self.ty.shape, bytes)
     }
 
-    /// Waits until the program that computes the buffer has ended.
-    ///
-    /// # Errors
-    /// When that program failed.
-    pub fn wait(&self) -> Result<()> {
-        // Reading nothing of it waits for the whole.
-        let read = match self.ty.dtype {
-            DType::F32 => self.inner.copy_raw_to_host_sync::<f32>(&mut [], 0),
-            _ => return self.download().map(drop),
-        };
-        read.map_err(|error| xla_error("run the program", &error))
-    }
-
     pub fn dtype(&self) -> DType {
         self.ty.dtype
     }

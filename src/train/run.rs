@@ -221,17 +221,16 @@ impl<'a> Run<'a> {
         let batch = self.trainer.batch_size.clamp(100, 1000);
         let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
         let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
-        let (steps, program) = match self.evaluation.take() {
-            Some(compiled) => compiled,
-            None => {
-                let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-                let most = ((2e10 / work) as usize).max(1);
-                let steps = order.steps().min(most);
-                let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
-                let what = format!("evaluation, {batch} rows a step");
-                self.compiled.push(Compiled { what, time: program.compile_time() });
-                (steps, program)
-            }
+        let (steps, program) = if let Some(compiled) = self.evaluation.take() {
+            compiled
+        } else {
+            let work = flops(&self.plan.evaluate(&model, 1, batch)?);
+            let most = ((2e10 / work) as usize).max(1);
+            let steps = order.steps().min(most);
+            let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
+            let what = format!("evaluation, {batch} rows a step");
+            self.compiled.push(Compiled { what, time: program.compile_time() });
+            (steps, program)
         };
         let mut evaluation = Evaluation::new(self.data, rows);
         for from in (0..order.steps()).step_by(steps) {
