@@ -25,7 +25,7 @@ use std::process::ExitCode;
     after_help = "The data is cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html, unpacked.
 
 Examples:
-  cifar10 --data cifar-10-batches-bin             all 20 epochs: a long run on a CPU
+  cifar10 --data FOLDER                           all 20 epochs: a long run on a CPU
   cifar10 --images 5000 --epochs 3                a quick look"
 )]
 struct Arguments {

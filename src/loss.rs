@@ -14,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub enum Loss {
     /// -ln softmax(x)ᵧ for a class y, from logits.
     SoftmaxCrossEntropy(CrossEntropy),
-    /// ln(1 + eˣ) - t x for each output with target t of 0 or 1, from logits. A class is taken as its one-hot row.
+    /// ln(1 + eˣ) - t x for each output with target t of 0 or 1, from logits. A class is taken as its one-hot row, or
+    /// for a single output as the target itself.
     SigmoidCrossEntropy(SigmoidCrossEntropy),
     /// (x - t)², the mean over outputs.
     MeanSquaredError,
@@ -141,8 +142,14 @@ impl Loss {
         let &[n, classes] = x.shape() else {
             return Err(Error::shape("loss", "outputs [n, outputs]", x.ty()));
         };
+        let needs_choice = matches!(self, Loss::SoftmaxCrossEntropy(_) | Loss::Hinge);
+        if needs_choice && classes < 2 {
+            return Err(Error::shape("loss", "at least two outputs to choose among", x.ty()));
+        }
         let is_class = targets.dtype() == DType::I32 && targets.shape() == [n];
         let class = || match is_class {
+            // A single output answers yes or no: its target is the class itself.
+            true if classes == 1 => targets.convert(x.dtype())?.reshape(x.shape()),
             true => targets.one_hot(classes, x.dtype()),
             false => Err(Error::shape("loss", format!("classes, i32[{n}]"), targets.ty())),
         };

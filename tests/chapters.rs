@@ -315,7 +315,7 @@ fn cifar10_learns_which_colour_is_bright() {
     assert!(val >= 90.0 && test >= 90.0, "{text}");
     // On a part of the pictures that is no whole number of batches.
     learned(&chapter("cifar10", &["--data", path, "--epochs", "1", "--batch", "20", "--images", "30"]), 1);
-    refuses("cifar10", &["--data", path, "--images", "0"], &["0"]);
+    refuses("cifar10", &["--data", path, "--images", "0"], &["at least one row"]);
 
     refuses("cifar10", &["--data", "none"], &["none", "cifar-10-binary.tar.gz", "cs.toronto.edu", "--data"]);
     std::fs::remove_file(folder.path().join("test_batch.bin")).expect("it was written");

@@ -312,6 +312,28 @@ fn every_optimizer_goes_down() {
 }
 
 #[test]
+fn a_single_output_learns_yes_and_no() {
+    // The class is whether the first of four numbers is positive.
+    let values: Vec<f32> = numbers(400, 2).iter().map(|x| *x as f32).collect();
+    let labels = values.chunks(4).map(|row| i32::from(row[0] > 0.0)).collect();
+    let splits = Splits { train: (0..100).collect(), validation: Vec::new(), test: Vec::new() };
+    let inputs = Array::new(&[100, 4], values).expect("as many values");
+    let data = Dataset::new(inputs, Targets::numbered(labels).expect("labels"), splits).expect("a data set");
+    let mut run = Trainer::new(nn::sequential([nn::dense(1)]))
+        .loss(neural::loss::sigmoid_cross_entropy())
+        .optimizer(adam(0.1))
+        .batch_size(100)
+        .start(device(), &data)
+        .expect("starts");
+    let last = (0..200).map(|_| run.advance(1).expect("runs")[0]).last().expect("200 steps");
+    let accuracy = run.evaluate(&data.splits.train).expect("evaluates").accuracy().expect("classes");
+    assert!(accuracy > 0.95 && last.right > 95 && last.loss < 0.3, "{accuracy} {last:?}");
+
+    let choice = Trainer::new(nn::sequential([nn::dense(1)])).start(device(), &data);
+    assert!(choice.err().expect("one output is no choice").to_string().contains("at least two outputs"));
+}
+
+#[test]
 fn a_schedule_is_no_part_of_the_program() {
     let data = classes(12, &[4], 0);
     let schedule = Schedule::Piecewise { initial: 0.0, at: vec![(2, 0.5)] };
