@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runtime::{Device, DeviceSpec};
 use crate::train::{Compiled, Evaluation, Event, Run};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -110,8 +110,7 @@ struct Screen {
 
 impl Screen {
     fn new(quiet: bool) -> Self {
-        // indicatif draws on stderr, and only if that is a terminal.
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        let bar = ProgressBar::hidden();
         let style = ProgressStyle::with_template("epoch {prefix} {bar:24} {pos}/{len}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { quiet, bar }
@@ -130,6 +129,10 @@ impl Screen {
                 self.line(&format!("compiled {what}, in {}", seconds(*time)))
             }
             Event::Progress(progress) => {
+                if self.bar.is_hidden() && !self.quiet {
+                    // indicatif draws only if stderr is a terminal.
+                    self.bar.set_draw_target(ProgressDrawTarget::stderr());
+                }
                 self.bar.set_length(progress.steps as u64);
                 self.bar.set_prefix(format!("{}/{epochs}", progress.epoch));
                 self.bar.set_message(format!(
