@@ -123,7 +123,7 @@ impl Errors {
 mod tests {
     use super::*;
 
-    // The expected numbers are those of scikit-learn 1.7: precision_recall_fscore_support,
+    // The expected numbers are those of scikit-learn 1.9.1: precision_recall_fscore_support,
     // top_k_accuracy_score, r2_score, mean_absolute_error on the same inputs.
     #[test]
     fn figures_are_those_of_scikit_learn() {

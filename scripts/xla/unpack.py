@@ -21,7 +21,7 @@ ROOTS = [
     "external/com_github_grpc_grpc/include/",
 ]
 STABLEHLO = "external/stablehlo/_virtual_includes/"
-# Parts of the wheel that the crate never includes; leaving them out halves the unpacking.
+# Parts of the wheel that the crate never includes.
 UNUSED = ("external/", "tensorflow/")
 
 

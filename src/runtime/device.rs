@@ -185,8 +185,8 @@ fn prepare() {
 }
 
 /// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
-/// afresh each time and returns at once, and every call pays for the page faults again: a third of the time of a step
-/// over a full batch. So they come from the heap, which is kept.
+/// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the
+/// heap, which is kept.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets parameters of the allocator; it is called before XLA starts its threads.

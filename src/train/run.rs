@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
             return Ok(wanted.clamp(1, steps));
         }
         let work = flops(&self.train_function(1)?);
-        // Half of what was seen on small models, so that a call stays short on slower machines.
+        // Less than was seen on small models, so that a call stays short on slower machines.
         let flops_per_second = match self.device.target() {
             Target::Cpu => 2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64,
             Target::Gpu => 1e13,
