@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Result};
 use half::bf16;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The type of one element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DType {
     Bool,
     U8,

@@ -21,6 +21,7 @@
 //! | [`variables`] | the state of a run as one list of named tensors | |
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
+//! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
 //! | [`recipe`] | a run as a file | |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
@@ -33,6 +34,7 @@ pub mod graph;
 pub mod loss;
 pub mod lower;
 pub mod metric;
+pub mod model;
 mod named;
 pub mod nn;
 pub mod optim;

@@ -1,0 +1,162 @@
+//! A trained model: what prediction and export need, and nothing of how it came about.
+
+use crate::array::{Array, DType, count};
+use crate::data::{Column, Scaling};
+use crate::error::{Error, Result};
+use crate::graph::{Function, Graph, Tensor};
+use crate::loss::Loss;
+use crate::nn::{Context, Sequential};
+use crate::runtime::{Buffer, Device, Program};
+use crate::variables::{Variable, Variables};
+use serde::{Deserialize, Serialize};
+
+/// What is known of a model besides its values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    pub layers: Sequential,
+    pub link: Link,
+    /// The shape of one sample, and whether its numbers are u8 or f32.
+    pub sample: Vec<usize>,
+    pub dtype: DType,
+    /// The model's first step: (input - mean) / deviation.
+    pub scaling: Scaling,
+    /// What a table's features are made from; empty if the data was no table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+    /// The names of the classes; empty if the model gives values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+}
+
+/// How the last layer's outputs become what they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// They are what they mean, or scores of which only the order is known.
+    Identity,
+    /// eˣ / Σ eˣ: probabilities of classes that exclude each other.
+    Softmax,
+    /// 1 / (1 + e⁻ˣ): for each output the probability of yes.
+    Sigmoid,
+}
+
+impl Link {
+    /// The one that belongs to a loss.
+    pub fn of(loss: &Loss) -> Self {
+        match loss {
+            Loss::SoftmaxCrossEntropy(_) => Self::Softmax,
+            Loss::SigmoidCrossEntropy(_) => Self::Sigmoid,
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Hinge => Self::Identity,
+        }
+    }
+
+    fn apply(self, outputs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Identity => Ok(outputs.clone()),
+            Self::Softmax => outputs.softmax(),
+            Self::Sigmoid => outputs.logistic(),
+        }
+    }
+}
+
+/// A model with its values: parameters and running statistics.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub description: Description,
+    /// In the order in which the layers declare them, named as in `PyTorch`: `0.weight`.
+    pub variables: Vec<(Variable, Array)>,
+}
+
+impl Description {
+    /// The variables that such a model has.
+    ///
+    /// # Errors
+    /// When the layers do not fit the sample.
+    pub fn declare(&self) -> Result<Vec<Variable>> {
+        Ok(self.layers.declare(DType::F32, &self.sample)?.0)
+    }
+}
+
+impl Model {
+    /// A model from its values by name, of which those that it has no variable for are left out.
+    ///
+    /// # Errors
+    /// When a variable is missing or of another shape or type: the values are those of another model.
+    pub fn new(description: Description, value: impl Fn(&str) -> Option<Array>) -> Result<Self> {
+        let with_value = |variable: Variable| {
+            let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
+            match value(&variable.name) {
+                None => {
+                    Err(Error::shape(variable.name, expected, "no such tensor, so another model's values"))
+                }
+                Some(array) if array.shape() != variable.shape || array.dtype() != variable.dtype => {
+                    let got = format!("{:?} {:?}, so another model's values", array.dtype(), array.shape());
+                    Err(Error::shape(variable.name, expected, got))
+                }
+                Some(array) => Ok((variable, array)),
+            }
+        };
+        let variables = description.declare()?.into_iter().map(with_value).collect::<Result<_>>()?;
+        Ok(Self { description, variables })
+    }
+
+    /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` as
+    /// they are stored. Result: `[batch, outputs]`, f32, after the link.
+    ///
+    /// # Errors
+    /// When the layers do not fit the samples.
+    pub fn function(&self, batch: usize) -> Result<Function> {
+        let Description { layers, link, sample, dtype, scaling, .. } = &self.description;
+        let graph = Graph::new();
+        let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
+        let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let mut x = graph.parameter(*dtype, &[&[batch], &sample[..]].concat()).convert(DType::F32)?;
+        if !scaling.is_none() {
+            x = ((x - graph.constant(scaling.mean.clone()))? / graph.constant(scaling.deviation.clone()))?;
+        }
+        let mut variables = Variables::given(&graph, DType::F32, &list, &state);
+        let outputs = layers.forward(&x, &mut Context::evaluation(&mut variables))?;
+        Ok(Function::new(&graph, vec![link.apply(&outputs)?]))
+    }
+
+    /// What the model says of samples `[n, sample…]`: f32 `[n, outputs]`, after the link.
+    ///
+    /// # Errors
+    /// When the samples are not of the model's shape and type, or the device fails.
+    pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
+        let Description { sample, dtype, .. } = &self.description;
+        if samples.shape().get(1..) != Some(sample) || samples.dtype() != *dtype {
+            let expected = format!("{dtype:?} [n, …{sample:?}]");
+            return Err(Error::shape(
+                "samples",
+                expected,
+                format!("{:?} {:?}", samples.dtype(), samples.shape()),
+            ));
+        }
+        let total = samples.shape()[0];
+        let batch = total.clamp(1, MOST_ROWS);
+        let function = self.function(batch)?;
+        let width = function.outputs()[0].shape()[1];
+        let program = Program::compile(device, &function, 0)?;
+        let values =
+            self.variables.iter().map(|(_, a)| Buffer::upload(device, a)).collect::<Result<Vec<_>>>()?;
+        let row = dtype.size() * count(sample);
+        let mut outputs: Vec<f32> = Vec::with_capacity(total * width);
+        for from in (0..total).step_by(batch) {
+            let rows = batch.min(total - from);
+            let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
+            // The last batch is filled with zeros, whose results are left out.
+            bytes.resize(batch * row, 0);
+            let x = Array::from_bytes(*dtype, &[&[batch], &sample[..]].concat(), bytes)?;
+            let x = Buffer::upload(device, &x)?;
+            let arguments: Vec<&Buffer> = values.iter().chain([&x]).collect();
+            let results = program.run(Vec::new(), &arguments)?;
+            outputs.extend(&results[0].download()?.to_vec::<f32>()?[..rows * width]);
+        }
+        Array::new(&[total, width], outputs)
+    }
+}
+
+/// Rows that go through a model at once in prediction.
+const MOST_ROWS: usize = 1000;
