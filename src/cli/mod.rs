@@ -1,6 +1,8 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
+mod interrupt;
 mod options;
+mod screen;
 mod train;
 
 pub use options::Options;
@@ -27,7 +29,7 @@ impl Cli {
     ///
     /// # Errors
     /// Those of the command.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Train(command) => command.run(),
         }
@@ -37,14 +39,29 @@ impl Cli {
 /// Prints an error as one line on stderr and turns the result into an exit code: 0 or 1.
 ///
 /// A reader that has gone away (`neural … | head`) is no error.
-pub fn finish(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
+    match result.map(Into::into) {
+        Ok(Ending(code)) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How a program ends that met no error.
+pub struct Ending(ExitCode);
+
+impl From<()> for Ending {
+    fn from((): ()) -> Self {
+        Self(ExitCode::SUCCESS)
+    }
+}
+
+impl From<ExitCode> for Ending {
+    fn from(code: ExitCode) -> Self {
+        Self(code)
     }
 }
 

@@ -11,13 +11,18 @@
 //! # Ok::<(), neural::Error>(())
 //! ```
 
+mod augment;
+mod checkpoint;
 mod evaluation;
+mod feed;
 mod fit;
 mod program;
 mod run;
 mod trainer;
 
-pub use evaluation::Evaluation;
+pub use augment::Augment;
+pub use checkpoint::{Checkpoint, Position, SoFar};
+pub use evaluation::{Evaluation, Score};
 pub use fit::{Epoch, Event, Progress};
 pub use run::{Compiled, Run, Step};
 pub use trainer::Trainer;
