@@ -1,8 +1,11 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
+mod compare;
 mod interrupt;
+mod lr_find;
 mod options;
 mod screen;
+mod sweep;
 mod train;
 
 pub use options::Options;
@@ -22,6 +25,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    LrFind(lr_find::LrFind),
+    Sweep(sweep::Sweep),
+    Compare(compare::Compare),
 }
 
 impl Cli {
@@ -32,6 +38,9 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Train(command) => command.run(),
+            Command::LrFind(command) => command.run(),
+            Command::Sweep(command) => command.run(),
+            Command::Compare(command) => command.run(),
         }
     }
 }

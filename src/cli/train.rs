@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session};
 use crate::runtime::{Device, DeviceSpec};
-use crate::train::{Run, Score};
+use crate::train::{Epoch, Run, Score};
 use anyhow::Context;
 use serde_json::json;
 use std::io::{self, Write};
@@ -179,7 +179,8 @@ pub(super) struct Trained {
     pub ending: Ending,
     /// Of the parts of the data that there are: train, validation, test.
     pub scores: Vec<(&'static str, Score)>,
-    pub seconds: f64,
+    /// The best epoch, and its figure: the smaller the better.
+    pub best: Option<(Epoch, f64)>,
 }
 
 impl Trained {
@@ -238,12 +239,13 @@ pub(super) fn train(
         screen.json("interrupted", json!({ "run": folder.path() }))?;
         screen
             .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()))?;
-        return Ok(Trained { folder, ending, scores: Vec::new(), seconds: started.elapsed().as_secs_f64() });
+        return Ok(Trained { folder, ending, scores: Vec::new(), best: None });
     }
     if ending == Ending::StoppedEarly {
         let best = session.best().map_or(0, |epoch| epoch.number);
         screen.line(&format!("stopped early: no progress since epoch {best}"))?;
     }
+    let best = session.best().and_then(|epoch| Some((epoch.clone(), session.monitor().of(epoch)?)));
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
     let table = table(&scores, data);
@@ -253,7 +255,7 @@ pub(super) fn train(
         let mut out = io::stdout().lock();
         writeln!(out, "\n{table}{} in all", seconds(spent))?;
     }
-    Ok(Trained { folder, ending, scores, seconds: spent })
+    Ok(Trained { folder, ending, scores, best })
 }
 
 /// How good the model is on each part of the data.

@@ -7,7 +7,7 @@ use crate::model::{Description, Model};
 use crate::train::{Checkpoint, Position};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -18,8 +18,15 @@ pub struct Saved {
     pub description: Description,
 }
 
-const MODEL: &str = "neural.model";
-const POSITION: &str = "neural.position";
+/// The key of the file's metadata that holds what is ours, as JSON. There is one only, since a file's keys have no
+/// order and equal checkpoints are to be equal files.
+const KEY: &str = "neural";
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    model: Description,
+    position: Position,
+}
 
 impl Saved {
     /// # Errors
@@ -31,29 +38,29 @@ impl Saved {
         };
         let (_, header) = SafeTensors::read_metadata(&contents).map_err(|e| damaged(&e))?;
         let tensors = SafeTensors::deserialize(&contents).map_err(|e| damaged(&e))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let checkpoint = Checkpoint {
-            position: read_json::<Position>(path, &metadata, POSITION)?,
-            tensors: tensors
-                .iter()
-                .map(|(name, view)| {
-                    let dtype = dtype(view.dtype()).ok_or_else(|| damaged(&format!("{:?}", view.dtype())))?;
-                    Ok((name.to_string(), Array::from_bytes(dtype, view.shape(), view.data().to_vec())?))
-                })
-                .collect::<Result<_>>()?,
+        let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
+            return Err(damaged(&"it does not say of which model it is"));
         };
-        Ok(Self { checkpoint, description: read_json(path, &metadata, MODEL)? })
+        let metadata: Metadata = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+        let mut tensors = tensors
+            .iter()
+            .map(|(name, view)| {
+                let dtype = dtype(view.dtype()).ok_or_else(|| damaged(&format!("{:?}", view.dtype())))?;
+                Ok((name.to_string(), Array::from_bytes(dtype, view.shape(), view.data().to_vec())?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let checkpoint = Checkpoint { position: metadata.position, tensors };
+        Ok(Self { checkpoint, description: metadata.model })
     }
 
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |e: String| Error::format(path, format!("the checkpoint cannot be written: {e}"));
-        let json = |e: serde_json::Error| failed(e.to_string());
-        let metadata = HashMap::from([
-            (MODEL.to_string(), serde_json::to_string(&self.description).map_err(json)?),
-            (POSITION.to_string(), serde_json::to_string(&self.checkpoint.position).map_err(json)?),
-        ]);
+        let metadata = Metadata { model: self.description.clone(), position: self.checkpoint.position };
+        let text = serde_json::to_string(&metadata).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(KEY.to_string(), text)]);
         let view = |array| view(array).map_err(|e| failed(e.to_string()));
         let tensors: Vec<(&str, TensorView)> = self
             .checkpoint
@@ -75,13 +82,6 @@ impl Saved {
             |name: &str| tensors.get(&format!("average.{name}")).or_else(|| tensors.get(name)).cloned();
         Model::new(self.description, find)
     }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path, metadata: &HashMap<String, String>, key: &str) -> Result<T> {
-    let Some(text) = metadata.get(key) else {
-        return Err(Error::format(path, format!("expected a checkpoint, got a file without {key}")));
-    };
-    serde_json::from_str(text).map_err(|e| Error::format(path, format!("{key} is damaged: {e}")))
 }
 
 fn view(array: &Array) -> std::result::Result<TensorView<'_>, safetensors::SafeTensorError> {

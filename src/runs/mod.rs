@@ -55,19 +55,26 @@ impl Folder {
     /// When there is such a folder already, or it cannot be made.
     pub fn create(path: impl Into<PathBuf>, recipe: &Recipe) -> Result<Self> {
         let path = path.into();
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|e| Error::io("create the folder", parent, e))?;
+        let taken = || {
+            let message =
+                "expected a new folder, got one that is there; choose another --name, or go on with --resume";
+            Error::format(&path, message)
+        };
+        if path.exists() {
+            return Err(taken());
         }
-        std::fs::create_dir(&path).map_err(|e| match e.kind() {
-            ErrorKind::AlreadyExists => {
-                let message = "expected a new folder, got one that is there; choose another --name, or go on with --resume";
-                Error::format(&path, message)
-            }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        // Made beside its place and put there with its recipe in it, so that no half of a folder is left of a process
+        // that is killed.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = Self { path: parent.join(format!(".{name}.{}", std::process::id())) };
+        std::fs::create_dir_all(&beside.path).map_err(|e| Error::io("create the folder", &beside.path, e))?;
+        beside.keep_recipe(recipe)?;
+        std::fs::rename(&beside.path, &path).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => taken(),
             _ => Error::io("create the folder", &path, e),
         })?;
-        let folder = Self { path };
-        file::write(&folder.file(RECIPE), recipe.to_toml()?.as_bytes())?;
-        Ok(folder)
+        Ok(Self { path })
     }
 
     /// Makes the folder of a new run under `parent`: `name-1`, or the first number that is free.

@@ -27,6 +27,12 @@ impl Monitor {
             Monitor::ValidationAccuracy => Some(-validation?.accuracy?),
         }
     }
+
+    /// The best of some epochs, the first of equals.
+    pub fn best(self, epochs: &[Epoch]) -> Option<&Epoch> {
+        let figure = |epoch: &&Epoch| self.of(epoch).unwrap_or(f64::INFINITY);
+        epochs.iter().min_by(|a, b| figure(a).total_cmp(&figure(b)))
+    }
 }
 
 /// Training ends when the monitored figure has not become better for a while.
@@ -150,8 +156,7 @@ impl<'r, 'a> Session<'r, 'a> {
 
     /// The best epoch so far, the first of equals.
     pub fn best(&self) -> Option<&Epoch> {
-        let figure = |epoch: &&Epoch| self.monitor.of(epoch).unwrap_or(f64::INFINITY);
-        self.history.epochs().iter().min_by(|a, b| figure(a).total_cmp(&figure(b)))
+        self.monitor.best(self.history.epochs())
     }
 
     fn is_stuck(&self) -> bool {
@@ -165,6 +170,10 @@ impl<'r, 'a> Session<'r, 'a> {
             }
         }
         since > 0 && since >= patience
+    }
+
+    pub fn monitor(&self) -> Monitor {
+        self.monitor
     }
 
     pub fn run(&mut self) -> &mut Run<'a> {

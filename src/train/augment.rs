@@ -237,3 +237,135 @@ fn cut_out(x: &Tensor, size: usize, random: &mut Random) -> Result<Tensor> {
     let kept = outside(1)?.or(&outside(2)?)?.convert(DType::F32)?;
     x * kept.broadcast_in(shape, vec![0, 1, 2])?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::Array;
+    use crate::graph::Function;
+    use crate::runtime::{Device, Program};
+
+    const SIDE: usize = 9;
+
+    /// `batch` times the same picture, changed.
+    fn changed(list: &[Augment], picture: &[f32], batch: usize) -> Vec<Vec<f32>> {
+        let graph = Graph::new();
+        let pictures = graph.constant(Array::new(&[batch, SIDE, SIDE, 1], picture.repeat(batch)).unwrap());
+        let mut random = Random::new(graph.scalar(1u64), graph.scalar(2u64));
+        let result = move_pixels(list, &pictures, &mut random).unwrap();
+        let device = Device::cpu().unwrap();
+        let program = Program::compile(&device, &Function::new(&graph, vec![result]), 0).unwrap();
+        let result = program.call(&device, &[]).unwrap()[0].to_vec::<f32>().unwrap();
+        result.chunks(SIDE * SIDE).map(<[f32]>::to_vec).collect()
+    }
+
+    /// No two pixels alike, none of them 0.
+    fn picture() -> Vec<f32> {
+        (1..=SIDE * SIDE).map(|i| i as f32).collect()
+    }
+
+    fn at(picture: &[f32], y: i32, x: i32) -> f32 {
+        let inside = |i: i32| (0..SIDE as i32).contains(&i);
+        if inside(y) && inside(x) { picture[y as usize * SIDE + x as usize] } else { 0.0 }
+    }
+
+    fn from_each(pixel: impl Fn(i32, i32) -> f32) -> Vec<f32> {
+        let side = 0..SIDE as i32;
+        side.clone().flat_map(|y| side.clone().map(move |x| (y, x))).map(|(y, x)| pixel(y, x)).collect()
+    }
+
+    #[test]
+    fn a_shift_moves_whole_pixels_by_all_distances_and_brings_in_zeros() {
+        let picture = picture();
+        let moves: Vec<(i32, i32)> = (-2..=2).flat_map(|y| (-2..=2).map(move |x| (y, x))).collect();
+        let candidates: Vec<Vec<f32>> =
+            moves.iter().map(|(down, right)| from_each(|y, x| at(&picture, y + down, x + right))).collect();
+        let mut seen = vec![0; candidates.len()];
+        for result in changed(&[Augment::Shift(2)], &picture, 500) {
+            seen[candidates.iter().position(|c| *c == result).expect("a shift by whole pixels")] += 1;
+        }
+        // 20 of each on average.
+        assert!(seen.iter().all(|count| (4..=45).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_flip_mirrors_half_of_the_pictures() {
+        let picture = picture();
+        let mirrored = from_each(|y, x| at(&picture, y, SIDE as i32 - 1 - x));
+        let results = changed(&[Augment::Flip], &picture, 400);
+        assert!(results.iter().all(|result| *result == picture || *result == mirrored));
+        let count = results.iter().filter(|result| **result == mirrored).count();
+        assert!((150..=250).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_crop_and_a_turn_by_nothing_change_nothing() {
+        for list in [Augment::Crop(1.0), Augment::Rotate(0.0)] {
+            assert!(changed(&[list], &picture(), 3).iter().all(|result| *result == picture()), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn a_crop_enlarges_a_part_that_lies_within_the_picture() {
+        // On a slope, bilinear means are exact: the new picture is a slope from and to values of the old one.
+        let slope = from_each(|_, x| 1.0 + x as f32);
+        for result in changed(&[Augment::Crop(0.5)], &slope, 100) {
+            let (first, last) = (result[0], result[SIDE - 1]);
+            assert!(first >= 1.0 - 1e-4 && last <= 9.0 + 1e-4, "{first} {last}");
+            assert!(last - first >= 4.0 - 1e-3 && last - first <= 8.0 + 1e-3, "{first} {last}");
+            for (x, value) in result[..SIDE].iter().enumerate() {
+                let expected = first + (last - first) * x as f32 / (SIDE as f32 - 1.0);
+                assert!((value - expected).abs() < 1e-4, "{value} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_keeps_distances_from_the_middle() {
+        // A spot 3 pixels right of the middle.
+        let spot = from_each(|y, x| if (y, x) == (4, 7) { 100.0 } else { 0.0 });
+        let mut angles = Vec::new();
+        for result in changed(&[Augment::Rotate(90.0)], &spot, 200) {
+            let total: f32 = result.iter().sum();
+            let mean = |f: &dyn Fn(usize) -> f32| {
+                result.iter().enumerate().map(|(i, v)| v * f(i)).sum::<f32>() / total - 4.0
+            };
+            let (y, x) = (mean(&|i| (i / SIDE) as f32), mean(&|i| (i % SIDE) as f32));
+            assert!((y.hypot(x) - 3.0).abs() < 0.3, "{y} {x}");
+            angles.push(y.atan2(x).to_degrees());
+        }
+        assert!(angles.iter().all(|angle| angle.abs() < 95.0));
+        assert!(angles.iter().any(|angle| *angle > 60.0) && angles.iter().any(|angle| *angle < -60.0));
+    }
+
+    #[test]
+    fn a_cutout_is_a_square_that_the_edge_may_cut() {
+        let ones = vec![1f32; SIDE * SIDE];
+        let mut sizes = Vec::new();
+        for result in changed(&[Augment::Cutout(4)], &ones, 200) {
+            let holes: Vec<(usize, usize)> =
+                (0..SIDE * SIDE).filter(|&i| result[i] == 0.0).map(|i| (i / SIDE, i % SIDE)).collect();
+            let extent = |f: &dyn Fn(&(usize, usize)) -> usize| {
+                holes.iter().map(f).max().unwrap_or(0) + 1 - holes.iter().map(f).min().unwrap_or(0)
+            };
+            let (height, width) = (extent(&|hole| hole.0), extent(&|hole| hole.1));
+            assert_eq!(height * width, holes.len());
+            assert!(height <= 4 && width <= 4);
+            sizes.push(holes.len());
+        }
+        assert!(sizes.contains(&16) && sizes.iter().all(|size| *size >= 4), "{sizes:?}");
+    }
+
+    #[test]
+    fn what_is_no_picture_or_out_of_range_is_refused() {
+        let graph = Graph::new();
+        let rows = graph.full(DType::F32, &[4, 10], 0.0).unwrap();
+        let mut random = Random::new(graph.scalar(1u64), graph.scalar(2u64));
+        assert!(move_pixels(&[Augment::Flip], &rows, &mut random).is_err());
+        assert!(move_pixels(&[Augment::Noise(0.1)], &rows, &mut random).is_ok());
+        for wrong in [Augment::Crop(0.0), Augment::Crop(1.5), Augment::Rotate(-1.0), Augment::Noise(f64::NAN)]
+        {
+            assert!(move_pixels(&[wrong], &rows, &mut random).is_err(), "{wrong:?}");
+        }
+    }
+}

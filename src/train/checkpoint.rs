@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub position: Position,
-    /// All variables by name: parameters, running statistics, the optimizer's state.
+    /// All variables by name, in any order: parameters, running statistics, the optimizer's state.
     pub tensors: Vec<(String, Array)>,
 }
 

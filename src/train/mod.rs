@@ -17,6 +17,7 @@ mod evaluation;
 mod feed;
 mod fit;
 mod program;
+mod range_test;
 mod run;
 mod trainer;
 
@@ -24,5 +25,6 @@ pub use augment::Augment;
 pub use checkpoint::{Checkpoint, Position, SoFar};
 pub use evaluation::{Evaluation, Score};
 pub use fit::{Epoch, Event, Progress};
+pub use range_test::{RangeTest, range_test};
 pub use run::{Compiled, Run, Step};
 pub use trainer::Trainer;
