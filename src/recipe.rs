@@ -188,6 +188,7 @@ impl Recipe {
             stream: train.stream,
             seed: train.seed,
             mixed_precision: train.mixed_precision,
+            devices: 1,
             steps_per_call: train.steps_per_call,
         }
     }

@@ -115,8 +115,8 @@ impl Sweep {
                 writeln!(io::stdout(), "\ntrial {}: {}", number + 1, trial.join(", "))?;
             }
             let data = recipe.data.load()?;
-            let folder = Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?;
-            match train(&recipe, &device, &data, folder, self.verbosity) {
+            let folder = || Ok(Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?);
+            match train(recipe.trainer(), &device, &data, folder, self.verbosity) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     code = ExitCode::from(interrupt::EXIT_CODE);
                     break;

@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session};
 use crate::runtime::{Device, DeviceSpec};
-use crate::train::{Epoch, Run, Score};
+use crate::train::{Epoch, Run, Score, Trainer};
 use anyhow::Context;
 use serde_json::json;
 use std::io::{self, Write};
@@ -30,6 +30,10 @@ pub struct Train {
     /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
+
+    /// How many devices share each batch
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    devices: usize,
 
     /// The run's name; that of the recipe with the next free number if absent
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
@@ -121,16 +125,15 @@ impl Train {
                 folder.keep_recipe(&recipe)?;
             }
             let data = recipe.data.load()?;
-            return Ok(train(&recipe, &device, &data, folder, self.verbosity)?.exit_code());
+            let trainer = recipe.trainer().devices(self.devices);
+            return Ok(train(trainer, &device, &data, || Ok(folder), self.verbosity)?.exit_code());
         }
         let recipe = self.recipe.read(&[])?;
         let data = recipe.data.load()?;
-        // Refused before a folder is made.
-        recipe.trainer().start(&device, &data)?;
         match self.repeat {
             None => {
-                let folder = self.folder(&recipe)?;
-                Ok(train(&recipe, &device, &data, folder, self.verbosity)?.exit_code())
+                let trainer = recipe.trainer().devices(self.devices);
+                Ok(train(trainer, &device, &data, || self.folder(&recipe), self.verbosity)?.exit_code())
             }
             Some(times) => self.repeat(times, recipe, &device, &data),
         }
@@ -155,8 +158,9 @@ impl Train {
         for seed in (recipe.train.seed..).take(times as usize) {
             let mut recipe = recipe.clone();
             recipe.train.seed = seed;
-            let folder = Folder::create(group.file(&format!("seed-{seed}")), &recipe)?;
-            let trained = train(&recipe, device, data, folder, self.verbosity)?;
+            let folder = || Ok(Folder::create(group.file(&format!("seed-{seed}")), &recipe)?);
+            let trainer = recipe.trainer().devices(self.devices);
+            let trained = train(trainer, device, data, folder, self.verbosity)?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -192,16 +196,17 @@ impl Trained {
     }
 }
 
-/// Trains a recipe in its folder, shows it, and leaves a report.
+/// Trains in a folder, which is made when it is clear that the run can start; shows it, and leaves a report.
 pub(super) fn train(
-    recipe: &Recipe,
+    trainer: Trainer,
     device: &Device,
     data: &Dataset,
-    folder: Folder,
+    folder: impl FnOnce() -> anyhow::Result<Folder>,
     verbosity: Verbosity,
 ) -> anyhow::Result<Trained> {
     let started = Instant::now();
-    let trainer = recipe.trainer();
+    let mut run = trainer.start(device, data)?;
+    let folder = folder()?;
     let screen = Screen::new(verbosity, trainer.epochs);
     let summary = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
     screen.json(
@@ -221,7 +226,6 @@ pub(super) fn train(
     ))?;
     screen.line(&summary.to_string())?;
 
-    let mut run = trainer.start(device, data)?;
     let mut session = Session::new(&mut run, folder.clone())?;
     if session.run().step() > 0 {
         let (epoch, step) = (session.run().epoch() + 1, session.run().step());

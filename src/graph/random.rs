@@ -14,7 +14,15 @@ use std::f64::consts::TAU;
 pub struct Random {
     seed: Tensor,
     step: Tensor,
+    shard: Option<Shard>,
     draws: u64,
+}
+
+/// One of the equal parts that the first axis of every draw falls into, each of which is another device's.
+struct Shard {
+    /// Which part, an i32 scalar.
+    index: Tensor,
+    count: usize,
 }
 
 /// Distance between the keys of two draws: the odd fraction of the golden ratio spreads them over 64 bits.
@@ -23,7 +31,14 @@ const KEY_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 impl Random {
     /// From two scalars that are arguments of the program: a seed (u64) and a step (u64).
     pub fn new(seed: Tensor, step: Tensor) -> Self {
-        Self { seed, step, draws: 0 }
+        Self { seed, step, shard: None, draws: 0 }
+    }
+
+    /// For one of `count` devices that share a batch: what it draws for its rows are the rows numbered by `index` (an
+    /// i32 scalar) of what a single device would draw for all of them.
+    #[must_use]
+    pub fn sharded(self, index: Tensor, count: usize) -> Self {
+        Self { shard: Some(Shard { index, count }), ..self }
     }
 
     /// Uniform u32.
@@ -31,6 +46,17 @@ impl Random {
     /// # Errors
     /// When seed or step is not a u64 scalar.
     pub fn bits(&mut self, shape: &[usize]) -> Result<Tensor> {
+        let (Some(Shard { index, count }), &[rows, ref rest @ ..]) = (&self.shard, shape) else {
+            return self.all_bits(shape);
+        };
+        let (first, count) = ((index * rows as f64)?, *count);
+        let all = self.all_bits(&[&[rows * count], rest].concat())?;
+        let zero = all.graph().scalar(0i32);
+        let offsets: Vec<Tensor> = std::iter::once(first).chain(rest.iter().map(|_| zero.clone())).collect();
+        all.dynamic_slice(&offsets, shape)
+    }
+
+    fn all_bits(&mut self, shape: &[usize]) -> Result<Tensor> {
         let graph = self.seed.graph().clone();
         self.draws += 1;
         let key = (&self.seed + graph.scalar(self.draws.wrapping_mul(KEY_STRIDE)))?;

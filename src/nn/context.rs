@@ -13,6 +13,7 @@ pub struct Context<'a> {
     random: Option<&'a mut Random>,
     training: bool,
     compute: DType,
+    replicas: usize,
     path: Vec<String>,
     rows: Vec<Row>,
 }
@@ -21,7 +22,15 @@ impl<'a> Context<'a> {
     /// For evaluation: dropout lets everything through and norms use their running statistics.
     pub fn evaluation(variables: &'a mut Variables) -> Self {
         let compute = variables.dtype();
-        Self { variables, random: None, training: false, compute, path: Vec::new(), rows: Vec::new() }
+        Self {
+            variables,
+            random: None,
+            training: false,
+            compute,
+            replicas: 1,
+            path: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// For training, with a source of random numbers.
@@ -34,6 +43,22 @@ impl<'a> Context<'a> {
     pub fn compute_in(mut self, dtype: DType) -> Self {
         self.compute = dtype;
         self
+    }
+
+    /// The rows are one of so many equal parts of a batch, each on a device of its own.
+    #[must_use]
+    pub fn replicated(mut self, replicas: usize) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// The mean over `axes`, of which the first is that of the rows: those of all devices.
+    ///
+    /// # Errors
+    /// When there is no such axis.
+    pub fn batch_mean(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+        let mean = x.mean(axes)?;
+        if self.replicas == 1 { Ok(mean) } else { mean.all_reduce()? / self.replicas as f64 }
     }
 
     pub fn is_training(&self) -> bool {

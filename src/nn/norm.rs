@@ -35,8 +35,8 @@ impl BatchNorm {
 
         let values = x.convert(weight.dtype())?;
         let (mean, variance) = if cx.is_training() {
-            let mean = values.mean(&axes)?;
-            let variance = (&values - &mean)?.square()?.mean(&axes)?;
+            let mean = cx.batch_mean(&values, &axes)?;
+            let variance = cx.batch_mean(&(&values - &mean)?.square()?, &axes)?;
             let moved = |running: &Tensor, batch: &Tensor| -> Result<Tensor> {
                 (running * self.momentum)? + (batch.stop_gradient()? * (1.0 - self.momentum))?
             };

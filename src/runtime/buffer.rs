@@ -28,9 +28,10 @@ impl Buffer {
     /// When the device has no room.
     pub fn upload(device: &Device, array: &Array) -> Result<Self> {
         let ty = element(array.dtype());
+        let devices = device.client().addressable_devices();
         let inner = device
             .client()
-            .buffer_from_host_raw_bytes(ty, array.bytes(), array.shape(), None)
+            .buffer_from_host_raw_bytes(ty, array.bytes(), array.shape(), devices.get(device.ordinal()))
             .map_err(|error| xla_error("copy data to the device", &error))?;
         Ok(Self { inner, ty: Type::new(array.dtype(), array.shape()) })
     }

@@ -72,6 +72,8 @@ pub struct Device {
     client: PjRtClient,
     target: Target,
     name: String,
+    /// Which of the client's devices buffers are brought to.
+    ordinal: usize,
 }
 
 impl Device {
@@ -110,7 +112,7 @@ impl Device {
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
-        Ok(Self { client, target: Target::Cpu, name: "cpu".into() })
+        Ok(Self { client, target: Target::Cpu, name: "cpu".into(), ordinal: 0 })
     }
 
     fn cuda(path: PathBuf, index: usize) -> Result<Self> {
@@ -134,11 +136,38 @@ impl Device {
         } else {
             Target::Cpu
         };
-        Ok(Self { client, target, name: name.into() })
+        Ok(Self { client, target, name: name.into(), ordinal: 0 })
     }
 
     pub(super) fn client(&self) -> &PjRtClient {
         &self.client
+    }
+
+    /// How many devices there are of this kind, see [`Device::replica`].
+    pub fn count(&self) -> usize {
+        self.client.addressable_device_count()
+    }
+
+    /// The `ordinal`-th of the devices that were opened together, the first being 0: where the buffers go of a
+    /// program that runs on several, see [`Program::compile_replicated`](super::Program::compile_replicated).
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub fn replica(&self, ordinal: usize) -> Result<Self> {
+        let count = self.count();
+        if ordinal < count {
+            return Ok(Self { ordinal, ..self.clone() });
+        }
+        let more = match self.target {
+            Target::Cpu => "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N of the CPU",
+            Target::Gpu => "",
+        };
+        let message = format!("{}: expected at least {} devices, got {count}{more}", self.name, ordinal + 1);
+        Err(Error::Device(message))
+    }
+
+    pub(super) fn ordinal(&self) -> usize {
+        self.ordinal
     }
 
     pub fn target(&self) -> Target {

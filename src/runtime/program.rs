@@ -28,6 +28,7 @@ pub struct Program {
     arguments: Vec<Type>,
     results: Vec<Type>,
     donated: usize,
+    replicas: usize,
     compile_time: Duration,
 }
 
@@ -41,11 +42,35 @@ impl Program {
         Self::compile_as(device, function, donated, device.target())
     }
 
+    /// Compiles `function` to run on the first `replicas` devices at once, each with arguments of its own;
+    /// [`Tensor::all_reduce`](crate::graph::Tensor::all_reduce) adds over them.
+    ///
+    /// # Errors
+    /// As [`Program::compile`], and when there are not so many devices.
+    pub fn compile_replicated(
+        device: &Device,
+        function: &Function,
+        donated: usize,
+        replicas: usize,
+    ) -> Result<Self> {
+        Self::compile_for(device, function, donated, device.target(), replicas)
+    }
+
     /// Compiles `function` in the form meant for another kind of device, to check the forms against each other.
     ///
     /// # Errors
     /// As [`Program::compile`].
     pub fn compile_as(device: &Device, function: &Function, donated: usize, target: Target) -> Result<Self> {
+        Self::compile_for(device, function, donated, target, 1)
+    }
+
+    fn compile_for(
+        device: &Device,
+        function: &Function,
+        donated: usize,
+        target: Target,
+        replicas: usize,
+    ) -> Result<Self> {
         let types =
             |tensors: &[crate::graph::Tensor]| tensors.iter().map(|t| t.ty().clone()).collect::<Vec<_>>();
         let (arguments, results) = (types(&function.graph().parameters()), types(function.outputs()));
@@ -61,11 +86,12 @@ impl Program {
         }
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
-        let executable = device
-            .client()
-            .compile(&computation)
-            .map_err(|error| xla_error("compile the program", &error))?;
-        Ok(Self { executable, arguments, results, donated, compile_time: started.elapsed() })
+        let executable = match replicas {
+            1 => device.client().compile(&computation),
+            _ => device.client().compile_replicated(&computation, replicas),
+        }
+        .map_err(|error| xla_error("compile the program", &error))?;
+        Ok(Self { executable, arguments, results, donated, replicas, compile_time: started.elapsed() })
     }
 
     /// How long the compilation took.
@@ -78,24 +104,59 @@ impl Program {
     /// # Errors
     /// When the arguments are not those that the function takes, or XLA fails.
     pub fn run(&self, donated: Vec<Buffer>, rest: &[&Buffer]) -> Result<Vec<Buffer>> {
-        let given: Vec<&Buffer> = donated.iter().chain(rest.iter().copied()).collect();
-        if donated.len() != self.donated || given.len() != self.arguments.len() {
+        let results = self.run_replicated(vec![donated], &[rest.to_vec()])?;
+        Ok(results.into_iter().next().unwrap_or_default())
+    }
+
+    /// The same on several devices: donated buffers, further arguments and results for each of them.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_replicated(
+        &self,
+        donated: Vec<Vec<Buffer>>,
+        rest: &[Vec<&Buffer>],
+    ) -> Result<Vec<Vec<Buffer>>> {
+        if donated.len() != self.replicas || rest.len() != self.replicas {
+            let got = format!("{} and {}", donated.len(), rest.len());
+            return Err(Error::shape("program", format!("arguments for {} devices", self.replicas), got));
+        }
+        let given: Vec<Vec<&Buffer>> = donated
+            .iter()
+            .zip(rest)
+            .map(|(donated, rest)| donated.iter().chain(rest.iter().copied()).collect())
+            .collect();
+        for (donated, given) in donated.iter().zip(&given) {
+            self.check(donated.len(), given)?;
+        }
+        let inputs: Vec<Vec<_>> =
+            given.iter().map(|given| given.iter().map(|buffer| &buffer.inner).collect()).collect();
+        let results = match &inputs[..] {
+            [one] => self.executable.execute_b(one),
+            several => self.executable.execute_replicated_b(several),
+        }
+        .map_err(|error| xla_error("run the program", &error))?;
+        let typed = |buffers: Vec<_>| {
+            buffers.into_iter().zip(&self.results).map(|(inner, ty)| Buffer::new(inner, ty.clone())).collect()
+        };
+        Ok(results.into_iter().map(typed).collect())
+    }
+
+    /// That these are arguments of the program.
+    fn check(&self, donated: usize, given: &[&Buffer]) -> Result<()> {
+        if donated != self.donated || given.len() != self.arguments.len() {
             return Err(Error::shape(
                 "program",
                 format!("{} arguments, {} of them donated", self.arguments.len(), self.donated),
-                format!("{} arguments, {} of them donated", given.len(), donated.len()),
+                format!("{} arguments, {donated} of them donated", given.len()),
             ));
         }
-        for (i, (expected, got)) in self.arguments.iter().zip(&given).enumerate() {
+        for (i, (expected, got)) in self.arguments.iter().zip(given).enumerate() {
             if expected != got.ty() {
                 return Err(Error::shape(format!("argument {i}"), expected, got.ty()));
             }
         }
-        let inputs: Vec<_> = given.iter().map(|buffer| &buffer.inner).collect();
-        let results =
-            self.executable.execute_b(&inputs).map_err(|error| xla_error("run the program", &error))?;
-        let results = results.into_iter().next().unwrap_or_default();
-        Ok(results.into_iter().zip(&self.results).map(|(inner, ty)| Buffer::new(inner, ty.clone())).collect())
+        Ok(())
     }
 
     /// Runs the program once on arrays of the host and waits for its results.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 /// The data of a run, as its programs read it.
 pub(super) struct Feed<'a> {
-    device: &'a Device,
+    device: Device,
     data: &'a Dataset,
     /// Inputs and targets of all rows, unless they are streamed.
     resident: Option<Rows>,
@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 impl<'a> Feed<'a> {
-    pub fn new(device: &'a Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
+    pub fn new(device: &Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
         let resident = match streamed {
             true => None,
             false => Some(Rows::upload(device, &data.inputs, &targets(data)?)?),
@@ -40,12 +40,12 @@ impl<'a> Feed<'a> {
                 .map(|array| Buffer::upload(device, array))
                 .collect::<Result<_>>()?,
         };
-        Ok(Self { device, data, resident, scaling })
+        Ok(Self { device: device.clone(), data, resident, scaling })
     }
 
     /// Brings the rows of a call to the device; their numbers are `[steps, batch]`.
     pub fn piece(&self, rows: &[u32], shape: [usize; 2]) -> Result<Piece> {
-        let upload_order = |rows: Vec<i32>| Buffer::upload(self.device, &Array::new(&shape, rows)?);
+        let upload_order = |rows: Vec<i32>| Buffer::upload(&self.device, &Array::new(&shape, rows)?);
         if let Some(resident) = &self.resident {
             let order = upload_order(rows.iter().map(|&row| row as i32).collect())?;
             return Ok(Piece { rows: resident.clone(), order });
@@ -58,7 +58,7 @@ impl<'a> Feed<'a> {
             }
             Targets::Values(values) => gather(values, rows)?,
         };
-        Ok(Piece { rows: Rows::upload(self.device, &inputs, &targets)?, order })
+        Ok(Piece { rows: Rows::upload(&self.device, &inputs, &targets)?, order })
     }
 
     /// The arguments of a program between the variables and the row numbers.

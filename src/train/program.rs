@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub resident: Option<usize>,
     /// The scaling's mean and deviation, if inputs are scaled.
     pub scaling: Option<Type>,
+    /// How many devices share each batch.
+    pub replicas: usize,
 }
 
 /// What a program reads besides the variables: a value of this shape for the program's arguments, for their tensors,
@@ -48,10 +50,11 @@ impl Plan {
         Ok(variables.variables().cloned().collect())
     }
 
-    /// `steps` training steps of `batch` rows. Arguments: the variables; seed and number of the first step (u64);
-    /// inputs, targets, and mean and deviation if inputs are scaled; row numbers `[steps, batch]` (i32), learning
-    /// rates `[steps]` (f32), and if `masked` how many rows of each step count (i32). Results: the variables, then
-    /// for each step the mean loss (f32) and how many rows were right (i32; 0 where targets are values).
+    /// `steps` training steps of `batch` rows on each device. Arguments: the variables; the number of the device (i32),
+    /// seed and number of the first step (u64); inputs, targets, and mean and deviation if inputs are scaled; row
+    /// numbers `[steps, batch]` (i32), learning rates `[steps]` (f32), and if `masked` how many rows of each step
+    /// count (i32). Results: the variables, then for each step the mean loss (f32) and how many rows were right (i32;
+    /// 0 where targets are values), both over all devices.
     pub fn train(
         &self,
         variables: &[Variable],
@@ -61,6 +64,7 @@ impl Plan {
     ) -> Result<Function> {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let replica = graph.parameter(DType::I32, &[]);
         let (seed, first) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
         let resident = self.resident(&graph, steps * batch);
         let order = graph.parameter(DType::I32, &[steps, batch]);
@@ -68,18 +72,21 @@ impl Plan {
         let valid = masked.then(|| graph.parameter(DType::I32, &[steps]));
         let numbers = (graph.iota(DType::U64, &[steps], 0)? + first)?;
 
-        let mut constants = vec![seed, resident.inputs, resident.targets];
+        let mut constants = vec![replica, seed, resident.inputs, resident.targets];
         constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
         let xs: Vec<_> = [numbers, order, rates].into_iter().chain(valid).collect();
         let inputs = ScanInputs { constants: &constants, carries: &state, xs: &xs };
         let (state, ys) = graph.repeat(inputs, steps, |graph, constants, state, xs| {
             let mut variables = Variables::given(graph, DType::F32, variables, state);
-            let resident = Resident {
-                inputs: constants[1].clone(),
-                targets: constants[2].clone(),
-                scaling: constants.get(3).cloned().zip(constants.get(4).cloned()),
+            let [replica, seed, inputs, targets, scaling @ ..] = constants else {
+                return Err(Error::shape("step", "at least four constants", constants.len()));
             };
-            let random = Random::new(constants[0].clone(), xs[0].clone());
+            let resident = Resident {
+                inputs: inputs.clone(),
+                targets: targets.clone(),
+                scaling: scaling.first().cloned().zip(scaling.get(1).cloned()),
+            };
+            let random = self.random(replica, seed, &xs[0]);
             let mask = xs.get(3).map(|valid| mask(valid, batch)).transpose()?;
             let ys = self.step(&mut variables, random, &resident, &xs[1], mask.as_ref(), &xs[2])?;
             Ok(StepOutputs { carries: variables.after(), ys })
@@ -130,17 +137,32 @@ impl Plan {
         rate: &Tensor,
     ) -> Result<Vec<Tensor>> {
         let (x, targets) = self.batch(resident, rows, Some(&mut random))?;
-        let mut cx = Context::training(variables, &mut random).compute_in(self.compute);
+        let mut cx =
+            Context::training(variables, &mut random).compute_in(self.compute).replicated(self.replicas);
         let outputs = self.model.forward(&x, &mut cx)?;
         if outputs.rank() != 2 {
             let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
             return Err(Error::shape("model", expected, outputs.ty()));
         }
-        let loss = self.loss.mean(&outputs, &targets, mask)?;
+        // The losses of all devices add up to the batch's mean loss, and so do their gradients.
+        let (sum, weight) = self.loss.sums(&outputs, &targets, mask)?;
+        let loss = (sum / self.total(&weight)?)?;
         let parameters = variables.parameters();
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
+        let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
         self.optimizer.update(variables, &grads, rate)?;
-        Ok(vec![loss.convert(DType::F32)?, right(&outputs, &targets, mask)?])
+        let right = right(&outputs, &targets, mask)?;
+        Ok(vec![self.total(&loss)?.convert(DType::F32)?, self.total(&right)?])
+    }
+
+    /// The sum over the devices.
+    fn total(&self, part: &Tensor) -> Result<Tensor> {
+        if self.replicas == 1 { Ok(part.clone()) } else { part.all_reduce() }
+    }
+
+    fn random(&self, replica: &Tensor, seed: &Tensor, step: &Tensor) -> Random {
+        let random = Random::new(seed.clone(), step.clone());
+        if self.replicas == 1 { random } else { random.sharded(replica.clone(), self.replicas) }
     }
 
     /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
@@ -186,6 +208,7 @@ impl Plan {
     ) -> Result<(Function, Vec<String>)> {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let replica = graph.parameter(DType::I32, &[]);
         let (seed, number) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
         let resident = self.resident(&graph, batch);
         let rows = graph.parameter(DType::I32, &[1, batch]).reshape(&[batch])?;
@@ -193,7 +216,7 @@ impl Plan {
         let valid = if masked { Some(graph.parameter(DType::I32, &[1]).reshape(&[])?) } else { None };
         let mask = valid.map(|valid| mask(&valid, batch)).transpose()?;
         let mut after = Variables::given(&graph, DType::F32, variables, &state);
-        let random = Random::new(seed, number);
+        let random = self.random(&replica, &seed, &number);
         let ys = self.step(&mut after, random, &resident, &rows, mask.as_ref(), &rate)?;
         let live = Function::new(&graph, [after.after(), ys].concat()).live();
 

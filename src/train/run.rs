@@ -42,10 +42,10 @@ pub struct Run<'a> {
     plan: Plan,
     device: &'a Device,
     data: &'a Dataset,
-    feed: Feed<'a>,
     variables: Vec<Variable>,
-    state: Vec<Buffer>,
-    seed: Buffer,
+    /// The state on each device, the same on all; the first is the one that is looked at and evaluated.
+    state: Vec<Vec<Buffer>>,
+    replicas: Vec<Replica<'a>>,
     /// Steps done since the beginning of the run.
     step: u64,
     /// What the epoch under way came to so far.
@@ -54,7 +54,7 @@ pub struct Run<'a> {
     order: Order,
     order_epoch: u64,
     /// Streamed rows that are on the device before they are needed, with the number of their first step.
-    ahead: Option<(u64, usize, Piece)>,
+    ahead: Option<(u64, usize, Vec<Piece>)>,
     steps_per_call: Option<usize>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
@@ -70,20 +70,24 @@ impl<'a> Run<'a> {
         trainer.optimizer.check()?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
-        let upload = |array: &Array| Buffer::upload(device, array);
-        let state = variables.iter().map(|v| upload(&v.initial(trainer.seed))).collect::<Result<Vec<_>>>()?;
-        let feed = Feed::new(device, data, trainer.stream)?;
-        let seed = upload(&Array::scalar(trainer.seed))?;
+        if trainer.devices == 0 || trainer.batch_size % trainer.devices != 0 {
+            let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
+            return Err(Error::value("devices", expected, trainer.devices));
+        }
+        let replicas = (0..trainer.devices)
+            .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
+            .collect::<Result<Vec<_>>>()?;
+        let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
+        let state = replicas.iter().map(|replica| replica.upload(&initial)).collect::<Result<_>>()?;
         let order = order(&trainer, data, 0)?;
         Ok(Self {
             trainer,
             plan,
             device,
             data,
-            feed,
             variables,
             state,
-            seed,
+            replicas,
             step: 0,
             so_far: SoFar::default(),
             order,
@@ -174,54 +178,81 @@ impl<'a> Run<'a> {
         self.order_epoch()?;
         let steps = steps.min(self.left_in_epoch());
         self.compile_training(steps)?;
+        let range = self.next_steps(steps);
         let arguments = self.arguments(steps)?;
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
         };
-        // The state is on its way through the device from here; if the call fails the run is over.
-        let mut results =
-            program.run(std::mem::take(&mut self.state), &arguments.list(&self.seed, &self.feed))?;
-        let metrics = results.split_off(self.variables.len());
+        let lists: Vec<_> =
+            self.replicas.iter().zip(&arguments).map(|(replica, a)| a.list(replica)).collect();
+        // The state is on its way through the devices from here; if the call fails the run is over.
+        let mut results = program.run_replicated(std::mem::take(&mut self.state), &lists)?;
+        // The same on every device.
+        let metrics = results.iter_mut().map(|results| results.split_off(self.variables.len())).next();
+        results.iter_mut().for_each(|results| results.truncate(self.variables.len()));
         self.state = results;
         self.step += steps as u64;
         if self.trainer.stream && self.left_in_epoch() < self.steps_per_epoch() {
             // While the device computes.
             let next = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
-            self.ahead = Some((self.step, next, self.piece(next)?));
+            self.ahead = Some((self.step, next, self.pieces(next)?));
         }
-        let losses = metrics[0].download()?.to_vec::<f32>()?;
-        let right = metrics[1].download()?.to_vec::<i32>()?;
+        let Some([losses, right]) = metrics.as_deref() else {
+            return Err(Error::shape("step", "a loss and a count", "other results"));
+        };
+        let losses = losses.download()?.to_vec::<f32>()?;
+        let right = right.download()?.to_vec::<i32>()?;
+        let valid = &self.order.valid[range];
         Ok(losses
             .into_iter()
             .zip(right)
-            .zip(arguments.valid)
-            .map(|((loss, right), rows)| Step { loss, right: right.max(0) as u32, rows: rows.max(0) as u32 })
+            .zip(valid)
+            .map(|((loss, right), &rows)| Step { loss, right: right.max(0) as u32, rows })
             .collect())
     }
 
-    /// What the program of the next `steps` steps reads besides the variables.
-    fn arguments(&mut self, steps: usize) -> Result<Arguments> {
-        let range = self.next_steps(steps);
-        let valid: Vec<i32> = self.order.valid[range].iter().map(|&n| n as i32).collect();
+    /// What the program of the next `steps` steps reads on each device besides the variables.
+    fn arguments(&mut self, steps: usize) -> Result<Vec<Arguments>> {
         let rates: Vec<f32> = (0..steps as u64)
             .map(|i| self.trainer.optimizer.rule.learning_rate().at(self.step + i) as f32)
             .collect();
-        let upload = |array: Array| Buffer::upload(self.device, &array);
-        let first = upload(Array::scalar(self.step))?;
-        let rates = upload(Array::vector(&rates))?;
-        let counts = if self.masked() { Some(upload(Array::vector(&valid))?) } else { None };
-        let piece = match self.ahead.take() {
-            Some((step, count, piece)) if step == self.step && count == steps => piece,
-            _ => self.piece(steps)?,
+        let pieces = match self.ahead.take() {
+            Some((step, count, pieces)) if step == self.step && count == steps => pieces,
+            _ => self.pieces(steps)?,
         };
-        Ok(Arguments { first, piece, rates, counts, valid })
+        let valid = &self.order.valid[self.next_steps(steps)];
+        let part = self.part();
+        let on = |(replica, piece): (&Replica, Piece)| -> Result<Arguments> {
+            // Of the rows that count, which are the first of the batch, those in the device's part.
+            let before = replica.index * part;
+            let counts = valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
+            let counts: Option<Vec<i32>> = self.masked().then(|| counts.collect());
+            let upload = |array: Array| Buffer::upload(&replica.device, &array);
+            Ok(Arguments {
+                first: upload(Array::scalar(self.step))?,
+                piece,
+                rates: upload(Array::vector(&rates))?,
+                counts: counts.map(|counts| upload(Array::vector(&counts))).transpose()?,
+            })
+        };
+        self.replicas.iter().zip(pieces).map(on).collect()
     }
 
-    /// The rows of the next `steps` steps.
-    fn piece(&self, steps: usize) -> Result<Piece> {
-        let batch = self.trainer.batch_size;
+    /// The rows of the next `steps` steps, on each device its part of every batch.
+    fn pieces(&self, steps: usize) -> Result<Vec<Piece>> {
+        let (batch, part) = (self.trainer.batch_size, self.part());
         let Range { start, end } = self.next_steps(steps);
-        self.feed.piece(&self.order.rows[start * batch..end * batch], [steps, batch])
+        let rows = &self.order.rows[start * batch..end * batch];
+        let piece = |replica: &Replica| {
+            let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();
+            replica.feed.piece(&rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [steps, part])
+        };
+        self.replicas.iter().map(piece).collect()
+    }
+
+    /// How many rows of a batch each device takes.
+    fn part(&self) -> usize {
+        self.trainer.batch_size / self.trainer.devices
     }
 
     /// The next `steps` steps by their places in the epoch.
@@ -247,7 +278,12 @@ impl<'a> Run<'a> {
     pub fn compile_training(&mut self, steps: usize) -> Result<()> {
         if !self.programs.contains_key(&steps) {
             let function = self.train_function(steps)?;
-            let program = Program::compile(self.device, &function, self.variables.len())?;
+            let program = Program::compile_replicated(
+                self.device,
+                &function,
+                self.variables.len(),
+                self.trainer.devices,
+            )?;
             let what = format!("training, {steps} steps a call");
             self.tell_compiled(what, &program);
             self.programs.insert(steps, program);
@@ -256,7 +292,7 @@ impl<'a> Run<'a> {
     }
 
     fn train_function(&self, steps: usize) -> Result<Function> {
-        self.plan.train(&self.variables, steps, self.trainer.batch_size, self.masked())
+        self.plan.train(&self.variables, steps, self.part(), self.masked())
     }
 
     fn tell_compiled(&mut self, what: String, program: &Program) {
@@ -311,12 +347,13 @@ impl<'a> Run<'a> {
             rows.resize(steps * batch, order.rows[0]);
             let mut valid: Vec<i32> = order.valid[from..to].iter().map(|&n| n as i32).collect();
             valid.resize(steps, 0);
-            let piece = self.feed.piece(&rows, [steps, batch])?;
+            let feed = &self.replicas[0].feed;
+            let piece = feed.piece(&rows, [steps, batch])?;
             let counts = Buffer::upload(self.device, &Array::vector(&valid))?;
             let arguments: Vec<&Buffer> = self
                 .model_state()
                 .into_iter()
-                .chain(self.feed.arguments(&piece))
+                .chain(feed.arguments(&piece))
                 .chain([piece.order(), &counts])
                 .collect();
             let results = program.run(Vec::new(), &arguments)?;
@@ -335,7 +372,7 @@ impl<'a> Run<'a> {
             .iter()
             .enumerate()
             .filter(|(_, v)| is_model(v))
-            .map(|(i, v)| &self.state[find(&format!("average.{}", v.name)).unwrap_or(i)])
+            .map(|(i, v)| &self.state[0][find(&format!("average.{}", v.name)).unwrap_or(i)])
             .collect()
     }
 
@@ -356,7 +393,9 @@ impl<'a> Run<'a> {
         if value.shape() != variable.shape {
             return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
         }
-        self.state[i] = Buffer::upload(self.device, &value.cast(variable.dtype))?;
+        for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
+            state[i] = Buffer::upload(&replica.device, &value.cast(variable.dtype))?;
+        }
         Ok(())
     }
 
@@ -365,7 +404,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the device fails.
     pub fn state(&self) -> Result<Vec<Array>> {
-        self.state.iter().map(Buffer::download).collect()
+        self.state.first().into_iter().flatten().map(Buffer::download).collect()
     }
 
     /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
@@ -373,7 +412,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the device fails.
     pub fn checkpoint(&mut self) -> Result<Rc<Checkpoint>> {
-        if self.state.len() != self.variables.len() {
+        if self.state.is_empty() {
             let got = "one whose state was lost when the device failed";
             return Err(Error::value("checkpoint", "a run that can go on", got));
         }
@@ -396,10 +435,8 @@ impl<'a> Run<'a> {
         {
             return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
         }
-        let upload = |variable: &Variable| match value(&variable.name) {
-            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => {
-                Buffer::upload(self.device, array)
-            }
+        let checked = |variable: &Variable| match value(&variable.name) {
+            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => Ok(array),
             other => {
                 let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
                 let got =
@@ -407,7 +444,9 @@ impl<'a> Run<'a> {
                 Err(Error::shape(variable.name.clone(), expected, got).at("checkpoint of another model"))
             }
         };
-        self.state = self.variables.iter().map(upload).collect::<Result<_>>()?;
+        let values = self.variables.iter().map(checked).collect::<Result<Vec<_>>>()?;
+        let upload = |replica: &Replica| replica.upload(values.iter().copied());
+        self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
         let Position { step, steps_per_call, so_far } = checkpoint.position;
         self.step = step;
         self.so_far = so_far;
@@ -447,8 +486,8 @@ impl<'a> Run<'a> {
     pub(super) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
-        let (function, places) = self.plan.trace(&self.variables, self.trainer.batch_size, self.masked())?;
-        let program = Program::compile(self.device, &function, 0)?;
+        let (function, places) = self.plan.trace(&self.variables, self.part(), self.masked())?;
+        let program = Program::compile_replicated(self.device, &function, 0, self.trainer.devices)?;
         let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
         while self.step < step {
             let call = self.steps_per_call()?.min(self.left_in_epoch());
@@ -464,10 +503,21 @@ impl<'a> Run<'a> {
     fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
         self.order_epoch()?;
         let arguments = self.arguments(1)?;
-        let list: Vec<&Buffer> = self.state.iter().chain(arguments.list(&self.seed, &self.feed)).collect();
-        let flags = program.run(Vec::new(), &list)?;
-        let flags = flags.first().map(Buffer::download).transpose()?;
-        Ok(flags.map_or_else(Vec::new, |flags| flags.to_f64().iter().map(|&flag| flag > 0.0).collect()))
+        let devices = self.replicas.iter().zip(&self.state).zip(&arguments);
+        let lists: Vec<Vec<&Buffer>> = devices
+            .map(|((replica, state), arguments)| state.iter().chain(arguments.list(replica)).collect())
+            .collect();
+        let none = self.replicas.iter().map(|_| Vec::new()).collect();
+        let mut finite: Vec<bool> = Vec::new();
+        for flags in program.run_replicated(none, &lists)?.iter().flatten() {
+            let flags: Vec<bool> = flags.download()?.to_f64().iter().map(|&flag| flag > 0.0).collect();
+            finite = if finite.is_empty() {
+                flags
+            } else {
+                finite.iter().zip(flags).map(|(a, b)| *a && b).collect()
+            };
+        }
+        Ok(finite)
     }
 
     /// Adds what steps came to to the epoch under way.
@@ -481,21 +531,43 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a training program reads besides the variables.
+/// What a run has on one of its devices besides the state.
+struct Replica<'a> {
+    device: Device,
+    index: usize,
+    /// The index as the program reads it.
+    number: Buffer,
+    seed: Buffer,
+    feed: Feed<'a>,
+}
+
+impl<'a> Replica<'a> {
+    fn new(device: Device, index: usize, trainer: &Trainer, data: &'a Dataset) -> Result<Self> {
+        let number = Buffer::upload(&device, &Array::scalar(index as i32))?;
+        let seed = Buffer::upload(&device, &Array::scalar(trainer.seed))?;
+        let feed = Feed::new(&device, data, trainer.stream)?;
+        Ok(Self { device, index, number, seed, feed })
+    }
+
+    fn upload<'b>(&self, values: impl IntoIterator<Item = &'b Array>) -> Result<Vec<Buffer>> {
+        values.into_iter().map(|array| Buffer::upload(&self.device, array)).collect()
+    }
+}
+
+/// What a training program reads besides the variables and what is always there.
 struct Arguments {
     first: Buffer,
     piece: Piece,
     rates: Buffer,
     counts: Option<Buffer>,
-    /// How many rows of each step count.
-    valid: Vec<i32>,
 }
 
 impl Arguments {
     /// In the order of [`Plan::train`].
-    fn list<'b>(&'b self, seed: &'b Buffer, feed: &'b Feed) -> Vec<&'b Buffer> {
+    fn list<'b>(&'b self, replica: &'b Replica) -> Vec<&'b Buffer> {
         let steps = [self.piece.order(), &self.rates].into_iter().chain(&self.counts);
-        [seed, &self.first].into_iter().chain(feed.arguments(&self.piece)).chain(steps).collect()
+        let always = [&replica.number, &replica.seed, &self.first];
+        always.into_iter().chain(replica.feed.arguments(&self.piece)).chain(steps).collect()
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Trainer {
     pub seed: u64,
     /// bf16 inside the layers; variables, norms and losses stay f32.
     pub mixed_precision: bool,
+    /// How many devices share each batch, which each takes an equal part of: the result is that of one device, to
+    /// rounding.
+    pub devices: usize,
     /// How many steps run in one call of the device; chosen by the size of a step if absent.
     pub steps_per_call: Option<usize>,
 }
@@ -53,6 +56,7 @@ impl Trainer {
             stream: false,
             seed: 1,
             mixed_precision: false,
+            devices: 1,
             steps_per_call: None,
         }
     }
@@ -108,6 +112,11 @@ impl Trainer {
     }
 
     #[must_use]
+    pub fn devices(self, devices: usize) -> Self {
+        Self { devices, ..self }
+    }
+
+    #[must_use]
     pub fn steps_per_call(self, steps: usize) -> Self {
         Self { steps_per_call: Some(steps), ..self }
     }
@@ -138,6 +147,7 @@ impl Trainer {
             target,
             resident: (!self.stream).then(|| data.rows()),
             scaling,
+            replicas: self.devices,
         }
     }
 }
