@@ -22,6 +22,7 @@
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
+//! | [`tensorboard`] | event files | everything else |
 //! | [`recipe`] | a run as a file | |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
@@ -41,6 +42,7 @@ pub mod optim;
 pub mod plot;
 pub mod recipe;
 pub mod runtime;
+pub mod tensorboard;
 pub mod train;
 pub mod variables;
 
