@@ -22,6 +22,7 @@
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
+//! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | how it was trained |
 //! | [`tensorboard`] | event files | everything else |
 //! | [`recipe`] | a run as a file | |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
@@ -31,6 +32,7 @@ pub mod array;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod export;
 pub mod graph;
 pub mod loss;
 pub mod lower;
