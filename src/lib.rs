@@ -22,6 +22,8 @@
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
+//! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | how it was trained |
+//! | [`tensorboard`] | event files | everything else |
 //! | [`recipe`] | a run as a file | |
 //! | [`runs`] | a run on disk: checkpoints, history, early stopping | devices |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
@@ -31,6 +33,7 @@ pub mod array;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod export;
 pub mod graph;
 pub mod loss;
 pub mod lower;
@@ -43,6 +46,7 @@ pub mod plot;
 pub mod recipe;
 pub mod runs;
 pub mod runtime;
+pub mod tensorboard;
 pub mod train;
 pub mod variables;
 

@@ -4,8 +4,47 @@ use super::bytes;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use half::f16;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use std::collections::HashMap;
 use std::path::Path;
+
+/// The contents of a file with the tensors `(name, values)`, and a text of the file's own, `(key, text)`.
+///
+/// There is one text at most because the format keeps several in no order, and the same tensors are to give the
+/// same bytes.
+///
+/// ```
+/// use neural::{Array, data::safetensors};
+/// use std::path::Path;
+/// let weight = Array::vector(&[1f32, 2.0]);
+/// let contents = safetensors::encode(&[("weight", &weight)], Some(("made-by", "hand")))?;
+/// let path = Path::new("values.safetensors");
+/// assert_eq!(safetensors::decode(path, &contents, "weight")?, Some(weight));
+/// assert_eq!(safetensors::text(path, &contents, "made-by")?.as_deref(), Some("hand"));
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// When the names and the text are more than the format allows, 100 MB.
+pub fn encode(tensors: &[(&str, &Array)], text: Option<(&str, &str)>) -> Result<Vec<u8>> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, array) in tensors {
+        let view = TensorView::new(stored(array.dtype()), array.shape().to_vec(), array.bytes());
+        views.push((*name, view.map_err(|e| unfit(&e))?));
+    }
+    let text = text.map(|(key, text)| HashMap::from([(key.to_string(), text.to_string())]));
+    safetensors::serialize(views, text).map_err(|e| unfit(&e))
+}
+
+/// The text that a file's contents hold under `key`; `None` when there is none. `path` is for the error only.
+///
+/// # Errors
+/// When the contents are not safetensors.
+pub fn text(path: &Path, contents: &[u8], key: &str) -> Result<Option<String>> {
+    let (_, header) = SafeTensors::read_metadata(contents).map_err(|e| refused(path, &e))?;
+    Ok(header.metadata().as_ref().and_then(|texts| texts.get(key).cloned()))
+}
 
 /// Decodes one tensor of a file's contents; `None` when it has no tensor of that name. `path` is for the
 /// error only.
@@ -51,6 +90,27 @@ pub fn names(path: &Path, contents: &[u8]) -> Result<Vec<String>> {
 }
 
 fn open<'a>(path: &Path, contents: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(contents)
-        .map_err(|e| Error::format(path, format!("expected a safetensors file, got: {e}; write it again")))
+    SafeTensors::deserialize(contents).map_err(|e| refused(path, &e))
+}
+
+fn stored(dtype: DType) -> Dtype {
+    match dtype {
+        DType::Bool => Dtype::BOOL,
+        DType::U8 => Dtype::U8,
+        DType::I32 => Dtype::I32,
+        DType::U32 => Dtype::U32,
+        DType::I64 => Dtype::I64,
+        DType::U64 => Dtype::U64,
+        DType::BF16 => Dtype::BF16,
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+    }
+}
+
+fn unfit(error: &SafeTensorError) -> Error {
+    Error::value("safetensors", "tensors that fit the format", error)
+}
+
+fn refused(path: &Path, error: &SafeTensorError) -> Error {
+    Error::format(path, format!("expected a safetensors file, got: {error}; write it again"))
 }

@@ -2,7 +2,7 @@ use super::window::{Padding, or, window};
 use super::{Context, Init, Layer};
 use crate::array::count;
 use crate::error::{Error, Result};
-use crate::graph::Tensor;
+use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
 
 /// Convolution over one or two spatial axes, channels last: `[n, spatial…, channels] -> [n, spatial…, filters]`.
@@ -53,11 +53,15 @@ impl Conv {
         Self { padding: Padding::Same, ..self }
     }
 
+    /// The window over an input `[n, spatial…, channels]`.
+    pub(crate) fn window(&self, input: &[usize]) -> Result<Window> {
+        let ones = vec![1; self.kernel.len()];
+        window(input, &self.kernel, &or(&self.stride, &ones), &self.padding, &or(&self.dilation, &ones))
+    }
+
     pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         super::at_least_one("filters", self.filters)?;
-        let ones = vec![1; self.kernel.len()];
-        let (stride, dilation) = (or(&self.stride, &ones), or(&self.dilation, &ones));
-        let window = window(x.shape(), &self.kernel, &stride, &self.padding, &dilation)?;
+        let window = self.window(x.shape())?;
         let channels = x.shape()[x.rank() - 1];
         if self.groups == 0 || channels % self.groups != 0 || self.filters % self.groups != 0 {
             let got = format!("{channels} channels and {} filters", self.filters);

@@ -20,18 +20,19 @@ impl Pool {
         Self { size: size.to_vec(), stride: Vec::new(), padding: Padding::Valid }
     }
 
-    fn window(&self, x: &Tensor) -> Result<Window> {
-        window(x.shape(), &self.size, &or(&self.stride, &self.size), &self.padding, &vec![1; self.size.len()])
+    /// The window over an input `[n, spatial…, channels]`.
+    pub(crate) fn window(&self, input: &[usize]) -> Result<Window> {
+        window(input, &self.size, &or(&self.stride, &self.size), &self.padding, &vec![1; self.size.len()])
     }
 
     /// The largest element under the window; padding never wins.
     pub(super) fn max(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
-        x.max_pool(self.window(x)?)
+        x.max_pool(self.window(x.shape())?)
     }
 
     /// The mean of the elements under the window; padding is not counted.
     pub(super) fn average(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
-        let window = self.window(x)?;
+        let window = self.window(x.shape())?;
         let ones = x.graph().full(x.dtype(), &[&[1], &x.shape()[1..x.rank() - 1], &[1]].concat(), 1.0)?;
         let counts = ones.sum_pool(window.clone())?;
         x.sum_pool(window)? / counts

@@ -1,0 +1,29 @@
+//! A trained model as other tools read it.
+//!
+//! | form | holds | read by |
+//! |---|---|---|
+//! | [`safetensors()`] | the values, named and laid out as in `PyTorch`, and the description | `PyTorch`, [`from_safetensors`] |
+//! | [`onnx()`] | the whole model, for any number of samples | onnxruntime and other engines |
+//! | [`stablehlo`] | the whole model, for a number of samples that is chosen here | JAX and other compilers |
+//! | [`hlo()`] | the same, as XLA's own text | XLA |
+//!
+//! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last, and
+//! scales them itself; it gives `[batch, outputs]` in f32 after the link, as [`Model::predict`](crate::model::Model)
+//! does.
+
+mod hlo;
+mod layout;
+mod onnx;
+mod safetensors;
+
+pub use self::hlo::{hlo, stablehlo};
+pub use self::onnx::onnx;
+pub use self::safetensors::{from_safetensors, safetensors};
+
+/// Under this key safetensors and ONNX files hold the model's [`Description`](crate::model::Description) as JSON.
+pub const DESCRIPTION: &str = "neural.model";
+
+fn description(model: &crate::model::Model) -> crate::Result<String> {
+    serde_json::to_string(&model.description)
+        .map_err(|e| crate::Error::value("model", "a description that JSON can hold", e))
+}

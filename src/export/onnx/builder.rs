@@ -1,0 +1,217 @@
+//! The nodes of an ONNX graph as they come into being.
+
+use super::proto::{self, AttributeType, DataType};
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use std::collections::HashMap;
+
+/// A tensor on its way through the layers.
+#[derive(Clone)]
+pub struct Value {
+    pub name: String,
+    /// In this library's order, channels last, for one sample.
+    pub shape: Vec<usize>,
+    /// Whether in ONNX the channels come right after the batch. Convolutions and pools want them there, and layers that
+    /// do not care leave them, so that a row of such layers needs no transposition in between.
+    channels_first: bool,
+}
+
+impl Value {
+    pub fn new(name: &str, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec(), channels_first: false }
+    }
+
+    /// Another tensor with its axes in the same order.
+    pub fn with(&self, name: String) -> Self {
+        Self { name, ..self.clone() }
+    }
+
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+}
+
+pub struct Builder<'a> {
+    values: HashMap<&'a str, &'a Array>,
+    /// The result of each layer, by its place.
+    shapes: HashMap<String, Vec<usize>>,
+    path: Vec<String>,
+    nodes: Vec<proto::Node>,
+    initializers: Vec<proto::Tensor>,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(model: &'a Model) -> Result<Self> {
+        let summary = model.description.layers.summary(DType::F32, &model.description.sample)?;
+        Ok(Self {
+            values: model.variables.iter().map(|(v, value)| (v.name.as_str(), value)).collect(),
+            shapes: summary.rows.into_iter().map(|row| (row.path, row.output)).collect(),
+            path: Vec::new(),
+            nodes: Vec::new(),
+            initializers: Vec::new(),
+        })
+    }
+
+    pub fn finish(self) -> (Vec<proto::Node>, Vec<proto::Tensor>) {
+        (self.nodes, self.initializers)
+    }
+
+    /// Builds the part of the model named `name`.
+    pub fn within<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        self.path.push(name.to_string());
+        let result = build(self);
+        self.path.pop();
+        result
+    }
+
+    /// The shape that the current layer's result has in this library.
+    pub fn result_shape(&self) -> Result<Vec<usize>> {
+        let place = self.path.join(".");
+        self.shapes.get(&place).cloned().ok_or_else(|| Error::value(place, "a layer of the model", "none"))
+    }
+
+    /// The value of one of the current layer's variables.
+    pub fn value(&self, name: &str) -> Result<&'a Array> {
+        let name = self.local(name);
+        self.values.get(name.as_str()).copied().ok_or_else(|| {
+            Error::shape(name, "a value for each variable of the layers", "a model without this one")
+        })
+    }
+
+    /// One of the current layer's variables as a constant of the graph; returns its name.
+    pub fn variable(&mut self, name: &str) -> Result<String> {
+        let value = self.value(name)?;
+        Ok(self.constant(name, value))
+    }
+
+    /// A constant of the graph, named within the current layer; returns its full name.
+    pub fn constant(&mut self, name: &str, value: &Array) -> String {
+        let name = self.local(name);
+        self.initializers.push(proto::Tensor {
+            dims: value.shape().iter().map(|&n| n as i64).collect(),
+            data_type: data_type(value.dtype()) as i32,
+            name: name.clone(),
+            raw_data: value.bytes().to_vec(),
+        });
+        name
+    }
+
+    /// A number that a node needs as an input; returns its name.
+    pub fn scalar(&mut self, value: f64) -> String {
+        let name = format!("constant_{}", self.initializers.len());
+        self.constant(&name, &Array::scalar(value as f32))
+    }
+
+    /// Whole numbers that a node needs as an input; returns their name.
+    pub fn ints(&mut self, values: &[i64]) -> String {
+        let name = format!("constant_{}", self.initializers.len());
+        self.constant(&name, &Array::vector(values))
+    }
+
+    /// A node with one result, whose name is returned.
+    pub fn node(
+        &mut self,
+        op: &str,
+        inputs: &[impl AsRef<str>],
+        attributes: Vec<proto::Attribute>,
+    ) -> String {
+        let name = self.fresh(op);
+        self.push(op, inputs, vec![name.clone()], attributes);
+        name
+    }
+
+    /// A name for a result of a node that comes next.
+    pub fn fresh(&self, op: &str) -> String {
+        self.local(&format!("{op}_{}", self.nodes.len()))
+    }
+
+    /// A node with results of given names; one that is not wanted has the empty name.
+    pub fn push(
+        &mut self,
+        op: &str,
+        inputs: &[impl AsRef<str>],
+        output: Vec<String>,
+        attribute: Vec<proto::Attribute>,
+    ) {
+        let name = self.fresh(op);
+        let input = inputs.iter().map(|input| input.as_ref().to_string()).collect();
+        self.nodes.push(proto::Node { input, output, name, op_type: op.into(), attribute });
+    }
+
+    /// The same values with the channels, if there are any, right after the batch.
+    pub fn channels_first(&mut self, x: Value) -> Value {
+        if x.channels_first || x.rank() < 3 {
+            return x;
+        }
+        let last = x.rank() as i64 - 1;
+        let perm = [0, last].into_iter().chain(1..last).collect();
+        let name = self.node("Transpose", &[&x.name], vec![ints("perm", perm)]);
+        Value { name, channels_first: true, ..x }
+    }
+
+    /// The same values in this library's order.
+    pub fn channels_last(&mut self, x: Value) -> Value {
+        if !x.channels_first {
+            return x;
+        }
+        let perm = [0].into_iter().chain(2..x.rank() as i64).chain([1]).collect();
+        let name = self.node("Transpose", &[&x.name], vec![ints("perm", perm)]);
+        Value { name, channels_first: false, ..x }
+    }
+
+    /// Two values in one order of axes.
+    pub fn alike(&mut self, a: Value, b: Value) -> (Value, Value) {
+        match a.channels_first == b.channels_first {
+            true => (a, b),
+            false => (self.channels_last(a), self.channels_last(b)),
+        }
+    }
+
+    fn local(&self, name: &str) -> String {
+        self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+    }
+}
+
+pub fn int(name: &str, value: i64) -> proto::Attribute {
+    attribute(name, AttributeType::Int, |a| a.i = Some(value))
+}
+
+pub fn float(name: &str, value: f64) -> proto::Attribute {
+    attribute(name, AttributeType::Float, |a| a.f = Some(value as f32))
+}
+
+pub fn ints(name: &str, values: Vec<i64>) -> proto::Attribute {
+    attribute(name, AttributeType::Ints, |a| a.ints = values)
+}
+
+fn attribute(name: &str, ty: AttributeType, set: impl FnOnce(&mut proto::Attribute)) -> proto::Attribute {
+    let mut attribute =
+        proto::Attribute { name: name.into(), r#type: ty as i32, ..proto::Attribute::default() };
+    set(&mut attribute);
+    attribute
+}
+
+/// An input or output of the graph, with the first axis of `shape` open.
+pub fn tensor_info(name: &str, dtype: DType, shape: &[usize]) -> proto::ValueInfo {
+    let known = |&n: &usize| proto::Dimension { dim_value: Some(n as i64), dim_param: None };
+    let batch = proto::Dimension { dim_value: None, dim_param: Some("batch".into()) };
+    let dim = std::iter::once(batch).chain(shape.iter().skip(1).map(known)).collect();
+    let tensor_type =
+        proto::TensorType { elem_type: data_type(dtype) as i32, shape: Some(proto::TensorShape { dim }) };
+    proto::ValueInfo { name: name.into(), r#type: Some(proto::Type { tensor_type: Some(tensor_type) }) }
+}
+
+pub fn data_type(dtype: DType) -> DataType {
+    match dtype {
+        DType::Bool => DataType::Bool,
+        DType::U8 => DataType::Uint8,
+        DType::I32 => DataType::Int32,
+        DType::U32 => DataType::Uint32,
+        DType::I64 => DataType::Int64,
+        DType::U64 => DataType::Uint64,
+        DType::BF16 => DataType::Bfloat16,
+        DType::F32 => DataType::Float,
+        DType::F64 => DataType::Double,
+    }
+}

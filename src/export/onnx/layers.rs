@@ -1,0 +1,286 @@
+//! Each layer in ONNX's operators, <https://onnx.ai/onnx/operators>.
+
+use super::super::layout::{filters_first, transposed};
+use super::builder::{Builder, Value, float, int, ints};
+use super::proto::{Attribute, DataType};
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::graph::Window;
+use crate::nn::{Attention, Conv, Dense, Embedding, Layer, Pool, Recurrent, Residual, Sequential};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+
+impl Builder<'_> {
+    pub fn layers(&mut self, layers: &Sequential, x: Value) -> Result<Value> {
+        layers.0.iter().enumerate().try_fold(x, |x, (i, layer)| {
+            self.within(&i.to_string(), |builder| {
+                let mut y = builder.layer(layer, x)?;
+                y.shape = builder.result_shape()?;
+                Ok(y)
+            })
+        })
+    }
+
+    fn layer(&mut self, layer: &Layer, x: Value) -> Result<Value> {
+        match layer {
+            Layer::Dense(layer) => self.dense(layer, x),
+            Layer::Conv(layer) => self.conv(layer, x),
+            Layer::MaxPool(layer) => self.pool("MaxPool", layer, x),
+            Layer::AvgPool(layer) => self.pool("AveragePool", layer, x),
+            Layer::GlobalMaxPool => Ok(self.global_pool("GlobalMaxPool", x)),
+            Layer::GlobalAvgPool => Ok(self.global_pool("GlobalAveragePool", x)),
+            Layer::Flatten => Ok(self.over_last("Flatten", x, 1)),
+            Layer::BatchNorm(layer) => {
+                let x = self.channels_first(x);
+                let variables = ["weight", "bias", "running_mean", "running_var"];
+                self.with_variables(
+                    "BatchNormalization",
+                    x,
+                    &variables,
+                    vec![float("epsilon", layer.epsilon)],
+                )
+            }
+            Layer::LayerNorm(layer) => {
+                let x = self.channels_last(x);
+                let attributes = vec![int("axis", -1), float("epsilon", layer.epsilon)];
+                self.with_variables("LayerNormalization", x, &["weight", "bias"], attributes)
+            }
+            Layer::Dropout(_) => Ok(x),
+            Layer::Embedding(layer) => self.embedding(layer, x),
+            Layer::Residual(layer) => self.residual(layer, x),
+            Layer::Attention(layer) => self.attention(layer, x),
+            Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2], vec![]),
+            Layer::Gru(layer) => {
+                self.recurrent("GRU", layer, x, &[1, 0, 2], vec![int("linear_before_reset", 1)])
+            }
+            Layer::Sigmoid => Ok(self.map("Sigmoid", x, vec![])),
+            Layer::Tanh => Ok(self.map("Tanh", x, vec![])),
+            Layer::Relu => Ok(self.map("Relu", x, vec![])),
+            Layer::LeakyRelu(slope) => Ok(self.map("LeakyRelu", x, vec![float("alpha", *slope)])),
+            Layer::Elu(scale) => Ok(self.map("Elu", x, vec![float("alpha", *scale)])),
+            Layer::Gelu => Ok(self.gelu(x)),
+            Layer::GeluTanh => Ok(self.gelu_tanh(x)),
+            Layer::Silu => {
+                let sigmoid = self.node("Sigmoid", &[&x.name], vec![]);
+                Ok(x.with(self.node("Mul", &[&x.name, &sigmoid], vec![])))
+            }
+            Layer::Softplus => Ok(self.map("Softplus", x, vec![])),
+            Layer::Softmax => Ok(self.over_last("Softmax", x, -1)),
+            Layer::LogSoftmax => Ok(self.over_last("LogSoftmax", x, -1)),
+        }
+    }
+
+    /// An operator that works element by element, whatever the order of the axes.
+    fn map(&mut self, op: &str, x: Value, attributes: Vec<Attribute>) -> Value {
+        x.with(self.node(op, &[&x.name], attributes))
+    }
+
+    /// An operator with an axis, in this library's order of axes.
+    fn over_last(&mut self, op: &str, x: Value, axis: i64) -> Value {
+        let x = self.channels_last(x);
+        self.map(op, x, vec![int("axis", axis)])
+    }
+
+    /// An operator whose further inputs are variables of the layer.
+    fn with_variables(
+        &mut self,
+        op: &str,
+        x: Value,
+        variables: &[&str],
+        attributes: Vec<Attribute>,
+    ) -> Result<Value> {
+        let mut inputs = vec![x.name.clone()];
+        for name in variables {
+            inputs.push(self.variable(name)?);
+        }
+        Ok(x.with(self.node(op, &inputs, attributes)))
+    }
+
+    fn dense(&mut self, layer: &Dense, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        if x.rank() != 2 {
+            let bias = if layer.bias { Some("bias") } else { None };
+            return self.linear(&x, "weight", bias);
+        }
+        let variables = if layer.bias { &["weight", "bias"][..] } else { &["weight"] };
+        self.with_variables("Gemm", x, variables, vec![int("transB", 1)])
+    }
+
+    /// `x Wᵀ + b` along the last axis of any number of axes.
+    fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
+        let matrix = transposed(self.value(weight)?, &[1, 0])?;
+        let matrix = self.constant(weight, &matrix);
+        let y = self.node("MatMul", &[&x.name, &matrix], vec![]);
+        let Some(bias) = bias else {
+            return Ok(x.with(y));
+        };
+        let bias = self.variable(bias)?;
+        Ok(x.with(self.node("Add", &[&y, &bias], vec![])))
+    }
+
+    fn conv(&mut self, layer: &Conv, x: Value) -> Result<Value> {
+        let window = layer.window(&x.shape)?;
+        let x = self.channels_first(x);
+        let kernel = filters_first(self.value("weight")?)?;
+        let mut inputs = vec![x.name.clone(), self.constant("weight", &kernel)];
+        if layer.bias {
+            inputs.push(self.variable("bias")?);
+        }
+        let mut attributes = window_attributes(&window);
+        attributes.push(ints("dilations", whole(&window.dilation)));
+        attributes.push(int("group", layer.groups as i64));
+        Ok(x.with(self.node("Conv", &inputs, attributes)))
+    }
+
+    fn pool(&mut self, op: &str, layer: &Pool, x: Value) -> Result<Value> {
+        let window = layer.window(&x.shape)?;
+        let mut padding = window.padding.iter().zip(&window.size);
+        if !padding.all(|(&(low, high), &size)| low < size && high < size) {
+            let expected = format!("padding below the window's {:?}, as ONNX's engines ask for", window.size);
+            return Err(Error::value("pool", expected, format!("{:?}", window.padding)));
+        }
+        let x = self.channels_first(x);
+        // In a mean, ONNX does not count the padding either, unless told to.
+        Ok(self.map(op, x, window_attributes(&window)))
+    }
+
+    /// From `[n, channels, spatial…]` to `[n, channels]`.
+    fn global_pool(&mut self, op: &str, x: Value) -> Value {
+        let x = self.channels_first(x);
+        let pooled = self.node(op, &[&x.name], vec![]);
+        Value::new(&self.node("Flatten", &[&pooled], vec![int("axis", 1)]), &[])
+    }
+
+    fn embedding(&mut self, layer: &Embedding, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let table = self.variable("weight")?;
+        // Numbers beyond the table are brought within it, as XLA does.
+        let (first, last) = (self.scalar(0.0), self.scalar(layer.vocabulary as f64 - 1.0));
+        let within = self.node("Clip", &[&x.name, &first, &last], vec![]);
+        let rows = self.node("Cast", &[&within], vec![int("to", DataType::Int64 as i64)]);
+        Ok(x.with(self.node("Gather", &[&table, &rows], vec![int("axis", 0)])))
+    }
+
+    fn residual(&mut self, layer: &Residual, x: Value) -> Result<Value> {
+        let y = self.within("layers", |builder| builder.layers(&layer.layers, x.clone()))?;
+        let kept = self.within("shortcut", |builder| builder.layers(&layer.shortcut, x))?;
+        let (y, kept) = self.alike(y, kept);
+        Ok(y.with(self.node("Add", &[&y.name, &kept.name], vec![])))
+    }
+
+    fn attention(&mut self, layer: &Attention, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let &[_, length, features] = &x.shape[..] else {
+            return Err(Error::shape("attention", "[batch, length, features]", format!("{:?}", x.shape)));
+        };
+        let size = features / layer.heads;
+        let projected = self.linear(&x, "in_proj_weight", Some("in_proj_bias"))?;
+        let parts: Vec<String> = ["queries", "keys", "values"].iter().map(|part| self.fresh(part)).collect();
+        self.push("Split", &[&projected.name], parts.clone(), vec![int("axis", 2)]);
+        // 0 keeps the batch. [n, length, features] -> [n, length, heads, size]
+        let split = self.ints(&whole(&[0, length, layer.heads, size]));
+        let mut heads = |part: &str, perm: [i64; 4]| {
+            let part = self.node("Reshape", &[part, &split], vec![]);
+            self.node("Transpose", &[&part], vec![ints("perm", perm.to_vec())])
+        };
+        let queries = heads(&parts[0], [0, 2, 1, 3]);
+        let keys = heads(&parts[1], [0, 2, 3, 1]);
+        let values = heads(&parts[2], [0, 2, 1, 3]);
+
+        let scale = self.scalar(1.0 / (size as f64).sqrt());
+        let queries = self.node("Mul", &[&queries, &scale], vec![]);
+        let mut scores = self.node("MatMul", &[&queries, &keys], vec![]);
+        if layer.causal {
+            let later = |i: usize| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 };
+            let mask = Array::new(&[length, length], (0..length * length).map(later).collect())?;
+            let mask = self.constant("mask", &mask);
+            scores = self.node("Add", &[&scores, &mask], vec![]);
+        }
+        let weights = self.node("Softmax", &[&scores], vec![int("axis", -1)]);
+        let mixed = self.node("MatMul", &[&weights, &values], vec![]);
+        let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", vec![0, 2, 1, 3])]);
+        let joined = self.ints(&whole(&[0, length, features]));
+        let mixed = x.with(self.node("Reshape", &[&mixed, &joined], vec![]));
+        self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
+    }
+
+    /// `gates` are ONNX's gates by their places in this library, i, o, f, g of an LSTM and z, r, n of a GRU.
+    fn recurrent(
+        &mut self,
+        op: &str,
+        layer: &Recurrent,
+        x: Value,
+        gates: &[usize],
+        mut attributes: Vec<Attribute>,
+    ) -> Result<Value> {
+        let x = self.channels_last(x);
+        let width = gates.len() * layer.units;
+        let parts = |names: &[&str], shape: &[usize]| -> Result<Array> {
+            let mut bytes = Vec::new();
+            for name in names {
+                let value = self.value(name)?;
+                let gate = value.bytes().len() / gates.len();
+                gates.iter().for_each(|&i| bytes.extend_from_slice(&value.bytes()[i * gate..(i + 1) * gate]));
+            }
+            Array::from_bytes(self.value(names[0])?.dtype(), shape, bytes)
+        };
+        let features = x.shape[x.rank() - 1];
+        let input_weight = parts(&["weight_ih_l0"], &[1, width, features])?;
+        let weight = parts(&["weight_hh_l0"], &[1, width, layer.units])?;
+        let bias = parts(&["bias_ih_l0", "bias_hh_l0"], &[1, 2 * width])?;
+        let input_weight = self.constant("weight_ih_l0", &input_weight);
+        let weight = self.constant("weight_hh_l0", &weight);
+        let bias = self.constant("bias", &bias);
+
+        attributes.push(int("hidden_size", layer.units as i64));
+        let steps = self.node("Transpose", &[&x.name], vec![ints("perm", vec![1, 0, 2])]);
+        let (all, last) = (self.fresh("states"), self.fresh("state"));
+        let outputs = if layer.sequences { vec![all.clone()] } else { vec![String::new(), last.clone()] };
+        self.push(op, &[&steps, &input_weight, &weight, &bias], outputs, attributes);
+        // ONNX has an axis for the two directions: [length, 1, n, units] and [1, n, units].
+        let direction = self.ints(&[i64::from(layer.sequences)]);
+        let state = if layer.sequences { all } else { last };
+        let states = self.node("Squeeze", &[&state, &direction], vec![]);
+        Ok(x.with(match layer.sequences {
+            true => self.node("Transpose", &[&states], vec![ints("perm", vec![1, 0, 2])]),
+            false => states,
+        }))
+    }
+
+    /// x Φ(x)
+    fn gelu(&mut self, x: Value) -> Value {
+        let [root, one, half] = [FRAC_1_SQRT_2, 1.0, 0.5].map(|number| self.scalar(number));
+        let scaled = self.node("Mul", &[&x.name, &root], vec![]);
+        let erf = self.node("Erf", &[&scaled], vec![]);
+        let doubled = self.node("Add", &[&erf, &one], vec![]);
+        let halved = self.node("Mul", &[&x.name, &half], vec![]);
+        x.with(self.node("Mul", &[&doubled, &halved], vec![]))
+    }
+
+    /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))
+    fn gelu_tanh(&mut self, x: Value) -> Value {
+        let numbers = [0.044_715, FRAC_2_PI.sqrt(), 1.0, 0.5];
+        let [share, root, one, half] = numbers.map(|number| self.scalar(number));
+        let square = self.node("Mul", &[&x.name, &x.name], vec![]);
+        let square = self.node("Mul", &[&square, &share], vec![]);
+        let factor = self.node("Add", &[&square, &one], vec![]);
+        let cubic = self.node("Mul", &[&x.name, &factor], vec![]);
+        let scaled = self.node("Mul", &[&cubic, &root], vec![]);
+        let tanh = self.node("Tanh", &[&scaled], vec![]);
+        let doubled = self.node("Add", &[&tanh, &one], vec![]);
+        let halved = self.node("Mul", &[&x.name, &half], vec![]);
+        x.with(self.node("Mul", &[&doubled, &halved], vec![]))
+    }
+}
+
+fn window_attributes(window: &Window) -> Vec<Attribute> {
+    let (low, high): (Vec<usize>, Vec<usize>) = window.padding.iter().copied().unzip();
+    vec![
+        ints("kernel_shape", whole(&window.size)),
+        ints("strides", whole(&window.stride)),
+        ints("pads", whole(&[low, high].concat())),
+    ]
+}
+
+fn whole(numbers: &[usize]) -> Vec<i64> {
+    numbers.iter().map(|&n| n as i64).collect()
+}

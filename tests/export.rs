@@ -1,0 +1,369 @@
+//! Models in other tools' formats, read back by the formats' own readers where Rust has them. The other readers,
+//! onnxruntime, JAX, `PyTorch` and `TensorBoard`, are in `tests/export/check.py`.
+
+mod common;
+
+use common::{device, difference, numbers};
+use neural::data::Scaling;
+use neural::export;
+use neural::model::{Description, Link, Model};
+use neural::nn::Sequential;
+use neural::tensorboard::Writer;
+use neural::variables::{Role, Variable};
+use neural::{Array, DType, Error};
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// A model with values that no fresh layer has: no bias is 0, no scale 1, and the outputs of two samples differ.
+fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], scaling: Scaling) -> Model {
+    let layers: Sequential = serde_json::from_value(layers).expect("layers");
+    let classes = vec![];
+    let description =
+        Description { layers, link, sample: sample.to_vec(), dtype, scaling, columns: vec![], classes };
+    let value = |(i, v): (usize, Variable)| {
+        let numbers = numbers(v.len(), 7 + i as u64);
+        let values = v.initial(1).to_f64().into_iter().zip(numbers).map(|(initial, x)| match v.role {
+            Role::Statistic => (initial + x.abs()) as f32,
+            _ => (initial + 0.5 * x) as f32,
+        });
+        (v.name.clone(), Array::new(&v.shape, values.collect()).expect("as many values"))
+    };
+    let variables = description.declare().expect("layers that fit");
+    let values: HashMap<_, _> = variables.into_iter().enumerate().map(value).collect();
+    Model::new(description, |name| values.get(name).cloned()).expect("all values")
+}
+
+/// Samples within the range that u8 and the embeddings of the models below allow.
+fn samples(model: &Model, rows: usize) -> Array {
+    let shape = [&[rows], &model.description.sample[..]].concat();
+    let values = numbers(shape.iter().product(), 3);
+    match model.description.dtype {
+        DType::U8 => Array::new(&shape, values.iter().map(|x| (x * 127.0 + 128.0) as u8).collect()),
+        _ => Array::new(&shape, values.iter().map(|x| (x * 4.0) as f32).collect()),
+    }
+    .expect("as many values")
+}
+
+/// Means and deviations within 1 of those given.
+fn scaled(shape: &[usize], mean: f64, deviation: f64) -> Scaling {
+    let around = |centre: f64, seed| {
+        let values = numbers(shape.iter().product(), seed).into_iter().map(|x| (x + centre) as f32);
+        Array::new(shape, values.collect()).expect("as many values")
+    };
+    Scaling { mean: around(mean, 5), deviation: around(deviation, 6) }
+}
+
+/// Every layer, and every way in and out, under the name of its files.
+#[rustfmt::skip]
+fn models() -> Vec<(&'static str, Model)> {
+    let none = Scaling::none;
+    vec![
+        ("mlp", model(json!([{"dense": {"units": 16}}, "sigmoid", {"dense": {"units": 5}}]),
+            Link::Softmax, DType::U8, &[12], scaled(&[12], 128.0, 60.0))),
+        ("cnn", model(json!([
+            {"conv": {"filters": 6, "kernel": [3, 3], "padding": "same"}}, {"batch-norm": {}}, "relu",
+            {"max-pool": {"size": [2, 2]}},
+            {"conv": {"filters": 8, "kernel": [2, 3], "stride": [1, 2], "padding": [[1, 0], [2, 1]], "groups": 2, "bias": false}},
+            {"leaky-relu": 0.1}, {"avg-pool": {"size": [3, 3], "stride": [2, 2], "padding": "same"}},
+            "flatten", {"dropout": {"rate": 0.5}}, {"dense": {"units": 4}}]),
+            Link::Softmax, DType::U8, &[13, 10, 3], scaled(&[], 128.0, 60.0))),
+        ("residual", model(json!([
+            {"residual": {"layers": [{"conv": {"filters": 4, "kernel": [3, 3], "padding": "same", "dilation": [2, 1]}}, {"batch-norm": {}}, "silu"],
+                          "shortcut": [{"conv": {"filters": 4, "kernel": [1, 1]}}]}},
+            {"residual": {"layers": [{"layer-norm": {}}, {"dense": {"units": 4}}]}},
+            {"max-pool": {"size": [3, 2], "stride": [2, 1], "padding": [[1, 1], [1, 0]]}},
+            "global-avg-pool", {"dense": {"units": 3}}]),
+            Link::Identity, DType::F32, &[7, 6, 2], none())),
+        ("table", model(json!([{"dense": {"units": 8}}, "tanh", {"batch-norm": {}}, {"dense": {"units": 1}}]),
+            Link::Sigmoid, DType::F32, &[5], scaled(&[5], 0.0, 2.0))),
+        ("signal", model(json!([
+            {"conv": {"filters": 4, "kernel": [5], "stride": [2], "padding": "same"}}, {"elu": 0.7},
+            {"avg-pool": {"size": [3], "padding": [[1, 1]]}}, "global-max-pool", {"dense": {"units": 2}}, "log-softmax"]),
+            Link::Identity, DType::F32, &[21, 3], none())),
+        ("recurrent", model(json!([
+            {"lstm": {"units": 6, "sequences": true}}, {"gru": {"units": 5, "sequences": true}}, {"lstm": {"units": 4}}, {"dense": {"units": 3}}]),
+            Link::Softmax, DType::F32, &[9, 2], none())),
+        ("gru", model(json!([{"embedding": {"vocabulary": 4, "units": 3}}, {"gru": {"units": 4}}, {"dense": {"units": 3}}, "softplus"]),
+            Link::Identity, DType::F32, &[6], none())),
+        ("transformer", model(json!([
+            {"embedding": {"vocabulary": 256, "units": 8}},
+            {"residual": {"layers": [{"layer-norm": {}}, {"attention": {"heads": 2, "causal": true}}]}},
+            {"residual": {"layers": [{"dense": {"units": 16}}, "gelu", {"dense": {"units": 8}}]}},
+            {"attention": {"heads": 4}}, "gelu-tanh", "softmax", "flatten", {"dense": {"units": 4}}]),
+            Link::Softmax, DType::U8, &[6], none())),
+    ]
+}
+
+#[test]
+fn a_model_comes_back_from_its_safetensors() {
+    for (name, model) in models() {
+        let bytes = export::safetensors(&model).expect("writes");
+        assert_eq!(bytes, export::safetensors(&model).expect("writes"), "{name}: the same bytes each time");
+        let back = export::from_safetensors(Path::new(name), &bytes).expect("reads");
+        assert_eq!(back.description, model.description, "{name}");
+        for ((variable, value), (_, read)) in model.variables.iter().zip(&back.variables) {
+            assert_eq!(value, read, "{name}: {}", variable.name);
+        }
+        assert_eq!(back.variables.len(), model.variables.len());
+    }
+}
+
+/// `PyTorch` has kernels as `[filters, channels, height, width]`, this library as `[height, width, channels, filters]`.
+#[test]
+fn kernels_in_safetensors_are_laid_out_as_in_pytorch() {
+    let (_, cnn) = models().remove(1);
+    let bytes = export::safetensors(&cnn).expect("writes");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("the crate reads it");
+    let stored = tensors.tensor("0.weight").expect("is there");
+    assert_eq!(stored.shape(), [6, 3, 3, 3]);
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let (stored, own) = (floats(stored.data()), floats(cnn.variables[0].1.bytes()));
+    for (filter, channel, row, column) in [(0, 0, 0, 0), (5, 2, 1, 0), (3, 0, 2, 1), (4, 1, 0, 2)] {
+        let torch = ((filter * 3 + channel) * 3 + row) * 3 + column;
+        assert_eq!(stored[torch], own[((row * 3 + column) * 3 + channel) * 6 + filter]);
+    }
+    // A bias of six numbers has no such order.
+    assert_eq!(tensors.tensor("0.bias").expect("is there").shape(), [6]);
+}
+
+#[test]
+fn bytes_that_are_no_model_are_refused() {
+    let (_, table) = models().remove(3);
+    let path = Path::new("model.safetensors");
+    let refusal = |bytes: &[u8]| match export::from_safetensors(path, bytes) {
+        Ok(_) => panic!("{} bytes were taken for a model", bytes.len()),
+        Err(error @ Error::Format { .. }) => error.to_string(),
+        Err(other) => panic!("not an error of the format: {other}"),
+    };
+    let bytes = export::safetensors(&table).expect("writes");
+    for length in [0, 7, 100, bytes.len() - 1] {
+        assert!(refusal(&bytes[..length]).contains("expected a safetensors file"));
+    }
+
+    let weight = Array::vector(&[1f32]);
+    let with = |text: Option<(&str, &str)>| {
+        refusal(&neural::data::safetensors::encode(&[("0.weight", &weight)], text).expect("encodes"))
+    };
+    assert!(with(None).contains("got a file without one"));
+    assert!(with(Some((export::DESCRIPTION, "{}"))).contains("missing field"));
+    let description = serde_json::to_string(&table.description).expect("serialises");
+    assert!(with(Some((export::DESCRIPTION, &description))).contains("0.weight: expected"));
+
+    let other = serde_json::to_string(&models()[0].1.description).expect("serialises");
+    let tensors: Vec<_> = table.variables.iter().map(|(v, a)| (v.name.as_str(), a)).collect();
+    let mixed = neural::data::safetensors::encode(&tensors, Some((export::DESCRIPTION, &other)));
+    assert!(refusal(&mixed.expect("encodes")).contains("another model's values"));
+}
+
+/// XLA's own parser reads the text, and what it compiles gives the same numbers: no constant was left out.
+#[test]
+fn hlo_runs_by_itself() {
+    let client = xla::PjRtClient::cpu().expect("a CPU");
+    for (name, model) in models() {
+        let text = export::hlo(&model, 3).expect("writes");
+        assert!(!text.contains("{...}"), "{name}");
+        let module = xla::HloModuleProto::parse_and_return_unverified_module(text.as_bytes()).expect(name);
+        let program = client.compile(&xla::XlaComputation::from_proto(&module)).expect(name);
+        let samples = samples(&model, 3);
+        let ty = match samples.dtype() {
+            DType::U8 => xla::ElementType::U8,
+            _ => xla::ElementType::F32,
+        };
+        let literal = xla::Literal::create_from_shape_and_untyped_data(ty, samples.shape(), samples.bytes());
+        let results = program.execute::<xla::Literal>(&[literal.expect("a literal")]).expect(name);
+        let result = results[0][0].to_literal_sync().expect("downloads");
+        let result = result.to_vec::<f32>().expect("f32");
+        let got: Vec<f64> = result.into_iter().map(f64::from).collect();
+        let off = difference(&got, &model.predict(device(), &samples).expect("predicts").to_f64());
+        assert!(off < 1e-5, "{name}: off by {off:e}");
+    }
+}
+
+#[test]
+fn stablehlo_takes_the_samples_alone() {
+    let (_, table) = models().remove(3);
+    let text = export::stablehlo(&table, 2).expect("writes");
+    assert!(text.contains("@main(%arg0: tensor<2x5xf32>)"), "{text}");
+    assert!(text.contains("stablehlo.dot_general"));
+    assert!(export::stablehlo(&table, 0).is_err());
+    assert!(export::hlo(&table, 0).is_err());
+}
+
+/// Fields of a protobuf message, <https://protobuf.dev/programming-guides/encoding>: a number and what it holds.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Field)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+        panic!("a varint of more than ten bytes");
+    }
+    let mut fields = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        let length = match key & 7 {
+            0 => {
+                fields.push((key >> 3, Field::Varint(varint(&mut bytes))));
+                continue;
+            }
+            1 => 8,
+            2 => varint(&mut bytes) as usize,
+            5 => 4,
+            other => panic!("wire type {other}"),
+        };
+        fields.push((key >> 3, Field::Bytes(bytes[..length].to_vec())));
+        bytes = &bytes[length..];
+    }
+    fields
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Field {
+    Varint(u64),
+    Bytes(Vec<u8>),
+}
+
+impl Field {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Field::Bytes(bytes) => bytes,
+            Field::Varint(value) => panic!("expected bytes, got {value}"),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes().to_vec()).expect("UTF-8")
+    }
+}
+
+fn all(message: &[u8], number: u64) -> Vec<Field> {
+    fields(message).into_iter().filter(|(n, _)| *n == number).map(|(_, field)| field).collect()
+}
+
+/// The numbers of the fields are those of onnx.proto.
+#[test]
+fn onnx_holds_the_model() {
+    let (_, mlp) = models().remove(0);
+    let file = export::onnx(&mlp).expect("writes");
+    assert_eq!(all(&file, 1), [Field::Varint(8)], "ir_version");
+    assert_eq!(fields(all(&file, 8)[0].bytes()).pop(), Some((2, Field::Varint(17))), "opset");
+    let metadata = all(&file, 14)[0].clone();
+    assert_eq!(all(metadata.bytes(), 1)[0].text(), export::DESCRIPTION);
+    let description: Description = serde_json::from_str(&all(metadata.bytes(), 2)[0].text()).expect("JSON");
+    assert_eq!(description, mlp.description);
+
+    let graph = all(&file, 7)[0].clone();
+    let ops: Vec<_> = all(graph.bytes(), 1).iter().map(|node| all(node.bytes(), 4)[0].text()).collect();
+    assert_eq!(ops, ["Cast", "Sub", "Div", "Gemm", "Sigmoid", "Gemm", "Softmax"]);
+    let stored: HashMap<_, _> = all(graph.bytes(), 5)
+        .iter()
+        .map(|tensor| (all(tensor.bytes(), 8)[0].text(), all(tensor.bytes(), 9)[0].bytes().to_vec()))
+        .collect();
+    for (variable, value) in &mlp.variables {
+        assert_eq!(stored[&variable.name], value.bytes(), "{}", variable.name);
+    }
+
+    // input: name, type { tensor_type { elem_type: UINT8, shape { dim_param: "batch", dim_value: 12 } } }
+    let input = all(graph.bytes(), 11)[0].clone();
+    assert_eq!(all(input.bytes(), 1)[0].text(), "input");
+    let ty = all(all(input.bytes(), 2)[0].bytes(), 1)[0].clone();
+    assert_eq!(all(ty.bytes(), 1), [Field::Varint(2)]);
+    let dims = all(all(ty.bytes(), 2)[0].bytes(), 1);
+    assert_eq!(fields(dims[0].bytes()), [(2, Field::Bytes(b"batch".to_vec()))]);
+    assert_eq!(fields(dims[1].bytes()), [(1, Field::Varint(12))]);
+    assert_eq!(dims.len(), 2);
+}
+
+#[test]
+fn onnx_has_no_pool_of_padding_alone() {
+    let layers = json!([{"max-pool": {"size": [2], "stride": [1], "padding": [[2, 0]]}}, "flatten"]);
+    let model = model(layers, Link::Identity, DType::F32, &[4, 1], Scaling::none());
+    let error = export::onnx(&model).expect_err("cannot be written").to_string();
+    assert!(error.contains("expected padding below the window's [2]"), "{error}");
+}
+
+/// Reflected, as RFC 3720 has it: a bit at a time.
+fn crc32c(data: &[u8]) -> u32 {
+    !data.iter().fold(!0, |crc: u32, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
+    })
+}
+
+#[test]
+fn event_files_are_records_of_events() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let runs = dir.path().join("runs/first");
+    let mut log = Writer::create(&runs).expect("creates");
+    log.scalar("loss/train", 300, 0.25).expect("writes");
+    log.scalar("accuracy", 0, 0.0).expect("writes");
+    log.flush().expect("flushes");
+    let second = Writer::create(&runs).expect("creates another in the same second");
+    assert_ne!(log.path(), second.path());
+    assert!(log.path().file_name().is_some_and(|name| name.to_string_lossy().contains("tfevents")));
+
+    // RFC 3720, B.4: 32 bytes of zeros.
+    assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+    let masked = |data: &[u8]| crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
+    let bytes = std::fs::read(log.path()).expect("reads");
+    let mut rest = &bytes[..];
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().expect("8 bytes")) as usize;
+        assert_eq!(rest[8..12], masked(&rest[..8]));
+        let event = &rest[12..12 + length];
+        assert_eq!(rest[12 + length..16 + length], masked(event));
+        events.push(event.to_vec());
+        rest = &rest[16 + length..];
+    }
+    assert_eq!(events.len(), 3);
+    assert_eq!(all(&events[0], 3)[0].text(), "brain.Event:2");
+    let wall_time = f64::from_le_bytes(all(&events[0], 1)[0].bytes().try_into().expect("8 bytes"));
+    assert!(wall_time > 1.6e9, "{wall_time} is before this was written");
+
+    // step: 300; summary { value { tag: "loss/train", simple_value: 0.25 } }
+    assert_eq!(all(&events[1], 2), [Field::Varint(300)]);
+    let value = all(all(&events[1], 5)[0].bytes(), 1)[0].clone();
+    assert_eq!(
+        fields(value.bytes()),
+        [(1, Field::Bytes(b"loss/train".to_vec())), (2, Field::Bytes(vec![0x00, 0x00, 0x80, 0x3e])),]
+    );
+    // A value of 0 is one that is there.
+    let value = all(all(&events[2], 5)[0].bytes(), 1)[0].clone();
+    assert_eq!(all(value.bytes(), 2), [Field::Bytes(vec![0; 4])]);
+}
+
+/// Files for `tests/export/check.py`, in the directory that `NEURAL_EXPORTS` names.
+#[test]
+#[ignore = "writes the files that tests/export/check.py reads"]
+fn write_exports() {
+    let dir = std::env::var("NEURAL_EXPORTS").expect("NEURAL_EXPORTS names a directory");
+    let dir = Path::new(&dir);
+    std::fs::create_dir_all(dir).expect("a directory");
+    for (name, model) in models() {
+        let write = |kind: &str, contents: &[u8]| {
+            std::fs::write(dir.join(format!("{name}.{kind}")), contents).expect("writes");
+        };
+        let samples = samples(&model, 4);
+        let outputs = model.predict(device(), &samples).expect("predicts");
+        let pair = [("samples", &samples), ("outputs", &outputs)];
+        write("expected", &neural::data::safetensors::encode(&pair, None).expect("encodes"));
+        write("safetensors", &export::safetensors(&model).expect("writes"));
+        write("onnx", &export::onnx(&model).expect("writes"));
+        write("mlir", export::stablehlo(&model, 4).expect("writes").as_bytes());
+        write("hlo", export::hlo(&model, 4).expect("writes").as_bytes());
+    }
+    let mut log = Writer::create(&dir.join("events")).expect("creates");
+    for step in 1..=100 {
+        log.scalar("loss/train", step, 1.0 / step as f64).expect("writes");
+        log.scalar("accuracy", step, step as f64 / 100.0).expect("writes");
+    }
+    log.flush().expect("flushes");
+}
