@@ -1,6 +1,7 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
 mod compare;
+mod export;
 mod interrupt;
 mod lr_find;
 mod options;
@@ -28,6 +29,7 @@ enum Command {
     LrFind(lr_find::LrFind),
     Sweep(sweep::Sweep),
     Compare(compare::Compare),
+    Export(export::Export),
 }
 
 impl Cli {
@@ -41,6 +43,7 @@ impl Cli {
             Command::LrFind(command) => command.run(),
             Command::Sweep(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Export(command) => command.run(),
         }
     }
 }

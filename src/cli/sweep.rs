@@ -2,7 +2,7 @@
 
 use super::interrupt;
 use super::screen::Verbosity;
-use super::train::{RecipeOptions, Trained, figure_of, train};
+use super::train::{Output, RecipeOptions, Trained, figure_of, train};
 use crate::runs::{Ending, Folder};
 use crate::runtime::{Device, DeviceSpec};
 use anyhow::{Context, bail, ensure};
@@ -110,13 +110,14 @@ impl Sweep {
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
         let mut ranked: Vec<(Vec<String>, Trained)> = Vec::new();
         let mut code = ExitCode::SUCCESS;
+        let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
             if !self.verbosity.json {
                 writeln!(io::stdout(), "\ntrial {}: {}", number + 1, trial.join(", "))?;
             }
             let data = recipe.data.load()?;
             let folder = || Ok(Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?);
-            match train(recipe.trainer(), &device, &data, folder, self.verbosity) {
+            match train(recipe.trainer(), &device, &data, folder, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     code = ExitCode::from(interrupt::EXIT_CODE);
                     break;

@@ -6,7 +6,8 @@ use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session};
 use crate::runtime::{Device, DeviceSpec};
-use crate::train::{Epoch, Run, Score, Trainer};
+use crate::tensorboard;
+use crate::train::{Epoch, Event, Run, Score, Trainer};
 use anyhow::Context;
 use serde_json::json;
 use std::io::{self, Write};
@@ -50,6 +51,10 @@ pub struct Train {
     /// Train N times, with seeds that count up from the recipe's, and show mean and spread
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
+
+    /// Write event files for TensorBoard into the run's folder too
+    #[arg(long)]
+    tensorboard: bool,
 
     #[command(flatten)]
     verbosity: Verbosity,
@@ -126,17 +131,21 @@ impl Train {
             }
             let data = recipe.data.load()?;
             let trainer = recipe.trainer().devices(self.devices);
-            return Ok(train(trainer, &device, &data, || Ok(folder), self.verbosity)?.exit_code());
+            return Ok(train(trainer, &device, &data, || Ok(folder), self.output())?.exit_code());
         }
         let recipe = self.recipe.read(&[])?;
         let data = recipe.data.load()?;
         match self.repeat {
             None => {
                 let trainer = recipe.trainer().devices(self.devices);
-                Ok(train(trainer, &device, &data, || self.folder(&recipe), self.verbosity)?.exit_code())
+                Ok(train(trainer, &device, &data, || self.folder(&recipe), self.output())?.exit_code())
             }
             Some(times) => self.repeat(times, recipe, &device, &data),
         }
+    }
+
+    fn output(&self) -> Output {
+        Output { verbosity: self.verbosity, tensorboard: self.tensorboard }
     }
 
     fn folder(&self, recipe: &Recipe) -> anyhow::Result<Folder> {
@@ -160,7 +169,7 @@ impl Train {
             recipe.train.seed = seed;
             let folder = || Ok(Folder::create(group.file(&format!("seed-{seed}")), &recipe)?);
             let trainer = recipe.trainer().devices(self.devices);
-            let trained = train(trainer, device, data, folder, self.verbosity)?;
+            let trained = train(trainer, device, data, folder, self.output())?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -175,6 +184,14 @@ impl Train {
         write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
         Ok(reached.last().map_or(ExitCode::SUCCESS, Trained::exit_code))
     }
+}
+
+/// What is told of a run while it trains.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Output {
+    pub verbosity: Verbosity,
+    /// Whether event files are written.
+    pub tensorboard: bool,
 }
 
 /// What a run came to.
@@ -202,8 +219,9 @@ pub(super) fn train(
     device: &Device,
     data: &Dataset,
     folder: impl FnOnce() -> anyhow::Result<Folder>,
-    verbosity: Verbosity,
+    output: Output,
 ) -> anyhow::Result<Trained> {
+    let Output { verbosity, tensorboard } = output;
     let started = Instant::now();
     let mut run = trainer.start(device, data)?;
     let folder = folder()?;
@@ -231,9 +249,13 @@ pub(super) fn train(
         let (epoch, step) = (session.run().epoch() + 1, session.run().step());
         screen.line(&format!("going on in epoch {epoch}, after {step} steps"))?;
     }
+    let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut shown = Ok(());
     let ending = session.train(|event| {
-        shown = screen.show(event);
+        shown = screen.show(event).map_err(anyhow::Error::from);
+        if let (Some(log), Event::Epoch(epoch), Ok(())) = (&mut log, event, &shown) {
+            shown = note(log, epoch).map_err(anyhow::Error::from);
+        }
         if shown.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     screen.end();
@@ -260,6 +282,26 @@ pub(super) fn train(
         writeln!(out, "\n{table}{} in all", seconds(spent))?;
     }
     Ok(Trained { folder, ending, scores, best })
+}
+
+/// An epoch's figures as TensorBoard shows them.
+fn note(log: &mut tensorboard::Writer, epoch: &Epoch) -> crate::Result<()> {
+    let validation = epoch.validation.as_ref();
+    let figures = [
+        ("loss/train", Some(epoch.loss)),
+        ("loss/validation", validation.map(|score| score.loss)),
+        ("accuracy/train", epoch.accuracy),
+        ("accuracy/validation", validation.and_then(|score| score.accuracy)),
+        ("r2/validation", validation.and_then(|score| Some(score.errors?.r2))),
+        ("learning_rate", Some(epoch.learning_rate)),
+        ("samples_per_second", Some(epoch.samples_per_second)),
+    ];
+    for (tag, value) in figures {
+        if let Some(value) = value {
+            log.scalar(tag, epoch.number, value)?;
+        }
+    }
+    log.flush()
 }
 
 /// How good the model is on each part of the data.

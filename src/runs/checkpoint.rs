@@ -1,12 +1,11 @@
 //! Checkpoints as safetensors files: a tensor for each variable, and as metadata what the model is and where the run was.
 
 use super::file;
-use crate::array::{Array, DType};
+use crate::array::Array;
+use crate::data::safetensors;
 use crate::error::{Error, Result};
 use crate::model::{Description, Model};
 use crate::train::{Checkpoint, Position};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,9 +17,8 @@ pub struct Saved {
     pub description: Description,
 }
 
-/// The key of the file's metadata that holds what is ours, as JSON. There is one only, since a file's keys have no
-/// order and equal checkpoints are to be equal files.
-const KEY: &str = "neural";
+/// Under this key the file says, as JSON, what model it is of and where the run was.
+const KEY: &str = "neural.checkpoint";
 
 #[derive(Serialize, Deserialize)]
 struct Metadata {
@@ -36,40 +34,28 @@ impl Saved {
         let damaged = |e: &dyn std::fmt::Display| {
             Error::format(path, format!("expected a checkpoint, got a damaged or foreign file: {e}"))
         };
-        let (_, header) = SafeTensors::read_metadata(&contents).map_err(|e| damaged(&e))?;
-        let tensors = SafeTensors::deserialize(&contents).map_err(|e| damaged(&e))?;
-        let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
-            return Err(damaged(&"it does not say of which model it is"));
-        };
-        let metadata: Metadata = serde_json::from_str(text).map_err(|e| damaged(&e))?;
-        let mut tensors = tensors
-            .iter()
-            .map(|(name, view)| {
-                let dtype = dtype(view.dtype()).ok_or_else(|| damaged(&format!("{:?}", view.dtype())))?;
-                Ok((name.to_string(), Array::from_bytes(dtype, view.shape(), view.data().to_vec())?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let text = safetensors::text(path, &contents, KEY)?;
+        let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
+        let Metadata { model, position } = serde_json::from_str(&text).map_err(|e| damaged(&e))?;
+        let mut tensors = Vec::new();
+        for name in safetensors::names(path, &contents)? {
+            if let Some(array) = safetensors::decode(path, &contents, &name)? {
+                tensors.push((name, array));
+            }
+        }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        let checkpoint = Checkpoint { position: metadata.position, tensors };
-        Ok(Self { checkpoint, description: metadata.model })
+        Ok(Self { checkpoint: Checkpoint { position, tensors }, description: model })
     }
 
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let failed = |e: String| Error::format(path, format!("the checkpoint cannot be written: {e}"));
         let metadata = Metadata { model: self.description.clone(), position: self.checkpoint.position };
-        let text = serde_json::to_string(&metadata).map_err(|e| failed(e.to_string()))?;
-        let metadata = HashMap::from([(KEY.to_string(), text)]);
-        let view = |array| view(array).map_err(|e| failed(e.to_string()));
-        let tensors: Vec<(&str, TensorView)> = self
-            .checkpoint
-            .tensors
-            .iter()
-            .map(|(name, array)| Ok((name.as_str(), view(array)?)))
-            .collect::<Result<_>>()?;
-        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(e.to_string()))?;
-        file::write(path, &bytes)
+        let text = serde_json::to_string(&metadata)
+            .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
+        let tensors: Vec<(&str, &Array)> =
+            self.checkpoint.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
+        file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
     }
 
     /// The model that was kept, or its moving average where one was.
@@ -82,34 +68,4 @@ impl Saved {
             |name: &str| tensors.get(&format!("average.{name}")).or_else(|| tensors.get(name)).cloned();
         Model::new(self.description, find)
     }
-}
-
-fn view(array: &Array) -> std::result::Result<TensorView<'_>, safetensors::SafeTensorError> {
-    let dtype = match array.dtype() {
-        DType::Bool => Dtype::BOOL,
-        DType::U8 => Dtype::U8,
-        DType::I32 => Dtype::I32,
-        DType::U32 => Dtype::U32,
-        DType::I64 => Dtype::I64,
-        DType::U64 => Dtype::U64,
-        DType::BF16 => Dtype::BF16,
-        DType::F32 => Dtype::F32,
-        DType::F64 => Dtype::F64,
-    };
-    TensorView::new(dtype, array.shape().to_vec(), array.bytes())
-}
-
-fn dtype(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::BOOL => DType::Bool,
-        Dtype::U8 => DType::U8,
-        Dtype::I32 => DType::I32,
-        Dtype::U32 => DType::U32,
-        Dtype::I64 => DType::I64,
-        Dtype::U64 => DType::U64,
-        Dtype::BF16 => DType::BF16,
-        Dtype::F32 => DType::F32,
-        Dtype::F64 => DType::F64,
-        _ => return None,
-    })
 }

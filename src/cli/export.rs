@@ -1,0 +1,64 @@
+//! `neural export`
+
+use crate::export;
+use crate::runs::Folder;
+use anyhow::Context;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Write a trained model in a form that other tools read
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  neural export runs/mnist-1 --to onnx                      runs/mnist-1/model.onnx
+  neural export runs/mnist-1 --to safetensors --out digits.safetensors
+  neural export runs/mnist-1 --to stablehlo --batch 32
+
+The whole model, as ONNX, StableHLO or HLO, takes samples as they are stored, pictures as u8 with their channels last, and
+scales them itself; what it gives are probabilities, or values.")]
+pub struct Export {
+    /// The folder of the run; its best checkpoint is taken
+    run: PathBuf,
+
+    /// The form
+    #[arg(long, value_enum)]
+    to: Form,
+
+    /// The file to write; model.FORM in the run's folder if absent
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// For how many samples at once StableHLO and HLO are made
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    batch: u64,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Form {
+    /// The values, named as in PyTorch
+    Safetensors,
+    /// The whole model for onnxruntime and other engines
+    Onnx,
+    /// The whole model for JAX and other compilers
+    Stablehlo,
+    /// The whole model as XLA's own text
+    Hlo,
+}
+
+impl Export {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let folder = Folder::open(&self.run)?;
+        let model = folder.model()?;
+        let batch = self.batch as usize;
+        let (contents, name) = match self.to {
+            Form::Safetensors => (export::safetensors(&model)?, "model.safetensors"),
+            Form::Onnx => (export::onnx(&model)?, "model.onnx"),
+            Form::Stablehlo => (export::stablehlo(&model, batch)?.into_bytes(), "model.mlir"),
+            Form::Hlo => (export::hlo(&model, batch)?.into_bytes(), "model.hlo"),
+        };
+        let path = self.out.clone().unwrap_or_else(|| folder.file(name));
+        std::fs::write(&path, &contents).with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(io::stdout(), "{} ({} bytes)", path.display(), contents.len())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
