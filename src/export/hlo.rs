@@ -51,8 +51,8 @@ fn program(model: &Model, batch: usize) -> Result<HloModuleProto> {
     Ok(lower(&Function::new(&graph, outputs), Target::Gpu, 0)?.proto())
 }
 
-/// XLA's text has `{...}` in place of a constant of more than ten elements, and XLA's parser takes it for zeros. The
-/// values are in the same program's bytes, under the same names.
+/// XLA's text has `{...}` in place of a constant of more than ten elements, and XLA's parser reads other numbers there
+/// without a word. The values are in the same program's bytes, under the same names.
 fn filled(text: &str, module: &Module) -> Result<String> {
     let mut constants = HashMap::new();
     for computation in &module.computations {
