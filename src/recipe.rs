@@ -234,3 +234,67 @@ fn one_line(message: &str) -> String {
         _ => message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::named::Named;
+    use crate::nn::Layer;
+    use crate::optim::Schedule;
+
+    const REFERENCE: &str = include_str!("../docs/recipes.md");
+
+    #[test]
+    fn the_recipes_of_the_documents_are_recipes() {
+        let documents = [("docs/recipes.md", REFERENCE), ("README.md", include_str!("../README.md"))];
+        let mut count = 0;
+        for (name, text) in documents {
+            for block in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+                Recipe::parse(block, Path::new(name)).unwrap();
+                count += 1;
+            }
+        }
+        assert!(count >= 2);
+    }
+
+    #[test]
+    fn the_reference_names_everything_that_can_be_named() {
+        let names = [Layer::NAMES, Loss::NAMES, Rule::NAMES, Schedule::NAMES, Augment::NAMES].concat();
+        let written =
+            |name: &str| [" ", "`"].iter().any(|before| REFERENCE.contains(&format!("{before}{name}")));
+        let missing: Vec<_> = names.iter().filter(|name| !written(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        // Every key that a recipe can have, as it is written out.
+        let full = Recipe::parse(
+            REFERENCE.rsplit("```toml\n").next().unwrap().split("```").next().unwrap(),
+            Path::new(""),
+        )
+        .unwrap();
+        let table: toml::Table = toml::from_str(&full.to_toml().unwrap()).unwrap();
+        for section in ["data", "train"] {
+            for key in table[section].as_table().unwrap().keys() {
+                assert!(REFERENCE.contains(&format!("`{key}`")), "{section}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_at_every_depth() {
+        let recipe = |optimizer: &str, layer: &str| {
+            let text = format!(
+                "[data]\nformat = 'idx'\npath = 'x'\n[model]\nlayers = [{layer}]\n[train]\nloss = 'hinge'\noptimizer = {optimizer}\n"
+            );
+            Recipe::parse(&text, Path::new("r.toml"))
+        };
+        assert!(recipe("{ sgd = { learning_rate = 1 } }", "{ dense = 3 }").is_ok());
+        for (optimizer, layer) in [
+            ("{ sgd = { learning_rate = 1, momentun = 0.9 } }", "'relu'"),
+            ("{ sgd = { learning_rate = { cosine = { initial = 1, steps = 2, end = 0 } } } }", "'relu'"),
+            ("{ sgd = { learning_rate = 1 } }", "{ dense = { unit = 3 } }"),
+            ("{ sgd = { learning_rate = 1 } }", "{ conv = { filters = 3, kernal = [3, 3] } }"),
+        ] {
+            let error = recipe(optimizer, layer).unwrap_err().to_string();
+            assert!(error.starts_with("r.toml: line "), "{error}");
+        }
+    }
+}

@@ -41,7 +41,7 @@ fn recipe(more: &str) -> Recipe {
         layers = [{{ conv = {{ filters = 4, kernel = [3, 3] }} }}, "batch-norm", "relu", "flatten", {{ dropout = 0.3 }}, {{ dense = 3 }}]
         [train]
         loss = "softmax-cross-entropy"
-        optimizer = {{ adam = {{ learning_rate = {{ cosine = {{ initial = 0.01, steps = 40, end = 0.0 }} }} }} }}
+        optimizer = {{ adam = {{ learning_rate = {{ cosine = {{ initial = 0.01, steps = 40, final = 0.0 }} }} }} }}
         batch_size = 17
         epochs = 4
         augment = [{{ shift = 1 }}, "flip", {{ noise = 0.1 }}]

@@ -22,7 +22,7 @@ pub(super) fn listen() -> anyhow::Result<()> {
         std::thread::spawn(|| {
             std::thread::sleep(PATIENCE);
             if !HEARD.load(Ordering::SeqCst) {
-                eprintln!("\ninterrupted in the middle of a call; the last checkpoint stands");
+                eprintln!("\ninterrupted; what was last kept of the run stands");
                 std::process::exit(i32::from(EXIT_CODE));
             }
         });

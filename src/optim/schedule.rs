@@ -16,7 +16,7 @@ use std::f64::consts::PI;
 /// assert_eq!(schedule.at(1000), 0.0);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", remote = "Self")]
+#[serde(rename_all = "kebab-case", remote = "Self", deny_unknown_fields)]
 pub enum Schedule {
     Constant(f64),
     /// initial · factor^⌊step / every⌋
