@@ -3,7 +3,7 @@
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Tensor, Type};
 use crate::nn::Init;
 use indexmap::IndexMap;
 
@@ -102,6 +102,7 @@ impl Variables {
         if !self.declaring {
             return Err(Error::value(name, "a variable that was declared", "an unknown one"));
         }
+        Type::new(self.dtype, shape).check_size(name)?;
         let tensor = self.graph.parameter(self.dtype, shape);
         let variable = Variable {
             name: name.to_string(),

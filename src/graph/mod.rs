@@ -138,6 +138,7 @@ impl Graph {
     fn apply(&self, op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
         let types: Vec<&Type> = inputs.iter().map(|t| t.ty()).collect();
         let ty = infer::infer(&op, &types)?;
+        ty.check_size(&op.name())?;
         Ok(self.insert(op, inputs, ty))
     }
 

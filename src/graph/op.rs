@@ -1,6 +1,7 @@
 //! The operations of the graph: what each node computes from its inputs.
 
 use crate::array::{Array, DType};
+use crate::error::{Error, Result};
 use crate::graph::scan::Scan;
 use std::rc::Rc;
 
@@ -233,6 +234,8 @@ impl Op {
     }
 }
 
+const MAX_ELEMENTS: usize = 1 << 40;
+
 /// The type of a tensor: what its elements are and how many along each axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Type {
@@ -243,6 +246,16 @@ pub struct Type {
 impl Type {
     pub fn new(dtype: DType, shape: &[usize]) -> Self {
         Self { dtype, shape: shape.to_vec() }
+    }
+
+    /// That the result of `op` can have this type: with at most 2⁴⁰ elements, beyond the memory of any device, sizes
+    /// can be multiplied and added without a thought of overflow.
+    pub(crate) fn check_size(&self, op: &str) -> Result<()> {
+        let elements = self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size.max(1)));
+        match elements {
+            Some(elements) if elements <= MAX_ELEMENTS => Ok(()),
+            _ => Err(Error::shape(op, format!("a result of at most {MAX_ELEMENTS} elements"), self)),
+        }
     }
 }
 

@@ -66,7 +66,9 @@ impl Tensor {
         if shape == self.shape() {
             return Ok(self.clone());
         }
-        Ok(self.graph.insert(Op::Broadcast { dims }, &[self], Type::new(self.dtype(), shape)))
+        let ty = Type::new(self.dtype(), shape);
+        ty.check_size("broadcast")?;
+        Ok(self.graph.insert(Op::Broadcast { dims }, &[self], ty))
     }
 
     /// A new axis of length 1 before axis `axis`.

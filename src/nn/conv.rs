@@ -1,6 +1,5 @@
 use super::window::{Padding, or, window};
 use super::{Context, Init, Layer};
-use crate::array::count;
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
@@ -72,8 +71,9 @@ impl Conv {
             ));
         }
         let shape = [&self.kernel[..], &[channels / self.groups, self.filters]].concat();
-        let cells = count(&self.kernel);
-        let fans = (cells * channels / self.groups, cells * self.filters / self.groups);
+        // A kernel beyond all measure is refused with the weight.
+        let cells = |channels: usize| self.kernel.iter().fold(channels, |n, &side| n.saturating_mul(side));
+        let fans = (cells(channels / self.groups), cells(self.filters / self.groups));
         let weight = cx.weight("weight", &shape, &self.init, fans)?;
         let y = x.conv(&weight, window, self.groups)?;
         if !self.bias {

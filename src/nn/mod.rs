@@ -56,6 +56,12 @@ fn zeros() -> Init {
     Init::Zeros
 }
 
+/// A size that is not 0, nor so large that sizes computed from it could overflow.
 fn at_least_one(name: &str, value: usize) -> Result<()> {
-    if value > 0 { Ok(()) } else { Err(Error::value(name, "a whole number above 0", value)) }
+    const MOST: usize = i32::MAX as usize;
+    match value {
+        0 => Err(Error::value(name, "a whole number above 0", value)),
+        1..=MOST => Ok(()),
+        _ => Err(Error::value(name, format!("a whole number of at most {MOST}"), value)),
+    }
 }

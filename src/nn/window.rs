@@ -38,6 +38,7 @@ pub(super) fn window(
         if list.len() != axes || list.contains(&0) {
             return Err(Error::value(name, format!("{axes} numbers above 0"), format!("{list:?}")));
         }
+        list.iter().try_for_each(|&value| super::at_least_one(name, value))?;
     }
     let extent = |i: usize| (size[i] - 1) * dilation[i] + 1;
     let padding = match padding {
@@ -50,7 +51,11 @@ pub(super) fn window(
                 (total / 2, total - total / 2)
             })
             .collect(),
-        Padding::Explicit(list) if list.len() == axes => list.clone(),
+        Padding::Explicit(list) if list.len() == axes => {
+            let cells = list.iter().flat_map(|(low, high)| [*low, *high]);
+            cells.filter(|&cells| cells > 0).try_for_each(|cells| super::at_least_one("padding", cells))?;
+            list.clone()
+        }
         Padding::Explicit(list) => {
             return Err(Error::value("padding", format!("{axes} pairs of numbers"), format!("{list:?}")));
         }
