@@ -195,7 +195,7 @@ impl Recipe {
 }
 
 /// Puts the value of `a.b=value` into the table, making tables on the way.
-fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+pub(crate) fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
     let form = || Error::value("--set", "section.key=value", setting);
     let (path, value) = setting.split_once('=').ok_or_else(form)?;
     // What is not a value of TOML's is taken as a string, so that quotes need not be quoted in a shell.

@@ -1,13 +1,19 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
 mod compare;
+mod data;
+mod evaluate;
 mod export;
 mod interrupt;
 mod lr_find;
 mod options;
+mod predict;
 mod screen;
+mod summary;
 mod sweep;
+mod text;
 mod train;
+mod trained;
 
 pub use options::Options;
 
@@ -30,6 +36,10 @@ enum Command {
     Sweep(sweep::Sweep),
     Compare(compare::Compare),
     Export(export::Export),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Summary(summary::Summary),
+    Data(data::Data),
 }
 
 impl Cli {
@@ -44,6 +54,10 @@ impl Cli {
             Command::Sweep(command) => command.run(),
             Command::Compare(command) => command.run(),
             Command::Export(command) => command.run(),
+            Command::Evaluate(command) => command.run(),
+            Command::Predict(command) => command.run(),
+            Command::Summary(command) => command.run(),
+            Command::Data(command) => command.run(),
         }
     }
 }

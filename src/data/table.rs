@@ -278,6 +278,14 @@ impl Table {
         self.lines.len()
     }
 
+    /// The text of a column's cells, row after row.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub fn column(&self, name: &str) -> Result<impl Iterator<Item = &str>> {
+        Ok(self.cells(self.index(name)?))
+    }
+
     fn cell(&self, row: usize, column: usize) -> &str {
         let i = row * self.header.len() + column;
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
@@ -503,7 +511,8 @@ impl Table {
     }
 }
 
-fn is_missing(cell: &str) -> bool {
+/// Whether a cell stands for a missing value, see [`Missing`].
+pub fn is_missing(cell: &str) -> bool {
     MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 

@@ -1,0 +1,383 @@
+//! `neural data`
+
+use super::evaluate::is_picture;
+use super::text;
+use crate::array::Array;
+use crate::data::table::{Missing, Table, is_missing};
+use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
+use crate::error::{Error, Result};
+use crate::plot::Grid;
+use crate::recipe::{self, Recipe};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Show what a data set holds: shapes, ranges, missing values, classes, splits
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The format is told by the path unless --format names it: a folder of IDX files, a folder of pictures for each class,
+the binary batches of CIFAR, a table (.csv, .tsv, .txt), NPY or NPZ, safetensors. --set gives keys of a recipe's section
+[data].
+
+Examples:
+  neural data data/mnist --plot digits.png
+  neural data data/pizza.txt --set target=Pizzas
+  neural data houses.csv --set 'ignore=[\"id\"]' --set test_fraction=0.2
+  neural data arrays.npz --set inputs=images --set target=labels
+  neural data scripts/recipes/mnist.toml             as a recipe reads, splits and scales it"
+)]
+pub struct Data {
+    /// The data, or a recipe (.toml)
+    #[arg(value_name = "PATH|RECIPE")]
+    path: PathBuf,
+
+    /// idx, table, images, cifar10, cifar100, npy or safetensors
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
+
+    /// Set a key of the recipe's section [data]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
+    /// Draw samples of each class into this file, .png or .svg
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The name of a format as recipes write it.
+fn format(name: &str) -> std::result::Result<Format, String> {
+    toml::Value::String(name.into()).try_into().map_err(|e: toml::de::Error| e.message().to_string())
+}
+
+/// Classes up to here are written under each other.
+const MOST_CLASSES: usize = 50;
+
+/// Pictures on the sheet.
+const PICTURES: usize = 40;
+
+impl Data {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let is_recipe = self.path.extension().is_some_and(|ending| ending == "toml");
+        let source = if is_recipe { self.of_recipe()? } else { self.of_path()? };
+        let mut shown = Shown::default();
+        shown.say("path", json!(source.path), format!("{} ({})", source.path.display(), name(source.format)));
+        if source.format == Format::Table {
+            shown.columns(&Table::read(&source.path, source.delimiter)?)?;
+        }
+        if !is_recipe && matches!(source.format, Format::Npy | Format::Safetensors) {
+            shown.tensors(&tensors(&source)?);
+        }
+        let data = match source.load() {
+            Ok(data) => Some(data),
+            // There is something to see all the same.
+            Err(error) if !is_recipe && shown.has_tensors && self.plot.is_none() => {
+                shown.say("no_data_set", json!(error.to_string()), format!("no data set by itself: {error}"));
+                None
+            }
+            Err(error) => {
+                shown.print(false)?;
+                return Err(error.into());
+            }
+        };
+        if let Some(data) = &data {
+            shown.data_set(data)?;
+        }
+        shown.print(self.json)?;
+        if let (Some(path), Some(data)) = (&self.plot, &data) {
+            sheet(&source.path, data)?.save(path)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn of_recipe(&self) -> Result<Source> {
+        if self.format.is_some() {
+            return Err(Error::value("--format", "none, as a recipe names it", "one"));
+        }
+        let settings: Vec<String> = self.settings.iter().map(|setting| format!("data.{setting}")).collect();
+        Ok(Recipe::read(&self.path, &settings)?.data)
+    }
+
+    fn of_path(&self) -> Result<Source> {
+        if let Err(error) = std::fs::metadata(&self.path) {
+            return Err(Error::io("read", &self.path, error));
+        }
+        let unknown = || {
+            let message = "expected data of a known form, got something that neither its name nor what it holds tells; \
+                           name its form with --format";
+            Error::format(&self.path, message)
+        };
+        let format = self.format.or_else(|| Format::detect(&self.path)).ok_or_else(unknown)?;
+        let mut source = Source::new(format, &self.path);
+        if format == Format::Table {
+            // Missing values are counted here, not refused.
+            source.missing = Missing::Mean;
+        }
+        let not_ours = |e: &dyn std::fmt::Display| Error::value("--set", "keys of the section [data]", e);
+        let section = toml::Value::try_from(&source).map_err(|e| not_ours(&e))?;
+        let mut table = toml::Table::from_iter([("data".to_string(), section)]);
+        self.settings.iter().try_for_each(|setting| recipe::set(&mut table, &format!("data.{setting}")))?;
+        let section = table.remove("data").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
+        section.try_into().map_err(|e: toml::de::Error| not_ours(&e.message()))
+    }
+}
+
+fn name(format: Format) -> String {
+    json!(format).as_str().unwrap_or_default().to_string()
+}
+
+/// The arrays that a file or a folder holds, by name.
+fn tensors(source: &Source) -> Result<Vec<(String, Array)>> {
+    let path = source.path.as_path();
+    if source.format == Format::Safetensors {
+        let contents = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let names = safetensors::names(path, &contents)?;
+        let read = |name: String| Ok(safetensors::decode(path, &contents, &name)?.map(|array| (name, array)));
+        return names.into_iter().filter_map(|name| read(name).transpose()).collect();
+    }
+    let is_array = |path: &Path| path.extension().is_some_and(|ending| ending == "npy");
+    if path.is_dir() {
+        let entries = path.read_dir().map_err(|e| Error::io("read", path, e))?;
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.retain(|file| is_array(file));
+        files.sort();
+        let stem = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return files.iter().map(|file| Ok((stem(file), npy::read(file)?))).collect();
+    }
+    if is_array(path) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![(name, npy::read(path)?)]);
+    }
+    let mut archive = npy::Archive::open(path)?;
+    let names = archive.names();
+    let mut read = |name: String| Ok(archive.array(&name)?.map(|array| (name, array)));
+    names.into_iter().filter_map(|name| read(name).transpose()).collect()
+}
+
+/// What was found, for people and for programs.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    object: Map<String, Value>,
+    has_tensors: bool,
+}
+
+impl Shown {
+    fn say(&mut self, key: &str, value: Value, line: String) {
+        self.object.insert(key.into(), value);
+        self.text.push_str(&line);
+        self.text.push('\n');
+    }
+
+    fn print(&self, json: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if json {
+            writeln!(out, "{}", Value::Object(self.object.clone()))
+        } else {
+            out.write_all(self.text.as_bytes())
+        }
+    }
+
+    /// What each column of a table holds.
+    fn columns(&mut self, table: &Table) -> Result<()> {
+        let mut lines = vec![["column", "holds", "missing", "values"].map(String::from).to_vec()];
+        let mut list = Vec::new();
+        for name in table.header() {
+            let cells: Vec<&str> = table.column(name)?.filter(|cell| !is_missing(cell)).collect();
+            let missing = table.rows() - cells.len();
+            let numbers: Option<Vec<f64>> = cells.iter().map(|cell| cell.parse().ok()).collect();
+            let (holds, values, value) = match numbers {
+                Some(numbers) if !numbers.is_empty() => {
+                    let range = Range::of(numbers.into_iter());
+                    ("numbers".to_string(), range.to_string(), range.to_json())
+                }
+                _ => {
+                    let names: BTreeSet<&str> = cells.into_iter().collect();
+                    let mut few: Vec<&str> = names.iter().take(6).copied().collect();
+                    if few.len() < names.len() {
+                        few.push("…");
+                    }
+                    let holds = format!("{} names", names.len());
+                    (holds, few.join(", "), json!({ "names": names.len() }))
+                }
+            };
+            lines.push(vec![name.clone(), holds, missing.to_string(), values]);
+            list.push(json!({ "name": name, "missing": missing, "values": value }));
+        }
+        self.object.insert("columns".into(), json!(list));
+        self.text.push_str(&format!("{} rows\n\n{}\n", table.rows(), text::table(&lines, 4)));
+        Ok(())
+    }
+
+    fn tensors(&mut self, tensors: &[(String, Array)]) {
+        let mut lines = vec![["tensor", "type", "shape", "values"].map(String::from).to_vec()];
+        let mut list = Vec::new();
+        for (name, array) in tensors {
+            let range = Range::of_array(array);
+            let shape = format!("{:?}", array.shape());
+            lines.push(vec![name.clone(), array.dtype().to_string(), shape, range.to_string()]);
+            list.push(json!({
+                "name": name, "dtype": array.dtype(), "shape": array.shape(), "values": range.to_json(),
+            }));
+        }
+        self.has_tensors = !tensors.is_empty();
+        self.object.insert("tensors".into(), json!(list));
+        self.text.push_str(&format!("\n{}\n", text::table(&lines, 4)));
+    }
+
+    fn data_set(&mut self, data: &Dataset) -> Result<()> {
+        let range = Range::of_array(&data.inputs);
+        let scaling = Scaling::fit(&data.inputs, &data.splits.train, Scale::Standardize)?;
+        let [mean, deviation] = [&scaling.mean, &scaling.deviation].map(|one| one.to_f64().first().copied());
+        let (dtype, sample) = (data.inputs.dtype(), data.sample_shape());
+        self.object.extend([
+            ("rows".to_string(), json!(data.rows())),
+            ("dtype".into(), json!(dtype)),
+            ("sample".into(), json!(sample)),
+            ("inputs".into(), range.to_json()),
+            ("mean".into(), json!(mean)),
+            ("deviation".into(), json!(deviation)),
+        ]);
+        self.text.push_str(&format!("{} samples, {dtype} {}\n", data.rows(), text::samples(sample)));
+        if data.columns.is_empty() {
+            let [least, greatest] = [range.least, range.greatest].map(text::number);
+            let [mean, deviation] = [mean, deviation].map(|one| text::number(one.unwrap_or(f64::NAN)));
+            self.text.push_str(&format!(
+                "inputs {least} to {greatest}, over the training rows mean {mean}, deviation {deviation}\n"
+            ));
+        }
+        if let Targets::Values(values) = &data.targets {
+            let range = Range::of_array(values);
+            let width = values.shape().get(1).copied().unwrap_or(1);
+            let many = if width == 1 { String::new() } else { format!("{width} ") };
+            self.say("targets", range.to_json(), format!("{many}target values: {range}"));
+        }
+        self.splits(data);
+        Ok(())
+    }
+
+    /// How many rows are for what, and of which class.
+    fn splits(&mut self, data: &Dataset) {
+        let splits = &data.splits;
+        let all = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
+        let parts: Vec<_> = all.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
+        let counts: Vec<Vec<usize>> = parts.iter().map(|(_, rows)| data.class_counts(rows)).collect();
+        let line = |name: &str, numbers: &mut dyn Iterator<Item = usize>| {
+            std::iter::once(name.to_string()).chain(numbers.map(|n| n.to_string())).collect::<Vec<_>>()
+        };
+        let mut lines = vec![vec![String::new()]];
+        lines[0].extend(parts.iter().map(|(part, _)| (*part).to_string()));
+        lines.push(line("rows", &mut parts.iter().map(|(_, rows)| rows.len())));
+        let names = data.targets.names();
+        for (class, name) in names.iter().enumerate().take(MOST_CLASSES) {
+            lines.push(line(&format!("class {name}"), &mut counts.iter().map(|counts| counts[class])));
+        }
+        self.text.push_str(&format!("\n{}", text::table(&lines, 1)));
+        if names.len() > MOST_CLASSES {
+            self.text.push_str(&format!("and {} classes more\n", names.len() - MOST_CLASSES));
+        }
+        let rows: Map<String, Value> =
+            parts.iter().map(|(part, rows)| ((*part).to_string(), rows.len().into())).collect();
+        self.object.insert("splits".into(), rows.into());
+        let class = |(class, name): (usize, &String)| {
+            let of = parts
+                .iter()
+                .zip(&counts)
+                .map(|((part, _), counts)| ((*part).to_string(), counts[class].into()));
+            json!({ "name": name, "rows": Value::Object(of.collect()) })
+        };
+        if !names.is_empty() {
+            self.object.insert("classes".into(), names.iter().enumerate().map(class).collect());
+        }
+    }
+}
+
+/// The values of an array or a column.
+struct Range {
+    least: f64,
+    mean: f64,
+    greatest: f64,
+    not_finite: usize,
+}
+
+impl Range {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let (mut least, mut greatest, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+        let (mut finite, mut not_finite) = (0usize, 0);
+        for value in values {
+            if !value.is_finite() {
+                not_finite += 1;
+                continue;
+            }
+            (least, greatest) = (least.min(value), greatest.max(value));
+            sum += value;
+            finite += 1;
+        }
+        Self { least, mean: sum / finite as f64, greatest, not_finite }
+    }
+
+    /// Block by block, since all of an array's elements as f64 may be more than the memory.
+    fn of_array(array: &Array) -> Self {
+        let size = array.dtype().size();
+        let block = |bytes: &[u8]| {
+            let block = Array::from_bytes(array.dtype(), &[bytes.len() / size], bytes.to_vec());
+            block.map(|block| block.to_f64()).unwrap_or_default()
+        };
+        Self::of(array.bytes().chunks(size << 16).flat_map(block))
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "least": self.least, "mean": self.mean, "greatest": self.greatest, "not_finite": self.not_finite,
+        })
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.mean.is_nan() {
+            f.write_str("none")?;
+        } else {
+            let [least, mean, greatest] = [self.least, self.mean, self.greatest].map(text::number);
+            write!(f, "{least} to {greatest}, mean {mean}")?;
+        }
+        if self.not_finite > 0 { write!(f, ", {} not finite", self.not_finite) } else { Ok(()) }
+    }
+}
+
+/// Pictures of each class in turn, the first in the order of the data.
+fn sheet(path: &Path, data: &Dataset) -> Result<Grid> {
+    let shape = data.sample_shape();
+    if !is_picture(shape) {
+        let got = text::samples(shape);
+        return Err(Error::value("--plot", "pictures, [n, height, width] with 1 or 3 channels", got));
+    }
+    let caption = |row: u32| match &data.targets {
+        Targets::Classes { labels, names } => names[labels[row as usize] as usize].clone(),
+        Targets::Values(_) => format!("row {row}"),
+    };
+    let mut title = Grid::new(format!("{}: {} rows", path.display(), data.rows()));
+    for row in first_of_each(data) {
+        title = title.image(&data.samples(&[row])?.reshape(shape)?, caption(row));
+    }
+    Ok(title)
+}
+
+/// The first training rows of every class, as many of each, class after class.
+fn first_of_each(data: &Dataset) -> Vec<u32> {
+    let Some(labels) = data.targets.labels() else {
+        return data.splits.train.iter().take(PICTURES).copied().collect();
+    };
+    let classes = data.classes().unwrap_or(1).max(1);
+    let each = (PICTURES / classes).max(1);
+    let of = |class: usize| {
+        let rows = data.splits.train.iter().filter(move |&&row| labels[row as usize] as usize == class);
+        rows.take(each).copied()
+    };
+    (0..classes.min(PICTURES)).flat_map(of).collect()
+}

@@ -1,0 +1,439 @@
+//! `neural evaluate`
+
+use super::text;
+use super::trained::{Answers, Trained};
+use crate::array::count;
+use crate::data::images::Form;
+use crate::data::table::Table;
+use crate::data::{Dataset, Format, Scale, Source, TargetKind, Targets};
+use crate::error::{Error, Result};
+use crate::metric::Confusion;
+use crate::model::{Description, Model};
+use crate::plot::{Chart, Grid, Matrix};
+use crate::recipe::Recipe;
+use crate::runs::Folder;
+use crate::runtime::Device;
+use crate::train::{Evaluation, Trainer};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure a trained model: loss, accuracy, figures for each class, confusion matrix, worst mistakes
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Pictures of the confusion matrix and of the worst mistakes, or of the values against what the model says of them,
+are left in the run's folder. Rows are numbered from 0, in the order in which the data is read.
+
+Examples:
+  neural evaluate runs/mnist-1
+  neural evaluate runs/mnist-1 --split train
+  neural evaluate runs/mnist-1 --data drawn          a folder of pictures for each class
+  neural evaluate runs/pizza-1 --data may.csv --plot may"
+)]
+pub struct Evaluate {
+    #[command(flatten)]
+    trained: Trained,
+
+    /// Other data of the same kind instead of the recipe's: all of its rows, unless --split names a part
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+
+    /// The part of the data; if absent the test rows, or where there are none the validation or the training rows
+    #[arg(long, value_enum, value_name = "PART")]
+    split: Option<Part>,
+
+    /// The folder for the pictures, instead of the run's
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
+
+    /// How many of the worst mistakes to show
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    mistakes: usize,
+
+    /// One JSON object with all figures
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    Train,
+    Validation,
+    Test,
+    All,
+}
+
+impl Part {
+    fn rows(self) -> &'static str {
+        match self {
+            Part::Train => "training rows",
+            Part::Validation => "validation rows",
+            Part::Test => "test rows",
+            Part::All => "rows",
+        }
+    }
+}
+
+/// Classes up to here are written under each other; a model of more is read from `--json`.
+const MOST_CLASSES: usize = 100;
+
+/// The widest confusion matrix that is written as text.
+const WIDEST: usize = 100;
+
+impl Evaluate {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let folder = self.trained.folder()?;
+        let model = self.trained.model()?;
+        let recipe = folder.recipe()?;
+        let device = self.trained.open_device()?;
+        let source = self.source(&recipe, &model.description);
+        let data = as_in_training(&source, &model.description)?;
+        let (part, rows) = self.rows(&data)?;
+
+        let trainer = Trainer {
+            stream: recipe.train.stream,
+            mixed_precision: recipe.train.mixed_precision,
+            ..Trainer::new(model.description.layers.clone())
+        };
+        let trainer = trainer.loss(recipe.train.loss.clone()).batch_size(recipe.train.batch_size);
+        let mut run = trainer.start(&device, &data)?;
+        for (variable, value) in &model.variables {
+            run.set(&variable.name, value)?;
+        }
+        let evaluation = run.evaluate(&rows)?;
+
+        let of = format!("{} {} of {}", rows.len(), part.rows(), source.path.display());
+        let title = format!("{}: {of}", folder.name());
+        let report = match evaluation.confusion() {
+            Some(confusion) => {
+                let mistakes = self.mistakes(&device, &model, &data, &rows, &evaluation)?;
+                Report::of_classes(&data, &confusion, mistakes)
+            }
+            None => Report::of_values(&data, &rows, &evaluation, self.mistakes),
+        };
+        let mut out = io::stdout().lock();
+        if !self.json {
+            writeln!(out, "{}", folder.path().display())?;
+            writeln!(out, "{of}")?;
+            writeln!(out, "{evaluation}")?;
+            if let Some(errors) = evaluation.errors() {
+                writeln!(out, "mean squared error {}", text::number(errors.squared))?;
+            }
+            for table in &report.tables {
+                write!(out, "\n{table}")?;
+            }
+        }
+        let pictures = self.draw(&folder, &data, &title, &report)?;
+        if self.json {
+            let mut object = json!(evaluation.score());
+            object["run"] = json!(folder.path());
+            object["data"] = json!(source.path);
+            object["split"] = json!(part);
+            object["pictures"] = json!(pictures);
+            for (key, value) in report.figures {
+                object[key] = value;
+            }
+            writeln!(out, "{object}")?;
+        } else if !pictures.is_empty() {
+            writeln!(out)?;
+            pictures.iter().try_for_each(|path| writeln!(out, "drew {}", path.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where the rows come from, read as the model's data was.
+    fn source(&self, recipe: &Recipe, description: &Description) -> Source {
+        let mut source = recipe.data.clone();
+        if let Some(path) = &self.data {
+            match Format::detect(path) {
+                Some(format) if format != source.format => source = Source::new(format, path),
+                _ => source.path.clone_from(path),
+            }
+            if self.split.is_none() {
+                (source.test_fraction, source.validation_fraction) = (None, None);
+                (source.folds, source.fold, source.stratify) = (None, 0, false);
+            }
+        }
+        if source.format == Format::Images {
+            let form = Form::of_sample(&description.sample).unwrap_or_default();
+            (source.size, source.color) = (form.size, form.color);
+        }
+        if matches!(source.format, Format::Table | Format::Npy | Format::Safetensors) {
+            let is_class = !description.classes.is_empty();
+            source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
+        }
+        // The model has its own.
+        source.scale = Scale::None;
+        source
+    }
+
+    /// The rows to measure with, and of which part they are.
+    fn rows(&self, data: &Dataset) -> Result<(Part, Vec<u32>)> {
+        let rows = |part| match part {
+            Part::Train => data.splits.train.clone(),
+            Part::Validation => data.splits.validation.clone(),
+            Part::Test => data.splits.test.clone(),
+            Part::All => (0..data.rows() as u32).collect(),
+        };
+        let part = match self.split {
+            Some(part) => part,
+            None if self.data.is_some() => Part::All,
+            None => {
+                let parts = [Part::Test, Part::Validation];
+                parts.into_iter().find(|part| !rows(*part).is_empty()).unwrap_or(Part::Train)
+            }
+        };
+        let rows = rows(part);
+        if rows.is_empty() {
+            let got = format!("no {}", part.rows());
+            return Err(Error::value("--split", "a part of the data that has rows", got));
+        }
+        Ok((part, rows))
+    }
+
+    /// The wrong answers, those given with the least doubt first: by how far the output of the class that the model
+    /// chose is above that of the right one, which under a softmax is the logarithm of the ratio of their probabilities.
+    fn mistakes(
+        &self,
+        device: &Device,
+        model: &Model,
+        data: &Dataset,
+        rows: &[u32],
+        evaluation: &Evaluation,
+    ) -> Result<Vec<Mistake>> {
+        let predicted = evaluation.predicted();
+        let outputs = evaluation.outputs.chunks_exact(evaluation.width.max(1));
+        let mut wrong: Vec<(f64, Mistake)> = Vec::new();
+        for (((&row, outputs), &label), &predicted) in
+            rows.iter().zip(outputs).zip(evaluation.labels()).zip(&predicted)
+        {
+            if label != predicted {
+                let of = |class: i32| outputs.get(class as usize).copied().unwrap_or(f64::NEG_INFINITY);
+                let margin = if outputs.len() == 1 { outputs[0].abs() } else { of(predicted) - of(label) };
+                let (label, predicted) = (label as usize, predicted as usize);
+                wrong.push((margin, Mistake { row, label, predicted, figure: 0.0, shown: String::new() }));
+            }
+        }
+        wrong.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut worst: Vec<Mistake> =
+            wrong.into_iter().take(self.mistakes).map(|(_, mistake)| mistake).collect();
+        if worst.is_empty() {
+            return Ok(worst);
+        }
+        let rows: Vec<u32> = worst.iter().map(|mistake| mistake.row).collect();
+        let outputs = model.predict(device, &data.samples(&rows)?)?;
+        let answers = Answers::of(&model.description, outputs.shape()[1]);
+        for (mistake, outputs) in
+            worst.iter_mut().zip(outputs.to_f64().chunks_exact(outputs.shape()[1].max(1)))
+        {
+            mistake.figure = answers.figures(outputs).get(mistake.predicted).copied().unwrap_or(f64::NAN);
+            mistake.shown = answers.shown(mistake.figure);
+        }
+        Ok(worst)
+    }
+
+    fn draw(&self, folder: &Folder, data: &Dataset, title: &str, report: &Report) -> Result<Vec<PathBuf>> {
+        let place = self.plot.as_deref().unwrap_or(folder.path());
+        std::fs::create_dir_all(place).map_err(|e| Error::io("create the folder", place, e))?;
+        let mut pictures = Vec::new();
+        let mut draw = |name: &str, save: &dyn Fn(&Path) -> Result<()>| {
+            let path = place.join(name);
+            save(&path)?;
+            pictures.push(path);
+            Ok::<(), Error>(())
+        };
+        if let Some(confusion) = &report.confusion {
+            let classes = confusion.classes();
+            let counts: Vec<usize> =
+                (0..classes * classes).map(|i| confusion.count(i / classes, i % classes)).collect();
+            let matrix = Matrix::new(title, data.targets.names(), &counts);
+            for name in ["confusion.svg", "confusion.png"] {
+                draw(name, &|path| matrix.save(path))?;
+            }
+        }
+        if is_picture(data.sample_shape()) && !report.mistakes.is_empty() {
+            let mut sheet = Grid::new(format!("Worst mistakes, {title}"));
+            for mistake in &report.mistakes {
+                let image = data.samples(&[mistake.row])?.reshape(data.sample_shape())?;
+                let [label, predicted] = mistake.names(data);
+                sheet = sheet.image(&image, format!("{label} taken for {predicted}, {}", mistake.shown));
+            }
+            draw("mistakes.png", &|path| sheet.save(path))?;
+        }
+        if report.pairs.iter().any(|(target, output)| target.is_finite() && output.is_finite()) {
+            let targets = || report.pairs.iter().map(|(target, _)| *target);
+            let (least, most) =
+                (targets().fold(f64::INFINITY, f64::min), targets().fold(f64::NEG_INFINITY, f64::max));
+            let chart = Chart::new(title)
+                .x_label("target")
+                .y_label("output")
+                .points("rows", &report.pairs)
+                .line("output = target", &[(least, least), (most, most)]);
+            for name in ["values.svg", "values.png"] {
+                draw(name, &|path| chart.save(path))?;
+            }
+        }
+        Ok(pictures)
+    }
+}
+
+/// The data as the model was given it: the same features of the same columns, the same classes, the same scaling.
+fn as_in_training(source: &Source, description: &Description) -> Result<Dataset> {
+    let mut data = source.load()?;
+    if source.format == Format::Table && !description.columns.is_empty() {
+        data.inputs = Table::read(&source.path, source.delimiter)?.encode(&description.columns)?;
+        data.columns.clone_from(&description.columns);
+    }
+    let given = format!("{} {}", data.inputs.dtype(), text::samples(data.sample_shape()));
+    let expected = format!("{} {}", description.dtype, text::samples(&description.sample));
+    if given != expected {
+        return Err(Error::format(
+            &source.path,
+            format!("expected the model's samples {expected}, got {given}"),
+        ));
+    }
+    data.targets = match (data.targets, description.classes.is_empty()) {
+        (Targets::Classes { labels, names }, false) => {
+            let known: Vec<Option<usize>> =
+                names.iter().map(|name| description.classes.iter().position(|class| class == name)).collect();
+            let label = |label: i32| {
+                known.get(label as usize).copied().flatten().map(|class| class as i32).ok_or_else(|| {
+                    let got = names.get(label as usize).map_or("another", String::as_str);
+                    let classes = description.classes.join(", ");
+                    Error::format(
+                        &source.path,
+                        format!("expected the model's classes {classes}, got {got:?}"),
+                    )
+                })
+            };
+            let labels = labels.into_iter().map(label).collect::<Result<_>>()?;
+            Targets::Classes { labels, names: description.classes.clone() }
+        }
+        (targets @ Targets::Values(_), true) => targets,
+        (Targets::Values(_), false) => {
+            return Err(Error::format(&source.path, "expected classes as targets, got values"));
+        }
+        (Targets::Classes { .. }, true) => {
+            return Err(Error::format(&source.path, "expected values as targets, got classes"));
+        }
+    };
+    data.scaling = description.scaling.clone();
+    Ok(data)
+}
+
+/// Whether samples of this shape can be shown.
+pub(super) fn is_picture(shape: &[usize]) -> bool {
+    matches!(shape, [_, _] | [_, _, 1 | 3])
+}
+
+/// A row that was taken for another class than its own.
+struct Mistake {
+    row: u32,
+    label: usize,
+    predicted: usize,
+    /// What the model gave the class that it chose, after its link, and that as people read it.
+    figure: f64,
+    shown: String,
+}
+
+impl Mistake {
+    fn names(&self, data: &Dataset) -> [String; 2] {
+        let name =
+            |class: usize| data.targets.names().get(class).cloned().unwrap_or_else(|| class.to_string());
+        [self.label, self.predicted].map(name)
+    }
+}
+
+/// What is said of an evaluation.
+#[derive(Default)]
+struct Report {
+    tables: Vec<String>,
+    figures: Vec<(&'static str, Value)>,
+    confusion: Option<Confusion>,
+    mistakes: Vec<Mistake>,
+    /// Each target with the output beside it, where targets are values.
+    pairs: Vec<(f64, f64)>,
+}
+
+impl Report {
+    fn of_classes(data: &Dataset, confusion: &Confusion, mistakes: Vec<Mistake>) -> Self {
+        let names = data.targets.names();
+        let classes = confusion.classes();
+        let rows = |class: usize| (0..classes).map(|other| confusion.count(class, other)).sum::<usize>();
+        let mut lines = vec![["class", "rows", "precision", "recall", "F1"].map(String::from).to_vec()];
+        let mut figures = Vec::new();
+        for (class, name) in names.iter().enumerate() {
+            let (precision, recall) = (confusion.precision(class), confusion.recall(class));
+            let f1 = confusion.f1(class);
+            lines.push([name.clone(), rows(class).to_string()].to_vec());
+            lines[class + 1].extend([precision, recall, f1].map(text::percent));
+            figures.push(json!({ "name": name, "rows": rows(class), "precision": precision, "recall": recall, "f1": f1 }));
+        }
+        let counts: Vec<Vec<usize>> = (0..classes)
+            .map(|class| (0..classes).map(|other| confusion.count(class, other)).collect())
+            .collect();
+        let mut matrix = vec![[&["true \\ predicted".to_string()], names].concat()];
+        for (name, counts) in names.iter().zip(&counts) {
+            matrix.push([name.clone()].into_iter().chain(counts.iter().map(ToString::to_string)).collect());
+        }
+        let matrix = text::table(&matrix, 1);
+
+        let mut tables = Vec::new();
+        if classes <= MOST_CLASSES {
+            tables.push(text::table(&lines, 1));
+        }
+        if text::width(&matrix) <= WIDEST {
+            tables.push(matrix);
+        }
+        if !is_picture(data.sample_shape()) && !mistakes.is_empty() {
+            let mut lines = vec![["worst mistakes", "true", "predicted", "with"].map(String::from).to_vec()];
+            for mistake in &mistakes {
+                let [label, predicted] = mistake.names(data);
+                lines.push(vec![format!("row {}", mistake.row), label, predicted, mistake.shown.clone()]);
+            }
+            tables.push(text::table(&lines, 3));
+        }
+        let worst: Vec<Value> = mistakes
+            .iter()
+            .map(|mistake| {
+                let [label, predicted] = mistake.names(data);
+                json!({ "row": mistake.row, "label": label, "predicted": predicted, "figure": mistake.figure })
+            })
+            .collect();
+        let figures =
+            vec![("classes", json!(figures)), ("confusion", json!(counts)), ("mistakes", json!(worst))];
+        Self { tables, figures, confusion: Some(confusion.clone()), mistakes, pairs: Vec::new() }
+    }
+
+    fn of_values(data: &Dataset, rows: &[u32], evaluation: &Evaluation, most: usize) -> Self {
+        let Targets::Values(values) = &data.targets else { return Self::default() };
+        let width = count(&values.shape()[1..]).max(1);
+        let all = values.to_f64();
+        let target = |row: u32| &all[row as usize * width..][..width];
+        let mut apart: Vec<(f64, u32, &[f64])> = Vec::new();
+        let mut pairs = Vec::new();
+        for (&row, outputs) in rows.iter().zip(evaluation.outputs.chunks_exact(width)) {
+            let distances = target(row).iter().zip(outputs).map(|(t, y)| (t - y).abs());
+            apart.push((distances.sum::<f64>() / width as f64, row, outputs));
+            pairs.extend(target(row).iter().copied().zip(outputs.iter().copied()));
+        }
+        apart.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+        apart.truncate(most);
+        let numbers = |values: &[f64]| values.iter().map(|v| text::number(*v)).collect::<Vec<_>>().join(" ");
+        let mut lines = vec![["largest errors", "target", "output", "error"].map(String::from).to_vec()];
+        let mut worst = Vec::new();
+        for (error, row, outputs) in apart {
+            lines.push(vec![
+                format!("row {row}"),
+                numbers(target(row)),
+                numbers(outputs),
+                text::number(error),
+            ]);
+            worst.push(json!({ "row": row, "target": target(row), "output": outputs, "error": error }));
+        }
+        let tables = if worst.is_empty() { Vec::new() } else { vec![text::table(&lines, 1)] };
+        Self { tables, figures: vec![("largest_errors", json!(worst))], pairs, ..Self::default() }
+    }
+}

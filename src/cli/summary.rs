@@ -1,0 +1,205 @@
+//! `neural summary`
+
+use super::text;
+use crate::DType;
+use crate::array::Array;
+use crate::data::{Dataset, Scaling};
+use crate::error::{Error, Result};
+use crate::graph::flops;
+use crate::model::{Description, Link, Model};
+use crate::recipe::Recipe;
+use crate::runs::{Folder, History, Monitor};
+use crate::train::Epoch;
+use serde_json::json;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Show the layers, sizes and settings of a run or a recipe
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The operations are those of one row from input to output, two for each multiply-add; a training step does about three
+times as many.
+
+Examples:
+  neural summary runs/mnist-1
+  neural summary scripts/recipes/mnist_cnn.toml
+  neural summary scripts/recipes/cifar10.toml --sample 32,32,3"
+)]
+pub struct Summary {
+    /// The folder of a run, or a recipe
+    #[arg(value_name = "RUN|RECIPE")]
+    path: PathBuf,
+
+    /// The shape of a sample, where the recipe's data is not at hand
+    #[arg(long, value_delimiter = ',', value_name = "SIZES")]
+    sample: Option<Vec<usize>>,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Summary {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let folder = if self.path.is_dir() { Some(Folder::open(&self.path)?) } else { None };
+        let recipe = match &folder {
+            Some(folder) => folder.recipe()?,
+            None => Recipe::read(&self.path, &[])?,
+        };
+        recipe.trainer().optimizer.check()?;
+        let (description, data) = self.description(folder.as_ref(), &recipe)?;
+        let layers = description.layers.summary(DType::F32, &description.sample)?;
+        // The graph asks for the variables' types alone.
+        let variables =
+            description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
+        let work = flops(&Model { description: description.clone(), variables }.function(1)?);
+        let epochs = folder.as_ref().map(History::read).transpose()?;
+        let best = best(&recipe, epochs.as_deref().unwrap_or_default());
+
+        let mut out = io::stdout().lock();
+        if self.json {
+            let rows = data.as_ref().map(|data| {
+                let splits = &data.splits;
+                json!({ "train": splits.train.len(), "validation": splits.validation.len(), "test": splits.test.len() })
+            });
+            let layer = |row: &crate::nn::Row| {
+                json!({
+                    "path": row.path, "layer": row.kind, "output": row.output[1..],
+                    "parameters": row.parameters, "statistics": row.statistics,
+                })
+            };
+            let object = json!({
+                "layers": layers.rows.iter().map(layer).collect::<Vec<_>>(),
+                "parameters": layers.parameters(),
+                "statistics": layers.statistics(),
+                "bytes": (layers.parameters() + layers.statistics()) * layers.dtype.size(),
+                "flops_per_row": work,
+                "sample": description.sample,
+                "dtype": description.dtype,
+                "classes": description.classes,
+                "rows": rows,
+                "recipe": recipe,
+                "epochs_done": epochs.as_ref().map(Vec::len),
+                "best": best,
+            });
+            writeln!(out, "{object}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        writeln!(out, "{layers}")?;
+        let mut lines = vec![vec!["operations a row".to_string(), with_prefix(work)]];
+        let mut line = |name: &str, text: String| lines.push(vec![name.to_string(), text]);
+        line("sample", sample(&description));
+        line("data", place(&recipe, data.as_ref()));
+        line("loss", as_written(&recipe.train.loss)?);
+        line("optimizer", as_written(&recipe.train.optimizer)?);
+        line("training", training(&recipe, data.as_ref()));
+        if let Some(epochs) = &epochs {
+            line("epochs done", format!("{} of {}", epochs.len(), recipe.train.epochs));
+        }
+        if let Some(best) = best {
+            let mut text = format!("{}: loss {:.4}", best.number, best.loss);
+            if let Some(accuracy) = best.accuracy {
+                text.push_str(&format!(", accuracy {}", text::percent(accuracy)));
+            }
+            if let Some(validation) = &best.validation {
+                text.push_str(&format!("; validation: {validation}"));
+            }
+            line("best epoch", text);
+        }
+        write!(out, "\n{}", text::table(&lines, 2))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the model is, and the data where that had to be read to know it.
+    fn description(
+        &self,
+        folder: Option<&Folder>,
+        recipe: &Recipe,
+    ) -> Result<(Description, Option<Dataset>)> {
+        if let Some(folder) = folder {
+            match folder.model() {
+                Ok(model) => return Ok((model.description, None)),
+                // The run was begun, and has no checkpoint yet.
+                Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let description = |sample: &[usize], dtype| Description {
+            layers: recipe.model.layers.clone(),
+            link: Link::of(&recipe.train.loss),
+            sample: sample.to_vec(),
+            dtype,
+            scaling: Scaling::none(),
+            columns: Vec::new(),
+            classes: Vec::new(),
+        };
+        if let Some(sample) = &self.sample {
+            return Ok((description(sample, DType::F32), None));
+        }
+        let data = recipe.data.load()?;
+        let classes = data.targets.names().to_vec();
+        let columns = data.columns.clone();
+        let description = description(data.sample_shape(), data.inputs.dtype());
+        Ok((Description { columns, classes, ..description }, Some(data)))
+    }
+}
+
+/// The epoch that the recipe counts as the best.
+fn best<'a>(recipe: &Recipe, epochs: &'a [Epoch]) -> Option<&'a Epoch> {
+    let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
+    let default = if has_validation { Monitor::ValidationLoss } else { Monitor::Loss };
+    let monitor = recipe.train.monitor.unwrap_or(default);
+    monitor.best(epochs)
+}
+
+/// 1234567 as `1.23 million`.
+fn with_prefix(count: f64) -> String {
+    let names = [(1e12, "trillion"), (1e9, "thousand million"), (1e6, "million"), (1e3, "thousand")];
+    match names.into_iter().find(|(size, _)| count >= *size) {
+        Some((size, name)) => format!("{:.2} {name}", count / size),
+        None => format!("{count}"),
+    }
+}
+
+fn sample(description: &Description) -> String {
+    let mut text = format!("{} {}", description.dtype, text::shape(&description.sample));
+    if !description.columns.is_empty() {
+        let names: Vec<&str> = description.columns.iter().map(|column| column.name.as_str()).collect();
+        text.push_str(&format!(" from {}", names.join(", ")));
+    }
+    match &description.classes[..] {
+        [] => {}
+        classes if classes.len() <= 20 => text.push_str(&format!("; classes {}", classes.join(", "))),
+        classes => text.push_str(&format!("; {} classes", classes.len())),
+    }
+    text
+}
+
+fn place(recipe: &Recipe, data: Option<&Dataset>) -> String {
+    let mut text = recipe.data.path.display().to_string();
+    if let Some(data) = data {
+        let splits = &data.splits;
+        let (train, validation, test) = (splits.train.len(), splits.validation.len(), splits.test.len());
+        text.push_str(&format!(": {train} training, {validation} validation, {test} test rows"));
+    }
+    text
+}
+
+fn training(recipe: &Recipe, data: Option<&Dataset>) -> String {
+    let train = &recipe.train;
+    let rows = format!("batches of {} rows, seed {}", train.batch_size, train.seed);
+    match data {
+        Some(data) if train.batch_size > 0 => {
+            let steps = data.splits.train.len().div_ceil(train.batch_size);
+            format!("{} epochs of {steps} steps, {rows}", train.epochs)
+        }
+        _ => format!("{} epochs, {rows}", train.epochs),
+    }
+}
+
+/// A choice as it is written in a recipe, on one line.
+fn as_written(choice: &impl serde::Serialize) -> Result<String> {
+    let refuse = |e: toml::ser::Error| Error::value("recipe", "values that TOML can hold", e);
+    Ok(toml::Value::try_from(choice).map_err(refuse)?.to_string())
+}

@@ -1,0 +1,85 @@
+//! A trained model that is named on the command line, and what its outputs mean.
+
+use crate::error::Result;
+use crate::model::{Description, Link, Model};
+use crate::runs::{Folder, Which};
+use crate::runtime::{Device, DeviceSpec};
+use std::path::PathBuf;
+
+/// Which model, and where it is to run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Trained {
+    /// The run's folder, such as runs/mnist-1
+    pub run: PathBuf,
+
+    /// Take the model at the end of the run instead of the one after its best epoch
+    #[arg(long)]
+    pub last: bool,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+}
+
+impl Trained {
+    pub fn folder(&self) -> Result<Folder> {
+        Folder::open(&self.run)
+    }
+
+    pub fn model(&self) -> Result<Model> {
+        let folder = self.folder()?;
+        if self.last { folder.checkpoint(Which::Last)?.model() } else { folder.model() }
+    }
+
+    pub fn open_device(&self) -> Result<Device> {
+        Device::open(&self.device.parse::<DeviceSpec>()?)
+    }
+}
+
+/// How to read what [`Model::predict`] says of a row.
+pub(super) struct Answers {
+    /// Of the classes, or of the outputs where they are values.
+    pub names: Vec<String>,
+    pub figure: &'static str,
+    is_class: bool,
+    /// Whether the only output speaks for the second of two classes.
+    is_single: bool,
+}
+
+impl Answers {
+    pub fn of(description: &Description, width: usize) -> Self {
+        let classes = &description.classes;
+        let is_class = !classes.is_empty();
+        let is_single = is_class && width == 1;
+        let figure = match (description.link, is_class) {
+            (Link::Identity, true) => "score",
+            (Link::Identity, false) => "output",
+            (Link::Softmax | Link::Sigmoid, _) => "probability",
+        };
+        let count = if is_single { 2 } else { width };
+        let name = |i: usize| match classes.get(i) {
+            Some(name) => name.clone(),
+            None => i.to_string(),
+        };
+        Self { names: (0..count).map(name).collect(), figure, is_class, is_single }
+    }
+
+    /// One figure for each of the names.
+    pub fn figures(&self, outputs: &[f64]) -> Vec<f64> {
+        match *outputs {
+            [yes] if self.is_single => vec![1.0 - yes, yes],
+            _ => outputs.to_vec(),
+        }
+    }
+
+    /// The class that the figures speak for, the first of equals; `None` where they are values.
+    pub fn class(&self, figures: &[f64]) -> Option<usize> {
+        let largest = |best: usize, i: usize| if figures[i] > figures[best] { i } else { best };
+        (self.is_class && !figures.is_empty()).then(|| (0..figures.len()).fold(0, largest))
+    }
+
+    /// A figure as people read it.
+    pub fn shown(&self, figure: f64) -> String {
+        if self.figure == "probability" { super::text::percent(figure) } else { super::text::number(figure) }
+    }
+}

@@ -1,0 +1,685 @@
+//! What can be asked of a run once it is trained, as a user meets it. The figures are computed again here, from what
+//! `Model::predict` says of rows that the tests made themselves.
+
+mod common;
+
+use common::{device, numbers};
+use image::{GrayImage, RgbImage};
+use neural::data::{images, images::Form};
+use neural::model::Model;
+use neural::runs::{Folder, Saved, Which};
+use neural::{Array, DType};
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+fn neural(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_neural"))
+        .args(arguments)
+        .current_dir(home())
+        .env("RUST_BACKTRACE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A program that refuses its arguments does not read on.
+    let _ = child.stdin.take().expect("a pipe").write_all(input);
+    child.wait_with_output().expect("the program ends")
+}
+
+/// What the program prints, when it succeeds without a word on stderr.
+fn said(arguments: &[&str]) -> String {
+    let output = neural(arguments, b"");
+    let noise = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && noise.is_empty(), "{arguments:?}: {noise}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let text = said(arguments);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// A JSON object from each line.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// That the program ends with code 1 and one line on stderr that holds all of `words`.
+fn refuses(arguments: &[&str], input: &[u8], words: &[&str]) {
+    let output = neural(arguments, input);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
+    assert!(!said.contains("panicked") && said.lines().count() == 1, "{arguments:?}: {said}");
+}
+
+fn close(got: &Value, expected: f64) {
+    let got = got.as_f64().expect("a number");
+    assert!((got - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{got} {expected}");
+}
+
+const SIDE: usize = 6;
+const TRAIN: usize = 90;
+const TEST: usize = 60;
+
+/// Pictures of three classes, a light band at one of three heights in noise, and their labels, of which every seventh
+/// is wrong.
+fn pictures(rows: usize, seed: u64) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let noise = numbers(rows * SIDE * SIDE, seed);
+    let picture = |row: usize| {
+        let pixel = |i: usize| {
+            let light = if i / SIDE / 2 == row % 3 { 200.0 } else { 25.0 };
+            (light + 25.0 * noise[row * SIDE * SIDE + i]) as u8
+        };
+        (0..SIDE * SIDE).map(pixel).collect()
+    };
+    let label = |row: usize| if row % 7 == 6 { (row + 1) % 3 } else { row % 3 } as u8;
+    ((0..rows).map(picture).collect(), (0..rows).map(label).collect())
+}
+
+/// The rows that the recipe tests with, the second half of the test file, and their labels.
+fn test_pictures() -> (Array, Vec<usize>) {
+    let (pictures, labels) = pictures(TEST, 2);
+    let bytes = pictures[TEST / 2..].concat();
+    let samples = Array::from_bytes(DType::U8, &[TEST / 2, SIDE, SIDE, 1], bytes).expect("as many bytes");
+    (samples, labels[TEST / 2..].iter().map(|&label| usize::from(label)).collect())
+}
+
+fn idx(shape: &[usize], bytes: &[u8]) -> Vec<u8> {
+    let sizes = shape.iter().flat_map(|&size| (size as u32).to_be_bytes());
+    [0, 0, 8, shape.len() as u8].into_iter().chain(sizes).chain(bytes.iter().copied()).collect()
+}
+
+/// NPY version 1.0 of little-endian elements.
+fn npy(descr: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
+    let shape: String = shape.iter().map(|size| format!("{size},")).collect();
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), bytes].concat()
+}
+
+/// The number of a tree's row: its height, its bark, and the width of its leaves.
+fn tree(row: usize) -> (f64, &'static str, f64, &'static str) {
+    let noise = numbers(3 * 40, 3);
+    let is_oak = row % 2 == 0;
+    let height = 20.0 + 8.0 * noise[3 * row] + if is_oak { 6.0 } else { 0.0 };
+    let bark = ["rough", "smooth", "torn"][(row / 2) % 3];
+    let width = 5.0 + 2.0 * noise[3 * row + 1] + if is_oak { 1.5 } else { 0.0 };
+    (height, bark, width, if is_oak { "oak" } else { "elm" })
+}
+
+const RECIPES: [(&str, &str); 3] = [
+    (
+        "bands",
+        r#"
+data = { format = "idx", path = "bands", scale = "standardize" }
+model.layers = ["flatten", { dense = 8 }, "relu", { dense = 3 }]
+train = { loss = "softmax-cross-entropy", optimizer = { adam = { learning_rate = 0.02 } }, batch_size = 30, epochs = 6 }
+"#,
+    ),
+    (
+        "trees",
+        r#"
+data = { format = "table", path = "trees.csv", target = "kind", test_fraction = 0.3, scale = "standardize-features" }
+model.layers = [{ dense = 1 }]
+train = { loss = "sigmoid-cross-entropy", optimizer = { sgd = { learning_rate = 0.5 } }, batch_size = 10, epochs = 5 }
+"#,
+    ),
+    (
+        "prices",
+        r#"
+data = { format = "table", path = "prices.tsv", validation_fraction = 0.2, scale = "standardize-features" }
+model.layers = [{ dense = 4 }, "tanh", { dense = 1 }]
+train = { loss = "mean-squared-error", optimizer = { sgd = { learning_rate = 0.05 } }, batch_size = 8, epochs = 4 }
+"#,
+    ),
+];
+
+/// Data of three kinds with a run on each, made once.
+fn home() -> &'static Path {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    HOME.get_or_init(|| {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands");
+        let _ = fs::remove_dir_all(&home);
+        fs::create_dir_all(home.join("bands")).expect("a folder for tests");
+        let write = |name: &str, contents: &[u8]| fs::write(home.join(name), contents).expect("writable");
+        for (part, rows, seed) in [("train", TRAIN, 1), ("t10k", TEST, 2)] {
+            let (pictures, labels) = pictures(rows, seed);
+            let name = |kind: &str| format!("bands/{part}-{kind}-ubyte");
+            write(&name("images-idx3"), &idx(&[rows, SIDE, SIDE], &pictures.concat()));
+            write(&name("labels-idx1"), &idx(&[rows], &labels));
+        }
+        let trees: String = (0..40)
+            .map(|row| {
+                let (height, bark, width, kind) = tree(row);
+                format!("{height},{bark},{width},{kind}\n")
+            })
+            .collect();
+        write("trees.csv", format!("height,bark,width,kind\n{trees}").as_bytes());
+        let noise = numbers(60, 4);
+        let prices: String = noise
+            .chunks_exact(2)
+            .map(|ab| format!("{}\t{}\t{}\n", ab[0], ab[1], 3.0 * ab[0] - 2.0 * ab[1] * ab[0] + 1.0))
+            .collect();
+        write("prices.tsv", format!("area\tage\tprice\n{prices}").as_bytes());
+        for (name, recipe) in RECIPES {
+            write(&format!("{name}.toml"), recipe.as_bytes());
+            let arguments = ["train", &format!("{name}.toml"), "--name", name, "--device", "cpu", "--quiet"];
+            let trained =
+                Command::new(env!("CARGO_BIN_EXE_neural")).args(arguments).current_dir(&home).output();
+            let trained = trained.expect("the program starts");
+            assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+        }
+        home
+    })
+}
+
+fn folder(name: &str) -> Folder {
+    Folder::open(home().join("runs").join(name)).expect("a run")
+}
+
+fn model(name: &str) -> Model {
+    folder(name).model().expect("a model")
+}
+
+/// What the model says of samples, a vector for each.
+fn predict(model: &Model, samples: &Array) -> Vec<Vec<f64>> {
+    let outputs = model.predict(device(), samples).expect("samples of the model's shape");
+    outputs.to_f64().chunks_exact(outputs.shape()[1]).map(<[f64]>::to_vec).collect()
+}
+
+fn largest(figures: &[f64]) -> usize {
+    (0..figures.len()).fold(0, |best, i| if figures[i] > figures[best] { i } else { best })
+}
+
+#[test]
+fn evaluation_of_classes_is_what_the_predictions_come_to() {
+    let report = json(&["evaluate", "runs/bands", "--json", "--device", "cpu"]);
+    let (samples, labels) = test_pictures();
+    let probabilities = predict(&model("bands"), &samples);
+    let predicted: Vec<usize> = probabilities.iter().map(|p| largest(p)).collect();
+    let n = labels.len() as f64;
+
+    let loss: f64 = probabilities.iter().zip(&labels).map(|(p, &y)| -p[y].ln()).sum::<f64>() / n;
+    let right = predicted.iter().zip(&labels).filter(|(p, y)| p == y).count() as f64;
+    close(&report["loss"], loss);
+    close(&report["accuracy"], right / n);
+    assert!(right < n && right > n / 2.0, "the data is to leave some mistakes: {right}");
+    assert_eq!(report["rows"], labels.len());
+    assert_eq!(report["split"], "test");
+
+    for class in 0..3 {
+        let of = |label: usize, guess: usize| {
+            labels.iter().zip(&predicted).filter(|pair| *pair == (&label, &guess)).count()
+        };
+        for guess in 0..3 {
+            assert_eq!(report["confusion"][class][guess], of(class, guess));
+        }
+        let hits = of(class, class) as f64;
+        let precision = hits / (0..3).map(|label| of(label, class)).sum::<usize>() as f64;
+        let recall = hits / (0..3).map(|guess| of(class, guess)).sum::<usize>() as f64;
+        let figures = &report["classes"][class];
+        assert_eq!(figures["name"], class.to_string());
+        close(&figures["precision"], precision);
+        close(&figures["recall"], recall);
+        close(&figures["f1"], 2.0 * precision * recall / (precision + recall));
+    }
+
+    let mut wrong: Vec<usize> = (0..labels.len()).filter(|&i| predicted[i] != labels[i]).collect();
+    let odds = |i: &usize| probabilities[*i][labels[*i]] / probabilities[*i][predicted[*i]];
+    wrong.sort_by(|a, b| odds(a).total_cmp(&odds(b)));
+    let mistakes = report["mistakes"].as_array().expect("a list");
+    assert_eq!(mistakes.len(), wrong.len().min(24));
+    for (mistake, &i) in mistakes.iter().zip(&wrong) {
+        assert_eq!(mistake["row"], TRAIN + TEST / 2 + i);
+        assert_eq!(mistake["label"], labels[i].to_string());
+        assert_eq!(mistake["predicted"], predicted[i].to_string());
+        close(&mistake["figure"], probabilities[i][predicted[i]]);
+    }
+
+    let run = home().join("runs/bands");
+    assert!(fs::read_to_string(run.join("confusion.svg")).expect("drawn").starts_with("<svg"));
+    for name in ["confusion.png", "mistakes.png"] {
+        assert!(image::open(run.join(name)).expect("a PNG").width() > 100, "{name}");
+    }
+    let text = said(&["evaluate", "runs/bands", "--device", "cpu", "--mistakes", "0", "--plot", "elsewhere"]);
+    assert!(text.contains(&format!("accuracy {:.2}%", 100.0 * right / n)), "{text}");
+    assert!(text.contains("30 test rows of bands"), "{text}");
+    assert!(
+        home().join("elsewhere/confusion.png").is_file() && !home().join("elsewhere/mistakes.png").exists()
+    );
+}
+
+#[test]
+fn evaluation_of_values_is_what_the_predictions_come_to() {
+    let report = json(&["evaluate", "runs/prices", "--json", "--split", "all", "--device", "cpu"]);
+    let noise = numbers(60, 4);
+    let inputs: Vec<f32> = noise.iter().map(|&v| v as f32).collect();
+    let samples = Array::new(&[30, 2], inputs).expect("as many numbers");
+    let outputs = predict(&model("prices"), &samples);
+    let targets: Vec<f64> =
+        noise.chunks_exact(2).map(|ab| f64::from((3.0 * ab[0] - 2.0 * ab[1] * ab[0] + 1.0) as f32)).collect();
+    let apart = |i: usize| outputs[i][0] - targets[i];
+    let mean = targets.iter().sum::<f64>() / 30.0;
+    let squares: f64 = (0..30).map(|i| apart(i).powi(2)).sum();
+    close(&report["loss"], squares / 30.0);
+    close(&report["errors"]["squared"], squares / 30.0);
+    close(&report["errors"]["absolute"], (0..30).map(|i| apart(i).abs()).sum::<f64>() / 30.0);
+    close(&report["errors"]["r2"], 1.0 - squares / targets.iter().map(|t| (t - mean).powi(2)).sum::<f64>());
+    let worst = (0..30).max_by(|&a, &b| apart(a).abs().total_cmp(&apart(b).abs())).expect("rows");
+    assert_eq!(report["largest_errors"][0]["row"], worst);
+    close(&report["largest_errors"][0]["output"][0], outputs[worst][0]);
+    assert!(image::open(home().join("runs/prices/values.png")).is_ok());
+    // There are no test rows; those for validation are the fifth that the recipe asks for.
+    let text = said(&["evaluate", "runs/prices", "--device", "cpu"]);
+    assert!(text.contains("6 validation rows of prices.tsv"), "{text}");
+    refuses(&["evaluate", "runs/prices", "--split", "test"], b"", &["--split", "no test rows"]);
+}
+
+/// A folder of pictures by class, which lacks one of the model's classes.
+#[test]
+fn other_data_is_measured_by_the_names_of_its_classes() {
+    let (pictures, labels) = pictures(24, 9);
+    let mut rows = Vec::new();
+    for (i, (picture, label)) in
+        pictures.iter().zip(&labels).enumerate().filter(|(_, (_, label))| **label > 0)
+    {
+        let path = home().join(format!("drawn/{label}/{i:02}.png"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        gray(picture).save(&path).expect("written");
+        rows.push((usize::from(*label), picture.clone()));
+    }
+    let bytes: Vec<u8> = rows.iter().flat_map(|(_, picture)| picture.clone()).collect();
+    let samples = Array::from_bytes(DType::U8, &[rows.len(), SIDE, SIDE, 1], bytes).expect("as many bytes");
+    let probabilities = predict(&model("bands"), &samples);
+    let right = probabilities.iter().zip(&rows).filter(|(p, (label, _))| largest(p) == *label).count();
+
+    let arguments =
+        ["evaluate", "runs/bands", "--data", "drawn", "--json", "--plot", "drawn-plots", "--device", "cpu"];
+    let report = json(&arguments);
+    assert_eq!(report["rows"], rows.len());
+    assert_eq!(report["split"], "all");
+    close(&report["accuracy"], right as f64 / rows.len() as f64);
+    assert_eq!(report["classes"][0]["rows"], 0);
+
+    fs::create_dir_all(home().join("strange/7")).expect("writable");
+    fs::create_dir_all(home().join("strange/1")).expect("writable");
+    for class in ["1", "7"] {
+        gray(&pictures[0]).save(home().join(format!("strange/{class}/a.png"))).expect("written");
+    }
+    refuses(&["evaluate", "runs/bands", "--data", "strange"], b"", &["strange", "0, 1, 2", "\"7\""]);
+    refuses(&["evaluate", "runs/bands", "--data", "trees.csv"], b"", &["trees.csv"]);
+    refuses(&["evaluate", "runs/trees", "--data", "prices.tsv"], b"", &["prices.tsv", "kind"]);
+    refuses(&["evaluate", "runs/trees", "--data", "bands"], b"", &["samples f32 [n, 5]", "u8 [n, 6, 6, 1]"]);
+    refuses(&["evaluate", "runs/trees", "--data", "nowhere"], b"", &["nowhere", "No such file"]);
+}
+
+fn gray(pixels: &[u8]) -> GrayImage {
+    GrayImage::from_raw(SIDE as u32, SIDE as u32, pixels.to_vec()).expect("as many pixels")
+}
+
+#[test]
+fn pictures_are_predicted_whatever_their_size_and_colour() {
+    let (pictures, _) = pictures(3, 5);
+    let file = |name: &str| home().join(name);
+    for (i, picture) in pictures.iter().enumerate() {
+        let picture = gray(picture);
+        picture.save(file(&format!("p{i}.png"))).expect("written");
+        RgbImage::from_fn(6, 6, |x, y| image::Rgb([picture.get_pixel(x, y).0[0]; 3]))
+            .save(file(&format!("rgb{i}.png")))
+            .expect("written");
+        GrayImage::from_fn(6, 6, |x, y| image::Luma([255 - picture.get_pixel(x, y).0[0]]))
+            .save(file(&format!("dark{i}.png")))
+            .expect("written");
+        GrayImage::from_fn(27, 18, |x, y| *picture.get_pixel(x * 2 / 9, y / 3))
+            .save(file(&format!("large{i}.png")))
+            .expect("written");
+    }
+    let samples =
+        Array::from_bytes(DType::U8, &[3, SIDE, SIDE, 1], pictures.concat()).expect("as many bytes");
+    let model = model("bands");
+    let expected = predict(&model, &samples);
+    let check = |rows: &[Value], names: &[&str], expected: &[Vec<f64>]| {
+        assert_eq!(rows.len(), expected.len());
+        for ((row, name), expected) in rows.iter().zip(names).zip(expected) {
+            assert_eq!(row["input"], *name);
+            assert_eq!(row["class"], largest(expected).to_string());
+            close(&row["probability"], expected[largest(expected)]);
+            (0..3).for_each(|class| close(&row["probabilities"][class.to_string()], expected[class]));
+        }
+    };
+    let run = |options: &[&str], names: &[&str]| {
+        lines(&said(&[&["predict", "runs/bands", "--json", "--device", "cpu"], options, names].concat()))
+    };
+    for names in [["p0.png", "p1.png", "p2.png"], ["rgb0.png", "rgb1.png", "rgb2.png"]] {
+        check(&run(&[], &names), &names, &expected);
+    }
+    let dark = ["dark0.png", "dark1.png", "dark2.png"];
+    check(&run(&["--invert"], &dark), &dark, &expected);
+    let large = ["large0.png", "large1.png", "large2.png"];
+    let fitted = |name: &&str| {
+        let form = Form::of_sample(&[SIDE, SIDE, 1]).expect("a picture");
+        images::read(file(name), form).expect("readable").bytes().to_vec()
+    };
+    let fitted: Vec<u8> = large.iter().flat_map(fitted).collect();
+    let fitted = Array::from_bytes(DType::U8, &[3, SIDE, SIDE, 1], fitted).expect("as many bytes");
+    let rows = run(&[], &large);
+    check(&rows, &large, &predict(&model, &fitted));
+    (0..3).for_each(|i| assert_eq!(rows[i]["class"], largest(&expected[i]).to_string()));
+
+    // Standard input, and the forms for people and for spreadsheets.
+    let output = neural(
+        &["predict", "runs/bands", "-", "--csv", "--device", "cpu"],
+        &fs::read(file("p1.png")).expect("there"),
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    assert_eq!(
+        table.headers().expect("a header"),
+        vec!["input", "row", "class", "probability_0", "probability_1", "probability_2"]
+    );
+    let record = table.records().next().expect("a row").expect("a whole one");
+    assert_eq!((&record[0], &record[2]), ("-", &*largest(&expected[1]).to_string()));
+    close(&record[4].parse::<f64>().expect("a number").into(), expected[1][1]);
+    let text = said(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", "cpu"]);
+    let percent = format!("{:.2}%", 100.0 * expected[2][largest(&expected[2])]);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["input", "class", "probability", "p2.png", &*largest(&expected[2]).to_string(), &*percent]
+    );
+}
+
+/// The features of some trees: height, bark one-hot in the order of the names, width.
+fn encoded(rows: &[usize]) -> Array {
+    let features = rows.iter().flat_map(|&row| {
+        let (height, bark, width, _) = tree(row);
+        let bark = ["rough", "smooth", "torn"].map(|name| if name == bark { 1.0 } else { 0.0 });
+        [height as f32, bark[0], bark[1], bark[2], width as f32]
+    });
+    Array::new(&[rows.len(), 5], features.collect()).expect("as many numbers")
+}
+
+#[test]
+fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
+    let rows: Vec<usize> = (0..10).collect();
+    let yes = predict(&model("trees"), &encoded(&rows));
+    let mut tsv = "bark\tnote\twidth\theight\n".to_string();
+    for &row in &rows {
+        let (height, bark, width, _) = tree(row);
+        tsv += &format!("{bark}\tseen, twice\t{width}\t{height}\n");
+    }
+    let arguments = ["predict", "runs/trees", "-", "trees.csv", "--json", "--device", "cpu"];
+    let output = neural(&arguments, tsv.as_bytes());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers = lines(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!(answers.len(), 10 + 40);
+    // The classes are elm and oak, and the only output is for the second.
+    for (row, answer) in answers[..10].iter().zip(&answers[10..20]).map(|(a, b)| [a, b]).enumerate() {
+        for (answer, input) in answer.into_iter().zip(["-", "trees.csv"]) {
+            assert_eq!((&answer["input"], &answer["row"]), (&input.into(), &row.into()));
+            let p = yes[row][0];
+            assert_eq!(answer["class"], if p > 0.5 { "oak" } else { "elm" });
+            close(&answer["probabilities"]["oak"], p);
+            close(&answer["probabilities"]["elm"], 1.0 - p);
+        }
+    }
+    let text = said(&["predict", "runs/trees", "trees.csv", "--device", "cpu"]);
+    assert!(text.lines().nth(4).expect("rows").starts_with("trees.csv[3]"), "{text}");
+
+    refuses(
+        &["predict", "runs/trees", "prices.tsv"],
+        b"",
+        &["prices.tsv", "column \"height\"", "area, age, price"],
+    );
+    let odd = b"height,bark,width\n3,mossy,2\n";
+    refuses(&["predict", "runs/trees", "-"], odd, &["rough, smooth, torn", "line 2", "mossy"]);
+    refuses(&["predict", "runs/trees", "-"], b"height,bark,width\ntall,torn,2\n", &["number", "tall"]);
+    refuses(&["predict", "runs/trees", "-"], b"height,bark,width\n,torn,2\n", &["value", "line 2"]);
+    refuses(&["predict", "runs/trees", "-"], b"", &["no row"]);
+    refuses(&["predict", "runs/trees", "-", "--invert"], tsv.as_bytes(), &["--invert", "pictures"]);
+}
+
+#[test]
+fn arrays_are_predicted_with_or_without_their_channel() {
+    let (samples, _) = test_pictures();
+    let expected = predict(&model("bands"), &samples);
+    for (i, shape) in [[30, SIDE, SIDE, 1].to_vec(), [30, SIDE, SIDE].to_vec()].iter().enumerate() {
+        let name = format!("rows{i}.npy");
+        fs::write(home().join(&name), npy("|u1", shape, samples.bytes())).expect("writable");
+        let rows = lines(&said(&["predict", "runs/bands", &name, "--json", "--device", "cpu"]));
+        assert_eq!(rows.len(), 30);
+        for (row, expected) in rows.iter().zip(&expected) {
+            close(&row["probability"], expected[largest(expected)]);
+        }
+    }
+    let pixels = &samples.bytes()[..SIDE * SIDE];
+    let as_i64: Vec<u8> = pixels.iter().flat_map(|&pixel| i64::from(pixel).to_le_bytes()).collect();
+    let one = lines(&String::from_utf8_lossy(
+        &neural(&["predict", "runs/bands", "-", "--json"], &npy("<i8", &[SIDE, SIDE], &as_i64)).stdout,
+    ));
+    close(&one[0]["probability"], expected[0][largest(&expected[0])]);
+
+    let prices: Vec<u8> = [0.5f64, -0.25].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let output = neural(&["predict", "runs/prices", "-", "--json"], &npy("<f8", &[2], &prices));
+    let price = predict(&model("prices"), &Array::new(&[1, 2], vec![0.5f32, -0.25]).expect("two numbers"));
+    close(&lines(&String::from_utf8_lossy(&output.stdout))[0]["outputs"][0], price[0][0]);
+
+    let refused = |file: &[u8], words: &[&str]| refuses(&["predict", "runs/bands", "-"], file, words);
+    refused(&npy("|u1", &[2, 5, 5], &[0; 50]), &["[n, 6, 6, 1]", "[2, 5, 5]"]);
+    refused(&npy("|u1", &[0, 6, 6], &[]), &["[n, 6, 6, 1]", "[0, 6, 6]"]);
+    refused(&npy("<i8", &[SIDE, SIDE], &(-1i64).to_le_bytes().repeat(36)), &["0 to 255", "-1"]);
+    refused(&npy("|u1", &[2, 6, 6], &[0; 50]), &["damaged"]);
+    let nan = npy("<f8", &[2], &f64::NAN.to_le_bytes().repeat(2));
+    refuses(&["predict", "runs/prices", "-"], &nan, &["finite", "NaN"]);
+}
+
+#[test]
+fn what_is_not_there_or_not_right_is_refused_in_one_sentence() {
+    for command in ["evaluate", "predict", "summary"] {
+        let file = if command == "predict" { &["p.png"][..] } else { &[] };
+        refuses(&[&[command, "runs"], file].concat(), b"", &["runs", "recipe.toml"]);
+    }
+    refuses(&["evaluate", "runs/none"], b"", &["runs/none", "run"]);
+    refuses(&["evaluate", "trees.csv"], b"", &["trees.csv", "folder of a run"]);
+    refuses(&["predict", "runs/bands", "none.png"], b"", &["none.png", "No such file"]);
+    refuses(&["predict", "runs/bands", "bands"], b"", &["bands", "directory"]);
+    refuses(&["predict", "runs/bands", "trees.csv"], b"", &["trees.csv", "PNG or JPEG"]);
+    let picture = fs::read(home().join("runs/bands/loss.png")).expect("drawn");
+    refuses(&["predict", "runs/bands", "-"], &picture[..picture.len() / 2], &["decoded"]);
+    refuses(&["predict", "runs/trees", "-"], &picture, &["UTF-8"]);
+    for arguments in [
+        &["predict", "runs/bands"][..],
+        &["predict", "runs/bands", "a.png", "--json", "--csv"],
+        &["evaluate", "runs/bands", "--split", "half"],
+        &["data", "bands", "--format", "jdx"],
+        &["summary"],
+    ] {
+        assert_eq!(neural(arguments, b"").status.code(), Some(2), "{arguments:?}");
+    }
+    for command in ["evaluate", "predict", "summary", "data"] {
+        let help = said(&[command, "--help"]);
+        assert!(help.contains("Examples:") && help.contains(&format!("neural {command} ")), "{help}");
+    }
+}
+
+/// A copy of a run whose checkpoints are replaced.
+fn with_checkpoint(copy: &str, contents: &[u8]) -> String {
+    let run = format!("runs/{copy}");
+    fs::create_dir_all(home().join(&run)).expect("writable");
+    fs::copy(home().join("runs/bands/recipe.toml"), home().join(&run).join("recipe.toml")).expect("copied");
+    for name in ["best.safetensors", "last.safetensors"] {
+        fs::write(home().join(&run).join(name), contents).expect("writable");
+    }
+    run
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_refused() {
+    let good = fs::read(home().join("runs/bands/best.safetensors")).expect("a checkpoint");
+    let cut = home().join("cut.safetensors");
+    for length in (0..good.len()).step_by(37) {
+        fs::write(&cut, &good[..length]).expect("writable");
+        assert!(Saved::read(&cut).is_err(), "cut to {length} bytes");
+    }
+    let run = with_checkpoint("cut", &good[..good.len() / 2]);
+    for command in [&["evaluate"][..], &["summary"]] {
+        refuses(&[command, &[&run]].concat(), b"", &["best.safetensors", "checkpoint", "damaged"]);
+    }
+    refuses(&["predict", &run, "p0.png"], b"", &["best.safetensors", "damaged"]);
+
+    // The values of one model under the description of another.
+    let of = |name: &str| folder(name).checkpoint(Which::Last).expect("a checkpoint");
+    let mixed = Saved { checkpoint: of("trees").checkpoint, description: of("bands").description };
+    mixed.write(&cut).expect("writable");
+    let run = with_checkpoint("mixed", &fs::read(&cut).expect("written"));
+    refuses(&["predict", &run, "p0.png"], b"", &["another model's values"]);
+    // A whole checkpoint of another model and other data than the recipe's.
+    let foreign = fs::read(home().join("runs/trees/last.safetensors")).expect("a checkpoint");
+    let run = with_checkpoint("foreign", &foreign);
+    refuses(&["evaluate", &run], b"", &["bands", "f32 [n, 5]", "u8 [n, 6, 6, 1]"]);
+}
+
+#[test]
+fn summaries_count_what_the_layers_hold_and_what_the_run_did() {
+    // 36 pixels to 8 units, and these to 3.
+    let (parameters, products) = (36 * 8 + 8 + 8 * 3 + 3, 36 * 8 + 8 * 3);
+    for path in ["runs/bands", "bands.toml"] {
+        let summary = json(&["summary", path, "--json"]);
+        assert_eq!(summary["parameters"], parameters);
+        assert_eq!(summary["bytes"], 4 * parameters);
+        assert_eq!(summary["sample"], serde_json::json!([6, 6, 1]));
+        assert_eq!(summary["layers"][1]["output"], serde_json::json!([8]));
+        let flops = summary["flops_per_row"].as_f64().expect("a number");
+        assert!((2 * products..3 * products).contains(&(flops as usize)), "{flops}");
+    }
+    let text = said(&["summary", "bands.toml"]);
+    for words in
+        ["323 parameters, 1,292 bytes as f32", "90 training, 30 validation, 30 test rows", "adam", "3 steps"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let history = fs::read_to_string(home().join("runs/bands/history.jsonl")).expect("a history");
+    let losses: Vec<f64> =
+        lines(&history).iter().map(|epoch| epoch["validation"]["loss"].as_f64().expect("a loss")).collect();
+    let best = (0..losses.len()).fold(0, |best, i| if losses[i] < losses[best] { i } else { best });
+    let summary = json(&["summary", "runs/bands", "--json"]);
+    assert_eq!(summary["epochs_done"], 6);
+    assert_eq!(summary["best"]["number"], best + 1);
+    close(&summary["best"]["validation"]["loss"], losses[best]);
+    assert!(said(&["summary", "runs/trees"]).contains("height, bark, width"));
+
+    fs::write(home().join("no-data.toml"), RECIPES[0].1.replace("\"bands\"", "\"nowhere\""))
+        .expect("writable");
+    refuses(&["summary", "no-data.toml"], b"", &["nowhere"]);
+    let summary = json(&["summary", "no-data.toml", "--sample", "6,6,1", "--json"]);
+    assert_eq!(summary["parameters"], parameters);
+    let (most, beyond) = (i32::MAX, i64::MAX);
+    for (kind, settings) in [
+        ("conv", "{ filters = 2, kernel = [9, 9] }".to_string()),
+        ("conv", format!("{{ filters = 2, kernel = [{beyond}, 1] }}")),
+        ("conv", format!("{{ filters = 2, kernel = [1, 1], padding = [[{beyond}, 0], [0, 0]] }}")),
+        ("conv", format!("{{ filters = {most}, kernel = [{most}, {most}], padding = \"same\" }}")),
+        ("max-pool", format!("{{ size = [2, 2], stride = [{beyond}, 1] }}")),
+        ("embedding", format!("{{ vocabulary = {most}, units = {most} }}")),
+        ("dense", beyond.to_string()),
+    ] {
+        let layers = format!("{{ {kind} = {settings} }}, \"flatten\"");
+        fs::write(home().join("unfit.toml"), RECIPES[0].1.replace("\"flatten\"", &layers)).expect("writable");
+        refuses(&["summary", "unfit.toml"], b"", &[&format!("layer 0 ({kind})")]);
+    }
+    refuses(&["summary", "no-data.toml", "--sample", "9223372036854775807,2"], b"", &["elements"]);
+}
+
+#[test]
+fn data_is_shown_as_it_lies_there() {
+    let shown = json(&["data", "bands", "--json"]);
+    assert_eq!(shown["rows"], TRAIN + TEST);
+    assert_eq!(shown["splits"], serde_json::json!({ "train": 90, "validation": 30, "test": 30 }));
+    let (pictures, labels) = pictures(TRAIN, 1);
+    let all: Vec<f64> = pictures.concat().iter().map(|&pixel| f64::from(pixel)).collect();
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    close(&shown["mean"], mean);
+    close(
+        &shown["deviation"],
+        (all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt(),
+    );
+    for class in 0..3u8 {
+        let count = labels.iter().filter(|label| **label == class).count();
+        assert_eq!(shown["classes"][usize::from(class)]["rows"]["train"], count);
+    }
+    said(&["data", "bands", "--plot", "sheet.png"]);
+    assert!(image::open(home().join("sheet.png")).expect("a PNG").width() > 100);
+
+    let table = "id,size,colour,price\n1,2.5,red,10\n2,,blue,20\n3,4.5,?,60\n";
+    fs::write(home().join("holes.csv"), table).expect("writable");
+    let shown = json(&["data", "holes.csv", "--set", "ignore=[\"id\"]", "--json"]);
+    let missing: Vec<_> =
+        shown["columns"].as_array().expect("a list").iter().map(|c| c["missing"].clone()).collect();
+    assert_eq!(missing, [0, 1, 1, 0]);
+    assert_eq!(shown["columns"][1]["values"]["least"], 2.5);
+    assert_eq!(shown["columns"][1]["values"]["mean"], 3.5);
+    assert_eq!(shown["columns"][2]["values"]["names"], 2);
+    assert_eq!(shown["targets"]["greatest"], 60.0);
+    // One number, and one feature for each colour.
+    assert_eq!(shown["sample"], serde_json::json!([3]));
+    refuses(&["data", "holes.csv", "--set", "missing=refuse"], b"", &["line 3", "size"]);
+    refuses(&["data", "holes.csv", "--set", "targets=price"], b"", &["targets"]);
+    refuses(&["data", "holes.csv", "--plot", "x.png"], b"", &["--plot", "pictures"]);
+
+    let shown = json(&["data", "trees.toml", "--json"]);
+    assert_eq!(shown["splits"], serde_json::json!({ "train": 28, "test": 12 }));
+    assert_eq!(shown["classes"][0]["name"], "elm");
+
+    let reals: Vec<u8> = [1.5f32, -2.0, f32::INFINITY, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    fs::write(home().join("one.npy"), npy("<f4", &[2, 2], &reals)).expect("writable");
+    let shown = json(&["data", "one.npy", "--json"]);
+    let tensor = &shown["tensors"][0];
+    assert_eq!(tensor["shape"], serde_json::json!([2, 2]));
+    assert_eq!((&tensor["values"]["least"], &tensor["values"]["not_finite"]), (&(-2.0).into(), &1.into()));
+    assert!(shown["no_data_set"].as_str().expect("the reason").contains("one.npy"));
+    let shown = json(&["data", "runs/bands/best.safetensors", "--json"]);
+    let names: Vec<_> =
+        shown["tensors"].as_array().expect("a list").iter().map(|t| t["name"].clone()).collect();
+    assert!(names.contains(&"1.weight".into()), "{names:?}");
+
+    fs::create_dir_all(home().join("empty")).expect("writable");
+    refuses(&["data", "empty"], b"", &["empty", "--format"]);
+    refuses(&["data", "nowhere"], b"", &["nowhere", "No such file"]);
+    refuses(&["data", "trees.csv", "--format", "idx"], b"", &["trees.csv"]);
+    refuses(&["data", "bands", "--set", "target=x"], b"", &["target", "idx"]);
+}
+
+/// `neural … | head` ends in peace.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let rows: String = (0..20_000).map(|row| format!("{row},rough,{row}\n")).collect();
+    fs::write(home().join("many.csv"), format!("height,bark,width\n{rows}")).expect("writable");
+    for arguments in
+        [&["predict", "runs/trees", "many.csv", "--csv"][..], &["summary", "runs/bands"], &["data", "bands"]]
+    {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_neural"))
+            .args(arguments)
+            .current_dir(home())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the program ends");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
