@@ -5,7 +5,7 @@ const EDGES: [u64; 12] =
     [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, u64::MAX];
 
 /// Pieces of the formats of text.
-const WORDS: [&[u8]; 20] = [
+const WORDS: [&[u8]; 25] = [
     b"\n",
     b",",
     b"\t",
@@ -26,6 +26,11 @@ const WORDS: [&[u8]; 20] = [
     b"'",
     b"\xff",
     b"99999999999999999999",
+    b"=",
+    b":",
+    b"true",
+    b"[[]]",
+    b"9223372036854775807",
 ];
 
 pub struct Mutator {

@@ -1,10 +1,13 @@
 //! The readers, each as a function of a file's contents.
 
 use flate2::{Compression, write::GzEncoder};
-use neural_fuzz::data::cifar::{self, Cifar};
-use neural_fuzz::data::images::{self, Form};
-use neural_fuzz::data::table::{Missing, Table};
-use neural_fuzz::data::{idx, npy, safetensors};
+use neural::DType;
+use neural::data::cifar::{self, Cifar};
+use neural::data::images::{self, Form};
+use neural::data::table::{Missing, Table};
+use neural::data::{idx, npy, safetensors};
+use neural::recipe::Recipe;
+use neural::runs::Saved;
 use std::io::{Cursor, Write};
 use std::path::Path;
 use zip::ZipWriter;
@@ -26,7 +29,7 @@ pub struct Target {
     expansion: usize,
 }
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 8] = [
     // Deflate makes 1,032 bytes of one, and widening i8 to i32 four more of each.
     Target { name: "idx", read: read_idx, pack: Some(gzip), base: 1 << 20, expansion: 1032 * 5 },
     // A cell of two bytes is one of at most 256 names, and becomes as many f32.
@@ -37,6 +40,15 @@ const TARGETS: [Target; 6] = [
     Target { name: "safetensors", read: read_safetensors, pack: None, base: 1 << 16, expansion: 64 },
     // Deflate again, and copies in four channels.
     Target { name: "images", read: read_image, pack: None, base: 1 << 20, expansion: 1032 * 4 * 2 },
+    // A layer of a few letters is some dozens of nodes in a graph.
+    Target { name: "recipe", read: read_recipe, pack: None, base: 1 << 20, expansion: 1 << 12 },
+    Target {
+        name: "checkpoint",
+        read: read_checkpoint,
+        pack: Some(fit_header),
+        base: 1 << 20,
+        expansion: 1 << 12,
+    },
 ];
 
 impl Target {
@@ -103,6 +115,37 @@ fn read_safetensors(contents: &[u8]) -> Result<(), String> {
 
 fn read_image(contents: &[u8]) -> Result<(), String> {
     images::decode(file(), contents, Form::default()).map(drop).map_err(|e| e.to_string())
+}
+
+/// What is read is written and read again, and the layers are put on small pictures.
+fn read_recipe(contents: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(contents).map_err(|e| e.to_string())?;
+    let recipe = Recipe::parse(text, file()).map_err(|e| e.to_string())?;
+    let written = recipe.to_toml().map_err(|e| e.to_string())?;
+    let again = Recipe::parse(&written, file()).expect("a recipe that was written is read");
+    assert_eq!(again.to_toml().expect("it was written before"), written);
+    let trainer = recipe.trainer();
+    trainer.optimizer.check().map_err(|e| e.to_string())?;
+    trainer.model.summary(DType::F32, &[8, 8, 1]).map(drop).map_err(|e| e.to_string())
+}
+
+/// The file's model too, as the graph that would be compiled.
+fn read_checkpoint(contents: &[u8]) -> Result<(), String> {
+    let path = std::env::temp_dir().join(format!("neural-fuzz-{}", std::process::id()));
+    std::fs::write(&path, contents).expect("a temporary file is written");
+    let model = Saved::read(&path).and_then(Saved::model);
+    let function = model.and_then(|model| model.function(1));
+    std::fs::remove_file(&path).expect("it was written before");
+    function.map(drop).map_err(|e| e.to_string())
+}
+
+/// Safetensors whose length of the header, in its first 8 bytes, reaches to the header's last brace and the blanks
+/// after it.
+fn fit_header(contents: &[u8]) -> Vec<u8> {
+    let rest = contents.get(8..).unwrap_or_default();
+    let end = rest.iter().rposition(|&b| b == b'}').map_or(0, |last| last + 1);
+    let blanks = rest[end..].iter().take_while(|&&b| b == b' ').count();
+    [&((end + blanks) as u64).to_le_bytes(), rest].concat()
 }
 
 fn gzip(contents: &[u8]) -> Vec<u8> {
