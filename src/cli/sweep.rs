@@ -2,7 +2,7 @@
 
 use super::interrupt;
 use super::screen::Verbosity;
-use super::train::{Output, RecipeOptions, Trained, figure_of, train};
+use super::train::{Outcome, Output, RecipeOptions, figure_of, train};
 use crate::runs::{Ending, Folder};
 use crate::runtime::{Device, DeviceSpec};
 use anyhow::{Context, bail, ensure};
@@ -108,7 +108,7 @@ impl Sweep {
         let recipes =
             trials.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
-        let mut ranked: Vec<(Vec<String>, Trained)> = Vec::new();
+        let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
         let mut code = ExitCode::SUCCESS;
         let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
@@ -127,7 +127,7 @@ impl Sweep {
                 Err(error) => eprintln!("trial {} failed: {error:#}", number + 1),
             }
         }
-        let figure = |trained: &Trained| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
+        let figure = |trained: &Outcome| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
         ranked.sort_by(|(_, a), (_, b)| figure(a).total_cmp(&figure(b)));
         if ranked.is_empty() {
             bail!("no trial came to its end");
@@ -165,7 +165,7 @@ impl Sweep {
 }
 
 /// The trials, the best first.
-fn table(ranked: &[(Vec<String>, Trained)]) -> String {
+fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
     let mut text = String::from(
         "| rank | trial | best epoch | loss | validation | test | settings |\n|---|---|---|---|---|---|---|\n",
     );

@@ -179,10 +179,10 @@ impl Train {
         let summary = spread(&reached);
         group.keep_text("report.md", &summary)?;
         if self.verbosity.json {
-            return Ok(reached.last().map_or(ExitCode::SUCCESS, Trained::exit_code));
+            return Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code));
         }
         write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
-        Ok(reached.last().map_or(ExitCode::SUCCESS, Trained::exit_code))
+        Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
     }
 }
 
@@ -195,7 +195,7 @@ pub(super) struct Output {
 }
 
 /// What a run came to.
-pub(super) struct Trained {
+pub(super) struct Outcome {
     pub folder: Folder,
     pub ending: Ending,
     /// Of the parts of the data that there are: train, validation, test.
@@ -204,7 +204,7 @@ pub(super) struct Trained {
     pub best: Option<(Epoch, f64)>,
 }
 
-impl Trained {
+impl Outcome {
     fn exit_code(&self) -> ExitCode {
         match self.ending {
             Ending::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
@@ -220,7 +220,7 @@ pub(super) fn train(
     data: &Dataset,
     folder: impl FnOnce() -> anyhow::Result<Folder>,
     output: Output,
-) -> anyhow::Result<Trained> {
+) -> anyhow::Result<Outcome> {
     let Output { verbosity, tensorboard } = output;
     let started = Instant::now();
     let mut run = trainer.start(device, data)?;
@@ -265,7 +265,7 @@ pub(super) fn train(
         screen.json("interrupted", json!({ "run": folder.path() }))?;
         screen
             .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()))?;
-        return Ok(Trained { folder, ending, scores: Vec::new(), best: None });
+        return Ok(Outcome { folder, ending, scores: Vec::new(), best: None });
     }
     if ending == Ending::StoppedEarly {
         let best = session.best().map_or(0, |epoch| epoch.number);
@@ -281,7 +281,7 @@ pub(super) fn train(
         let mut out = io::stdout().lock();
         writeln!(out, "\n{table}{} in all", seconds(spent))?;
     }
-    Ok(Trained { folder, ending, scores, best })
+    Ok(Outcome { folder, ending, scores, best })
 }
 
 /// An epoch's figures as TensorBoard shows them.
@@ -368,10 +368,10 @@ fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f
 }
 
 /// Mean, deviation, least and greatest of what several runs reached.
-fn spread(reached: &[Trained]) -> String {
+fn spread(reached: &[Outcome]) -> String {
     let mut text = format!("{:<12}{:>10}{:>12}{:>10}{:>10}\n", "", "mean", "deviation", "least", "greatest");
     for part in ["train", "validation", "test"] {
-        let of = |trained: &Trained| {
+        let of = |trained: &Outcome| {
             trained.scores.iter().find(|(name, _)| *name == part).and_then(|(_, score)| figure_of(score))
         };
         let figures: Vec<Figure> = reached.iter().filter_map(of).collect();
