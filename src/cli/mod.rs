@@ -1,9 +1,12 @@
-//! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
+//! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended; and what
+//! the chapters in `scripts/` share.
 
+pub mod chapter;
 mod options;
+pub mod pictures;
 mod train;
 
-pub use options::Options;
+pub use options::{Columns, Options, Passes};
 
 use clap::{Parser, Subcommand};
 use std::io;
