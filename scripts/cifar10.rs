@@ -3,16 +3,14 @@
 //! The network of `mnist` on three channels instead of one, with larger hidden layers.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use neural::DType;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::cifar::{self, Cifar};
 use neural::data::{Dataset, Scale};
 use neural::nn::{self, Layer, Sequential};
 use neural::optim;
-use neural::train::{Event, Trainer};
+use neural::train::Trainer;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,6 +19,10 @@ use std::process::ExitCode;
 #[command(
     mut_arg("data", |data| {
         data.default_value("data/cifar-10-batches-bin").help("The folder of CIFAR-10's binary batches")
+    }),
+    mut_arg("epochs", |epochs| epochs.default_value("20")),
+    mut_arg("plot", |plot| {
+        plot.help("Save a picture, .svg or .png: how often each class of the test images was taken for each other")
     }),
     after_help = "The data is cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html, unpacked.
 
@@ -36,17 +38,12 @@ struct Arguments {
     #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
     lr: f64,
 
-    /// Pictures in a batch
+    /// Images in a batch
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
 
-    /// Passes over the training pictures
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    epochs: u64,
-
-    /// Train on the first N pictures only
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
+    #[command(flatten)]
+    passes: Passes,
 }
 
 fn main() -> ExitCode {
@@ -69,53 +66,29 @@ fn read(folder: &Path) -> anyhow::Result<Dataset> {
          unpack it, and name its folder with --data",
         folder.display()
     );
-    // Pixels from 0 to 1.
-    Ok(cifar::read(folder, Cifar::Ten)?.scaled(Scale::Unit)?)
+    Ok(cifar::read(folder, Cifar::Ten)?)
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let mut pictures = read(&arguments.options.data)?;
-    pictures.splits.train.truncate(arguments.images.unwrap_or(usize::MAX));
+    // Pixels from 0 to 1.
+    let photos = arguments.passes.limit(read(&arguments.options.data)?).scaled(Scale::Unit)?;
     let model = model();
     let mut out = io::stdout().lock();
-    writeln!(out, "{}\n", model.summary(DType::F32, pictures.sample_shape())?)?;
+    writeln!(out, "{}\n", model.summary(DType::F32, photos.sample_shape())?)?;
 
     let mut run = Trainer::new(model)
         .optimizer(optim::adam(arguments.lr))
         .batch_size(arguments.batch)
-        .epochs(arguments.epochs)
+        .epochs(arguments.passes.epochs)
         .seed(arguments.options.seed)
-        .start(&device, &pictures)?;
+        .start(&device, &photos)?;
 
-    // On a terminal only: in a file or a pipe the lines below say how far it is.
-    let style = "epoch {prefix} {bar:30} {pos}/{len} batches, {msg}";
-    let bar = ProgressBar::new(run.steps_per_epoch() as u64).with_style(ProgressStyle::with_template(style)?);
-    // `fit` goes on until it is told to break off, here after each epoch.
-    let one_epoch = |event: &Event| {
-        match event {
-            Event::Epoch(_) => return ControlFlow::Break(()),
-            Event::Progress(progress) => {
-                bar.set_prefix(progress.epoch.to_string());
-                bar.set_message(format!(
-                    "{:.0} pictures/s, loss {:.4}",
-                    progress.samples_per_second, progress.loss
-                ));
-                bar.set_position(progress.step as u64);
-            }
-            Event::Compiled(_) => {}
-        }
-        ControlFlow::Continue(())
-    };
-    let percent = |accuracy: Option<f64>| 100.0 * accuracy.unwrap_or(0.0);
-    while let Some(epoch) = run.fit(one_epoch)?.pop() {
-        let (number, loss, train) = (epoch.number, epoch.loss, percent(epoch.accuracy));
-        let val = percent(epoch.validation.and_then(|val| val.accuracy));
-        let line = format!("Epoch {number} > Loss: {loss:.5}, Accuracy: {train:.2}% train, {val:.2}% val");
-        bar.suspend(|| writeln!(out, "{line}"))?;
+    chapter::train(&mut run, 1, &mut out)?;
+    let test = run.evaluate(&photos.splits.test)?;
+    writeln!(out, "{}", chapter::result("test", test.loss(), &test))?;
+    if let Some(path) = &arguments.options.plot {
+        pictures::confusion("The test images", &photos, &test)?.save(path)?;
     }
-    bar.finish_and_clear();
-    let test = run.evaluate(&pictures.splits.test)?;
-    writeln!(out, "test > Loss: {:.5}, Accuracy: {:.2}%", test.loss(), percent(test.accuracy()))?;
     Ok(())
 }

@@ -4,23 +4,25 @@
 //! it knows: in training half of the outputs are left out at random.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use neural::DType;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::Scale;
 use neural::nn::{self, Layer, Sequential};
 use neural::optim;
-use neural::train::{Event, Trainer};
+use neural::train::Trainer;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Recognises digits with a convolutional network
 #[derive(Parser)]
-#[command(after_help = "Examples:
+#[command(
+    mut_arg("epochs", |epochs| epochs.default_value("20")),
+    mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the test images that were misread")),
+    after_help = "Examples:
   mnist                                           all 20 epochs: a long run on a CPU
   mnist --images 6000 --epochs 3                  a quick look
-  mnist --data FOLDER                             any data set in the form of MNIST, such as Fashion-MNIST")]
+  mnist --data FOLDER                             any data set in the form of MNIST, such as Fashion-MNIST"
+)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -33,13 +35,8 @@ struct Arguments {
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
 
-    /// Passes over the training images
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    epochs: u64,
-
-    /// Train on the first N images only
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
+    #[command(flatten)]
+    passes: Passes,
 }
 
 fn main() -> ExitCode {
@@ -58,8 +55,7 @@ fn model() -> Sequential {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
     // Pixels from 0 to 1.
-    let mut digits = arguments.options.mnist()?.scaled(Scale::Unit)?;
-    digits.splits.train.truncate(arguments.images.unwrap_or(usize::MAX));
+    let digits = arguments.passes.limit(arguments.options.mnist()?).scaled(Scale::Unit)?;
     let model = model();
     let mut out = io::stdout().lock();
     writeln!(out, "{}\n", model.summary(DType::F32, digits.sample_shape())?)?;
@@ -67,38 +63,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut run = Trainer::new(model)
         .optimizer(optim::adam(arguments.lr))
         .batch_size(arguments.batch)
-        .epochs(arguments.epochs)
+        .epochs(arguments.passes.epochs)
         .seed(arguments.options.seed)
         .start(&device, &digits)?;
 
-    // On a terminal only: in a file or a pipe the lines below say how far it is.
-    let style = "epoch {prefix} {bar:30} {pos}/{len} batches, {msg}";
-    let bar = ProgressBar::new(run.steps_per_epoch() as u64).with_style(ProgressStyle::with_template(style)?);
-    // `fit` goes on until it is told to break off, here after each epoch.
-    let one_epoch = |event: &Event| {
-        match event {
-            Event::Epoch(_) => return ControlFlow::Break(()),
-            Event::Progress(progress) => {
-                bar.set_prefix(progress.epoch.to_string());
-                bar.set_message(format!(
-                    "{:.0} images/s, loss {:.4}",
-                    progress.samples_per_second, progress.loss
-                ));
-                bar.set_position(progress.step as u64);
-            }
-            Event::Compiled(_) => {}
-        }
-        ControlFlow::Continue(())
-    };
-    let percent = |accuracy: Option<f64>| 100.0 * accuracy.unwrap_or(0.0);
-    while let Some(epoch) = run.fit(one_epoch)?.pop() {
-        let (number, loss, train) = (epoch.number, epoch.loss, percent(epoch.accuracy));
-        let val = percent(epoch.validation.and_then(|val| val.accuracy));
-        let line = format!("Epoch {number} > Loss: {loss:.5}, Accuracy: {train:.2}% train, {val:.2}% val");
-        bar.suspend(|| writeln!(out, "{line}"))?;
+    chapter::train(&mut run, 1, &mut out)?;
+    let rows = &digits.splits.test;
+    let test = run.evaluate(rows)?;
+    writeln!(out, "{}", chapter::result("test", test.loss(), &test))?;
+    if let Some(path) = &arguments.options.plot {
+        pictures::misread("The surest mistakes on the test images", &digits, rows, &test, 24)?.save(path)?;
     }
-    bar.finish_and_clear();
-    let test = run.evaluate(&digits.splits.test)?;
-    writeln!(out, "test > Loss: {:.5}, Accuracy: {:.2}%", test.loss(), percent(test.accuracy()))?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Weights start from zero, so the run is the same whatever the seed: each loss can be checked against the original's.
 
 use clap::Parser;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, chapter, pictures};
 use neural::loss::{Loss, SigmoidCrossEntropy};
 use neural::nn::{self, Dense, Init};
 use neural::optim;
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 /// Recognises digits with ten perceptrons
 #[derive(Parser)]
+#[command(mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the weights of each digit's pixels")))]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -49,10 +50,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let loss = run.advance(1)?[0].loss;
         writeln!(out, "iteration, loss: {{{left}, {loss:?}}}")?;
     }
-    let all = [&digits.splits.validation[..], &digits.splits.test].concat();
-    let confusion =
-        run.evaluate(&all)?.confusion().ok_or_else(|| anyhow::anyhow!("the labels are no classes"))?;
-    let (right, total) = (confusion.correct(), confusion.total());
-    writeln!(out, "Success: {right}/{total} ({:.2}%)", 100.0 * confusion.accuracy())?;
+    let evaluation = run.evaluate(&chapter::held_out(&digits))?;
+    writeln!(out, "{}", chapter::success(&evaluation)?)?;
+    if let Some(path) = &arguments.options.plot {
+        let weights = &chapter::parameters(&run)?[0];
+        let names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
+        pictures::weights("What speaks for each digit", weights, &digits, &names)?.columns(5).save(path)?;
+    }
     Ok(())
 }

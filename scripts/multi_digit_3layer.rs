@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, chapter, pictures};
 use neural::nn::{self, Dense, Init};
 use neural::optim;
 use neural::train::Trainer;
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 /// Recognises digits with one hidden layer, over all training images in each step
 #[derive(Parser)]
+#[command(mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the loss over the steps")))]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -48,17 +49,19 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let style = "{bar:30} {pos}/{len} steps, {elapsed} gone, {eta} to go, loss {msg}";
     let bar = ProgressBar::new(arguments.iterations).with_style(ProgressStyle::with_template(style)?);
     let mut out = io::stdout().lock();
+    let mut losses = Vec::new();
     for iteration in 0..arguments.iterations {
         let loss = run.advance(1)?[0].loss;
+        losses.push(loss);
         bar.set_message(format!("{loss:.4}"));
         bar.inc(1);
         bar.suspend(|| writeln!(out, "Iteration {iteration} => Loss: {loss}"))?;
     }
     bar.finish_and_clear();
-    let all = [&digits.splits.validation[..], &digits.splits.test].concat();
-    let confusion =
-        run.evaluate(&all)?.confusion().ok_or_else(|| anyhow::anyhow!("the labels are no classes"))?;
-    let (right, total) = (confusion.correct(), confusion.total());
-    writeln!(out, "Success: {right}/{total} ({:.2}%)", 100.0 * confusion.accuracy())?;
+    let evaluation = run.evaluate(&chapter::held_out(&digits))?;
+    writeln!(out, "{}", chapter::success(&evaluation)?)?;
+    if let Some(path) = &arguments.options.plot {
+        pictures::losses("Steps over all training images", &losses).save(path)?;
+    }
     Ok(())
 }

@@ -5,17 +5,17 @@
 
 use clap::Parser;
 use neural::DType;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::LastBatch;
 use neural::nn;
 use neural::optim::Rule;
-use neural::train::{Event, Trainer};
+use neural::train::Trainer;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Recognises digits with one hidden layer and Adam
 #[derive(Parser)]
+#[command(mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: accuracy over the epochs")))]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -32,9 +32,8 @@ struct Arguments {
     #[arg(long, default_value_t = 256, value_name = "N")]
     batch: usize,
 
-    /// Passes over the training images
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    epochs: u64,
+    #[command(flatten)]
+    passes: Passes,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +42,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let digits = arguments.options.mnist()?.standardized()?;
+    let digits = arguments.passes.limit(arguments.options.mnist()?).standardized()?;
     // Weights are Glorot-uniform and biases zero where nothing else is said. The softmax is part of the loss.
     let model = nn::sequential([nn::flatten(), nn::dense(arguments.hidden), nn::sigmoid(), nn::dense(10)]);
     let mut out = io::stdout().lock();
@@ -60,30 +59,18 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut run = Trainer::new(model)
         .optimizer(adam)
         .batch_size(arguments.batch)
-        .epochs(arguments.epochs)
+        .epochs(arguments.passes.epochs)
         .last_batch(LastBatch::Fill)
         .shuffle(false)
         .seed(arguments.options.seed)
         .start(&device, &digits)?;
 
-    // `fit` goes on until it is told to break off, here after each epoch.
-    let one_epoch = |event: &Event| match event {
-        Event::Epoch(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    };
-    let percent = |accuracy: Option<f64>| 100.0 * accuracy.unwrap_or(0.0);
-    while let Some(epoch) = run.fit(one_epoch)?.pop() {
-        let val = epoch.validation.and_then(|val| val.accuracy);
-        writeln!(
-            out,
-            "Epoch {} > Loss: {:.5}, Accuracy: {:.2}% train, {:.2}% val",
-            epoch.number - 1,
-            epoch.loss,
-            percent(epoch.accuracy),
-            percent(val)
-        )?;
-    }
+    // The original counts epochs from 0.
+    let history = chapter::train(&mut run, 0, &mut out)?;
     let test = run.evaluate(&digits.splits.test)?;
-    writeln!(out, "test > Loss: {:.5}, Accuracy: {:.2}%", test.loss(), percent(test.accuracy()))?;
+    writeln!(out, "{}", chapter::result("test", test.loss(), &test))?;
+    if let Some(path) = &arguments.options.plot {
+        pictures::accuracies("One hidden layer and Adam", &history).save(path)?;
+    }
     Ok(())
 }

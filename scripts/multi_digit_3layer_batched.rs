@@ -5,7 +5,7 @@
 //! --every-batch` it is the original's first form: raw pixels, a line after every batch, accuracy over all 10,000.
 
 use clap::Parser;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::LastBatch;
 use neural::nn::{self, Dense, Init};
 use neural::optim;
@@ -15,9 +15,14 @@ use std::process::ExitCode;
 
 /// Recognises digits with one hidden layer, in batches
 #[derive(Parser)]
-#[command(after_help = "Examples:
+#[command(
+    mut_arg("plot", |plot| {
+        plot.help("Save a picture, .svg or .png: how often each digit of the test images was taken for each other")
+    }),
+    after_help = "Examples:
   multi_digit_3layer_batched                                      val 96.6 %, test 98.4 %
-  multi_digit_3layer_batched --raw --lr 0.01 --hidden 200 --every-batch")]
+  multi_digit_3layer_batched --raw --lr 0.01 --hidden 200 --every-batch"
+)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -34,9 +39,8 @@ struct Arguments {
     #[arg(long, default_value_t = 256, value_name = "N")]
     batch: usize,
 
-    /// Passes over the training images
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    epochs: u64,
+    #[command(flatten)]
+    passes: Passes,
 
     /// Pixels as they are, from 0 to 255, instead of standardized
     #[arg(long)]
@@ -53,10 +57,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let digits = arguments.options.mnist()?;
+    let digits = arguments.passes.limit(arguments.options.mnist()?);
     let digits = if arguments.raw { digits } else { digits.standardized()? };
-    let (val, test) = (&digits.splits.validation, &digits.splits.test);
-    let both = [&val[..], test].concat();
+    let (val, test, both) = (&digits.splits.validation, &digits.splits.test, chapter::held_out(&digits));
 
     let layer = |units| Dense::new(units).initialized(Init::AugmentedNormal).into();
     let model = nn::sequential([nn::flatten(), layer(arguments.hidden), nn::sigmoid(), layer(10)]);
@@ -69,7 +72,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .start(&device, &digits)?;
 
     let mut out = io::stdout().lock();
-    for epoch in 1..=arguments.epochs {
+    for epoch in 1..=arguments.passes.epochs {
         while run.epoch() < epoch {
             // The loss is that of the batch just trained on, the accuracy that of the model after it.
             let batch = run.steps_per_epoch() - run.left_in_epoch();
@@ -85,10 +88,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let loss = run.evaluate(&digits.splits.train)?.loss();
     let parts: &[(&str, &[u32])] =
-        if arguments.every_batch { &[("_", &both)] } else { &[("val", val), ("test", test)] };
+        if arguments.every_batch { &[("_-_", &both)] } else { &[("_-val", val), ("_-test", test)] };
     for (name, rows) in parts {
-        let accuracy = 100.0 * run.evaluate(rows)?.accuracy().unwrap_or(0.0);
-        writeln!(out, "_-{name} > Loss: {loss:.5}, Accuracy: {accuracy:.2}%")?;
+        writeln!(out, "{}", chapter::result(name, loss, &run.evaluate(rows)?))?;
+    }
+    if let Some(path) = &arguments.options.plot {
+        pictures::confusion("All test images", &digits, &run.evaluate(&both)?)?.save(path)?;
     }
     Ok(())
 }

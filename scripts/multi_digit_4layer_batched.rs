@@ -4,7 +4,7 @@
 //! the first rows. The first 5,000 test images are "val", the last 5,000 "test".
 
 use clap::Parser;
-use neural::cli::{self, Options};
+use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::LastBatch;
 use neural::nn::{self, Dense, Init};
 use neural::optim;
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 /// Recognises digits with two hidden layers, in batches
 #[derive(Parser)]
+#[command(mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the test images that were misread")))]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -30,9 +31,8 @@ struct Arguments {
     #[arg(long, default_value_t = 256, value_name = "N")]
     batch: usize,
 
-    /// Passes over the training images
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    epochs: u64,
+    #[command(flatten)]
+    passes: Passes,
 }
 
 fn main() -> ExitCode {
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let digits = arguments.options.mnist()?.standardized()?;
+    let digits = arguments.passes.limit(arguments.options.mnist()?).standardized()?;
     let layer = |units| Dense::new(units).initialized(Init::AugmentedNormal).into();
     let mut layers = vec![nn::flatten()];
     for &units in &arguments.hidden {
@@ -58,7 +58,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let mut out = io::stdout().lock();
     let (val, test) = (&digits.splits.validation, &digits.splits.test);
-    for epoch in 1..=arguments.epochs {
+    for epoch in 1..=arguments.passes.epochs {
         // A look at the model after the first batch of every second epoch.
         if epoch % 2 == 0 {
             let first = run.advance(1)?[0];
@@ -71,9 +71,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     let loss = run.evaluate(&digits.splits.train)?.loss();
-    for (name, rows) in [("val", val), ("test", test)] {
-        let accuracy = 100.0 * run.evaluate(rows)?.accuracy().unwrap_or(0.0);
-        writeln!(out, "_-{name} > Loss: {loss:.5}, Accuracy: {accuracy:.2}%")?;
+    for (name, rows) in [("_-val", val), ("_-test", test)] {
+        writeln!(out, "{}", chapter::result(name, loss, &run.evaluate(rows)?))?;
+    }
+    if let Some(path) = &arguments.options.plot {
+        let rows = chapter::held_out(&digits);
+        let title = "The surest mistakes on the test images";
+        pictures::misread(title, &digits, &rows, &run.evaluate(&rows)?, 24)?.save(path)?;
     }
     Ok(())
 }

@@ -4,15 +4,16 @@
 //! arrived when no weight moves any more. With `--columns 1` the model is a line, with 2 a plane.
 
 use clap::Parser;
-use neural::cli::{self, Options};
-use neural::data::table::Table;
-use neural::data::{Dataset, Format, Source, TargetKind};
+use neural::Array;
+use neural::cli::{self, Columns, Options, chapter};
+use neural::data::{Dataset, Targets};
 use neural::loss::Loss;
 use neural::nn::{self, Dense, Init};
 use neural::optim;
+use neural::plot::{Area, Boundary, Chart};
 use neural::train::{Run, Trainer};
-use neural::variables::Role;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Predicts the pizzas of an evening by linear regression
@@ -21,22 +22,21 @@ use std::process::ExitCode;
     mut_arg("data", |data| {
         data.default_value("data/pizza.txt").value_name("FILE").help("A table with the columns' names in its first line")
     }),
+    mut_arg("target", |target| target.default_value("Pizzas").help("The column to predict")),
+    mut_arg("plot", |plot| {
+        plot.help("Save a picture, .svg or .png: the line, the plane, or predictions beside what came true")
+    }),
     after_help = "Examples:
   pizza                                           from reservations, temperature and tourists
-  pizza --columns 1                               from the first column alone
+  pizza --columns 1 --plot line.svg               from the first column alone
   pizza --data my.csv --target Guests --columns 2"
 )]
 struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// The column to predict
-    #[arg(long, default_value = "Pizzas", value_name = "NAME")]
-    target: String,
-
-    /// How many of the other columns to predict from, the first ones of the table
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    columns: usize,
+    #[command(flatten)]
+    columns: Columns,
 
     /// The most steps of gradient descent, each over all rows
     #[arg(long, default_value_t = 10_000, value_name = "N")]
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let evenings = read(arguments)?;
+    let evenings = arguments.columns.values(&arguments.options.data)?;
     let model = nn::sequential([Dense::new(1).initialized(Init::Zeros).into()]);
     let mut run = Trainer::new(model)
         .loss(Loss::MeanSquaredError)
@@ -86,32 +86,73 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (name, weight) in names.zip(weights(&run)?) {
         writeln!(out, "  {name}: {weight:.6}")?;
     }
-    Ok(())
-}
-
-/// The table's target, and as many of its other columns as were asked for.
-fn read(arguments: &Arguments) -> anyhow::Result<Dataset> {
-    let Arguments { options, target, columns, .. } = arguments;
-    let table = Table::read(&options.data, None)?;
-    let others: Vec<String> = table.header().iter().filter(|name| *name != target).cloned().collect();
-    let most = others.len();
-    anyhow::ensure!(
-        (1..=most).contains(columns),
-        "--columns: expected a number from 1 to {most}, as {} has that many besides {target}, got {columns}",
-        options.data.display()
-    );
-    let source = Source {
-        target: Some(target.clone()),
-        target_kind: Some(TargetKind::Value),
-        ignore: others[*columns..].to_vec(),
-        ..Source::new(Format::Table, &options.data)
-    };
-    Ok(source.load()?)
+    match &arguments.options.plot {
+        Some(path) => {
+            draw(&mut run, &evenings, arguments.columns.target.as_deref().unwrap_or("target"), path)
+        }
+        None => Ok(()),
+    }
 }
 
 /// A weight for each column, and the bias.
 fn weights(run: &Run) -> neural::Result<Vec<f64>> {
-    let state = run.state()?;
-    let all = run.variables().iter().zip(&state);
-    Ok(all.filter(|(v, _)| v.role == Role::Parameter).flat_map(|(_, values)| values.to_f64()).collect())
+    Ok(chapter::parameters(run)?.iter().flat_map(Array::to_f64).collect())
+}
+
+fn draw(run: &mut Run, evenings: &Dataset, target: &str, path: &Path) -> anyhow::Result<()> {
+    let Targets::Values(targets) = &evenings.targets else { anyhow::bail!("the targets are no numbers") };
+    let (inputs, truth, names) = (evenings.inputs.to_f64(), targets.to_f64(), evenings.feature_names());
+    match (&names[..], &weights(run)?[..]) {
+        ([name], [weight, bias]) => {
+            let points: Vec<_> = inputs.iter().copied().zip(truth.iter().copied()).collect();
+            let line: Vec<_> = inputs.iter().map(|x| (*x, weight * x + bias)).collect();
+            Chart::new("The line with the least squared error")
+                .x_label(name)
+                .y_label(target)
+                .line("the model", &line)
+                .points("the table", &points)
+                .save(path)?;
+        }
+        ([first, second], [a, b, bias]) => {
+            let points: Vec<_> = inputs.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+            let plane = |(x, y): (f64, f64)| a * x + b * y + bias;
+            from_above(plane, &points, &truth).x_label(first).y_label(second).save(path)?;
+        }
+        _ => {
+            let predicted = run.evaluate(&evenings.splits.train)?.outputs;
+            let points: Vec<_> = truth.iter().copied().zip(predicted).collect();
+            let diagonal: Vec<_> = truth.iter().map(|value| (*value, *value)).collect();
+            Chart::new("Predictions beside what came true")
+                .x_label(target)
+                .y_label(format!("{target}, as predicted"))
+                .line("what a perfect model would say", &diagonal)
+                .points("the table", &points)
+                .save(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The plane seen from above: it rises evenly, so its bands are straight and of one width.
+fn from_above(plane: impl Fn((f64, f64)) -> f64, points: &[(f64, f64)], truth: &[f64]) -> Boundary {
+    let least = truth.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // The least of 1, 2 or 5 times a power of ten that takes at most five steps from the least value to the greatest.
+    let width = (greatest - least).max(1e-6) / 5.0;
+    let power = 10f64.powf(width.log10().floor());
+    let step = [1.0, 2.0, 5.0].map(|multiple| multiple * power).into_iter().find(|step| *step >= width);
+    let step = step.unwrap_or(10.0 * power);
+    let (lowest, highest) = ((least / step).floor(), (greatest / step).floor());
+    let band = |value: f64| ((value / step).floor().clamp(lowest, highest) - lowest) as i32;
+
+    let area = Area::around(points);
+    let bands: Vec<i32> = area.centers().into_iter().map(|center| band(plane(center))).collect();
+    let mut picture = Boundary::new("The plane, and what came true", area, &Array::vector(&bands));
+    for i in 0..=(highest - lowest) as i32 {
+        let inside = points.iter().zip(truth).filter(|(_, value)| band(**value) == i);
+        let inside: Vec<_> = inside.map(|(point, _)| *point).collect();
+        let [from, to] = [0.0, 1.0].map(|more| ((lowest + f64::from(i) + more) * step) as f32);
+        picture = picture.points(format!("{from} to {to}"), &inside);
+    }
+    picture
 }

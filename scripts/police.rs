@@ -3,16 +3,13 @@
 //! The sigmoid squeezes the weighted sum of the columns into a probability, and rounding that gives the answer. The
 //! loss is the cross-entropy, which is high where the model is sure and wrong.
 
-use anyhow::Context as _;
 use clap::Parser;
-use neural::Array;
-use neural::cli::{self, Options};
-use neural::data::table::Table;
-use neural::data::{Dataset, Format, Source, TargetKind, Targets};
+use neural::cli::{self, Columns, Options, chapter};
 use neural::loss;
 use neural::nn::{self, Dense, Init};
 use neural::optim;
-use neural::train::Trainer;
+use neural::plot::Chart;
+use neural::train::{Evaluation, Trainer};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -22,6 +19,10 @@ use std::process::ExitCode;
     mut_arg("data", |data| {
         data.default_value("data/pizza.txt").value_name("FILE").help("A table with the columns' names in its first line")
     }),
+    mut_arg("target", |target| {
+        target.default_value("Police").help("The column to predict: 0 and 1, or two names")
+    }),
+    mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the sigmoid with the evenings on it")),
     after_help = "Examples:
   police                                          from reservations, temperature and tourists
   police --columns 1 --iterations 100000
@@ -31,13 +32,8 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// The column to predict: 0 and 1, or two names
-    #[arg(long, default_value = "Police", value_name = "NAME")]
-    target: String,
-
-    /// How many of the other columns to predict from, the first ones of the table
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    columns: usize,
+    #[command(flatten)]
+    columns: Columns,
 
     /// Steps of gradient descent, each over all rows
     #[arg(long, default_value_t = 10_000, value_name = "N")]
@@ -54,7 +50,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
-    let (evenings, answers) = read(arguments)?;
+    let evenings = arguments.columns.answers(&arguments.options.data)?;
     let model = nn::sequential([Dense::new(1).initialized(Init::Zeros).into()]);
     let mut run = Trainer::new(model)
         // The loss takes the sum as it is before the sigmoid: that is exact where the sigmoid rounds to 0 or 1.
@@ -72,35 +68,28 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         writeln!(out, "Iteration {iteration} => Loss: {loss}")?;
     }
     // The sigmoid of a sum above 0 is above one half, so it rounds to 1.
-    let predicted = run.evaluate(&evenings.splits.train)?.predicted();
-    let right = predicted.iter().zip(&answers).filter(|(a, b)| a == b).count();
-    let total = answers.len();
-    writeln!(out, "Success: {right}/{total} ({:.2}%)", 100.0 * right as f64 / total as f64)?;
+    let evaluation = run.evaluate(&evenings.splits.train)?;
+    writeln!(out, "{}", chapter::success(&evaluation)?)?;
+    if let Some(path) = &arguments.options.plot {
+        sigmoid(&evaluation).save(path)?;
+    }
     Ok(())
 }
 
-/// The table's target as numbers 0 and 1 with as many of its other columns as were asked for; and the target as classes.
-fn read(arguments: &Arguments) -> anyhow::Result<(Dataset, Vec<i32>)> {
-    let Arguments { options, target, columns, .. } = arguments;
-    let table = Table::read(&options.data, None)?;
-    let others: Vec<String> = table.header().iter().filter(|name| *name != target).cloned().collect();
-    let most = others.len();
-    anyhow::ensure!(
-        (1..=most).contains(columns),
-        "--columns: expected a number from 1 to {most}, as {} has that many besides {target}, got {columns}",
-        options.data.display()
-    );
-    let source = Source {
-        target: Some(target.clone()),
-        target_kind: Some(TargetKind::Class),
-        ignore: others[*columns..].to_vec(),
-        ..Source::new(Format::Table, &options.data)
-    };
-    let data = source.load()?;
-    let classes = data.classes().unwrap_or(0);
-    anyhow::ensure!(classes == 2, "--target: expected a column of two answers, got {classes} in {target}");
-    let answers = data.targets.labels().context("the target is no class")?.to_vec();
-    let numbers = answers.iter().map(|&answer| answer as f32).collect();
-    let targets = Targets::Values(Array::new(&[answers.len(), 1], numbers)?);
-    Ok((Dataset { targets, ..data }, answers))
+/// The probability of yes over the weighted sum of the columns, and each row at its sum with the answer that is true.
+fn sigmoid(evaluation: &Evaluation) -> Chart {
+    let sums = &evaluation.outputs;
+    let (least, greatest) =
+        sums.iter().fold((-4.0f64, 4.0f64), |(low, high), sum| (low.min(*sum), high.max(*sum)));
+    let curve: Vec<_> = (0..=200)
+        .map(|i| least + (greatest - least) * f64::from(i) / 200.0)
+        .map(|sum| (sum, 1.0 / (1.0 + (-sum).exp())))
+        .collect();
+    let answers = evaluation.labels().iter().map(|&label| f64::from(label));
+    let points: Vec<_> = sums.iter().copied().zip(answers).collect();
+    Chart::new("From a weighted sum to a probability")
+        .x_label("weighted sum of the columns, and the bias")
+        .y_label("probability of yes")
+        .line("the model", &curve)
+        .points("the table: yes is 1, no is 0", &points)
 }

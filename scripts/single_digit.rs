@@ -3,11 +3,9 @@
 //! It is the logistic regression of `police` over 784 columns, one for each pixel. Weights start from zero, so the run
 //! is the same whatever the seed.
 
-use anyhow::Context as _;
 use clap::Parser;
-use neural::Array;
-use neural::cli::{self, Options};
-use neural::data::{Dataset, Targets};
+use neural::cli::{self, Options, chapter, pictures};
+use neural::data::Dataset;
 use neural::loss;
 use neural::nn::{self, Dense, Init};
 use neural::optim;
@@ -17,6 +15,7 @@ use std::process::ExitCode;
 
 /// Tells one digit from all others with one perceptron
 #[derive(Parser)]
+#[command(mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the weight of each pixel")))]
 struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -41,12 +40,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
     let digits = arguments.options.mnist()?;
-    // 1 where the image is of the digit, 0 where it is of another.
-    let labels = digits.targets.labels().context("the labels are no classes")?;
-    let is_digit: Vec<i32> = labels.iter().map(|&label| i32::from(label == arguments.digit)).collect();
-    let values = is_digit.iter().map(|&yes| yes as f32).collect();
-    let targets = Targets::Values(Array::new(&[is_digit.len(), 1], values)?);
-    let images = Dataset { targets, ..digits };
+    // Two classes: 1 where the image is of the digit, 0 where it is of another.
+    let digit = arguments.digit.to_string();
+    let images = Dataset { targets: digits.targets.one_vs_rest(&digit)?, ..digits };
 
     let model = nn::sequential([nn::flatten(), Dense::new(1).initialized(Init::Zeros).into()]);
     let mut run = Trainer::new(model)
@@ -62,10 +58,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let loss = run.advance(1)?[0].loss;
         writeln!(out, "iteration, loss: {{{left}, {loss:?}}}")?;
     }
-    let all = [&images.splits.validation[..], &images.splits.test].concat();
-    let predicted = run.evaluate(&all)?.predicted();
-    let right = all.iter().zip(predicted).filter(|&(&row, yes)| is_digit[row as usize] == yes).count();
-    let total = all.len();
-    writeln!(out, "Success: {right}/{total} ({:.2}%)", 100.0 * right as f64 / total as f64)?;
+    let evaluation = run.evaluate(&chapter::held_out(&images))?;
+    writeln!(out, "{}", chapter::success(&evaluation)?)?;
+    if let Some(path) = &arguments.options.plot {
+        let weights = &chapter::parameters(&run)?[0];
+        pictures::weights("What speaks for the digit", weights, &images, &[digit])?.save(path)?;
+    }
     Ok(())
 }

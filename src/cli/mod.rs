@@ -1,5 +1,7 @@
-//! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
+//! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended; and what
+//! the chapters in `scripts/` share.
 
+pub mod chapter;
 mod compare;
 mod data;
 mod evaluate;
@@ -7,6 +9,7 @@ mod export;
 mod interrupt;
 mod lr_find;
 mod options;
+pub mod pictures;
 mod predict;
 mod screen;
 mod summary;
@@ -15,7 +18,7 @@ mod text;
 mod train;
 mod trained;
 
-pub use options::Options;
+pub use options::{Columns, Options, Passes};
 
 use clap::{Parser, Subcommand};
 use std::io;

@@ -71,6 +71,29 @@ impl Targets {
         Ok(Targets::Classes { labels, names })
     }
 
+    /// One class against all others: class 1 where it is `class`, and class 0 where it is another.
+    ///
+    /// ```
+    /// use neural::data::Targets;
+    /// let is_five = Targets::numbered(vec![5, 0, 5, 3])?.one_vs_rest("5")?;
+    /// let names = vec!["not 5".to_string(), "5".to_string()];
+    /// assert_eq!(is_five, Targets::Classes { labels: vec![1, 0, 1, 0], names });
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the targets are values, or no class has this name.
+    pub fn one_vs_rest(&self, class: &str) -> Result<Self> {
+        let Targets::Classes { labels, names } = self else {
+            return Err(Error::value("one_vs_rest", "targets that are classes", "values"));
+        };
+        let Some(one) = names.iter().position(|name| name == class) else {
+            return Err(Error::value("one_vs_rest", format!("one of {}", names.join(", ")), class));
+        };
+        let labels = labels.iter().map(|&label| i32::from(label as usize == one)).collect();
+        Ok(Targets::Classes { labels, names: vec![format!("not {class}"), class.to_string()] })
+    }
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
         match self {

@@ -94,6 +94,9 @@ pub struct Source {
     /// `table`, `npy`, `safetensors`: told by the target's values if not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_kind: Option<TargetKind>,
+    /// The class to be told from all others, which become one; see [`Targets::one_vs_rest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_vs_rest: Option<String>,
     /// `npy`, `safetensors`: the tensor of inputs, `x` if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
@@ -150,6 +153,7 @@ impl Source {
             path: path.into(),
             target: None,
             target_kind: None,
+            one_vs_rest: None,
             inputs: None,
             delimiter: None,
             categorical: Vec::new(),
@@ -185,6 +189,7 @@ impl Source {
             Format::Npy => self.load_tensors(Tensors::npy(path)?)?,
             Format::Safetensors => self.load_tensors(Tensors::safetensors(path)?)?,
         };
+        let targets = self.choose(targets)?;
         let splits = self.split(&targets, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
         Dataset::new(inputs, targets, splits).and_then(|data| data.scaled(self.scale)).map_err(in_file)
@@ -199,12 +204,19 @@ impl Source {
         let table = Table::read(&self.path, self.delimiter)?;
         let last = table.header().last().map_or("", String::as_str);
         let target = self.target.as_deref().unwrap_or(last);
-        let targets = table.targets(target, self.target_kind)?;
+        let targets = self.choose(table.targets(target, self.target_kind)?)?;
         let splits = self.split(&targets, Parts::undivided(table.rows()))?;
         let columns = table.features(target, &self.categorical, &self.ignore, self.missing, &splits.train)?;
         let in_file = |e: Error| Error::format(&self.path, e.to_string());
         let data = Dataset::new(table.encode(&columns)?, targets, splits).map_err(in_file)?;
         Dataset { columns, ..data }.scaled(self.scale).map_err(in_file)
+    }
+
+    fn choose(&self, targets: Targets) -> Result<Targets> {
+        match &self.one_vs_rest {
+            Some(class) => targets.one_vs_rest(class),
+            None => Ok(targets),
+        }
     }
 
     /// Refuses keys that have no meaning for the format or without another key.

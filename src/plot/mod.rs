@@ -34,3 +34,4 @@ pub use boundary::{Area, Boundary};
 pub use chart::Chart;
 pub use grid::Grid;
 pub use matrix::Matrix;
+pub use scene::file;

@@ -4,7 +4,7 @@ use super::color::{Color, WHITE};
 use super::{png, svg};
 use crate::error::{Error, Result};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) type Point = [f64; 2];
 
@@ -121,16 +121,43 @@ impl Scene {
 
     /// Writes the picture in the form that the ending of the name asks for.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let contents = match ending.as_str() {
-            "svg" => svg::write(self).into_bytes(),
-            "png" => png::write(self, path)?,
-            _ => {
-                return Err(Error::value("picture", "a file name that ends in .svg or .png", path.display()));
-            }
+        let contents = match Form::of(path)? {
+            Form::Svg => svg::write(self).into_bytes(),
+            Form::Png => png::write(self, path)?,
         };
         fs::write(path, contents).map_err(|e| Error::io("write", path, e))
     }
+}
+
+enum Form {
+    Svg,
+    Png,
+}
+
+impl Form {
+    fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match ending.to_ascii_lowercase().as_str() {
+            "svg" => Ok(Form::Svg),
+            "png" => Ok(Form::Png),
+            _ => Err(Error::value("picture", "a file name that ends in .svg or .png", path.display())),
+        }
+    }
+}
+
+/// The name of a file for a picture, checked before the work that is to be drawn.
+///
+/// ```
+/// assert!(neural::plot::file("loss.svg").is_ok());
+/// let error = neural::plot::file("loss.gif").unwrap_err();
+/// assert_eq!(error.to_string(), "picture: expected a file name that ends in .svg or .png, got loss.gif");
+/// ```
+///
+/// # Errors
+/// When it ends in anything but `.svg` or `.png`.
+pub fn file(name: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(name);
+    Form::of(&path).map(|_| path)
 }
 
 /// The text without what neither XML nor a font can show.
