@@ -66,7 +66,11 @@ impl Data {
         let is_recipe = self.path.extension().is_some_and(|ending| ending == "toml");
         let source = if is_recipe { self.of_recipe()? } else { self.of_path()? };
         let mut shown = Shown::default();
-        shown.say("path", json!(source.path), format!("{} ({})", source.path.display(), name(source.format)));
+        shown.say(
+            "path",
+            json!(source.path.to_string_lossy()),
+            format!("{} ({})", source.path.display(), name(source.format)),
+        );
         if source.format == Format::Table {
             shown.columns(&Table::read(&source.path, source.delimiter)?)?;
         }
@@ -117,6 +121,9 @@ impl Data {
         if format == Format::Table {
             // Missing values are counted here, not refused.
             source.missing = Missing::Mean;
+        }
+        if self.settings.is_empty() {
+            return Ok(source);
         }
         let not_ours = |e: &dyn std::fmt::Display| Error::value("--set", "keys of the section [data]", e);
         let section = toml::Value::try_from(&source).map_err(|e| not_ours(&e))?;

@@ -128,10 +128,10 @@ impl Evaluate {
         let pictures = self.draw(&folder, &data, &title, &report)?;
         if self.json {
             let mut object = json!(evaluation.score());
-            object["run"] = json!(folder.path());
-            object["data"] = json!(source.path);
+            object["run"] = json!(folder.path().to_string_lossy());
+            object["data"] = json!(source.path.to_string_lossy());
             object["split"] = json!(part);
-            object["pictures"] = json!(pictures);
+            object["pictures"] = pictures.iter().map(|path| json!(path.to_string_lossy())).collect();
             for (key, value) in report.figures {
                 object[key] = value;
             }
