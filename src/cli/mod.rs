@@ -1,8 +1,10 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
+mod devices;
 mod options;
 mod train;
 
+pub use devices::DeviceArguments;
 pub use options::Options;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +21,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Devices(devices::Devices),
     Train(train::Train),
 }
 
@@ -29,6 +32,7 @@ impl Cli {
     /// Those of the command.
     pub fn run(&self) -> anyhow::Result<()> {
         match &self.command {
+            Command::Devices(command) => command.run(),
             Command::Train(command) => command.run(),
         }
     }
