@@ -110,7 +110,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let percent = |accuracy: Option<f64>| 100.0 * accuracy.unwrap_or(0.0);
     while let Some(epoch) = run.fit(one_epoch)?.pop() {
         let (number, loss, train) = (epoch.number, epoch.loss, percent(epoch.accuracy));
-        let val = percent(epoch.validation.and_then(|val| val.accuracy()));
+        let val = percent(epoch.validation.and_then(|val| val.accuracy));
         let line = format!("Epoch {number} > Loss: {loss:.5}, Accuracy: {train:.2}% train, {val:.2}% val");
         bar.suspend(|| writeln!(out, "{line}"))?;
     }

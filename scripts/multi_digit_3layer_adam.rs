@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let percent = |accuracy: Option<f64>| 100.0 * accuracy.unwrap_or(0.0);
     while let Some(epoch) = run.fit(one_epoch)?.pop() {
-        let val = epoch.validation.and_then(|val| val.accuracy());
+        let val = epoch.validation.and_then(|val| val.accuracy);
         writeln!(
             out,
             "Epoch {} > Loss: {:.5}, Accuracy: {:.2}% train, {:.2}% val",

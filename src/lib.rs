@@ -23,6 +23,7 @@
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
 //! | [`recipe`] | a run as a file | |
+//! | [`runs`] | a run on disk: checkpoints, history, early stopping | devices |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
 
@@ -40,6 +41,7 @@ pub mod nn;
 pub mod optim;
 pub mod plot;
 pub mod recipe;
+pub mod runs;
 pub mod runtime;
 pub mod train;
 pub mod variables;

@@ -1,5 +1,7 @@
 //! What is reported of a model: exact figures over the rows that they speak of.
 
+use serde::{Deserialize, Serialize};
+
 /// How often each class was taken for each other.
 ///
 /// ```
@@ -96,7 +98,7 @@ pub fn top_k(outputs: &[f64], width: usize, labels: &[i32], k: usize) -> f64 {
 }
 
 /// How far predictions are from values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Mean of |p - t|.
     pub absolute: f64,

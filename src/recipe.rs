@@ -6,7 +6,8 @@ use crate::loss::Loss;
 use crate::named;
 use crate::nn::Sequential;
 use crate::optim::{Group, Optimizer, Rule};
-use crate::train::Trainer;
+use crate::runs::{EarlyStopping, Monitor};
+use crate::train::{Augment, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -60,6 +61,12 @@ pub struct Train {
     pub last_batch: LastBatch,
     #[serde(default = "yes")]
     pub shuffle: bool,
+    #[serde(default)]
+    pub balance: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub augment: Vec<Augment>,
+    #[serde(default)]
+    pub stream: bool,
     #[serde(default = "seed")]
     pub seed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +85,14 @@ pub struct Train {
     pub mixed_precision: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps_per_call: Option<usize>,
+    /// By what the best epoch is chosen; the validation loss, or without validation rows the loss, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Monitor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// After so many seconds the state is kept on disk, and at the end in any case.
+    #[serde(default = "checkpoint_seconds")]
+    pub checkpoint_seconds: f64,
 }
 
 fn batch_size() -> usize {
@@ -90,6 +105,10 @@ fn epochs() -> u64 {
 
 fn seed() -> u64 {
     1
+}
+
+fn checkpoint_seconds() -> f64 {
+    10.0
 }
 
 fn one() -> usize {
@@ -164,6 +183,9 @@ impl Recipe {
             epochs: train.epochs,
             last_batch: train.last_batch,
             shuffle: train.shuffle,
+            balance: train.balance,
+            augment: train.augment,
+            stream: train.stream,
             seed: train.seed,
             mixed_precision: train.mixed_precision,
             steps_per_call: train.steps_per_call,

@@ -31,7 +31,9 @@ fn refuses(arguments: &[&str], folder: &Path, code: i32, words: &[&str]) {
 
 #[test]
 fn the_main_job_prints_a_line_an_epoch_and_the_table() {
-    let output = neural(&["train", "--epochs", "2", "--device", "cpu"], root());
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    let folder = runs.path().to_string_lossy();
+    let output = neural(&["train", "--epochs", "2", "--device", "cpu", "--runs", &folder], root());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "noise: {}", String::from_utf8_lossy(&output.stderr));

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report};
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// Show what of this machine can be used, what `auto` takes, and what CUDA lacks
 #[derive(Debug, clap::Args)]
@@ -13,7 +14,7 @@ pub struct Devices {
 }
 
 impl Devices {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let report = Report::new();
         let mut out = io::stdout();
         if self.json {
@@ -28,7 +29,7 @@ impl Devices {
             let mut value = serde_json::to_value(&report)?;
             value["devices"] = devices.into();
             writeln!(out, "{value:#}")?;
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         // Before a device is opened: should a plugin end the process, this is known.
         write!(out, "{report}")?;
@@ -39,7 +40,7 @@ impl Devices {
                 Err(reason) => writeln!(out, "problem  {reason}")?,
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

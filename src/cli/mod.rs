@@ -1,7 +1,12 @@
 //! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended.
 
+mod compare;
 mod devices;
+mod interrupt;
+mod lr_find;
 mod options;
+mod screen;
+mod sweep;
 mod train;
 
 pub use devices::DeviceArguments;
@@ -21,8 +26,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Devices(devices::Devices),
     Train(train::Train),
+    LrFind(lr_find::LrFind),
+    Sweep(sweep::Sweep),
+    Compare(compare::Compare),
+    Devices(devices::Devices),
 }
 
 impl Cli {
@@ -30,10 +38,13 @@ impl Cli {
     ///
     /// # Errors
     /// Those of the command.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
-            Command::Devices(command) => command.run(),
             Command::Train(command) => command.run(),
+            Command::LrFind(command) => command.run(),
+            Command::Sweep(command) => command.run(),
+            Command::Compare(command) => command.run(),
+            Command::Devices(command) => command.run(),
         }
     }
 }
@@ -41,14 +52,29 @@ impl Cli {
 /// Prints an error as one line on stderr and turns the result into an exit code: 0 or 1.
 ///
 /// A reader that has gone away (`neural … | head`) is no error.
-pub fn finish(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
+    match result.map(Into::into) {
+        Ok(Ending(code)) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How a program ends that met no error.
+pub struct Ending(ExitCode);
+
+impl From<()> for Ending {
+    fn from((): ()) -> Self {
+        Self(ExitCode::SUCCESS)
+    }
+}
+
+impl From<ExitCode> for Ending {
+    fn from(code: ExitCode) -> Self {
+        Self(code)
     }
 }
 

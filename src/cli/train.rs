@@ -1,29 +1,61 @@
 //! `neural train`
 
+use super::interrupt;
+use super::screen::{Screen, Verbosity, seconds};
 use crate::data::Dataset;
 use crate::recipe::Recipe;
+use crate::runs::{Ending, Folder, Session};
 use crate::runtime::{Device, DeviceSpec};
-use crate::train::{Compiled, Evaluation, Event, Run};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::fmt::Write as _;
+use crate::train::{Epoch, Run, Score};
+use anyhow::Context;
+use serde_json::json;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
 /// Train a model as a recipe says
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neural train                                    digits with one hidden layer
   neural train my.toml --epochs 20 --lr 0.1
-  neural train my.toml --set train.optimizer.adam.learning_rate=0.001")]
+  neural train my.toml --set train.optimizer.adam.learning_rate=0.001
+  neural train my.toml --repeat 5                 five seeds, their mean and spread
+  neural train --resume runs/my-1                 go on where it stopped")]
 pub struct Train {
-    /// The recipe, a TOML file; the digits of MNIST if absent
-    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeOptions,
 
     /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
+
+    /// The run's name; that of the recipe with the next free number if absent
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    name: Option<String>,
+
+    /// The folder that the run's folder is made in
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+
+    /// Go on with the run in this folder; --epochs may add to it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "batch_size", "lr", "seed", "settings"])]
+    resume: Option<PathBuf>,
+
+    /// Train N times, with seeds that count up from the recipe's, and show mean and spread
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
+    repeat: Option<u64>,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// A recipe and the keys that are replaced in it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RecipeOptions {
+    /// The recipe, a TOML file; the digits of MNIST if absent
+    recipe: Option<PathBuf>,
 
     /// Passes over the training rows
     #[arg(long, value_name = "N")]
@@ -44,46 +76,14 @@ pub struct Train {
     /// Replace a key of the recipe
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     settings: Vec<String>,
-
-    /// Nothing but the table at the end
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 /// The recipe that is trained when none is given.
 const DEFAULT: &str = include_str!("../../scripts/recipes/mnist.toml");
 
-impl Train {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
-        let started = Instant::now();
-        let recipe = self.recipe()?;
-        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
-        let data = recipe.data.load()?;
-        let trainer = recipe.trainer();
-        let screen = Screen::new(self.quiet);
-        let shape = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
-        screen.line(&format!("{} training rows on {device}", data.splits.train.len()))?;
-        screen.line(&shape.to_string())?;
-
-        let mut run = trainer.start(&device, &data)?;
-        let mut failed = Ok(());
-        run.fit(|event| match screen.show(event, recipe.train.epochs) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Err(error);
-                ControlFlow::Break(())
-            }
-        })?;
-        failed?;
-        let table = table(&mut run, &data)?;
-        screen.end();
-        let mut out = io::stdout().lock();
-        write!(out, "{table}")?;
-        writeln!(out, "{} in all", seconds(started.elapsed()))?;
-        Ok(())
-    }
-
-    fn recipe(&self) -> anyhow::Result<Recipe> {
+impl RecipeOptions {
+    /// The recipe, with `more` settings after those of the command line.
+    pub(super) fn read(&self, more: &[String]) -> anyhow::Result<Recipe> {
         let mut settings = self.settings.clone();
         let mut set = |key: &str, value: Option<String>| {
             settings.extend(value.map(|value| format!("train.{key}={value}")));
@@ -91,6 +91,7 @@ impl Train {
         set("epochs", self.epochs.map(|v| v.to_string()));
         set("batch_size", self.batch_size.map(|v| v.to_string()));
         set("seed", self.seed.map(|v| v.to_string()));
+        settings.extend_from_slice(more);
         let mut recipe = match &self.recipe {
             Some(path) => Recipe::read(path, &settings)?,
             None => Recipe::with_settings(DEFAULT, Path::new("the default recipe"), &settings)?,
@@ -100,90 +101,245 @@ impl Train {
         }
         Ok(recipe)
     }
-}
 
-/// What the user sees while it runs: on a terminal a live line, otherwise a line an epoch.
-struct Screen {
-    quiet: bool,
-    bar: ProgressBar,
-}
-
-impl Screen {
-    fn new(quiet: bool) -> Self {
-        let bar = ProgressBar::hidden();
-        let style = ProgressStyle::with_template("epoch {prefix} {bar:24} {pos}/{len}  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { quiet, bar }
+    /// What a run of the recipe is called.
+    pub(super) fn name(&self) -> String {
+        let stem = self.recipe.as_deref().and_then(Path::file_stem);
+        stem.map_or_else(|| "mnist".to_string(), |stem| stem.to_string_lossy().into_owned())
     }
+}
 
-    fn line(&self, text: &str) -> io::Result<()> {
-        if self.quiet {
-            return Ok(());
+impl Train {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        interrupt::listen()?;
+        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
+        if let Some(path) = &self.resume {
+            let folder = Folder::open(path)?;
+            let mut recipe = folder.recipe()?;
+            if let Some(epochs) = self.recipe.epochs {
+                recipe.train.epochs = epochs;
+                folder.keep_recipe(&recipe)?;
+            }
+            let data = recipe.data.load()?;
+            return Ok(train(&recipe, &device, &data, folder, self.verbosity)?.exit_code());
         }
-        self.bar.suspend(|| writeln!(io::stdout(), "{text}"))
-    }
-
-    fn show(&self, event: &Event, epochs: u64) -> io::Result<()> {
-        match event {
-            Event::Compiled(Compiled { what, time }) => {
-                self.line(&format!("compiled {what}, in {}", seconds(*time)))
+        let recipe = self.recipe.read(&[])?;
+        let data = recipe.data.load()?;
+        // Refused before a folder is made.
+        recipe.trainer().start(&device, &data)?;
+        match self.repeat {
+            None => {
+                let folder = self.folder(&recipe)?;
+                Ok(train(&recipe, &device, &data, folder, self.verbosity)?.exit_code())
             }
-            Event::Progress(progress) => {
-                if self.bar.is_hidden() && !self.quiet {
-                    // indicatif draws only if stderr is a terminal.
-                    self.bar.set_draw_target(ProgressDrawTarget::stderr());
-                }
-                self.bar.set_length(progress.steps as u64);
-                self.bar.set_prefix(format!("{}/{epochs}", progress.epoch));
-                self.bar.set_message(format!(
-                    "loss {:.4}  {:.0} rows/s",
-                    progress.loss, progress.samples_per_second
-                ));
-                self.bar.set_position(progress.step as u64);
-                Ok(())
-            }
-            Event::Epoch(epoch) => {
-                let mut text = format!("epoch {}/{epochs}  loss {:.4}", epoch.number, epoch.loss);
-                if let Some(accuracy) = epoch.accuracy {
-                    // Writing to a string does not fail.
-                    let _ = write!(text, "  accuracy {:.2}%", 100.0 * accuracy);
-                }
-                if let Some(validation) = &epoch.validation {
-                    let _ = write!(text, "  validation: {validation}");
-                }
-                let _ = write!(text, "  {}", seconds(epoch.duration));
-                self.line(&text)
-            }
+            Some(times) => self.repeat(times, recipe, &device, &data),
         }
     }
 
-    fn end(&self) {
-        self.bar.finish_and_clear();
+    fn folder(&self, recipe: &Recipe) -> anyhow::Result<Folder> {
+        Ok(match &self.name {
+            Some(name) => Folder::create(self.runs.join(name), recipe)?,
+            None => Folder::create_numbered(&self.runs, &self.recipe.name(), recipe)?,
+        })
+    }
+
+    fn repeat(
+        &self,
+        times: u64,
+        recipe: Recipe,
+        device: &Device,
+        data: &Dataset,
+    ) -> anyhow::Result<ExitCode> {
+        let group = self.folder(&recipe)?;
+        let mut reached = Vec::new();
+        for seed in (recipe.train.seed..).take(times as usize) {
+            let mut recipe = recipe.clone();
+            recipe.train.seed = seed;
+            let folder = Folder::create(group.file(&format!("seed-{seed}")), &recipe)?;
+            let trained = train(&recipe, device, data, folder, self.verbosity)?;
+            let interrupted = trained.ending == Ending::Interrupted;
+            reached.push(trained);
+            if interrupted {
+                break;
+            }
+        }
+        let summary = spread(&reached);
+        group.keep_text("report.md", &summary)?;
+        if self.verbosity.json {
+            return Ok(reached.last().map_or(ExitCode::SUCCESS, Trained::exit_code));
+        }
+        write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
+        Ok(reached.last().map_or(ExitCode::SUCCESS, Trained::exit_code))
     }
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{:.2} s", duration.as_secs_f64())
+/// What a run came to.
+pub(super) struct Trained {
+    pub folder: Folder,
+    pub ending: Ending,
+    /// Of the parts of the data that there are: train, validation, test.
+    pub scores: Vec<(&'static str, Score)>,
+    /// The best epoch, and its figure: the smaller the better.
+    pub best: Option<(Epoch, f64)>,
 }
 
-/// What the model reached on each part of the data.
-fn table(run: &mut Run, data: &Dataset) -> anyhow::Result<String> {
-    let splits = &data.splits;
+impl Trained {
+    fn exit_code(&self) -> ExitCode {
+        match self.ending {
+            Ending::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
+            Ending::Finished | Ending::StoppedEarly => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Trains a recipe in its folder, shows it, and leaves a report.
+pub(super) fn train(
+    recipe: &Recipe,
+    device: &Device,
+    data: &Dataset,
+    folder: Folder,
+    verbosity: Verbosity,
+) -> anyhow::Result<Trained> {
+    let started = Instant::now();
+    let trainer = recipe.trainer();
+    let screen = Screen::new(verbosity, trainer.epochs);
+    let summary = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
+    screen.json(
+        "start",
+        json!({
+            "run": folder.path(),
+            "device": device.to_string(),
+            "rows": data.splits.train.len(),
+            "parameters": summary.parameters(),
+            "epochs": trainer.epochs,
+        }),
+    )?;
+    screen.line(&format!(
+        "{} training rows on {device}, run {}",
+        data.splits.train.len(),
+        folder.path().display()
+    ))?;
+    screen.line(&summary.to_string())?;
+
+    let mut run = trainer.start(device, data)?;
+    let mut session = Session::new(&mut run, folder.clone())?;
+    if session.run().step() > 0 {
+        let (epoch, step) = (session.run().epoch() + 1, session.run().step());
+        screen.line(&format!("going on in epoch {epoch}, after {step} steps"))?;
+    }
+    let mut shown = Ok(());
+    let ending = session.train(|event| {
+        shown = screen.show(event);
+        if shown.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    screen.end();
+    let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
+    shown?;
+    if ending == Ending::Interrupted {
+        screen.json("interrupted", json!({ "run": folder.path() }))?;
+        screen
+            .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()))?;
+        return Ok(Trained { folder, ending, scores: Vec::new(), best: None });
+    }
+    if ending == Ending::StoppedEarly {
+        let best = session.best().map_or(0, |epoch| epoch.number);
+        screen.line(&format!("stopped early: no progress since epoch {best}"))?;
+    }
+    let best = session.best().and_then(|epoch| Some((epoch.clone(), session.monitor().of(epoch)?)));
+    let scores = scores(session.run())?;
+    let spent = started.elapsed().as_secs_f64();
+    let table = table(&scores, data);
+    folder.keep_text("report.md", &report(&folder, device, &summary.to_string(), &table, spent))?;
+    screen.json("result", json!({ "run": folder.path(), "scores": scores.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(), "seconds": spent }))?;
+    if !verbosity.json {
+        let mut out = io::stdout().lock();
+        writeln!(out, "\n{table}{} in all", seconds(spent))?;
+    }
+    Ok(Trained { folder, ending, scores, best })
+}
+
+/// How good the model is on each part of the data.
+fn scores(run: &mut Run) -> anyhow::Result<Vec<(&'static str, Score)>> {
+    let splits = &run.data().splits;
     let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
-    let mut text = format!(
-        "\n{:<12}{:>8}{:>10}{:>12}\n",
-        "",
-        "rows",
-        "loss",
-        if data.classes().is_some() { "accuracy" } else { "R²" }
-    );
+    let mut scores = Vec::new();
     for (name, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        let evaluation: Evaluation = run.evaluate(rows)?;
-        let figure = match (evaluation.accuracy(), evaluation.errors()) {
-            (Some(accuracy), _) => format!("{:.2}%", 100.0 * accuracy),
-            (_, errors) => errors.map_or_else(String::new, |errors| format!("{:.4}", errors.r2)),
-        };
-        writeln!(text, "{name:<12}{:>8}{:>10.4}{figure:>12}", rows.len(), evaluation.loss())?;
+        scores.push((name, run.evaluate(rows)?.score()));
     }
-    Ok(text)
+    Ok(scores)
+}
+
+/// The scores as a table.
+fn table(scores: &[(&str, Score)], data: &Dataset) -> String {
+    let figure = if data.classes().is_some() { "accuracy" } else { "R²" };
+    let mut text = format!("{:<12}{:>8}{:>10}{figure:>12}\n", "", "rows", "loss");
+    for (name, score) in scores {
+        let figure = figure_of(score).map_or_else(String::new, |figure| figure.shown());
+        text.push_str(&format!("{name:<12}{:>8}{:>10.4}{figure:>12}\n", score.rows, score.loss));
+    }
+    text
+}
+
+/// The figure by which people speak of a model.
+#[derive(Clone, Copy)]
+pub(super) enum Figure {
+    Accuracy(f64),
+    R2(f64),
+}
+
+impl Figure {
+    pub fn value(self) -> f64 {
+        match self {
+            Figure::Accuracy(value) | Figure::R2(value) => value,
+        }
+    }
+
+    pub fn shown(self) -> String {
+        match self {
+            Figure::Accuracy(value) => format!("{:.2}%", 100.0 * value),
+            Figure::R2(value) => format!("{value:.4}"),
+        }
+    }
+
+    fn with(self, value: f64) -> Self {
+        match self {
+            Figure::Accuracy(_) => Figure::Accuracy(value),
+            Figure::R2(_) => Figure::R2(value),
+        }
+    }
+}
+
+pub(super) fn figure_of(score: &Score) -> Option<Figure> {
+    score.accuracy.map(Figure::Accuracy).or(score.errors.map(|errors| Figure::R2(errors.r2)))
+}
+
+fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f64) -> String {
+    format!(
+        "# {}\n\nTrained on {device} in {}.\n\n```text\n{summary}\n\n{table}```\n",
+        folder.name(),
+        seconds(spent)
+    )
+}
+
+/// Mean, deviation, least and greatest of what several runs reached.
+fn spread(reached: &[Trained]) -> String {
+    let mut text = format!("{:<12}{:>10}{:>12}{:>10}{:>10}\n", "", "mean", "deviation", "least", "greatest");
+    for part in ["train", "validation", "test"] {
+        let of = |trained: &Trained| {
+            trained.scores.iter().find(|(name, _)| *name == part).and_then(|(_, score)| figure_of(score))
+        };
+        let figures: Vec<Figure> = reached.iter().filter_map(of).collect();
+        let Some(first) = figures.first() else { continue };
+        let values: Vec<f64> = figures.iter().map(|figure| figure.value()).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        // Of the sample: the seeds stand for all others.
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let [mean, deviation, least, greatest] =
+            [mean, variance.sqrt(), least, greatest].map(|value| first.with(value).shown());
+        text.push_str(&format!("{part:<12}{mean:>10}{deviation:>12}{least:>10}{greatest:>10}\n"));
+    }
+    text
 }

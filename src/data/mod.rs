@@ -87,6 +87,14 @@ impl Targets {
         }
     }
 
+    /// The names of the classes; empty if the targets are values.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Targets::Classes { names, .. } => names,
+            Targets::Values(_) => &[],
+        }
+    }
+
     fn check(&self) -> Result<()> {
         match self {
             Targets::Classes { labels, names } => {

@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::data::{Dataset, Targets};
 use crate::error::Result;
 use crate::metric::{Confusion, Errors, classes_of};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A model's outputs for some rows, with its loss.
@@ -96,10 +97,37 @@ impl Evaluation {
     }
 }
 
+impl Evaluation {
+    /// The figures without the outputs.
+    pub fn score(&self) -> Score {
+        Score { rows: self.rows(), loss: self.loss(), accuracy: self.accuracy(), errors: self.errors() }
+    }
+}
+
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loss {:.4}", self.loss())?;
-        match (self.accuracy(), self.errors()) {
+        self.score().fmt(f)
+    }
+}
+
+/// How good a model is on some rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub rows: usize,
+    /// The mean loss.
+    pub loss: f64,
+    /// The part of the rows that was classified right, where targets are classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// How far the outputs are from the targets, where those are values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Errors>,
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "loss {:.4}", self.loss)?;
+        match (self.accuracy, self.errors) {
             (Some(accuracy), _) => write!(f, ", accuracy {:.2}%", 100.0 * accuracy),
             (_, Some(errors)) => write!(f, ", mean error {:.4}, R² {:.4}", errors.absolute, errors.r2),
             _ => Ok(()),

@@ -1,24 +1,26 @@
 //! The loop over epochs.
 
-use super::evaluation::Evaluation;
+use super::checkpoint::SoFar;
+use super::evaluation::Score;
 use super::run::{Compiled, Run};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// What happened in a run, as it happens.
-#[derive(Debug)]
-pub enum Event<'a> {
+#[derive(Clone, Debug)]
+pub enum Event {
     /// A program was compiled, which takes a while and happens once for each shape.
     Compiled(Compiled),
     /// Some steps are done: a sign of life, several times a second on most models.
     Progress(Progress),
     /// An epoch is done and evaluated.
-    Epoch(&'a Epoch),
+    Epoch(Epoch),
 }
 
 /// How far a run is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Progress {
     /// The epoch that is under way, from 1.
     pub epoch: u64,
@@ -28,10 +30,11 @@ pub struct Progress {
     /// The mean loss of the epoch so far.
     pub loss: f64,
     pub samples_per_second: f64,
+    pub steps_per_second: f64,
 }
 
 /// What an epoch came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// From 1.
     pub number: u64,
@@ -40,77 +43,121 @@ pub struct Epoch {
     /// The part of those rows that was classified right, where targets are classes.
     pub accuracy: Option<f64>,
     /// The model after the epoch on the validation rows, where there are any.
-    pub validation: Option<Evaluation>,
+    pub validation: Option<Score>,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
     /// Of training, without evaluation.
-    pub duration: Duration,
+    pub seconds: f64,
+    pub samples_per_second: f64,
 }
 
+/// After so long the state is copied to the host, to have one to go back to.
+const REMEMBER_EVERY: Duration = Duration::from_secs(10);
+
 impl Run<'_> {
-    /// Trains to the end of the last epoch, or until `observe` breaks off; returns the epochs that were finished.
+    /// Goes on to the next event: compiles, or runs the steps of one call, or ends an epoch. `None` after the last
+    /// epoch.
+    ///
+    /// Between two events the run may be looked at, evaluated, or kept as a [`Checkpoint`](super::Checkpoint).
     ///
     /// # Errors
-    /// When the device fails or the loss is no longer a finite number.
-    pub fn fit(&mut self, mut observe: impl FnMut(&Event) -> ControlFlow<()>) -> Result<Vec<Epoch>> {
-        let per_call = self.steps_per_call()?;
-        let is_class = self.data().classes().is_some();
-        let mut history = Vec::new();
-        while self.epoch() < self.trainer().epochs {
-            let number = self.epoch() + 1;
-            let steps = self.steps_per_epoch();
-            let (mut loss, mut right, mut rows) = (0.0, 0u64, 0u64);
-            let mut duration = Duration::ZERO;
-            while self.epoch() + 1 == number {
-                let count = per_call.min(self.left_in_epoch());
-                self.compile_training(count)?;
-                if self.report_compiled(&mut observe).is_break() {
-                    return Ok(history);
-                }
-                let started = Instant::now();
-                let first = self.step();
-                for (i, step) in self.advance(count)?.iter().enumerate() {
-                    if !step.loss.is_finite() {
-                        return Err(not_finite(first + i as u64, number, step.loss));
-                    }
-                    loss += f64::from(step.loss) * f64::from(step.rows);
-                    right += u64::from(step.right);
-                    rows += u64::from(step.rows);
-                }
-                duration += started.elapsed();
-                let done = steps - if self.epoch() + 1 == number { self.left_in_epoch() } else { 0 };
-                let progress = Progress {
-                    epoch: number,
-                    step: done,
-                    steps,
-                    loss: loss / rows as f64,
-                    samples_per_second: rows as f64 / duration.as_secs_f64(),
-                };
-                if observe(&Event::Progress(progress)).is_break() {
-                    return Ok(history);
-                }
+    /// When the device fails, or the loss is no longer a finite number: the error names the step and where in the
+    /// model the first such number came up, and the run is back in its state before that step.
+    pub fn proceed(&mut self) -> Result<Option<Event>> {
+        if let Some(compiled) = self.compiled.pop_front() {
+            return Ok(Some(Event::Compiled(compiled)));
+        }
+        let validation = self.data().splits.validation.len();
+        if self.owes_epoch() {
+            if validation > 0 {
+                self.compile_evaluation(validation)?;
             }
-            let validation = match &self.data().splits.validation[..] {
-                [] => None,
-                rows => Some(self.evaluate(rows)?),
-            };
-            let accuracy = is_class.then(|| right as f64 / rows as f64);
-            let epoch = Epoch { number, loss: loss / rows as f64, accuracy, validation, duration };
-            let flow = self.report_compiled(&mut observe);
-            let stop = observe(&Event::Epoch(&epoch)).is_break() || flow.is_break();
-            history.push(epoch);
-            if stop {
+        } else if self.epoch() < self.trainer().epochs {
+            let steps = self.steps_per_call()?.min(self.left_in_epoch());
+            self.compile_training(steps)?;
+        } else {
+            return Ok(None);
+        }
+        match self.compiled.pop_front() {
+            Some(compiled) => Ok(Some(Event::Compiled(compiled))),
+            None if self.owes_epoch() => self.end_epoch().map(|epoch| Some(Event::Epoch(epoch))),
+            None => self.train().map(|progress| Some(Event::Progress(progress))),
+        }
+    }
+
+    /// Trains to the end of the last epoch, or until `observe` breaks off; returns the epochs that were finished. A
+    /// run that was broken off goes on where it was when `fit` is called again.
+    ///
+    /// # Errors
+    /// As [`Run::proceed`].
+    pub fn fit(&mut self, mut observe: impl FnMut(&Event) -> ControlFlow<()>) -> Result<Vec<Epoch>> {
+        let mut history = Vec::new();
+        while let Some(event) = self.proceed()? {
+            let flow = observe(&event);
+            if let Event::Epoch(epoch) = event {
+                history.push(epoch);
+            }
+            if flow.is_break() {
                 break;
             }
         }
         Ok(history)
     }
 
-    fn report_compiled(&mut self, observe: &mut impl FnMut(&Event) -> ControlFlow<()>) -> ControlFlow<()> {
-        self.take_compiled().into_iter().try_for_each(|compiled| observe(&Event::Compiled(compiled)))
+    /// One call of the device.
+    fn train(&mut self) -> Result<Progress> {
+        let steps = self.steps_per_call()?.min(self.left_in_epoch());
+        if self.remembered.as_ref().is_none_or(|(_, since)| since.elapsed() > REMEMBER_EVERY) {
+            self.checkpoint()?;
+        }
+        let (first, epoch, steps_per_epoch) = (self.step(), self.epoch() + 1, self.steps_per_epoch());
+        let started = Instant::now();
+        let done = self.advance(steps)?;
+        if let Some((step, bad)) = (first..).zip(&done).find(|(_, step)| !step.loss.is_finite()) {
+            return Err(self.explain(step, bad.loss));
+        }
+        self.add(&done, started.elapsed());
+        let SoFar { loss, rows, seconds, .. } = self.so_far;
+        let step = (self.step() - (epoch - 1) * steps_per_epoch as u64) as usize;
+        Ok(Progress {
+            epoch,
+            step,
+            steps: steps_per_epoch,
+            loss: loss / rows as f64,
+            samples_per_second: rows as f64 / seconds,
+            steps_per_second: step as f64 / seconds,
+        })
     }
-}
 
-fn not_finite(step: u64, epoch: u64, loss: f32) -> Error {
-    Error::NotFinite(format!(
-        "the loss was {loss} in step {step} (epoch {epoch}): try a smaller learning rate, clip_norm = 1.0, or scaled data"
-    ))
+    fn end_epoch(&mut self) -> Result<Epoch> {
+        let validation = match &self.data().splits.validation[..] {
+            [] => None,
+            rows => Some(self.evaluate(rows)?.score()),
+        };
+        let SoFar { loss, right, rows, seconds } = std::mem::take(&mut self.so_far);
+        let last = self.step().saturating_sub(1);
+        Ok(Epoch {
+            number: self.epoch(),
+            loss: loss / rows as f64,
+            accuracy: self.data().classes().map(|_| right as f64 / rows as f64),
+            validation,
+            learning_rate: self.trainer().optimizer.rule.learning_rate().at(last),
+            seconds,
+            samples_per_second: rows as f64 / seconds,
+        })
+    }
+
+    /// The error for a loss that was not finite in step `step`. The run is brought to its state before that step,
+    /// which is run again with an eye on every operation.
+    fn explain(&mut self, step: u64, loss: f32) -> Error {
+        let place = match self.first_not_finite(step) {
+            Ok(Some(place)) => format!("; the first number that was not finite came up in {place}"),
+            Ok(None) => String::new(),
+            Err(error) => format!("; where it came up could not be found ({error})"),
+        };
+        Error::NotFinite(format!(
+            "the loss was {loss} in step {step} (epoch {}){place}: try a smaller learning rate, clip_norm = 1.0, or scaled data",
+            step / self.steps_per_epoch() as u64 + 1
+        ))
+    }
 }

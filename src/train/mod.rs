@@ -11,13 +11,20 @@
 //! # Ok::<(), neural::Error>(())
 //! ```
 
+mod augment;
+mod checkpoint;
 mod evaluation;
+mod feed;
 mod fit;
 mod program;
+mod range_test;
 mod run;
 mod trainer;
 
-pub use evaluation::Evaluation;
+pub use augment::Augment;
+pub use checkpoint::{Checkpoint, Position, SoFar};
+pub use evaluation::{Evaluation, Score};
 pub use fit::{Epoch, Event, Progress};
+pub use range_test::{RangeTest, range_test};
 pub use run::{Compiled, Run, Step};
 pub use trainer::Trainer;

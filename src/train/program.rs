@@ -1,8 +1,9 @@
 //! The programs of a training run: several training steps in one call, and evaluation.
 
+use super::augment::{self, Augment};
 use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
+use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
 use crate::loss::Loss;
 use crate::nn::{Context, Sequential};
 use crate::optim::Optimizer;
@@ -13,11 +14,14 @@ pub(super) struct Plan {
     pub model: Sequential,
     pub loss: Loss,
     pub optimizer: Optimizer,
+    pub augment: Vec<Augment>,
     /// The type that layers compute in; variables are f32.
     pub compute: DType,
-    /// The resident inputs `[n, sample…]` and targets, `[n]` or `[n, k]`.
-    pub inputs: Type,
-    pub targets: Type,
+    /// One input and one target as they are stored.
+    pub sample: Type,
+    pub target: Type,
+    /// How many rows the device holds; if absent, those that one call reads.
+    pub resident: Option<usize>,
     /// The scaling's mean and deviation, if inputs are scaled.
     pub scaling: Option<Type>,
 }
@@ -36,7 +40,7 @@ impl Plan {
     pub fn declare(&self) -> Result<Vec<Variable>> {
         let graph = Graph::new();
         let mut variables = Variables::declare(&graph, DType::F32);
-        let resident = self.resident(&graph);
+        let resident = self.resident(&graph, 1);
         let rows = graph.full(DType::I32, &[1], 0.0)?;
         let rate = graph.scalar(0f32);
         let random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
@@ -58,7 +62,7 @@ impl Plan {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
         let (seed, first) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
-        let resident = self.resident(&graph);
+        let resident = self.resident(&graph, steps * batch);
         let order = graph.parameter(DType::I32, &[steps, batch]);
         let rates = graph.parameter(DType::F32, &[steps]);
         let valid = masked.then(|| graph.parameter(DType::I32, &[steps]));
@@ -89,7 +93,7 @@ impl Plan {
     pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let resident = self.resident(&graph);
+        let resident = self.resident(&graph, steps * batch);
         let order = graph.parameter(DType::I32, &[steps, batch]);
         let valid = graph.parameter(DType::I32, &[steps]);
 
@@ -106,7 +110,7 @@ impl Plan {
                 targets: rest[1].clone(),
                 scaling: rest.get(2).cloned().zip(rest.get(3).cloned()),
             };
-            let (x, targets) = self.batch(&resident, &xs[0])?;
+            let (x, targets) = self.batch(&resident, &xs[0], None)?;
             let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
             let outputs = self.model.forward(&x, &mut cx)?.convert(DType::F32)?;
             let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&mask(&xs[1], batch)?))?;
@@ -125,7 +129,7 @@ impl Plan {
         mask: Option<&Tensor>,
         rate: &Tensor,
     ) -> Result<Vec<Tensor>> {
-        let (x, targets) = self.batch(resident, rows)?;
+        let (x, targets) = self.batch(resident, rows, Some(&mut random))?;
         let mut cx = Context::training(variables, &mut random).compute_in(self.compute);
         let outputs = self.model.forward(&x, &mut cx)?;
         if outputs.rank() != 2 {
@@ -139,19 +143,79 @@ impl Plan {
         Ok(vec![loss.convert(DType::F32)?, right(&outputs, &targets, mask)?])
     }
 
-    /// The samples and the targets of some rows: gathered as they are stored, then scaled.
-    fn batch(&self, resident: &Resident<Tensor>, rows: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
+    /// are random numbers, augmented.
+    fn batch(
+        &self,
+        resident: &Resident<Tensor>,
+        rows: &Tensor,
+        random: Option<&mut Random>,
+    ) -> Result<(Tensor, Tensor)> {
         let mut x = resident.inputs.take(rows)?.convert(DType::F32)?;
-        if let Some((mean, deviation)) = &resident.scaling {
-            x = ((x - mean)? / deviation)?;
-        }
+        let scale = |x: Tensor| match &resident.scaling {
+            Some((mean, deviation)) => (x - mean)? / deviation,
+            None => Ok(x),
+        };
+        x = match random {
+            Some(random) if !self.augment.is_empty() => {
+                let moved = augment::move_pixels(&self.augment, &x, random)?;
+                augment::add_noise(&self.augment, &scale(moved)?, random)?
+            }
+            _ => scale(x)?,
+        };
         Ok((x.convert(self.compute)?, resident.targets.take(rows)?))
     }
 
-    fn resident(&self, graph: &Graph) -> Resident<Tensor> {
+    /// `called` is how many rows one call reads.
+    fn resident(&self, graph: &Graph, called: usize) -> Resident<Tensor> {
+        let rows = self.resident.unwrap_or(called);
+        let of = |ty: &Type| graph.parameter(ty.dtype, &[&[rows], &ty.shape[..]].concat());
+        let (inputs, targets) = (of(&self.sample), of(&self.target));
         let parameter = |ty: &Type| graph.parameter(ty.dtype, &ty.shape);
-        let (inputs, targets) = (parameter(&self.inputs), parameter(&self.targets));
         Resident { inputs, targets, scaling: self.scaling.as_ref().map(|ty| (parameter(ty), parameter(ty))) }
+    }
+
+    /// One training step that tells where a number first stopped being finite. Arguments: those of [`Plan::train`]
+    /// for one step. Result: for each of the places that are named beside it, in the order of computation, 1 if all
+    /// its numbers are finite, otherwise 0.
+    pub fn trace(
+        &self,
+        variables: &[Variable],
+        batch: usize,
+        masked: bool,
+    ) -> Result<(Function, Vec<String>)> {
+        let graph = Graph::new();
+        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let (seed, number) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
+        let resident = self.resident(&graph, batch);
+        let rows = graph.parameter(DType::I32, &[1, batch]).reshape(&[batch])?;
+        let rate = graph.parameter(DType::F32, &[1]).reshape(&[])?;
+        let valid = if masked { Some(graph.parameter(DType::I32, &[1]).reshape(&[])?) } else { None };
+        let mask = valid.map(|valid| mask(&valid, batch)).transpose()?;
+        let mut after = Variables::given(&graph, DType::F32, variables, &state);
+        let random = Random::new(seed, number);
+        let ys = self.step(&mut after, random, &resident, &rows, mask.as_ref(), &rate)?;
+        let live = Function::new(&graph, [after.after(), ys].concat()).live();
+
+        let (mut finite, mut places) = (Vec::new(), Vec::new());
+        for id in (0..live.len()).filter(|&id| live[id]) {
+            let (node, tensor) = (graph.node(id), graph.tensor(id));
+            if !tensor.dtype().is_float() || matches!(node.op, Op::Constant(_)) {
+                continue;
+            }
+            let all: Vec<usize> = (0..tensor.rank()).collect();
+            finite.push(tensor.is_finite()?.convert(DType::F32)?.min(&all)?.reshape(&[1])?);
+            places.push(match node.op {
+                Op::Parameter { index } => match variables.get(index) {
+                    Some(variable) => format!("{}, as the step before left it", variable.name),
+                    None => "the data".to_string(),
+                },
+                op if node.place.is_empty() => format!("the operation {} outside the layers", op.name()),
+                op => format!("{}, in the operation {}", node.place, op.name()),
+            });
+        }
+        let flags = Tensor::concatenate(&finite.iter().collect::<Vec<_>>(), 0)?;
+        Ok((Function::new(&graph, vec![flags]), places))
     }
 }
 

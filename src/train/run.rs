@@ -1,18 +1,22 @@
 //! A training run on a device: its state, and the programs that move it on.
 
 use super::Trainer;
+use super::checkpoint::{Checkpoint, Position, SoFar};
 use super::evaluation::Evaluation;
+use super::feed::{Feed, Piece};
 use super::program::{Plan, is_model};
 use crate::array::Array;
-use crate::data::{Dataset, LastBatch, Order, Shuffle, Targets, epoch_order};
+use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::{Function, flops};
 use crate::lower::Target;
+use crate::model::{Description, Link, Model};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,19 +42,27 @@ pub struct Run<'a> {
     plan: Plan,
     device: &'a Device,
     data: &'a Dataset,
+    feed: Feed<'a>,
     variables: Vec<Variable>,
     state: Vec<Buffer>,
-    resident: Vec<Buffer>,
     seed: Buffer,
     /// Steps done since the beginning of the run.
     step: u64,
+    /// What the epoch under way came to so far.
+    pub(super) so_far: SoFar,
     /// The order of the current epoch.
     order: Order,
     order_epoch: u64,
+    /// Streamed rows that are on the device before they are needed, with the number of their first step.
+    ahead: Option<(u64, usize, Piece)>,
+    steps_per_call: Option<usize>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     evaluation: Option<(usize, Program)>,
-    compiled: Vec<Compiled>,
+    /// The programs that were compiled and not yet told of.
+    pub(super) compiled: VecDeque<Compiled>,
+    /// The last checkpoint that was made of this run, and when.
+    pub(super) remembered: Option<(Rc<Checkpoint>, Instant)>,
 }
 
 impl<'a> Run<'a> {
@@ -60,14 +72,7 @@ impl<'a> Run<'a> {
         let variables = plan.declare()?;
         let upload = |array: &Array| Buffer::upload(device, array);
         let state = variables.iter().map(|v| upload(&v.initial(trainer.seed))).collect::<Result<Vec<_>>>()?;
-        let targets = match &data.targets {
-            Targets::Classes { labels, .. } => upload(&Array::vector(labels))?,
-            Targets::Values(values) => upload(values)?,
-        };
-        let mut resident = vec![upload(&data.inputs)?, targets];
-        if plan.scaling.is_some() {
-            resident.extend([upload(&data.scaling.mean)?, upload(&data.scaling.deviation)?]);
-        }
+        let feed = Feed::new(device, data, trainer.stream)?;
         let seed = upload(&Array::scalar(trainer.seed))?;
         let order = order(&trainer, data, 0)?;
         Ok(Self {
@@ -75,22 +80,26 @@ impl<'a> Run<'a> {
             plan,
             device,
             data,
+            feed,
             variables,
             state,
-            resident,
             seed,
             step: 0,
+            so_far: SoFar::default(),
             order,
             order_epoch: 0,
+            ahead: None,
+            steps_per_call: None,
             programs: HashMap::new(),
             evaluation: None,
-            compiled: Vec::new(),
+            compiled: VecDeque::new(),
+            remembered: None,
         })
     }
 
     /// The programs that were compiled since the last call.
     pub fn take_compiled(&mut self) -> Vec<Compiled> {
-        std::mem::take(&mut self.compiled)
+        std::mem::take(&mut self.compiled).into()
     }
 
     pub fn trainer(&self) -> &Trainer {
@@ -116,6 +125,16 @@ impl<'a> Run<'a> {
         self.step / self.steps_per_epoch() as u64
     }
 
+    /// The epochs that were done and reported, see [`Event::Epoch`](super::Event::Epoch).
+    pub fn epochs_reported(&self) -> u64 {
+        self.epoch() - u64::from(self.owes_epoch())
+    }
+
+    /// Whether the steps of an epoch are done and nothing was said of it yet.
+    pub(super) fn owes_epoch(&self) -> bool {
+        self.left_in_epoch() == self.steps_per_epoch() && self.step > 0 && self.so_far.rows > 0
+    }
+
     /// The steps of the current epoch that are still to come, all of them at its beginning.
     pub fn left_in_epoch(&self) -> usize {
         self.steps_per_epoch() - (self.step % self.steps_per_epoch() as u64) as usize
@@ -126,19 +145,25 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When the training program cannot be built.
-    pub fn steps_per_call(&self) -> Result<usize> {
-        let steps = self.steps_per_epoch();
-        if let Some(wanted) = self.trainer.steps_per_call {
-            return Ok(wanted.clamp(1, steps));
+    pub fn steps_per_call(&mut self) -> Result<usize> {
+        if let Some(steps) = self.steps_per_call {
+            return Ok(steps);
         }
-        let work = flops(&self.train_function(1)?);
-        // Less than was seen on small models, so that a call stays short on slower machines.
-        let flops_per_second = match self.device.target() {
-            Target::Cpu => 2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64,
-            Target::Gpu => 1e13,
+        let steps = self.steps_per_epoch();
+        let chosen = if let Some(wanted) = self.trainer.steps_per_call {
+            wanted.clamp(1, steps)
+        } else {
+            let work = flops(&self.train_function(1)?);
+            // Less than was seen on small models, so that a call stays short on slower machines.
+            let flops_per_second = match self.device.target() {
+                Target::Cpu => 2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64,
+                Target::Gpu => 1e13,
+            };
+            let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
+            (most.div_ceil(4)..=most).rev().find(|k| steps % k == 0).unwrap_or(most)
         };
-        let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
-        Ok((most.div_ceil(4)..=most).rev().find(|k| steps % k == 0).unwrap_or(most))
+        self.steps_per_call = Some(chosen);
+        Ok(chosen)
     }
 
     /// Runs `steps` training steps, at most those left in the epoch, in one call of the device.
@@ -146,46 +171,73 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
+        self.order_epoch()?;
+        let steps = steps.min(self.left_in_epoch());
+        self.compile_training(steps)?;
+        let arguments = self.arguments(steps)?;
+        let Some(program) = self.programs.get(&steps) else {
+            return Err(Error::value("steps", "a number of steps that was compiled", steps));
+        };
+        // The state is on its way through the device from here; if the call fails the run is over.
+        let mut results =
+            program.run(std::mem::take(&mut self.state), &arguments.list(&self.seed, &self.feed))?;
+        let metrics = results.split_off(self.variables.len());
+        self.state = results;
+        self.step += steps as u64;
+        if self.trainer.stream && self.left_in_epoch() < self.steps_per_epoch() {
+            // While the device computes.
+            let next = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
+            self.ahead = Some((self.step, next, self.piece(next)?));
+        }
+        let losses = metrics[0].download()?.to_vec::<f32>()?;
+        let right = metrics[1].download()?.to_vec::<i32>()?;
+        Ok(losses
+            .into_iter()
+            .zip(right)
+            .zip(arguments.valid)
+            .map(|((loss, right), rows)| Step { loss, right: right.max(0) as u32, rows: rows.max(0) as u32 })
+            .collect())
+    }
+
+    /// What the program of the next `steps` steps reads besides the variables.
+    fn arguments(&mut self, steps: usize) -> Result<Arguments> {
+        let range = self.next_steps(steps);
+        let valid: Vec<i32> = self.order.valid[range].iter().map(|&n| n as i32).collect();
+        let rates: Vec<f32> = (0..steps as u64)
+            .map(|i| self.trainer.optimizer.rule.learning_rate().at(self.step + i) as f32)
+            .collect();
+        let upload = |array: Array| Buffer::upload(self.device, &array);
+        let first = upload(Array::scalar(self.step))?;
+        let rates = upload(Array::vector(&rates))?;
+        let counts = if self.masked() { Some(upload(Array::vector(&valid))?) } else { None };
+        let piece = match self.ahead.take() {
+            Some((step, count, piece)) if step == self.step && count == steps => piece,
+            _ => self.piece(steps)?,
+        };
+        Ok(Arguments { first, piece, rates, counts, valid })
+    }
+
+    /// The rows of the next `steps` steps.
+    fn piece(&self, steps: usize) -> Result<Piece> {
+        let batch = self.trainer.batch_size;
+        let Range { start, end } = self.next_steps(steps);
+        self.feed.piece(&self.order.rows[start * batch..end * batch], [steps, batch])
+    }
+
+    /// The next `steps` steps by their places in the epoch.
+    fn next_steps(&self, steps: usize) -> Range<usize> {
+        let from = self.steps_per_epoch() - self.left_in_epoch();
+        from..from + steps
+    }
+
+    /// Puts the rows of the current epoch in order.
+    fn order_epoch(&mut self) -> Result<()> {
         let epoch = self.epoch();
         if epoch != self.order_epoch {
             self.order = order(&self.trainer, self.data, epoch)?;
             self.order_epoch = epoch;
         }
-        let steps = steps.min(self.left_in_epoch());
-        let from = self.steps_per_epoch() - self.left_in_epoch();
-        self.compile_training(steps)?;
-
-        let (rows, valid) = batches(&self.order, self.trainer.batch_size, from..from + steps)?;
-        let rates: Vec<f32> = (0..steps as u64)
-            .map(|i| self.trainer.optimizer.rule.learning_rate().at(self.step + i) as f32)
-            .collect();
-        let mut arguments = vec![Array::scalar(self.step)];
-        arguments.extend([rows, Array::vector(&rates)]);
-        if self.masked() {
-            arguments.push(Array::vector(&valid));
-        }
-        let uploaded =
-            arguments.iter().map(|a| Buffer::upload(self.device, a)).collect::<Result<Vec<_>>>()?;
-        let (first, steps_of) = uploaded.split_at(1);
-        let rest: Vec<&Buffer> =
-            [&self.seed, &first[0]].into_iter().chain(&self.resident).chain(steps_of).collect();
-
-        let Some(program) = self.programs.get(&steps) else {
-            return Err(Error::value("steps", "a number of steps that was compiled", steps));
-        };
-        // The state is on its way through the device from here; if the call fails the run is over.
-        let mut results = program.run(std::mem::take(&mut self.state), &rest)?;
-        let metrics = results.split_off(self.variables.len());
-        self.state = results;
-        let losses = metrics[0].download()?.to_vec::<f32>()?;
-        let right = metrics[1].download()?.to_vec::<i32>()?;
-        self.step += steps as u64;
-        Ok(losses
-            .into_iter()
-            .zip(right)
-            .zip(valid)
-            .map(|((loss, right), rows)| Step { loss, right: right.max(0) as u32, rows: rows.max(0) as u32 })
-            .collect())
+        Ok(())
     }
 
     /// Compiles the program for calls of `steps` steps, if that has not been done.
@@ -197,7 +249,7 @@ impl<'a> Run<'a> {
             let function = self.train_function(steps)?;
             let program = Program::compile(self.device, &function, self.variables.len())?;
             let what = format!("training, {steps} steps a call");
-            self.compiled.push(Compiled { what, time: program.compile_time() });
+            self.tell_compiled(what, &program);
             self.programs.insert(steps, program);
         }
         Ok(())
@@ -207,10 +259,36 @@ impl<'a> Run<'a> {
         self.plan.train(&self.variables, steps, self.trainer.batch_size, self.masked())
     }
 
+    fn tell_compiled(&mut self, what: String, program: &Program) {
+        self.compiled.push_back(Compiled { what, time: program.compile_time() });
+    }
+
     /// Whether some batch holds rows that do not count.
     fn masked(&self) -> bool {
         let rows = self.data.splits.train.len();
         self.trainer.last_batch == LastBatch::Mask && rows % self.trainer.batch_size != 0
+    }
+
+    /// Compiles the program that evaluates `rows` or any others, if that has not been done.
+    ///
+    /// # Errors
+    /// When XLA refuses it.
+    pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
+        if self.evaluation.is_none() {
+            let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
+            let batch = self.evaluation_batch();
+            let work = flops(&self.plan.evaluate(&model, 1, batch)?);
+            let most = ((2e10 / work) as usize).max(1);
+            let steps = rows.div_ceil(batch).clamp(1, most);
+            let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
+            self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);
+            self.evaluation = Some((steps, program));
+        }
+        Ok(())
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        self.trainer.batch_size.clamp(100, 1000)
     }
 
     /// The model's outputs and loss for some rows of the data.
@@ -218,37 +296,35 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate(&mut self, rows: &[u32]) -> Result<Evaluation> {
-        let batch = self.trainer.batch_size.clamp(100, 1000);
+        let batch = self.evaluation_batch();
         let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
-        let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
-        let (steps, program) = if let Some(compiled) = self.evaluation.take() {
-            compiled
-        } else {
-            let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-            let most = ((2e10 / work) as usize).max(1);
-            let steps = order.steps().min(most);
-            let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
-            let what = format!("evaluation, {batch} rows a step");
-            self.compiled.push(Compiled { what, time: program.compile_time() });
-            (steps, program)
+        self.compile_evaluation(rows.len())?;
+        let Some((steps, program)) = &self.evaluation else {
+            return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
+        let steps = *steps;
         let mut evaluation = Evaluation::new(self.data, rows);
         for from in (0..order.steps()).step_by(steps) {
             let to = (from + steps).min(order.steps());
-            let (rows, mut valid) = padded_batches(&order, batch, from..to, steps)?;
+            // Steps that are missing repeat the first row, and none of their rows counts.
+            let mut rows = order.rows[from * batch..to * batch].to_vec();
+            rows.resize(steps * batch, order.rows[0]);
+            let mut valid: Vec<i32> = order.valid[from..to].iter().map(|&n| n as i32).collect();
             valid.resize(steps, 0);
-            let order = Buffer::upload(self.device, &rows)?;
+            let piece = self.feed.piece(&rows, [steps, batch])?;
             let counts = Buffer::upload(self.device, &Array::vector(&valid))?;
-            let weights = self.model_state();
-            let arguments: Vec<&Buffer> =
-                weights.into_iter().chain(&self.resident).chain([&order, &counts]).collect();
+            let arguments: Vec<&Buffer> = self
+                .model_state()
+                .into_iter()
+                .chain(self.feed.arguments(&piece))
+                .chain([piece.order(), &counts])
+                .collect();
             let results = program.run(Vec::new(), &arguments)?;
             let [outputs, sums, divisors] = &results[..] else {
                 return Err(Error::shape("evaluation", "three results", results.len()));
             };
             evaluation.add(&outputs.download()?, &sums.download()?, &divisors.download()?, &valid, batch)?;
         }
-        self.evaluation = Some((steps, program));
         Ok(evaluation)
     }
 
@@ -291,30 +367,146 @@ impl<'a> Run<'a> {
     pub fn state(&self) -> Result<Vec<Array>> {
         self.state.iter().map(Buffer::download).collect()
     }
+
+    /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn checkpoint(&mut self) -> Result<Rc<Checkpoint>> {
+        if self.state.len() != self.variables.len() {
+            let got = "one whose state was lost when the device failed";
+            return Err(Error::value("checkpoint", "a run that can go on", got));
+        }
+        let position =
+            Position { step: self.step, steps_per_call: self.steps_per_call()?, so_far: self.so_far };
+        let names = self.variables.iter().map(|v| v.name.clone());
+        let checkpoint = Rc::new(Checkpoint { position, tensors: names.zip(self.state()?).collect() });
+        self.remembered = Some((checkpoint.clone(), Instant::now()));
+        Ok(checkpoint)
+    }
+
+    /// Puts the run where it was when `checkpoint` was made.
+    ///
+    /// # Errors
+    /// When its variables are not those of this run: it is a checkpoint of another model or optimizer.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let value = |name: &str| checkpoint.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
+        if let Some((name, _)) =
+            checkpoint.tensors.iter().find(|(name, _)| self.variables.iter().all(|v| v.name != *name))
+        {
+            return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
+        }
+        let upload = |variable: &Variable| match value(&variable.name) {
+            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => {
+                Buffer::upload(self.device, array)
+            }
+            other => {
+                let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
+                let got =
+                    other.map_or("no such variable".into(), |a| format!("{:?} {:?}", a.dtype(), a.shape()));
+                Err(Error::shape(variable.name.clone(), expected, got).at("checkpoint of another model"))
+            }
+        };
+        self.state = self.variables.iter().map(upload).collect::<Result<_>>()?;
+        let Position { step, steps_per_call, so_far } = checkpoint.position;
+        self.step = step;
+        self.so_far = so_far;
+        self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
+        self.ahead = None;
+        self.order_epoch()
+    }
+
+    /// The model as it is now, or its moving average where that is kept.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn model(&self) -> Result<Model> {
+        let values = self.model_state();
+        let names: Vec<&str> =
+            self.variables.iter().filter(|v| is_model(v)).map(|v| v.name.as_str()).collect();
+        let values = values.into_iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+        let find = |name: &str| Some(values[names.iter().position(|n| *n == name)?].clone());
+        Model::new(self.description(), find)
+    }
+
+    /// What the model is besides its values.
+    pub fn description(&self) -> Description {
+        Description {
+            layers: self.trainer.model.clone(),
+            link: Link::of(&self.trainer.loss),
+            sample: self.data.sample_shape().to_vec(),
+            dtype: self.data.inputs.dtype(),
+            scaling: self.data.scaling.clone(),
+            columns: self.data.columns.clone(),
+            classes: self.data.targets.names().to_vec(),
+        }
+    }
+
+    /// The place in the model where a number first is not finite in step `step`, and the run in its state before
+    /// that step. Places where numbers are infinite in a good step too, as in a mask, are passed over.
+    pub(super) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
+        let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
+        self.restore(&good)?;
+        let (function, places) = self.plan.trace(&self.variables, self.trainer.batch_size, self.masked())?;
+        let program = Program::compile(self.device, &function, 0)?;
+        let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
+        while self.step < step {
+            let call = self.steps_per_call()?.min(self.left_in_epoch());
+            let started = Instant::now();
+            let steps = self.advance(if self.step + call as u64 <= step { call } else { 1 })?;
+            self.add(&steps, started.elapsed());
+        }
+        let now = self.is_finite(&program)?;
+        Ok(places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (u, n))| *u && !n).map(|(p, _)| p))
+    }
+
+    /// The answers of a program made by [`Plan::trace`] for the next step.
+    fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
+        self.order_epoch()?;
+        let arguments = self.arguments(1)?;
+        let list: Vec<&Buffer> = self.state.iter().chain(arguments.list(&self.seed, &self.feed)).collect();
+        let flags = program.run(Vec::new(), &list)?;
+        let flags = flags.first().map(Buffer::download).transpose()?;
+        Ok(flags.map_or_else(Vec::new, |flags| flags.to_f64().iter().map(|&flag| flag > 0.0).collect()))
+    }
+
+    /// Adds what steps came to to the epoch under way.
+    pub(super) fn add(&mut self, steps: &[Step], time: Duration) {
+        for step in steps {
+            self.so_far.loss += f64::from(step.loss) * f64::from(step.rows);
+            self.so_far.right += u64::from(step.right);
+            self.so_far.rows += u64::from(step.rows);
+        }
+        self.so_far.seconds += time.as_secs_f64();
+    }
+}
+
+/// What a training program reads besides the variables.
+struct Arguments {
+    first: Buffer,
+    piece: Piece,
+    rates: Buffer,
+    counts: Option<Buffer>,
+    /// How many rows of each step count.
+    valid: Vec<i32>,
+}
+
+impl Arguments {
+    /// In the order of [`Plan::train`].
+    fn list<'b>(&'b self, seed: &'b Buffer, feed: &'b Feed) -> Vec<&'b Buffer> {
+        let steps = [self.piece.order(), &self.rates].into_iter().chain(&self.counts);
+        [seed, &self.first].into_iter().chain(feed.arguments(&self.piece)).chain(steps).collect()
+    }
 }
 
 /// The order of an epoch.
 fn order(trainer: &Trainer, data: &Dataset, epoch: u64) -> Result<Order> {
-    let shuffle = trainer.shuffle.then_some(Shuffle { seed: trainer.seed, epoch });
-    epoch_order(&data.splits.train, trainer.batch_size, trainer.last_batch, shuffle)
-}
-
-/// The row numbers `[steps, batch]` of some steps, and how many rows of each count.
-fn batches(order: &Order, batch: usize, steps: Range<usize>) -> Result<(Array, Vec<i32>)> {
-    let count = steps.len();
-    padded_batches(order, batch, steps, count)
-}
-
-/// The same with as many steps as `count`, those missing repeating the first row.
-fn padded_batches(
-    order: &Order,
-    batch: usize,
-    steps: Range<usize>,
-    count: usize,
-) -> Result<(Array, Vec<i32>)> {
-    let numbers = order.rows[steps.start * batch..steps.end * batch].iter();
-    let mut rows: Vec<i32> = numbers.map(|&row| row as i32).collect();
-    rows.resize(count * batch, rows.first().copied().unwrap_or(0));
-    let valid = order.valid[steps].iter().map(|&n| n as i32).collect();
-    Ok((Array::new::<i32>(&[count, batch], rows)?, valid))
+    let shuffle = Shuffle { seed: trainer.seed, epoch };
+    let balanced = match (trainer.balance, data.targets.labels()) {
+        (false, _) => None,
+        (true, Some(labels)) => Some(balanced(&data.splits.train, labels, shuffle)?),
+        (true, None) => return Err(Error::value("balance", "targets that are classes", "values")),
+    };
+    let rows = balanced.as_deref().unwrap_or(&data.splits.train);
+    epoch_order(rows, trainer.batch_size, trainer.last_batch, trainer.shuffle.then_some(shuffle))
 }

@@ -1,5 +1,6 @@
 //! What a training run is to be.
 
+use super::augment::Augment;
 use super::program::Plan;
 use super::run::Run;
 use crate::array::DType;
@@ -21,7 +22,14 @@ pub struct Trainer {
     pub last_batch: LastBatch,
     /// Whether each epoch visits the rows in an order of its own.
     pub shuffle: bool,
-    /// All randomness is a function of it: first weights, order, dropout.
+    /// Whether each epoch visits every class equally often, see [`crate::data::balanced`].
+    pub balance: bool,
+    /// How pictures are changed before each step.
+    pub augment: Vec<Augment>,
+    /// Whether the rows of each call are brought to the device with it, because all of them have no room there. Those
+    /// of the next call are on their way while this one computes.
+    pub stream: bool,
+    /// All randomness is a function of it: first weights, order, augmentation, dropout.
     pub seed: u64,
     /// bf16 inside the layers; variables, norms and losses stay f32.
     pub mixed_precision: bool,
@@ -40,6 +48,9 @@ impl Trainer {
             epochs: 1,
             last_batch: LastBatch::Mask,
             shuffle: true,
+            balance: false,
+            augment: Vec::new(),
+            stream: false,
             seed: 1,
             mixed_precision: false,
             steps_per_call: None,
@@ -77,6 +88,21 @@ impl Trainer {
     }
 
     #[must_use]
+    pub fn balance(self, balance: bool) -> Self {
+        Self { balance, ..self }
+    }
+
+    #[must_use]
+    pub fn augment(self, augment: impl IntoIterator<Item = Augment>) -> Self {
+        Self { augment: augment.into_iter().collect(), ..self }
+    }
+
+    #[must_use]
+    pub fn stream(self, stream: bool) -> Self {
+        Self { stream, ..self }
+    }
+
+    #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
@@ -97,18 +123,20 @@ impl Trainer {
     pub(super) fn plan(&self, data: &Dataset) -> Plan {
         use crate::data::Targets;
         use crate::graph::Type;
-        let targets = match &data.targets {
-            Targets::Classes { labels, .. } => Type::new(DType::I32, &[labels.len()]),
-            Targets::Values(values) => Type::new(DType::F32, values.shape()),
+        let target = match &data.targets {
+            Targets::Classes { .. } => Type::new(DType::I32, &[]),
+            Targets::Values(values) => Type::new(DType::F32, &values.shape()[1..]),
         };
         let scaling = (!data.scaling.is_none()).then(|| Type::new(DType::F32, data.scaling.mean.shape()));
         Plan {
             model: self.model.clone(),
             loss: self.loss.clone(),
             optimizer: self.optimizer.clone(),
+            augment: self.augment.clone(),
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
-            inputs: Type::new(data.inputs.dtype(), data.inputs.shape()),
-            targets,
+            sample: Type::new(data.inputs.dtype(), data.sample_shape()),
+            target,
+            resident: (!self.stream).then(|| data.rows()),
             scaling,
         }
     }

@@ -1,0 +1,40 @@
+//! Ctrl-C: the run ends after the call that is under way, with its state kept.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+static HEARD: AtomicBool = AtomicBool::new(false);
+
+/// A call of the device cannot be broken off. One that takes longer than this after the interrupt ends with the
+/// process: the checkpoint on disk is whole at every moment.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// What the shell expects of a program that was interrupted.
+pub(super) const EXIT_CODE: u8 = 130;
+
+/// Listens from here on; a second interrupt ends the process at once.
+pub(super) fn listen() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if ASKED.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(EXIT_CODE));
+        }
+        std::thread::spawn(|| {
+            std::thread::sleep(PATIENCE);
+            if !HEARD.load(Ordering::SeqCst) {
+                eprintln!("\ninterrupted in the middle of a call; the last checkpoint stands");
+                std::process::exit(i32::from(EXIT_CODE));
+            }
+        });
+    })?;
+    Ok(())
+}
+
+/// Whether there was an interrupt.
+pub(super) fn asked() -> bool {
+    let asked = ASKED.load(Ordering::SeqCst);
+    if asked {
+        HEARD.store(true, Ordering::SeqCst);
+    }
+    asked
+}

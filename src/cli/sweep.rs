@@ -1,0 +1,189 @@
+//! `neural sweep`
+
+use super::interrupt;
+use super::screen::Verbosity;
+use super::train::{RecipeOptions, Trained, figure_of, train};
+use crate::runs::{Ending, Folder};
+use crate::runtime::{Device, DeviceSpec};
+use anyhow::{Context, bail, ensure};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+/// Train a recipe with several values of some of its keys, and rank what comes of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  neural sweep my.toml --over train.batch_size=64,256 --over train.optimizer.sgd.learning_rate=0.1,0.3,1
+  neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --random 20
+
+A range A..B is drawn from at random, evenly on a logarithmic scale where both ends are above 0; whole numbers stay
+whole. Without --random every combination of the listed values is trained.")]
+pub struct Sweep {
+    #[command(flatten)]
+    recipe: RecipeOptions,
+
+    /// A key and its values, or the range that they are drawn from
+    #[arg(long, required = true, value_name = "KEY=VALUES")]
+    over: Vec<Over>,
+
+    /// Draw N combinations at random instead of training all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    random: Option<u64>,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+
+    /// The folder that the sweep's folder is made in
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// A key of the recipe, and what it may be.
+#[derive(Clone, Debug)]
+struct Over {
+    key: String,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    List(Vec<String>),
+    Range { from: f64, to: f64, whole: bool },
+}
+
+impl FromStr for Over {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (key, values) = text.split_once('=').context("expected KEY=VALUES")?;
+        let key = key.trim().to_string();
+        ensure!(!key.is_empty() && !values.trim().is_empty(), "expected KEY=VALUES");
+        if let Some((from, to)) = values.split_once("..") {
+            let whole = from.trim().parse::<i64>().is_ok() && to.trim().parse::<i64>().is_ok();
+            let number =
+                |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text} is no number"));
+            let (from, to) = (number(from)?, number(to)?);
+            ensure!(from < to && from.is_finite() && to.is_finite(), "expected a range A..B with A below B");
+            return Ok(Self { key, values: Values::Range { from, to, whole } });
+        }
+        // Values that hold commas themselves are told apart as TOML tells them apart.
+        let listed = toml::from_str::<toml::Table>(&format!("values = [{values}]")).ok();
+        let listed = listed.and_then(|table| table.get("values")?.as_array().cloned());
+        let values = match listed {
+            Some(list) => list.iter().map(ToString::to_string).collect(),
+            None => values.split(',').map(|value| value.trim().to_string()).collect(),
+        };
+        Ok(Self { key, values: Values::List(values) })
+    }
+}
+
+impl Over {
+    fn draw(&self, random: &mut ChaCha8Rng) -> String {
+        match &self.values {
+            Values::List(values) => values[(random.next_u64() % values.len() as u64) as usize].clone(),
+            Values::Range { from, to, whole } => {
+                let part = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+                let value =
+                    if *from > 0.0 { from * (to / from).powf(part) } else { from + (to - from) * part };
+                if *whole { value.round().to_string() } else { format!("{value:e}") }
+            }
+        }
+    }
+}
+
+impl Sweep {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        interrupt::listen()?;
+        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
+        let base = self.recipe.read(&[])?;
+        let trials = self.trials(base.train.seed)?;
+        // All recipes are read before the first is trained, so that a wrong key shows at once.
+        let recipes =
+            trials.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
+        let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
+        let mut ranked: Vec<(Vec<String>, Trained)> = Vec::new();
+        let mut code = ExitCode::SUCCESS;
+        for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
+            if !self.verbosity.json {
+                writeln!(io::stdout(), "\ntrial {}: {}", number + 1, trial.join(", "))?;
+            }
+            let data = recipe.data.load()?;
+            let folder = Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?;
+            match train(&recipe, &device, &data, folder, self.verbosity) {
+                Ok(trained) if trained.ending == Ending::Interrupted => {
+                    code = ExitCode::from(interrupt::EXIT_CODE);
+                    break;
+                }
+                Ok(trained) => ranked.push((trial, trained)),
+                // A rate that is too high is a finding, not the end of the sweep.
+                Err(error) => eprintln!("trial {} failed: {error:#}", number + 1),
+            }
+        }
+        let figure = |trained: &Trained| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
+        ranked.sort_by(|(_, a), (_, b)| figure(a).total_cmp(&figure(b)));
+        if ranked.is_empty() {
+            bail!("no trial came to its end");
+        }
+        let table = table(&ranked);
+        group.keep_text("report.md", &table)?;
+        if !self.verbosity.json {
+            write!(io::stdout(), "\n{table}")?;
+        }
+        Ok(code)
+    }
+
+    /// The settings of each trial, as `--set` takes them.
+    fn trials(&self, seed: u64) -> anyhow::Result<Vec<Vec<String>>> {
+        let set = |over: &Over, value: &str| format!("{}={value}", over.key);
+        if let Some(count) = self.random {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut draw = || self.over.iter().map(|over| set(over, &over.draw(&mut random))).collect();
+            return Ok((0..count).map(|_| draw()).collect());
+        }
+        let mut trials = vec![Vec::new()];
+        for over in &self.over {
+            let Values::List(values) = &over.values else {
+                bail!("{}: a range is drawn from; say with --random N how often", over.key);
+            };
+            trials = trials
+                .iter()
+                .flat_map(|trial: &Vec<String>| {
+                    values.iter().map(|value| [&trial[..], &[set(over, value)]].concat())
+                })
+                .collect();
+        }
+        Ok(trials)
+    }
+}
+
+/// The trials, the best first.
+fn table(ranked: &[(Vec<String>, Trained)]) -> String {
+    let mut text = String::from(
+        "| rank | trial | best epoch | loss | validation | test | settings |\n|---|---|---|---|---|---|---|\n",
+    );
+    for (rank, (settings, trained)) in ranked.iter().enumerate() {
+        let best = trained.best.as_ref().map(|(epoch, _)| epoch);
+        let shown = |score: Option<&crate::train::Score>| {
+            score.and_then(figure_of).map_or_else(|| "-".to_string(), |figure| figure.shown())
+        };
+        let test = trained.scores.iter().find(|(name, _)| *name == "test").map(|(_, score)| score);
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            rank + 1,
+            trained.folder.name(),
+            best.map_or(0, |epoch| epoch.number),
+            best.map_or_else(|| "-".into(), |epoch| format!("{:.4}", epoch.loss)),
+            shown(best.and_then(|epoch| epoch.validation.as_ref())),
+            shown(test),
+            settings.join(", "),
+        ));
+    }
+    text
+}

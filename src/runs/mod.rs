@@ -1,0 +1,162 @@
+//! Training runs on disk: a folder for each, with all that is needed to go on, to compare, and to predict.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `recipe.toml` | the recipe with every key that was replaced |
+//! | `history.csv`, `history.jsonl` | a line an epoch |
+//! | `last.safetensors` | the state to go on from |
+//! | `best.safetensors` | the state after the best epoch |
+//! | `loss.svg`, `loss.png`, `accuracy.svg`, `accuracy.png` | the curves |
+//! | `report.md` | what was reached |
+
+mod checkpoint;
+mod file;
+mod history;
+mod session;
+
+pub use checkpoint::Saved;
+pub use history::{History, curves};
+pub use session::{EarlyStopping, Ending, Monitor, Session};
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::recipe::Recipe;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Which of a run's two checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Best,
+    Last,
+}
+
+impl Which {
+    fn file(self) -> &'static str {
+        match self {
+            Which::Best => "best.safetensors",
+            Which::Last => "last.safetensors",
+        }
+    }
+}
+
+const RECIPE: &str = "recipe.toml";
+
+impl Folder {
+    /// Makes the folder of a new run, with its recipe.
+    ///
+    /// # Errors
+    /// When there is such a folder already, or it cannot be made.
+    pub fn create(path: impl Into<PathBuf>, recipe: &Recipe) -> Result<Self> {
+        let path = path.into();
+        let taken = || {
+            let message =
+                "expected a new folder, got one that is there; choose another --name, or go on with --resume";
+            Error::format(&path, message)
+        };
+        if path.exists() {
+            return Err(taken());
+        }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        // Made beside its place and put there with its recipe in it, so that no half of a folder is left of a process
+        // that is killed.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = Self { path: parent.join(format!(".{name}.{}", std::process::id())) };
+        std::fs::create_dir_all(&beside.path).map_err(|e| Error::io("create the folder", &beside.path, e))?;
+        beside.keep_recipe(recipe)?;
+        std::fs::rename(&beside.path, &path).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => taken(),
+            _ => Error::io("create the folder", &path, e),
+        })?;
+        Ok(Self { path })
+    }
+
+    /// Makes the folder of a new run under `parent`: `name-1`, or the first number that is free.
+    ///
+    /// # Errors
+    /// As [`Folder::create`].
+    pub fn create_numbered(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
+        let free = (1u64..).map(|n| parent.join(format!("{name}-{n}"))).find(|path| !path.exists());
+        // There are fewer folders than numbers.
+        Self::create(free.unwrap_or_else(|| parent.join(name)), recipe)
+    }
+
+    /// The folder of a run that was begun.
+    ///
+    /// # Errors
+    /// When there is no recipe in it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let folder = Self { path: path.into() };
+        if !folder.file(RECIPE).is_file() {
+            let message =
+                "expected the folder of a run, with a recipe.toml in it, got none; see the folder runs";
+            return Err(Error::format(&folder.path, message));
+        }
+        Ok(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last part of the folder's path.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// The path of a file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// # Errors
+    /// When it cannot be read.
+    pub fn recipe(&self) -> Result<Recipe> {
+        Recipe::read(&self.file(RECIPE), &[])
+    }
+
+    /// Writes the recipe anew.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_recipe(&self, recipe: &Recipe) -> Result<()> {
+        file::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes())
+    }
+
+    /// # Errors
+    /// When the file is not there or is not a checkpoint.
+    pub fn checkpoint(&self, which: Which) -> Result<Saved> {
+        Saved::read(&self.file(which.file()))
+    }
+
+    /// Writes a checkpoint; the one before stands until this one is whole and on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_checkpoint(&self, which: Which, saved: &Saved) -> Result<()> {
+        saved.write(&self.file(which.file()))
+    }
+
+    /// The model after the best epoch or, before there is one, as it was last kept.
+    ///
+    /// # Errors
+    /// When there is no checkpoint or it is damaged.
+    pub fn model(&self) -> Result<Model> {
+        let which = if self.file(Which::Best.file()).is_file() { Which::Best } else { Which::Last };
+        self.checkpoint(which)?.model()
+    }
+
+    /// Writes a text that is whole or not there, such as a report.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_text(&self, name: &str, text: &str) -> Result<()> {
+        file::write(&self.file(name), text.as_bytes())
+    }
+}

@@ -1,0 +1,190 @@
+//! A run in its folder: trained, kept, stopped early, and gone on with.
+
+use super::{Folder, History, Saved, Which};
+use crate::error::{Error, Result};
+use crate::train::{Epoch, Event, Run};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// By what the epochs of a run are ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Monitor {
+    /// The loss over the training rows; the least is the best.
+    Loss,
+    ValidationLoss,
+    ValidationAccuracy,
+}
+
+impl Monitor {
+    /// The figure of an epoch, the smaller the better.
+    pub fn of(self, epoch: &Epoch) -> Option<f64> {
+        let validation = epoch.validation.as_ref();
+        match self {
+            Monitor::Loss => Some(epoch.loss),
+            Monitor::ValidationLoss => Some(validation?.loss),
+            Monitor::ValidationAccuracy => Some(-validation?.accuracy?),
+        }
+    }
+
+    /// The best of some epochs, the first of equals.
+    pub fn best(self, epochs: &[Epoch]) -> Option<&Epoch> {
+        let figure = |epoch: &&Epoch| self.of(epoch).unwrap_or(f64::INFINITY);
+        epochs.iter().min_by(|a, b| figure(a).total_cmp(&figure(b)))
+    }
+}
+
+/// Training ends when the monitored figure has not become better for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// For so many epochs.
+    pub patience: u64,
+    /// Better by more than this.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// No progress any more, see [`EarlyStopping`].
+    StoppedEarly,
+    /// The observer broke off; the run can be resumed.
+    Interrupted,
+}
+
+/// A run with its folder.
+pub struct Session<'r, 'a> {
+    run: &'r mut Run<'a>,
+    folder: Folder,
+    history: History,
+    monitor: Monitor,
+    stopping: Option<EarlyStopping>,
+    every: Duration,
+    kept: Instant,
+}
+
+impl<'r, 'a> Session<'r, 'a> {
+    /// Trains `run` in `folder`; where a checkpoint is there, it goes on from it.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged or was made of another model, optimizer or data.
+    pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
+        let settings = folder.recipe()?.train;
+        let path = folder.file(Which::Last.file());
+        if path.is_file() {
+            let Saved { checkpoint, description } = folder.checkpoint(Which::Last)?;
+            if description != run.description() {
+                let message = "expected a checkpoint of the recipe's model and data, got one of another model, or the data has changed";
+                return Err(Error::format(&path, message));
+            }
+            run.restore(&checkpoint)?;
+        }
+        let history = History::open(&folder, run.epochs_reported())?;
+        let has_validation = !run.data().splits.validation.is_empty();
+        let default = if has_validation { Monitor::ValidationLoss } else { Monitor::Loss };
+        let monitor = settings.monitor.unwrap_or(default);
+        if monitor != Monitor::Loss && !has_validation {
+            return Err(Error::value(
+                "monitor",
+                "loss, as the data has no validation rows",
+                "a figure of theirs",
+            ));
+        }
+        if monitor == Monitor::ValidationAccuracy && run.data().classes().is_none() {
+            return Err(Error::value("monitor", "targets that are classes", "validation-accuracy of values"));
+        }
+        let every = Duration::try_from_secs_f64(settings.checkpoint_seconds).map_err(|_| {
+            Error::value("checkpoint_seconds", "a number of at least 0", settings.checkpoint_seconds)
+        })?;
+        let stopping = settings.early_stopping;
+        Ok(Self { run, folder, history, monitor, stopping, every, kept: Instant::now() })
+    }
+
+    /// Trains to the end, or until `observe` breaks off. However it ends, the last good state is kept.
+    ///
+    /// # Errors
+    /// When the device fails, a file cannot be written, or the loss is no longer a finite number.
+    pub fn train(&mut self, mut observe: impl FnMut(&Event) -> ControlFlow<()>) -> Result<Ending> {
+        let ending = loop {
+            if self.is_stuck() {
+                break Ending::StoppedEarly;
+            }
+            let event = match self.run.proceed() {
+                Ok(Some(event)) => event,
+                Ok(None) => break Ending::Finished,
+                Err(error @ Error::NotFinite(_)) => {
+                    self.keep(Which::Last)?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
+            if let Event::Epoch(epoch) = &event {
+                self.history.add(epoch.clone())?;
+                if self.best().is_some_and(|best| best.number == epoch.number) {
+                    self.keep(Which::Best)?;
+                }
+            }
+            let flow = observe(&event);
+            if flow.is_break() {
+                break Ending::Interrupted;
+            }
+            if self.kept.elapsed() >= self.every {
+                self.keep(Which::Last)?;
+            }
+        };
+        self.keep(Which::Last)?;
+        if !self.history.epochs().is_empty() {
+            self.history.draw()?;
+        }
+        Ok(ending)
+    }
+
+    fn keep(&mut self, which: Which) -> Result<()> {
+        let checkpoint = self.run.checkpoint()?;
+        let saved = Saved { checkpoint: (*checkpoint).clone(), description: self.run.description() };
+        self.folder.keep_checkpoint(which, &saved)?;
+        if which == Which::Last {
+            self.kept = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The best epoch so far, the first of equals.
+    pub fn best(&self) -> Option<&Epoch> {
+        self.monitor.best(self.history.epochs())
+    }
+
+    fn is_stuck(&self) -> bool {
+        let Some(EarlyStopping { patience, min_delta }) = self.stopping else { return false };
+        let (mut best, mut since) = (f64::INFINITY, 0);
+        for figure in self.history.epochs().iter().filter_map(|epoch| self.monitor.of(epoch)) {
+            if figure < best - min_delta {
+                (best, since) = (figure, 0);
+            } else {
+                since += 1;
+            }
+        }
+        since > 0 && since >= patience
+    }
+
+    pub fn monitor(&self) -> Monitor {
+        self.monitor
+    }
+
+    pub fn run(&mut self) -> &mut Run<'a> {
+        self.run
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+}
