@@ -283,7 +283,8 @@ impl fmt::Display for Report {
             }
         }
         row(f, "auto", &format!("{}: {}", self.auto.device, self.auto.why))?;
-        for problem in &self.problems {
+        // The driver's row has told its own.
+        for problem in self.problems.iter().filter(|&problem| self.driver.as_ref().err() != Some(problem)) {
             row(f, "problem", problem)?;
         }
         Ok(())
@@ -292,6 +293,7 @@ impl fmt::Display for Report {
 
 impl fmt::Display for OpenedDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<9}opens: {}, {}", self.name, self.kind, self.version)
+        write!(f, "{:<9}opens: {}", self.name, self.kind)?;
+        if self.version != self.kind { write!(f, ", {}", self.version) } else { Ok(()) }
     }
 }
