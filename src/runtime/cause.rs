@@ -170,8 +170,8 @@ impl fmt::Display for Cause {
 /// The number of bytes that a failed allocation asked for: `… allocate 123 bytes`, `… 1.00MiB (123B) …`.
 fn bytes(message: &str) -> Option<u64> {
     let after = |mark: &str| {
-        let text = &message[message.find(mark)? + mark.len()..];
-        text[..text.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+        let (_, text) = message.split_once(mark)?;
+        text.split_once(" bytes")?.0.parse().ok()
     };
     after("allocate ").or_else(|| after("allocating ")).or_else(|| {
         let (_, text) = message.split_once("Failed to allocate request for ")?;

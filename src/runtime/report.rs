@@ -294,6 +294,9 @@ impl fmt::Display for Report {
 impl fmt::Display for OpenedDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<9}opens: {}", self.name, self.kind)?;
-        if self.version != self.kind { write!(f, ", {}", self.version) } else { Ok(()) }
+        match self.version == self.kind {
+            true => Ok(()),
+            false => write!(f, ", {}", self.version),
+        }
     }
 }
