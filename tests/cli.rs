@@ -52,7 +52,7 @@ fn bad_input_gets_one_clear_sentence() {
     refuses(&["train"], folder.path(), 1, &["data/mnist", "train-images-idx3-ubyte"]);
     refuses(&["train", "none.toml"], folder.path(), 1, &["none.toml", "No such file"]);
     refuses(&["train", "--device", "gpu"], root(), 1, &["device", "auto, cpu, cuda", "gpu"]);
-    refuses(&["train", "--device", "cuda"], root(), 1, &["cuda", "plugin"]);
+    refuses(&["train", "--device", "cuda:99"], root(), 1, &["cuda:99: "]);
     refuses(&["train", "--batch-size", "0"], root(), 1, &["batch_size", "got 0"]);
     refuses(&["train", "--lr", "nan"], root(), 1, &["learning_rate", "NaN"]);
     refuses(&["train", "--epochs", "many"], root(), 2, &["--epochs", "many"]);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{Function, Graph, Window, gradients};
+use neural::graph::{Function, Graph, ScanInputs, StepOutputs, Window, gradients};
 use neural::lower::{Target, hlo_text};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
@@ -73,5 +73,40 @@ fn a_cpu_gets_products_and_a_gpu_convolutions() {
         let count = |target| hlo_text(&function, target).expect("lowers").matches(" convolution(").count();
         assert_eq!((count(Target::Cpu), count(Target::Gpu)), (0, 3));
         assert!(hlo_text(&function, Target::Cpu).expect("lowers").matches(" dot(").count() >= 3);
+    }
+}
+
+/// Training runs in a loop on the device, so what holds of a convolution must hold of one in a loop, with its gradients.
+#[test]
+fn a_loop_takes_the_form_of_its_device() {
+    let build = || -> Result<Function> {
+        let graph = Graph::new();
+        let (x, k) = (graph.parameter(DType::F64, &[1, 6, 5, 2]), graph.parameter(DType::F64, &[3, 3, 2, 2]));
+        let (constants, carries) = ([k.clone()], [x.clone()]);
+        let inputs = ScanInputs { constants: &constants, carries: &carries, xs: &[] };
+        let (last, _) = graph.scan(inputs, 3, |_, k, x, _| {
+            let window = Window {
+                size: vec![3, 3],
+                stride: vec![1, 1],
+                padding: vec![(1, 1), (1, 1)],
+                dilation: vec![1, 1],
+            };
+            Ok(StepOutputs { carries: vec![x[0].conv(&k[0], window, 1)?.tanh()?], ys: Vec::new() })
+        })?;
+        let mut outputs = gradients(&last[0].square()?.sum_all()?, &[&x, &k])?;
+        outputs.push(last[0].clone());
+        Ok(Function::new(&graph, outputs))
+    };
+    let function = build().expect("well formed");
+    let count = |target| hlo_text(&function, target).expect("lowers").matches(" convolution(").count();
+    assert_eq!((count(Target::Cpu), count(Target::Gpu)), (0, 3));
+    let arguments = [array(&[1, 6, 5, 2], &numbers(60, 1)), array(&[3, 3, 2, 2], &numbers(36, 2))];
+    let run = |target| {
+        let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+        program.call(device(), &arguments).expect("runs")
+    };
+    for (part, (cpu, gpu)) in run(Target::Cpu).iter().zip(run(Target::Gpu)).enumerate() {
+        let off = difference(&cpu.to_f64(), &gpu.to_f64());
+        assert!(off < 1e-12, "result {part}: the forms differ by {off:e}");
     }
 }

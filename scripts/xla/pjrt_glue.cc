@@ -84,6 +84,14 @@ absl::StatusOr<const PJRT_Api*> LoadPjrtPlugin(absl::string_view device_type,
   if (api == nullptr) {
     return absl::InternalError(absl::StrCat("GetPjrtApi of ", path, " returned nothing"));
   }
+  // A newer plugin keeps what an older one had. In an older one functions are missing at the end of the table, and
+  // XLA calls them without asking.
+  const PJRT_Api_Version& version = api->pjrt_api_version;
+  if (version.major_version != PJRT_API_MAJOR || api->struct_size < PJRT_Api_STRUCT_SIZE) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Mismatched PJRT plugin PJRT API version (", version.major_version, ".", version.minor_version,
+        ") and framework PJRT API version ", PJRT_API_MAJOR, ".", PJRT_API_MINOR));
+  }
   Registry& r = registry();
   std::lock_guard<std::mutex> lock(r.mutex);
   r.plugins[absl::AsciiStrToLower(device_type)] = Plugin{api, false};

@@ -1,8 +1,8 @@
 //! `neural lr-find`
 
+use super::DeviceArguments;
 use super::train::RecipeOptions;
 use crate::plot::Chart;
-use crate::runtime::{Device, DeviceSpec};
 use crate::train::range_test;
 use serde_json::json;
 use std::io::{self, Write};
@@ -18,9 +18,8 @@ pub struct LrFind {
     #[command(flatten)]
     recipe: RecipeOptions,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// The rate of the first step
     #[arg(long, default_value_t = 1e-5, value_name = "RATE")]
@@ -46,7 +45,7 @@ pub struct LrFind {
 impl LrFind {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let recipe = self.recipe.read(&[])?;
-        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
+        let device = self.device.open()?;
         let data = recipe.data.load()?;
         let test = range_test(&recipe.trainer(), &device, &data, self.from..self.to, self.steps)?;
         let (Some(least), Some(steepest)) = (test.least(), test.steepest().or(test.least())) else {

@@ -4,6 +4,7 @@
 pub mod chapter;
 mod compare;
 mod data;
+mod devices;
 mod evaluate;
 mod export;
 mod interrupt;
@@ -18,6 +19,7 @@ mod text;
 mod train;
 mod trained;
 
+pub use devices::DeviceArguments;
 pub use options::{Columns, Options, Passes};
 
 use clap::{Parser, Subcommand};
@@ -43,6 +45,7 @@ enum Command {
     Predict(predict::Predict),
     Summary(summary::Summary),
     Data(data::Data),
+    Devices(devices::Devices),
 }
 
 impl Cli {
@@ -61,6 +64,7 @@ impl Cli {
             Command::Predict(command) => command.run(),
             Command::Summary(command) => command.run(),
             Command::Data(command) => command.run(),
+            Command::Devices(command) => command.run(),
         }
     }
 }

@@ -1,18 +1,18 @@
 //! What several programs take on their command line.
 
+use super::DeviceArguments;
 use crate::data::table::Table;
 use crate::data::{self, Dataset, Format, Source, TargetKind};
 use crate::error::{Error, Result};
 use crate::plot;
-use crate::runtime::{Device, DeviceSpec};
+use crate::runtime::Device;
 use std::path::{Path, PathBuf};
 
 /// What every program that trains takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: String,
+    #[command(flatten)]
+    pub device: DeviceArguments,
 
     /// The seed of the first weights and of everything else that is random
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -31,7 +31,7 @@ impl Options {
     /// # Errors
     /// When there is no such device.
     pub fn open_device(&self) -> Result<Device> {
-        Device::open(&self.device.parse::<DeviceSpec>()?)
+        self.device.open()
     }
 
     /// # Errors

@@ -1,10 +1,10 @@
 //! `neural sweep`
 
+use super::DeviceArguments;
 use super::interrupt;
 use super::screen::Verbosity;
 use super::train::{Outcome, Output, RecipeOptions, figure_of, train};
 use crate::runs::{Ending, Folder};
-use crate::runtime::{Device, DeviceSpec};
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -33,9 +33,8 @@ pub struct Sweep {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     random: Option<u64>,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// The folder that the sweep's folder is made in
     #[arg(long, default_value = "runs", value_name = "DIR")]
@@ -101,7 +100,7 @@ impl Over {
 impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         interrupt::listen()?;
-        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
+        let device = self.device.open()?;
         let base = self.recipe.read(&[])?;
         let trials = self.trials(base.train.seed)?;
         // All recipes are read before the first is trained, so that a wrong key shows at once.

@@ -1,11 +1,12 @@
 //! `neural train`
 
+use super::DeviceArguments;
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
 use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session};
-use crate::runtime::{Device, DeviceSpec};
+use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Run, Score, Trainer};
 use anyhow::Context;
@@ -28,9 +29,8 @@ pub struct Train {
     #[command(flatten)]
     recipe: RecipeOptions,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
 
     /// How many devices share each batch
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -121,7 +121,7 @@ impl RecipeOptions {
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         interrupt::listen()?;
-        let device = Device::open(&self.device.parse::<DeviceSpec>()?)?;
+        let device = self.device.open_several(self.devices)?;
         if let Some(path) = &self.resume {
             let folder = Folder::open(path)?;
             let mut recipe = folder.recipe()?;

@@ -1,9 +1,10 @@
 //! A trained model that is named on the command line, and what its outputs mean.
 
+use super::DeviceArguments;
 use crate::error::Result;
 use crate::model::{Description, Link, Model};
 use crate::runs::{Folder, Which};
-use crate::runtime::{Device, DeviceSpec};
+use crate::runtime::Device;
 use std::path::PathBuf;
 
 /// Which model, and where it is to run.
@@ -16,9 +17,8 @@ pub struct Trained {
     #[arg(long)]
     pub last: bool,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: String,
+    #[command(flatten)]
+    pub device: DeviceArguments,
 }
 
 impl Trained {
@@ -32,7 +32,7 @@ impl Trained {
     }
 
     pub fn open_device(&self) -> Result<Device> {
-        Device::open(&self.device.parse::<DeviceSpec>()?)
+        self.device.open()
     }
 }
 

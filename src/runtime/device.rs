@@ -1,12 +1,14 @@
 //! Where programs run.
 
+use super::cuda::CudaPlugin;
+use super::driver::{Driver, Gpu};
 use super::xla_error;
 use crate::error::{Error, Result};
 use crate::lower::Target;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use xla::{PjRtClient, PluginOption, TfLogLevel};
 
 /// Which device to run on, as the user writes it: `auto`, `cpu`, `cuda`, `cuda:1` or `plugin:NAME=PATH`.
@@ -66,36 +68,168 @@ impl fmt::Display for DeviceSpec {
     }
 }
 
+/// How to use a GPU. The CPU has no such settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceOptions {
+    /// The largest part of the GPU's memory that the process takes, in (0, 1]; XLA's own default, three quarters, if
+    /// absent.
+    pub memory_fraction: Option<f32>,
+    /// Takes that part at the start, in place of growing into it: a little faster, and nothing is left for others.
+    pub preallocate: bool,
+    /// Lets products and convolutions of f32 round their inputs to TF32, which has 10 bits of mantissa in place of 23:
+    /// NVIDIA's default since its Ampere generation. It holds for all devices of the process.
+    pub tf32: bool,
+    /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`].
+    pub count: usize,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self { memory_fraction: None, preallocate: false, tf32: true, count: 1 }
+    }
+}
+
+impl DeviceOptions {
+    fn check(&self) -> Result<()> {
+        match self.memory_fraction {
+            Some(fraction) if !(fraction > 0.0 && fraction <= 1.0) => {
+                Err(Error::value("memory_fraction", "a number above 0 and at most 1", fraction))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As the CUDA plugin takes them.
+    fn of_plugin(&self, index: usize) -> Vec<(&'static str, PluginOption)> {
+        let mut options = vec![
+            (
+                "visible_devices",
+                PluginOption::IntList((index..index + self.count).map(|i| i as i64).collect()),
+            ),
+            ("preallocate", PluginOption::Bool(self.preallocate)),
+        ];
+        options
+            .extend(self.memory_fraction.map(|fraction| ("memory_fraction", PluginOption::Float(fraction))));
+        options
+    }
+}
+
+/// What a [`DeviceSpec`] comes to on this machine.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// The CPU; with the reason, where `auto` had more to choose from.
+    Cpu {
+        instead: Option<String>,
+    },
+    /// A GPU by its number and name.
+    Cuda {
+        plugin: CudaPlugin,
+        index: usize,
+        gpu: String,
+    },
+    Plugin {
+        name: String,
+        path: PathBuf,
+    },
+}
+
+impl Choice {
+    pub fn of(spec: &DeviceSpec) -> Result<Self> {
+        let failed = |reason: String| Error::Device(format!("{spec}: {reason}"));
+        match spec {
+            DeviceSpec::Cpu => Ok(Self::Cpu { instead: None }),
+            DeviceSpec::Plugin { name, path } => Ok(Self::Plugin { name: name.clone(), path: path.clone() }),
+            DeviceSpec::Cuda { index } => match CudaPlugin::find()? {
+                Some(plugin) => Self::gpu(plugin, *index).map_err(failed),
+                None => Err(failed(
+                    "no CUDA plugin was found; scripts/setup --cuda fetches one, and XLA_PJRT_PLUGIN=cuda:PATH names one"
+                        .into(),
+                )),
+            },
+            DeviceSpec::Auto => Ok(match CudaPlugin::find()? {
+                Some(plugin) => Self::gpu(plugin, 0).unwrap_or_else(|reason| Self::Cpu { instead: Some(reason) }),
+                // Not worth starting the driver for: its kernel module says enough.
+                None => Self::Cpu {
+                    instead: Path::new("/proc/driver/nvidia/version").exists().then(|| {
+                        "NVIDIA's driver is there, but no CUDA plugin; scripts/setup --cuda fetches one".into()
+                    }),
+                },
+            }),
+        }
+    }
+
+    /// The GPU of that number, or why it cannot be used.
+    fn gpu(plugin: CudaPlugin, index: usize) -> Result<Self, String> {
+        let driver = Driver::load()?;
+        if let Some(misfit) = plugin.driver_misfit(&driver) {
+            return Err(misfit);
+        }
+        let names = |(i, gpu): (usize, &Gpu)| format!("cuda:{i} ({})", gpu.name);
+        let gpu = driver.gpus.get(index).ok_or_else(|| {
+            let there: Vec<_> = driver.gpus.iter().enumerate().map(names).collect();
+            format!("there is no such GPU, only {}", there.join(", "))
+        })?;
+        Ok(Self::Cuda { index, gpu: gpu.name.clone(), plugin })
+    }
+
+    /// As the user would ask for it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cpu { .. } => "cpu".into(),
+            Self::Cuda { index, .. } => format!("cuda:{index}"),
+            Self::Plugin { name, path } => format!("plugin:{name}={}", path.display()),
+        }
+    }
+
+    /// Why it was chosen.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Cpu { instead: Some(reason) } => reason.clone(),
+            Self::Cpu { instead: None } => "there is neither a CUDA plugin nor NVIDIA's driver".into(),
+            Self::Cuda { gpu, .. } => format!("there is a CUDA plugin and a GPU, {gpu}"),
+            Self::Plugin { .. } => "it was asked for".into(),
+        }
+    }
+}
+
 /// An open device. Clones share it.
 #[derive(Clone)]
 pub struct Device {
     client: PjRtClient,
     target: Target,
     name: String,
+    note: Option<String>,
     /// Which of the client's devices buffers are brought to.
     ordinal: usize,
 }
 
 impl Device {
+    /// The device that `spec` names, with the default options.
+    ///
+    /// # Errors
+    /// As [`Device::open_with`].
+    pub fn open(spec: &DeviceSpec) -> Result<Self> {
+        Self::open_with(spec, &DeviceOptions::default())
+    }
+
     /// The device that `spec` names.
     ///
     /// # Errors
-    /// When it is not there; nothing falls back to another device except `auto`, which looks for a plugin first.
-    pub fn open(spec: &DeviceSpec) -> Result<Self> {
-        match spec {
-            DeviceSpec::Auto => match cuda_plugin() {
-                Some(path) => Self::cuda(path, 0),
-                None => Self::cpu(),
-            },
-            DeviceSpec::Cpu => Self::cpu(),
-            DeviceSpec::Cuda { index } => match cuda_plugin() {
-                Some(path) => Self::cuda(path, *index),
-                None => Err(Error::Device(
-                    "cuda: no CUDA plugin was found; name one in XLA_PJRT_PLUGIN=cuda:PATH, or use --device cpu"
-                        .into(),
-                )),
-            },
-            DeviceSpec::Plugin { name, path } => Self::plugin(name, path.clone(), &[]),
+    /// When it is not there or does not start, with what to do about it. Nothing falls back from a device that was
+    /// asked for; `auto` takes the CPU where a plugin, a driver or a GPU is missing, and [`Device::note`] says so.
+    pub fn open_with(spec: &DeviceSpec, options: &DeviceOptions) -> Result<Self> {
+        options.check()?;
+        match Choice::of(spec)? {
+            Choice::Cpu { instead } => {
+                let note = instead.filter(|_| *spec == DeviceSpec::Auto);
+                Ok(Self { note: note.map(|reason| format!("on the CPU: {reason}")), ..Self::cpu()? })
+            }
+            Choice::Cuda { plugin, index, .. } => {
+                set_tf32(options.tf32)?;
+                plugin.load_libraries();
+                Self::plugin("cuda", &plugin.path, &options.of_plugin(index))
+            }
+            Choice::Plugin { name, path } => Self::plugin(&name, &path, &[]),
         }
     }
 
@@ -112,23 +246,15 @@ impl Device {
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
-        Ok(Self { client, target: Target::Cpu, name: "cpu".into(), ordinal: 0 })
+        Ok(Self { client, target: Target::Cpu, name: "cpu".into(), note: None, ordinal: 0 })
     }
 
-    fn cuda(path: PathBuf, index: usize) -> Result<Self> {
-        let options = [
-            ("visible_devices", PluginOption::IntList(vec![index as i64])),
-            ("preallocate", PluginOption::Bool(false)),
-        ];
-        Self::plugin("cuda", path, &options)
-    }
-
-    fn plugin(name: &str, path: PathBuf, options: &[(&str, PluginOption)]) -> Result<Self> {
+    fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {
         prepare();
         if !path.is_file() {
             return Err(Error::Device(format!("{name}: there is no plugin at {}", path.display())));
         }
-        let client = PjRtClient::plugin_with_options(name, &path, options)
+        let client = PjRtClient::plugin_with_options(name, path, options)
             .map_err(|error| Error::Device(format!("{name}: {}", xla_error("open the plugin", &error))))?;
         let platform = client.platform_name().to_lowercase();
         let target = if ["cuda", "rocm", "gpu"].iter().any(|gpu| platform.contains(gpu)) {
@@ -136,7 +262,7 @@ impl Device {
         } else {
             Target::Cpu
         };
-        Ok(Self { client, target, name: name.into(), ordinal: 0 })
+        Ok(Self { client, target, name: name.into(), note: None, ordinal: 0 })
     }
 
     pub(super) fn client(&self) -> &PjRtClient {
@@ -178,13 +304,28 @@ impl Device {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Why `auto` took the CPU though something of CUDA is there: a line for the user to read.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// XLA's name for the kind of device, such as `NVIDIA H100 80GB HBM3`.
+    pub(super) fn kind(&self) -> String {
+        self.client.addressable_devices().first().map(xla::PjRtDevice::kind).unwrap_or_default()
+    }
+
+    /// What XLA says of the version of the platform.
+    pub(super) fn version(&self) -> String {
+        self.client.platform_version().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.client.addressable_devices().first() {
-            Some(device) if self.target == Target::Gpu => write!(f, "{} ({})", self.name, device.kind()),
-            _ => {
+        match self.target {
+            Target::Gpu => write!(f, "{} ({})", self.name, self.kind()),
+            Target::Cpu => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
                 write!(f, "{} ({cores} cores)", self.name)
             }
@@ -192,11 +333,36 @@ impl fmt::Display for Device {
     }
 }
 
-/// The path in `XLA_PJRT_PLUGIN=cuda:PATH`.
-fn cuda_plugin() -> Option<PathBuf> {
-    let plugin = std::env::var("XLA_PJRT_PLUGIN").ok()?;
-    let (name, path) = plugin.split_once(':')?;
-    (name == "cuda").then(|| path.into())
+/// Turns TF32 off where the user wants f32 in full. NVIDIA's libraries read one variable when they start, and XLA,
+/// which writes kernels of its own for products, another; so it is settled once for the process.
+fn set_tf32(on: bool) -> Result<()> {
+    static SETTLED: OnceLock<bool> = OnceLock::new();
+    let settled = *SETTLED.get_or_init(|| {
+        if !on {
+            let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
+            // Both copies of XLA in the process, the program's and the plugin's, know this flag. One that is unknown to
+            // either would end the process.
+            let flag = "--xla_gpu_enable_triton_gemm=false";
+            // SAFETY: no GPU has been opened, so neither NVIDIA's libraries nor the plugin's XLA have started a thread;
+            // a program that opens its device first, as those here do, has no thread that reads the environment.
+            unsafe {
+                std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
+                if !flags.contains("xla_gpu_enable_triton_gemm") {
+                    std::env::set_var("XLA_FLAGS", format!("{flags} {flag}").trim());
+                }
+            }
+        }
+        on
+    });
+    if settled == on {
+        return Ok(());
+    }
+    let show = |on| if on { "on" } else { "off" };
+    Err(Error::value(
+        "tf32",
+        format!("{}, as for the GPU opened before in this process", show(settled)),
+        show(on),
+    ))
 }
 
 /// What must be set before XLA starts, once.

@@ -1,12 +1,21 @@
 //! Devices, the programs compiled for them, and the buffers that live on them.
 
 mod buffer;
+mod cause;
+mod cuda;
 mod device;
+mod driver;
+mod library;
 mod program;
+mod report;
 
 pub use buffer::Buffer;
-pub use device::{Device, DeviceSpec};
+pub use cause::Cause;
+pub use cuda::{CudaPlugin, Origin, Versions};
+pub use device::{Device, DeviceOptions, DeviceSpec};
+pub use driver::{Driver, Gpu, Version};
 pub use program::Program;
+pub use report::{Auto, Cpu, OpenedDevice, PluginReport, Report, Xla};
 
 use crate::error::Error;
 
@@ -16,9 +25,11 @@ pub(crate) fn xla_error(action: &'static str, error: &xla::Error) -> Error {
         xla::Error::XlaError { msg, .. } => msg.clone(),
         other => other.to_string(),
     };
-    let mut message = text.trim().to_string();
-    if message.contains("RESOURCE_EXHAUSTED") || message.to_lowercase().contains("out of memory") {
-        message = format!("the device's memory is full; try a smaller batch_size ({message})");
-    }
+    // What follows the first line is XLA's state in detail.
+    let first = text.trim().lines().next().unwrap_or_default().trim_end();
+    let message = match Cause::of(&text) {
+        Some(cause) => format!("{cause} ({first})"),
+        None => first.to_string(),
+    };
     Error::Xla { action, message }
 }

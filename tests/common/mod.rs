@@ -2,14 +2,21 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use neural::graph::{Function, Graph, Tensor};
-use neural::runtime::{Device, Program};
+use neural::runtime::{Device, DeviceOptions, DeviceSpec, Program};
 use neural::{Array, DType, Result};
 use std::sync::OnceLock;
 
-/// One CPU client for all tests of a file.
+/// One client for all tests of a file: the CPU, or the device that NEURAL_TEST_DEVICE names as `--device` would.
 pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
-    DEVICE.get_or_init(|| Device::cpu().expect("XLA's CPU device opens"))
+    DEVICE.get_or_init(|| {
+        let spec: DeviceSpec = std::env::var("NEURAL_TEST_DEVICE")
+            .map_or(Ok(DeviceSpec::Cpu), |name| name.parse())
+            .unwrap_or_else(|error| panic!("NEURAL_TEST_DEVICE: {error}"));
+        // What the tests expect is computed in full precision.
+        let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
+        Device::open_with(&spec, &options).unwrap_or_else(|error| panic!("{error}"))
+    })
 }
 
 /// Numbers in [-1, 1) that look random and are the same everywhere: the fractional parts of multiples of √2.

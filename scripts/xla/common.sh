@@ -1,0 +1,75 @@
+# What the parts of scripts/setup share. It is sourced, and expects $cache, the folder of everything that is fetched.
+
+die() { # what happened, and what to do about it
+  printf 'setup: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '       %s\n' "$2" >&2
+  exit 1
+}
+
+say() { printf 'setup: %s\n' "$1"; }
+
+find_pip() {
+  local pip
+  for pip in "python3 -m pip" pip3 pip; do
+    if $pip --version >/dev/null 2>&1; then
+      printf '%s' "$pip"
+      return
+    fi
+  done
+  die "Python's pip was not found, and XLA is fetched with it." \
+    "Install it (Debian, Ubuntu: apt install python3-pip; Fedora: dnf install python3-pip) and run scripts/setup again."
+}
+
+check_machine() {
+  [ "$(uname -sm)" = "Linux x86_64" ] || die "these wheels are for Linux on x86-64, this is $(uname -sm)." "$1"
+}
+
+check_disk() { # megabytes needed
+  local free
+  mkdir -p "$cache" 2>/dev/null || die "cannot create $cache." "Name a writable folder in NEURAL_CACHE."
+  free=$(df -Pm "$cache" | awk 'NR == 2 { print $4 }')
+  [ "$free" -ge "$1" ] ||
+    die "not enough disk space in $cache: $1 MB needed, $free MB free." "Free some, or name another folder in NEURAL_CACHE."
+}
+
+key_of() { # the files that a tree is made from; their hash is in its name, so an old tree is never taken for a new one
+  cat "$@" | sha256sum | cut -c1-16
+}
+
+# Fetches the wheels that stdin lists, one requirement a line, into folder $2 for Python $1. One at a time, so that
+# a run that was interrupted goes on with the wheel that it was at.
+fetch_wheels() {
+  local python=$1 wheels=$2 pip platforms=() n requirement
+  pip=$(find_pip)
+  for n in {28..5}; do
+    platforms+=(--platform "manylinux_2_${n}_x86_64")
+  done
+  for n in 2014 2010 1; do
+    platforms+=(--platform "manylinux${n}_x86_64")
+  done
+  mkdir -p "$wheels" 2>/dev/null || die "cannot write to $cache." "Name a writable folder in NEURAL_CACHE."
+  while read -r requirement; do
+    case $requirement in '' | '#'*) continue ;; esac
+    printf '%s\n' "$requirement" >"$wheels/requirement.txt"
+    $pip download --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+      --python-version "$python" --implementation cp "${platforms[@]}" \
+      --dest "$wheels" --requirement "$wheels/requirement.txt" </dev/null ||
+      die "pip could not fetch ${requirement%% *} (its message is above)." \
+        "Check the network, and pip's settings if you are behind a proxy, then run scripts/setup again: it goes on from here."
+  done
+}
+
+# Makes the folder $1 with the command that follows, which is given the name of an empty folder to fill.
+# It is filled beside its final name and renamed when whole: a tree that has that name is complete.
+make_tree() {
+  local tree=$1
+  shift
+  # What earlier runs left when they were killed outright, and wheels that nobody came back for.
+  find "$cache" -maxdepth 1 \( -name 'partial-*' -mmin +120 -o -name 'wheels-*' -mtime +30 \) -exec rm -rf {} +
+  partial=$(mktemp -d "$cache/partial-XXXXXX") || die "cannot write to $cache." "Name a writable folder in NEURAL_CACHE."
+  trap 'rm -rf "$partial"' EXIT
+  trap 'exit 130' INT TERM HUP
+  "$@" "$partial"
+  chmod 755 "$partial"
+  mv -T "$partial" "$tree" 2>/dev/null || [ -d "$tree" ] || die "cannot rename $partial to $tree."
+}

@@ -1,0 +1,28 @@
+# Lays the wheels of XLA out as the `xla` crate expects it. scripts/setup sources this file and counts it among those
+# that the tree is made from.
+
+build_tree() { # the wheels, the compiler, the folder to fill
+  local wheels=$1 compiler=$2 tree=$3
+  say "unpacking"
+  python3 "$parts/unpack.py" "$wheels" "$tree"
+  if command -v strip >/dev/null; then
+    strip -s "$tree"/lib/libtensorflow_*.so.2
+  fi
+
+  # libclang from a wheel does not know where its own headers are; these few are the same for every compiler.
+  mkdir -p "$tree/clang/include"
+  local name header
+  for name in stdbool stddef stdint stdint-gcc limits float stdarg; do
+    header=$($compiler -print-file-name=include/$name.h)
+    [ ! -f "$header" ] || ln -s "$header" "$tree/clang/include/$name.h"
+  done
+
+  say "compiling the glue"
+  # The library that is linked against must be known by its versioned name alone.
+  $compiler -std=c++17 -O1 -DNDEBUG -fPIC -shared -w -I "$tree/include" -o "$tree/lib/libpjrt_glue.so" \
+    "$parts/pjrt_glue.cc" -L "$tree/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 \
+    -ldl -Wl,-rpath,'$ORIGIN' -Wl,-soname,libpjrt_glue.so
+  $compiler -x c -O1 -fPIC -shared -o "$tree/lib/libquiet.so" "$parts/quiet.c" -Wl,-soname,libquiet.so
+  printf 'INPUT(libpjrt_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' \
+    >"$tree/lib/libxla_extension.so"
+}

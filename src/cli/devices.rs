@@ -1,0 +1,93 @@
+//! `neural devices`, and the flags that choose one.
+
+use crate::error::Result;
+use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Show what of this machine can be used, what `auto` takes, and what CUDA lacks
+#[derive(Debug, clap::Args)]
+pub struct Devices {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Devices {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let report = Report::new();
+        let mut out = io::stdout();
+        if self.json {
+            let devices = OpenedDevice::all(&report);
+            let devices: Vec<_> = devices
+                .iter()
+                .map(|device| match device {
+                    Ok(device) => serde_json::json!(device),
+                    Err(reason) => serde_json::json!({ "error": reason }),
+                })
+                .collect();
+            let mut value = serde_json::to_value(&report)?;
+            value["devices"] = devices.into();
+            writeln!(out, "{value:#}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        // Before a device is opened: should a plugin end the process, this is known.
+        write!(out, "{report}")?;
+        out.flush()?;
+        for device in OpenedDevice::all(&report) {
+            match device {
+                Ok(device) => writeln!(out, "{device}")?,
+                Err(reason) => writeln!(out, "problem  {reason}")?,
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The flags of every program that computes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DeviceArguments {
+    /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+
+    /// The largest part of the GPU's memory to take
+    #[arg(long, value_name = "PART", help_heading = "GPU")]
+    pub memory_fraction: Option<f32>,
+
+    /// Take that part at once
+    #[arg(long, help_heading = "GPU")]
+    pub preallocate: bool,
+
+    /// Compute products and convolutions of f32 in full precision
+    #[arg(long, help_heading = "GPU")]
+    pub no_tf32: bool,
+}
+
+impl DeviceArguments {
+    /// Opens the device. If `auto` took the CPU though something of CUDA is there, stderr says why.
+    ///
+    /// # Errors
+    /// When the flags name no device, or one that is not there.
+    pub fn open(&self) -> Result<Device> {
+        self.open_several(1)
+    }
+
+    /// The same with as many GPUs as share each batch, from the chosen one on.
+    ///
+    /// # Errors
+    /// As [`DeviceArguments::open`].
+    pub fn open_several(&self, count: usize) -> Result<Device> {
+        let options = DeviceOptions {
+            memory_fraction: self.memory_fraction,
+            preallocate: self.preallocate,
+            tf32: !self.no_tf32,
+            count,
+        };
+        let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;
+        if let Some(note) = device.note() {
+            eprintln!("{note}");
+        }
+        Ok(device)
+    }
+}

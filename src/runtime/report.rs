@@ -1,0 +1,302 @@
+//! What of this machine XLA can use, and what is missing.
+
+use super::cuda::{CudaPlugin, Versions};
+use super::device::{Choice, Device, DeviceSpec};
+use super::driver::Driver;
+use super::library;
+use serde::Serialize;
+use std::ffi::{CStr, c_char};
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What is found on this machine, without opening a device.
+///
+/// It displays as text for a reader; serialised, it is for a program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub xla: Xla,
+    pub cpu: Cpu,
+    /// NVIDIA's driver.
+    #[serde(serialize_with = "found_or_reason")]
+    pub driver: Result<Driver, String>,
+    /// The CUDA plugin.
+    pub plugin: Option<PluginReport>,
+    /// Where a plugin was looked for.
+    pub places: Vec<PathBuf>,
+    /// What `auto` takes, and why.
+    pub auto: Auto,
+    /// What is missing or does not fit, each with what to do about it.
+    pub problems: Vec<String>,
+}
+
+/// The XLA that the program runs on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Xla {
+    /// The release of TensorFlow that holds it, where its library tells.
+    pub tensorflow: Option<String>,
+    /// Its version of PJRT, the interface to plugins, where its headers lie beside it.
+    pub pjrt: Option<String>,
+    /// The library that is loaded.
+    pub library: Option<PathBuf>,
+}
+
+/// This machine's own processors.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cpu {
+    /// Those that this process may use.
+    pub cores: usize,
+    /// Bytes in all, used or not.
+    pub memory: u64,
+}
+
+/// A CUDA plugin, and what was found for it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginReport {
+    #[serde(flatten)]
+    pub plugin: CudaPlugin,
+    #[serde(flatten)]
+    pub versions: Versions,
+    /// Its version of PJRT; unknown without a driver, as the plugin is not started then.
+    pub pjrt: Option<String>,
+    /// How many of NVIDIA's libraries lie beside it.
+    pub libraries: usize,
+}
+
+/// What `auto` takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Auto {
+    pub device: String,
+    pub why: String,
+}
+
+/// A device that was opened.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenedDevice {
+    /// As `--device` takes it.
+    pub name: String,
+    /// XLA's name for the kind of device.
+    pub kind: String,
+    /// What its client says of its version.
+    pub version: String,
+}
+
+impl Report {
+    /// Looks at the machine. Nothing is an error: what is not there is part of the report.
+    pub fn new() -> Self {
+        let driver = Driver::load();
+        let mut problems = Vec::new();
+        let found = CudaPlugin::find().unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            None
+        });
+        let plugin = found.map(|plugin| {
+            let versions = plugin.versions();
+            problems.extend(driver.as_ref().ok().and_then(|driver| plugin.driver_misfit(driver)));
+            problems.extend(plugin.library_misfits(versions));
+            let pjrt = driver.is_ok().then(|| pjrt_of(&plugin.path)).flatten();
+            PluginReport { versions, pjrt, libraries: plugin.libraries().len(), plugin }
+        });
+        match (&driver, &plugin) {
+            (Err(reason), Some(_)) => problems.insert(0, reason.clone()),
+            (Ok(_), None) if problems.is_empty() => {
+                problems.push("there is a GPU, but no CUDA plugin; scripts/setup --cuda fetches one".into());
+            }
+            _ => {}
+        }
+        let auto = match Choice::of(&DeviceSpec::Auto) {
+            Ok(choice) => Auto { device: choice.name(), why: choice.why() },
+            Err(error) => Auto { device: "none".into(), why: error.to_string() },
+        };
+        Self {
+            xla: Xla::new(),
+            cpu: Cpu::new(),
+            driver,
+            plugin,
+            places: CudaPlugin::places(),
+            auto,
+            problems,
+        }
+    }
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenedDevice {
+    /// Describes each device that can be opened: the CPU, and every GPU that the report holds if it has a plugin. What
+    /// cannot be opened is told in its place.
+    pub fn all(report: &Report) -> Vec<Result<Self, String>> {
+        let gpus = match (&report.plugin, &report.driver) {
+            (Some(_), Ok(driver)) => driver.gpus.len(),
+            _ => 0,
+        };
+        let specs = std::iter::once(DeviceSpec::Cpu).chain((0..gpus).map(|index| DeviceSpec::Cuda { index }));
+        specs
+            .map(|spec| {
+                let device = Device::open(&spec).map_err(|error| error.to_string())?;
+                Ok(Self { name: spec.to_string(), kind: device.kind(), version: device.version() })
+            })
+            .collect()
+    }
+}
+
+impl Xla {
+    fn new() -> Self {
+        let library = xla_library();
+        let header = library
+            .as_deref()
+            .and_then(Path::parent)
+            .map(|lib| lib.join("../include/xla/pjrt/c/pjrt_c_api.h"));
+        let pjrt = header.and_then(|path| std::fs::read_to_string(path).ok()).and_then(|text| {
+            let number = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+                line.trim().parse::<u32>().ok()
+            };
+            Some(format!("{}.{}", number("#define PJRT_API_MAJOR ")?, number("#define PJRT_API_MINOR ")?))
+        });
+        Self { tensorflow: tensorflow(), pjrt, library }
+    }
+}
+
+impl Cpu {
+    fn new() -> Self {
+        // SAFETY: sysconf only looks the values up.
+        let (pages, size) =
+            unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+        let memory = u64::try_from(pages).unwrap_or(0) * u64::try_from(size).unwrap_or(0);
+        Self { cores: std::thread::available_parallelism().map_or(1, usize::from), memory }
+    }
+}
+
+/// The version that TensorFlow's C API tells, if XLA came as a part of TensorFlow.
+fn tensorflow() -> Option<String> {
+    // SAFETY: the type is that of the declaration in tensorflow/c/c_api.h; the string is never freed.
+    unsafe {
+        let version = library::linked::<unsafe extern "C" fn() -> *const c_char>(c"TF_Version")?;
+        Some(CStr::from_ptr(version()).to_string_lossy().into_owned())
+    }
+}
+
+/// The file of the XLA that the program is linked with, from the wheel or from the archive.
+pub(super) fn xla_library() -> Option<PathBuf> {
+    library::loaded_file("libtensorflow_cc.so").or_else(|| library::loaded_file("libxla_extension.so"))
+}
+
+/// The version of PJRT that a plugin speaks.
+fn pjrt_of(plugin: &Path) -> Option<String> {
+    /// The beginnings of `PJRT_Api` and of the `PJRT_Api_Version` in it, which are the same in every version.
+    #[repr(C)]
+    struct Api {
+        size: usize,
+        extensions: *const u8,
+        version_size: usize,
+        version_extensions: *const u8,
+        major: i32,
+        minor: i32,
+    }
+    // SAFETY: a PJRT plugin exports this function, and what it points to lives as long as the library.
+    unsafe {
+        let get = library::Library::open(plugin)
+            .ok()?
+            .function::<unsafe extern "C" fn() -> *const Api>(c"GetPjrtApi")?;
+        let api = get().as_ref()?;
+        (api.size >= size_of::<Api>()).then(|| format!("{}.{}", api.major, api.minor))
+    }
+}
+
+/// `{"found": …}` or `{"missing": "the reason"}`.
+fn found_or_reason<S: serde::Serializer>(
+    driver: &Result<Driver, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Found<'a> {
+        Found(&'a Driver),
+        Missing(&'a str),
+    }
+    match driver {
+        Ok(driver) => Found::Found(driver),
+        Err(reason) => Found::Missing(reason),
+    }
+    .serialize(serializer)
+}
+
+/// Bytes in GiB.
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |f: &mut fmt::Formatter<'_>, name: &str, value: &str| writeln!(f, "{name:<9}{value}");
+        let known = |version: Option<&String>| version.map_or("unknown", String::as_str).to_string();
+
+        let release = match &self.xla.tensorflow {
+            Some(version) => format!("as in TensorFlow {version}"),
+            None => "of your own".into(),
+        };
+        row(f, "XLA", &format!("{release}, PJRT {}", known(self.xla.pjrt.as_ref())))?;
+        if let Some(library) = &self.xla.library {
+            row(f, "", &library.display().to_string())?;
+        }
+        row(f, "CPU", &format!("{} cores, {} of memory", self.cpu.cores, gib(self.cpu.memory)))?;
+        match &self.driver {
+            Err(reason) => row(f, "driver", &format!("none: {reason}"))?,
+            Ok(driver) => {
+                let release = known(driver.release.as_ref());
+                row(f, "driver", &format!("NVIDIA {release}, CUDA up to {}", driver.cuda))?;
+                for (i, gpu) in driver.gpus.iter().enumerate() {
+                    let capability = gpu.compute_capability;
+                    let text = format!(
+                        "{}, {} of memory, compute capability {capability}",
+                        gpu.name,
+                        gib(gpu.memory)
+                    );
+                    row(f, &format!("cuda:{i}"), &text)?;
+                }
+            }
+        }
+        match &self.plugin {
+            None => {
+                let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
+                row(f, "plugin", &format!("no CUDA plugin in {} nor XLA_PJRT_PLUGIN", places.join(", ")))?;
+            }
+            Some(report) => {
+                let plugin = &report.plugin;
+                let mut text =
+                    format!("CUDA {}", plugin.cuda.map_or_else(|| "unknown".into(), |cuda| cuda.to_string()));
+                if let Some(pjrt) = &report.pjrt {
+                    write!(text, ", PJRT {pjrt}")?;
+                }
+                row(f, "plugin", &format!("{text}, {}", plugin.origin))?;
+                row(f, "", &plugin.path.display().to_string())?;
+                let version = |version: Option<super::Version>| {
+                    version.map_or_else(|| "missing".into(), |v| v.to_string())
+                };
+                let Versions { runtime, cudnn } = report.versions;
+                let text = format!("CUDA runtime {}, cuDNN {}", version(runtime), version(cudnn));
+                row(f, "", &format!("{text}; {} of NVIDIA's libraries beside it", report.libraries))?;
+            }
+        }
+        row(f, "auto", &format!("{}: {}", self.auto.device, self.auto.why))?;
+        // The driver's row has told its own.
+        for problem in self.problems.iter().filter(|&problem| self.driver.as_ref().err() != Some(problem)) {
+            row(f, "problem", problem)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for OpenedDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<9}opens: {}", self.name, self.kind)?;
+        match self.version == self.kind {
+            true => Ok(()),
+            false => write!(f, ", {}", self.version),
+        }
+    }
+}

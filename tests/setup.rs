@@ -1,0 +1,201 @@
+//! What scripts/setup does with CUDA, with a stand-in for pip that makes wheels of a few bytes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// `python3` that answers for pip: a wheel with the plugin, or with one library. It fails for the package that the file
+/// `broken` names. Everything else goes to the real one.
+const PYTHON: &str = r#"#!/usr/bin/env bash
+here=$(cd "$(dirname "$0")" && pwd)
+real() { PATH=${PATH#"$here:"} exec python3 "$@"; }
+[ "$1 $2" = "-m pip" ] || real "$@"
+[ "$3" = download ] || exit 0
+while [ $# -gt 0 ]; do
+  case $1 in --dest) dest=$2 ;; --requirement) requirement=$(cat "$2") ;; esac
+  shift
+done
+name=${requirement%%==*}
+echo "$name" >>"$here/fetched"
+[ "$name" != "$(cat "$here/broken" 2>/dev/null)" ] || exit 1
+real - "$dest" "$name" <<'END'
+import sys, zipfile
+dest, name = sys.argv[1:]
+with zipfile.ZipFile(f"{dest}/{name.replace('-', '_')}-1-py3-none-any.whl", "w") as wheel:
+    if name.startswith("jax"):
+        wheel.writestr("jax_plugins/xla_cuda13/xla_cuda_plugin.so", "plugin")
+    else:
+        wheel.writestr(f"nvidia/cu13/lib/{name}.so.13", "library")
+        wheel.writestr(f"nvidia/cu13/include/{name}.h", "header")
+        wheel.writestr(f"nvidia/cu13/lib/{name}.a", "archive")
+END
+"#;
+
+struct Setup {
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let setup = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        let python = setup.path("bin/python3");
+        setup.write("bin/python3", PYTHON);
+        fs::set_permissions(python, fs::Permissions::from_mode(0o755)).expect("our own file");
+        // As much of an xla_extension as the script looks at.
+        setup.write("xla/include/xla/hlo/builder/xla_builder.h", "");
+        setup.write("xla/lib/libxla_extension.so", "");
+        setup
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it has a folder")).expect("writable");
+        fs::write(path, text).expect("writable");
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let path =
+            format!("{}:{}", self.path("bin").display(), std::env::var("PATH").expect("there is a path"));
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/setup"))
+            .args(arguments)
+            .env("PATH", path)
+            .env("NEURAL_CACHE", self.path("cache"))
+            .env("XLA_EXTENSION_DIR", self.path("xla"))
+            .env("LIBCLANG_PATH", self.path("xla"))
+            .output()
+            .expect("the script starts")
+    }
+
+    fn succeeds(&self, arguments: &[&str]) {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn refuses(&self, arguments: &[&str], code: i32, words: &[&str]) {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
+    }
+
+    /// The folder that a program finds CUDA in.
+    fn cuda(&self) -> Option<PathBuf> {
+        fs::read_link(self.path("cache/cuda")).ok()
+    }
+
+    /// The packages that were asked of pip since the last call.
+    fn fetched(&self) -> Vec<String> {
+        let log = self.path("bin/fetched");
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let _ = fs::remove_file(log);
+        text.lines().map(str::to_string).collect()
+    }
+}
+
+fn requirements() -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/xla/requirements-cuda.txt");
+    let text = fs::read_to_string(path).expect("it is there");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once("==").expect("pinned").0.to_string()).collect()
+}
+
+#[test]
+fn every_wheel_is_pinned_by_its_hash() {
+    for file in ["requirements.txt", "requirements-cuda.txt"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/xla").join(file);
+        for line in
+            fs::read_to_string(path).expect("it is there").lines().filter(|line| !line.starts_with('#'))
+        {
+            let (package, hash) = line.split_once(" --hash=sha256:").unwrap_or_else(|| panic!("{line}"));
+            assert!(package.contains("=="), "{line}");
+            assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_failed_leaves_nothing_that_looks_whole_and_is_taken_up() {
+    let setup = Setup::new();
+    let packages = requirements();
+    setup.write("bin/broken", &packages[2]);
+    setup.refuses(&["--cuda"], 1, &[&packages[2], "again"]);
+    assert_eq!(setup.fetched(), packages[..3]);
+    assert_eq!(setup.cuda(), None);
+    let trees = || {
+        let entries = fs::read_dir(setup.path("cache")).expect("it is there").flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| !name.starts_with("wheels-")).collect::<Vec<_>>()
+    };
+    assert_eq!(trees(), [""; 0]);
+
+    fs::remove_file(setup.path("bin/broken")).expect("it is there");
+    setup.succeeds(&["--cuda"]);
+    assert_eq!(setup.fetched(), packages);
+    let cuda = setup.cuda().expect("the link is there");
+    assert!(cuda.join("jax_plugins/xla_cuda13/xla_cuda_plugin.so").is_file());
+    assert!(cuda.join("nvidia/cu13/lib/nvidia-cublas.so.13").is_file());
+    assert!(!cuda.join("nvidia/cu13/include").exists(), "headers are left out");
+    assert!(!cuda.join("nvidia/cu13/lib/nvidia-cublas.a").exists(), "static libraries are left out");
+    // The tree and the link to it; the wheels are gone.
+    assert_eq!(fs::read_dir(setup.path("cache")).expect("it is there").count(), 2);
+
+    setup.succeeds(&["--cuda"]);
+    assert_eq!(setup.fetched(), [""; 0], "nothing is fetched twice");
+}
+
+#[test]
+fn the_packages_of_a_python_environment_are_used_in_place() {
+    let setup = Setup::new();
+    setup.write("site/jax_plugins/xla_cuda13/xla_cuda_plugin.so", "");
+    let site = setup.path("site");
+    setup.succeeds(&["--cuda-from", site.to_str().expect("unicode")]);
+    assert_eq!(setup.cuda(), Some(site.canonicalize().expect("it is there")));
+    assert_eq!(setup.fetched(), [""; 0]);
+}
+
+#[test]
+fn a_toolkit_gets_the_plugin_beside_it() {
+    let setup = Setup::new();
+    for file in
+        ["lib64/libcudart.so.13", "lib64/libcudnn.so.9", "bin/ptxas", "nvvm/libdevice/libdevice.10.bc"]
+    {
+        setup.write(&format!("toolkit/{file}"), "");
+    }
+    let toolkit = setup.path("toolkit");
+    setup.succeeds(&["--cuda-from", toolkit.to_str().expect("unicode")]);
+    assert_eq!(setup.fetched(), ["jax-cuda13-pjrt"]);
+    let cuda = setup.cuda().expect("the link is there");
+    // Where the plugin looks, from its own place: its RPATH, and XLA's search for ptxas and libdevice.
+    let plugin = cuda.join("jax_plugins/xla_cuda13");
+    for file in [
+        "cu13/lib/libcudart.so.13",
+        "cu13/bin/ptxas",
+        "cu13/nvvm/libdevice/libdevice.10.bc",
+        "cudnn/lib/libcudnn.so.9",
+    ] {
+        assert!(plugin.join("../../nvidia").join(file).is_file(), "{file}");
+    }
+
+    setup.write("old/lib64/libcudart.so.12", "");
+    setup.refuses(
+        &["--cuda-from", setup.path("old").to_str().expect("unicode")],
+        1,
+        &["libcudart.so.13", "CUDA 13"],
+    );
+}
+
+#[test]
+fn what_is_no_cuda_is_refused() {
+    let setup = Setup::new();
+    setup.refuses(&["--cuda-from", "/none"], 1, &["no folder /none"]);
+    let empty = setup.path("xla");
+    setup.refuses(&["--cuda-from", empty.to_str().expect("unicode")], 1, &["jax_plugins", "toolkit"]);
+    setup.refuses(&["--cuda-from"], 2, &["--cuda-from needs a folder"]);
+    setup.refuses(&["--gpu"], 2, &["unknown argument --gpu"]);
+    assert_eq!(setup.cuda(), None);
+}
