@@ -533,9 +533,9 @@ fn damaged_and_foreign_checkpoints_are_refused() {
     }
     let run = with_checkpoint("cut", &good[..good.len() / 2]);
     for command in [&["evaluate"][..], &["summary"]] {
-        refuses(&[command, &[&run]].concat(), b"", &["best.safetensors", "checkpoint", "damaged"]);
+        refuses(&[command, &[&run]].concat(), b"", &["best.safetensors", "expected a safetensors file"]);
     }
-    refuses(&["predict", &run, "p0.png"], b"", &["best.safetensors", "damaged"]);
+    refuses(&["predict", &run, "p0.png"], b"", &["best.safetensors", "expected a safetensors file"]);
 
     // The values of one model under the description of another.
     let of = |name: &str| folder(name).checkpoint(Which::Last).expect("a checkpoint");
@@ -614,7 +614,7 @@ fn data_is_shown_as_it_lies_there() {
         (all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt(),
     );
     for class in 0..3u8 {
-        let count = labels.iter().filter(|label| **label == class).count();
+        let count = labels.iter().map(|&label| usize::from(label == class)).sum::<usize>();
         assert_eq!(shown["classes"][usize::from(class)]["rows"]["train"], count);
     }
     said(&["data", "bands", "--plot", "sheet.png"]);
