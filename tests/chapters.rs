@@ -2,6 +2,9 @@
 
 use neural::DType;
 use neural::recipe::Recipe;
+use neural::runtime::{Device, DeviceSpec};
+use roxmltree::{Document, Node};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -315,52 +318,92 @@ fn cifar10_learns_which_colour_is_bright() {
     assert!(val >= 90.0 && test >= 90.0, "{text}");
     // On a part of the pictures that is no whole number of batches.
     learned(&chapter("cifar10", &["--data", path, "--epochs", "1", "--batch", "20", "--images", "30"]), 1);
-    refuses("cifar10", &["--data", path, "--images", "0"], &["at least one row"]);
+    refuses("cifar10", &["--data", path, "--images", "0"], &["at least one training row"]);
 
     refuses("cifar10", &["--data", "none"], &["none", "cifar-10-binary.tar.gz", "cs.toronto.edu", "--data"]);
     std::fs::remove_file(folder.path().join("test_batch.bin")).expect("it was written");
     refuses("cifar10", &["--data", path], &["test_batch.bin"]);
 }
 
+/// Every program in scripts/.
+fn programs() -> Vec<String> {
+    let files =
+        std::fs::read_dir(root().join("scripts")).expect("a folder").map(|file| file.expect("a file").path());
+    let programs = files.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    programs.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+}
+
 #[test]
 fn every_program_tells_how_to_use_it() {
-    for name in [
-        "pizza",
-        "police",
-        "single_digit",
-        "multi_digit_4layer_batched",
-        "multi_digit_3layer_adam",
-        "mnist",
-        "cifar10",
-    ] {
-        let text = chapter(name, &["--help"]);
-        for option in ["--device", "--seed", "--data", "--lr"] {
+    let programs = programs();
+    assert!(programs.len() >= 16, "{programs:?}");
+    for name in programs {
+        let text = chapter(&name, &["--help"]);
+        for option in ["--device", "--seed", "--data", "--plot", "--lr"] {
             assert!(text.contains(option), "{name}: {text}");
         }
     }
 }
 
 #[test]
+fn every_program_refuses_a_picture_of_another_kind_before_it_begins() {
+    for name in programs() {
+        let output = run(&example(&name), &["--plot", "picture.gif"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(said.contains("picture.gif") && said.contains(".svg or .png"), "{name}: {said}");
+        assert!(output.stdout.is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn the_recipes_hold_the_chapters_networks() {
     // The parameters of each, as in the chapters above: weights plus biases, and two for each channel of a batch norm.
-    let (digit, photo) = (&[28, 28, 1][..], &[32, 32, 3][..]);
-    for (name, sample, parameters) in [
-        ("mnist", digit, 785 * 128 + 129 * 10),
-        ("mnist_adam", digit, 785 * 128 + 129 * 10),
-        ("mnist_4layer", digit, 785 * 256 + 257 * 64 + 65 * 10),
-        ("mnist_cnn", digit, 9_510_826),
-        ("fashion", digit, 785 * 256 + 257 * 10),
-        ("cifar10", photo, 25_614_850),
-        ("pizza", &[3], 4),
-        ("police", &[3], 8),
-    ] {
-        let path = root().join(format!("scripts/recipes/{name}.toml"));
-        let recipe = Recipe::read(&path, &[]).expect("a recipe");
-        let summary = recipe.trainer().model.summary(DType::F32, sample).expect("a model for its data");
-        assert_eq!(summary.parameters(), parameters, "{name}");
+    let deep = 785 * 512 + 513 * 256 + 257 * 128 + 129 * 64 + 2 * (512 + 256 + 128 + 64) + 65 * 10;
+    let parameters = BTreeMap::from([
+        ("boundary", 3 * 12 + 13),
+        ("cifar10", 25_614_850),
+        ("deep", deep),
+        ("fashion", 785 * 256 + 257 * 10),
+        ("mnist", 785 * 128 + 129 * 10),
+        ("mnist_4layer", 785 * 256 + 257 * 64 + 65 * 10),
+        ("mnist_adam", 785 * 128 + 129 * 10),
+        ("mnist_cnn", 9_510_826),
+        ("multi_digit", 785 * 10),
+        ("multi_digit_3layer", 785 * 200 + 201 * 10),
+        ("pizza", 4),
+        ("police", 4),
+        ("single_digit", 785),
+    ]);
+    let device = Device::open(&DeviceSpec::Cpu).expect("a CPU");
+    let mut seen = Vec::new();
+    for file in std::fs::read_dir(root().join("scripts/recipes")).expect("a folder") {
+        let path = file.expect("a file").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("# "), "{name} says what it is");
+        let mut recipe = Recipe::read(&path, &[]).expect("a recipe");
+        recipe.data.path = root().join(&recipe.data.path);
+        let trainer = recipe.trainer();
+        let sample = if recipe.data.path.exists() {
+            let data = recipe.data.load().unwrap_or_else(|error| panic!("{name}: {error}"));
+            // Puts the model, its loss and its optimizer together.
+            trainer.start(&device, &data).unwrap_or_else(|error| panic!("{name}: {error}"));
+            if name == "single_digit" {
+                // MNIST has 5,421 images of a 5 to train on.
+                assert_eq!(data.class_counts(&data.splits.train), [54_579, 5_421]);
+            }
+            data.sample_shape().to_vec()
+        } else {
+            assert!(["fashion", "cifar10"].contains(&&name[..]), "{name} is for data that is not there");
+            if name == "cifar10" { vec![32, 32, 3] } else { vec![28, 28, 1] }
+        };
+        let summary = trainer.model.summary(DType::F32, &sample).expect("a model for its data");
+        assert_eq!(Some(&summary.parameters()), parameters.get(&name[..]), "{name}");
+        seen.push(name);
     }
+    seen.sort();
+    assert!(seen.iter().eq(parameters.keys()), "{seen:?}");
 }
 
 /// Least squares and maximum likelihood over the columns of data/pizza.txt, in `NumPy`, with `x` the three columns
@@ -378,4 +421,272 @@ fn the_recipes_of_the_pizzeria_arrive_at_the_optimum() {
     assert_eq!(pizza[1..], ["30", "7.2673", "0.9628"]);
     let police = train("scripts/recipes/police.toml");
     assert_eq!(police[1..], ["30", "0.3931", "76.67%"]);
+}
+
+/// Runs a chapter with a picture, and returns what it prints and what it draws.
+fn drawn(name: &str, arguments: &[&str]) -> (String, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("picture.svg");
+    let plot = ["--plot", path.to_str().expect("a path of text")];
+    let text = chapter(name, &[arguments, &plot].concat());
+    (text, std::fs::read_to_string(&path).expect("a picture"))
+}
+
+fn all<'a>(picture: &'a Document, tag: &'a str) -> Vec<Node<'a, 'a>> {
+    picture.descendants().filter(|node| node.has_tag_name(tag)).collect()
+}
+
+fn attribute(node: &Node, name: &str) -> f64 {
+    node.attribute(name).expect("an attribute").parse().expect("a number")
+}
+
+/// The places of the dots whose colour is that of the dot in the legend, which is the first one, without it.
+fn dots(picture: &Document) -> Vec<(f64, f64)> {
+    let dots = all(picture, "circle");
+    dots[1..].iter().map(|dot| (attribute(dot, "cx"), attribute(dot, "cy"))).collect()
+}
+
+/// The corners of the lines that are data: those behind the frame, which is of three corners, and the legend's.
+fn curves(picture: &Document) -> Vec<Vec<(f64, f64)>> {
+    let lines =
+        all(picture, "polyline").into_iter().filter(|line| line.attribute("stroke-width") != Some("2.5"));
+    let corners = |line: Node| -> Vec<(f64, f64)> {
+        let pairs =
+            line.attribute("points").expect("points").split(' ').filter_map(|pair| pair.split_once(','));
+        pairs.map(|(x, y)| (x.parse().expect("a number"), y.parse().expect("a number"))).collect()
+    };
+    let lines: Vec<_> = lines.map(corners).collect();
+    let frame = lines.iter().position(|line| line.len() == 3).expect("a frame");
+    lines[frame + 1..].to_vec()
+}
+
+/// Least squares of y over x: the slope and the value at 0.
+fn least_squares(points: &[(f64, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>()
+        / points.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>();
+    (slope, y - slope * x)
+}
+
+#[test]
+fn pizza_draws_the_line_of_least_squares() {
+    let (_, svg) = drawn("pizza", &["--columns", "1"]);
+    let picture = Document::parse(&svg).expect("XML");
+    let (dots, lines) = (dots(&picture), curves(&picture));
+    assert_eq!((dots.len(), lines.len()), (30, 1));
+    // Axes are linear, so that the least squares of the dots are where those of the table are.
+    let (slope, start) = least_squares(&dots);
+    for (x, y) in &lines[0] {
+        assert!((slope * x + start - y).abs() < 1.0, "({x}, {y}) is beside {slope} x + {start}");
+    }
+    let names: Vec<_> = all(&picture, "text").iter().filter_map(Node::text).collect();
+    assert!(names.contains(&"Reservations"), "{names:?}");
+}
+
+#[test]
+fn pizza_draws_the_plane_in_bands_and_more_columns_beside_the_truth() {
+    let (_, svg) = drawn("pizza", &["--columns", "2", "--iterations", "2000"]);
+    let picture = Document::parse(&svg).expect("XML");
+    // From 8 to 60 pizzas there are four bands of 20.
+    assert_eq!((all(&picture, "image").len(), all(&picture, "circle").len()), (1, 30 + 4));
+    let names: Vec<_> = all(&picture, "text").iter().filter_map(Node::text).collect();
+    for name in ["0 to 20", "20 to 40", "40 to 60", "60 to 80", "Reservations", "Temperature"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+
+    let (_, svg) = drawn("pizza", &["--iterations", "10"]);
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!((dots(&picture).len(), curves(&picture).len()), (30, 1));
+}
+
+#[test]
+fn police_draws_the_evenings_on_the_sigmoid() {
+    let (_, svg) = drawn("police", &["--iterations", "1000"]);
+    let picture = Document::parse(&svg).expect("XML");
+    let (dots, lines) = (dots(&picture), curves(&picture));
+    let yes = evenings().iter().filter(|row| row[4] == 1.0).count();
+    let top = dots.iter().map(|dot| dot.1).fold(f64::INFINITY, f64::min);
+    let bottom = dots.iter().map(|dot| dot.1).fold(0.0, f64::max);
+    assert_eq!(dots.iter().filter(|dot| dot.1 == top).count(), yes);
+    assert_eq!(dots.iter().filter(|dot| dot.1 == bottom).count(), 30 - yes);
+    // The sigmoid rises between no and yes, and is steepest where it is in the middle.
+    let rises = lines[0].windows(2).map(|pair| pair[0].1 - pair[1].1);
+    assert!(rises.clone().all(|rise| rise >= 0.0));
+    let steepest = rises.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).expect("a line").0;
+    assert!((lines[0][steepest].1 - f64::midpoint(top, bottom)).abs() < 0.05 * (bottom - top));
+}
+
+#[test]
+fn the_perceptrons_draw_their_weights() {
+    for (name, units) in [("single_digit", 1), ("multi_digit", 10)] {
+        let (text, svg) = drawn(name, &["--iterations", "2"]);
+        assert_eq!(text.lines().count(), 3);
+        let picture = Document::parse(&svg).expect("XML");
+        // Beside the images there is the scale of the colours.
+        assert_eq!(all(&picture, "image").len(), units + 1, "{name}");
+        assert!(all(&picture, "text").iter().any(|node| node.text() == Some("5")), "{name}");
+    }
+}
+
+#[test]
+fn the_batched_digits_draw_what_they_print() {
+    let few = ["--images", "1000", "--epochs", "2"];
+    let (text, svg) = drawn("multi_digit_3layer_batched", &few);
+    let picture = Document::parse(&svg).expect("XML");
+    let counts: Vec<usize> =
+        all(&picture, "text").iter().filter_map(|node| node.text()?.parse().ok()).collect();
+    // The cells come first, row by row, then the names of the classes.
+    let cells = &counts[..100];
+    assert_eq!(cells.iter().sum::<usize>(), 10_000);
+    let right: usize = cells.iter().step_by(11).sum();
+    let lines: Vec<&str> = text.lines().collect();
+    let halves = [lines[1], lines[2]].map(|line| number(line, "Accuracy:"));
+    assert_eq!(right, (50.0 * (halves[0] + halves[1])).round() as usize, "{text}");
+
+    let (_, svg) = drawn("multi_digit_4layer_batched", &few);
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(all(&picture, "image").len(), 24);
+    let names: Vec<_> = all(&picture, "text").iter().filter_map(Node::text).collect();
+    let mistake = |name: &&str| name.split_once(" taken for ").is_some_and(|(label, taken)| label != taken);
+    assert_eq!(names.iter().filter(|name| mistake(name)).count(), 24, "{names:?}");
+
+    let (_, svg) = drawn("multi_digit_3layer_adam", &["--images", "1000", "--epochs", "3"]);
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+
+    let (_, svg) = drawn("multi_digit_3layer", &["--iterations", "4", "--hidden", "8"]);
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [4]);
+}
+
+/// The rows of data/oven.txt, each column to mean 0 and deviation 1, with a column of ones; and whether it is done.
+fn pizzas() -> Vec<([f64; 3], f64)> {
+    let text = std::fs::read_to_string(root().join("data/oven.txt")).expect("the table is there");
+    let rows = text.lines().skip(1).take_while(|line| !line.is_empty());
+    let cells: Vec<Vec<&str>> = rows.map(|line| line.split_whitespace().collect()).collect();
+    let column = |i: usize| {
+        let values: Vec<f64> = cells.iter().map(|row| row[i].parse().expect("a number")).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        values.into_iter().map(move |v| (v - mean) / deviation)
+    };
+    let done = cells.iter().map(|row| f64::from(u8::from(row[2] == "yes")));
+    column(0).zip(column(1)).zip(done).map(|((a, b), done)| ([a, b, 1.0], done)).collect()
+}
+
+#[test]
+fn a_hidden_layer_bends_the_boundary() {
+    // The least loss of any straight boundary, by gradient descent in f64.
+    let (pizzas, mut weights) = (pizzas(), [0.0; 3]);
+    let n = pizzas.len() as f64;
+    let sum =
+        |row: &[f64; 3], weights: &[f64; 3]| -> f64 { row.iter().zip(weights).map(|(x, w)| x * w).sum() };
+    for _ in 0..2000 {
+        let mut gradient = [0.0; 3];
+        for (row, done) in &pizzas {
+            let slope = 1.0 / (1.0 + (-sum(row, &weights)).exp()) - done;
+            gradient.iter_mut().zip(row).for_each(|(g, x)| *g += slope * x / n);
+        }
+        weights.iter_mut().zip(gradient).for_each(|(w, g)| *w -= g);
+    }
+    let loss = |(row, done): &([f64; 3], f64)| sum(row, &weights).exp().ln_1p() - done * sum(row, &weights);
+    let least = pizzas.iter().map(loss).sum::<f64>() / n;
+
+    let straight = chapter("boundary", &["--hidden", "0"]);
+    let last = |text: &str| number(text.lines().rev().nth(1).expect("two lines"), "Loss:");
+    assert!((last(&straight) / least - 1.0).abs() < 0.02, "expected {least}: {straight}");
+
+    let (bent, svg) = drawn("boundary", &[]);
+    assert!(last(&bent) < 0.4 * least, "{bent}");
+    assert_eq!(bent.lines().count(), 11, "{bent}");
+    assert!(number(&bent, "Success: ") >= 270.0, "{bent}");
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!((all(&picture, "image").len(), all(&picture, "circle").len()), (1, 300 + 2));
+}
+
+/// The figures of a line of comparison: the loss, and the accuracies in training and in validation.
+fn compared(text: &str, name: &str) -> [f64; 3] {
+    let line = text.lines().find(|line| line.starts_with(name) && line.contains(" > "));
+    let line = line.unwrap_or_else(|| panic!("no line of {name}: {text}"));
+    ["Loss:", "Accuracy:", "train, "].map(|label| number(line, label))
+}
+
+#[test]
+fn learning_rates_are_too_small_right_and_too_large() {
+    let few = ["--images", "1000", "--epochs", "3"];
+    let (text, svg) = drawn("learning_rate", &[&few[..], &["--lr", "0", "0.5", "1e38"]].concat());
+    // Without a step the ten classes stay as good as equal, and the figures are those of the first weights.
+    let [loss, train, _] = compared(&text, "rate 0 ");
+    assert!((loss - 10f64.ln()).abs() < 0.5 && train < 30.0, "{text}");
+    let [loss, train, val] = compared(&text, "rate 0.5");
+    assert!(loss < 0.8 && train > 75.0 && val > 60.0, "{text}");
+    assert!(text.lines().nth(2).is_some_and(|line| line.contains("loss was")), "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3], "{svg}");
+}
+
+#[test]
+fn batch_sizes_take_the_steps_they_say() {
+    let few = ["--images", "1000", "--epochs", "2"];
+    let (text, svg) = drawn("batch_size", &[&few[..], &["--batch", "64", "2000"]].concat());
+    // 1000 / 64 is 15.6, and a batch of 2000 is all of them.
+    for (name, steps) in [("batches of 64", 32.0), ("batches of 1000", 2.0)] {
+        assert_eq!(number(&text, &format!("{name}: ")), steps, "{text}");
+    }
+    // More steps of the same length come further.
+    assert!(compared(&text, "batches of 64")[0] < compared(&text, "batches of 1000")[0], "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn cures_for_overfitting_are_the_only_difference_and_work() {
+    let few = ["--images", "200", "--epochs", "25"];
+    let (text, svg) = drawn("overfitting", &few);
+    let [loss, train, _] = compared(&text, "no cure ");
+    assert!(train == 100.0 && loss < 0.1, "{text}");
+    for cure in ["L1", "L2", "dropout"] {
+        assert!(compared(&text, cure)[0] > loss, "{cure}: {text}");
+    }
+    assert!(text.contains("no cure, but stopped after epoch "), "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [25; 4]);
+    // Of early stopping, one in the legend and one on the first curve.
+    assert_eq!(all(&picture, "circle").len(), 2);
+
+    let nothing = ["--epochs", "2", "--l1", "0", "--l2", "0", "--dropout", "0"];
+    let text = chapter("overfitting", &[&few[..2], &nothing].concat());
+    let figures = ["no cure ", "L1", "L2", "dropout"].map(|name| compared(&text, name));
+    assert!(figures.iter().all(|other| *other == figures[0]), "{text}");
+}
+
+#[test]
+fn from_zero_only_the_last_bias_learns() {
+    // Where every hidden output is zero, the best answer to all images is how often each digit occurs: a loss of its entropy.
+    let digits = neural::data::mnist(root().join("data/mnist")).expect("MNIST");
+    let counts = digits.class_counts(&digits.splits.train[..2000]);
+    let entropy = -counts.iter().map(|&n| n as f64 / 2000.0).map(|p| p * p.ln()).sum::<f64>();
+    let (text, svg) = drawn("initialisation", &["--images", "2000", "--epochs", "4"]);
+    let [loss, _, val] = compared(&text, "relu, zeros");
+    assert!(loss > entropy - 0.001 && loss < entropy + 0.03, "entropy {entropy}: {text}");
+    // One digit for all.
+    let shares = digits.class_counts(&digits.splits.validation);
+    assert!(shares.iter().any(|&n| (n as f64 / 50.0 - val).abs() < 0.006), "{shares:?}: {text}");
+    assert!(compared(&text, "relu, He")[2] > 80.0, "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    // One for each that did not break off.
+    assert_eq!(curves(&picture).len(), text.matches("Accuracy").count(), "{text}");
+}
+
+#[test]
+fn a_deep_network_learns_from_few_images() {
+    let (text, svg) = drawn("deep", &["--images", "2000", "--epochs", "3"]);
+    // 785·512 + 513·256 + 257·128 + 129·64 + 65·10, and two for each of 512 + 256 + 128 + 64 outputs
+    assert!(text.contains("576,970 parameters"), "{text}");
+    let (val, test) = learned(&text, 3);
+    assert!(val > 80.0 && test > 80.0, "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
 }
