@@ -67,6 +67,9 @@ const LIBRARIES: [&str; 11] = [
     "libcudnn",
 ];
 
+/// Those among them that every training run uses.
+const USED_BY_ALL: [&str; 4] = ["libcudart", "libcublasLt", "libcublas", "libcudnn"];
+
 impl CudaPlugin {
     /// The plugin that `XLA_PJRT_PLUGIN=cuda:PATH` names, or else the one in the cache.
     ///
@@ -146,10 +149,16 @@ impl CudaPlugin {
         found.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// Loads NVIDIA's libraries, so that those beside the plugin are the ones that it and they themselves find by name,
-    /// whatever else the machine has. One that does not load is left for the plugin to report, should it need it.
+    /// Loads those of NVIDIA's libraries beside the plugin that every run uses, so that they are the ones that it and
+    /// they themselves find by name, whatever else the machine has. The others the plugin finds beside it when it needs
+    /// them; to load them all takes a second. One that does not load is left for the plugin to report.
     pub(super) fn load_libraries(&self) {
-        for path in self.libraries() {
+        let used = |path: &&PathBuf| {
+            let name =
+                path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once(".so."));
+            name.is_some_and(|(name, _)| USED_BY_ALL.contains(&name))
+        };
+        for path in self.libraries().iter().filter(used) {
             let _ = Library::open(path);
         }
     }

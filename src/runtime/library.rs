@@ -22,7 +22,7 @@ impl Library {
         let name = CString::new(name.as_ref().as_os_str().as_bytes()).map_err(|error| error.to_string())?;
         // SAFETY: the name ends in a nul byte. The library's initialisers run: those of NVIDIA and XLA, or those of a
         // file that the user named as a plugin, which is to be run anyway.
-        NonNull::new(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) })
+        NonNull::new(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) })
             .map(Self)
             .ok_or_else(loader_message)
     }
