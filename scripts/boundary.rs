@@ -94,7 +94,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// What the model says all over the plane of the two columns, with the rows of the table on it.
 fn boundary(run: &Run, device: &Device) -> anyhow::Result<Boundary> {
-    let (model, data) = (chapter::model(run)?, run.data());
+    let (model, data) = (run.model()?, run.data());
     let names = data.feature_names();
     let [first, second] = &names[..] else {
         let expected = "two columns of numbers to draw the plane of";

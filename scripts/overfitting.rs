@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// Trains a network on few images, with and without cures for overfitting
 #[derive(Parser)]
 #[command(
-    mut_arg("epochs", |epochs| epochs.default_value("60")),
+    mut_arg("epochs", |epochs| epochs.default_value("100")),
     mut_arg("images", |images| images.default_value("1000")),
     mut_arg("plot", |plot| plot.help("Save a picture, .svg or .png: the loss in validation with each cure")),
     after_help = "Examples:
@@ -29,7 +29,7 @@ struct Arguments {
     options: Options,
 
     /// What each weight costs, times its absolute value
-    #[arg(long, default_value_t = 3e-4, value_name = "RATE")]
+    #[arg(long, default_value_t = 2e-3, value_name = "RATE")]
     l1: f64,
 
     /// What each weight costs, times half its square
@@ -45,7 +45,7 @@ struct Arguments {
     hidden: usize,
 
     /// The learning rate of gradient descent
-    #[arg(long, default_value_t = 0.05, value_name = "RATE")]
+    #[arg(long, default_value_t = 0.02, value_name = "RATE")]
     lr: f64,
 
     /// Images in a batch

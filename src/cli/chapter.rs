@@ -1,9 +1,8 @@
 //! What the programs of several chapters do alike: train epoch by epoch, compare, and say what came of it.
 
 use crate::array::Array;
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Description, Link, Model};
 use crate::runtime::Device;
 use crate::train::{Epoch, Evaluation, Event, Run, Score, Trainer};
 use crate::variables::Role;
@@ -162,30 +161,4 @@ pub fn held_out(data: &Dataset) -> Vec<u32> {
 pub fn parameters(run: &Run) -> Result<Vec<Array>> {
     let all = run.variables().iter().zip(run.state()?);
     Ok(all.filter(|(variable, _)| variable.role == Role::Parameter).map(|(_, value)| value).collect())
-}
-
-/// The model as it is now, for rows that are not in the data.
-///
-/// # Errors
-/// When the device fails.
-pub fn model(run: &Run) -> Result<Model> {
-    let (trainer, data, state) = (run.trainer(), run.data(), run.state()?);
-    let classes = match &data.targets {
-        Targets::Classes { names, .. } => names.clone(),
-        Targets::Values(_) => Vec::new(),
-    };
-    let description = Description {
-        layers: trainer.model.clone(),
-        link: Link::of(&trainer.loss),
-        sample: data.sample_shape().to_vec(),
-        dtype: data.inputs.dtype(),
-        scaling: data.scaling.clone(),
-        columns: data.columns.clone(),
-        classes,
-    };
-    let value = |name: &str| {
-        let place = run.variables().iter().position(|variable| variable.name == name)?;
-        Some(state[place].clone())
-    };
-    Model::new(description, value)
 }
