@@ -1,6 +1,6 @@
 //! `neural compare`
 
-use super::train::figure_of;
+use super::train::{Figure, figure_of};
 use crate::runs::{Folder, History, Monitor, curves};
 use crate::train::Epoch;
 use anyhow::Context;
@@ -48,7 +48,7 @@ impl Compare {
                 best.map_or_else(|| "-".into(), |epoch| epoch.number.to_string()),
                 number(best.map(|epoch| epoch.loss)),
                 number(validation.map(|score| score.loss)),
-                validation.and_then(figure_of).map_or_else(|| "-".into(), |figure| figure.shown()),
+                validation.and_then(figure_of).map_or_else(|| "-".into(), Figure::shown),
                 format!("{seconds:.2}"),
             ];
             writeln!(out, "{:<longest$}{}", row.name, cells.map(|cell| format!("{cell:>12}")).concat())?;

@@ -3,7 +3,7 @@
 use super::DeviceArguments;
 use super::interrupt;
 use super::screen::Verbosity;
-use super::train::{Outcome, Output, RecipeOptions, figure_of, train};
+use super::train::{Figure, Outcome, Output, RecipeOptions, figure_of, train};
 use crate::runs::{Ending, Folder};
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
@@ -171,7 +171,7 @@ fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
     for (rank, (settings, trained)) in ranked.iter().enumerate() {
         let best = trained.best.as_ref().map(|(epoch, _)| epoch);
         let shown = |score: Option<&crate::train::Score>| {
-            score.and_then(figure_of).map_or_else(|| "-".to_string(), |figure| figure.shown())
+            score.and_then(figure_of).map_or_else(|| "-".to_string(), Figure::shown)
         };
         let test = trained.scores.iter().find(|(name, _)| *name == "test").map(|(_, score)| score);
         text.push_str(&format!(

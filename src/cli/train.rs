@@ -320,7 +320,7 @@ fn table(scores: &[(&str, Score)], data: &Dataset) -> String {
     let figure = if data.classes().is_some() { "accuracy" } else { "R²" };
     let mut text = format!("{:<12}{:>8}{:>10}{figure:>12}\n", "", "rows", "loss");
     for (name, score) in scores {
-        let figure = figure_of(score).map_or_else(String::new, |figure| figure.shown());
+        let figure = figure_of(score).map_or_else(String::new, Figure::shown);
         text.push_str(&format!("{name:<12}{:>8}{:>10.4}{figure:>12}\n", score.rows, score.loss));
     }
     text

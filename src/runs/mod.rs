@@ -82,7 +82,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::create`].
     pub fn create_numbered(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
-        let free = (1u64..).map(|n| parent.join(format!("{name}-{n}"))).find(|path| !path.exists());
+        let free = (1..=u32::MAX).map(|n| parent.join(format!("{name}-{n}"))).find(|path| !path.exists());
         // There are fewer folders than numbers.
         Self::create(free.unwrap_or_else(|| parent.join(name)), recipe)
     }

@@ -31,7 +31,7 @@ impl<'a> Feed<'a> {
     pub fn new(device: &Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
         let resident = match streamed {
             true => None,
-            false => Some(Rows::upload(device, &data.inputs, &targets(data)?)?),
+            false => Some(Rows::upload(device, &data.inputs, &targets(data))?),
         };
         let scaling = match data.scaling.is_none() {
             true => Vec::new(),
@@ -79,11 +79,11 @@ impl Rows {
     }
 }
 
-fn targets(data: &Dataset) -> Result<Array> {
-    Ok(match &data.targets {
+fn targets(data: &Dataset) -> Array {
+    match &data.targets {
         Targets::Classes { labels, .. } => Array::vector(labels),
         Targets::Values(values) => values.clone(),
-    })
+    }
 }
 
 /// Rows of values `[n, k]`; the numbers were checked when the data set was made.

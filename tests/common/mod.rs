@@ -6,7 +6,7 @@ use neural::runtime::{Device, DeviceOptions, DeviceSpec, Program};
 use neural::{Array, DType, Result};
 use std::sync::OnceLock;
 
-/// One client for all tests of a file: the CPU, or the device that NEURAL_TEST_DEVICE names as `--device` would.
+/// One client for all tests of a file: the CPU, or the device that `NEURAL_TEST_DEVICE` names as `--device` would.
 pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     DEVICE.get_or_init(|| {
