@@ -39,7 +39,7 @@ impl Compare {
         let head = ["epochs", "best", "loss", "validation", "figure", "seconds"];
         writeln!(out, "{:<longest$}{}", "run", head.map(|name| format!("{name:>12}")).concat())?;
         for row in &rows {
-            let seconds: f64 = row.epochs.iter().map(|epoch| epoch.seconds).sum();
+            let seconds = row.epochs.iter().fold(0.0, |sum, epoch| sum + epoch.seconds);
             let best = row.monitor.best(&row.epochs);
             let validation = best.and_then(|epoch| epoch.validation.as_ref());
             let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.4}"));
