@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("neural", nargs="?", default=str(root / "target/release/neural"))
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=300, help="epochs of a run; each is killed until it ends")
+    parser.add_argument("--epochs", type=int, default=2000, help="epochs of a run; each is killed again and again until it ends")
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
@@ -72,7 +72,7 @@ def main() -> None:
             while True:
                 process = subprocess.Popen(start(name), stdout=subprocess.DEVNULL, start_new_session=True)
                 try:
-                    code = process.wait(timeout=random.uniform(0.0, lasted))
+                    code = process.wait(timeout=random.uniform(0.0, lasted / 3))
                     break
                 except subprocess.TimeoutExpired:
                     process.kill()

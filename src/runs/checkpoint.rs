@@ -34,7 +34,8 @@ impl Saved {
         let damaged = |e: &dyn std::fmt::Display| {
             Error::format(path, format!("expected a checkpoint, got a damaged or foreign file: {e}"))
         };
-        let text = safetensors::text(path, &contents, KEY)?;
+        let text = safetensors::text(path, &contents, KEY)
+            .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
         let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
         let Metadata { model, position } = serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = Vec::new();
