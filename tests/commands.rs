@@ -533,9 +533,9 @@ fn damaged_and_foreign_checkpoints_are_refused() {
     }
     let run = with_checkpoint("cut", &good[..good.len() / 2]);
     for command in [&["evaluate"][..], &["summary"]] {
-        refuses(&[command, &[&run]].concat(), b"", &["best.safetensors", "expected a safetensors file"]);
+        refuses(&[command, &[&run]].concat(), b"", &["best.safetensors", "damaged or foreign file"]);
     }
-    refuses(&["predict", &run, "p0.png"], b"", &["best.safetensors", "expected a safetensors file"]);
+    refuses(&["predict", &run, "p0.png"], b"", &["best.safetensors", "damaged or foreign file"]);
 
     // The values of one model under the description of another.
     let of = |name: &str| folder(name).checkpoint(Which::Last).expect("a checkpoint");
