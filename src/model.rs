@@ -1,7 +1,7 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
 use crate::array::{Array, DType, count};
-use crate::data::{Column, Scaling};
+use crate::data::{Column, Dataset, Scaling};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::loss::Loss;
@@ -69,6 +69,19 @@ pub struct Model {
 }
 
 impl Description {
+    /// The model that comes of training these layers with this loss on this data.
+    pub fn of(layers: &Sequential, loss: &Loss, data: &Dataset) -> Self {
+        Self {
+            layers: layers.clone(),
+            link: Link::of(loss),
+            sample: data.sample_shape().to_vec(),
+            dtype: data.inputs.dtype(),
+            scaling: data.scaling.clone(),
+            columns: data.columns.clone(),
+            classes: data.targets.names().to_vec(),
+        }
+    }
+
     /// The variables that such a model has.
     ///
     /// # Errors

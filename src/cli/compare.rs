@@ -75,7 +75,6 @@ fn read(path: &PathBuf) -> anyhow::Result<Row> {
     let recipe = folder.recipe()?;
     let epochs = History::read(&folder)?;
     let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
-    let default = if has_validation { Monitor::ValidationLoss } else { Monitor::Loss };
     let mut keys = Vec::new();
     let table: toml::Table = toml::from_str(&recipe.to_toml()?).context("the recipe")?;
     flatten("", &toml::Value::Table(table), &mut keys);
@@ -85,7 +84,7 @@ fn read(path: &PathBuf) -> anyhow::Result<Row> {
         Some(group) => format!("{}/{}", group.to_string_lossy(), folder.name()),
         None => folder.name(),
     };
-    Ok(Row { name, keys, monitor: recipe.train.monitor.unwrap_or(default), epochs })
+    Ok(Row { name, keys, monitor: Monitor::chosen(recipe.train.monitor, has_validation), epochs })
 }
 
 /// The keys of a recipe with their values, tables taken apart.

@@ -125,32 +125,27 @@ impl Summary {
                 Err(error) => return Err(error),
             }
         }
-        let description = |sample: &[usize], dtype| Description {
-            layers: recipe.model.layers.clone(),
-            link: Link::of(&recipe.train.loss),
-            sample: sample.to_vec(),
-            dtype,
-            scaling: Scaling::none(),
-            columns: Vec::new(),
-            classes: Vec::new(),
-        };
         if let Some(sample) = &self.sample {
-            return Ok((description(sample, DType::F32), None));
+            let description = Description {
+                layers: recipe.model.layers.clone(),
+                link: Link::of(&recipe.train.loss),
+                sample: sample.clone(),
+                dtype: DType::F32,
+                scaling: Scaling::none(),
+                columns: Vec::new(),
+                classes: Vec::new(),
+            };
+            return Ok((description, None));
         }
         let data = recipe.data.load()?;
-        let classes = data.targets.names().to_vec();
-        let columns = data.columns.clone();
-        let description = description(data.sample_shape(), data.inputs.dtype());
-        Ok((Description { columns, classes, ..description }, Some(data)))
+        Ok((Description::of(&recipe.model.layers, &recipe.train.loss, &data), Some(data)))
     }
 }
 
 /// The epoch that the recipe counts as the best.
 fn best<'a>(recipe: &Recipe, epochs: &'a [Epoch]) -> Option<&'a Epoch> {
     let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
-    let default = if has_validation { Monitor::ValidationLoss } else { Monitor::Loss };
-    let monitor = recipe.train.monitor.unwrap_or(default);
-    monitor.best(epochs)
+    Monitor::chosen(recipe.train.monitor, has_validation).best(epochs)
 }
 
 /// 1234567 as `1.23 million`.

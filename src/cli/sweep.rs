@@ -4,6 +4,7 @@ use super::DeviceArguments;
 use super::interrupt;
 use super::screen::Verbosity;
 use super::train::{Figure, Outcome, Output, RecipeOptions, figure_of, train};
+use crate::data::{Dataset, Source};
 use crate::runs::{Ending, Folder};
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
@@ -109,14 +110,19 @@ impl Sweep {
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
         let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
         let mut code = ExitCode::SUCCESS;
+        // Read anew only for a trial that changes the data.
+        let mut loaded: Option<(Source, Dataset)> = None;
         let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
             if !self.verbosity.json {
                 writeln!(io::stdout(), "\ntrial {}: {}", number + 1, trial.join(", "))?;
             }
-            let data = recipe.data.load()?;
+            if loaded.as_ref().is_none_or(|(source, _)| *source != recipe.data) {
+                loaded = Some((recipe.data.clone(), recipe.data.load()?));
+            }
+            let Some((_, data)) = &loaded else { continue };
             let folder = || Ok(Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?);
-            match train(recipe.trainer(), &device, &data, folder, output) {
+            match train(recipe.trainer(), &device, data, folder, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     code = ExitCode::from(interrupt::EXIT_CODE);
                     break;

@@ -3,6 +3,7 @@
 use super::DeviceArguments;
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
+use super::text;
 use crate::data::Dataset;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session};
@@ -342,7 +343,7 @@ impl Figure {
 
     pub fn shown(self) -> String {
         match self {
-            Figure::Accuracy(value) => format!("{:.2}%", 100.0 * value),
+            Figure::Accuracy(value) => text::percent(value),
             Figure::R2(value) => format!("{value:.4}"),
         }
     }

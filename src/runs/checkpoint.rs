@@ -21,9 +21,19 @@ pub struct Saved {
 const KEY: &str = "neural.checkpoint";
 
 #[derive(Serialize, Deserialize)]
-struct Metadata {
-    model: Description,
+struct Metadata<D> {
+    model: D,
     position: Position,
+}
+
+/// Writes a checkpoint's file.
+pub(super) fn write(path: &Path, checkpoint: &Checkpoint, description: &Description) -> Result<()> {
+    let metadata = Metadata { model: description, position: checkpoint.position };
+    let text = serde_json::to_string(&metadata)
+        .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
+    let tensors: Vec<(&str, &Array)> =
+        checkpoint.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
 }
 
 impl Saved {
@@ -37,7 +47,8 @@ impl Saved {
         let text = safetensors::text(path, &contents, KEY)
             .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
         let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
-        let Metadata { model, position } = serde_json::from_str(&text).map_err(|e| damaged(&e))?;
+        let Metadata::<Description> { model, position } =
+            serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = Vec::new();
         for name in safetensors::names(path, &contents)? {
             if let Some(array) = safetensors::decode(path, &contents, &name)? {
@@ -51,12 +62,7 @@ impl Saved {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let metadata = Metadata { model: self.description.clone(), position: self.checkpoint.position };
-        let text = serde_json::to_string(&metadata)
-            .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
-        let tensors: Vec<(&str, &Array)> =
-            self.checkpoint.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
-        file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
+        write(path, &self.checkpoint, &self.description)
     }
 
     /// The model that was kept, or its moving average where one was.

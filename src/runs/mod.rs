@@ -19,8 +19,9 @@ pub use history::{History, curves};
 pub use session::{EarlyStopping, Ending, Monitor, Session};
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Description, Model};
 use crate::recipe::Recipe;
+use crate::train::Checkpoint;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -139,8 +140,13 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_checkpoint(&self, which: Which, saved: &Saved) -> Result<()> {
-        saved.write(&self.file(which.file()))
+    pub fn keep_checkpoint(
+        &self,
+        which: Which,
+        checkpoint: &Checkpoint,
+        description: &Description,
+    ) -> Result<()> {
+        checkpoint::write(&self.file(which.file()), checkpoint, description)
     }
 
     /// The model after the best epoch or, before there is one, as it was last kept.

@@ -28,6 +28,11 @@ impl Monitor {
         }
     }
 
+    /// What a recipe asks for or, where it leaves that open, the validation loss if there are validation rows.
+    pub fn chosen(asked: Option<Self>, has_validation: bool) -> Self {
+        asked.unwrap_or(if has_validation { Self::ValidationLoss } else { Self::Loss })
+    }
+
     /// The best of some epochs, the first of equals.
     pub fn best(self, epochs: &[Epoch]) -> Option<&Epoch> {
         let figure = |epoch: &&Epoch| self.of(epoch).unwrap_or(f64::INFINITY);
@@ -86,8 +91,7 @@ impl<'r, 'a> Session<'r, 'a> {
         }
         let history = History::open(&folder, run.epochs_reported())?;
         let has_validation = !run.data().splits.validation.is_empty();
-        let default = if has_validation { Monitor::ValidationLoss } else { Monitor::Loss };
-        let monitor = settings.monitor.unwrap_or(default);
+        let monitor = Monitor::chosen(settings.monitor, has_validation);
         if monitor != Monitor::Loss && !has_validation {
             return Err(Error::value(
                 "monitor",
@@ -110,8 +114,9 @@ impl<'r, 'a> Session<'r, 'a> {
     /// # Errors
     /// When the device fails, a file cannot be written, or the loss is no longer a finite number.
     pub fn train(&mut self, mut observe: impl FnMut(&Event) -> ControlFlow<()>) -> Result<Ending> {
+        let mut is_stuck = self.is_stuck();
         let ending = loop {
-            if self.is_stuck() {
+            if is_stuck {
                 break Ending::StoppedEarly;
             }
             let event = match self.run.proceed() {
@@ -128,6 +133,7 @@ impl<'r, 'a> Session<'r, 'a> {
                 if self.best().is_some_and(|best| best.number == epoch.number) {
                     self.keep(Which::Best)?;
                 }
+                is_stuck = self.is_stuck();
             }
             let flow = observe(&event);
             if flow.is_break() {
@@ -146,8 +152,7 @@ impl<'r, 'a> Session<'r, 'a> {
 
     fn keep(&mut self, which: Which) -> Result<()> {
         let checkpoint = self.run.checkpoint()?;
-        let saved = Saved { checkpoint: (*checkpoint).clone(), description: self.run.description() };
-        self.folder.keep_checkpoint(which, &saved)?;
+        self.folder.keep_checkpoint(which, &checkpoint, &self.run.description())?;
         if which == Which::Last {
             self.kept = Instant::now();
         }

@@ -18,6 +18,7 @@ mod feed;
 mod fit;
 mod program;
 mod range_test;
+mod replica;
 mod run;
 mod trainer;
 

@@ -3,14 +3,15 @@
 use super::Trainer;
 use super::checkpoint::{Checkpoint, Position, SoFar};
 use super::evaluation::Evaluation;
-use super::feed::{Feed, Piece};
+use super::feed::Piece;
 use super::program::{Plan, is_model};
+use super::replica::{Arguments, Replica};
 use crate::array::Array;
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::{Function, flops};
 use crate::lower::Target;
-use crate::model::{Description, Link, Model};
+use crate::model::{Description, Model};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
@@ -470,15 +471,7 @@ impl<'a> Run<'a> {
 
     /// What the model is besides its values.
     pub fn description(&self) -> Description {
-        Description {
-            layers: self.trainer.model.clone(),
-            link: Link::of(&self.trainer.loss),
-            sample: self.data.sample_shape().to_vec(),
-            dtype: self.data.inputs.dtype(),
-            scaling: self.data.scaling.clone(),
-            columns: self.data.columns.clone(),
-            classes: self.data.targets.names().to_vec(),
-        }
+        Description::of(&self.trainer.model, &self.trainer.loss, self.data)
     }
 
     /// The place in the model where a number first is not finite in step `step`, and the run in its state before
@@ -528,46 +521,6 @@ impl<'a> Run<'a> {
             self.so_far.rows += u64::from(step.rows);
         }
         self.so_far.seconds += time.as_secs_f64();
-    }
-}
-
-/// What a run has on one of its devices besides the state.
-struct Replica<'a> {
-    device: Device,
-    index: usize,
-    /// The index as the program reads it.
-    number: Buffer,
-    seed: Buffer,
-    feed: Feed<'a>,
-}
-
-impl<'a> Replica<'a> {
-    fn new(device: Device, index: usize, trainer: &Trainer, data: &'a Dataset) -> Result<Self> {
-        let number = Buffer::upload(&device, &Array::scalar(index as i32))?;
-        let seed = Buffer::upload(&device, &Array::scalar(trainer.seed))?;
-        let feed = Feed::new(&device, data, trainer.stream)?;
-        Ok(Self { device, index, number, seed, feed })
-    }
-
-    fn upload<'b>(&self, values: impl IntoIterator<Item = &'b Array>) -> Result<Vec<Buffer>> {
-        values.into_iter().map(|array| Buffer::upload(&self.device, array)).collect()
-    }
-}
-
-/// What a training program reads besides the variables and what is always there.
-struct Arguments {
-    first: Buffer,
-    piece: Piece,
-    rates: Buffer,
-    counts: Option<Buffer>,
-}
-
-impl Arguments {
-    /// In the order of [`Plan::train`].
-    fn list<'b>(&'b self, replica: &'b Replica) -> Vec<&'b Buffer> {
-        let steps = [self.piece.order(), &self.rates].into_iter().chain(&self.counts);
-        let always = [&replica.number, &replica.seed, &self.first];
-        always.into_iter().chain(replica.feed.arguments(&self.piece)).chain(steps).collect()
     }
 }
 

@@ -2,8 +2,8 @@
 those of `Model::predict`. Every layer is among the models, which are at the top of tests/export.rs.
 
     pip install numpy onnx onnxruntime jax torch safetensors tensorboard
-    NEURAL_EXPORTS=/tmp/exports cargo test --release --test export -- --ignored write_exports
-    python tests/export/check.py /tmp/exports
+    NEURAL_EXPORTS=target/exports cargo test --release --test export -- --ignored write_exports
+    python tests/export/check.py target/exports
 """
 
 import json
