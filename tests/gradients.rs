@@ -121,6 +121,11 @@ const CASES: &[Case] = &[
     Case { name: "max pool", shapes: &[&[2, 6, 4, 3]], range: ANY, build: |x| x[0].max_pool(window(&[2, 2], &[2, 2], &[(0, 0), (0, 0)], &[1, 1]))?.square() },
     Case { name: "max pool, overlapping and padded", shapes: &[&[1, 7, 6, 2]], range: ANY, build: |x| x[0].max_pool(window(&[3, 3], &[2, 1], &[(1, 1), (0, 1)], &[1, 1]))?.square() },
     Case { name: "max pool, with gaps", shapes: &[&[1, 9, 2]], range: ANY, build: |x| x[0].max_pool(window(&[2], &[3], &[(0, 0)], &[2]))?.square() },
+    Case { name: "max pool after a bias and a relu", shapes: &[&[1, 6, 5, 2], &[2]], range: ANY, build: |x| {
+        let zero = x[0].scalar_like(0.0);
+        let y = (&x[0] + &x[1])?;
+        y.gt(&zero)?.select(&y, &zero)?.max_pool(window(&[3, 2], &[2, 2], &[(1, 0), (0, 1)], &[1, 1]))?.square()
+    } },
     Case { name: "sum pool", shapes: &[&[1, 5, 6, 2]], range: ANY, build: |x| x[0].sum_pool(window(&[3, 2], &[1, 2], &[(1, 1), (0, 0)], &[1, 1]))?.square() },
 
     Case { name: "take", shapes: &[&[4, 3]], range: ANY, build: |x| x[0].take(&indices(x[0].graph(), &[2, 3], &[3, 0, 3, 1, 3, 0])?)?.square() },

@@ -69,15 +69,18 @@ def main() -> None:
         while kills < arguments.kills:
             runs += 1
             name = f"killed-{runs}"
+            patience = lasted / 2
             while True:
                 process = subprocess.Popen(start(name), stdout=subprocess.DEVNULL, start_new_session=True)
                 try:
-                    code = process.wait(timeout=random.uniform(0.0, lasted / 3))
+                    code = process.wait(timeout=random.uniform(0.0, patience))
                     break
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
                     kills += 1
+                    # On a machine that has become slower no try would get anywhere.
+                    patience *= 1.1
             if code != 0:
                 sys.exit(f"{name} ended with code {code} after {kills} kills")
             same = folder.joinpath("whole/last.safetensors").read_bytes() == (folder / name / "last.safetensors").read_bytes()

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, evaluate, numbers};
-use neural::graph::{Function, Graph, Random, Tensor};
+use neural::graph::{Function, Graph, Random, Tensor, Window, gradients};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
 
@@ -139,6 +139,37 @@ fn softmax_survives_extremes() {
 }
 
 /// Runs `draw` with a seed and a step.
+/// A maximum is taken before the relu and the bias that it stands behind, and that changes no bit, ties included.
+#[test]
+fn a_pool_commutes_with_what_rises() {
+    let shape = [2, 6, 5, 3];
+    let values: Vec<f64> = numbers(180, 3).iter().map(|x| (x * 4.0).round() / 2.0).collect();
+    let inputs = [array(&shape, &values), array(&[3], &[-0.5, 0.0, 0.5])];
+    let results = evaluate(&inputs, |_, x| {
+        let zero = x[0].scalar_like(0.0);
+        let y = (&x[0] + &x[1])?;
+        let y = y.gt(&zero)?.select(&y, &zero)?;
+        let window = Window {
+            size: vec![2, 3],
+            stride: vec![2, 1],
+            padding: vec![(1, 1), (0, 1)],
+            dilation: vec![1, 1],
+        };
+        let mut results = Vec::new();
+        // Nothing is known of a product, so that the second pool stays where it is.
+        for y in [y.clone(), (y * 1.0)?] {
+            let pooled = y.max_pool(window.clone())?;
+            results.extend(gradients(&(&pooled * &pooled)?.sum_all()?, &[&x[0], &x[1]])?);
+            results.push(pooled);
+        }
+        Ok(results)
+    });
+    let (before, after) = results.split_at(3);
+    for (before, after) in before.iter().zip(after) {
+        assert_eq!(before.to_f64(), after.to_f64());
+    }
+}
+
 fn random(seed: u64, step: u64, draw: fn(&mut Random) -> Result<Tensor>) -> Array {
     let graph = Graph::new();
     let (s, t) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));

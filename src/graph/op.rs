@@ -76,7 +76,7 @@ pub struct DotDims {
 }
 
 /// A sliding window over the spatial axes of a channels-last tensor `[n, spatial…, c]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     pub size: Vec<usize>,
     pub stride: Vec<usize>,

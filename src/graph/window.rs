@@ -1,7 +1,7 @@
 //! Convolution and pooling over channels-last tensors `[n, spatial…, channels]`.
 
 use super::Tensor;
-use super::op::{Op, Reduction, Window};
+use super::op::{Binary, Comparison, Op, Reduction, Window};
 use crate::error::Result;
 
 impl Tensor {
@@ -16,10 +16,26 @@ impl Tensor {
 
     /// The maximum over each position of a window; padding never wins.
     ///
+    /// A relu, and the addition of a value for each channel, rise with what they are given, so the maximum stays where
+    /// it is: the pool is done before them, and they see only what it leaves.
+    ///
     /// # Errors
     /// When the window does not fit.
     pub fn max_pool(&self, window: Window) -> Result<Tensor> {
-        self.graph.apply(Op::Pool { kind: Reduction::Max, window }, &[self])
+        let node = self.graph.node(self.id);
+        let input = |i: usize| self.graph.tensor(node.inputs[i]);
+        match node.op {
+            Op::Select if input(0).is_above_zero(&input(1)) && input(2).is_zero() => {
+                let x = input(1).max_pool(window)?;
+                let zero = x.scalar_like(0.0);
+                x.gt(&zero)?.select(&x, &zero)
+            }
+            Op::Binary(Binary::Add) => match input(1).of_channels() {
+                Some(bias) => input(0).max_pool(window)? + bias,
+                None => self.pool(Reduction::Max, window),
+            },
+            _ => self.pool(Reduction::Max, window),
+        }
     }
 
     /// The sum over each position of a window.
@@ -27,6 +43,37 @@ impl Tensor {
     /// # Errors
     /// When the window does not fit.
     pub fn sum_pool(&self, window: Window) -> Result<Tensor> {
-        self.graph.apply(Op::Pool { kind: Reduction::Sum, window }, &[self])
+        self.pool(Reduction::Sum, window)
+    }
+
+    fn pool(&self, kind: Reduction, window: Window) -> Result<Tensor> {
+        self.graph.apply(Op::Pool { kind, window }, &[self])
+    }
+
+    /// Whether this is `x > 0`.
+    fn is_above_zero(&self, x: &Tensor) -> bool {
+        let node = self.graph.node(self.id);
+        matches!(node.op, Op::Compare(Comparison::Gt))
+            && node.inputs[0] == x.id
+            && self.graph.tensor(node.inputs[1]).is_zero()
+    }
+
+    /// Whether this is a zero in every element.
+    fn is_zero(&self) -> bool {
+        let node = self.graph.node(self.id);
+        match node.op {
+            Op::Broadcast { .. } => self.graph.tensor(node.inputs[0]).is_zero(),
+            Op::Constant(value) => value.shape().is_empty() && value.bytes().iter().all(|&byte| byte == 0),
+            _ => false,
+        }
+    }
+
+    /// The vector that this repeats for every place, one value for each channel.
+    fn of_channels(&self) -> Option<Tensor> {
+        let node = self.graph.node(self.id);
+        match node.op {
+            Op::Broadcast { dims } if dims == [self.rank() - 1] => Some(self.graph.tensor(node.inputs[0])),
+            _ => None,
+        }
     }
 }

@@ -3,11 +3,13 @@
 
 mod conv;
 mod pool;
+mod window;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary};
+use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
 use conv::Conv;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
 
@@ -78,7 +80,13 @@ fn lower_body(
     arguments: &[XlaOp],
 ) -> Result<Vec<XlaOp>> {
     let live = function.live();
-    let mut lowering = Lowering { builder, target, values: HashMap::new(), tuples: HashMap::new() };
+    let mut lowering = Lowering {
+        builder,
+        target,
+        values: HashMap::new(),
+        tuples: HashMap::new(),
+        patches: RefCell::default(),
+    };
     for id in (0..live.len()).filter(|&id| live[id]) {
         let node = function.graph().node(id);
         if let Op::Scan(scan) = &node.op {
@@ -103,6 +111,8 @@ struct Lowering<'a> {
     values: HashMap<usize, XlaOp>,
     /// The results of the scans.
     tuples: HashMap<usize, Vec<XlaOp>>,
+    /// What the windows of the convolutions see of a node: a convolution and its gradient share it.
+    patches: RefCell<HashMap<(usize, Window), XlaOp>>,
 }
 
 impl Lowering<'_> {
@@ -181,17 +191,26 @@ impl Lowering<'_> {
 
             Op::Dot(axes) => dot(input(0), input(1), axes),
             Op::Conv { window, groups } => {
-                let conv = Conv { input: &shape_of(0), kernel: &shape_of(1), window, groups: *groups, dtype };
+                let source = node.inputs[0];
+                let conv = Conv {
+                    source,
+                    input: &shape_of(0),
+                    kernel: &shape_of(1),
+                    window,
+                    groups: *groups,
+                    dtype,
+                };
                 self.conv(input(0), input(1), &conv)
             }
             Op::ConvInputGrad { window, groups } => {
+                let (source, input_shape) = (node.inputs[0], &node.ty.shape);
                 let conv =
-                    Conv { input: &node.ty.shape, kernel: &shape_of(1), window, groups: *groups, dtype };
+                    Conv { source, input: input_shape, kernel: &shape_of(1), window, groups: *groups, dtype };
                 self.conv_input_grad(input(0), input(1), &conv)
             }
             Op::ConvKernelGrad { window, groups } => {
-                let conv =
-                    Conv { input: &shape_of(0), kernel: &node.ty.shape, window, groups: *groups, dtype };
+                let (source, kernel) = (node.inputs[0], &node.ty.shape);
+                let conv = Conv { source, input: &shape_of(0), kernel, window, groups: *groups, dtype };
                 self.conv_kernel_grad(input(0), input(1), &conv)
             }
             Op::Pool { kind, window } => self.pool(input(0), &shape_of(0), *kind, window, node.ty.dtype),
@@ -340,6 +359,23 @@ fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
 fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
     let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
     a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
+}
+
+/// What `build` makes of `x`, as a computation of its own: nothing outside is fused with it or moved out of a loop. It
+/// stands in a conditional that always takes the same branch, which XLA cannot know; the barrier that XLA has is gone
+/// before its CPU backend fuses.
+fn isolated(x: &XlaOp, result: &[usize], dtype: DType, build: impl FnOnce(&XlaOp) -> XlaResult) -> XlaResult {
+    let input = |name: &str| {
+        let builder = XlaBuilder::new(name);
+        Ok::<_, xla::Error>(builder.parameter_s(0, &x.shape()?, "x")?)
+    };
+    let wanted = build(&input("isolated")?)?.build()?;
+    let unused = input("never")?;
+    let nothing = unused.builder().zero(element(dtype))?.broadcast(&dims(result))?.build()?;
+    let corner = vec![1; x.rank()?];
+    let corner = slice(x, &vec![0; corner.len()], &corner, &corner)?.reshape(&[])?;
+    let infinity = x.builder().c0(f32::INFINITY)?.convert(element(dtype).primitive_type())?;
+    corner.gt(&infinity)?.conditional(x.clone(), nothing, x.clone(), wanted)
 }
 
 /// A strided slice, an axis at a time as the crate has it.

@@ -1,7 +1,7 @@
 //! Pooling, composed of the cells of the window: XLA's own form, select-and-scatter for the gradient, is serial on
 //! a CPU, not deterministic on a GPU, and not in the crate.
 
-use super::conv::{cell_along, padded_shape, positions};
+use super::window::{cell, cells, padded_shape, place, total};
 use super::{Lowering, XlaResult};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
@@ -19,8 +19,7 @@ impl Lowering<'_> {
         let mut result = self.pad_window(input, window, dtype, nothing(kind))?;
         let mut shape = padded_shape(shape, window);
         for axis in 0..window.size.len() {
-            let mut cells =
-                (0..window.size[axis]).map(|cell| cell_along(&result, &shape, window, axis, cell));
+            let mut cells = (0..window.size[axis]).map(|at| cell(&result, &shape, window, &[(axis, at)]));
             // A window has at least one cell.
             let first = cells.next().ok_or(xla::Error::EmptyLiteral)??;
             let pooled = cells.try_fold(first, |so_far, cell| match kind {
@@ -47,26 +46,12 @@ impl Lowering<'_> {
         let padded = self.pad_window(input, window, dtype, nothing(Reduction::Max))?;
         let zero = dy.zeros_like()?;
         let mut left = dy.clone();
-        let mut sum: Option<XlaOp> = None;
-        for cell in cells(window) {
-            let mut part = padded.clone();
-            let mut part_shape = padded_shape(shape, window);
-            for (axis, &at) in cell.iter().enumerate() {
-                part = cell_along(&part, &part_shape, window, axis, at)?;
-                part_shape[axis + 1] = positions(shape, window)[axis];
-            }
-            let hit = part.eq(y)?;
-            let mut placed = hit.select(&left, &zero)?;
+        total(cells(window).iter().map(|at| {
+            let hit = cell(&padded, &padded_shape(shape, window), window, at)?.eq(y)?;
+            let won = hit.select(&left, &zero)?;
             left = hit.select(&zero, &left)?;
-            for (axis, &at) in cell.iter().enumerate() {
-                placed = self.place_along(&placed, shape, window, axis, at, dtype)?;
-            }
-            sum = Some(match sum {
-                None => placed,
-                Some(sum) => sum.add_(&placed)?,
-            });
-        }
-        sum.ok_or(xla::Error::EmptyLiteral)
+            place(&won, shape, window, at, dtype)
+        }))
     }
 
     /// Every cell of a window gets its `dy`.
@@ -77,23 +62,10 @@ impl Lowering<'_> {
         window: &Window,
         dtype: DType,
     ) -> XlaResult {
-        let mut sum = dy.clone();
-        for axis in 0..window.size.len() {
-            let placed =
-                (0..window.size[axis]).map(|cell| self.place_along(&sum, shape, window, axis, cell, dtype));
-            sum = placed.reduce(|a, b| a?.add_(&b?)).unwrap_or_else(|| Ok(sum.clone()))?;
-        }
-        Ok(sum)
+        (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
+            total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
+        })
     }
-}
-
-/// The coordinates of the window's cells, row-major.
-fn cells(window: &Window) -> Vec<Vec<usize>> {
-    let mut cells = vec![Vec::new()];
-    for &size in &window.size {
-        cells = cells.iter().flat_map(|cell| (0..size).map(move |i| [&cell[..], &[i]].concat())).collect();
-    }
-    cells
 }
 
 /// What padding counts as: it must not change the result.
