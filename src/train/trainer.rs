@@ -145,6 +145,7 @@ impl Trainer {
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
             sample: Type::new(data.inputs.dtype(), data.sample_shape()),
             target,
+            classes: data.classes().unwrap_or(0),
             resident: (!self.stream).then(|| data.rows()),
             scaling,
             replicas: self.devices,
