@@ -231,7 +231,9 @@ fn one_line(message: &str) -> String {
         [unknown, known @ ..] if message.starts_with("unknown field") && !known.is_empty() => {
             named::unknown("a key here", unknown, known)
         }
-        _ => message,
+        _ => ["usize", "u64"].iter().fold(message, |message, kind| {
+            message.replace(&format!("expected {kind}"), "expected a whole number of at least 0")
+        }),
     }
 }
 

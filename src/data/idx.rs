@@ -55,7 +55,7 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
         let mut word = [0; 4];
         match reader.read_exact(&mut word) {
             Ok(()) => Ok(word),
-            Err(e) => Err(Error::format(path, format!("expected the header of an IDX file, got: {e}"))),
+            Err(e) => Err(bytes::short_header(path, "an IDX", &e)),
         }
     };
     let magic = word()?;

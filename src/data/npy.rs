@@ -109,8 +109,7 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 }
 
 fn read_header(path: &Path, reader: &mut impl Read) -> Result<String> {
-    let short =
-        |e: std::io::Error| Error::format(path, format!("expected the header of an NPY file, got: {e}"));
+    let short = |e| bytes::short_header(path, "an NPY", &e);
     let mut start = [0; 8];
     reader.read_exact(&mut start).map_err(short)?;
     let (magic, version) = start.split_at(6);

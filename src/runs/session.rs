@@ -81,7 +81,7 @@ impl<'r, 'a> Session<'r, 'a> {
     pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
         let settings = folder.recipe()?.train;
         let path = folder.file(Which::Last.file());
-        if path.is_file() {
+        if path.exists() {
             let Saved { checkpoint, description } = folder.checkpoint(Which::Last)?;
             if description != run.description() {
                 let message = "expected a checkpoint of the recipe's model and data, got one of another model, or the data has changed";
