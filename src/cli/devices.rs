@@ -62,6 +62,14 @@ pub struct DeviceArguments {
     /// Compute products and convolutions of f32 in full precision
     #[arg(long, help_heading = "GPU")]
     pub no_tf32: bool,
+
+    /// Launch every kernel by itself, not in CUDA graphs
+    #[arg(long, help_heading = "GPU")]
+    pub no_command_buffers: bool,
+
+    /// Let every process choose its kernels anew, and keep no choice in the run's folder
+    #[arg(long, help_heading = "GPU")]
+    pub no_pinned_kernels: bool,
 }
 
 impl DeviceArguments {
@@ -82,6 +90,8 @@ impl DeviceArguments {
             memory_fraction: self.memory_fraction,
             preallocate: self.preallocate,
             tf32: !self.no_tf32,
+            command_buffers: !self.no_command_buffers,
+            pin_kernels: !self.no_pinned_kernels,
             count,
         };
         let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;

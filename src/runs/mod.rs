@@ -8,6 +8,7 @@
 //! | `best.safetensors` | the state after the best epoch |
 //! | `loss.svg`, `loss.png`, `accuracy.svg`, `accuracy.png` | the curves |
 //! | `report.md` | what was reached |
+//! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
 
 mod checkpoint;
 mod file;

@@ -62,6 +62,8 @@ pub enum Ending {
     Interrupted,
 }
 
+const KERNELS: &str = "autotune.textproto";
+
 /// A run with its folder.
 pub struct Session<'r, 'a> {
     run: &'r mut Run<'a>,
@@ -79,6 +81,7 @@ impl<'r, 'a> Session<'r, 'a> {
     /// # Errors
     /// When the checkpoint is damaged or was made of another model, optimizer or data.
     pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
+        run.pin_kernels(folder.file(KERNELS));
         let settings = folder.recipe()?.train;
         let path = folder.file(Which::Last.file());
         if path.exists() {

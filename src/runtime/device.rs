@@ -79,13 +79,25 @@ pub struct DeviceOptions {
     /// Lets products and convolutions of f32 round their inputs to TF32, which has 10 bits of mantissa in place of 23:
     /// NVIDIA's default since its Ampere generation. It holds for all devices of the process.
     pub tf32: bool,
+    /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise. It holds for all devices of the
+    /// process.
+    pub command_buffers: bool,
+    /// Whether [`Device::with_kernels`] has an effect.
+    pub pin_kernels: bool,
     /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`].
     pub count: usize,
 }
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { memory_fraction: None, preallocate: false, tf32: true, count: 1 }
+        Self {
+            memory_fraction: None,
+            preallocate: false,
+            tf32: true,
+            command_buffers: true,
+            pin_kernels: true,
+            count: 1,
+        }
     }
 }
 
@@ -201,6 +213,8 @@ pub struct Device {
     note: Option<String>,
     /// Which of the client's devices buffers are brought to.
     ordinal: usize,
+    pins_kernels: bool,
+    kernels: Option<PathBuf>,
 }
 
 impl Device {
@@ -225,9 +239,10 @@ impl Device {
                 Ok(Self { note: note.map(|reason| format!("on the CPU: {reason}")), ..Self::cpu()? })
             }
             Choice::Cuda { plugin, index, .. } => {
-                set_tf32(options.tf32)?;
+                Settings::of(options).settle()?;
                 plugin.load_libraries();
-                Self::plugin("cuda", &plugin.path, &options.of_plugin(index))
+                let device = Self::plugin("cuda", &plugin.path, &options.of_plugin(index))?;
+                Ok(Self { pins_kernels: options.pin_kernels, ..device })
             }
             Choice::Plugin { name, path } => Self::plugin(&name, &path, &[]),
         }
@@ -246,7 +261,7 @@ impl Device {
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
-        Ok(Self { client, target: Target::Cpu, name: "cpu".into(), note: None, ordinal: 0 })
+        Ok(Self::new(client, Target::Cpu, "cpu"))
     }
 
     fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {
@@ -262,7 +277,24 @@ impl Device {
         } else {
             Target::Cpu
         };
-        Ok(Self { client, target, name: name.into(), note: None, ordinal: 0 })
+        Ok(Self::new(client, target, name))
+    }
+
+    fn new(client: PjRtClient, target: Target, name: &str) -> Self {
+        Self { client, target, name: name.into(), note: None, ordinal: 0, pins_kernels: true, kernels: None }
+    }
+
+    /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
+    /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
+    /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
+    /// in `.textproto`. It has no effect on the CPU and on programs that run on several devices.
+    #[must_use]
+    pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
+        Self { kernels: self.pins_kernels.then(|| file.into()), ..self.clone() }
+    }
+
+    pub(super) fn kernels(&self) -> Option<&Path> {
+        self.kernels.as_deref()
     }
 
     pub(super) fn client(&self) -> &PjRtClient {
@@ -333,36 +365,65 @@ impl fmt::Display for Device {
     }
 }
 
-/// Turns TF32 off where the user wants f32 in full. NVIDIA's libraries read one variable when they start, and XLA,
-/// which writes kernels of its own for products, another; so it is settled once for the process.
-fn set_tf32(on: bool) -> Result<()> {
-    static SETTLED: OnceLock<bool> = OnceLock::new();
-    let settled = *SETTLED.get_or_init(|| {
-        if !on {
+/// What is settled once for a process, because XLA and NVIDIA's libraries read it from the environment when they start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Settings {
+    tf32: bool,
+    command_buffers: bool,
+}
+
+impl Settings {
+    fn of(options: &DeviceOptions) -> Self {
+        Self { tf32: options.tf32, command_buffers: options.command_buffers }
+    }
+
+    fn settle(self) -> Result<()> {
+        static SETTLED: OnceLock<Settings> = OnceLock::new();
+        let settled = *SETTLED.get_or_init(|| {
             let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
-            // Both copies of XLA in the process, the program's and the plugin's, know this flag. One that is unknown to
-            // either would end the process.
-            let flag = "--xla_gpu_enable_triton_gemm=false";
             // SAFETY: no GPU has been opened, so neither NVIDIA's libraries nor the plugin's XLA have started a thread;
             // a program that opens its device first, as those here do, has no thread that reads the environment.
             unsafe {
-                std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
-                if !flags.contains("xla_gpu_enable_triton_gemm") {
-                    std::env::set_var("XLA_FLAGS", format!("{flags} {flag}").trim());
+                if !self.tf32 {
+                    std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
+                }
+                if let Some(flags) = self.flags(&flags) {
+                    std::env::set_var("XLA_FLAGS", flags);
                 }
             }
+            self
+        });
+        let differ = [
+            ("tf32", settled.tf32, self.tf32),
+            ("command_buffers", settled.command_buffers, self.command_buffers),
+        ];
+        let show = |on| if on { "on" } else { "off" };
+        match differ.into_iter().find(|(_, settled, wanted)| settled != wanted) {
+            None => Ok(()),
+            Some((name, settled, wanted)) => {
+                let expected = format!("{}, as for the GPU opened before in this process", show(settled));
+                Err(Error::value(name, expected, show(wanted)))
+            }
         }
-        on
-    });
-    if settled == on {
-        return Ok(());
     }
-    let show = |on| if on { "on" } else { "off" };
-    Err(Error::value(
-        "tf32",
-        format!("{}, as for the GPU opened before in this process", show(settled)),
-        show(on),
-    ))
+
+    /// The user's flags with those that turn off what is not wanted; `None` if there is nothing to add. What the user
+    /// has set stays.
+    fn flags(self, given: &str) -> Option<String> {
+        // Both copies of XLA in the process, the program's and the plugin's, know these flags. One that is unknown to
+        // either would end the process. XLA's own kernels for products round to TF32 too.
+        let unwanted = [
+            (self.tf32, "--xla_gpu_enable_triton_gemm", "false"),
+            (self.command_buffers, "--xla_gpu_enable_command_buffer", ""),
+        ];
+        let mut flags = given.trim().to_string();
+        for (_, flag, value) in
+            unwanted.into_iter().filter(|(wanted, flag, _)| !wanted && !given.contains(flag))
+        {
+            flags = format!("{flags} {flag}={value}").trim_start().to_string();
+        }
+        (flags != given.trim()).then_some(flags)
+    }
 }
 
 /// What must be set before XLA starts, once.
@@ -389,5 +450,24 @@ fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_turn_off_what_is_not_wanted_and_leave_what_the_user_set() {
+        let flags = |tf32, command_buffers, given| Settings { tf32, command_buffers }.flags(given);
+        assert_eq!(flags(true, true, "--a=1"), None);
+        assert_eq!(flags(false, true, "").as_deref(), Some("--xla_gpu_enable_triton_gemm=false"));
+        assert_eq!(flags(true, false, " --a=1 ").as_deref(), Some("--a=1 --xla_gpu_enable_command_buffer="));
+        let both = "--xla_gpu_enable_triton_gemm=false --xla_gpu_enable_command_buffer=";
+        assert_eq!(flags(false, false, "").as_deref(), Some(both));
+        assert_eq!(
+            flags(false, false, "--xla_gpu_enable_triton_gemm=true --xla_gpu_enable_command_buffer=FUSION"),
+            None
+        );
     }
 }

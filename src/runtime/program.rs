@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::device::Device;
+use super::kernels;
 use super::xla_error;
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -84,13 +85,15 @@ impl Program {
                 ));
             }
         }
+        let refused = |error| xla_error("compile the program", &error);
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
-        let executable = match replicas {
-            1 => device.client().compile(&computation),
-            _ => device.client().compile_replicated(&computation, replicas),
-        }
-        .map_err(|error| xla_error("compile the program", &error))?;
+        let client = device.client();
+        let executable = match (replicas, device.kernels().filter(|_| target == Target::Gpu)) {
+            (1, Some(file)) => kernels::compile(client, &computation, file),
+            (1, None) => client.compile(&computation).map_err(refused),
+            _ => client.compile_replicated(&computation, replicas).map_err(refused),
+        }?;
         Ok(Self { executable, arguments, results, donated, replicas, compile_time: started.elapsed() })
     }
 

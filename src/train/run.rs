@@ -16,6 +16,7 @@ use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ pub struct Compiled {
 pub struct Run<'a> {
     trainer: Trainer,
     plan: Plan,
-    device: &'a Device,
+    device: Device,
     data: &'a Dataset,
     variables: Vec<Variable>,
     /// The state on each device, the same on all; the first is the one that is looked at and evaluated.
@@ -67,7 +68,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(trainer: Trainer, device: &'a Device, data: &'a Dataset) -> Result<Self> {
+    pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
@@ -84,7 +85,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             trainer,
             plan,
-            device,
+            device: device.clone(),
             data,
             variables,
             state,
@@ -100,6 +101,11 @@ impl<'a> Run<'a> {
             compiled: VecDeque::new(),
             remembered: None,
         })
+    }
+
+    /// Takes the kernels of the programs that are compiled from here on from `file`, see [`Device::with_kernels`].
+    pub fn pin_kernels(&mut self, file: impl Into<PathBuf>) {
+        self.device = self.device.with_kernels(file);
     }
 
     /// The programs that were compiled since the last call.
@@ -280,7 +286,7 @@ impl<'a> Run<'a> {
         if !self.programs.contains_key(&steps) {
             let function = self.train_function(steps)?;
             let program = Program::compile_replicated(
-                self.device,
+                &self.device,
                 &function,
                 self.variables.len(),
                 self.trainer.devices,
@@ -317,7 +323,7 @@ impl<'a> Run<'a> {
             let work = flops(&self.plan.evaluate(&model, 1, batch)?);
             let most = ((2e10 / work) as usize).max(1);
             let steps = rows.div_ceil(batch).clamp(1, most);
-            let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
+            let program = Program::compile(&self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
             self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);
             self.evaluation = Some((steps, program));
         }
@@ -350,7 +356,7 @@ impl<'a> Run<'a> {
             valid.resize(steps, 0);
             let feed = &self.replicas[0].feed;
             let piece = feed.piece(&rows, [steps, batch])?;
-            let counts = Buffer::upload(self.device, &Array::vector(&valid))?;
+            let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
             let arguments: Vec<&Buffer> = self
                 .model_state()
                 .into_iter()
@@ -480,7 +486,7 @@ impl<'a> Run<'a> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
         let (function, places) = self.plan.trace(&self.variables, self.part(), self.masked())?;
-        let program = Program::compile_replicated(self.device, &function, 0, self.trainer.devices)?;
+        let program = Program::compile_replicated(&self.device, &function, 0, self.trainer.devices)?;
         let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
         while self.step < step {
             let call = self.steps_per_call()?.min(self.left_in_epoch());
