@@ -69,6 +69,13 @@ impl fmt::Display for DeviceSpec {
 }
 
 /// How to use a GPU. The CPU has no such settings.
+///
+/// ```
+/// use neural::runtime::{Device, DeviceOptions, DeviceSpec};
+/// let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
+/// assert_eq!(Device::open_with(&DeviceSpec::Cpu, &options)?.name(), "cpu");
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceOptions {
     /// The largest part of the GPU's memory that the process takes, in (0, 1]; XLA's own default, three quarters, if
@@ -205,6 +212,13 @@ impl Choice {
 }
 
 /// An open device. Clones share it.
+///
+/// ```
+/// use neural::runtime::Device;
+/// let device = Device::cpu()?;
+/// assert_eq!((device.name(), device.count()), ("cpu", 1));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Device {
     client: PjRtClient,
@@ -220,6 +234,12 @@ pub struct Device {
 impl Device {
     /// The device that `spec` names, with the default options.
     ///
+    /// ```
+    /// use neural::runtime::{Device, DeviceSpec};
+    /// assert_eq!(Device::open(&DeviceSpec::Cpu)?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Device::open_with`].
     pub fn open(spec: &DeviceSpec) -> Result<Self> {
@@ -227,6 +247,12 @@ impl Device {
     }
 
     /// The device that `spec` names.
+    ///
+    /// ```
+    /// use neural::runtime::{Device, DeviceOptions, DeviceSpec};
+    /// let options = DeviceOptions { memory_fraction: Some(2.0), ..DeviceOptions::default() };
+    /// assert!(Device::open_with(&DeviceSpec::Cpu, &options).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is not there or does not start, with what to do about it. Nothing falls back from a device that was
@@ -248,6 +274,12 @@ impl Device {
         }
     }
 
+    /// ```no_run
+    /// let device = neural::runtime::Device::auto()?;
+    /// println!("{device}");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the device that was found cannot be opened.
     pub fn auto() -> Result<Self> {
@@ -255,6 +287,11 @@ impl Device {
     }
 
     /// All cores of this machine.
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When XLA cannot start.
@@ -288,6 +325,13 @@ impl Device {
     /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
     /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
     /// in `.textproto`. It has no effect on the CPU and on programs that run on several devices.
+    ///
+    /// ```
+    /// use neural::runtime::Device;
+    /// let device = Device::cpu()?.with_kernels("runs/mnist-1/autotune.textproto");
+    /// assert_eq!(device.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     #[must_use]
     pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
         Self { kernels: self.pins_kernels.then(|| file.into()), ..self.clone() }
@@ -302,12 +346,23 @@ impl Device {
     }
 
     /// How many devices there are of this kind, see [`Device::replica`].
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.count(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn count(&self) -> usize {
         self.client.addressable_device_count()
     }
 
     /// The `ordinal`-th of the devices that were opened together, the first being 0: where the buffers go of a
     /// program that runs on several, see [`Program::compile_replicated`](super::Program::compile_replicated).
+    ///
+    /// ```
+    /// let device = neural::runtime::Device::cpu()?;
+    /// assert!(device.replica(0).is_ok() && device.replica(1).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there are not so many.
@@ -328,16 +383,30 @@ impl Device {
         self.ordinal
     }
 
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.target(), neural::lower::Target::Cpu);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn target(&self) -> Target {
         self.target
     }
 
     /// The name of the platform, such as `cpu` or `cuda`.
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Why `auto` took the CPU though something of CUDA is there: a line for the user to read.
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.note(), None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
