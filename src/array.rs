@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The type of one element.
+///
+/// ```
+/// use neural::DType;
+/// assert_eq!((DType::BF16.size(), DType::BF16.is_float()), (2, true));
+/// assert_eq!(DType::U8.to_string(), "u8");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DType {
@@ -22,6 +28,10 @@ pub enum DType {
 
 impl DType {
     /// Bytes of one element.
+    ///
+    /// ```
+    /// assert_eq!(neural::DType::F64.size(), 8);
+    /// ```
     pub fn size(self) -> usize {
         match self {
             DType::Bool | DType::U8 => 1,
@@ -31,6 +41,9 @@ impl DType {
         }
     }
 
+    /// ```
+    /// assert!(neural::DType::F32.is_float() && !neural::DType::I32.is_float());
+    /// ```
     pub fn is_float(self) -> bool {
         matches!(self, DType::BF16 | DType::F32 | DType::F64)
     }
@@ -53,6 +66,12 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type that is the element of an [`Array`].
+///
+/// ```
+/// use neural::{DType, array::Element};
+/// assert_eq!(f32::DTYPE, DType::F32);
+/// assert_eq!(i32::from_bytes(&[1, 1, 0, 0]), 257);
+/// ```
 pub trait Element: Copy + 'static {
     const DTYPE: DType;
     fn extend_bytes(self, bytes: &mut Vec<u8>);
@@ -163,6 +182,11 @@ macro_rules! with_dtype {
 }
 
 /// The number of elements of a shape; the empty shape is a scalar.
+///
+/// ```
+/// assert_eq!(neural::array::count(&[2, 3]), 6);
+/// assert_eq!(neural::array::count(&[]), 1);
+/// ```
 pub fn count(shape: &[usize]) -> usize {
     shape.iter().product()
 }
@@ -184,6 +208,13 @@ pub struct Array {
 }
 
 impl Array {
+    /// ```
+    /// use neural::Array;
+    /// assert_eq!(Array::new(&[2, 2], vec![1i32, 2, 3, 4])?.shape(), [2, 2]);
+    /// assert!(Array::new(&[2, 2], vec![1i32]).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the number of elements is not the product of `shape`.
     pub fn new<T: Element>(shape: &[usize], data: Vec<T>) -> Result<Self> {
@@ -194,6 +225,13 @@ impl Array {
         Self::from_bytes(T::DTYPE, shape, bytes)
     }
 
+    /// ```
+    /// use neural::{Array, DType};
+    /// let array = Array::from_bytes(DType::U8, &[3], vec![1, 2, 3])?;
+    /// assert_eq!(array, Array::vector(&[1u8, 2, 3]));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the number of bytes is not what `dtype` and `shape` ask for.
     pub fn from_bytes(dtype: DType, shape: &[usize], bytes: Vec<u8>) -> Result<Self> {
@@ -208,6 +246,9 @@ impl Array {
         Ok(Self { dtype, shape: shape.to_vec(), bytes })
     }
 
+    /// ```
+    /// assert_eq!(neural::Array::scalar(2.5f64).to_f64(), [2.5]);
+    /// ```
     pub fn scalar<T: Element>(value: T) -> Self {
         let mut bytes = Vec::new();
         value.extend_bytes(&mut bytes);
@@ -215,6 +256,10 @@ impl Array {
     }
 
     /// A vector: an array of one dimension.
+    ///
+    /// ```
+    /// assert_eq!(neural::Array::vector(&[true, false]).shape(), [2]);
+    /// ```
     pub fn vector<T: Element>(data: &[T]) -> Self {
         let mut bytes = Vec::with_capacity(size_of_val(data));
         for value in data {
@@ -224,39 +269,72 @@ impl Array {
     }
 
     /// An array of one repeated value, rounded to `dtype`.
+    ///
+    /// ```
+    /// use neural::{Array, DType};
+    /// assert_eq!(Array::full(DType::I32, &[2], 7.0), Array::vector(&[7i32, 7]));
+    /// ```
     pub fn full(dtype: DType, shape: &[usize], value: f64) -> Self {
         let mut one = Vec::new();
         with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut one));
         Self { dtype, shape: shape.to_vec(), bytes: one.repeat(count(shape)) }
     }
 
+    /// ```
+    /// use neural::{Array, DType};
+    /// assert_eq!(Array::zeros(DType::F32, &[1, 2]).to_f64(), [0.0, 0.0]);
+    /// ```
     pub fn zeros(dtype: DType, shape: &[usize]) -> Self {
         Self { dtype, shape: shape.to_vec(), bytes: vec![0; dtype.size() * count(shape)] }
     }
 
+    /// ```
+    /// assert_eq!(neural::Array::scalar(1u8).dtype(), neural::DType::U8);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
+    /// ```
+    /// assert_eq!(neural::Array::scalar(1u8).shape(), [0; 0]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// assert_eq!(neural::Array::vector(&[1u8, 2]).len(), 2);
+    /// ```
     pub fn len(&self) -> usize {
         count(&self.shape)
     }
 
+    /// ```
+    /// assert!(neural::Array::vector::<f32>(&[]).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The elements, row-major, little-endian.
+    ///
+    /// ```
+    /// assert_eq!(neural::Array::scalar(258i32).bytes(), [2, 1, 0, 0]);
+    /// ```
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The elements as `T`.
+    ///
+    /// ```
+    /// let array = neural::Array::vector(&[1f32, 2.0]);
+    /// assert_eq!(array.to_vec::<f32>()?, [1.0, 2.0]);
+    /// assert!(array.to_vec::<i32>().is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When `T` is not the array's type; see [`Array::to_f64`] for any type.
@@ -268,12 +346,21 @@ impl Array {
     }
 
     /// The elements converted to f64, whatever their type.
+    ///
+    /// ```
+    /// assert_eq!(neural::Array::vector(&[1u8, 255]).to_f64(), [1.0, 255.0]);
+    /// ```
     pub fn to_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T =>
             self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64()).collect())
     }
 
     /// The same values in another type, rounded as Rust's `as` does.
+    ///
+    /// ```
+    /// use neural::{Array, DType};
+    /// assert_eq!(Array::vector(&[1.9f32, -1.9]).cast(DType::I32), Array::vector(&[1i32, -1]));
+    /// ```
     #[must_use]
     pub fn cast(&self, dtype: DType) -> Self {
         if dtype == self.dtype {
@@ -287,6 +374,11 @@ impl Array {
     }
 
     /// The same elements in another shape.
+    ///
+    /// ```
+    /// assert_eq!(neural::Array::vector(&[1u8, 2, 3, 4]).reshape(&[2, 2])?.shape(), [2, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the number of elements differs.

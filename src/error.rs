@@ -45,26 +45,56 @@ pub enum Error {
 }
 
 /// The result of everything in this library that can fail.
+///
+/// ```
+/// fn half(n: usize) -> neural::Result<usize> {
+///     if n % 2 == 0 { Ok(n / 2) } else { Err(neural::Error::value("n", "an even number", n)) }
+/// }
+/// assert_eq!(half(4)?, 2);
+/// assert!(half(3).is_err());
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// ```
+    /// let error = neural::Error::shape("dot", "[n, k]", "[n]");
+    /// assert_eq!(error.to_string(), "dot: expected [n, k], got [n]");
+    /// ```
     pub fn shape(op: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Error::Shape { op: op.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
+    /// ```
+    /// let error = neural::Error::value("rate", "a number above 0", -1);
+    /// assert_eq!(error.to_string(), "rate: expected a number above 0, got -1");
+    /// ```
     pub fn value(name: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Error::Value { name: name.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
+    /// ```
+    /// let error = neural::Error::format("a.csv".as_ref(), "expected a header");
+    /// assert_eq!(error.to_string(), "a.csv: expected a header");
+    /// ```
     pub fn format(path: &Path, message: impl Into<String>) -> Self {
         Error::Format { path: path.to_path_buf(), message: message.into() }
     }
 
+    /// ```
+    /// let error = neural::Error::io("read", "a.csv".as_ref(), std::io::ErrorKind::NotFound.into());
+    /// assert!(error.to_string().starts_with("cannot read a.csv: "));
+    /// ```
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Error::Io { action, path: path.to_path_buf(), cause }
     }
 
     /// Names the place in which the error happened; nested places read from the outside in.
+    ///
+    /// ```
+    /// let error = neural::Error::value("units", "a number", "none").at("dense").at("layer 1");
+    /// assert_eq!(error.to_string(), "layer 1.dense: units: expected a number, got none");
+    /// ```
     #[must_use]
     pub fn at(self, place: &str) -> Self {
         match self {

@@ -9,6 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A loss of a model's outputs `[n, outputs]` and targets: classes, i32 `[n]`, or values, `[n, outputs]`.
 ///
 /// Each is a mean over rows. Under a mask, rows of weight 0 count for nothing.
+///
+/// ```
+/// use neural::{DType, graph::Graph, loss};
+/// let graph = Graph::new();
+/// let (outputs, classes) = (graph.parameter(DType::F32, &[8, 3]), graph.parameter(DType::I32, &[8]));
+/// let mean = loss::softmax_cross_entropy().mean(&outputs, &classes, None)?;
+/// assert_eq!((mean.dtype(), mean.rank()), (DType::F64, 0));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -29,6 +38,12 @@ pub enum Loss {
 }
 
 /// Settings of the softmax cross-entropy, which mean what they mean in `PyTorch`.
+///
+/// ```
+/// use neural::loss::{CrossEntropy, Loss};
+/// let loss = Loss::SoftmaxCrossEntropy(CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() });
+/// assert_ne!(loss, neural::loss::softmax_cross_entropy());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossEntropy {
@@ -40,6 +55,10 @@ pub struct CrossEntropy {
 }
 
 /// Settings of the sigmoid cross-entropy.
+///
+/// ```
+/// assert!(!neural::loss::SigmoidCrossEntropy::default().sum_outputs);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigmoidCrossEntropy {
@@ -48,6 +67,10 @@ pub struct SigmoidCrossEntropy {
 }
 
 /// Settings of Huber's loss.
+///
+/// ```
+/// assert_eq!(neural::loss::Huber::default().delta, 1.0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Huber {
@@ -94,17 +117,35 @@ impl<'de> Deserialize<'de> for Loss {
 }
 
 /// -ln softmax of the right class.
+///
+/// ```
+/// use neural::loss::{Loss, softmax_cross_entropy};
+/// assert!(matches!(softmax_cross_entropy(), Loss::SoftmaxCrossEntropy(_)));
+/// ```
 pub fn softmax_cross_entropy() -> Loss {
     Loss::SoftmaxCrossEntropy(CrossEntropy::default())
 }
 
 /// -t ln σ(x) - (1 - t) ln(1 - σ(x)).
+///
+/// ```
+/// use neural::loss::{Loss, sigmoid_cross_entropy};
+/// assert!(matches!(sigmoid_cross_entropy(), Loss::SigmoidCrossEntropy(_)));
+/// ```
 pub fn sigmoid_cross_entropy() -> Loss {
     Loss::SigmoidCrossEntropy(SigmoidCrossEntropy::default())
 }
 
 impl Loss {
     /// The mean loss over the rows, f64; `mask` `[n]` weighs them.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss::Loss};
+    /// let values = Graph::new().parameter(DType::F32, &[8, 1]);
+    /// assert_eq!(Loss::MeanSquaredError.mean(&values, &values, None)?.rank(), 0);
+    /// assert!(Loss::Hinge.mean(&values, &values, None).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When outputs, targets and mask do not fit each other.
@@ -114,6 +155,15 @@ impl Loss {
     }
 
     /// The sum of the rows' losses, and what to divide it by for their mean, both f64; sums of several batches add up.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss::Loss};
+    /// let graph = Graph::new();
+    /// let (values, mask) = (graph.parameter(DType::F32, &[8, 1]), graph.parameter(DType::F32, &[8]));
+    /// let (sum, weight) = Loss::MeanAbsoluteError.sums(&values, &values, Some(&mask))?;
+    /// assert_eq!((sum.rank(), weight.rank()), (0, 0));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Loss::mean`].

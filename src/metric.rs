@@ -19,6 +19,11 @@ pub struct Confusion {
 
 impl Confusion {
     /// Of predicted classes and true ones; pairs with a class outside `0..classes` are left out.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 7], &[1, 0], 2).total(), 1);
+    /// ```
     pub fn of(predicted: &[i32], labels: &[i32], classes: usize) -> Self {
         let mut counts = vec![0; classes * classes];
         for (&p, &y) in predicted.iter().zip(labels) {
@@ -31,39 +36,76 @@ impl Confusion {
         Self { classes, counts }
     }
 
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[], &[], 3).classes(), 3);
+    /// ```
     pub fn classes(&self) -> usize {
         self.classes
     }
 
     /// How many rows of class `label` were taken for class `predicted`.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 1, 0], &[0, 0, 0], 2).count(0, 1), 2);
+    /// ```
     pub fn count(&self, label: usize, predicted: usize) -> usize {
         self.counts[label * self.classes + predicted]
     }
 
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 1, 0], &[0, 0, 0], 2).total(), 3);
+    /// ```
     pub fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 1, 0], &[0, 0, 0], 2).correct(), 1);
+    /// ```
     pub fn correct(&self) -> usize {
         (0..self.classes).map(|c| self.count(c, c)).sum()
     }
 
     /// The part of all rows that was right.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 0], &[0, 0], 2).accuracy(), 0.5);
+    /// ```
     pub fn accuracy(&self) -> f64 {
         ratio(self.correct(), self.total())
     }
 
     /// Of what was taken for `class`, the part that was.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 1], &[0, 1], 2).precision(1), 0.5);
+    /// ```
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.count(class, class), (0..self.classes).map(|y| self.count(y, class)).sum())
     }
 
     /// Of what was of `class`, the part that was taken for it.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 0], &[1, 1], 2).recall(1), 0.5);
+    /// ```
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.count(class, class), (0..self.classes).map(|p| self.count(class, p)).sum())
     }
 
     /// The harmonic mean of precision and recall.
+    ///
+    /// ```
+    /// use neural::metric::Confusion;
+    /// assert_eq!(Confusion::of(&[1, 1, 0], &[1, 0, 1], 2).f1(1), 0.5);
+    /// ```
     pub fn f1(&self, class: usize) -> f64 {
         let (p, r) = (self.precision(class), self.recall(class));
         if p + r == 0.0 { 0.0 } else { 2.0 * p * r / (p + r) }
@@ -77,6 +119,12 @@ fn ratio(part: usize, whole: usize) -> f64 {
 
 /// The class of each row of outputs `[n, outputs]`: the largest output, the first of equals. A single output is a
 /// logit: class 1 above 0.
+///
+/// ```
+/// use neural::metric::classes_of;
+/// assert_eq!(classes_of(&[0.1, 0.9, 0.8, 0.2], 2), [1, 0]);
+/// assert_eq!(classes_of(&[-1.0, 3.0], 1), [0, 1]);
+/// ```
 pub fn classes_of(outputs: &[f64], width: usize) -> Vec<i32> {
     let rows = outputs.chunks_exact(width.max(1));
     if width == 1 {
@@ -88,6 +136,12 @@ pub fn classes_of(outputs: &[f64], width: usize) -> Vec<i32> {
 
 /// The part of rows whose class is among the `k` largest of its outputs `[n, width]`. Of equal outputs, the earlier
 /// counts as larger.
+///
+/// ```
+/// use neural::metric::top_k;
+/// let outputs = [0.5, 0.3, 0.2, 0.1, 0.2, 0.7];
+/// assert_eq!(top_k(&outputs, 3, &[1, 0], 2), 0.5);
+/// ```
 pub fn top_k(outputs: &[f64], width: usize, labels: &[i32], k: usize) -> f64 {
     let hits = outputs.chunks_exact(width.max(1)).zip(labels).filter(|(row, label)| {
         let Some(label) = usize::try_from(**label).ok().filter(|&l| l < width) else { return false };
@@ -98,6 +152,12 @@ pub fn top_k(outputs: &[f64], width: usize, labels: &[i32], k: usize) -> f64 {
 }
 
 /// How far predictions are from values.
+///
+/// ```
+/// use neural::metric::Errors;
+/// let errors = Errors::of(&[1.0, 3.0], &[1.0, 5.0]);
+/// assert_eq!((errors.absolute, errors.squared, errors.r2), (1.0, 2.0, 0.5));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Mean of |p - t|.
@@ -109,6 +169,10 @@ pub struct Errors {
 }
 
 impl Errors {
+    /// ```
+    /// use neural::metric::Errors;
+    /// assert_eq!(Errors::of(&[2.0], &[1.0]).absolute, 1.0);
+    /// ```
     pub fn of(predicted: &[f64], targets: &[f64]) -> Self {
         let n = targets.len().max(1) as f64;
         let sum =

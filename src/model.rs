@@ -11,6 +11,26 @@ use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a model besides its values.
+///
+/// ```
+/// use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// let description = Description {
+///     layers: nn::sequential([nn::dense(1)]),
+///     link: Link::Identity,
+///     sample: vec![2],
+///     dtype: DType::F32,
+///     scaling: Scaling::none(),
+///     columns: Vec::new(),
+///     classes: Vec::new(),
+/// };
+/// let value = |name: &str| match name {
+///     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+///     _ => Some(Array::vector(&[1f32])),
+/// };
+/// let model = Model::new(description, value)?;
+/// assert_eq!(model.variables.len(), 2);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -30,6 +50,11 @@ pub struct Description {
 }
 
 /// How the last layer's outputs become what they mean.
+///
+/// ```
+/// use neural::{loss, model::Link};
+/// assert_eq!(Link::of(&loss::sigmoid_cross_entropy()), Link::Sigmoid);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
@@ -43,6 +68,11 @@ pub enum Link {
 
 impl Link {
     /// The one that belongs to a loss.
+    ///
+    /// ```
+    /// use neural::{loss::Loss, model::Link};
+    /// assert_eq!(Link::of(&Loss::Hinge), Link::Identity);
+    /// ```
     pub fn of(loss: &Loss) -> Self {
         match loss {
             Loss::SoftmaxCrossEntropy(_) => Self::Softmax,
@@ -61,6 +91,28 @@ impl Link {
 }
 
 /// A model with its values: parameters and running statistics.
+///
+/// ```
+/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// # let description = Description {
+/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     link: Link::Identity,
+/// #     sample: vec![2],
+/// #     dtype: DType::F32,
+/// #     scaling: Scaling::none(),
+/// #     columns: Vec::new(),
+/// #     classes: Vec::new(),
+/// # };
+/// # let value = |name: &str| match name {
+/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+/// #     _ => Some(Array::vector(&[1f32])),
+/// # };
+/// use neural::runtime::Device;
+/// let model = Model::new(description, value)?;
+/// let answer = model.predict(&Device::cpu()?, &Array::new(&[1, 2], vec![10f32, 100.0])?)?;
+/// assert_eq!(answer.to_vec::<f32>()?, [2.0 * 10.0 + 3.0 * 100.0 + 1.0]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Model {
     pub description: Description,
@@ -70,6 +122,17 @@ pub struct Model {
 
 impl Description {
     /// The model that comes of training these layers with this loss on this data.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Dataset, Splits, Targets}, loss, model::Description, nn};
+    /// let splits = Splits { train: vec![0, 1], ..Splits::default() };
+    /// let inputs = Array::new(&[2, 1], vec![0f32, 1.0])?;
+    /// let data = Dataset::new(inputs, Targets::numbered(vec![0, 1])?, splits)?;
+    /// let description =
+    ///     Description::of(&nn::sequential([nn::dense(2)]), &loss::softmax_cross_entropy(), &data);
+    /// assert_eq!(description.classes, ["0", "1"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn of(layers: &Sequential, loss: &Loss, data: &Dataset) -> Self {
         Self {
             layers: layers.clone(),
@@ -84,6 +147,25 @@ impl Description {
 
     /// The variables that such a model has.
     ///
+    /// ```
+    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+    /// # let description = Description {
+    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     link: Link::Identity,
+    /// #     sample: vec![2],
+    /// #     dtype: DType::F32,
+    /// #     scaling: Scaling::none(),
+    /// #     columns: Vec::new(),
+    /// #     classes: Vec::new(),
+    /// # };
+    /// # let value = |name: &str| match name {
+    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+    /// #     _ => Some(Array::vector(&[1f32])),
+    /// # };
+    /// assert_eq!(description.declare()?[0].shape, [1, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the layers do not fit the sample.
     pub fn declare(&self) -> Result<Vec<Variable>> {
@@ -93,6 +175,25 @@ impl Description {
 
 impl Model {
     /// A model from its values by name, of which those that it has no variable for are left out.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+    /// # let description = Description {
+    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     link: Link::Identity,
+    /// #     sample: vec![2],
+    /// #     dtype: DType::F32,
+    /// #     scaling: Scaling::none(),
+    /// #     columns: Vec::new(),
+    /// #     classes: Vec::new(),
+    /// # };
+    /// # let value = |name: &str| match name {
+    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+    /// #     _ => Some(Array::vector(&[1f32])),
+    /// # };
+    /// assert!(Model::new(description.clone(), value).is_ok());
+    /// assert!(Model::new(description, |_| None).is_err());
+    /// ```
     ///
     /// # Errors
     /// When a variable is missing or of another shape or type: the values are those of another model.
@@ -117,6 +218,26 @@ impl Model {
     /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` as
     /// they are stored. Result: `[batch, outputs]`, f32, after the link.
     ///
+    /// ```
+    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+    /// # let description = Description {
+    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     link: Link::Identity,
+    /// #     sample: vec![2],
+    /// #     dtype: DType::F32,
+    /// #     scaling: Scaling::none(),
+    /// #     columns: Vec::new(),
+    /// #     classes: Vec::new(),
+    /// # };
+    /// # let value = |name: &str| match name {
+    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+    /// #     _ => Some(Array::vector(&[1f32])),
+    /// # };
+    /// let function = Model::new(description, value)?.function(8)?;
+    /// assert_eq!(function.outputs()[0].shape(), [8, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the layers do not fit the samples.
     pub fn function(&self, batch: usize) -> Result<Function> {
@@ -134,6 +255,28 @@ impl Model {
     }
 
     /// What the model says of samples `[n, sample…]`: f32 `[n, outputs]`, after the link.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+    /// # let description = Description {
+    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     link: Link::Identity,
+    /// #     sample: vec![2],
+    /// #     dtype: DType::F32,
+    /// #     scaling: Scaling::none(),
+    /// #     columns: Vec::new(),
+    /// #     classes: Vec::new(),
+    /// # };
+    /// # let value = |name: &str| match name {
+    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+    /// #     _ => Some(Array::vector(&[1f32])),
+    /// # };
+    /// use neural::runtime::Device;
+    /// let model = Model::new(description, value)?;
+    /// let zeros = Array::zeros(DType::F32, &[3, 2]);
+    /// assert_eq!(model.predict(&Device::cpu()?, &zeros)?.to_f64(), [1.0, 1.0, 1.0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the samples are not of the model's shape and type, or the device fails.

@@ -41,6 +41,11 @@ pub struct Recipe {
     pub train: Train,
 }
 
+/// ```
+/// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// assert!(!recipe.model.layers.is_empty());
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -48,6 +53,12 @@ pub struct Model {
 }
 
 /// See [`Trainer`] and [`Optimizer`] for what the keys mean.
+///
+/// ```
+/// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// assert_eq!((recipe.train.batch_size, recipe.train.seed), (256, 1));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
@@ -120,6 +131,13 @@ fn yes() -> bool {
 }
 
 impl Recipe {
+    /// ```
+    /// use neural::recipe::Recipe;
+    /// let settings = ["train.epochs=3".to_string()];
+    /// assert_eq!(Recipe::read("scripts/recipes/mnist.toml".as_ref(), &settings)?.train.epochs, 3);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be read or is not a recipe; the error names the line, the key and what was expected.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
@@ -130,6 +148,12 @@ impl Recipe {
 
     /// A recipe from its text; `path` is for messages.
     ///
+    /// ```
+    /// use neural::recipe::Recipe;
+    /// let error = Recipe::parse("[data]\nformat = 'idx'\npaths = 'x'", "r.toml".as_ref()).unwrap_err();
+    /// assert!(error.to_string().starts_with("r.toml: line 3: "));
+    /// ```
+    ///
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
@@ -137,6 +161,15 @@ impl Recipe {
     }
 
     /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file.
+    ///
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// use neural::recipe::Recipe;
+    /// let text = recipe.to_toml()?;
+    /// let wider = Recipe::with_settings(&text, "r.toml".as_ref(), &["train.seed=7".into()])?;
+    /// assert_eq!(wider.train.seed, 7);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Recipe::read`], and when a setting is not of that form.
@@ -158,12 +191,23 @@ impl Recipe {
 
     /// The recipe as a file.
     ///
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert_eq!(neural::recipe::Recipe::parse(&recipe.to_toml()?, "r.toml".as_ref())?, recipe);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| Error::value("recipe", "values that TOML can hold", error))
     }
 
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert_eq!(recipe.trainer().epochs, recipe.train.epochs);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn trainer(&self) -> Trainer {
         let train = self.train.clone();
         let optimizer = Optimizer {
@@ -231,7 +275,9 @@ fn one_line(message: &str) -> String {
         [unknown, known @ ..] if message.starts_with("unknown field") && !known.is_empty() => {
             named::unknown("a key here", unknown, known)
         }
-        _ => message,
+        _ => ["usize", "u64"].iter().fold(message, |message, kind| {
+            message.replace(&format!("expected {kind}"), "expected a whole number of at least 0")
+        }),
     }
 }
 

@@ -8,6 +8,13 @@ use crate::nn::Init;
 use indexmap::IndexMap;
 
 /// What a variable is for.
+///
+/// ```
+/// use neural::{DType, nn, variables::Role};
+/// let (variables, ..) = nn::sequential([nn::batch_norm()]).declare(DType::F32, &[4])?;
+/// assert!(variables.iter().any(|v| v.role == Role::Statistic));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Trained by the optimizer.
@@ -19,6 +26,14 @@ pub enum Role {
 }
 
 /// A variable's name, type, and how it begins.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let (variables, ..) = nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?;
+/// let weight = &variables[0];
+/// assert_eq!((&*weight.name, &weight.shape[..], weight.len()), ("0.weight", &[5, 3][..], 15));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Variable {
     pub name: String,
@@ -32,14 +47,32 @@ pub struct Variable {
 
 impl Variable {
     /// The first value: a function of the seed and the variable's name.
+    ///
+    /// ```
+    /// use neural::{DType, nn};
+    /// let (variables, ..) = nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?;
+    /// assert_eq!(variables[0].initial(1), variables[0].initial(1));
+    /// assert_ne!(variables[0].initial(1), variables[0].initial(2));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn initial(&self, seed: u64) -> Array {
         self.init.array(self.dtype, &self.shape, self.fans, seed, &self.name)
     }
 
+    /// ```
+    /// use neural::{DType, nn};
+    /// assert_eq!(nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?.0[1].len(), 5);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         crate::array::count(&self.shape)
     }
 
+    /// ```
+    /// use neural::{DType, nn};
+    /// assert!(!nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?.0[0].is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -49,6 +82,16 @@ impl Variable {
 ///
 /// A model is written once, as a function that asks for its variables by name. When they are being declared, each
 /// question makes a new parameter of the graph; afterwards the same function is given the tensors of a program.
+///
+/// ```
+/// use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+/// let graph = Graph::new();
+/// let mut variables = Variables::declare(&graph, DType::F32);
+/// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+/// variables.set("w", (&w * 0.5)?)?;
+/// assert_ne!(variables.after()[0].id(), w.id());
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub struct Variables {
     graph: Graph,
     dtype: DType,
@@ -60,6 +103,11 @@ pub struct Variables {
 
 impl Variables {
     /// To find out which variables there are; numbers among them are of type `dtype`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, variables::Variables};
+    /// assert_eq!(Variables::declare(&Graph::new(), DType::F64).dtype(), DType::F64);
+    /// ```
     pub fn declare(graph: &Graph, dtype: DType) -> Self {
         Self {
             graph: graph.clone(),
@@ -72,6 +120,15 @@ impl Variables {
     }
 
     /// For a program in which the variables have the values `tensors`, in the order of `variables`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, nn, variables::Variables};
+    /// let (list, ..) = nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?;
+    /// let graph = Graph::new();
+    /// let tensors: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+    /// assert_eq!(Variables::given(&graph, DType::F32, &list, &tensors).parameters().len(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn given(graph: &Graph, dtype: DType, variables: &[Variable], tensors: &[Tensor]) -> Self {
         let list =
             variables.iter().zip(tensors).map(|(v, t)| (v.name.clone(), (v.clone(), t.clone()))).collect();
@@ -79,6 +136,15 @@ impl Variables {
     }
 
     /// The value of a variable, declared on first use.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+    /// assert!(variables.get(Role::Parameter, "w", &[3], &Init::Ones, (1, 1)).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the variable is asked for with another shape than before, or was not declared.
@@ -118,6 +184,16 @@ impl Variables {
 
     /// The value that a variable has after the step; with a gate, only in steps in which the gate is true.
     ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+    /// variables.set("w", w.square()?)?;
+    /// assert!(variables.set("v", w).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the variable is unknown or of another type.
     pub fn set(&mut self, name: &str, value: Tensor) -> Result<()> {
@@ -136,28 +212,77 @@ impl Variables {
     }
 
     /// From here on, variables only change in steps in which `gate`, a `bool` scalar, is true.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+    /// variables.gate(Some(graph.scalar(false)));
+    /// variables.set("w", w.square()?)?;
+    /// assert_eq!(graph.node(variables.after()[0].id()).op.name(), "select");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn gate(&mut self, gate: Option<Tensor>) {
         self.gate = gate;
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// variables.get(Role::Optimizer, "step", &[], &Init::Zeros, (1, 1))?;
+    /// assert_eq!(variables.variables().count(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.list.values().map(|(variable, _)| variable)
     }
 
     /// The variables to be trained, with their values.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// variables.get(Role::Optimizer, "step", &[], &Init::Zeros, (1, 1))?;
+    /// assert!(variables.parameters().is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn parameters(&self) -> Vec<(Variable, Tensor)> {
         self.list.values().filter(|(v, _)| v.role == Role::Parameter).cloned().collect()
     }
 
     /// All values after the step, in the order of the variables.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+    /// assert_eq!(variables.after()[0].id(), w.id());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn after(&self) -> Vec<Tensor> {
         self.list.iter().map(|(name, (_, before))| self.updates.get(name).unwrap_or(before).clone()).collect()
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// assert!(variables.graph().is_empty());
+    /// ```
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// assert_eq!(variables.dtype(), DType::F32);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.dtype
     }

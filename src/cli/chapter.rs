@@ -12,6 +12,12 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 /// An epoch in numbers.
+///
+/// ```
+/// use neural::cli::chapter::Figures;
+/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: None, seconds: 1.0 };
+/// assert_eq!(figures.to_string(), "Loss: 0.50000, Accuracy: 75.00% train");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     /// From 1.
@@ -39,6 +45,13 @@ impl Figures {
     }
 
     /// The loss on the validation rows; not a number where there are none.
+    ///
+    /// ```
+    /// use neural::cli::chapter::Figures;
+    /// let validation = Some((0.25, 0.9));
+    /// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation, seconds: 1.0 };
+    /// assert_eq!(figures.validation_loss(), 0.25);
+    /// ```
     pub fn validation_loss(&self) -> f64 {
         self.validation.map_or(f64::NAN, |(loss, _)| loss)
     }
@@ -54,6 +67,22 @@ impl fmt::Display for Figures {
 
 /// Trains to the end of the last epoch and gives the figures of each to `report` as soon as they are known. Meanwhile a
 /// terminal, but no file and no pipe, shows how far the epoch is.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut losses = Vec::new();
+/// neural::cli::chapter::epochs(&mut trainer.start(&device, &data)?, |figures| {
+///     losses.push(figures.loss);
+///     Ok(())
+/// })?;
+/// assert_eq!(losses.len(), 2);
+/// # anyhow::Ok(())
+/// ```
 ///
 /// # Errors
 /// Those of [`Run::fit`] and of `report`.
@@ -86,6 +115,19 @@ pub fn epochs(run: &mut Run, mut report: impl FnMut(Figures) -> anyhow::Result<(
 
 /// Trains to the end of the last epoch and prints a line for each, the first of which has the number `first`.
 ///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut out = Vec::new();
+/// neural::cli::chapter::train(&mut trainer.start(&device, &data)?, 0, &mut out)?;
+/// assert!(String::from_utf8(out)?.starts_with("Epoch 0 > Loss: "));
+/// # anyhow::Ok(())
+/// ```
+///
 /// # Errors
 /// Those of [`epochs`], and when nothing can be printed.
 pub fn train(run: &mut Run, first: u64, out: &mut impl Write) -> anyhow::Result<Vec<Figures>> {
@@ -99,10 +141,29 @@ pub fn train(run: &mut Run, first: u64, out: &mut impl Write) -> anyhow::Result<
 }
 
 /// One of several trainings, with the figures of its epochs.
+///
+/// ```
+/// use neural::cli::chapter::Curve;
+/// let curve: Curve = ("batch 32".to_string(), Vec::new());
+/// assert!(curve.1.is_empty());
+/// ```
 pub type Curve = (String, Vec<Figures>);
 
 /// Trains one model after another on the same data and prints a line for each: its name and its last epoch. One whose
 /// loss is no longer a number ends there.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let trainers = vec![("first".to_string(), trainer)];
+/// let curves = neural::cli::chapter::compare(&device, &data, trainers, &mut std::io::sink())?;
+/// assert_eq!(curves[0].1.len(), 2);
+/// # anyhow::Ok(())
+/// ```
 ///
 /// # Errors
 /// Those of [`epochs`], and when nothing can be printed.
@@ -134,12 +195,37 @@ pub fn compare(
 }
 
 /// The line `test > Loss: 0.05012, Accuracy: 98.40%`.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// let line = neural::cli::chapter::result("test", 0.5, &evaluation);
+/// assert!(line.starts_with("test > Loss: 0.50000, Accuracy: "));
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub fn result(name: &str, loss: f64, evaluation: &Evaluation) -> String {
     let accuracy = 100.0 * evaluation.accuracy().unwrap_or(0.0);
     format!("{name} > Loss: {loss:.5}, Accuracy: {accuracy:.2}%")
 }
 
 /// The line `Success: 9032/10000 (90.32%)`.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// assert!(neural::cli::chapter::success(&evaluation)?.contains("/4 ("));
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the targets are no classes.
@@ -150,11 +236,32 @@ pub fn success(evaluation: &Evaluation) -> Result<String> {
 }
 
 /// The rows that are not for training: of MNIST all 10,000 test images.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}};
+/// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+/// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+/// assert_eq!(neural::cli::chapter::held_out(&data), [2]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub fn held_out(data: &Dataset) -> Vec<u32> {
     [&data.splits.validation[..], &data.splits.test].concat()
 }
 
 /// The values of what is trained, layer by layer: of a dense layer the weight `[units, inputs]`, then the bias `[units]`.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let parameters = neural::cli::chapter::parameters(&trainer.start(&device, &data)?)?;
+/// assert_eq!(parameters[0].shape(), [2, 1]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the device fails.

@@ -45,6 +45,18 @@ impl Devices {
 }
 
 /// The flags of every program that computes.
+///
+/// ```
+/// use clap::Parser;
+/// use neural::cli::DeviceArguments;
+/// #[derive(Parser)]
+/// struct Program {
+///     #[command(flatten)]
+///     devices: DeviceArguments,
+/// }
+/// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
+/// assert_eq!((&*devices.device, devices.no_tf32), ("cpu", true));
+/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArguments {
     /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
@@ -62,10 +74,31 @@ pub struct DeviceArguments {
     /// Compute products and convolutions of f32 in full precision
     #[arg(long, help_heading = "GPU")]
     pub no_tf32: bool,
+
+    /// Launch every kernel by itself, not in CUDA graphs
+    #[arg(long, help_heading = "GPU")]
+    pub no_command_buffers: bool,
+
+    /// Let every process choose its kernels anew, and keep no choice in the run's folder
+    #[arg(long, help_heading = "GPU")]
+    pub no_pinned_kernels: bool,
 }
 
 impl DeviceArguments {
     /// Opens the device. If `auto` took the CPU though something of CUDA is there, stderr says why.
+    ///
+    /// ```
+    /// use clap::Parser;
+    /// use neural::cli::DeviceArguments;
+    /// #[derive(Parser)]
+    /// struct Program {
+    ///     #[command(flatten)]
+    ///     devices: DeviceArguments,
+    /// }
+    /// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
+    /// assert_eq!(devices.open()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the flags name no device, or one that is not there.
@@ -75,6 +108,19 @@ impl DeviceArguments {
 
     /// The same with as many GPUs as share each batch, from the chosen one on.
     ///
+    /// ```
+    /// use clap::Parser;
+    /// use neural::cli::DeviceArguments;
+    /// #[derive(Parser)]
+    /// struct Program {
+    ///     #[command(flatten)]
+    ///     devices: DeviceArguments,
+    /// }
+    /// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
+    /// assert_eq!(devices.open_several(1)?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`DeviceArguments::open`].
     pub fn open_several(&self, count: usize) -> Result<Device> {
@@ -82,6 +128,8 @@ impl DeviceArguments {
             memory_fraction: self.memory_fraction,
             preallocate: self.preallocate,
             tf32: !self.no_tf32,
+            command_buffers: !self.no_command_buffers,
+            pin_kernels: !self.no_pinned_kernels,
             count,
         };
         let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;

@@ -27,6 +27,13 @@ use std::io;
 use std::process::ExitCode;
 
 /// Trains neural networks on XLA
+///
+/// ```
+/// use clap::Parser;
+/// use neural::cli::Cli;
+/// assert!(Cli::try_parse_from(["neural", "train", "--epochs", "2"]).is_ok());
+/// assert!(Cli::try_parse_from(["neural", "fly"]).is_err());
+/// ```
 #[derive(Debug, Parser)]
 #[command(name = "neural", version)]
 pub struct Cli {
@@ -51,6 +58,13 @@ enum Command {
 impl Cli {
     /// Runs the command.
     ///
+    /// ```
+    /// use clap::Parser;
+    /// let cli = neural::cli::Cli::try_parse_from(["neural", "summary", "no/such/run"])?;
+    /// assert!(cli.run().is_err());
+    /// # anyhow::Ok(())
+    /// ```
+    ///
     /// # Errors
     /// Those of the command.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
@@ -72,6 +86,11 @@ impl Cli {
 /// Prints an error as one line on stderr and turns the result into an exit code: 0 or 1.
 ///
 /// A reader that has gone away (`neural … | head`) is no error.
+///
+/// ```
+/// use std::process::ExitCode;
+/// assert_eq!(format!("{:?}", neural::cli::finish(Ok(()))), format!("{:?}", ExitCode::SUCCESS));
+/// ```
 pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
     match result.map(Into::into) {
         Ok(Ending(code)) => code,
@@ -84,6 +103,11 @@ pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
 }
 
 /// How a program ends that met no error.
+///
+/// ```
+/// let ending: neural::cli::Ending = ().into();
+/// assert_eq!(format!("{:?}", neural::cli::finish(Ok(ending))), format!("{:?}", std::process::ExitCode::SUCCESS));
+/// ```
 pub struct Ending(ExitCode);
 
 impl From<()> for Ending {

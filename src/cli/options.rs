@@ -9,6 +9,18 @@ use crate::runtime::Device;
 use std::path::{Path, PathBuf};
 
 /// What every program that trains takes.
+///
+/// ```
+/// use clap::Parser;
+/// use neural::cli::Options;
+/// #[derive(Parser)]
+/// struct Program {
+///     #[command(flatten)]
+///     options: Options,
+/// }
+/// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
+/// assert_eq!((options.seed, options.plot), (7, None));
+/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]
@@ -28,12 +40,38 @@ pub struct Options {
 }
 
 impl Options {
+    /// ```
+    /// use clap::Parser;
+    /// use neural::cli::Options;
+    /// #[derive(Parser)]
+    /// struct Program {
+    ///     #[command(flatten)]
+    ///     options: Options,
+    /// }
+    /// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
+    /// assert_eq!(options.open_device()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no such device.
     pub fn open_device(&self) -> Result<Device> {
         self.device.open()
     }
 
+    /// ```
+    /// use clap::Parser;
+    /// use neural::cli::Options;
+    /// #[derive(Parser)]
+    /// struct Program {
+    ///     #[command(flatten)]
+    ///     options: Options,
+    /// }
+    /// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
+    /// assert_eq!(options.mnist()?.classes(), Some(10));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When a file is missing or is not what it should be.
     pub fn mnist(&self) -> Result<Dataset> {
@@ -42,6 +80,12 @@ impl Options {
 }
 
 /// How long to train on images, and on how many.
+///
+/// ```
+/// use neural::cli::Passes;
+/// let passes = Passes { epochs: 3, images: None };
+/// assert_eq!(passes.epochs, 3);
+/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Passes {
     /// Passes over the training images
@@ -55,6 +99,17 @@ pub struct Passes {
 
 impl Passes {
     /// The data with as many training rows as were asked for.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// use neural::cli::Passes;
+    /// let few = Passes { epochs: 1, images: Some(1) }.limit(data);
+    /// assert_eq!(few.splits.train, [0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn limit(&self, mut data: Dataset) -> Dataset {
         data.splits.train.truncate(self.images.unwrap_or(usize::MAX));
         data
@@ -62,6 +117,13 @@ impl Passes {
 }
 
 /// Which columns of a table to learn.
+///
+/// ```
+/// use neural::cli::Columns;
+/// let pizza = Columns { target: None, columns: 1 }.values("data/pizza.txt".as_ref())?;
+/// assert_eq!(pizza.sample_shape(), [1]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Columns {
     /// The column to predict; the table's last if absent
@@ -76,6 +138,11 @@ pub struct Columns {
 impl Columns {
     /// The table at `path` with a target of numbers.
     ///
+    /// ```
+    /// use neural::cli::Columns;
+    /// assert!(Columns { target: None, columns: 99 }.values("data/pizza.txt".as_ref()).is_err());
+    /// ```
+    ///
     /// # Errors
     /// When the table cannot be read or does not have such columns.
     pub fn values(&self, path: &Path) -> Result<Dataset> {
@@ -83,6 +150,11 @@ impl Columns {
     }
 
     /// The table at `path` with a target of two classes: no, which is 0, and yes.
+    ///
+    /// ```
+    /// use neural::cli::Columns;
+    /// assert!(Columns { target: None, columns: 1 }.answers("no/such/table".as_ref()).is_err());
+    /// ```
     ///
     /// # Errors
     /// As [`Columns::values`], and when the target holds more than two answers.

@@ -8,6 +8,13 @@ use crate::plot::{Chart, Grid, Matrix};
 use crate::train::Evaluation;
 
 /// A loss over the steps, of which the first has the number 1.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// neural::cli::pictures::losses("Loss", &[0.5, 0.25]).save(folder.path().join("loss.svg"))?;
+/// assert!(folder.path().join("loss.svg").is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn losses(title: &str, losses: &[f32]) -> Chart {
     let points: Vec<_> =
         losses.iter().enumerate().map(|(i, &loss)| (i as f64 + 1.0, f64::from(loss))).collect();
@@ -15,6 +22,14 @@ pub fn losses(title: &str, losses: &[f32]) -> Chart {
 }
 
 /// Accuracy over the epochs, in training and in validation.
+///
+/// ```
+/// use neural::cli::{chapter::Figures, pictures::accuracies};
+/// let folder = tempfile::tempdir()?;
+/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: Some((0.6, 0.7)), seconds: 1.0 };
+/// assert!(accuracies("Digits", &[figures]).save(folder.path().join("a.svg")).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn accuracies(title: &str, history: &[Figures]) -> Chart {
     let percent = |value: &dyn Fn(&Figures) -> Option<f64>| -> Vec<_> {
         let point = |f: &Figures| Some((f.epoch as f64, 100.0 * value(f)?));
@@ -29,6 +44,16 @@ pub fn accuracies(title: &str, history: &[Figures]) -> Chart {
 
 /// A line for each of several trainings that came to the end of an epoch: a point for each epoch, over a logarithmic y
 /// axis.
+///
+/// ```
+/// use neural::cli::{chapter::Figures, pictures::compared};
+/// let folder = tempfile::tempdir()?;
+/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: None, seconds: 1.0 };
+/// let curves = [("batch 32".to_string(), vec![figures])];
+/// let chart = compared("Batches", &curves, |figures| (figures.seconds, figures.loss));
+/// assert!(chart.save(folder.path().join("batches.svg")).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compared(title: &str, curves: &[Curve], point: impl Fn(&Figures) -> (f64, f64)) -> Chart {
     let line = |chart: Chart, (name, history): &Curve| {
         let points: Vec<_> = history.iter().map(&point).collect();
@@ -38,6 +63,20 @@ pub fn compared(title: &str, curves: &[Curve], point: impl Fn(&Figures) -> (f64,
 }
 
 /// How often each class was taken for each other.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// let folder = tempfile::tempdir()?;
+/// let matrix = neural::cli::pictures::confusion("Left and right", &data, &evaluation)?;
+/// assert!(matrix.save(folder.path().join("matrix.svg")).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// When the targets are no classes.
@@ -51,6 +90,18 @@ pub fn confusion(title: &str, data: &Dataset, evaluation: &Evaluation) -> Result
 
 /// The images among `rows`, those of the evaluation, that were taken for what they are not: the surest mistakes first, at
 /// most `most` of them. An empty sheet cannot be saved.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// assert!(neural::cli::pictures::misread("Left", &data, &data.splits.train, &evaluation, 9).is_ok());
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the targets are no classes, or a row is not in the data.
@@ -84,6 +135,16 @@ pub fn misread(
 
 /// The weights `[units, pixels]` of a first layer as one image for each unit: where a bright pixel speaks for it,
 /// vermilion, and where against it, blue.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}};
+/// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+/// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+/// let weights = Array::zeros(neural::DType::F32, &[1, 3]);
+/// assert!(neural::cli::pictures::weights("Weights", &weights, &data, &["a".to_string()]).is_err());
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the weights are not of the images' shape, or not as many as captions.

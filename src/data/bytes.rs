@@ -3,7 +3,7 @@
 use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 /// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
@@ -50,6 +50,15 @@ pub(crate) fn read_elements(
         Ok(_) => Err(damaged(format!("more than {expected} bytes"))),
         Err(e) => Err(damaged(format!("{} bytes and then \"{e}\"", bytes.len()))),
     }
+}
+
+/// What a header that could not be read to its end is answered with.
+pub(crate) fn short_header(path: &Path, kind: &str, error: &std::io::Error) -> Error {
+    let got = match error.kind() {
+        ErrorKind::UnexpectedEof => "a file that ends within it".to_string(),
+        _ => format!("\"{error}\""),
+    };
+    Error::format(path, format!("expected the header of {kind} file, got {got}; fetch or write it again"))
 }
 
 /// The bytes of an array; `None` beyond what memory can address, whichever way its sizes are multiplied.

@@ -13,6 +13,13 @@ const PIXELS: usize = SIDE * SIDE;
 const CHANNELS: usize = 3;
 
 /// Which of the two data sets.
+///
+/// ```
+/// use neural::data::cifar::{Cifar, decode};
+/// let (pictures, labels) = decode("b".as_ref(), &[&[7][..], &[0; 3072]].concat(), Cifar::Ten)?;
+/// assert_eq!((pictures.shape(), labels), (&[1, 32, 32, 3][..], vec![7]));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cifar {
     /// Ten classes: `data_batch_1.bin` to `data_batch_5.bin`, and `test_batch.bin`.
@@ -64,6 +71,11 @@ impl Cifar {
 /// The first half of the test file's rows is for validation, the second half for the test. Classes have the
 /// names in `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
 ///
+/// ```
+/// use neural::data::cifar::{Cifar, read};
+/// assert!(read("no/such/folder", Cifar::Hundred).is_err());
+/// ```
+///
 /// # Errors
 /// When a file is missing, is not a whole number of records, or holds a label that is out of range.
 pub fn read(folder: impl AsRef<Path>, which: Cifar) -> Result<Dataset> {
@@ -96,6 +108,11 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
 
 /// Decodes the contents of one file: pictures u8 `[n, 32, 32, 3]` and their classes; `path` is for the error
 /// only.
+///
+/// ```
+/// use neural::data::cifar::{Cifar, decode};
+/// assert!(decode("b".as_ref(), &[0; 100], Cifar::Ten).is_err());
+/// ```
 ///
 /// # Errors
 /// When it is not a whole number of records, at least one, or a label is out of range.

@@ -17,6 +17,12 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// Types that [`DType`] lacks are widened: i8 and i16 to i32.
 ///
+/// ```
+/// let labels = neural::data::idx::read("data/mnist/t10k-labels-idx1-ubyte.gz")?;
+/// assert_eq!(labels.shape(), [10_000]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When the file cannot be read, is not IDX, or does not hold exactly what its header declares.
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
@@ -55,7 +61,7 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
         let mut word = [0; 4];
         match reader.read_exact(&mut word) {
             Ok(()) => Ok(word),
-            Err(e) => Err(Error::format(path, format!("expected the header of an IDX file, got: {e}"))),
+            Err(e) => Err(bytes::short_header(path, "an IDX", &e)),
         }
     };
     let magic = word()?;
@@ -98,6 +104,12 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 ///
 /// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. The first half of the test file's
 /// rows is for validation, the second half for the test.
+///
+/// ```
+/// let digits = neural::data::mnist("data/mnist")?;
+/// assert_eq!(digits.inputs.shape(), [70_000, 28, 28, 1]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When a file is missing or damaged, or images and labels do not belong together.

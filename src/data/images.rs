@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 const MAX_SIDE: usize = 1 << 14;
 
 /// The channels of a picture.
+///
+/// ```
+/// use neural::data::images::{Color, Form};
+/// assert_eq!(Form::of_sample(&[28, 28, 1]).and_then(|form| form.color), Some(Color::Gray));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Color {
@@ -24,6 +29,11 @@ pub enum Color {
 }
 
 /// What pictures are turned into; `None` leaves them as they are stored.
+///
+/// ```
+/// use neural::data::images::Form;
+/// assert_eq!(Form::default(), Form { size: None, color: None });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Height and width to resize to, without regard to their ratio.
@@ -33,6 +43,12 @@ pub struct Form {
 
 impl Form {
     /// The form of samples of this shape; `None` when they are no pictures.
+    ///
+    /// ```
+    /// use neural::data::images::Form;
+    /// assert_eq!(Form::of_sample(&[32, 24, 3]).and_then(|form| form.size), Some([32, 24]));
+    /// assert_eq!(Form::of_sample(&[784]), None);
+    /// ```
     pub fn of_sample(shape: &[usize]) -> Option<Self> {
         let color = match shape {
             [_, _, 1] => Color::Gray,
@@ -47,6 +63,11 @@ impl Form {
 ///
 /// Transparency is left out, and of 16 bits the upper 8 are kept.
 ///
+/// ```
+/// use neural::data::images::{Form, read};
+/// assert!(read("Cargo.toml", Form::default()).is_err());
+/// ```
+///
 /// # Errors
 /// When the file cannot be read, is not PNG or JPEG, is damaged, or declares a size that its bytes cannot
 /// fill.
@@ -56,6 +77,12 @@ pub fn read(path: impl AsRef<Path>, form: Form) -> Result<Array> {
 }
 
 /// Decodes the contents of a PNG or JPEG file; `path` is for the error only.
+///
+/// ```
+/// use neural::data::images::{Form, decode};
+/// let error = decode("a.gif".as_ref(), b"GIF89a", Form::default()).unwrap_err();
+/// assert!(error.to_string().starts_with("a.gif: expected a PNG or JPEG picture"));
+/// ```
 ///
 /// # Errors
 /// See [`read`].
@@ -104,6 +131,11 @@ fn luma(picture: DynamicImage) -> Vec<u8> {
 /// Reads a folder that holds a folder of PNG and JPEG files for each class, or holds `train`, `test` and
 /// `validation` (or `val`) folders that do. Classes and files come in the order of their names; hidden ones,
 /// links, and files beside the classes' folders are passed over.
+///
+/// ```
+/// use neural::data::images::{Form, folder};
+/// assert!(folder("no/such/folder", Form::default()).is_err());
+/// ```
 ///
 /// # Errors
 /// When there are no pictures, something in a class's folder is not one, or they are not all of one size and

@@ -34,6 +34,15 @@ use crate::error::{Error, Result};
 const MAX_CLASSES: usize = 1 << 16;
 
 /// Samples with their targets, and which of them are for training, validation and test.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}};
+/// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+/// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+/// assert_eq!((data.rows(), data.sample_shape(), data.classes()), (3, &[2][..], Some(2)));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// `[n, sample...]`: u8 (pictures as they were stored) or f32 (finite).
@@ -47,6 +56,13 @@ pub struct Dataset {
 }
 
 /// What a model is to say of each row.
+///
+/// ```
+/// use neural::data::Targets;
+/// let targets = Targets::numbered(vec![1, 0, 1])?;
+/// assert_eq!((targets.rows(), targets.names().len()), (3, 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// A class for each row, an index into `names`.
@@ -57,6 +73,13 @@ pub enum Targets {
 
 impl Targets {
     /// Classes that are known by number only: they are named 0, 1, 2 and so on, up to the greatest label.
+    ///
+    /// ```
+    /// use neural::data::Targets;
+    /// assert_eq!(Targets::numbered(vec![0, 2])?.names(), ["0", "1", "2"]);
+    /// assert!(Targets::numbered(vec![-1]).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a label is negative or 65,536 or above.
@@ -95,6 +118,12 @@ impl Targets {
     }
 
     /// The number of rows.
+    ///
+    /// ```
+    /// use neural::data::Targets;
+    /// assert_eq!(Targets::numbered(vec![0, 2])?.rows(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn rows(&self) -> usize {
         match self {
             Targets::Classes { labels, .. } => labels.len(),
@@ -103,6 +132,13 @@ impl Targets {
     }
 
     /// The class of every row, if the targets are classes.
+    ///
+    /// ```
+    /// use neural::{Array, data::Targets};
+    /// assert_eq!(Targets::numbered(vec![0, 2])?.labels(), Some(&[0, 2][..]));
+    /// assert_eq!(Targets::Values(Array::new(&[1, 1], vec![0.5f32])?).labels(), None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn labels(&self) -> Option<&[i32]> {
         match self {
             Targets::Classes { labels, .. } => Some(labels),
@@ -111,6 +147,12 @@ impl Targets {
     }
 
     /// The names of the classes; empty if the targets are values.
+    ///
+    /// ```
+    /// use neural::data::Targets;
+    /// assert_eq!(Targets::numbered(vec![1, 0])?.names(), ["0", "1"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn names(&self) -> &[String] {
         match self {
             Targets::Classes { names, .. } => names,
@@ -147,6 +189,15 @@ impl Targets {
 impl Dataset {
     /// A data set that is not scaled.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert!(Dataset::new(data.inputs, Targets::numbered(vec![0, 1])?, data.splits).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are
     /// of one class, a label has no name, a row number is not there, or no row is for training.
@@ -173,16 +224,43 @@ impl Dataset {
     }
 
     /// The number of samples.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.rows(), 3);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn rows(&self) -> usize {
         self.targets.rows()
     }
 
     /// The shape of one sample.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.sample_shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn sample_shape(&self) -> &[usize] {
         self.inputs.shape().get(1..).unwrap_or(&[])
     }
 
     /// The number of classes; `None` when the targets are values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.classes(), Some(2));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn classes(&self) -> Option<usize> {
         match &self.targets {
             Targets::Classes { names, .. } => Some(names.len()),
@@ -191,11 +269,29 @@ impl Dataset {
     }
 
     /// The names of a table's features, `[sample_shape()[0]]`; empty for data that was no table.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert!(data.feature_names().is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn feature_names(&self) -> Vec<String> {
         self.columns.iter().flat_map(Column::features).collect()
     }
 
     /// How many of `rows` are of each class; empty when the targets are values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.class_counts(&[0, 1, 2]), [1, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes().unwrap_or(0)];
         let labels = self.targets.labels().unwrap_or(&[]);
@@ -209,6 +305,16 @@ impl Dataset {
 
     /// Fits the scaling to the training rows. The inputs stay as they are; the model scales them.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// use neural::data::Scale;
+    /// assert_eq!(data.scaled(Scale::Unit)?.scaling.mean.to_f64(), [1.0, 2.0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`Scaling::fit`].
     pub fn scaled(mut self, scale: Scale) -> Result<Self> {
@@ -218,6 +324,15 @@ impl Dataset {
 
     /// [`Dataset::scaled`] by one mean and one deviation.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.standardized()?.scaling.mean.to_f64(), [2.5]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`Scaling::fit`].
     pub fn standardized(self) -> Result<Self> {
@@ -225,6 +340,15 @@ impl Dataset {
     }
 
     /// The samples of some rows, `[rows, sample...]`.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.samples(&[2, 0])?.to_vec::<f32>()?, [5.0, 6.0, 1.0, 2.0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a row is not there.

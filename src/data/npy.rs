@@ -16,6 +16,10 @@ const MAX_HEADER: usize = 1 << 16;
 /// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and
 /// types that [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
 ///
+/// ```
+/// assert!(neural::data::npy::read("Cargo.toml").is_err());
+/// ```
+///
 /// # Errors
 /// When the file cannot be read, is not NPY, is of a type that has no place here (complex, text, records,
 /// objects), or does not hold exactly what its header declares.
@@ -26,6 +30,15 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
 
 /// Decodes the contents of an `.npy` file; `path` is for the error only.
 ///
+/// ```
+/// use neural::{Array, data::npy};
+/// let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3,)}";
+/// let start = [&b"\x93NUMPY\x01\x00"[..], &[header.len() as u8, 0], header.as_bytes()].concat();
+/// assert_eq!(npy::decode("x.npy".as_ref(), &[&start[..], &[1, 2, 3]].concat())?, Array::vector(&[1u8, 2, 3]));
+/// assert!(npy::decode("x.npy".as_ref(), &start).is_err());
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// See [`read`].
 pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
@@ -33,6 +46,11 @@ pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
 }
 
 /// An `.npz` archive.
+///
+/// ```
+/// use neural::data::npy::Archive;
+/// assert!(Archive::new("a.npz".as_ref(), b"no archive".to_vec()).is_err());
+/// ```
 pub struct Archive {
     path: PathBuf,
     /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.
@@ -41,6 +59,10 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// ```
+    /// assert!(neural::data::npy::Archive::open("no/such.npz").is_err());
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be read or is not a ZIP archive.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -49,6 +71,12 @@ impl Archive {
     }
 
     /// An archive of these contents; `path` is for the error only.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert!(Archive::new("a.npz".as_ref(), empty).is_ok());
+    /// ```
     ///
     /// # Errors
     /// When they are not a ZIP archive.
@@ -60,11 +88,25 @@ impl Archive {
     }
 
     /// The names of the arrays.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert!(Archive::new("a.npz".as_ref(), empty)?.names().is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn names(&self) -> Vec<String> {
         self.zip.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
     }
 
     /// The array of this name; `None` when there is none.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert_eq!(Archive::new("a.npz".as_ref(), empty)?.array("x")?, None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// See [`read`].
@@ -109,8 +151,7 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 }
 
 fn read_header(path: &Path, reader: &mut impl Read) -> Result<String> {
-    let short =
-        |e: std::io::Error| Error::format(path, format!("expected the header of an NPY file, got: {e}"));
+    let short = |e| bytes::short_header(path, "an NPY", &e);
     let mut start = [0; 8];
     reader.read_exact(&mut start).map_err(short)?;
     let (magic, version) = start.split_at(6);

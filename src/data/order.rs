@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 const MAX_BATCH: usize = 1 << 24;
 
 /// How the last batch of an epoch ends when the rows do not fill it.
+///
+/// ```
+/// use neural::data::{LastBatch, epoch_order};
+/// assert_eq!(epoch_order(&[0, 1, 2], 2, LastBatch::Drop, None)?.rows, [0, 1]);
+/// assert_eq!(epoch_order(&[0, 1, 2], 2, LastBatch::Fill, None)?.valid, [2, 2]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastBatch {
@@ -21,6 +28,14 @@ pub enum LastBatch {
 }
 
 /// What an epoch's shuffle depends on, and all that it depends on.
+///
+/// ```
+/// use neural::data::{LastBatch, Shuffle, epoch_order};
+/// let order = |epoch| epoch_order(&[0, 1, 2, 3, 4, 5], 6, LastBatch::Mask, Some(Shuffle { seed: 1, epoch }));
+/// assert_eq!(order(0)?, order(0)?);
+/// assert_ne!(order(0)?, order(1)?);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shuffle {
     pub seed: u64,
@@ -28,6 +43,13 @@ pub struct Shuffle {
 }
 
 /// The rows that an epoch visits.
+///
+/// ```
+/// use neural::data::{LastBatch, epoch_order};
+/// let order = epoch_order(&[4, 9], 2, LastBatch::Mask, None)?;
+/// assert_eq!((order.steps(), order.rows), (1, vec![4, 9]));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Row numbers, `[steps * batch]`, a batch after the other.
@@ -37,6 +59,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// ```
+    /// use neural::data::{LastBatch, epoch_order};
+    /// assert_eq!(epoch_order(&[0, 1, 2], 2, LastBatch::Mask, None)?.steps(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn steps(&self) -> usize {
         self.valid.len()
     }
@@ -89,6 +116,14 @@ pub fn epoch_order(rows: &[u32], batch: usize, last: LastBatch, shuffle: Option<
 /// The answer is grouped by class; [`epoch_order`] shuffles it.
 ///
 /// `labels` are the classes of all rows of the data set.
+///
+/// ```
+/// use neural::data::{Shuffle, balanced};
+/// let labels = [0, 0, 0, 1];
+/// let rows = balanced(&[0, 1, 2, 3], &labels, Shuffle { seed: 1, epoch: 0 })?;
+/// assert_eq!(rows.iter().filter(|&&row| labels[row as usize] == 1).count(), 2);
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When a row has no label.

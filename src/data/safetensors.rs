@@ -39,6 +39,13 @@ pub fn encode(tensors: &[(&str, &Array)], text: Option<(&str, &str)>) -> Result<
 
 /// The text that a file's contents hold under `key`; `None` when there is none. `path` is for the error only.
 ///
+/// ```
+/// use neural::data::safetensors::{encode, text};
+/// let contents = encode(&[], Some(("made-by", "hand")))?;
+/// assert_eq!(text("a".as_ref(), &contents, "made-on")?, None);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When the contents are not safetensors.
 pub fn text(path: &Path, contents: &[u8], key: &str) -> Result<Option<String>> {
@@ -50,6 +57,14 @@ pub fn text(path: &Path, contents: &[u8], key: &str) -> Result<Option<String>> {
 /// error only.
 ///
 /// Types that [`DType`] lacks are widened: i8, i16 and u16 to i32, f16 to f32.
+///
+/// ```
+/// use neural::{Array, data::safetensors::{decode, encode}};
+/// let contents = encode(&[("x", &Array::scalar(1f32))], None)?;
+/// assert_eq!(decode("a".as_ref(), &contents, "x")?, Some(Array::scalar(1f32)));
+/// assert_eq!(decode("a".as_ref(), &contents, "y")?, None);
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the contents are not safetensors, or the tensor's type has no place here (floats of 8 bits and
@@ -82,6 +97,13 @@ pub fn decode(path: &Path, contents: &[u8], name: &str) -> Result<Option<Array>>
 }
 
 /// The names of the tensors in a file's contents.
+///
+/// ```
+/// use neural::{Array, data::safetensors::{encode, names}};
+/// let contents = encode(&[("x", &Array::scalar(1f32))], None)?;
+/// assert_eq!(names("a".as_ref(), &contents)?, ["x"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the contents are not safetensors.

@@ -5,6 +5,13 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How the inputs are scaled before the model sees them.
+///
+/// ```
+/// use neural::{Array, data::{Scale, Scaling}};
+/// let inputs = Array::new(&[2, 1], vec![0u8, 255])?;
+/// assert_eq!(Scaling::fit(&inputs, &[0, 1], Scale::Unit)?.deviation.to_f64(), [255.0]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
@@ -23,6 +30,11 @@ pub enum Scale {
 ///
 /// Both are f32, of shape `[]` or of the sample's shape, and finite; no deviation is 0.
 /// With [`Scale::Unit`] they are the least value and the range.
+///
+/// ```
+/// use neural::data::Scaling;
+/// assert_eq!(Scaling::default(), Scaling::none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Scaling {
@@ -38,11 +50,20 @@ impl Default for Scaling {
 
 impl Scaling {
     /// Leaves every value as it is.
+    ///
+    /// ```
+    /// use neural::{Array, data::Scaling};
+    /// assert_eq!(Scaling::none().deviation, Array::scalar(1f32));
+    /// ```
     pub fn none() -> Self {
         Self { mean: Array::scalar(0f32), deviation: Array::scalar(1f32) }
     }
 
     /// Whether inputs pass unchanged.
+    ///
+    /// ```
+    /// assert!(neural::data::Scaling::none().is_none());
+    /// ```
     pub fn is_none(&self) -> bool {
         *self == Self::none()
     }

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The form in which data is stored.
+///
+/// ```
+/// use neural::data::Format;
+/// assert_eq!(Format::detect("data/mnist".as_ref()), Some(Format::Idx));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -33,6 +38,12 @@ pub enum Format {
 impl Format {
     /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing
     /// tells.
+    ///
+    /// ```
+    /// use neural::data::Format;
+    /// assert_eq!(Format::detect("pizza.csv".as_ref()), Some(Format::Table));
+    /// assert_eq!(Format::detect("pizza".as_ref()), None);
+    /// ```
     pub fn detect(path: &Path) -> Option<Self> {
         let holds = |name: &str| path.join(name).exists();
         let ends = |path: &Path, endings: &[&str]| {
@@ -147,6 +158,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 impl Source {
     /// Everything but format and path as it is when nothing is said.
+    ///
+    /// ```
+    /// use neural::data::{Format, Scale, Source};
+    /// assert_eq!(Source::new(Format::Idx, "data/mnist").scale, Scale::None);
+    /// ```
     pub fn new(format: Format, path: impl Into<PathBuf>) -> Self {
         Self {
             format,
@@ -172,6 +188,13 @@ impl Source {
     }
 
     /// Reads, splits and scales.
+    ///
+    /// ```
+    /// use neural::data::{Format, Source};
+    /// let pizza = Source::new(Format::Table, "data/pizza.txt").load()?;
+    /// assert_eq!(pizza.feature_names().len(), pizza.sample_shape()[0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a key means nothing to the format, the files are not what they should be, or cannot be split as

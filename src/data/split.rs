@@ -5,6 +5,12 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 /// Row numbers of a data set. The functions here keep each list in the order of the file.
+///
+/// ```
+/// use neural::data::Splits;
+/// let splits = Splits { train: vec![0, 1], validation: vec![2], ..Splits::default() };
+/// assert!(splits.test.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
     pub train: Vec<u32>,
@@ -104,6 +110,13 @@ pub fn fraction(
 /// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is
 /// validated with exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each
 /// row of the data set) so do each class's.
+///
+/// ```
+/// use neural::data::split::k_fold;
+/// let (train, validation) = k_fold(&[0, 1, 2, 3], None, 2, 0, 1)?;
+/// assert_eq!((train.len(), validation.len()), (2, 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When `folds` is below 2 or above the number of rows, `fold` is not below `folds`, or a row has no label.

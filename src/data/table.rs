@@ -14,6 +14,13 @@ const MAX_NAMES: usize = 256;
 const MISSING: [&str; 7] = ["", "?", "-", "na", "n/a", "nan", "null"];
 
 /// What stands between two cells of a row.
+///
+/// ```
+/// use neural::data::table::{Delimiter, Table};
+/// let table = Table::parse("t".as_ref(), b"a|b\n1|2\n", Some(Delimiter::Pipe))?;
+/// assert_eq!(table.header(), ["a", "b"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delimiter {
@@ -51,6 +58,16 @@ impl Delimiter {
 }
 
 /// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, NaN or null.
+///
+/// ```
+/// # use neural::data::table::Table;
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+/// use neural::data::table::Missing;
+/// let columns = |missing| table.features("c", &[], &[], missing, &[0, 1]);
+/// assert!(columns(Missing::Refuse).and_then(|columns| table.encode(&columns)).is_err());
+/// assert_eq!(table.encode(&columns(Missing::Constant(0.5))?)?.to_f64(), [1.0, 0.5]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
@@ -64,6 +81,14 @@ pub enum Missing {
 }
 
 /// What a target is.
+///
+/// ```
+/// # use neural::data::table::Table;
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+/// use neural::data::TargetKind;
+/// assert_eq!(table.targets("c", Some(TargetKind::Class))?.names(), ["no", "yes"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
@@ -72,6 +97,12 @@ pub enum TargetKind {
 }
 
 /// A column of a table as the model's features see it: saved with the model, it encodes other rows alike.
+///
+/// ```
+/// use neural::data::table::{Column, ColumnKind};
+/// let column = Column { name: "size".into(), kind: ColumnKind::Number { fill: None } };
+/// assert_eq!(column.features(), ["size"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
@@ -80,6 +111,12 @@ pub struct Column {
 }
 
 /// What a column holds.
+///
+/// ```
+/// use neural::data::table::{Column, ColumnKind};
+/// let kind = ColumnKind::Category { names: vec!["sat".into(), "sun".into()], missing: false };
+/// assert_eq!(Column { name: "day".into(), kind }.features(), ["day=sat", "day=sun"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ColumnKind {
@@ -95,6 +132,12 @@ pub enum ColumnKind {
 
 impl Column {
     /// The names of the column's features: its own, or `column=name` for each name.
+    ///
+    /// ```
+    /// use neural::data::table::{Column, ColumnKind};
+    /// let kind = ColumnKind::Number { fill: Some(0.0) };
+    /// assert_eq!(Column { name: "age".into(), kind }.features(), ["age"]);
+    /// ```
     pub fn features(&self) -> Vec<String> {
         match &self.kind {
             ColumnKind::Number { .. } => vec![self.name.clone()],
@@ -113,6 +156,13 @@ impl Column {
 }
 
 /// A table as it was read: the text of every cell, and the line that each row starts at.
+///
+/// ```
+/// # use neural::data::table::Table;
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+/// assert_eq!((table.header().len(), table.rows()), (2, 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Table {
     path: PathBuf,
@@ -124,6 +174,12 @@ pub struct Table {
 
 impl Table {
     /// Reads a table; `None` detects the delimiter by the header.
+    ///
+    /// ```
+    /// use neural::data::table::Table;
+    /// assert!(Table::read("data/pizza.txt", None)?.rows() > 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike or one not at all, or
@@ -269,16 +325,38 @@ impl Table {
     }
 
     /// The names of the columns.
+    ///
+    /// ```
+    /// # use neural::data::table::Table;
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// assert_eq!(table.header(), ["a", "c"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn header(&self) -> &[String] {
         &self.header
     }
 
     /// The number of rows.
+    ///
+    /// ```
+    /// # use neural::data::table::Table;
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// assert_eq!(table.rows(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn rows(&self) -> usize {
         self.lines.len()
     }
 
     /// The text of a column's cells, row after row.
+    ///
+    /// ```
+    /// # use neural::data::table::Table;
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// assert_eq!(table.column("c")?.collect::<Vec<_>>(), ["yes", "no"]);
+    /// assert!(table.column("b").is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such column.
@@ -350,6 +428,14 @@ impl Table {
     ///
     /// A column holds categories when `categorical` names it or nothing in it is a number, else numbers.
     /// Categories come in the order of their names. `missing` is fitted to the training rows.
+    ///
+    /// ```
+    /// use neural::data::table::{Missing, Table};
+    /// let table = Table::parse("t.csv".as_ref(), b"id,size,kind\n1,2,a\n2,3,b\n", None)?;
+    /// let columns = table.features("kind", &[], &["id".into()], Missing::Refuse, &[0, 1])?;
+    /// assert_eq!(columns[0].name, "size");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a named column is not there, no column is left, a number is not one, a value is missing where that
@@ -430,6 +516,15 @@ impl Table {
 
     /// The features of every row, f32 `[rows, features]`. The table may hold other columns too.
     ///
+    /// ```
+    /// # use neural::data::table::Table;
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// use neural::data::table::Missing;
+    /// let columns = table.features("c", &[], &[], Missing::Mean, &[0, 1])?;
+    /// assert_eq!(table.encode(&columns)?.shape(), [2, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When a column is not there, or a cell is not what its column holds.
     pub fn encode(&self, columns: &[Column]) -> Result<Array> {
@@ -465,6 +560,13 @@ impl Table {
     ///
     /// Where `kind` does not tell, it is classes when it holds names or nothing but 0 and 1, else values.
     /// Classes come in the order of their names, or of their numbers if all are numbers.
+    ///
+    /// ```
+    /// # use neural::data::table::Table;
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// assert_eq!(table.targets("c", None)?.labels(), Some(&[1, 0][..]));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the column is not there, a value is missing or no finite number, or there are more than 65,536
@@ -512,6 +614,11 @@ impl Table {
 }
 
 /// Whether a cell stands for a missing value, see [`Missing`].
+///
+/// ```
+/// use neural::data::table::is_missing;
+/// assert!(is_missing("NaN") && is_missing("?") && !is_missing("0"));
+/// ```
 pub fn is_missing(cell: &str) -> bool {
     MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }

@@ -59,10 +59,10 @@ impl<'a> Tensors<'a> {
         }
         let Some(train) = self.pair(inputs, target, "_train")? else {
             self.names.sort();
+            let there = if self.names.is_empty() { "none".to_string() } else { self.names.join(", ") };
             let message = format!(
-                "expected the tensors {inputs} and {target}, or {inputs}_train and {target}_train, got {}; \
-                 tell the right names as inputs and target",
-                self.names.join(", ")
+                "expected the tensors {inputs} and {target}, or {inputs}_train and {target}_train, got {there}; \
+                 tell the right names as inputs and target"
             );
             return Err(Error::format(self.path, message));
         };

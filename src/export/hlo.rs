@@ -14,6 +14,26 @@ use xla::HloModuleProto;
 ///
 /// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, outputs]`, f32.
 ///
+/// ```
+/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// # let description = Description {
+/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     link: Link::Identity,
+/// #     sample: vec![2],
+/// #     dtype: DType::F32,
+/// #     scaling: Scaling::none(),
+/// #     columns: Vec::new(),
+/// #     classes: Vec::new(),
+/// # };
+/// # let value = |name: &str| match name {
+/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+/// #     _ => Some(Array::vector(&[1f32])),
+/// # };
+/// let text = neural::export::stablehlo(&Model::new(description, value)?, 8)?;
+/// assert!(text.contains("tensor<8x2xf32>"));
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When the layers do not fit the samples, or XLA has no `StableHLO` for an operation.
 pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
@@ -24,6 +44,26 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 ///
 /// The program takes the samples `[batch, sample…]` as they are stored and gives a tuple of one element, `[batch,
 /// outputs]`, f32.
+///
+/// ```
+/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// # let description = Description {
+/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     link: Link::Identity,
+/// #     sample: vec![2],
+/// #     dtype: DType::F32,
+/// #     scaling: Scaling::none(),
+/// #     columns: Vec::new(),
+/// #     classes: Vec::new(),
+/// # };
+/// # let value = |name: &str| match name {
+/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+/// #     _ => Some(Array::vector(&[1f32])),
+/// # };
+/// let text = neural::export::hlo(&Model::new(description, value)?, 8)?;
+/// assert!(text.starts_with("HloModule") && text.contains("f32[8,2]"));
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the layers do not fit the samples, or XLA refuses an operation.

@@ -16,6 +16,27 @@ use std::path::Path;
 /// layer after a flattening still takes its inputs in this library's order, channels last. The description is the
 /// file's text under [`DESCRIPTION`](super::DESCRIPTION).
 ///
+/// ```
+/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// # let description = Description {
+/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     link: Link::Identity,
+/// #     sample: vec![2],
+/// #     dtype: DType::F32,
+/// #     scaling: Scaling::none(),
+/// #     columns: Vec::new(),
+/// #     classes: Vec::new(),
+/// # };
+/// # let value = |name: &str| match name {
+/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+/// #     _ => Some(Array::vector(&[1f32])),
+/// # };
+/// use neural::export;
+/// let contents = export::safetensors(&Model::new(description, value)?)?;
+/// assert_eq!(export::from_safetensors("m".as_ref(), &contents)?.variables.len(), 2);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When the description is larger than the format allows.
 pub fn safetensors(model: &Model) -> Result<Vec<u8>> {
@@ -31,6 +52,10 @@ pub fn safetensors(model: &Model) -> Result<Vec<u8>> {
 }
 
 /// The model in the contents of a file that [`safetensors()`] made. `path` is for the error only.
+///
+/// ```
+/// assert!(neural::export::from_safetensors("m".as_ref(), b"text").is_err());
+/// ```
 ///
 /// # Errors
 /// When the contents are not safetensors, or not those of a model: without a description, or with other tensors than

@@ -8,6 +8,15 @@ impl Tensor {
     /// The matrix product of the last two axes, `[…, n, k] x […, k, m] -> […, n, m]`; the axes before them are
     /// paired and must be equal, or absent on the right.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let [x, w] = [[4, 3], [3, 2]].map(|shape| graph.parameter(DType::F32, &shape));
+    /// assert_eq!(x.matmul(&w)?.shape(), [4, 2]);
+    /// assert!(w.matmul(&x).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the shapes do not fit or the types differ.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
@@ -33,6 +42,14 @@ impl Tensor {
 
     /// `x wᵀ` with a weight `[out, in]` over the last axis: `[…, in] -> […, out]`.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let [x, w] = [[4, 3], [2, 3]].map(|shape| graph.parameter(DType::F32, &shape));
+    /// assert_eq!(x.linear(&w)?.shape(), [4, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the last axis is not `in` long or the types differ.
     pub fn linear(&self, weight: &Tensor) -> Result<Tensor> {
@@ -41,6 +58,15 @@ impl Tensor {
     }
 
     /// The general product: see [`DotDims`].
+    ///
+    /// ```
+    /// use neural::{DType, graph::{DotDims, Graph}};
+    /// let graph = Graph::new();
+    /// let [x, y] = [[5, 3], [5, 4]].map(|shape| graph.parameter(DType::F32, &shape));
+    /// let dims = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+    /// assert_eq!(x.dot(&y, dims)?.shape(), [3, 4]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When paired axes differ in length or the types differ.

@@ -6,6 +6,15 @@ use crate::array::count;
 
 /// Floating-point operations of one run: two for each multiply-add of a product or a convolution, one for each
 /// element of every other result.
+///
+/// ```
+/// use neural::{DType, graph::{Function, Graph, flops}};
+/// let graph = Graph::new();
+/// let [x, w] = [[4, 3], [3, 2]].map(|shape| graph.parameter(DType::F32, &shape));
+/// let product = x.matmul(&w)?;
+/// assert_eq!(flops(&Function::new(&graph, vec![product])), 2.0 * 4.0 * 3.0 * 2.0);
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub fn flops(function: &Function) -> f64 {
     let live = function.live();
     (0..live.len()).filter(|&id| live[id]).map(|id| of_node(function, &function.graph().node(id))).sum()

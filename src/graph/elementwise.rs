@@ -5,9 +5,27 @@ use super::{Tensor, infer};
 use crate::array::{Array, DType};
 use crate::error::Result;
 
+/// The example of an operation that keeps the shape of its operands.
+macro_rules! example {
+    ($dtype:ident, $call:expr) => {
+        concat!(
+            "```\nuse neural::{DType, graph::Graph};\n",
+            "let x = Graph::new().parameter(DType::",
+            stringify!($dtype),
+            ", &[3]);\n",
+            "assert_eq!(x.",
+            $call,
+            "?.shape(), [3]);\n",
+            "# Ok::<(), neural::Error>(())\n```"
+        )
+    };
+}
+
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident => $op:ident;)*) => {$(
+    ($dtype:ident: $($(#[$doc:meta])* $name:ident => $op:ident;)*) => {$(
         $(#[$doc])*
+        ///
+        #[doc = example!($dtype, concat!(stringify!($name), "()"))]
         ///
         /// # Errors
         /// When the elements are of a type for which it is not defined.
@@ -18,8 +36,10 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {$(
+    ($dtype:ident: $($(#[$doc:meta])* $name:ident => $op:expr;)*) => {$(
         $(#[$doc])*
+        ///
+        #[doc = example!($dtype, concat!(stringify!($name), "(&x)"))]
         ///
         /// # Errors
         /// When the shapes do not broadcast to each other or the types differ.
@@ -30,7 +50,7 @@ macro_rules! binary {
 }
 
 impl Tensor {
-    unary! {
+    unary! { F32:
         /// -x
         neg => Neg;
         /// |x|; its gradient at 0 is 0.
@@ -61,13 +81,16 @@ impl Tensor {
         ceil => Ceil;
         /// The nearest whole number, halves away from zero.
         round => Round;
-        /// Logical negation of `bool`.
-        not => Not;
         /// Whether each element is neither infinite nor NaN.
         is_finite => IsFinite;
     }
 
-    binary! {
+    unary! { Bool:
+        /// Logical negation of `bool`.
+        not => Not;
+    }
+
+    binary! { F32:
         add => Op::Binary(Binary::Add);
         sub => Op::Binary(Binary::Sub);
         mul => Op::Binary(Binary::Mul);
@@ -80,9 +103,6 @@ impl Tensor {
         minimum => Op::Binary(Binary::Min);
         /// xʸ
         pow => Op::Binary(Binary::Pow);
-        and => Op::Binary(Binary::And);
-        or => Op::Binary(Binary::Or);
-        xor => Op::Binary(Binary::Xor);
         eq => Op::Compare(Comparison::Eq);
         ne => Op::Compare(Comparison::Ne);
         lt => Op::Compare(Comparison::Lt);
@@ -91,12 +111,25 @@ impl Tensor {
         ge => Op::Compare(Comparison::Ge);
     }
 
+    binary! { Bool:
+        and => Op::Binary(Binary::And);
+        or => Op::Binary(Binary::Or);
+        xor => Op::Binary(Binary::Xor);
+    }
+
     fn binary(&self, op: Op, other: &Tensor) -> Result<Tensor> {
         let shape = infer::broadcast(&op.name(), self.shape(), other.shape())?;
         self.graph.apply(op, &[&self.broadcast_to(&shape)?, &other.broadcast_to(&shape)?])
     }
 
     /// A constant of this tensor's type and shape.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::I32, &[3]);
+    /// assert_eq!(x.full_like(1.0)?.ty(), x.ty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None today; the signature is that of every operation.
@@ -111,6 +144,15 @@ impl Tensor {
 
     /// `self ? on_true : on_false`, element by element; the three broadcast to each other.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[3]);
+    /// let zero = x.full_like(0.0)?;
+    /// assert_eq!(x.gt(&zero)?.select(&x, &zero)?.ty(), x.ty());
+    /// assert!(x.select(&x, &zero).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When `self` is not `bool`, or shapes or types do not fit.
     pub fn select(&self, on_true: &Tensor, on_false: &Tensor) -> Result<Tensor> {
@@ -123,6 +165,13 @@ impl Tensor {
 
     /// The elements in another type; floats become whole numbers by truncation.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::U8, &[3]);
+    /// assert_eq!(x.convert(DType::F32)?.dtype(), DType::F32);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None today; the signature is that of every operation.
     pub fn convert(&self, dtype: DType) -> Result<Tensor> {
@@ -134,6 +183,13 @@ impl Tensor {
 
     /// The same value, through which no gradient flows.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[3]);
+    /// assert_eq!(x.stop_gradient()?.ty(), x.ty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None today; the signature is that of every operation.
     pub fn stop_gradient(&self) -> Result<Tensor> {
@@ -141,6 +197,13 @@ impl Tensor {
     }
 
     /// x limited to `[low, high]`; no gradient flows where it was cut.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[3]);
+    /// assert_eq!(x.clamp(-1.0, 1.0)?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the elements are `bool`.
@@ -151,6 +214,12 @@ impl Tensor {
 
     /// x²
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().parameter(DType::F32, &[3]).square()?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the elements are `bool`.
     pub fn square(&self) -> Result<Tensor> {
@@ -159,6 +228,12 @@ impl Tensor {
 
     /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|), which neither overflows nor loses small values.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().parameter(DType::F32, &[3]).softplus()?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the elements are not floating-point.
     pub fn softplus(&self) -> Result<Tensor> {
@@ -166,6 +241,12 @@ impl Tensor {
     }
 
     /// The sum over all replicas of a program that runs on several devices; the identity on one.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().parameter(DType::F32, &[3]).all_reduce()?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the elements are `bool`.

@@ -7,6 +7,17 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// A graph with chosen results. Its arguments are the graph's parameters in order.
+///
+/// ```
+/// use neural::{DType, graph::{Function, Graph}};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[2]);
+/// let square = Function::new(&graph, vec![x.square()?]);
+/// let other = Graph::new();
+/// let four = square.call(&other, &square.call(&other, &[other.parameter(DType::F32, &[2])])?)?;
+/// assert_eq!(four[0].shape(), square.outputs()[0].shape());
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Function {
     graph: Graph,
@@ -14,14 +25,28 @@ pub struct Function {
 }
 
 impl Function {
+    /// ```
+    /// use neural::graph::{Function, Graph};
+    /// let graph = Graph::new();
+    /// let one = graph.scalar(1f32);
+    /// assert_eq!(Function::new(&graph, vec![one]).outputs().len(), 1);
+    /// ```
     pub fn new(graph: &Graph, outputs: Vec<Tensor>) -> Self {
         Self { graph: graph.clone(), outputs }
     }
 
+    /// ```
+    /// use neural::graph::{Function, Graph};
+    /// assert!(Function::new(&Graph::new(), Vec::new()).graph().is_empty());
+    /// ```
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
+    /// ```
+    /// use neural::graph::{Function, Graph};
+    /// assert!(Function::new(&Graph::new(), Vec::new()).outputs().is_empty());
+    /// ```
     pub fn outputs(&self) -> &[Tensor] {
         &self.outputs
     }
@@ -43,6 +68,17 @@ impl Function {
     }
 
     /// Writes this function's operations into the graph of its arguments.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Function, Graph}};
+    /// let graph = Graph::new();
+    /// let x = graph.parameter(DType::F32, &[2]);
+    /// let sum = Function::new(&graph, vec![x.sum_all()?]);
+    /// let other = Graph::new();
+    /// assert_eq!(sum.call(&other, &[other.full(DType::F32, &[2], 1.0)?])?[0].rank(), 0);
+    /// assert!(sum.call(&other, &[]).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the arguments are not as many, or not of the types, that the function takes.

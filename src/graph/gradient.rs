@@ -14,6 +14,16 @@ use std::collections::HashMap;
 /// A wanted tensor on which the loss does not depend has a gradient of zeros, and so has one that is not
 /// floating-point.
 ///
+/// ```
+/// use neural::{DType, graph::{Graph, gradients}};
+/// let graph = Graph::new();
+/// let [x, w] = [[4, 3], [3, 2]].map(|shape| graph.parameter(DType::F32, &shape));
+/// let loss = x.matmul(&w)?.square()?.mean_all()?;
+/// assert_eq!(gradients(&loss, &[&w])?[0].shape(), w.shape());
+/// assert!(gradients(&w, &[&x]).is_err());
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When `loss` is not a floating-point scalar, or an operation on the way has no gradient.
 pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {

@@ -39,9 +39,24 @@ use std::fmt;
 use std::rc::Rc;
 
 /// The position of a node in its graph; inputs always come before the nodes that use them.
+///
+/// ```
+/// use neural::{DType, graph::{Graph, NodeId}};
+/// let first: NodeId = Graph::new().parameter(DType::F32, &[]).id();
+/// assert_eq!(first, 0);
+/// ```
 pub type NodeId = usize;
 
 /// One operation, the nodes that it reads, and the type of its result.
+///
+/// ```
+/// use neural::{DType, graph::Graph};
+/// let graph = Graph::new();
+/// let y = graph.parameter(DType::F32, &[2]).exp()?;
+/// let node = graph.node(y.id());
+/// assert_eq!((node.op.name(), node.inputs), ("exp".to_string(), vec![0]));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Node {
     pub op: Op,
@@ -59,15 +74,33 @@ struct Inner {
 }
 
 /// A graph under construction. Clones share the same nodes.
+///
+/// ```
+/// use neural::{DType, graph::Graph};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[4, 3]);
+/// let y = (x + graph.scalar(1f32))?;
+/// assert_eq!(y.shape(), [4, 3]);
+/// assert_eq!(graph.parameters().len(), 1);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Graph(Rc<RefCell<Inner>>);
 
 impl Graph {
+    /// ```
+    /// assert!(neural::graph::Graph::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A new argument of the program.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().parameter(DType::U8, &[5]).ty().to_string(), "u8[5]");
+    /// ```
     pub fn parameter(&self, dtype: DType, shape: &[usize]) -> Tensor {
         let index = self.0.borrow().parameters.len();
         let tensor = self.insert(Op::Parameter { index }, &[], Type::new(dtype, shape));
@@ -76,22 +109,44 @@ impl Graph {
     }
 
     /// All parameters, in the order in which they were made.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// graph.parameter(DType::F32, &[1]);
+    /// graph.parameter(DType::I32, &[2]);
+    /// assert_eq!(graph.parameters()[1].dtype(), DType::I32);
+    /// ```
     pub fn parameters(&self) -> Vec<Tensor> {
         let ids = self.0.borrow().parameters.clone();
         ids.into_iter().map(|id| self.tensor(id)).collect()
     }
 
     /// A value that is part of the program. What changes between runs should be a parameter instead.
+    ///
+    /// ```
+    /// use neural::{Array, graph::Graph};
+    /// assert_eq!(Graph::new().constant(Array::vector(&[1f32, 2.0])).shape(), [2]);
+    /// ```
     pub fn constant(&self, value: Array) -> Tensor {
         let ty = Type::new(value.dtype(), value.shape());
         self.insert(Op::Constant(Rc::new(value)), &[], ty)
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(1u64).dtype(), neural::DType::U64);
+    /// ```
     pub fn scalar<T: Element>(&self, value: T) -> Tensor {
         self.constant(Array::scalar(value))
     }
 
     /// One value, rounded to `dtype`, in every element.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().full(DType::F32, &[2, 2], 0.5)?.shape(), [2, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None today; the signature is that of every operation.
@@ -101,6 +156,13 @@ impl Graph {
 
     /// 0, 1, 2, … along axis `dim`.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// assert_eq!(Graph::new().iota(DType::I32, &[2, 3], 1)?.shape(), [2, 3]);
+    /// assert!(Graph::new().iota(DType::I32, &[2, 3], 2).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When `shape` has no axis `dim`.
     pub fn iota(&self, dtype: DType, shape: &[usize], dim: usize) -> Result<Tensor> {
@@ -109,6 +171,13 @@ impl Graph {
     }
 
     /// Nodes made while `build` runs belong to `place`, the name of a layer.
+    ///
+    /// ```
+    /// use neural::graph::Graph;
+    /// let graph = Graph::new();
+    /// let one = graph.within("layer 0 (dense)", || graph.scalar(1f32));
+    /// assert_eq!(&*graph.node(one.id()).place, "layer 0 (dense)");
+    /// ```
     pub fn within<R>(&self, place: &str, build: impl FnOnce() -> R) -> R {
         let outer = self.0.borrow_mut().place.replace(place.into());
         let result = build();
@@ -116,19 +185,38 @@ impl Graph {
         result
     }
 
+    /// ```
+    /// let graph = neural::graph::Graph::new();
+    /// graph.scalar(1f32);
+    /// assert_eq!(graph.len(), 1);
+    /// ```
     pub fn len(&self) -> usize {
         self.0.borrow().nodes.len()
     }
 
+    /// ```
+    /// assert!(neural::graph::Graph::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// ```
+    /// let graph = neural::graph::Graph::new();
+    /// let one = graph.scalar(1f32);
+    /// assert!(graph.node(one.id()).inputs.is_empty());
+    /// ```
     pub fn node(&self, id: NodeId) -> Node {
         self.0.borrow().nodes[id].clone()
     }
 
     /// The value of node `id`.
+    ///
+    /// ```
+    /// let graph = neural::graph::Graph::new();
+    /// let one = graph.scalar(1f32);
+    /// assert_eq!(graph.tensor(one.id()).ty(), one.ty());
+    /// ```
     pub fn tensor(&self, id: NodeId) -> Tensor {
         let ty = Rc::new(self.0.borrow().nodes[id].ty.clone());
         Tensor { graph: self.clone(), id, ty }
@@ -155,6 +243,14 @@ impl Graph {
 }
 
 /// A value in a graph: which node computes it, and its type.
+///
+/// ```
+/// use neural::{DType, graph::Graph};
+/// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+/// let y = ((&x * 2.0)? + x.square()?)?.sum(&[0])?;
+/// assert_eq!((y.dtype(), y.shape(), y.rank()), (DType::F32, &[3][..], 1));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Tensor {
     graph: Graph,
@@ -163,26 +259,47 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// ```
+    /// let graph = neural::graph::Graph::new();
+    /// let one = graph.scalar(1f32);
+    /// one.graph().scalar(2f32);
+    /// assert_eq!(graph.len(), 2);
+    /// ```
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(1f32).id(), 0);
+    /// ```
     pub fn id(&self) -> NodeId {
         self.id
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(1f32).ty().to_string(), "f32[]");
+    /// ```
     pub fn ty(&self) -> &Type {
         &self.ty
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(true).dtype(), neural::DType::Bool);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.ty.dtype
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(true).shape(), [0; 0]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.ty.shape
     }
 
+    /// ```
+    /// assert_eq!(neural::graph::Graph::new().scalar(true).rank(), 0);
+    /// ```
     pub fn rank(&self) -> usize {
         self.ty.shape.len()
     }

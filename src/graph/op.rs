@@ -6,6 +6,14 @@ use crate::graph::scan::Scan;
 use std::rc::Rc;
 
 /// Elementwise functions of one tensor.
+///
+/// ```
+/// use neural::{DType, graph::{Graph, Op, Unary}};
+/// let graph = Graph::new();
+/// let y = graph.parameter(DType::F32, &[2]).tanh()?;
+/// assert!(matches!(graph.node(y.id()).op, Op::Unary(Unary::Tanh)));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unary {
     Neg,
@@ -30,6 +38,14 @@ pub enum Unary {
 }
 
 /// Elementwise functions of two tensors of one shape and type.
+///
+/// ```
+/// use neural::{DType, graph::{Binary, Graph, Op}};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[2]);
+/// assert!(matches!(graph.node((&x * &x)?.id()).op, Op::Binary(Binary::Mul)));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     Add,
@@ -46,6 +62,14 @@ pub enum Binary {
 }
 
 /// Elementwise comparisons; the result is `bool`.
+///
+/// ```
+/// use neural::{DType, graph::{Comparison, Graph, Op}};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[2]);
+/// assert!(matches!(graph.node(x.lt(&x)?.id()).op, Op::Compare(Comparison::Lt)));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     Eq,
@@ -57,6 +81,14 @@ pub enum Comparison {
 }
 
 /// How a reduction combines the elements of the reduced axes.
+///
+/// ```
+/// use neural::{DType, graph::{Graph, Op, Reduction}};
+/// let graph = Graph::new();
+/// let y = graph.parameter(DType::F32, &[2]).max(&[0])?;
+/// assert!(matches!(graph.node(y.id()).op, Op::Reduce { kind: Reduction::Max, .. }));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     Sum,
@@ -67,6 +99,14 @@ pub enum Reduction {
 /// Which axes of the two operands of a product are summed over, and which are paired.
 ///
 /// The result's axes are the paired (batch) ones, then what is left of the first operand, then of the second.
+///
+/// ```
+/// use neural::{DType, graph::{DotDims, Graph}};
+/// let x = Graph::new().parameter(DType::F32, &[7, 2, 3]);
+/// let dims = DotDims { lhs_contract: vec![2], rhs_contract: vec![2], lhs_batch: vec![0], rhs_batch: vec![0] };
+/// assert_eq!(x.dot(&x, dims)?.shape(), [7, 2, 2]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DotDims {
     pub lhs_contract: Vec<usize>,
@@ -76,6 +116,13 @@ pub struct DotDims {
 }
 
 /// A sliding window over the spatial axes of a channels-last tensor `[n, spatial…, c]`.
+///
+/// ```
+/// use neural::graph::Window;
+/// let window = Window { size: vec![3], stride: vec![2], padding: vec![(1, 1)], dilation: vec![2] };
+/// assert_eq!(window.extent(0), 5);
+/// assert_eq!(window.positions(0, 9), Some(4));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     pub size: Vec<usize>,
@@ -88,12 +135,24 @@ pub struct Window {
 
 impl Window {
     /// The length of spatial axis `axis` that the window covers at once.
+    ///
+    /// ```
+    /// use neural::graph::Window;
+    /// let window = Window { size: vec![3], stride: vec![1], padding: vec![(0, 0)], dilation: vec![4] };
+    /// assert_eq!(window.extent(0), 9);
+    /// ```
     pub fn extent(&self, axis: usize) -> usize {
         (self.size[axis] - 1) * self.dilation[axis] + 1
     }
 
     /// The number of positions of the window along an axis of `length` cells, if it fits at all:
     /// `(length + padding - extent) / stride + 1`.
+    ///
+    /// ```
+    /// use neural::graph::Window;
+    /// let window = Window { size: vec![3], stride: vec![2], padding: vec![(0, 0)], dilation: vec![1] };
+    /// assert_eq!((window.positions(0, 7), window.positions(0, 2)), (Some(3), None));
+    /// ```
     pub fn positions(&self, axis: usize, length: usize) -> Option<usize> {
         let (low, high) = self.padding[axis];
         (length + low + high).checked_sub(self.extent(axis)).map(|free| free / self.stride[axis] + 1)
@@ -102,6 +161,13 @@ impl Window {
 
 /// What a node computes. Binary operations take equal shapes: broadcasting is an operation of its own, so
 /// that its gradient, a sum, is written once.
+///
+/// ```
+/// use neural::graph::{Graph, Op};
+/// let graph = Graph::new();
+/// let one = graph.scalar(1f32);
+/// assert!(matches!(graph.node(one.id()).op, Op::Constant(_)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Op {
     /// The `index`-th argument of the program.
@@ -217,6 +283,14 @@ pub enum Op {
 
 impl Op {
     /// The name used in messages.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let y = graph.parameter(DType::F32, &[2]).sqrt()?;
+    /// assert_eq!(graph.node(y.id()).op.name(), "sqrt");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn name(&self) -> String {
         match self {
             Op::Unary(f) => format!("{f:?}").to_lowercase(),
@@ -237,6 +311,11 @@ impl Op {
 const MAX_ELEMENTS: usize = 1 << 40;
 
 /// The type of a tensor: what its elements are and how many along each axis.
+///
+/// ```
+/// use neural::{DType, graph::Type};
+/// assert_eq!(Type::new(DType::F32, &[2, 3]).to_string(), "f32[2, 3]");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Type {
     pub dtype: DType,
@@ -244,6 +323,10 @@ pub struct Type {
 }
 
 impl Type {
+    /// ```
+    /// use neural::{DType, graph::Type};
+    /// assert_eq!(Type::new(DType::I32, &[4]).shape, [4]);
+    /// ```
     pub fn new(dtype: DType, shape: &[usize]) -> Self {
         Self { dtype, shape: shape.to_vec() }
     }

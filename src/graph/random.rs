@@ -11,6 +11,14 @@ use std::f64::consts::TAU;
 /// The generator is Philox 4x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011). Its key is
 /// the seed mixed with the place of the draw in the program; its counter starts at the step, so a step that is
 /// run again, on any device, draws the same numbers.
+///
+/// ```
+/// use neural::{DType, graph::{Graph, Random}};
+/// let graph = Graph::new();
+/// let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+/// assert_eq!(random.normal(DType::F32, &[2, 3])?.shape(), [2, 3]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub struct Random {
     seed: Tensor,
     step: Tensor,
@@ -30,18 +38,42 @@ const KEY_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
     /// From two scalars that are arguments of the program: a seed (u64) and a step (u64).
+    ///
+    /// ```
+    /// use neural::graph::{Graph, Random};
+    /// let graph = Graph::new();
+    /// let mut random = Random::new(graph.scalar(1u64), graph.parameter(neural::DType::U64, &[]));
+    /// assert!(random.bits(&[4]).is_ok());
+    /// ```
     pub fn new(seed: Tensor, step: Tensor) -> Self {
         Self { seed, step, shard: None, draws: 0 }
     }
 
     /// For one of `count` devices that share a batch: what it draws for its rows are the rows numbered by `index` (an
     /// i32 scalar) of what a single device would draw for all of them.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Graph, Random}};
+    /// let graph = Graph::new();
+    /// let random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+    /// let mut second = random.sharded(graph.scalar(1i32), 2);
+    /// assert_eq!(second.uniform(DType::F32, &[8, 3])?.shape(), [8, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     #[must_use]
     pub fn sharded(self, index: Tensor, count: usize) -> Self {
         Self { shard: Some(Shard { index, count }), ..self }
     }
 
     /// Uniform u32.
+    ///
+    /// ```
+    /// # use neural::graph::{Graph, Random};
+    /// # let graph = Graph::new();
+    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+    /// assert_eq!(random.bits(&[4])?.dtype(), neural::DType::U32);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When seed or step is not a u64 scalar.
@@ -70,6 +102,14 @@ impl Random {
 
     /// Uniform in [0, 1), in steps of 2⁻²⁴.
     ///
+    /// ```
+    /// # use neural::graph::{Graph, Random};
+    /// # let graph = Graph::new();
+    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+    /// assert_eq!(random.uniform(neural::DType::F32, &[4])?.shape(), [4]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Random::bits`].
     pub fn uniform(&mut self, dtype: DType, shape: &[usize]) -> Result<Tensor> {
@@ -79,6 +119,14 @@ impl Random {
     }
 
     /// Standard normal, by the transform of Box and Muller (1958): √(-2 ln u) cos(2π v), u in (0, 1].
+    ///
+    /// ```
+    /// # use neural::graph::{Graph, Random};
+    /// # let graph = Graph::new();
+    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+    /// assert_eq!(random.normal(neural::DType::F64, &[4])?.dtype(), neural::DType::F64);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Random::bits`].

@@ -8,6 +8,13 @@ use crate::error::{Error, Result};
 impl Tensor {
     /// The sum over the axes `dims`, which disappear.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.sum(&[1])?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When an axis does not exist.
     pub fn sum(&self, dims: &[usize]) -> Result<Tensor> {
@@ -15,6 +22,13 @@ impl Tensor {
     }
 
     /// The sum of all elements, a scalar.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.sum_all()?.rank(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the elements are `bool`.
@@ -24,6 +38,13 @@ impl Tensor {
 
     /// The largest element along the axes `dims`; equal ones share the gradient.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.max(&[0])?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When an axis does not exist.
     pub fn max(&self, dims: &[usize]) -> Result<Tensor> {
@@ -31,6 +52,13 @@ impl Tensor {
     }
 
     /// The smallest element along the axes `dims`; equal ones share the gradient.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.min(&[0, 1])?.rank(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When an axis does not exist.
@@ -47,6 +75,13 @@ impl Tensor {
 
     /// The arithmetic mean over the axes `dims`, which disappear.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.mean(&[0])?.shape(), [3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When an axis does not exist or the elements are not floating-point.
     pub fn mean(&self, dims: &[usize]) -> Result<Tensor> {
@@ -60,6 +95,13 @@ impl Tensor {
 
     /// The mean of all elements, a scalar.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.mean_all()?.rank(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the elements are not floating-point.
     pub fn mean_all(&self) -> Result<Tensor> {
@@ -67,6 +109,13 @@ impl Tensor {
     }
 
     /// The sum of all elements up to and including each, along axis `dim`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.cumulative_sum(1)?.shape(), [2, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the axis does not exist.
@@ -76,6 +125,13 @@ impl Tensor {
 
     /// The position (i32) of the largest element along `dim`, the first of equals.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.argmax(1)?.ty().to_string(), "i32[2]");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the axis does not exist.
     pub fn argmax(&self, dim: usize) -> Result<Tensor> {
@@ -83,6 +139,13 @@ impl Tensor {
     }
 
     /// ln softmax(x) along the last axis: x - m - ln Σ e^(x-m) with m = max x, so that nothing overflows.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.log_softmax()?.shape(), [2, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no axis, or the elements are not floating-point.
@@ -94,6 +157,13 @@ impl Tensor {
     }
 
     /// e^(x-m) / Σ e^(x-m) along the last axis, with m = max x.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.softmax()?.shape(), [2, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no axis, or the elements are not floating-point.

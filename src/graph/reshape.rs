@@ -8,6 +8,13 @@ use crate::error::{Error, Result};
 impl Tensor {
     /// The same elements, row-major, in another shape.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.reshape(&[3, 2])?.shape(), [3, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the number of elements differs.
     pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
@@ -20,6 +27,13 @@ impl Tensor {
 
     /// All axes from `axis` on as one.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.flatten_from(0)?.shape(), [6]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no axis `axis`.
     pub fn flatten_from(&self, axis: usize) -> Result<Tensor> {
@@ -30,6 +44,13 @@ impl Tensor {
     }
 
     /// Repeated along new leading axes and along axes of length 1, as `NumPy` broadcasts.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.broadcast_to(&[4, 2, 3])?.shape(), [4, 2, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the shape does not broadcast to `shape`.
@@ -54,6 +75,13 @@ impl Tensor {
 
     /// Axis `i` becomes axis `dims[i]` of the result; the result is constant along its other axes.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.broadcast_in(&[2, 5, 3], vec![0, 2])?.shape(), [2, 5, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When an axis does not keep its length, or `dims` does not rise.
     pub fn broadcast_in(&self, shape: &[usize], dims: Vec<usize>) -> Result<Tensor> {
@@ -73,6 +101,13 @@ impl Tensor {
 
     /// A new axis of length 1 before axis `axis`.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.unsqueeze(1)?.shape(), [2, 1, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When `axis` is beyond the rank.
     pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
@@ -86,6 +121,13 @@ impl Tensor {
 
     /// Axis `i` of the result is axis `perm[i]` of the input.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.transpose(&[1, 0])?.shape(), [3, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When `perm` is not a permutation of the axes.
     pub fn transpose(&self, perm: &[usize]) -> Result<Tensor> {
@@ -96,6 +138,13 @@ impl Tensor {
     }
 
     /// The last two axes exchanged.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.t()?.shape(), [3, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there are fewer than two axes.
@@ -111,6 +160,13 @@ impl Tensor {
 
     /// The elements in reverse order along `dims`.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.reverse(&[1])?.shape(), [2, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When an axis does not exist.
     pub fn reverse(&self, dims: &[usize]) -> Result<Tensor> {
@@ -118,6 +174,13 @@ impl Tensor {
     }
 
     /// Every `stride[i]`-th element from `start[i]` up to, not including, `limit[i]`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.slice(&[0, 0], &[2, 3], &[1, 2])?.shape(), [2, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the bounds lie outside.
@@ -130,6 +193,13 @@ impl Tensor {
 
     /// The elements `start..limit` of one axis.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.narrow(1, 1, 3)?.shape(), [2, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the bounds lie outside.
     pub fn narrow(&self, axis: usize, start: usize, limit: usize) -> Result<Tensor> {
@@ -140,6 +210,13 @@ impl Tensor {
     }
 
     /// Zeros around the elements (`low`, `high`) and between them (`interior`), for each axis.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(x.pad(&[0, 1], &[0, 1], &[1, 0])?.shape(), [3, 5]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the lists are not as long as there are axes.
@@ -153,6 +230,13 @@ impl Tensor {
     }
 
     /// Tensors one after another along axis `dim`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Graph, Tensor}};
+    /// let x = Graph::new().parameter(DType::F32, &[2, 3]);
+    /// assert_eq!(Tensor::concatenate(&[&x, &x], 1)?.shape(), [2, 6]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is none, or they differ in another axis or in type.
@@ -168,6 +252,14 @@ impl Tensor {
     ///
     /// Numbers beyond the table are brought within it by XLA; they are never read out of bounds.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let table = graph.parameter(DType::F32, &[10, 3]);
+    /// assert_eq!(table.take(&graph.parameter(DType::I32, &[4]))?.shape(), [4, 3]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the indices are not i32 or u32.
     pub fn take(&self, indices: &Tensor) -> Result<Tensor> {
@@ -175,6 +267,14 @@ impl Tensor {
     }
 
     /// A part of shape `shape` at offsets that are known only when the program runs, one i32 scalar an axis.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let (x, start) = (graph.parameter(DType::F32, &[9]), graph.parameter(DType::I32, &[]));
+    /// assert_eq!(x.dynamic_slice(&[start], &[4])?.shape(), [4]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the part does not fit, or the number of offsets is not that of the axes.
@@ -195,6 +295,15 @@ impl Tensor {
 
     /// This tensor with `update` written over it at offsets that are known only when the program runs.
     ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let graph = Graph::new();
+    /// let (x, start) = (graph.parameter(DType::F32, &[9]), graph.parameter(DType::I32, &[]));
+    /// let zeros = graph.full(DType::F32, &[4], 0.0)?;
+    /// assert_eq!(x.dynamic_update_slice(&zeros, &[start])?.shape(), [9]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the update does not fit, or the number of offsets is not that of the axes.
     pub fn dynamic_update_slice(&self, update: &Tensor, offsets: &[Tensor]) -> Result<Tensor> {
@@ -203,6 +312,13 @@ impl Tensor {
     }
 
     /// 1 in the place that each whole number names, 0 elsewhere: `[…] -> […, classes]`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph};
+    /// let classes = Graph::new().parameter(DType::I32, &[4]);
+    /// assert_eq!(classes.one_hot(10, DType::F32)?.shape(), [4, 10]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the elements are not i32.

@@ -9,6 +9,16 @@ use crate::error::{Error, Result};
 ///
 /// The body's arguments are the constants, the carries and one slice of each of `xs` along their first axis; its
 /// results are the new carries and one slice of each of `ys`.
+///
+/// ```
+/// use neural::{DType, graph::{Graph, Op, ScanInputs, StepOutputs}};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[5]);
+/// let inputs = ScanInputs { xs: &[x], ..ScanInputs::default() };
+/// graph.repeat(inputs, 5, |_, _, _, xs| Ok(StepOutputs { carries: vec![], ys: vec![xs[0].exp()?] }))?;
+/// assert!(matches!(&graph.node(1).op, Op::Scan(scan) if scan.length == 5));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Scan {
     pub body: Function,
@@ -22,6 +32,12 @@ pub struct Scan {
 }
 
 /// What goes into a scan.
+///
+/// ```
+/// use neural::graph::ScanInputs;
+/// let none = ScanInputs::default();
+/// assert!(none.constants.is_empty() && none.carries.is_empty() && none.xs.is_empty());
+/// ```
 #[derive(Clone, Copy, Default)]
 pub struct ScanInputs<'a> {
     /// The same in every step.
@@ -33,6 +49,12 @@ pub struct ScanInputs<'a> {
 }
 
 /// What a step of a scan makes.
+///
+/// ```
+/// use neural::graph::{Graph, StepOutputs};
+/// let step = StepOutputs { carries: vec![Graph::new().scalar(1f32)], ys: Vec::new() };
+/// assert_eq!(step.carries.len(), 1);
+/// ```
 pub struct StepOutputs {
     pub carries: Vec<Tensor>,
     pub ys: Vec<Tensor>,
@@ -43,6 +65,20 @@ impl Graph {
     ///
     /// `step` is called once, with the graph of the body, its constants, carries and slices of `xs`. Returned are
     /// the last carries and the `ys` of all steps, stacked along a new first axis.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Graph, ScanInputs, StepOutputs, gradients}};
+    /// let graph = Graph::new();
+    /// let (w, x) = (graph.parameter(DType::F32, &[]), graph.parameter(DType::F32, &[5]));
+    /// let inputs = ScanInputs { constants: &[w.clone()], carries: &[graph.scalar(0f32)], xs: &[x] };
+    /// let (last, all) = graph.scan(inputs, 5, |_, constants, carries, xs| {
+    ///     let next = ((&carries[0] * &constants[0])? + &xs[0])?;
+    ///     Ok(StepOutputs { carries: vec![next.clone()], ys: vec![next] })
+    /// })?;
+    /// assert_eq!((last[0].rank(), all[0].shape()), (0, &[5][..]));
+    /// assert_eq!(gradients(&last[0], &[&w])?[0].rank(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the first axis of `xs` is not `length` long or a carry changes its type.
@@ -58,6 +94,17 @@ impl Graph {
     }
 
     /// The same without gradients, so that nothing is kept of a step but its results.
+    ///
+    /// ```
+    /// use neural::graph::{Graph, ScanInputs, StepOutputs};
+    /// let graph = Graph::new();
+    /// let inputs = ScanInputs { carries: &[graph.scalar(1f32)], ..ScanInputs::default() };
+    /// let (last, _) = graph.repeat(inputs, 10, |_, _, carries, _| {
+    ///     Ok(StepOutputs { carries: vec![(&carries[0] * 2.0)?], ys: Vec::new() })
+    /// })?;
+    /// assert_eq!(last.len(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Graph::scan`].

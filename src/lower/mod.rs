@@ -14,6 +14,12 @@ use std::collections::HashMap;
 use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
 
 /// The kinds of device for which operations are lowered differently.
+///
+/// ```
+/// use neural::{lower::Target, runtime::Device};
+/// assert_eq!(Device::cpu()?.target(), Target::Cpu);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     Cpu,
@@ -22,6 +28,14 @@ pub enum Target {
 
 /// Writes `function` as an XLA program whose result is a tuple of the function's outputs. Output `i` takes over
 /// the memory of argument `i` for the first `donated` of them.
+///
+/// ```
+/// use neural::{DType, graph::{Function, Graph}, lower::{Target, lower}};
+/// let graph = Graph::new();
+/// let y = graph.parameter(DType::F32, &[2]).exp()?;
+/// assert!(lower(&Function::new(&graph, vec![y]), Target::Gpu, 0).is_ok());
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When XLA refuses an operation.
@@ -43,6 +57,14 @@ pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaC
 }
 
 /// The program that [`lower`] makes, as HLO text.
+///
+/// ```
+/// use neural::{DType, graph::{Function, Graph}, lower::{Target, hlo_text}};
+/// let graph = Graph::new();
+/// let y = graph.parameter(DType::F32, &[2]).exp()?;
+/// assert!(hlo_text(&Function::new(&graph, vec![y]), Target::Cpu)?.contains("exponential"));
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When XLA refuses an operation.

@@ -42,15 +42,26 @@ pub(super) fn silu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// 1 / (1 + e⁻ˣ)
+///
+/// ```
+/// assert_eq!(neural::nn::sigmoid().kind(), "sigmoid");
+/// ```
 pub fn sigmoid() -> Layer {
     Layer::Sigmoid
 }
 
+/// ```
+/// assert_eq!(neural::nn::tanh().kind(), "tanh");
+/// ```
 pub fn tanh() -> Layer {
     Layer::Tanh
 }
 
 /// max(x, 0)
+///
+/// ```
+/// assert_eq!(neural::nn::relu().kind(), "relu");
+/// ```
 pub fn relu_layer() -> Layer {
     Layer::Relu
 }

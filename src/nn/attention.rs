@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// Variables, as in `PyTorch`: `in_proj_weight` `[3 features, features]` (queries, keys, values), `in_proj_bias`,
 /// `out_proj.weight` `[features, features]`, `out_proj.bias`.
+///
+/// ```
+/// use neural::{DType, nn::{Attention, Layer, sequential}};
+/// let model = sequential([Layer::Attention(Attention { heads: 2, causal: true })]);
+/// assert_eq!(model.summary(DType::F32, &[10, 8])?.parameters(), 4 * 8 * 8 + 4 * 8);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
@@ -65,6 +72,10 @@ impl Attention {
 }
 
 /// See [`Attention`].
+///
+/// ```
+/// assert_eq!(neural::nn::attention(4).kind(), "attention");
+/// ```
 pub fn attention(heads: usize) -> Layer {
     Layer::Attention(Attention { heads, causal: false })
 }

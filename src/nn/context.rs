@@ -8,6 +8,17 @@ use crate::graph::{Graph, Random, Tensor};
 use crate::variables::{Role, Variables};
 
 /// The place of a layer in a model: its variables are named after it, and so are errors.
+///
+/// ```
+/// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+/// # let graph = Graph::new();
+/// # let mut variables = Variables::declare(&graph, DType::F32);
+/// # let mut cx = Context::evaluation(&mut variables);
+/// let w = cx.within("0", "dense", |cx| cx.weight("weight", &[2, 3], &Init::Zeros, (3, 2)))?;
+/// assert_eq!(w.shape(), [2, 3]);
+/// assert_eq!(variables.variables().next().map(|v| &*v.name), Some("0.weight"));
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub struct Context<'a> {
     variables: &'a mut Variables,
     random: Option<&'a mut Random>,
@@ -20,6 +31,14 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// For evaluation: dropout lets everything through and norms use their running statistics.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert!(!cx.is_training() && cx.random().is_err());
+    /// ```
     pub fn evaluation(variables: &'a mut Variables) -> Self {
         let compute = variables.dtype();
         Self {
@@ -34,11 +53,27 @@ impl<'a> Context<'a> {
     }
 
     /// For training, with a source of random numbers.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Graph, Random}, nn::Context, variables::Variables};
+    /// let graph = Graph::new();
+    /// let mut variables = Variables::declare(&graph, DType::F32);
+    /// let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
+    /// assert!(Context::training(&mut variables, &mut random).is_training());
+    /// ```
     pub fn training(variables: &'a mut Variables, random: &'a mut Random) -> Self {
         Self { random: Some(random), training: true, ..Self::evaluation(variables) }
     }
 
     /// Layers compute in `dtype`; norms and losses stay in the type of the variables.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert_eq!(cx.compute_in(DType::BF16).compute_dtype(), DType::BF16);
+    /// ```
     #[must_use]
     pub fn compute_in(mut self, dtype: DType) -> Self {
         self.compute = dtype;
@@ -46,6 +81,16 @@ impl<'a> Context<'a> {
     }
 
     /// The rows are one of so many equal parts of a batch, each on a device of its own.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let rows = graph.parameter(DType::F32, &[4, 2]);
+    /// assert_eq!(cx.replicated(2).batch_mean(&rows, &[0])?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     #[must_use]
     pub fn replicated(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
@@ -54,6 +99,16 @@ impl<'a> Context<'a> {
 
     /// The mean over `axes`, of which the first is that of the rows: those of all devices.
     ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let rows = graph.parameter(DType::F32, &[4, 2]);
+    /// assert_eq!(cx.batch_mean(&rows, &[0])?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no such axis.
     pub fn batch_mean(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
@@ -61,20 +116,50 @@ impl<'a> Context<'a> {
         if self.replicas == 1 { Ok(mean) } else { mean.all_reduce()? / self.replicas as f64 }
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert!(!cx.is_training());
+    /// ```
     pub fn is_training(&self) -> bool {
         self.training
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert_eq!(cx.compute_dtype(), DType::F32);
+    /// ```
     pub fn compute_dtype(&self) -> DType {
         self.compute
     }
 
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert!(cx.graph().is_empty());
+    /// ```
     pub fn graph(&self) -> &Graph {
         self.variables.graph()
     }
 
     /// A trained variable in the type that layers compute in. `fans` are the number of inputs that one output is
     /// computed from, and the number of outputs that one input goes to.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert_eq!(cx.weight("bias", &[2], &Init::Ones, (3, 2))?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the variable was declared with another shape.
@@ -89,6 +174,15 @@ impl<'a> Context<'a> {
     }
 
     /// A trained variable in its own type.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert_eq!(cx.parameter("gamma", &[2], &Init::Ones, (2, 2))?.dtype(), DType::F32);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Context::weight`].
@@ -105,6 +199,17 @@ impl<'a> Context<'a> {
 
     /// A variable that the layer itself keeps, see [`Context::update`].
     ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let mean = cx.statistic("mean", &[2], &Init::Zeros)?;
+    /// cx.update("mean", (mean * 0.9)?)?;
+    /// assert_eq!(variables.parameters().len(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Context::weight`].
     pub fn statistic(&mut self, name: &str, shape: &[usize], init: &Init) -> Result<Tensor> {
@@ -114,6 +219,17 @@ impl<'a> Context<'a> {
 
     /// The value that a statistic has after this step.
     ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let mean = cx.statistic("mean", &[2], &Init::Zeros)?;
+    /// cx.update("mean", (mean * 0.9)?)?;
+    /// assert!(cx.update("variance", graph.scalar(1f32)).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the statistic is unknown or of another type.
     pub fn update(&mut self, name: &str, value: Tensor) -> Result<()> {
@@ -122,6 +238,14 @@ impl<'a> Context<'a> {
     }
 
     /// The source of random numbers.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert!(cx.random().is_err());
+    /// ```
     ///
     /// # Errors
     /// Outside training.
@@ -133,6 +257,16 @@ impl<'a> Context<'a> {
     }
 
     /// Builds a part of the model named `name`: its variables begin with it, and its errors name it.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, dense}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let x = graph.parameter(DType::F32, &[8, 3]);
+    /// let error = cx.within("2", "dense", |cx| dense(0).forward(&x, cx)).unwrap_err();
+    /// assert!(error.to_string().starts_with("layer 2 (dense): units: "));
+    /// ```
     ///
     /// # Errors
     /// Those of `build`.

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 /// Convolution over one or two spatial axes, channels last: `[n, spatial…, channels] -> [n, spatial…, filters]`.
 ///
 /// Variables: `weight` `[kernel…, channels / groups, filters]`, `bias` `[filters]`.
+///
+/// ```
+/// use neural::{DType, nn::{Conv, sequential}};
+/// let conv = Conv { stride: vec![2, 2], ..Conv::new(16, &[3, 3]).same() };
+/// let summary = sequential([conv.into()]).summary(DType::F32, &[28, 28, 1])?;
+/// assert_eq!(summary.rows[0].output, [1, 14, 14, 16]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv {
@@ -33,6 +41,9 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// ```
+    /// assert_eq!(neural::nn::Conv::new(16, &[3, 3]).groups, 1);
+    /// ```
     pub fn new(filters: usize, kernel: &[usize]) -> Self {
         Self {
             filters,
@@ -47,6 +58,10 @@ impl Conv {
         }
     }
 
+    /// ```
+    /// use neural::nn::{Conv, Padding};
+    /// assert_eq!(Conv::new(16, &[3, 3]).same().padding, Padding::Same);
+    /// ```
     #[must_use]
     pub fn same(self) -> Self {
         Self { padding: Padding::Same, ..self }
@@ -90,6 +105,10 @@ impl From<Conv> for Layer {
 }
 
 /// See [`Conv`].
+///
+/// ```
+/// assert_eq!(neural::nn::conv(16, &[3, 3]).kind(), "conv");
+/// ```
 pub fn conv(filters: usize, kernel: &[usize]) -> Layer {
     Conv::new(filters, kernel).into()
 }

@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 /// A linear map with a bias: `y = x Wᵀ + b`, `[…, in] -> […, units]`.
 ///
 /// Variables: `weight` `[units, in]`, `bias` `[units]`.
+///
+/// ```
+/// use neural::{DType, nn::{Dense, Init, sequential}};
+/// let dense = Dense { bias: false, ..Dense::new(10).initialized(Init::Zeros) };
+/// assert_eq!(sequential([dense.into()]).summary(DType::F32, &[784])?.parameters(), 7840);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
@@ -21,11 +28,19 @@ pub struct Dense {
 }
 
 impl Dense {
+    /// ```
+    /// assert!(neural::nn::Dense::new(10).bias);
+    /// ```
     pub fn new(units: usize) -> Self {
         Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
     }
 
     /// The weight and the bias begin as `init` says.
+    ///
+    /// ```
+    /// use neural::nn::{Dense, Init};
+    /// assert_eq!(Dense::new(10).initialized(Init::Normal(0.1)).bias_init, Init::Normal(0.1));
+    /// ```
     #[must_use]
     pub fn initialized(self, init: Init) -> Self {
         Self { bias_init: init.clone(), init, ..self }
@@ -50,6 +65,10 @@ impl From<Dense> for Layer {
 }
 
 /// See [`Dense`].
+///
+/// ```
+/// assert_eq!(neural::nn::dense(10).kind(), "dense");
+/// ```
 pub fn dense(units: usize) -> Layer {
     Dense::new(units).into()
 }

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// Dropout (Srivastava et al., 2014): in training each element is zero with probability `rate`, and the others are
 /// divided by `1 - rate`; in evaluation it is the identity.
+///
+/// ```
+/// use neural::{DType, nn::{Dropout, Layer, sequential}};
+/// assert!(sequential([Layer::Dropout(Dropout { rate: 1.5 })]).summary(DType::F32, &[4]).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
@@ -27,6 +32,10 @@ impl Dropout {
 }
 
 /// See [`Dropout`].
+///
+/// ```
+/// assert_eq!(neural::nn::dropout(0.5).kind(), "dropout");
+/// ```
 pub fn dropout(rate: f64) -> Layer {
     Layer::Dropout(Dropout { rate })
 }

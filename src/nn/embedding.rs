@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 /// A learned row for each of `vocabulary` numbers: whole numbers `[…] -> […, units]`.
 ///
 /// Variables: `weight` `[vocabulary, units]`.
+///
+/// ```
+/// use neural::{DType, nn::{embedding, sequential}};
+/// let summary = sequential([embedding(1000, 16)]).summary(DType::F32, &[20])?;
+/// assert_eq!((&summary.rows[0].output[..], summary.parameters()), (&[1, 20, 16][..], 16_000));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
@@ -31,6 +38,10 @@ impl Embedding {
 }
 
 /// See [`Embedding`].
+///
+/// ```
+/// assert_eq!(neural::nn::embedding(1000, 16).kind(), "embedding");
+/// ```
 pub fn embedding(vocabulary: usize, units: usize) -> Layer {
     Layer::Embedding(Embedding { vocabulary, units, init: standard_normal() })
 }

@@ -47,6 +47,12 @@ pub enum Init {
 
 impl Init {
     /// The values: a function of the arguments alone, the same on every machine.
+    ///
+    /// ```
+    /// use neural::{Array, DType, nn::Init};
+    /// let ones = Init::Ones.array(DType::F32, &[2], (1, 1), 1, "bias");
+    /// assert_eq!(ones, Array::vector(&[1f32, 1.0]));
+    /// ```
     pub fn array(&self, dtype: DType, shape: &[usize], fans: (usize, usize), seed: u64, name: &str) -> Array {
         let mut draw = Draw(generator(seed, name));
         let n = count(shape);

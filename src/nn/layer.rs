@@ -125,6 +125,10 @@ impl<'de> Deserialize<'de> for Layer {
 
 impl Layer {
     /// The layer's name.
+    ///
+    /// ```
+    /// assert_eq!(neural::nn::Layer::GlobalAvgPool.kind(), "global-avg-pool");
+    /// ```
     pub fn kind(&self) -> &'static str {
         match self {
             Layer::Dense(_) => "dense",
@@ -157,6 +161,16 @@ impl Layer {
     }
 
     /// Writes the layer into the graph of `x`.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let x = graph.parameter(DType::F32, &[8, 3]);
+    /// assert_eq!(neural::nn::dense(5).forward(&x, &mut cx)?.shape(), [8, 5]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When `x` or the settings do not fit the layer.

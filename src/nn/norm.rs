@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 /// the biased one, as in Flax and Keras; `PyTorch`, whose momentum is one minus this, keeps the unbiased one.
 ///
 /// Variables: `weight`, `bias`, `running_mean`, `running_var`, all `[channels]`.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let summary = nn::sequential([nn::batch_norm()]).summary(DType::F32, &[8, 8, 4])?;
+/// assert_eq!((summary.parameters(), summary.statistics()), (8, 8));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm {
@@ -56,6 +63,12 @@ impl BatchNorm {
 /// evaluation alike.
 ///
 /// Variables: `weight`, `bias`, both `[features]`.
+///
+/// ```
+/// use neural::{DType, nn};
+/// assert_eq!(nn::sequential([nn::layer_norm()]).summary(DType::F32, &[10, 4])?.parameters(), 8);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerNorm {
@@ -83,11 +96,19 @@ impl LayerNorm {
 }
 
 /// See [`BatchNorm`].
+///
+/// ```
+/// assert_eq!(neural::nn::batch_norm().kind(), "batch-norm");
+/// ```
 pub fn batch_norm() -> Layer {
     Layer::BatchNorm(BatchNorm::default())
 }
 
 /// See [`LayerNorm`].
+///
+/// ```
+/// assert_eq!(neural::nn::layer_norm().kind(), "layer-norm");
+/// ```
 pub fn layer_norm() -> Layer {
     Layer::LayerNorm(LayerNorm::default())
 }

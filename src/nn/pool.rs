@@ -5,6 +5,13 @@ use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
 
 /// A window that slides over the spatial axes; it moves by its own size if `stride` is absent.
+///
+/// ```
+/// use neural::{DType, nn::{Layer, Pool, sequential}};
+/// let model = sequential([Layer::MaxPool(Pool { stride: vec![1, 1], ..Pool::new(&[2, 2]) })]);
+/// assert_eq!(model.summary(DType::F32, &[8, 8, 3])?.rows[0].output, [1, 7, 7, 3]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
@@ -16,6 +23,9 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// ```
+    /// assert_eq!(neural::nn::Pool::new(&[2, 2]).size, [2, 2]);
+    /// ```
     pub fn new(size: &[usize]) -> Self {
         Self { size: size.to_vec(), stride: Vec::new(), padding: Padding::Valid }
     }
@@ -56,11 +66,19 @@ pub(super) fn global_average(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The maximum over windows of `size` cells that do not overlap.
+///
+/// ```
+/// assert_eq!(neural::nn::max_pool(&[2, 2]).kind(), "max-pool");
+/// ```
 pub fn max_pool(size: &[usize]) -> Layer {
     Layer::MaxPool(Pool::new(size))
 }
 
 /// The mean over windows of `size` cells that do not overlap.
+///
+/// ```
+/// assert_eq!(neural::nn::avg_pool(&[2, 2]).kind(), "avg-pool");
+/// ```
 pub fn avg_pool(size: &[usize]) -> Layer {
     Layer::AvgPool(Pool::new(size))
 }

@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// Variables, as in `PyTorch`, with 4 gates (LSTM) or 3 (GRU): `weight_ih_l0` `[gates · units, features]`,
 /// `weight_hh_l0` `[gates · units, units]`, `bias_ih_l0`, `bias_hh_l0` `[gates · units]`.
+///
+/// ```
+/// use neural::{DType, nn::{Layer, Recurrent, sequential}};
+/// let model = sequential([Layer::Gru(Recurrent { units: 16, sequences: true })]);
+/// assert_eq!(model.summary(DType::F32, &[20, 3])?.rows[0].output, [1, 20, 16]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recurrent {
@@ -74,11 +81,21 @@ impl Recurrent {
 }
 
 /// See [`Recurrent`].
+///
+/// ```
+/// use neural::{DType, nn};
+/// assert_eq!(nn::sequential([nn::lstm(16)]).summary(DType::F32, &[20, 3])?.rows[0].output, [1, 16]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub fn lstm(units: usize) -> Layer {
     Layer::Lstm(Recurrent { units, sequences: false })
 }
 
 /// See [`Recurrent`].
+///
+/// ```
+/// assert_eq!(neural::nn::gru(16).kind(), "gru");
+/// ```
 pub fn gru(units: usize) -> Layer {
     Layer::Gru(Recurrent { units, sequences: false })
 }

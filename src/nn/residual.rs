@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 /// Layers whose result is added to their input: `y = layers(x) + shortcut(x)`; an absent shortcut is the identity.
 ///
 /// Variables: those of the layers below `layers.` and `shortcut.`.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let model = nn::sequential([nn::residual([nn::dense(4), nn::tanh()])]);
+/// assert_eq!(model.summary(DType::F32, &[4])?.parameters(), 20);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
@@ -30,6 +37,10 @@ impl Residual {
 }
 
 /// See [`Residual`].
+///
+/// ```
+/// assert_eq!(neural::nn::residual([neural::nn::dense(4)]).kind(), "residual");
+/// ```
 pub fn residual(layers: impl IntoIterator<Item = Layer>) -> Layer {
     Layer::Residual(Residual { layers: super::sequential(layers), shortcut: Sequential::default() })
 }

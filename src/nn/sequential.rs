@@ -20,16 +20,34 @@ use serde::{Deserialize, Serialize};
 pub struct Sequential(pub Vec<Layer>);
 
 /// See [`Sequential`].
+///
+/// ```
+/// assert_eq!(neural::nn::sequential([neural::nn::flatten()]).0.len(), 1);
+/// ```
 pub fn sequential(layers: impl IntoIterator<Item = Layer>) -> Sequential {
     Sequential(layers.into_iter().collect())
 }
 
 impl Sequential {
+    /// ```
+    /// assert!(neural::nn::sequential([]).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Writes the layers into the graph of `x`.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let x = graph.parameter(DType::F32, &[8, 3]);
+    /// let model = neural::nn::sequential([neural::nn::dense(5), neural::nn::relu()]);
+    /// assert_eq!(model.forward(&x, &mut cx)?.shape(), [8, 5]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a layer does not fit what comes into it; the error names the layer.
@@ -46,6 +64,14 @@ impl Sequential {
 
     /// The variables that the model has for samples of this shape, and the table of its layers.
     ///
+    /// ```
+    /// use neural::{DType, nn};
+    /// let (variables, _, output) = nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?;
+    /// let names: Vec<_> = variables.iter().map(|v| &*v.name).collect();
+    /// assert_eq!((names, output), (vec!["0.weight", "0.bias"], vec![5]));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Sequential::forward`].
     pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
@@ -60,6 +86,12 @@ impl Sequential {
     }
 
     /// The table of the model's layers for samples of this shape.
+    ///
+    /// ```
+    /// use neural::{DType, nn};
+    /// assert_eq!(nn::sequential([nn::dense(5)]).summary(DType::F32, &[3])?.parameters(), 20);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Sequential::forward`].

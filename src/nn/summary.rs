@@ -4,6 +4,13 @@ use crate::array::DType;
 use std::fmt;
 
 /// One layer of the table.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let row = &nn::sequential([nn::dense(5)]).summary(DType::F32, &[3])?.rows[0];
+/// assert_eq!((&*row.path, &*row.kind, row.parameters), ("0", "dense", 20));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Where the layer stands, such as `2` or `3.layers.0`.
@@ -17,6 +24,13 @@ pub struct Row {
 }
 
 /// A model's layers, the shapes of their results, and how many numbers they hold.
+///
+/// ```
+/// use neural::{DType, nn};
+/// let text = nn::sequential([nn::dense(5)]).summary(DType::F32, &[3])?.to_string();
+/// assert!(text.ends_with("20 parameters, 80 bytes as f32"));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     pub rows: Vec<Row>,
@@ -24,10 +38,20 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// ```
+    /// use neural::{DType, nn};
+    /// assert_eq!(nn::sequential([nn::layer_norm()]).summary(DType::F32, &[4])?.parameters(), 8);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn parameters(&self) -> usize {
         self.top().map(|row| row.parameters).sum()
     }
 
+    /// ```
+    /// use neural::{DType, nn};
+    /// assert_eq!(nn::sequential([nn::batch_norm()]).summary(DType::F32, &[4])?.statistics(), 8);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn statistics(&self) -> usize {
         self.top().map(|row| row.statistics).sum()
     }

@@ -5,6 +5,13 @@ use crate::graph::Window;
 use serde::{Deserialize, Serialize};
 
 /// How many cells are added around an image before a window slides over it.
+///
+/// ```
+/// use neural::{DType, nn::{Conv, Padding, sequential}};
+/// let conv = Conv { padding: Padding::Explicit(vec![(1, 0)]), ..Conv::new(4, &[2]) };
+/// assert_eq!(sequential([conv.into()]).summary(DType::F32, &[9, 3])?.rows[0].output, [1, 9, 4]);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {

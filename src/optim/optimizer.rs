@@ -10,6 +10,11 @@ use crate::variables::{Role, Variable, Variables};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The rule by which parameters move, by its name.
+///
+/// ```
+/// use neural::optim::{Rule, sgd};
+/// assert!(matches!(sgd(0.1).rule, Rule::Sgd { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", remote = "Self", deny_unknown_fields)]
 pub enum Rule {
@@ -152,6 +157,9 @@ impl<'de> Deserialize<'de> for Rule {
 }
 
 impl Rule {
+    /// ```
+    /// assert_eq!(neural::optim::adam(0.01).rule.learning_rate().at(5), 0.01);
+    /// ```
     pub fn learning_rate(&self) -> &Schedule {
         match self {
             Rule::Sgd { learning_rate, .. }
@@ -165,6 +173,10 @@ impl Rule {
     }
 
     /// The same rule at another learning rate.
+    ///
+    /// ```
+    /// assert_eq!(neural::optim::adam(0.01).rule.with_learning_rate(0.1).learning_rate().at(0), 0.1);
+    /// ```
     #[must_use]
     pub fn with_learning_rate(mut self, schedule: impl Into<Schedule>) -> Self {
         match &mut self {
@@ -180,6 +192,11 @@ impl Rule {
     }
 
     /// The chain of transformations that the rule stands for.
+    ///
+    /// ```
+    /// assert!(neural::optim::sgd(0.1).rule.chain().is_empty());
+    /// assert_eq!(neural::optim::adam(0.1).rule.chain().len(), 1);
+    /// ```
     pub fn chain(&self) -> Vec<Transform> {
         let some = |condition: bool, transform: Transform| condition.then_some(transform);
         let l2 = |rate: f64| some(rate != 0.0, Transform::Decay(rate));
@@ -249,6 +266,12 @@ impl Rule {
 }
 
 /// Parameters that are treated differently: those whose name contains `name`.
+///
+/// ```
+/// use neural::optim::{Group, Optimizer, sgd};
+/// let frozen = Group { name: "0.".into(), learning_rate: 0.0, weight_decay: 1.0 };
+/// assert!(Optimizer { groups: vec![frozen], ..sgd(0.1) }.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
@@ -304,12 +327,20 @@ impl From<Rule> for Optimizer {
 }
 
 /// Plain gradient descent.
+///
+/// ```
+/// assert_eq!(neural::optim::sgd(0.1).rule.learning_rate().at(0), 0.1);
+/// ```
 pub fn sgd(learning_rate: impl Into<Schedule>) -> Optimizer {
     let learning_rate = learning_rate.into();
     Rule::Sgd { learning_rate, momentum: 0.0, nesterov: false, weight_decay: 0.0 }.into()
 }
 
 /// Adam with its usual settings.
+///
+/// ```
+/// assert!(neural::optim::adam(0.001).check().is_ok());
+/// ```
 pub fn adam(learning_rate: impl Into<Schedule>) -> Optimizer {
     Rule::Adam {
         learning_rate: learning_rate.into(),
@@ -323,6 +354,10 @@ pub fn adam(learning_rate: impl Into<Schedule>) -> Optimizer {
 }
 
 /// AdamW with its usual settings.
+///
+/// ```
+/// assert_eq!(neural::optim::adamw(0.001, 0.05).rule.chain().len(), 2);
+/// ```
 pub fn adamw(learning_rate: impl Into<Schedule>, weight_decay: f64) -> Optimizer {
     Rule::Adamw {
         learning_rate: learning_rate.into(),
@@ -335,6 +370,12 @@ pub fn adamw(learning_rate: impl Into<Schedule>, weight_decay: f64) -> Optimizer
 }
 
 impl Optimizer {
+    /// ```
+    /// use neural::optim::{Optimizer, sgd};
+    /// assert!(sgd(f64::NAN).check().is_err());
+    /// assert!(Optimizer { accumulate: 0, ..sgd(0.1) }.check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// When a setting is out of range.
     pub fn check(&self) -> Result<()> {
@@ -363,6 +404,16 @@ impl Optimizer {
 
     /// Moves the parameters among `variables` by their `gradients`, given in the same order, at this learning rate
     /// (a floating-point scalar).
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
+    /// neural::optim::sgd(0.1).update(&mut variables, &[w.full_like(1.0)?], &graph.scalar(0.1f32))?;
+    /// assert_ne!(variables.after()[0].id(), w.id());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the optimizer's variables do not fit.

@@ -107,6 +107,12 @@ impl From<f64> for Schedule {
 
 impl Schedule {
     /// The learning rate of step `step`.
+    ///
+    /// ```
+    /// use neural::optim::Schedule;
+    /// let halved = Schedule::Step { initial: 0.4, every: 10, factor: 0.5 };
+    /// assert_eq!((halved.at(9), halved.at(10)), (0.4, 0.2));
+    /// ```
     pub fn at(&self, step: u64) -> f64 {
         let t = step as f64;
         // From `a` at 0 to `b` at 1, flat at both ends.
@@ -139,6 +145,11 @@ impl Schedule {
         }
     }
 
+    /// ```
+    /// use neural::optim::Schedule;
+    /// assert!(Schedule::Constant(0.1).check().is_ok() && Schedule::Constant(-0.1).check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// When a rate is negative or not finite, or a length is 0.
     pub fn check(&self) -> Result<()> {

@@ -7,6 +7,11 @@ use crate::variables::{Role, Variable, Variables};
 
 /// A transformation of gradients. `g` is the gradient that comes in, `w` the parameter, `t` the number of the update
 /// from 1.
+///
+/// ```
+/// use neural::optim::{Transform, adam};
+/// assert!(matches!(adam(0.1).rule.chain()[0], Transform::Adam { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transform {
     /// Each element limited to ±this.

@@ -38,12 +38,25 @@ pub struct Matrix {
 
 impl Matrix {
     /// `counts` is `[classes, classes]`, row-major: true classes down, predicted ones across.
+    ///
+    /// ```
+    /// use neural::plot::Matrix;
+    /// assert!(Matrix::new("Too few counts", &["a", "b"], &[1, 2, 3]).save("matrix.svg").is_err());
+    /// ```
     pub fn new(title: impl Into<String>, names: &[impl AsRef<str>], counts: &[usize]) -> Self {
         let names = names.iter().map(|name| name.as_ref().to_string()).collect();
         Self { title: title.into(), names, counts: counts.to_vec() }
     }
 
     /// Writes the picture as SVG or PNG, by the ending of the name.
+    ///
+    /// ```
+    /// use neural::plot::Matrix;
+    /// let folder = tempfile::tempdir()?;
+    /// Matrix::new("Pets", &["cat", "dog"], &[9, 1, 2, 8]).save(folder.path().join("matrix.svg"))?;
+    /// assert!(std::fs::read_to_string(folder.path().join("matrix.svg"))?.contains("dog"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no class, the counts are not one for each pair of classes, the ending is another, or the file

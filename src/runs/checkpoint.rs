@@ -11,6 +11,23 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// A checkpoint with the description of its model.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// use neural::runs::Saved;
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("a.safetensors");
+/// let mut run = trainer.start(&device, &data)?;
+/// let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
+/// saved.write(&path)?;
+/// assert_eq!(Saved::read(&path)?.description, saved.description);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
     pub checkpoint: Checkpoint,
@@ -37,6 +54,10 @@ pub(super) fn write(path: &Path, checkpoint: &Checkpoint, description: &Descript
 }
 
 impl Saved {
+    /// ```
+    /// assert!(neural::runs::Saved::read("Cargo.toml".as_ref()).is_err());
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be read, is damaged, or is not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
@@ -59,6 +80,22 @@ impl Saved {
         Ok(Self { checkpoint: Checkpoint { position, tensors }, description: model })
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::runs::Saved;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
+    /// saved.write(&folder.path().join("a.safetensors"))?;
+    /// assert!(folder.path().join("a.safetensors").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
@@ -66,6 +103,21 @@ impl Saved {
     }
 
     /// The model that was kept, or its moving average where one was.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::runs::Saved;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
+    /// assert_eq!(saved.model()?.variables.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the tensors are not those of the described model.

@@ -24,6 +24,16 @@ const HEADER: [&str; 10] = [
 ];
 
 /// The epochs of a run, on disk as they are here.
+///
+/// ```
+/// # use neural::{recipe::Recipe, runs::Folder};
+/// # let parent = tempfile::tempdir()?;
+/// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// use neural::runs::History;
+/// assert!(History::open(&folder, 0)?.epochs().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct History {
     folder: Folder,
@@ -33,6 +43,16 @@ pub struct History {
 impl History {
     /// The history of a run that has done `epochs` epochs. Later ones that were written before the run was cut off
     /// are taken out of the files, since the run does them again.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// use neural::runs::History;
+    /// assert!(History::open(&folder, 0).is_ok() && History::open(&folder, 3).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the files cannot be read or written, or an epoch is missing.
@@ -55,6 +75,15 @@ impl History {
 
     /// The epochs in a folder's files, without a last line that was cut off.
     ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(neural::runs::History::read(&folder)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(folder: &Folder) -> Result<Vec<Epoch>> {
@@ -69,6 +98,26 @@ impl History {
 
     /// Adds an epoch to the history and its files.
     ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let epoch = neural::train::Epoch {
+    /// #     number: 1,
+    /// #     loss: 0.5,
+    /// #     accuracy: None,
+    /// #     validation: None,
+    /// #     learning_rate: 0.1,
+    /// #     seconds: 1.0,
+    /// #     samples_per_second: 100.0,
+    /// # };
+    /// let mut history = neural::runs::History::open(&folder, 0)?;
+    /// history.add(epoch.clone())?;
+    /// assert_eq!(neural::runs::History::read(&folder)?, [epoch]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When they cannot be written.
     pub fn add(&mut self, epoch: Epoch) -> Result<()> {
@@ -79,11 +128,40 @@ impl History {
         Ok(())
     }
 
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(neural::runs::History::open(&folder, 0)?.epochs().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
     }
 
     /// Draws the curves of loss and accuracy.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let epoch = neural::train::Epoch {
+    /// #     number: 1,
+    /// #     loss: 0.5,
+    /// #     accuracy: None,
+    /// #     validation: None,
+    /// #     learning_rate: 0.1,
+    /// #     seconds: 1.0,
+    /// #     samples_per_second: 100.0,
+    /// # };
+    /// let mut history = neural::runs::History::open(&folder, 0)?;
+    /// history.add(epoch)?;
+    /// history.draw()?;
+    /// assert!(folder.file("loss.svg").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When they cannot be written.
@@ -99,6 +177,10 @@ impl History {
 }
 
 /// A chart of losses and, where there are any, one of accuracies, for one run or several in the same picture.
+///
+/// ```
+/// assert!(neural::runs::curves(&[("first".to_string(), &[])]).is_empty());
+/// ```
 pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(&'static str, Chart)> {
     type Figure = fn(&Epoch) -> Option<f64>;
     let chart = |quantity: &'static str, unit: &str, figures: [(&str, Figure); 2]| {

@@ -8,6 +8,7 @@
 //! | `best.safetensors` | the state after the best epoch |
 //! | `loss.svg`, `loss.png`, `accuracy.svg`, `accuracy.png` | the curves |
 //! | `report.md` | what was reached |
+//! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
 
 mod checkpoint;
 mod file;
@@ -26,12 +27,31 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The folder of one run.
+///
+/// ```
+/// use neural::{recipe::Recipe, runs::Folder};
+/// let parent = tempfile::tempdir()?;
+/// let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// assert_eq!(Folder::open(folder.path())?.recipe()?, recipe);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
 }
 
 /// Which of a run's two checkpoints.
+///
+/// ```
+/// # use neural::{recipe::Recipe, runs::Folder};
+/// # let parent = tempfile::tempdir()?;
+/// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// use neural::runs::Which;
+/// let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// assert!(folder.checkpoint(Which::Last).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     Best,
@@ -51,6 +71,15 @@ const RECIPE: &str = "recipe.toml";
 
 impl Folder {
     /// Makes the folder of a new run, with its recipe.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert!(Folder::create(parent.path().join("first"), &recipe).is_ok());
+    /// assert!(Folder::create(parent.path().join("first"), &recipe).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When there is such a folder already, or it cannot be made.
@@ -80,6 +109,15 @@ impl Folder {
 
     /// Makes the folder of a new run under `parent`: `name-1`, or the first number that is free.
     ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// let names = [1, 2].map(|_| Folder::create_numbered(parent.path(), "mnist", &recipe).map(|f| f.name()));
+    /// assert!(matches!(&names, [Ok(one), Ok(two)] if one == "mnist-1" && two == "mnist-2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Folder::create`].
     pub fn create_numbered(parent: &Path, name: &str, recipe: &Recipe) -> Result<Self> {
@@ -89,6 +127,10 @@ impl Folder {
     }
 
     /// The folder of a run that was begun.
+    ///
+    /// ```
+    /// assert!(neural::runs::Folder::open("src").is_err());
+    /// ```
     ///
     /// # Errors
     /// When there is no recipe in it.
@@ -102,20 +144,55 @@ impl Folder {
         Ok(folder)
     }
 
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(folder.path().ends_with("first"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The last part of the folder's path.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert_eq!(folder.name(), "first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The path of a file in the folder.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(folder.file("recipe.toml").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert_eq!(folder.recipe()?, recipe);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When it cannot be read.
     pub fn recipe(&self) -> Result<Recipe> {
@@ -124,12 +201,33 @@ impl Folder {
 
     /// Writes the recipe anew.
     ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// let mut longer = recipe.clone();
+    /// longer.train.epochs = 20;
+    /// folder.keep_recipe(&longer)?;
+    /// assert_eq!(folder.recipe()?.train.epochs, 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When it cannot be written.
     pub fn keep_recipe(&self, recipe: &Recipe) -> Result<()> {
         file::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes())
     }
 
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(folder.checkpoint(neural::runs::Which::Best).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the file is not there or is not a checkpoint.
     pub fn checkpoint(&self, which: Which) -> Result<Saved> {
@@ -137,6 +235,24 @@ impl Folder {
     }
 
     /// Writes a checkpoint; the one before stands until this one is whole and on the disk.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// use neural::runs::Which;
+    /// let mut run = trainer.start(&device, &data)?;
+    /// folder.keep_checkpoint(Which::Last, &*run.checkpoint()?, &run.description())?;
+    /// assert_eq!(folder.checkpoint(Which::Last)?.checkpoint.position.step, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When it cannot be written.
@@ -151,6 +267,15 @@ impl Folder {
 
     /// The model after the best epoch or, before there is one, as it was last kept.
     ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// assert!(folder.model().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When there is no checkpoint or it is damaged.
     pub fn model(&self) -> Result<Model> {
@@ -159,6 +284,16 @@ impl Folder {
     }
 
     /// Writes a text that is whole or not there, such as a report.
+    ///
+    /// ```
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// folder.keep_text("report.md", "# First\n")?;
+    /// assert_eq!(std::fs::read_to_string(folder.file("report.md"))?, "# First\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When it cannot be written.

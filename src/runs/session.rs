@@ -8,6 +8,11 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// By what the epochs of a run are ranked.
+///
+/// ```
+/// use neural::runs::Monitor;
+/// assert_eq!(Monitor::chosen(None, true), Monitor::ValidationLoss);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Monitor {
@@ -19,6 +24,20 @@ pub enum Monitor {
 
 impl Monitor {
     /// The figure of an epoch, the smaller the better.
+    ///
+    /// ```
+    /// # let epoch = neural::train::Epoch {
+    /// #     number: 1,
+    /// #     loss: 0.5,
+    /// #     accuracy: None,
+    /// #     validation: None,
+    /// #     learning_rate: 0.1,
+    /// #     seconds: 1.0,
+    /// #     samples_per_second: 100.0,
+    /// # };
+    /// assert_eq!(neural::runs::Monitor::Loss.of(&epoch), Some(0.5));
+    /// assert_eq!(neural::runs::Monitor::ValidationLoss.of(&epoch), None);
+    /// ```
     pub fn of(self, epoch: &Epoch) -> Option<f64> {
         let validation = epoch.validation.as_ref();
         match self {
@@ -29,11 +48,32 @@ impl Monitor {
     }
 
     /// What a recipe asks for or, where it leaves that open, the validation loss if there are validation rows.
+    ///
+    /// ```
+    /// use neural::runs::Monitor;
+    /// assert_eq!(Monitor::chosen(None, false), Monitor::Loss);
+    /// assert_eq!(Monitor::chosen(Some(Monitor::Loss), true), Monitor::Loss);
+    /// ```
     pub fn chosen(asked: Option<Self>, has_validation: bool) -> Self {
         asked.unwrap_or(if has_validation { Self::ValidationLoss } else { Self::Loss })
     }
 
     /// The best of some epochs, the first of equals.
+    ///
+    /// ```
+    /// # let epoch = neural::train::Epoch {
+    /// #     number: 1,
+    /// #     loss: 0.5,
+    /// #     accuracy: None,
+    /// #     validation: None,
+    /// #     learning_rate: 0.1,
+    /// #     seconds: 1.0,
+    /// #     samples_per_second: 100.0,
+    /// # };
+    /// let better = neural::train::Epoch { number: 2, loss: 0.4, ..epoch.clone() };
+    /// let epochs = [epoch, better];
+    /// assert_eq!(neural::runs::Monitor::Loss.best(&epochs).map(|e| e.number), Some(2));
+    /// ```
     pub fn best(self, epochs: &[Epoch]) -> Option<&Epoch> {
         let figure = |epoch: &&Epoch| self.of(epoch).unwrap_or(f64::INFINITY);
         epochs.iter().min_by(|a, b| figure(a).total_cmp(&figure(b)))
@@ -41,6 +81,13 @@ impl Monitor {
 }
 
 /// Training ends when the monitored figure has not become better for a while.
+///
+/// ```
+/// use neural::runs::EarlyStopping;
+/// let stopping: EarlyStopping = toml::from_str("patience = 5")?;
+/// assert_eq!(stopping, EarlyStopping { patience: 5, min_delta: 0.0 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
@@ -52,6 +99,24 @@ pub struct EarlyStopping {
 }
 
 /// How training ended.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # use neural::{recipe::Recipe, runs::Folder};
+/// # let parent = tempfile::tempdir()?;
+/// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// use neural::runs::{Ending, Session};
+/// let mut run = trainer.start(&device, &data)?;
+/// let ending = Session::new(&mut run, folder)?.train(|_| std::ops::ControlFlow::Break(()))?;
+/// assert_eq!(ending, Ending::Interrupted);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All epochs are done.
@@ -62,7 +127,29 @@ pub enum Ending {
     Interrupted,
 }
 
+const KERNELS: &str = "autotune.textproto";
+
 /// A run with its folder.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # use neural::{recipe::Recipe, runs::Folder};
+/// # let parent = tempfile::tempdir()?;
+/// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// use neural::runs::{Ending, Session};
+/// let mut run = trainer.start(&device, &data)?;
+/// let mut session = Session::new(&mut run, folder)?;
+/// assert_eq!(session.train(|_| std::ops::ControlFlow::Continue(()))?, Ending::Finished);
+/// assert_eq!(session.history().epochs().len(), 2);
+/// assert!(session.folder().model().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Session<'r, 'a> {
     run: &'r mut Run<'a>,
     folder: Folder,
@@ -76,12 +163,29 @@ pub struct Session<'r, 'a> {
 impl<'r, 'a> Session<'r, 'a> {
     /// Trains `run` in `folder`; where a checkpoint is there, it goes on from it.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// let mut run = trainer.start(&device, &data)?;
+    /// assert!(neural::runs::Session::new(&mut run, folder).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the checkpoint is damaged or was made of another model, optimizer or data.
     pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
+        run.pin_kernels(folder.file(KERNELS));
         let settings = folder.recipe()?.train;
         let path = folder.file(Which::Last.file());
-        if path.is_file() {
+        if path.exists() {
             let Saved { checkpoint, description } = folder.checkpoint(Which::Last)?;
             if description != run.description() {
                 let message = "expected a checkpoint of the recipe's model and data, got one of another model, or the data has changed";
@@ -110,6 +214,24 @@ impl<'r, 'a> Session<'r, 'a> {
     }
 
     /// Trains to the end, or until `observe` breaks off. However it ends, the last good state is kept.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// let mut run = trainer.start(&device, &data)?;
+    /// let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// session.train(|_| std::ops::ControlFlow::Continue(()))?;
+    /// assert!(session.folder().file("last.safetensors").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the device fails, a file cannot be written, or the loss is no longer a finite number.
@@ -160,6 +282,23 @@ impl<'r, 'a> Session<'r, 'a> {
     }
 
     /// The best epoch so far, the first of equals.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// assert!(session.best().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn best(&self) -> Option<&Epoch> {
         self.monitor.best(self.history.epochs())
     }
@@ -177,18 +316,82 @@ impl<'r, 'a> Session<'r, 'a> {
         since > 0 && since >= patience
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// assert_eq!(session.monitor(), neural::runs::Monitor::Loss);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn monitor(&self) -> Monitor {
         self.monitor
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// assert_eq!(session.run().step(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&mut self) -> &mut Run<'a> {
         self.run
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// assert!(session.history().epochs().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn history(&self) -> &History {
         &self.history
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # use neural::{recipe::Recipe, runs::Folder};
+    /// # let parent = tempfile::tempdir()?;
+    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+    /// # let mut run = trainer.start(&device, &data)?;
+    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
+    /// assert_eq!(session.folder().name(), "first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -12,6 +12,14 @@ use xla::PjRtBuffer;
 ///
 /// A program that is given a buffer to keep takes it by value, so a buffer whose memory was handed on cannot be
 /// used again.
+///
+/// ```
+/// use neural::{Array, runtime::{Buffer, Device}};
+/// let array = Array::vector(&[1f32, 2.0]);
+/// let buffer = Buffer::upload(&Device::cpu()?, &array)?;
+/// assert_eq!((buffer.shape(), buffer.download()?), (&[2][..], array));
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub struct Buffer {
     pub(super) inner: PjRtBuffer,
     ty: Type,
@@ -23,6 +31,12 @@ impl Buffer {
     }
 
     /// Copies an array to the device.
+    ///
+    /// ```
+    /// use neural::{Array, runtime::{Buffer, Device}};
+    /// assert_eq!(Buffer::upload(&Device::cpu()?, &Array::scalar(3i32))?.download()?, Array::scalar(3i32));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the device has no room.
@@ -38,6 +52,13 @@ impl Buffer {
 
     /// Copies the buffer back, waiting for the program that computes it.
     ///
+    /// ```
+    /// use neural::{Array, runtime::{Buffer, Device}};
+    /// let buffer = Buffer::upload(&Device::cpu()?, &Array::scalar(true))?;
+    /// assert_eq!(buffer.download()?.to_vec::<bool>()?, [true]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When that program failed.
     pub fn download(&self) -> Result<Array> {
@@ -49,14 +70,29 @@ impl Buffer {
         Array::from_bytes(self.ty.dtype, &self.ty.shape, bytes)
     }
 
+    /// ```
+    /// use neural::{Array, DType, runtime::{Buffer, Device}};
+    /// assert_eq!(Buffer::upload(&Device::cpu()?, &Array::scalar(3i32))?.dtype(), DType::I32);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn dtype(&self) -> DType {
         self.ty.dtype
     }
 
+    /// ```
+    /// use neural::{Array, runtime::{Buffer, Device}};
+    /// assert_eq!(Buffer::upload(&Device::cpu()?, &Array::vector(&[1u8, 2]))?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.ty.shape
     }
 
+    /// ```
+    /// use neural::{Array, runtime::{Buffer, Device}};
+    /// assert_eq!(Buffer::upload(&Device::cpu()?, &Array::vector(&[1u8]))?.ty().to_string(), "u8[1]");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn ty(&self) -> &Type {
         &self.ty
     }

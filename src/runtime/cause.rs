@@ -43,6 +43,12 @@ pub enum Cause {
 
 impl Cause {
     /// The cause that a message of XLA, of the loader or of the driver names, if it is a known one.
+    ///
+    /// ```
+    /// use neural::runtime::Cause;
+    /// let cause = Cause::of("libcuda.so.1: cannot open shared object file");
+    /// assert_eq!(cause, Some(Cause::NoDriver));
+    /// ```
     pub fn of(message: &str) -> Option<Self> {
         let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
         let lower = message.to_lowercase();

@@ -13,6 +13,13 @@ use std::path::{Path, PathBuf};
 /// It lies in a folder laid out like the `site-packages` of a Python environment: the plugin in
 /// `jax_plugins/xla_cuda13/xla_cuda_plugin.so`, NVIDIA's libraries in `nvidia/*/lib`. `scripts/setup --cuda` makes such
 /// a folder, or a link to one, named `cuda` in the cache.
+///
+/// ```
+/// use neural::runtime::CudaPlugin;
+/// if let Ok(Some(plugin)) = CudaPlugin::find() {
+///     assert!(plugin.path.is_file());
+/// }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct CudaPlugin {
     /// The plugin's library.
@@ -24,6 +31,14 @@ pub struct CudaPlugin {
 }
 
 /// How a plugin was found.
+///
+/// ```
+/// use neural::runtime::{CudaPlugin, Origin};
+/// if let Ok(Some(plugin)) = CudaPlugin::find() {
+///     let origin: Origin = plugin.origin;
+///     println!("{origin:?}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -43,6 +58,13 @@ impl fmt::Display for Origin {
 }
 
 /// The versions of NVIDIA's libraries that the plugin will find, as they tell them.
+///
+/// ```
+/// use neural::runtime::CudaPlugin;
+/// if let Ok(Some(plugin)) = CudaPlugin::find() {
+///     assert!(plugin.versions().cudnn.is_none_or(|cudnn| cudnn.major >= 9));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Versions {
     pub runtime: Option<Version>,
@@ -73,6 +95,15 @@ const USED_BY_ALL: [&str; 4] = ["libcudart", "libcublasLt", "libcublas", "libcud
 impl CudaPlugin {
     /// The plugin that `XLA_PJRT_PLUGIN=cuda:PATH` names, or else the one in the cache.
     ///
+    /// ```
+    /// use neural::runtime::CudaPlugin;
+    /// match CudaPlugin::find() {
+    ///     Ok(Some(plugin)) => println!("{}", plugin.path.display()),
+    ///     Ok(None) => println!("looked in {:?}", CudaPlugin::places()),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the variable is not of that form, or names a file that is not there.
     pub fn find() -> Result<Option<Self>> {
@@ -96,6 +127,11 @@ impl CudaPlugin {
     }
 
     /// The folders in which a plugin is looked for, without the environment's.
+    ///
+    /// ```
+    /// use neural::runtime::CudaPlugin;
+    /// assert!(CudaPlugin::places().iter().all(|place| !place.as_os_str().is_empty()));
+    /// ```
     pub fn places() -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = caches().into_iter().map(|cache| cache.join("cuda")).collect();
         places.dedup();
@@ -123,11 +159,23 @@ impl CudaPlugin {
     }
 
     /// The folder that holds `jax_plugins` and `nvidia`.
+    ///
+    /// ```
+    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
+    ///     assert!(plugin.packages().is_none_or(|folder| folder.is_dir()));
+    /// }
+    /// ```
     pub fn packages(&self) -> Option<&Path> {
         self.path.ancestors().nth(3).filter(|folder| folder.join("nvidia").is_dir())
     }
 
     /// Those of NVIDIA's libraries that lie beside the plugin, in the order in which to load them.
+    ///
+    /// ```
+    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
+    ///     println!("{} libraries", plugin.libraries().len());
+    /// }
+    /// ```
     pub fn libraries(&self) -> Vec<PathBuf> {
         let Some(packages) = self.packages() else { return Vec::new() };
         let files = |folder: &Path| {
@@ -164,6 +212,12 @@ impl CudaPlugin {
     }
 
     /// What the CUDA runtime and cuDNN say of themselves; they are loaded for it, those beside the plugin first.
+    ///
+    /// ```
+    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
+    ///     println!("{:?}", plugin.versions().runtime);
+    /// }
+    /// ```
     pub fn versions(&self) -> Versions {
         let libraries = self.libraries();
         let open = |name: &str| {
@@ -193,6 +247,14 @@ impl CudaPlugin {
     }
 
     /// Why the driver cannot run this plugin, with what to do about it.
+    ///
+    /// ```
+    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
+    ///     if let Ok(driver) = neural::runtime::Driver::load() {
+    ///         println!("{:?}", plugin.driver_misfit(&driver));
+    ///     }
+    /// }
+    /// ```
     pub fn driver_misfit(&self, driver: &Driver) -> Option<String> {
         let cuda = self.cuda.filter(|&cuda| driver.cuda.major < cuda)?;
         Some(format!(
@@ -202,6 +264,14 @@ impl CudaPlugin {
     }
 
     /// What of NVIDIA's libraries is missing or does not fit the plugin, each with what to do about it.
+    ///
+    /// ```
+    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
+    ///     for misfit in plugin.library_misfits(plugin.versions()) {
+    ///         println!("{misfit}");
+    ///     }
+    /// }
+    /// ```
     pub fn library_misfits(&self, versions: Versions) -> Vec<String> {
         let fetch = "scripts/setup --cuda fetches libraries that fit";
         let mut misfits = Vec::new();

@@ -69,6 +69,13 @@ impl fmt::Display for DeviceSpec {
 }
 
 /// How to use a GPU. The CPU has no such settings.
+///
+/// ```
+/// use neural::runtime::{Device, DeviceOptions, DeviceSpec};
+/// let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
+/// assert_eq!(Device::open_with(&DeviceSpec::Cpu, &options)?.name(), "cpu");
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceOptions {
     /// The largest part of the GPU's memory that the process takes, in (0, 1]; XLA's own default, three quarters, if
@@ -79,13 +86,25 @@ pub struct DeviceOptions {
     /// Lets products and convolutions of f32 round their inputs to TF32, which has 10 bits of mantissa in place of 23:
     /// NVIDIA's default since its Ampere generation. It holds for all devices of the process.
     pub tf32: bool,
+    /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise. It holds for all devices of the
+    /// process.
+    pub command_buffers: bool,
+    /// Whether [`Device::with_kernels`] has an effect.
+    pub pin_kernels: bool,
     /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`].
     pub count: usize,
 }
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { memory_fraction: None, preallocate: false, tf32: true, count: 1 }
+        Self {
+            memory_fraction: None,
+            preallocate: false,
+            tf32: true,
+            command_buffers: true,
+            pin_kernels: true,
+            count: 1,
+        }
     }
 }
 
@@ -193,6 +212,13 @@ impl Choice {
 }
 
 /// An open device. Clones share it.
+///
+/// ```
+/// use neural::runtime::Device;
+/// let device = Device::cpu()?;
+/// assert_eq!((device.name(), device.count()), ("cpu", 1));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Device {
     client: PjRtClient,
@@ -201,10 +227,18 @@ pub struct Device {
     note: Option<String>,
     /// Which of the client's devices buffers are brought to.
     ordinal: usize,
+    pins_kernels: bool,
+    kernels: Option<PathBuf>,
 }
 
 impl Device {
     /// The device that `spec` names, with the default options.
+    ///
+    /// ```
+    /// use neural::runtime::{Device, DeviceSpec};
+    /// assert_eq!(Device::open(&DeviceSpec::Cpu)?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Device::open_with`].
@@ -213,6 +247,12 @@ impl Device {
     }
 
     /// The device that `spec` names.
+    ///
+    /// ```
+    /// use neural::runtime::{Device, DeviceOptions, DeviceSpec};
+    /// let options = DeviceOptions { memory_fraction: Some(2.0), ..DeviceOptions::default() };
+    /// assert!(Device::open_with(&DeviceSpec::Cpu, &options).is_err());
+    /// ```
     ///
     /// # Errors
     /// When it is not there or does not start, with what to do about it. Nothing falls back from a device that was
@@ -225,14 +265,21 @@ impl Device {
                 Ok(Self { note: note.map(|reason| format!("on the CPU: {reason}")), ..Self::cpu()? })
             }
             Choice::Cuda { plugin, index, .. } => {
-                set_tf32(options.tf32)?;
+                Settings::of(options).settle()?;
                 plugin.load_libraries();
-                Self::plugin("cuda", &plugin.path, &options.of_plugin(index))
+                let device = Self::plugin("cuda", &plugin.path, &options.of_plugin(index))?;
+                Ok(Self { pins_kernels: options.pin_kernels, ..device })
             }
             Choice::Plugin { name, path } => Self::plugin(&name, &path, &[]),
         }
     }
 
+    /// ```no_run
+    /// let device = neural::runtime::Device::auto()?;
+    /// println!("{device}");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the device that was found cannot be opened.
     pub fn auto() -> Result<Self> {
@@ -241,12 +288,17 @@ impl Device {
 
     /// All cores of this machine.
     ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When XLA cannot start.
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
-        Ok(Self { client, target: Target::Cpu, name: "cpu".into(), note: None, ordinal: 0 })
+        Ok(Self::new(client, Target::Cpu, "cpu"))
     }
 
     fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {
@@ -262,7 +314,31 @@ impl Device {
         } else {
             Target::Cpu
         };
-        Ok(Self { client, target, name: name.into(), note: None, ordinal: 0 })
+        Ok(Self::new(client, target, name))
+    }
+
+    fn new(client: PjRtClient, target: Target, name: &str) -> Self {
+        Self { client, target, name: name.into(), note: None, ordinal: 0, pins_kernels: true, kernels: None }
+    }
+
+    /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
+    /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
+    /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
+    /// in `.textproto`. It has no effect on the CPU and on programs that run on several devices.
+    ///
+    /// ```
+    /// use neural::runtime::Device;
+    /// let device = Device::cpu()?.with_kernels("runs/mnist-1/autotune.textproto");
+    /// assert_eq!(device.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
+        Self { kernels: self.pins_kernels.then(|| file.into()), ..self.clone() }
+    }
+
+    pub(super) fn kernels(&self) -> Option<&Path> {
+        self.kernels.as_deref()
     }
 
     pub(super) fn client(&self) -> &PjRtClient {
@@ -270,12 +346,23 @@ impl Device {
     }
 
     /// How many devices there are of this kind, see [`Device::replica`].
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.count(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn count(&self) -> usize {
         self.client.addressable_device_count()
     }
 
     /// The `ordinal`-th of the devices that were opened together, the first being 0: where the buffers go of a
     /// program that runs on several, see [`Program::compile_replicated`](super::Program::compile_replicated).
+    ///
+    /// ```
+    /// let device = neural::runtime::Device::cpu()?;
+    /// assert!(device.replica(0).is_ok() && device.replica(1).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there are not so many.
@@ -296,16 +383,30 @@ impl Device {
         self.ordinal
     }
 
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.target(), neural::lower::Target::Cpu);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn target(&self) -> Target {
         self.target
     }
 
     /// The name of the platform, such as `cpu` or `cuda`.
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Why `auto` took the CPU though something of CUDA is there: a line for the user to read.
+    ///
+    /// ```
+    /// assert_eq!(neural::runtime::Device::cpu()?.note(), None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
@@ -333,36 +434,65 @@ impl fmt::Display for Device {
     }
 }
 
-/// Turns TF32 off where the user wants f32 in full. NVIDIA's libraries read one variable when they start, and XLA,
-/// which writes kernels of its own for products, another; so it is settled once for the process.
-fn set_tf32(on: bool) -> Result<()> {
-    static SETTLED: OnceLock<bool> = OnceLock::new();
-    let settled = *SETTLED.get_or_init(|| {
-        if !on {
+/// What is settled once for a process, because XLA and NVIDIA's libraries read it from the environment when they start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Settings {
+    tf32: bool,
+    command_buffers: bool,
+}
+
+impl Settings {
+    fn of(options: &DeviceOptions) -> Self {
+        Self { tf32: options.tf32, command_buffers: options.command_buffers }
+    }
+
+    fn settle(self) -> Result<()> {
+        static SETTLED: OnceLock<Settings> = OnceLock::new();
+        let settled = *SETTLED.get_or_init(|| {
             let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
-            // Both copies of XLA in the process, the program's and the plugin's, know this flag. One that is unknown to
-            // either would end the process.
-            let flag = "--xla_gpu_enable_triton_gemm=false";
             // SAFETY: no GPU has been opened, so neither NVIDIA's libraries nor the plugin's XLA have started a thread;
             // a program that opens its device first, as those here do, has no thread that reads the environment.
             unsafe {
-                std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
-                if !flags.contains("xla_gpu_enable_triton_gemm") {
-                    std::env::set_var("XLA_FLAGS", format!("{flags} {flag}").trim());
+                if !self.tf32 {
+                    std::env::set_var("NVIDIA_TF32_OVERRIDE", "0");
+                }
+                if let Some(flags) = self.flags(&flags) {
+                    std::env::set_var("XLA_FLAGS", flags);
                 }
             }
+            self
+        });
+        let differ = [
+            ("tf32", settled.tf32, self.tf32),
+            ("command_buffers", settled.command_buffers, self.command_buffers),
+        ];
+        let show = |on| if on { "on" } else { "off" };
+        match differ.into_iter().find(|(_, settled, wanted)| settled != wanted) {
+            None => Ok(()),
+            Some((name, settled, wanted)) => {
+                let expected = format!("{}, as for the GPU opened before in this process", show(settled));
+                Err(Error::value(name, expected, show(wanted)))
+            }
         }
-        on
-    });
-    if settled == on {
-        return Ok(());
     }
-    let show = |on| if on { "on" } else { "off" };
-    Err(Error::value(
-        "tf32",
-        format!("{}, as for the GPU opened before in this process", show(settled)),
-        show(on),
-    ))
+
+    /// The user's flags with those that turn off what is not wanted; `None` if there is nothing to add. What the user
+    /// has set stays.
+    fn flags(self, given: &str) -> Option<String> {
+        // Both copies of XLA in the process, the program's and the plugin's, know these flags. One that is unknown to
+        // either would end the process. XLA's own kernels for products round to TF32 too.
+        let unwanted = [
+            (self.tf32, "--xla_gpu_enable_triton_gemm", "false"),
+            (self.command_buffers, "--xla_gpu_enable_command_buffer", ""),
+        ];
+        let mut flags = given.trim().to_string();
+        for (_, flag, value) in
+            unwanted.into_iter().filter(|(wanted, flag, _)| !wanted && !given.contains(flag))
+        {
+            flags = format!("{flags} {flag}={value}").trim_start().to_string();
+        }
+        (flags != given.trim()).then_some(flags)
+    }
 }
 
 /// What must be set before XLA starts, once.
@@ -389,5 +519,24 @@ fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_turn_off_what_is_not_wanted_and_leave_what_the_user_set() {
+        let flags = |tf32, command_buffers, given| Settings { tf32, command_buffers }.flags(given);
+        assert_eq!(flags(true, true, "--a=1"), None);
+        assert_eq!(flags(false, true, "").as_deref(), Some("--xla_gpu_enable_triton_gemm=false"));
+        assert_eq!(flags(true, false, " --a=1 ").as_deref(), Some("--a=1 --xla_gpu_enable_command_buffer="));
+        let both = "--xla_gpu_enable_triton_gemm=false --xla_gpu_enable_command_buffer=";
+        assert_eq!(flags(false, false, "").as_deref(), Some(both));
+        assert_eq!(
+            flags(false, false, "--xla_gpu_enable_triton_gemm=true --xla_gpu_enable_command_buffer=FUSION"),
+            None
+        );
     }
 }

@@ -7,6 +7,14 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 
 /// NVIDIA's driver, and the GPUs that this process may use.
+///
+/// ```
+/// use neural::runtime::Driver;
+/// match Driver::load() {
+///     Ok(driver) => println!("CUDA {}.{}, {} GPUs", driver.cuda.major, driver.cuda.minor, driver.gpus.len()),
+///     Err(reason) => assert!(!reason.is_empty()),
+/// }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Driver {
     /// The release, such as `580.65.06`, where the system tells it.
@@ -18,6 +26,12 @@ pub struct Driver {
 }
 
 /// A GPU.
+///
+/// ```
+/// use neural::runtime::{Driver, Gpu};
+/// let gpus: Vec<Gpu> = Driver::load().map(|driver| driver.gpus).unwrap_or_default();
+/// assert!(gpus.iter().all(|gpu| gpu.memory > 0));
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Gpu {
     pub name: String,
@@ -28,6 +42,11 @@ pub struct Gpu {
 }
 
 /// A version of two numbers.
+///
+/// ```
+/// use neural::runtime::Version;
+/// assert!(Version { major: 13, minor: 0 } > Version { major: 12, minor: 9 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     pub major: u32,
@@ -135,6 +154,11 @@ impl Functions {
 
 impl Driver {
     /// Starts the driver and asks for its GPUs.
+    ///
+    /// ```
+    /// use neural::runtime::Driver;
+    /// assert!(Driver::load().is_err_and(|reason| !reason.is_empty()) || Driver::load().is_ok());
+    /// ```
     ///
     /// # Errors
     /// What is wrong and what to do about it, in one sentence: no driver, no GPU, or a driver that does not start.

@@ -5,6 +5,7 @@ mod cause;
 mod cuda;
 mod device;
 mod driver;
+mod kernels;
 mod library;
 mod program;
 mod report;

@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::device::Device;
+use super::kernels;
 use super::xla_error;
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -36,6 +37,16 @@ impl Program {
     /// Compiles `function`. The memory of its first `donated` arguments is handed on to its first `donated`
     /// results, which must have the same types.
     ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// let program = Program::compile(&device, &square, 0)?;
+    /// assert_eq!(program.call(&device, &[Array::scalar(3f32)])?, [Array::scalar(9f32)]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When XLA refuses the program, or a donated argument and its result differ in type.
     pub fn compile(device: &Device, function: &Function, donated: usize) -> Result<Self> {
@@ -44,6 +55,16 @@ impl Program {
 
     /// Compiles `function` to run on the first `replicas` devices at once, each with arguments of its own;
     /// [`Tensor::all_reduce`](crate::graph::Tensor::all_reduce) adds over them.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// assert!(Program::compile_replicated(&device, &square, 0, 1).is_ok());
+    /// assert!(Program::compile_replicated(&device, &square, 0, 64).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Program::compile`], and when there are not so many devices.
@@ -57,6 +78,17 @@ impl Program {
     }
 
     /// Compiles `function` in the form meant for another kind of device, to check the forms against each other.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// use neural::lower::Target;
+    /// let program = Program::compile_as(&device, &square, 0, Target::Gpu)?;
+    /// assert_eq!(program.call(&device, &[Array::scalar(3f32)])?, [Array::scalar(9f32)]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Program::compile`].
@@ -84,22 +116,45 @@ impl Program {
                 ));
             }
         }
+        let refused = |error| xla_error("compile the program", &error);
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
-        let executable = match replicas {
-            1 => device.client().compile(&computation),
-            _ => device.client().compile_replicated(&computation, replicas),
-        }
-        .map_err(|error| xla_error("compile the program", &error))?;
+        let client = device.client();
+        let executable = match (replicas, device.kernels().filter(|_| target == Target::Gpu)) {
+            (1, Some(file)) => kernels::compile(client, &computation, file),
+            (1, None) => client.compile(&computation).map_err(refused),
+            _ => client.compile_replicated(&computation, replicas).map_err(refused),
+        }?;
         Ok(Self { executable, arguments, results, donated, replicas, compile_time: started.elapsed() })
     }
 
     /// How long the compilation took.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// assert!(!Program::compile(&device, &square, 0)?.compile_time().is_zero());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }
 
     /// Starts the program; its results may still be computing when this returns.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// use neural::runtime::Buffer;
+    /// let program = Program::compile(&device, &square, 1)?;
+    /// let x = Buffer::upload(&device, &Array::scalar(3f32))?;
+    /// assert_eq!(program.run(vec![x], &[])?[0].download()?, Array::scalar(9f32));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the arguments are not those that the function takes, or XLA fails.
@@ -109,6 +164,18 @@ impl Program {
     }
 
     /// The same on several devices: donated buffers, further arguments and results for each of them.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// use neural::runtime::Buffer;
+    /// let program = Program::compile_replicated(&device, &square, 0, 1)?;
+    /// let x = Buffer::upload(&device, &Array::scalar(3f32))?;
+    /// assert_eq!(program.run_replicated(vec![vec![]], &[vec![&x]])?[0][0].download()?, Array::scalar(9f32));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Program::run`].
@@ -160,6 +227,17 @@ impl Program {
     }
 
     /// Runs the program once on arrays of the host and waits for its results.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// let program = Program::compile(&device, &square, 0)?;
+    /// assert_eq!(program.call(&device, &[Array::scalar(-2f32)])?, [Array::scalar(4f32)]);
+    /// assert!(program.call(&device, &[]).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Program::run`].

@@ -12,6 +12,13 @@ use std::path::{Path, PathBuf};
 /// What is found on this machine, without opening a device.
 ///
 /// It displays as text for a reader; serialised, it is for a program.
+///
+/// ```
+/// use neural::runtime::Report;
+/// let report = Report::new();
+/// assert!(report.cpu.cores > 0);
+/// println!("{report}");
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub xla: Xla,
@@ -30,6 +37,11 @@ pub struct Report {
 }
 
 /// The XLA that the program runs on.
+///
+/// ```
+/// let xla = neural::runtime::Report::new().xla;
+/// println!("{:?} {:?}", xla.tensorflow, xla.pjrt);
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Xla {
     /// The release of TensorFlow that holds it, where its library tells.
@@ -41,6 +53,11 @@ pub struct Xla {
 }
 
 /// This machine's own processors.
+///
+/// ```
+/// let cpu = neural::runtime::Report::new().cpu;
+/// assert!(cpu.cores > 0 && cpu.memory > 0);
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Cpu {
     /// Those that this process may use.
@@ -50,6 +67,12 @@ pub struct Cpu {
 }
 
 /// A CUDA plugin, and what was found for it.
+///
+/// ```
+/// if let Some(found) = neural::runtime::Report::new().plugin {
+///     assert!(found.plugin.path.is_file());
+/// }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginReport {
     #[serde(flatten)]
@@ -63,6 +86,11 @@ pub struct PluginReport {
 }
 
 /// What `auto` takes.
+///
+/// ```
+/// let auto = neural::runtime::Report::new().auto;
+/// assert!(!auto.device.is_empty() && !auto.why.is_empty());
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Auto {
     pub device: String,
@@ -70,6 +98,12 @@ pub struct Auto {
 }
 
 /// A device that was opened.
+///
+/// ```
+/// use neural::runtime::{OpenedDevice, Report};
+/// let devices = OpenedDevice::all(&Report::new());
+/// assert!(devices.iter().flatten().any(|device| device.name == "cpu"));
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct OpenedDevice {
     /// As `--device` takes it.
@@ -82,6 +116,10 @@ pub struct OpenedDevice {
 
 impl Report {
     /// Looks at the machine. Nothing is an error: what is not there is part of the report.
+    ///
+    /// ```
+    /// assert!(neural::runtime::Report::new().cpu.cores > 0);
+    /// ```
     pub fn new() -> Self {
         let driver = Driver::load();
         let mut problems = Vec::new();
@@ -128,6 +166,11 @@ impl Default for Report {
 impl OpenedDevice {
     /// Describes each device that can be opened: the CPU, and every GPU that the report holds if it has a plugin. What
     /// cannot be opened is told in its place.
+    ///
+    /// ```
+    /// use neural::runtime::{OpenedDevice, Report};
+    /// assert!(!OpenedDevice::all(&Report::new()).is_empty());
+    /// ```
     pub fn all(report: &Report) -> Vec<Result<Self, String>> {
         let gpus = match (&report.plugin, &report.driver) {
             (Some(_), Ok(driver)) => driver.gpus.len(),

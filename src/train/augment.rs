@@ -10,6 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// of the picture, that is 0 in the picture's own numbers, which is black.
 ///
 /// In a recipe: `augment = ["flip", { shift = 2 }, { crop = 0.9 }, { rotate = 10 }, { cutout = 8 }, { noise = 0.1 }]`.
+///
+/// ```
+/// use neural::train::Augment;
+/// let text = "augment = ['flip', { shift = 2 }]";
+/// let list: std::collections::HashMap<String, Vec<Augment>> = toml::from_str(text)?;
+/// assert_eq!(list["augment"], [Augment::Flip, Augment::Shift(2)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {

@@ -5,6 +5,21 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that a run goes on from: a run that is given it back computes what it would have computed without the
 /// break, bit for bit on a CPU.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut run = trainer.start(&device, &data)?;
+/// let start = run.checkpoint()?;
+/// run.advance(1)?;
+/// run.restore(&start)?;
+/// assert_eq!(run.step(), 0);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub position: Position,
@@ -13,6 +28,11 @@ pub struct Checkpoint {
 }
 
 /// Where in its course a run is.
+///
+/// ```
+/// use neural::train::Position;
+/// assert_eq!(Position::default().step, 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
@@ -25,6 +45,11 @@ pub struct Position {
 }
 
 /// Sums over the steps of an epoch that is under way.
+///
+/// ```
+/// use neural::train::SoFar;
+/// assert_eq!(SoFar::default().rows, 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoFar {

@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A model's outputs for some rows, with its loss.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// assert_eq!((evaluation.rows(), evaluation.width), (4, 2));
+/// assert!(evaluation.loss() > 0.0);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// `[rows, width]`, row-major.
@@ -63,35 +76,118 @@ impl Evaluation {
     }
 
     /// The mean loss over the rows.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert!(evaluation.loss().is_finite());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn loss(&self) -> f64 {
         self.sum / self.divisor
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.rows(), 4);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn rows(&self) -> usize {
         self.outputs.len() / self.width.max(1)
     }
 
     /// The class that the model takes each row for.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.predicted().len(), 4);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn predicted(&self) -> Vec<i32> {
         classes_of(&self.outputs, self.width)
     }
 
     /// The right class of each row; empty where targets are values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.labels(), [0, 0, 1, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn labels(&self) -> &[i32] {
         &self.labels
     }
 
     /// How often each class was taken for each other, where targets are classes.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.confusion().map(|confusion| confusion.total()), Some(4));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn confusion(&self) -> Option<Confusion> {
         (self.classes > 0).then(|| Confusion::of(&self.predicted(), &self.labels, self.classes))
     }
 
     /// The part of the rows that was classified right, where targets are classes.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.accuracy(), evaluation.confusion().map(|confusion| confusion.accuracy()));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn accuracy(&self) -> Option<f64> {
         self.confusion().map(|confusion| confusion.accuracy())
     }
 
     /// How far the outputs are from the targets, where those are values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.errors(), None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn errors(&self) -> Option<Errors> {
         (self.classes == 0).then(|| Errors::of(&self.outputs, &self.values))
     }
@@ -99,6 +195,18 @@ impl Evaluation {
 
 impl Evaluation {
     /// The figures without the outputs.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+    /// assert_eq!(evaluation.score().loss, evaluation.loss());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn score(&self) -> Score {
         Score { rows: self.rows(), loss: self.loss(), accuracy: self.accuracy(), errors: self.errors() }
     }
@@ -111,6 +219,12 @@ impl fmt::Display for Evaluation {
 }
 
 /// How good a model is on some rows.
+///
+/// ```
+/// use neural::train::Score;
+/// let score = Score { rows: 4, loss: 0.25, accuracy: Some(0.75), errors: None };
+/// assert_eq!(score.to_string(), "loss 0.2500, accuracy 75.00%");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     pub rows: usize,

@@ -9,6 +9,19 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// What happened in a run, as it happens.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// use neural::train::Event;
+/// let mut run = trainer.start(&device, &data)?;
+/// assert!(matches!(run.proceed()?, Some(Event::Compiled(_))));
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A program was compiled, which takes a while and happens once for each shape.
@@ -20,6 +33,24 @@ pub enum Event {
 }
 
 /// How far a run is.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// use neural::train::Event;
+/// let mut run = trainer.start(&device, &data)?;
+/// run.fit(|event| {
+///     if let Event::Progress(progress) = event {
+///         assert!(progress.step <= progress.steps);
+///     }
+///     std::ops::ControlFlow::Continue(())
+/// })?;
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Progress {
     /// The epoch that is under way, from 1.
@@ -34,6 +65,19 @@ pub struct Progress {
 }
 
 /// What an epoch came to.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let history = trainer.start(&device, &data)?.fit(|_| std::ops::ControlFlow::Continue(()))?;
+/// assert_eq!(history[1].number, 2);
+/// assert!(history[1].loss < history[0].loss);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// From 1.
@@ -59,6 +103,19 @@ impl Run<'_> {
     /// epoch.
     ///
     /// Between two events the run may be looked at, evaluated, or kept as a [`Checkpoint`](super::Checkpoint).
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// while run.proceed()?.is_some() {}
+    /// assert_eq!(run.epochs_reported(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the device fails, or the loss is no longer a finite number: the error names the step and where in the
@@ -87,6 +144,18 @@ impl Run<'_> {
 
     /// Trains to the end of the last epoch, or until `observe` breaks off; returns the epochs that were finished. A
     /// run that was broken off goes on where it was when `fit` is called again.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// assert_eq!(run.fit(|_| std::ops::ControlFlow::Continue(()))?.len(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Run::proceed`].

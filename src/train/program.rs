@@ -20,6 +20,8 @@ pub(super) struct Plan {
     /// One input and one target as they are stored.
     pub sample: Type,
     pub target: Type,
+    /// How many classes the targets are of; 0 where they are values.
+    pub classes: usize,
     /// How many rows the device holds; if absent, those that one call reads.
     pub resident: Option<usize>,
     /// The scaling's mean and deviation, if inputs are scaled.
@@ -142,6 +144,11 @@ impl Plan {
         let outputs = self.model.forward(&x, &mut cx)?;
         if outputs.rank() != 2 {
             let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
+            return Err(Error::shape("model", expected, outputs.ty()));
+        }
+        // One output tells two classes apart.
+        if outputs.shape()[1].max(2) < self.classes {
+            let expected = format!("an output for each of the {} classes", self.classes);
             return Err(Error::shape("model", expected, outputs.ty()));
         }
         // The losses of all devices add up to the batch's mean loss, and so do their gradients.

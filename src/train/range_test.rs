@@ -9,6 +9,12 @@ use crate::runtime::Device;
 use std::ops::Range;
 
 /// The losses of a run whose learning rate grew from step to step.
+///
+/// ```
+/// use neural::train::RangeTest;
+/// let test = RangeTest { losses: vec![(1e-3, 2.0), (1e-2, 1.0), (1e-1, 3.0)] };
+/// assert_eq!((test.suggestion(), test.steepest()), (Some(1e-3), Some((1e-3, 2.0))));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangeTest {
     /// Learning rate and smoothed loss of each step, up to where the loss got out of hand.
@@ -22,6 +28,19 @@ const OUT_OF_HAND: f64 = 4.0;
 
 /// Trains for `steps` steps, with a learning rate that grows by the same factor in each, from one end of `rates` to
 /// the other. The run is not that of the recipe: its state is thrown away.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let test = neural::train::range_test(&trainer, &device, &data, 1e-3..1.0, 10)?;
+/// assert!(test.losses.len() <= 10);
+/// assert!(neural::train::range_test(&trainer, &device, &data, 1.0..0.1, 10).is_err());
+/// # Ok::<(), neural::Error>(())
+/// ```
 ///
 /// # Errors
 /// When the rates are not above 0 and growing, there are fewer than 10 steps, or the run cannot be made.
@@ -69,16 +88,30 @@ pub fn range_test(
 
 impl RangeTest {
     /// A rate to train with: a tenth of the one at which the loss was least, where it is about to grow again.
+    ///
+    /// ```
+    /// assert_eq!(neural::train::RangeTest { losses: vec![(0.5, 1.0)] }.suggestion(), Some(0.05));
+    /// ```
     pub fn suggestion(&self) -> Option<f64> {
         self.least().map(|(rate, _)| rate / 10.0)
     }
 
     /// The step with the least loss.
+    ///
+    /// ```
+    /// assert_eq!(neural::train::RangeTest { losses: Vec::new() }.least(), None);
+    /// ```
     pub fn least(&self) -> Option<(f64, f64)> {
         self.losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// The step at which the loss falls fastest over the logarithm of the rate.
+    ///
+    /// ```
+    /// use neural::train::RangeTest;
+    /// let test = RangeTest { losses: vec![(0.1, 3.0), (0.2, 2.9), (0.4, 1.0)] };
+    /// assert_eq!(test.steepest(), Some((0.2, 2.9)));
+    /// ```
     pub fn steepest(&self) -> Option<(f64, f64)> {
         let least = self.losses.iter().position(|point| Some(*point) == self.least())?;
         let slope = |pair: &[(f64, f64)]| (pair[1].1 - pair[0].1) / (pair[1].0 / pair[0].0).ln();

@@ -16,10 +16,23 @@ use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What one step did.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let step = trainer.start(&device, &data)?.advance(1)?[0];
+/// assert_eq!(step.rows, 4);
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The mean loss over the rows of the batch that count, before the step moved the parameters.
@@ -31,6 +44,19 @@ pub struct Step {
 }
 
 /// A program that was compiled.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut run = trainer.start(&device, &data)?;
+/// run.compile_training(1)?;
+/// assert_eq!(run.take_compiled()[0].what, "training, 1 steps a call");
+/// # Ok::<(), neural::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Compiled {
     pub what: String,
@@ -38,10 +64,24 @@ pub struct Compiled {
 }
 
 /// A model in training. Data and variables stay on the device; a call of [`Run::advance`] runs steps there.
+///
+/// ```
+/// use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// let device = Device::cpu()?;
+/// let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut run = trainer.start(&device, &data)?;
+/// let steps = run.advance(1)?;
+/// assert_eq!((run.step(), steps[0].rows), (1, 4));
+/// println!("{}", run.evaluate(&data.splits.train)?);
+/// # Ok::<(), neural::Error>(())
+/// ```
 pub struct Run<'a> {
     trainer: Trainer,
     plan: Plan,
-    device: &'a Device,
+    device: Device,
     data: &'a Dataset,
     variables: Vec<Variable>,
     /// The state on each device, the same on all; the first is the one that is looked at and evaluated.
@@ -67,7 +107,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(trainer: Trainer, device: &'a Device, data: &'a Dataset) -> Result<Self> {
+    pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
@@ -84,7 +124,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             trainer,
             plan,
-            device,
+            device: device.clone(),
             data,
             variables,
             state,
@@ -102,35 +142,130 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Takes the kernels of the programs that are compiled from here on from `file`, see [`Device::with_kernels`].
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.pin_kernels("runs/mnist-1/autotune.textproto");
+    /// assert_eq!(run.advance(1)?.len(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn pin_kernels(&mut self, file: impl Into<PathBuf>) {
+        self.device = self.device.with_kernels(file);
+    }
+
     /// The programs that were compiled since the last call.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert!(trainer.start(&device, &data)?.take_compiled().is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn take_compiled(&mut self) -> Vec<Compiled> {
         std::mem::take(&mut self.compiled).into()
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.trainer().epochs, 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
     }
 
     /// The data that the run trains on.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.data(), &data);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn data(&self) -> &'a Dataset {
         self.data
     }
 
     /// Steps done since the beginning of the run.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.step(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn step(&self) -> u64 {
         self.step
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.batch_size(3).start(&device, &data)?.steps_per_epoch(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn steps_per_epoch(&self) -> usize {
         self.order.steps()
     }
 
     /// The epoch, from 0, to which the next step belongs.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.advance(1)?;
+    /// assert_eq!(run.epoch(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn epoch(&self) -> u64 {
         self.step / self.steps_per_epoch() as u64
     }
 
     /// The epochs that were done and reported, see [`Event::Epoch`](super::Event::Epoch).
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.epochs_reported(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn epochs_reported(&self) -> u64 {
         self.epoch() - u64::from(self.owes_epoch())
     }
@@ -141,12 +276,36 @@ impl<'a> Run<'a> {
     }
 
     /// The steps of the current epoch that are still to come, all of them at its beginning.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.batch_size(2).start(&device, &data)?;
+    /// run.advance(1)?;
+    /// assert_eq!(run.left_in_epoch(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn left_in_epoch(&self) -> usize {
         self.steps_per_epoch() - (self.step % self.steps_per_epoch() as u64) as usize
     }
 
     /// How many steps to run in one call, so that a call takes a fraction of a second: a divisor of the epoch's
     /// steps where there is one of fitting size, so that one program serves.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.steps_per_call(1).start(&device, &data)?.steps_per_call()?, 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the training program cannot be built.
@@ -172,6 +331,18 @@ impl<'a> Run<'a> {
     }
 
     /// Runs `steps` training steps, at most those left in the epoch, in one call of the device.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.batch_size(2).start(&device, &data)?;
+    /// assert_eq!(run.advance(5)?.len(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the program cannot be compiled or the device fails.
@@ -274,13 +445,26 @@ impl<'a> Run<'a> {
 
     /// Compiles the program for calls of `steps` steps, if that has not been done.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.compile_training(1)?;
+    /// assert_eq!(run.take_compiled().len(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When XLA refuses it.
     pub fn compile_training(&mut self, steps: usize) -> Result<()> {
         if !self.programs.contains_key(&steps) {
             let function = self.train_function(steps)?;
             let program = Program::compile_replicated(
-                self.device,
+                &self.device,
                 &function,
                 self.variables.len(),
                 self.trainer.devices,
@@ -308,6 +492,19 @@ impl<'a> Run<'a> {
 
     /// Compiles the program that evaluates `rows` or any others, if that has not been done.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.compile_evaluation(4)?;
+    /// assert_eq!(run.take_compiled().len(), 1);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When XLA refuses it.
     pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
@@ -317,7 +514,7 @@ impl<'a> Run<'a> {
             let work = flops(&self.plan.evaluate(&model, 1, batch)?);
             let most = ((2e10 / work) as usize).max(1);
             let steps = rows.div_ceil(batch).clamp(1, most);
-            let program = Program::compile(self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
+            let program = Program::compile(&self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
             self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);
             self.evaluation = Some((steps, program));
         }
@@ -329,6 +526,19 @@ impl<'a> Run<'a> {
     }
 
     /// The model's outputs and loss for some rows of the data.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// assert_eq!(run.evaluate(&[0, 3])?.labels(), [0, 1]);
+    /// assert!(run.evaluate(&[]).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
@@ -350,7 +560,7 @@ impl<'a> Run<'a> {
             valid.resize(steps, 0);
             let feed = &self.replicas[0].feed;
             let piece = feed.piece(&rows, [steps, batch])?;
-            let counts = Buffer::upload(self.device, &Array::vector(&valid))?;
+            let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
             let arguments: Vec<&Buffer> = self
                 .model_state()
                 .into_iter()
@@ -377,11 +587,34 @@ impl<'a> Run<'a> {
             .collect()
     }
 
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.variables()[0].name, "0.weight");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
     /// Gives a variable another value.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.set("0.bias", &Array::vector(&[1f32, -1.0]))?;
+    /// assert!(run.set("9.bias", &Array::scalar(0f32)).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When there is no such variable, or it is of another shape.
@@ -402,6 +635,17 @@ impl<'a> Run<'a> {
 
     /// The values of all variables, in their order.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.state()?[0].shape(), [2, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the device fails.
     pub fn state(&self) -> Result<Vec<Array>> {
@@ -409,6 +653,17 @@ impl<'a> Run<'a> {
     }
 
     /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.checkpoint()?.position.step, 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the device fails.
@@ -426,6 +681,22 @@ impl<'a> Run<'a> {
     }
 
     /// Puts the run where it was when `checkpoint` was made.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.advance(1)?;
+    /// let kept = run.checkpoint()?;
+    /// let mut other = trainer.start(&device, &data)?;
+    /// other.restore(&kept)?;
+    /// assert_eq!((other.step(), other.state()?), (1, run.state()?));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When its variables are not those of this run: it is a checkpoint of another model or optimizer.
@@ -458,6 +729,18 @@ impl<'a> Run<'a> {
 
     /// The model as it is now, or its moving average where that is kept.
     ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let model = trainer.start(&device, &data)?.model()?;
+    /// assert_eq!(model.predict(&device, &data.inputs)?.shape(), [4, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the device fails.
     pub fn model(&self) -> Result<Model> {
@@ -470,6 +753,17 @@ impl<'a> Run<'a> {
     }
 
     /// What the model is besides its values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.description().classes, ["0", "1"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     pub fn description(&self) -> Description {
         Description::of(&self.trainer.model, &self.trainer.loss, self.data)
     }
@@ -480,7 +774,7 @@ impl<'a> Run<'a> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
         let (function, places) = self.plan.trace(&self.variables, self.part(), self.masked())?;
-        let program = Program::compile_replicated(self.device, &function, 0, self.trainer.devices)?;
+        let program = Program::compile_replicated(&self.device, &function, 0, self.trainer.devices)?;
         let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
         while self.step < step {
             let call = self.steps_per_call()?.min(self.left_in_epoch());

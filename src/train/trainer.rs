@@ -12,6 +12,13 @@ use crate::optim::{Optimizer, sgd};
 use crate::runtime::Device;
 
 /// The settings of a training run. Nothing happens before [`Trainer::start`].
+///
+/// ```
+/// use neural::{nn, optim, train::Trainer};
+/// let model = nn::sequential([nn::flatten(), nn::dense(10)]);
+/// let trainer = Trainer::new(model).optimizer(optim::adam(1e-3)).batch_size(128).epochs(20);
+/// assert_eq!((trainer.batch_size, trainer.epochs), (128, 20));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Trainer {
     pub model: Sequential,
@@ -42,6 +49,12 @@ pub struct Trainer {
 
 impl Trainer {
     /// Softmax cross-entropy, gradient descent at a rate of 0.1, batches of 32, one epoch, shuffled, seed 1.
+    ///
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!((trainer.batch_size, trainer.epochs, trainer.seed), (32, 1, 1));
+    /// ```
     pub fn new(model: Sequential) -> Self {
         Self {
             model,
@@ -61,67 +74,142 @@ impl Trainer {
         }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.loss(neural::loss::Loss::Hinge).loss, neural::loss::Loss::Hinge);
+    /// ```
     #[must_use]
     pub fn loss(self, loss: Loss) -> Self {
         Self { loss, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// let trainer = trainer.optimizer(neural::optim::adam(0.01));
+    /// assert_eq!(trainer.optimizer.rule.learning_rate().at(0), 0.01);
+    /// ```
     #[must_use]
     pub fn optimizer(self, optimizer: impl Into<Optimizer>) -> Self {
         Self { optimizer: optimizer.into(), ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.batch_size(64).batch_size, 64);
+    /// ```
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Self { batch_size, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.epochs(5).epochs, 5);
+    /// ```
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         Self { epochs, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// use neural::data::LastBatch;
+    /// assert_eq!(trainer.last_batch(LastBatch::Drop).last_batch, LastBatch::Drop);
+    /// ```
     #[must_use]
     pub fn last_batch(self, last_batch: LastBatch) -> Self {
         Self { last_batch, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert!(!trainer.shuffle(false).shuffle);
+    /// ```
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert!(trainer.balance(true).balance);
+    /// ```
     #[must_use]
     pub fn balance(self, balance: bool) -> Self {
         Self { balance, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// use neural::train::Augment;
+    /// assert_eq!(trainer.augment([Augment::Flip]).augment, [Augment::Flip]);
+    /// ```
     #[must_use]
     pub fn augment(self, augment: impl IntoIterator<Item = Augment>) -> Self {
         Self { augment: augment.into_iter().collect(), ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert!(trainer.stream(true).stream);
+    /// ```
     #[must_use]
     pub fn stream(self, stream: bool) -> Self {
         Self { stream, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.seed(7).seed, 7);
+    /// ```
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.devices(2).devices, 2);
+    /// ```
     #[must_use]
     pub fn devices(self, devices: usize) -> Self {
         Self { devices, ..self }
     }
 
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// assert_eq!(trainer.steps_per_call(10).steps_per_call, Some(10));
+    /// ```
     #[must_use]
     pub fn steps_per_call(self, steps: usize) -> Self {
         Self { steps_per_call: Some(steps), ..self }
     }
 
     /// Brings data and first weights to the device.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert!(trainer.start(&device, &data).is_ok());
+    /// assert!(trainer.batch_size(0).start(&device, &data).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a setting is out of range, the model does not fit the data, or the device has no room.
@@ -145,6 +233,7 @@ impl Trainer {
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
             sample: Type::new(data.inputs.dtype(), data.sample_shape()),
             target,
+            classes: data.classes().unwrap_or(0),
             resident: (!self.stream).then(|| data.rows()),
             scaling,
             replicas: self.devices,

@@ -27,6 +27,25 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, outputs]` f32
 /// after the link. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION).
 ///
+/// ```
+/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
+/// # let description = Description {
+/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     link: Link::Identity,
+/// #     sample: vec![2],
+/// #     dtype: DType::F32,
+/// #     scaling: Scaling::none(),
+/// #     columns: Vec::new(),
+/// #     classes: Vec::new(),
+/// # };
+/// # let value = |name: &str| match name {
+/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
+/// #     _ => Some(Array::vector(&[1f32])),
+/// # };
+/// assert!(!neural::export::onnx(&Model::new(description, value)?)?.is_empty());
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
 /// # Errors
 /// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse, or
 /// the model is larger than the format's 2 GB.

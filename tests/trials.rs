@@ -1,0 +1,366 @@
+//! Several runs of a recipe: seeds, sweeps, learning rates, comparisons. What is told of them is computed again here,
+//! from the files that the runs left.
+
+mod common;
+
+use common::numbers;
+use neural::recipe::Recipe;
+use neural::runs::{Folder, Which};
+use roxmltree::Document;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const ROWS: usize = 80;
+
+const RECIPE: &str = r#"
+data = { format = "table", path = "trees.csv", test_fraction = 0.25, validation_fraction = 0.25, scale = "standardize-features" }
+model.layers = [{ dense = 3 }, "tanh", { dense = 2 }]
+train = { loss = "softmax-cross-entropy", optimizer = { sgd = { learning_rate = 0.1 } }, batch_size = 10, epochs = 3 }
+"#;
+
+/// A folder with a table of two kinds that overlap, and a recipe for it.
+fn home() -> TempDir {
+    let home = TempDir::new().expect("a temporary folder");
+    let noise = numbers(2 * ROWS, 11);
+    let row = |i: usize| {
+        let kind = if noise[2 * i] + 0.4 * noise[2 * i + 1] > 0.0 { "oak" } else { "elm" };
+        format!("{},{},{kind}\n", noise[2 * i] + 0.3 * noise[(7 * i) % (2 * ROWS)], noise[2 * i + 1])
+    };
+    let table: String = (0..ROWS).map(row).collect();
+    fs::write(home.path().join("trees.csv"), format!("height,width,kind\n{table}")).expect("writable");
+    fs::write(home.path().join("trees.toml"), RECIPE).expect("writable");
+    home
+}
+
+fn neural(home: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neural"));
+    command.args(arguments).current_dir(home).env("RUST_BACKTRACE", "1").output().expect("the program starts")
+}
+
+/// What the program prints, when it succeeds without a word on stderr.
+#[track_caller]
+fn said(home: &TempDir, arguments: &[&str]) -> String {
+    let output = neural(home, arguments);
+    let noise = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && noise.is_empty(), "{arguments:?}: {noise}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// That the program ends with code 1 and a last line on stderr that holds all of `words`.
+#[track_caller]
+fn refused(home: &TempDir, arguments: &[&str], words: &[&str]) {
+    let output = neural(home, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    let last = said.lines().last().expect("a message");
+    assert!(last.starts_with("error: ") && words.iter().all(|word| last.contains(word)), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn history(run: &Path) -> Vec<Value> {
+    text(run.join("history.jsonl")).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// The epoch of a run with the least validation loss, the first of equals.
+fn best(run: &Path) -> Value {
+    let loss = |epoch: &Value| number(&epoch["validation"]["loss"]);
+    history(run).into_iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).expect("an epoch")
+}
+
+fn recipe(run: &Path) -> Recipe {
+    Folder::open(run).expect("a run").recipe().expect("a recipe")
+}
+
+/// The folders in a folder, in the order of their names.
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().map(|entry| entry.expect("readable").path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The cells of the lines of a Markdown table below its head.
+fn cells(table: &str) -> Vec<Vec<String>> {
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()).collect()
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.2}%", 100.0 * part)
+}
+
+#[test]
+fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
+    let home = home();
+    let shown =
+        said(&home, &["train", "trees.toml", "--repeat", "4", "--seed", "5", "--device", "cpu", "--quiet"]);
+    let group = home.path().join("runs/trees-1");
+    let runs = folders(&group);
+    let names: Vec<_> = runs.iter().map(|run| run.file_name().expect("a name").to_owned()).collect();
+    assert_eq!(names, ["seed-5", "seed-6", "seed-7", "seed-8"]);
+    for (run, seed) in runs.iter().zip(5..) {
+        assert_eq!(recipe(run).train.seed, seed);
+    }
+    let report = text(group.join("report.md"));
+    assert!(shown.ends_with(&format!("\n4 seeds\n\n{report}")), "{shown}");
+
+    let of_epochs = |run: &PathBuf| number(&history(run).last().expect("an epoch")["validation"]["accuracy"]);
+    // A report holds the accuracy in percent, which is exact for 20 test rows.
+    let of_report = |run: &PathBuf| {
+        let line = text(run.join("report.md"));
+        let line = line.lines().find(|line| line.starts_with("test ")).expect("a line").to_string();
+        let accuracy = line.split_whitespace().last().expect("a figure").trim_end_matches('%').to_string();
+        accuracy.parse::<f64>().expect("a number") / 100.0
+    };
+    let reached: [Vec<f64>; 2] = [runs.iter().map(of_epochs).collect(), runs.iter().map(of_report).collect()];
+    assert!(reached.iter().any(|all| all.iter().any(|one| *one != all[0])), "the seeds are to differ");
+    for (part, reached) in ["validation", "test"].iter().zip(&reached) {
+        let mean = reached.iter().sum::<f64>() / 4.0;
+        let deviation = (reached.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+        let least = reached.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = reached.iter().copied().fold(0.0, f64::max);
+        let line = report.lines().find(|line| line.starts_with(part)).expect("a line");
+        let expected = [mean, deviation, least, greatest].map(percent);
+        assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), expected, "{part}");
+    }
+
+    // A seed's run is the run that has this seed by itself.
+    said(&home, &["train", "trees.toml", "--seed", "6", "--name", "six", "--device", "cpu", "--quiet"]);
+    let state = |run: &Path| {
+        Folder::open(run).expect("a run").checkpoint(Which::Last).expect("a checkpoint").checkpoint.tensors
+    };
+    assert_eq!(state(&runs[1]), state(&home.path().join("runs/six")));
+    let again = ["train", "trees.toml", "--repeat", "2", "--name", "six", "--device", "cpu"];
+    refused(&home, &again, &["runs/six", "--name"]);
+}
+
+#[test]
+fn a_sweep_trains_every_combination_and_ranks_them() {
+    let home = home();
+    let arguments =
+        ["--over", "train.batch_size=10,40", "--over", "train.optimizer.sgd.learning_rate=0.001,0.1,1"];
+    let shown =
+        said(&home, &[&["sweep", "trees.toml", "--device", "cpu", "--quiet"], &arguments[..]].concat());
+    let group = home.path().join("runs/trees-sweep-1");
+    let runs = folders(&group);
+    assert_eq!(runs.len(), 6);
+    let settings = |run: &PathBuf| {
+        let train = recipe(run).train;
+        (
+            train.batch_size,
+            toml::Value::try_from(&train.optimizer).expect("TOML")["sgd"]["learning_rate"].to_string(),
+        )
+    };
+    let trained: Vec<_> = runs.iter().map(settings).collect();
+    for (i, (batch, rate)) in [10, 40].iter().flat_map(|b| ["0.001", "0.1", "1"].map(|r| (b, r))).enumerate()
+    {
+        let (got_batch, got_rate) = &trained[i];
+        assert_eq!((got_batch, got_rate.parse::<f64>()), (batch, rate.parse::<f64>()), "trial {}", i + 1);
+    }
+
+    let report = text(group.join("report.md"));
+    assert!(shown.ends_with(&format!("\n{report}")), "{shown}");
+    let mut expected = runs.clone();
+    let loss = |run: &PathBuf| number(&best(run)["validation"]["loss"]);
+    expected.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let rows = cells(&report);
+    assert_eq!(rows.len(), 6);
+    for (rank, (row, run)) in rows.iter().zip(&expected).enumerate() {
+        let best = best(run);
+        let name = run.file_name().expect("a name").to_string_lossy();
+        assert_eq!(row[0], (rank + 1).to_string());
+        assert_eq!(row[1], name);
+        assert_eq!(row[2], best["number"].to_string());
+        assert_eq!(row[3], format!("{:.4}", number(&best["loss"])));
+        assert_eq!(row[4], percent(number(&best["validation"]["accuracy"])));
+        let (batch, rate) = settings(run);
+        assert!(row[6].starts_with(&format!("train.batch_size={batch}, ")), "{row:?}");
+        let written = row[6].rsplit('=').next().expect("a value").parse::<f64>();
+        assert_eq!(written, rate.parse::<f64>(), "{row:?}");
+    }
+}
+
+#[test]
+fn a_random_sweep_draws_from_its_ranges_and_draws_the_same_again() {
+    let home = home();
+    let mut drawn = Vec::new();
+    for name in ["trees-sweep-1", "trees-sweep-2"] {
+        said(
+            &home,
+            &[
+                "sweep",
+                "trees.toml",
+                "--random",
+                "6",
+                "--over",
+                "train.batch_size=5..20",
+                "--over",
+                "train.optimizer.sgd.learning_rate=1e-3..1e-1",
+                "--over",
+                "train.shuffle=true,false",
+                "--epochs",
+                "1",
+                "--device",
+                "cpu",
+                "--quiet",
+            ],
+        );
+        let runs = folders(&home.path().join("runs").join(name));
+        drawn.push(runs.iter().map(|run| recipe(run).train).collect::<Vec<_>>());
+    }
+    assert_eq!(drawn[0], drawn[1]);
+    assert_eq!(drawn[0].len(), 6);
+    for train in &drawn[0] {
+        let optimizer = toml::Value::try_from(&train.optimizer).expect("TOML");
+        let rate = optimizer["sgd"]["learning_rate"].as_float().expect("a number");
+        assert!((5..=20).contains(&train.batch_size) && (1e-3..=1e-1).contains(&rate), "{train:?}");
+    }
+    assert!(drawn[0].iter().any(|train| *train != drawn[0][0]));
+}
+
+#[test]
+fn a_sweep_that_cannot_be_made_trains_nothing() {
+    let home = home();
+    let sweep = |over: &str, words: &[&str]| {
+        refused(&home, &["sweep", "trees.toml", "--device", "cpu", "--over", over], words);
+        assert_eq!(folders(&home.path().join("runs")), [PathBuf::new(); 0]);
+    };
+    sweep("train.optimizer.sgd.learning_rate=0.1..1", &["learning_rate", "--random"]);
+    sweep("train.batchsize=1,2", &["batchsize", "did you mean batch_size"]);
+    sweep("train.epochs=1,many", &["train.epochs", "many"]);
+    for over in ["train.epochs", "train.epochs=", "train.epochs=3..1", "train.epochs=a..b", "=1"] {
+        let output = neural(&home, &["sweep", "trees.toml", "--over", over]);
+        assert_eq!(output.status.code(), Some(2), "{over}");
+    }
+}
+
+/// A rate at which the loss bursts is a finding; the others are ranked all the same.
+#[test]
+fn a_sweep_goes_on_after_a_trial_that_fails() {
+    let home = home();
+    let over = |values: &str| format!("train.optimizer.sgd.learning_rate={values}");
+    let two =
+        neural(&home, &["sweep", "trees.toml", "--device", "cpu", "--quiet", "--over", &over("1e38,0.1")]);
+    let noise = String::from_utf8_lossy(&two.stderr);
+    assert!(two.status.success(), "{noise}");
+    assert!(noise.starts_with("trial 1 failed: ") && noise.lines().count() == 1, "{noise}");
+    let rows = cells(&text(home.path().join("runs/trees-sweep-1/report.md")));
+    assert_eq!(rows.iter().map(|row| &row[1][..]).collect::<Vec<_>>(), ["trial-2"]);
+    let none = ["sweep", "trees.toml", "--device", "cpu", "--quiet", "--over", &over("1e38")];
+    refused(&home, &none, &["no trial came to its end"]);
+}
+
+#[test]
+fn a_learning_rate_is_found_where_the_loss_is_least() {
+    let home = home();
+    let arguments =
+        ["lr-find", "trees.toml", "--device", "cpu", "--from", "1e-3", "--to", "100", "--steps", "50"];
+    let found: Value =
+        serde_json::from_str(&said(&home, &[&arguments[..], &["--json"]].concat())).expect("JSON");
+    let losses: Vec<(f64, f64)> = found["losses"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|pair| (number(&pair[0]), number(&pair[1])))
+        .collect();
+    assert!((10..=50).contains(&losses.len()));
+    for (step, (rate, _)) in losses.iter().enumerate() {
+        let expected = 1e-3 * 1e5f64.powf(step as f64 / 50.0);
+        assert!((rate / expected - 1.0).abs() < 1e-9, "step {step}: {rate}, not {expected}");
+    }
+    let least = losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).expect("a step");
+    let falling = losses.iter().position(|point| *point == least).expect("there");
+    let slope = |i: usize| (losses[i + 1].1 - losses[i].1) / (losses[i + 1].0 / losses[i].0).ln();
+    let steepest = (0..falling).min_by(|&a, &b| slope(a).total_cmp(&slope(b))).expect("the loss falls");
+    assert_eq!(number(&found["least"]), least.0);
+    assert_eq!(number(&found["steepest"]), losses[steepest].0);
+    assert!((number(&found["suggestion"]) * 10.0 / least.0 - 1.0).abs() < 1e-9);
+
+    let shown = said(&home, &[&arguments[..], &["--plot", "rates.svg"]].concat());
+    assert!(shown.ends_with(&format!("try --lr {:.1e}\n", least.0 / 10.0)), "{shown}");
+    let picture = text(home.path().join("rates.svg"));
+    let picture = Document::parse(&picture).expect("XML");
+    assert_eq!(picture.root_element().tag_name().name(), "svg");
+    let words: String = picture.descendants().filter_map(|node| node.text()).collect();
+    for word in ["learning rate", "steepest", "least"] {
+        assert!(words.contains(word), "{words}");
+    }
+    assert!(!home.path().join("runs").exists(), "nothing of it is kept");
+
+    let bad = |options: &[&str], words: &[&str]| {
+        refused(&home, &[&["lr-find", "trees.toml", "--device", "cpu"], options].concat(), words);
+    };
+    bad(&["--from", "1", "--to", "0.1"], &["learning rates"]);
+    bad(&["--from", "0"], &["learning rates"]);
+    bad(&["--from", "nan"], &["learning rates"]);
+    bad(&["--steps", "3"], &["steps", "at least 10"]);
+    bad(&["--plot", "rates.pdf"], &["rates.pdf", ".svg or .png"]);
+}
+
+#[test]
+fn runs_are_compared_by_what_they_reached_and_where_they_differ() {
+    let home = home();
+    for (name, rate) in [("slow", "0.01"), ("fast", "0.5")] {
+        said(&home, &["train", "trees.toml", "--name", name, "--lr", rate, "--device", "cpu", "--quiet"]);
+    }
+    let shown = said(&home, &["compare", "runs/slow", "runs/fast", "--plot", "losses.svg"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["run", "epochs", "best", "loss", "validation", "figure", "seconds"]
+    );
+    for (line, name) in lines[1..].iter().zip(["slow", "fast"]) {
+        let run = home.path().join("runs").join(name);
+        let best = best(&run);
+        let epochs = history(&run);
+        let seconds: f64 = epochs.iter().map(|epoch| number(&epoch["seconds"])).sum();
+        let expected = [
+            name.to_string(),
+            epochs.len().to_string(),
+            best["number"].to_string(),
+            format!("{:.4}", number(&best["loss"])),
+            format!("{:.4}", number(&best["validation"]["loss"])),
+            percent(number(&best["validation"]["accuracy"])),
+            format!("{seconds:.2}"),
+        ];
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>(), expected);
+    }
+    let differences: Vec<Vec<&str>> =
+        lines[3..].iter().map(|line| line.split_whitespace().collect()).collect();
+    let expected: [&[&str]; 4] =
+        [&[], &["train.optimizer.sgd.learning_rate"], &["slow", "0.01"], &["fast", "0.5"]];
+    assert_eq!(differences, expected);
+
+    let picture = text(home.path().join("losses.svg"));
+    let picture = Document::parse(&picture).expect("XML");
+    let words: Vec<&str> = picture.descendants().filter_map(|node| node.text()).collect();
+    for word in ["slow, training", "slow, validation", "fast, training", "fast, validation"] {
+        assert!(words.contains(&word), "{words:?}");
+    }
+
+    let alike = said(&home, &["compare", "runs/slow", "runs/slow"]);
+    assert_eq!(alike.lines().count(), 3, "{alike}");
+    fs::create_dir(home.path().join("runs/new")).expect("writable");
+    fs::copy(home.path().join("runs/slow/recipe.toml"), home.path().join("runs/new/recipe.toml"))
+        .expect("copied");
+    let begun = said(&home, &["compare", "runs/new"]);
+    assert_eq!(
+        begun.lines().last().expect("a line").split_whitespace().collect::<Vec<_>>(),
+        ["new", "0", "-", "-", "-", "-", "0.00"]
+    );
+    refused(&home, &["compare", "runs/new", "--plot", "x.svg"], &["nothing to draw"]);
+    refused(&home, &["compare", "runs/slow", "runs/none"], &["runs/none", "run"]);
+    refused(&home, &["compare", "runs/slow", "trees.csv"], &["trees.csv"]);
+}
