@@ -1,38 +1,38 @@
-//! Milliseconds a training step of the two jobs that peers are measured on, as one line of JSON.
+//! Trains one of the jobs and prints the seconds of every epoch as a line of JSON.
 //!
-//! `cargo bench --bench step -- cnn`; benches/compare runs it beside the peers.
+//! `cargo bench --bench step -- cnn --steps 8`; benches/compare runs it beside the peers.
 
-use clap::{Parser, ValueEnum};
-use neural::data::{Dataset, Splits, Targets};
-use neural::nn::{self, Sequential};
-use neural::optim::sgd;
+mod jobs;
+
+use clap::Parser;
+use jobs::{Job, Sizes};
+use neural::data::{self, Dataset, Splits, Targets};
 use neural::runtime::{Device, DeviceSpec};
-use neural::train::Trainer;
+use neural::train::{Event, Trainer};
 use neural::{Array, Result};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Job {
-    /// 784-128 sigmoid-10
-    Mlp,
-    /// Two convolutions of 3 x 3 with pools, two dense layers
-    Cnn,
-}
 
 #[derive(Parser)]
 struct Arguments {
     job: Job,
-    #[arg(long, default_value_t = 256)]
-    batch: usize,
-    /// Steps in one call of the device
-    #[arg(long, default_value_t = 8)]
-    steps: usize,
-    /// Timed calls, after two that are not
-    #[arg(long, default_value_t = 10)]
-    calls: usize,
-    /// Units of the hidden layer, filters of the first convolution
+    /// The folder of the data
+    #[arg(long, default_value = "data/mnist")]
+    data: PathBuf,
+    /// Rows of noise instead of those in the folder
     #[arg(long)]
-    width: Option<usize>,
+    noise: Option<usize>,
+    #[arg(long, default_value_t = 10)]
+    epochs: u64,
+    /// Steps in an epoch, instead of one pass over all rows
+    #[arg(long)]
+    steps: Option<usize>,
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Copies of the image, one beside the other
+    #[arg(long, default_value_t = 1)]
+    channels: usize,
     #[arg(long, default_value = "auto")]
     device: String,
     /// Given by cargo
@@ -40,58 +40,67 @@ struct Arguments {
     bench: bool,
 }
 
-fn model(job: Job, width: Option<usize>) -> Sequential {
-    match job {
-        Job::Mlp => {
-            nn::sequential([nn::flatten(), nn::dense(width.unwrap_or(128)), nn::sigmoid(), nn::dense(10)])
-        }
-        Job::Cnn => {
-            let filters = width.unwrap_or(32);
-            nn::sequential([
-                nn::conv(filters, &[3, 3]),
-                nn::relu(),
-                nn::max_pool(&[2, 2]),
-                nn::conv(2 * filters, &[3, 3]),
-                nn::relu(),
-                nn::max_pool(&[2, 2]),
-                nn::flatten(),
-                nn::dense(64),
-                nn::relu(),
-                nn::dense(10),
-            ])
-        }
-    }
+/// Pictures of as many equal channels.
+fn copied(data: Dataset, channels: usize) -> Result<Dataset> {
+    let pixels = data.inputs.bytes().iter().flat_map(|&pixel| std::iter::repeat_n(pixel, channels)).collect();
+    let inputs = Array::new::<u8>(&[data.rows(), 28, 28, channels], pixels)?;
+    Ok(Dataset { inputs, ..data })
 }
 
-/// Images of noise in ten classes: speed does not depend on what is learned.
-fn noise(rows: usize) -> Result<Dataset> {
-    let pixels =
-        (0..rows * 784).map(|i| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
-    let inputs = Array::new::<u8>(&[rows, 28, 28, 1], pixels)?;
-    let targets = Targets::numbered((0..rows).map(|i| (i % 10) as i32).collect())?;
-    let splits = Splits { train: (0..rows as u32).collect(), validation: Vec::new(), test: Vec::new() };
-    Dataset::new(inputs, targets, splits)?.standardized()
+/// The files that benches/peers/job.py writes.
+fn table(folder: &Path) -> Result<Dataset> {
+    let read = |name: &str| data::npy::read(folder.join(name));
+    let (train, test) = (read("train_inputs.npy")?, read("test_inputs.npy")?);
+    let (count, rows) = (train.shape()[0], train.shape()[0] + test.shape()[0]);
+    let bytes = [train.bytes(), test.bytes()].concat();
+    let inputs = Array::from_bytes(train.dtype(), &[rows, train.shape()[1]], bytes)?;
+    let labels = [read("train_labels.npy")?.to_vec()?, read("test_labels.npy")?.to_vec()?].concat();
+    let (count, rows) = (count as u32, rows as u32);
+    let splits =
+        Splits { train: (0..count).collect(), validation: Vec::new(), test: (count..rows).collect() };
+    Dataset::new(inputs, Targets::numbered(labels)?, splits)
 }
 
 fn main() -> Result<()> {
-    let Arguments { job, batch, steps, calls, width, device, .. } = Arguments::parse();
+    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, .. } = Arguments::parse();
     let device = Device::open(&device.parse::<DeviceSpec>()?)?;
-    let data = noise(batch * steps)?;
-    let mut run = Trainer::new(model(job, width))
-        .optimizer(sgd(0.01))
-        .batch_size(batch)
-        .steps_per_call(steps)
-        .start(&device, &data)?;
-    run.compile_training(steps)?;
-    let compile: f64 = run.take_compiled().iter().map(|compiled| compiled.time.as_secs_f64()).sum();
-    let mut times = Vec::new();
-    for call in 0..calls + 2 {
-        let started = Instant::now();
-        run.advance(steps)?;
-        if call >= 2 {
-            times.push(started.elapsed().as_secs_f64() * 1e3 / steps as f64);
-        }
+    let mut data = match (noise, job) {
+        (Some(rows), _) => job.noise(rows)?,
+        (None, Job::Table) => table(&data)?,
+        (None, _) if channels == 1 => data::mnist(&data)?.standardized()?,
+        (None, _) => copied(data::mnist(&data)?, channels)?.standardized()?,
+    };
+    let batch = job.batch(&sizes);
+    if let Some(steps) = steps {
+        data.splits.train.truncate(steps * batch);
     }
-    println!("{}", serde_json::json!({ "ms": times, "compile_s": compile }));
+    let test = [std::mem::take(&mut data.splits.validation), std::mem::take(&mut data.splits.test)].concat();
+    let mut run = Trainer::new(job.model(&sizes))
+        .optimizer(job.optimizer())
+        .batch_size(batch)
+        .epochs(epochs)
+        .start(&device, &data)?;
+    let (mut compile, mut seconds) = (0.0, Vec::new());
+    let mut started = Instant::now();
+    run.fit(|event| {
+        match event {
+            Event::Compiled(program) => compile += program.time.as_secs_f64(),
+            Event::Progress(_) => {}
+            Event::Epoch(_) => {
+                seconds.push(started.elapsed().as_secs_f64());
+                started = Instant::now();
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    let accuracy = if test.is_empty() { None } else { run.evaluate(&test)?.score().accuracy };
+    let said = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "epoch_s": seconds,
+        "steps": run.steps_per_epoch(),
+        "accuracy": accuracy,
+        "compile_s": compile,
+    });
+    println!("{said}");
     Ok(())
 }
