@@ -383,21 +383,34 @@ fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
     a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
 }
 
-/// What `build` makes of `x`, as a computation of its own: nothing outside is fused with it or moved out of a loop. It
-/// stands in a conditional that always takes the same branch, which XLA cannot know; the barrier that XLA has is gone
+/// What `build` makes of `inputs`, as a computation of its own: nothing outside is fused with it or moved out of a loop.
+/// It stands in a conditional that always takes the same branch, which XLA cannot know; the barrier that XLA has is gone
 /// before its CPU backend fuses.
-fn isolated(x: &XlaOp, result: &[usize], dtype: DType, build: impl FnOnce(&XlaOp) -> XlaResult) -> XlaResult {
-    let input = |name: &str| {
-        let builder = XlaBuilder::new(name);
-        Ok::<_, xla::Error>(builder.parameter_s(0, &x.shape()?, "x")?)
+fn isolated<const N: usize>(
+    inputs: [&XlaOp; N],
+    result: &[usize],
+    dtype: DType,
+    build: impl FnOnce([XlaOp; N]) -> XlaResult,
+) -> XlaResult {
+    let outside = inputs[0].builder();
+    let given = outside.tuple(&inputs)?;
+    let shape = given.shape()?;
+    let wanted = {
+        let builder = XlaBuilder::new("isolated");
+        let tuple = builder.parameter_s(0, &shape, "inputs")?;
+        let parts = (0..N as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
+        build(parts.try_into().map_err(|_| xla::Error::EmptyLiteral)?)?.build()?
     };
-    let wanted = build(&input("isolated")?)?.build()?;
-    let unused = input("never")?;
-    let nothing = unused.builder().zero(element(dtype))?.broadcast(&dims(result))?.build()?;
-    let corner = vec![1; x.rank()?];
-    let corner = slice(x, &vec![0; corner.len()], &corner, &corner)?.reshape(&[])?;
-    let infinity = x.builder().c0(f32::INFINITY)?.convert(element(dtype).primitive_type())?;
-    corner.gt(&infinity)?.conditional(x.clone(), nothing, x.clone(), wanted)
+    let nothing = {
+        let builder = XlaBuilder::new("never");
+        builder.parameter_s(0, &shape, "inputs")?;
+        // Both sides of a conditional are computed at once if each is simple, which an iota is not.
+        builder.iota(element(dtype), &dims(result), 0)?.build()?
+    };
+    let corner = vec![1; inputs[0].rank()?];
+    let corner = slice(inputs[0], &vec![0; corner.len()], &corner, &corner)?.reshape(&[])?;
+    let infinity = outside.c0(f32::INFINITY)?.convert(element(dtype).primitive_type())?;
+    corner.gt(&infinity)?.conditional(given.clone(), nothing, given, wanted)
 }
 
 /// A strided slice, an axis at a time as the crate has it.

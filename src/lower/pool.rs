@@ -2,7 +2,7 @@
 //! a CPU, not deterministic on a GPU, and not in the crate.
 
 use super::window::{cell, cells, padded_shape, place, total};
-use super::{Lowering, XlaResult};
+use super::{Lowering, Target, XlaResult, isolated};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
 use xla::XlaOp;
@@ -44,14 +44,21 @@ impl Lowering<'_> {
         dtype: DType,
     ) -> XlaResult {
         let padded = self.pad_window(input, window, dtype, nothing(Reduction::Max))?;
-        let zero = dy.zeros_like()?;
-        let mut left = dy.clone();
-        total(cells(window).iter().map(|at| {
-            let hit = cell(&padded, &padded_shape(shape, window), window, at)?.eq(y)?;
-            let won = hit.select(&left, &zero)?;
-            left = hit.select(&zero, &left)?;
-            place(&won, shape, window, at, dtype)
-        }))
+        let place_back = |[padded, y, dy]: [XlaOp; 3]| {
+            let zero = dy.zeros_like()?;
+            let mut left = dy;
+            total(cells(window).iter().map(|at| {
+                let hit = cell(&padded, &padded_shape(shape, window), window, at)?.eq(&y)?;
+                let won = hit.select(&left, &zero)?;
+                left = hit.select(&zero, &left)?;
+                place(&won, shape, window, at, dtype)
+            }))
+        };
+        match self.target {
+            // Each number of y and dy is read by every cell, and would be computed for each of them.
+            Target::Cpu => isolated([&padded, y, dy], shape, dtype, place_back),
+            Target::Gpu => place_back([padded, y.clone(), dy.clone()]),
+        }
     }
 
     /// Every cell of a window gets its `dy`.
