@@ -133,7 +133,13 @@ fn bad_data_gets_one_clear_sentence() {
             None => std::fs::create_dir(&place).expect("writable"),
         }
         let path = if good.len() < 2 { &place } else { folder.path() };
-        refuses(&["data", &path.to_string_lossy(), "--format", format], home.path(), 1, words);
+        let recipe = format!(
+            "data = {{ format = \"{format}\", path = \"{}\" }}\nmodel.layers = [\"flatten\"]\n\
+             train = {{ loss = \"hinge\", optimizer = {{ sgd = {{ learning_rate = 1.0 }} }} }}\n",
+            path.display()
+        );
+        std::fs::write(home.path().join("r.toml"), recipe).expect("writable");
+        refuses(&["data", "r.toml"], home.path(), 1, words);
     };
 
     let (images, labels) = (idx(&[4, 2, 2], &[7; 16]), idx(&[4], &[0, 1, 0, 1]));
@@ -164,6 +170,7 @@ fn bad_data_gets_one_clear_sentence() {
     bad_table(b"a,b\n1,x\n2", &["2 cells", "line 3"]);
     bad_table(b"a,a\n1,x\n", &["\"a\" twice"]);
     bad_table(b"a,b\n1,x\n2,x\n", &["two classes", "\"x\""]);
+    bad_table(b"a,b\n1,x\nnan,y\n", &["line 3", "\"nan\""]);
     bad_table(b"a,b\n1,x\n-inf,y\n", &["finite", "line 3"]);
     bad_table(b"a,b\n1,x\n2,\xff\n", &["UTF-8", "line 3"]);
     refused("table", &[], ("t.csv", None), &["t.csv", "got a folder"]);

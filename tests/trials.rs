@@ -235,7 +235,7 @@ fn a_sweep_that_cannot_be_made_trains_nothing() {
     let home = home();
     let sweep = |over: &str, words: &[&str]| {
         refused(&home, &["sweep", "trees.toml", "--device", "cpu", "--over", over], words);
-        assert_eq!(folders(&home.path().join("runs")), [PathBuf::new(); 0]);
+        assert!(folders(&home.path().join("runs")).is_empty());
     };
     sweep("train.optimizer.sgd.learning_rate=0.1..1", &["learning_rate", "--random"]);
     sweep("train.batchsize=1,2", &["batchsize", "did you mean batch_size"]);
