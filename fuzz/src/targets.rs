@@ -38,8 +38,8 @@ const TARGETS: [Target; 8] = [
     // The crate `zip` sets aside 216 bytes for each of the entries that an archive declares, at most 65,535.
     Target { name: "npy", read: read_npy, pack: Some(pack_zip), base: 1 << 24, expansion: 1032 * 5 },
     Target { name: "safetensors", read: read_safetensors, pack: None, base: 1 << 16, expansion: 64 },
-    // Deflate again, and copies in four channels.
-    Target { name: "images", read: read_image, pack: None, base: 1 << 20, expansion: 1032 * 4 * 2 },
+    // Deflate again, and copies in four channels, or a picture beside its coefficients, of two bytes each, in progressive JPEG.
+    Target { name: "images", read: read_image, pack: None, base: 1 << 20, expansion: 1032 * 4 * 3 },
     // A layer of a few letters is some dozens of nodes in a graph.
     Target { name: "recipe", read: read_recipe, pack: None, base: 1 << 20, expansion: 1 << 12 },
     Target {
