@@ -373,8 +373,11 @@ fn the_recipes_hold_the_chapters_networks() {
         ("mnist_adam", 785 * 128 + 129 * 10),
         ("mnist_cnn", 9_510_826),
         ("mnist_mlp_record", 785 * 512 + 513 * 256 + 2 * (512 + 256) + 257 * 10),
-        // Convolutions of 5 x 5 and 3 x 3 without a bias; 64 channels of 5 x 5 go into the dense layer.
-        ("mnist_record", 25 * 32 + 9 * 32 * 64 + 1601 * 256 + 2 * (32 + 64 + 256) + 257 * 10),
+        // Convolutions of 5 x 5 and 3 x 3 without a bias; 128 channels of 3 x 3 go into the dense layer.
+        (
+            "mnist_record",
+            25 * 32 + 9 * (32 * 64 + 64 * 128) + 1153 * 256 + 2 * (32 + 64 + 128 + 256) + 257 * 10,
+        ),
         ("multi_digit", 785 * 10),
         ("multi_digit_3layer", 785 * 200 + 201 * 10),
         ("pizza", 4),

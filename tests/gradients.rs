@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     Case { name: "max pool, overlapping and padded", shapes: &[&[1, 7, 6, 2]], range: ANY, build: |x| x[0].max_pool(window(&[3, 3], &[2, 1], &[(1, 1), (0, 1)], &[1, 1]))?.square() },
     Case { name: "max pool, with gaps", shapes: &[&[1, 9, 2]], range: ANY, build: |x| x[0].max_pool(window(&[2], &[3], &[(0, 0)], &[2]))?.square() },
     Case { name: "max pool after a bias and a relu", shapes: &[&[1, 6, 5, 2], &[2]], range: ANY, build: |x| {
-        let zero = x[0].scalar_like(0.0);
+        let zero = x[0].graph().scalar(0f64);
         let y = (&x[0] + &x[1])?;
         y.gt(&zero)?.select(&y, &zero)?.max_pool(window(&[3, 2], &[2, 2], &[(1, 0), (0, 1)], &[1, 1]))?.square()
     } },

@@ -146,7 +146,7 @@ fn a_pool_commutes_with_what_rises() {
     let values: Vec<f64> = numbers(180, 3).iter().map(|x| (x * 4.0).round() / 2.0).collect();
     let inputs = [array(&shape, &values), array(&[3], &[-0.5, 0.0, 0.5])];
     let results = evaluate(&inputs, |_, x| {
-        let zero = x[0].scalar_like(0.0);
+        let zero = x[0].graph().scalar(0f64);
         let y = (&x[0] + &x[1])?;
         let y = y.gt(&zero)?.select(&y, &zero)?;
         let window = Window {
