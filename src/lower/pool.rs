@@ -60,19 +60,13 @@ impl Lowering<'_> {
             Target::Gpu => place_back([padded, y.clone(), dy.clone()]),
         }
     }
+}
 
-    /// Every cell of a window gets its `dy`.
-    pub(super) fn sum_pool_grad(
-        &self,
-        dy: &XlaOp,
-        shape: &[usize],
-        window: &Window,
-        dtype: DType,
-    ) -> XlaResult {
-        (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
-            total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
-        })
-    }
+/// Every cell of a window gets its `dy`.
+pub(super) fn sum_pool_grad(dy: &XlaOp, shape: &[usize], window: &Window, dtype: DType) -> XlaResult {
+    (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
+        total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
+    })
 }
 
 /// What padding counts as: it must not change the result.
