@@ -22,7 +22,7 @@ const STACKED_CELLS: usize = 32;
 
 /// The shapes of a convolution: input `[n, spatial…, channels]`, kernel `[window…, channels / groups, filters]`.
 pub(super) struct Conv<'a> {
-    /// The node of the input, where it is at hand.
+    /// The node of the input; that of `dy` for the gradient for the input, which looks at no patches.
     pub source: usize,
     pub input: &'a [usize],
     pub kernel: &'a [usize],
