@@ -35,6 +35,9 @@ struct Arguments {
     channels: usize,
     #[arg(long, default_value = "auto")]
     device: String,
+    /// bf16 inside the layers
+    #[arg(long)]
+    bf16: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -62,7 +65,7 @@ fn table(folder: &Path) -> Result<Dataset> {
 }
 
 fn main() -> Result<()> {
-    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, .. } = Arguments::parse();
+    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, bf16, .. } = Arguments::parse();
     let device = Device::open(&device.parse::<DeviceSpec>()?)?;
     let mut data = match (noise, job) {
         (Some(rows), _) => job.noise(rows)?,
@@ -75,11 +78,9 @@ fn main() -> Result<()> {
         data.splits.train.truncate(steps * batch);
     }
     let test = [std::mem::take(&mut data.splits.validation), std::mem::take(&mut data.splits.test)].concat();
-    let mut run = Trainer::new(job.model(&sizes))
-        .optimizer(job.optimizer())
-        .batch_size(batch)
-        .epochs(epochs)
-        .start(&device, &data)?;
+    let trainer = Trainer { mixed_precision: bf16, ..Trainer::new(job.model(&sizes)) };
+    let mut run =
+        trainer.optimizer(job.optimizer()).batch_size(batch).epochs(epochs).start(&device, &data)?;
     let (mut compile, mut seconds) = (0.0, Vec::new());
     let mut started = Instant::now();
     run.fit(|event| {

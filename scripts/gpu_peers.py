@@ -1,13 +1,14 @@
 """Milliseconds a training step in PyTorch or JAX on the device that it chooses, for scripts/gpu_check.
 
-usage: gpu_peers.py torch|torch-compile|jax mlp|cnn|full [--f32] [--steps N] [--calls N]
+usage: gpu_peers.py torch|torch-compile|jax|jax-step mlp|cnn|full [--precision tf32|f32|bf16] [--steps N] [--calls N]
 
 mlp   784-128-10, sigmoid, batch 256
 cnn   conv 3x3 32, relu, max-pool 2, conv 3x3 64, relu, max-pool 2, dense 64, dense 10, batch 256
 full  784-200-10, sigmoid, all 60,000 images in each step
 
-The data lie on the device. --f32 asks for products in full precision in place of TF32. JAX runs the N steps of a call as
-one program, as is done here; PyTorch runs step by step, as it does.
+The data lie on the device. TF32 rounds the inputs of products; bf16 is PyTorch's autocast, and in JAX parameters and
+images that are converted before the layers. PyTorch's pictures lie with their channels last. JAX runs the N steps of a call
+as one program, as is done here, or one by one (jax-step); PyTorch runs step by step, as it does.
 """
 
 import argparse
@@ -24,8 +25,8 @@ def torch_calls(arguments):
     from torch import nn
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.backends.cuda.matmul.allow_tf32 = not arguments.f32
-    torch.backends.cudnn.allow_tf32 = not arguments.f32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments.precision != "f32"
+    autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=arguments.precision == "bf16")
     torch.manual_seed(0)
     batch = BATCH[arguments.job]
     if arguments.job == "cnn":
@@ -42,13 +43,17 @@ def torch_calls(arguments):
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     criterion = nn.CrossEntropyLoss()
     batches = 1 if arguments.job == "full" else 8
-    images = torch.randn(batches, batch, 1, 28, 28, device=device)
+    images = [torch.randn(batch, 1, 28, 28, device=device) for _ in range(batches)]
+    if arguments.job == "cnn":
+        model = model.to(memory_format=torch.channels_last)
+        images = [image.to(memory_format=torch.channels_last) for image in images]
     labels = torch.randint(0, 10, (batches, batch), device=device)
 
     def call():
         for step in range(arguments.steps):
             optimizer.zero_grad()
-            loss = criterion(model(images[step % batches]), labels[step % batches])
+            with autocast:
+                loss = criterion(model(images[step % batches]), labels[step % batches])
             loss.backward()
             optimizer.step()
         return loss.item()  # waits for the device
@@ -60,7 +65,7 @@ def jax_calls(arguments):
     import jax
     import jax.numpy as jnp
 
-    if arguments.f32:
+    if arguments.precision == "f32":
         jax.config.update("jax_default_matmul_precision", "highest")
     keys = iter(jax.random.split(jax.random.key(0), 16))
     batch = BATCH[arguments.job]
@@ -82,6 +87,8 @@ def jax_calls(arguments):
         parameters = [dense(784, HIDDEN[arguments.job]), dense(HIDDEN[arguments.job], 10)]
 
     def logits(parameters, x):
+        if arguments.precision == "bf16":
+            parameters, x = jax.tree.map(lambda array: array.astype(jnp.bfloat16), (parameters, x))
         if arguments.job == "cnn":
             x = convolve(convolve(x, parameters[0]), parameters[1]).reshape(x.shape[0], -1)
             x = jax.nn.relu(x @ parameters[2][0] + parameters[2][1])
@@ -90,7 +97,7 @@ def jax_calls(arguments):
         return x @ parameters[-1][0] + parameters[-1][1]
 
     def loss(parameters, x, y):
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits(parameters, x)), y[:, None], axis=1).mean()
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits(parameters, x).astype(jnp.float32)), y[:, None], axis=1).mean()
 
     batches = 1 if arguments.job == "full" else 8
     images = jax.random.normal(next(keys), (batches, batch, 28, 28, 1))
@@ -100,25 +107,31 @@ def jax_calls(arguments):
         value, grads = jax.value_and_grad(loss)(parameters, images[i % batches], labels[i % batches])
         return jax.tree.map(lambda p, g: p - RATE * g, parameters, grads), value
 
-    steps = jax.jit(lambda parameters: jax.lax.scan(step, parameters, jnp.arange(arguments.steps)), donate_argnums=0)
+    numbers = jnp.arange(arguments.steps)
+    steps = jax.jit(lambda parameters: jax.lax.scan(step, parameters, numbers), donate_argnums=0)
+    one = jax.jit(step, donate_argnums=0)
 
     def call():
         nonlocal parameters
-        parameters, losses = steps(parameters)
-        return float(losses[-1])  # waits for the device
+        if arguments.peer == "jax":
+            parameters, losses = steps(parameters)
+        else:
+            for i in range(arguments.steps):
+                parameters, losses = one(parameters, i)
+        return float(losses.reshape(-1)[-1])  # waits for the device
 
     return call, jax.devices()[0].platform
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("peer", choices=["torch", "torch-compile", "jax"])
+    parser.add_argument("peer", choices=["torch", "torch-compile", "jax", "jax-step"])
     parser.add_argument("job", choices=list(BATCH))
-    parser.add_argument("--f32", action="store_true")
+    parser.add_argument("--precision", choices=["tf32", "f32", "bf16"], default="tf32")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--calls", type=int, default=5)
     arguments = parser.parse_args()
-    call, device = jax_calls(arguments) if arguments.peer == "jax" else torch_calls(arguments)
+    call, device = jax_calls(arguments) if arguments.peer.startswith("jax") else torch_calls(arguments)
     started = time.perf_counter()
     call()
     first = time.perf_counter() - started
