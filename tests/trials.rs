@@ -246,6 +246,37 @@ fn a_sweep_that_cannot_be_made_trains_nothing() {
     }
 }
 
+/// The last line that a command printed with --json.
+fn last_object(home: &TempDir, arguments: &[&str]) -> Value {
+    let shown = said(home, &[arguments, &["--device", "cpu", "--json"]].concat());
+    serde_json::from_str(shown.lines().last().expect("a line")).expect("JSON")
+}
+
+#[test]
+fn programs_read_the_spread_and_the_ranking_too() {
+    let home = home();
+    let spread = last_object(&home, &["train", "trees.toml", "--repeat", "3"]);
+    assert_eq!((&spread["event"], &spread["seeds"]), (&"spread".into(), &3.into()));
+    let report = text(home.path().join("runs/trees-1/report.md"));
+    let line = report.lines().find(|line| line.starts_with("validation")).expect("a line");
+    let figures = ["mean", "deviation", "least", "greatest"];
+    let expected = figures.map(|figure| percent(number(&spread["parts"]["validation"][figure])));
+    assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), expected);
+
+    let over = "train.optimizer.sgd.learning_rate=0.001,0.1,1";
+    let ranking = last_object(&home, &["sweep", "trees.toml", "--over", over]);
+    assert_eq!(ranking["event"], "ranking");
+    let trials = ranking["trials"].as_array().expect("a list");
+    let rows = cells(&text(home.path().join("runs/trees-sweep-1/report.md")));
+    assert_eq!(trials.len(), rows.len());
+    for (trial, row) in trials.iter().zip(&rows) {
+        assert!(trial["run"].as_str().expect("a path").ends_with(&row[1]), "{trial}");
+        assert_eq!(trial["best"]["number"].to_string(), row[2]);
+        assert_eq!(trial["settings"][0], row[6]);
+        assert_eq!(percent(number(&trial["scores"]["test"]["accuracy"])), row[5]);
+    }
+}
+
 /// A rate at which the loss bursts is a finding; the others are ranked all the same.
 #[test]
 fn a_sweep_goes_on_after_a_trial_that_fails() {

@@ -2,13 +2,14 @@
 
 use super::DeviceArguments;
 use super::interrupt;
-use super::screen::Verbosity;
-use super::train::{Figure, Outcome, Output, RecipeOptions, figure_of, train};
+use super::screen::{Screen, Verbosity};
+use super::train::{Figure, Outcome, Output, RecipeOptions, by_part, figure_of, train};
 use crate::data::{Dataset, Source};
 use crate::runs::{Ending, Folder};
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,7 +110,8 @@ impl Sweep {
             trials.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
         let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
-        let mut code = ExitCode::SUCCESS;
+        let mut interrupted = false;
+        let screen = Screen::new(self.verbosity, base.train.epochs);
         // Read anew only for a trial that changes the data.
         let mut loaded: Option<(Source, Dataset)> = None;
         let output = Output { verbosity: self.verbosity, ..Output::default() };
@@ -124,7 +126,7 @@ impl Sweep {
             let folder = || Ok(Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?);
             match train(recipe.trainer(), &device, data, folder, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
-                    code = ExitCode::from(interrupt::EXIT_CODE);
+                    interrupted = true;
                     break;
                 }
                 Ok(trained) => ranked.push((trial, trained)),
@@ -134,15 +136,18 @@ impl Sweep {
         }
         let figure = |trained: &Outcome| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
         ranked.sort_by(|(_, a), (_, b)| figure(a).total_cmp(&figure(b)));
-        if ranked.is_empty() {
-            bail!("no trial came to its end");
+        match (&ranked[..], interrupted) {
+            ([], true) => return Ok(ExitCode::from(interrupt::EXIT_CODE)),
+            ([], false) => bail!("no trial came to its end"),
+            _ => {}
         }
         let table = table(&ranked);
         group.keep_text("report.md", &table)?;
+        screen.json("ranking", json!({ "trials": ranked.iter().map(object).collect::<Vec<_>>() }))?;
         if !self.verbosity.json {
             write!(io::stdout(), "\n{table}")?;
         }
-        Ok(code)
+        Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
     }
 
     /// The settings of each trial, as `--set` takes them.
@@ -167,6 +172,16 @@ impl Sweep {
         }
         Ok(trials)
     }
+}
+
+/// A trial for programs, which know its rank by its place.
+fn object((settings, trained): &(Vec<String>, Outcome)) -> Value {
+    json!({
+        "run": trained.folder.path(),
+        "settings": settings,
+        "best": trained.best.as_ref().map(|(epoch, _)| epoch),
+        "scores": by_part(&trained.scores),
+    })
 }
 
 /// The trials, the best first.

@@ -11,7 +11,9 @@ use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Run, Score, Trainer};
 use anyhow::Context;
+use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -177,12 +179,15 @@ impl Train {
                 break;
             }
         }
-        let summary = spread(&reached);
+        let spread = spread(&reached);
+        let summary = spread_table(&spread);
         group.keep_text("report.md", &summary)?;
-        if self.verbosity.json {
-            return Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code));
+        let screen = Screen::new(self.verbosity, recipe.train.epochs);
+        let parts: BTreeMap<_, _> = spread.iter().map(|(part, _, spread)| (part, spread)).collect();
+        screen.json("spread", json!({ "run": group.path(), "seeds": reached.len(), "parts": parts }))?;
+        if !self.verbosity.json {
+            write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
         }
-        write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
     }
 }
@@ -277,7 +282,7 @@ pub(super) fn train(
     let spent = started.elapsed().as_secs_f64();
     let table = table(&scores, data);
     folder.keep_text("report.md", &report(&folder, device, &summary.to_string(), &table, spent))?;
-    screen.json("result", json!({ "run": folder.path(), "scores": scores.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(), "seconds": spent }))?;
+    screen.json("result", json!({ "run": folder.path(), "scores": by_part(&scores), "seconds": spent }))?;
     if !verbosity.json {
         let mut out = io::stdout().lock();
         writeln!(out, "\n{table}{} in all", seconds(spent))?;
@@ -314,6 +319,11 @@ fn scores(run: &mut Run) -> anyhow::Result<Vec<(&'static str, Score)>> {
         scores.push((name, run.evaluate(rows)?.score()));
     }
     Ok(scores)
+}
+
+/// The scores as programs read them.
+pub(super) fn by_part<'a>(scores: &'a [(&str, Score)]) -> BTreeMap<&'a str, &'a Score> {
+    scores.iter().map(|(part, score)| (*part, score)).collect()
 }
 
 /// The scores as a table.
@@ -368,24 +378,48 @@ fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f
     )
 }
 
-/// Mean, deviation, least and greatest of what several runs reached.
-fn spread(reached: &[Outcome]) -> String {
-    let mut text = format!("{:<12}{:>10}{:>12}{:>10}{:>10}\n", "", "mean", "deviation", "least", "greatest");
-    for part in ["train", "validation", "test"] {
-        let of = |trained: &Outcome| {
-            trained.scores.iter().find(|(name, _)| *name == part).and_then(|(_, score)| figure_of(score))
-        };
-        let figures: Vec<Figure> = reached.iter().filter_map(of).collect();
-        let Some(first) = figures.first() else { continue };
-        let values: Vec<f64> = figures.iter().map(|figure| figure.value()).collect();
+/// What is told of several runs together.
+#[derive(Serialize)]
+struct Spread {
+    mean: f64,
+    /// Of the sample: the seeds stand for all others.
+    deviation: f64,
+    least: f64,
+    greatest: f64,
+}
+
+impl Spread {
+    fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
-        // Of the sample: the seeds stand for all others.
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Self {
+            mean,
+            deviation: variance.sqrt(),
+            least: values.iter().copied().fold(f64::INFINITY, f64::min),
+            greatest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
+/// The spread of the figure of each part of the data, and the figure's kind.
+fn spread(reached: &[Outcome]) -> Vec<(&'static str, Figure, Spread)> {
+    let of = |part: &'static str| {
+        let score =
+            |run: &Outcome| run.scores.iter().find(|(name, _)| *name == part).and_then(|(_, s)| figure_of(s));
+        let figures: Vec<Figure> = reached.iter().filter_map(score).collect();
+        let values: Vec<f64> = figures.iter().map(|figure| figure.value()).collect();
+        Some((part, *figures.first()?, Spread::of(&values)))
+    };
+    ["train", "validation", "test"].into_iter().filter_map(of).collect()
+}
+
+fn spread_table(spread: &[(&str, Figure, Spread)]) -> String {
+    let mut text = format!("{:<12}{:>10}{:>12}{:>10}{:>10}\n", "", "mean", "deviation", "least", "greatest");
+    for (part, kind, spread) in spread {
         let [mean, deviation, least, greatest] =
-            [mean, variance.sqrt(), least, greatest].map(|value| first.with(value).shown());
+            [spread.mean, spread.deviation, spread.least, spread.greatest]
+                .map(|value| kind.with(value).shown());
         text.push_str(&format!("{part:<12}{mean:>10}{deviation:>12}{least:>10}{greatest:>10}\n"));
     }
     text
