@@ -9,14 +9,17 @@ mod kernels;
 mod library;
 mod program;
 mod report;
+mod settings;
+mod spec;
 
 pub use buffer::Buffer;
 pub use cause::Cause;
 pub use cuda::{CudaPlugin, Origin, Versions};
-pub use device::{Device, DeviceOptions, DeviceSpec};
+pub use device::Device;
 pub use driver::{Driver, Gpu, Version};
 pub use program::Program;
 pub use report::{Auto, Cpu, OpenedDevice, PluginReport, Report, Xla};
+pub use spec::{DeviceOptions, DeviceSpec};
 
 use crate::error::Error;
 

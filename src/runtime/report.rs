@@ -1,9 +1,10 @@
 //! What of this machine XLA can use, and what is missing.
 
 use super::cuda::{CudaPlugin, Versions};
-use super::device::{Choice, Device, DeviceSpec};
+use super::device::Device;
 use super::driver::Driver;
 use super::library;
+use super::spec::{Choice, DeviceSpec};
 use serde::Serialize;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write as _};

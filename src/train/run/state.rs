@@ -1,0 +1,207 @@
+//! What a run holds: the values of its variables, checkpoints of them, and the model that they make.
+
+use super::Run;
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::model::{Description, Model};
+use crate::runtime::Buffer;
+use crate::train::checkpoint::{Checkpoint, Position};
+use crate::train::program::is_model;
+use crate::train::replica::Replica;
+use crate::variables::Variable;
+use std::rc::Rc;
+use std::time::Instant;
+
+impl Run<'_> {
+    /// The buffers that evaluation reads: the model's, or their moving averages where those are kept.
+    pub(super) fn model_state(&self) -> Vec<&Buffer> {
+        let find = |name: &str| self.variables.iter().position(|v| v.name == name);
+        self.variables
+            .iter()
+            .enumerate()
+            .filter(|(_, v)| is_model(v))
+            .map(|(i, v)| &self.state[0][find(&format!("average.{}", v.name)).unwrap_or(i)])
+            .collect()
+    }
+
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.variables()[0].name, "0.weight");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// Gives a variable another value.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.set("0.bias", &Array::vector(&[1f32, -1.0]))?;
+    /// assert!(run.set("9.bias", &Array::scalar(0f32)).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such variable, or it is of another shape.
+    pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
+        let Some(i) = self.variables.iter().position(|v| v.name == name) else {
+            let names: Vec<_> = self.variables.iter().map(|v| v.name.as_str()).collect();
+            return Err(Error::value("variable", format!("one of {}", names.join(", ")), name));
+        };
+        let variable = &self.variables[i];
+        if value.shape() != variable.shape {
+            return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
+        }
+        for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
+            state[i] = Buffer::upload(&replica.device, &value.cast(variable.dtype))?;
+        }
+        Ok(())
+    }
+
+    /// The values of all variables, in their order.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.state()?[0].shape(), [2, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn state(&self) -> Result<Vec<Array>> {
+        self.state.first().into_iter().flatten().map(Buffer::download).collect()
+    }
+
+    /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.checkpoint()?.position.step, 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn checkpoint(&mut self) -> Result<Rc<Checkpoint>> {
+        if self.state.is_empty() {
+            let got = "one whose state was lost when the device failed";
+            return Err(Error::value("checkpoint", "a run that can go on", got));
+        }
+        let position =
+            Position { step: self.step, steps_per_call: self.steps_per_call()?, so_far: self.so_far };
+        let names = self.variables.iter().map(|v| v.name.clone());
+        let checkpoint = Rc::new(Checkpoint { position, tensors: names.zip(self.state()?).collect() });
+        self.remembered = Some((checkpoint.clone(), Instant::now()));
+        Ok(checkpoint)
+    }
+
+    /// Puts the run where it was when `checkpoint` was made.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let mut run = trainer.start(&device, &data)?;
+    /// run.advance(1)?;
+    /// let kept = run.checkpoint()?;
+    /// let mut other = trainer.start(&device, &data)?;
+    /// other.restore(&kept)?;
+    /// assert_eq!((other.step(), other.state()?), (1, run.state()?));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When its variables are not those of this run: it is a checkpoint of another model or optimizer.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let value = |name: &str| checkpoint.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
+        if let Some((name, _)) =
+            checkpoint.tensors.iter().find(|(name, _)| self.variables.iter().all(|v| v.name != *name))
+        {
+            return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
+        }
+        let checked = |variable: &Variable| match value(&variable.name) {
+            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => Ok(array),
+            other => {
+                let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
+                let got =
+                    other.map_or("no such variable".into(), |a| format!("{:?} {:?}", a.dtype(), a.shape()));
+                Err(Error::shape(variable.name.clone(), expected, got).at("checkpoint of another model"))
+            }
+        };
+        let values = self.variables.iter().map(checked).collect::<Result<Vec<_>>>()?;
+        let upload = |replica: &Replica| replica.upload(values.iter().copied());
+        self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
+        let Position { step, steps_per_call, so_far } = checkpoint.position;
+        self.step = step;
+        self.so_far = so_far;
+        self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
+        self.ahead = None;
+        self.order_epoch()
+    }
+
+    /// The model as it is now, or its moving average where that is kept.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// let model = trainer.start(&device, &data)?.model()?;
+    /// assert_eq!(model.predict(&device, &data.inputs)?.shape(), [4, 2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn model(&self) -> Result<Model> {
+        let values = self.model_state();
+        let names: Vec<&str> =
+            self.variables.iter().filter(|v| is_model(v)).map(|v| v.name.as_str()).collect();
+        let values = values.into_iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+        let find = |name: &str| Some(values[names.iter().position(|n| *n == name)?].clone());
+        Model::new(self.description(), find)
+    }
+
+    /// What the model is besides its values.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+    /// # let device = Device::cpu()?;
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+    /// assert_eq!(trainer.start(&device, &data)?.description().classes, ["0", "1"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn description(&self) -> Description {
+        Description::of(&self.trainer.model, &self.trainer.loss, self.data)
+    }
+}

@@ -1,0 +1,47 @@
+//! Where in a model a number first was not finite.
+
+use super::Run;
+use crate::error::Result;
+use crate::runtime::{Buffer, Program};
+use std::time::Instant;
+
+impl Run<'_> {
+    /// The place in the model where a number first is not finite in step `step`, and the run in its state before
+    /// that step. Places where numbers are infinite in a good step too, as in a mask, are passed over.
+    pub(in crate::train) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
+        let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
+        self.restore(&good)?;
+        let (function, places) = self.plan.trace(&self.variables, self.part(), self.masked())?;
+        let program = Program::compile_replicated(&self.device, &function, 0, self.trainer.devices)?;
+        let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
+        while self.step < step {
+            let call = self.steps_per_call()?.min(self.left_in_epoch());
+            let started = Instant::now();
+            let steps = self.advance(if self.step + call as u64 <= step { call } else { 1 })?;
+            self.add(&steps, started.elapsed());
+        }
+        let now = self.is_finite(&program)?;
+        Ok(places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (u, n))| *u && !n).map(|(p, _)| p))
+    }
+
+    /// The answers of a program made by [`Plan::trace`] for the next step.
+    fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
+        self.order_epoch()?;
+        let arguments = self.arguments(1)?;
+        let devices = self.replicas.iter().zip(&self.state).zip(&arguments);
+        let lists: Vec<Vec<&Buffer>> = devices
+            .map(|((replica, state), arguments)| state.iter().chain(arguments.list(replica)).collect())
+            .collect();
+        let none = self.replicas.iter().map(|_| Vec::new()).collect();
+        let mut finite: Vec<bool> = Vec::new();
+        for flags in program.run_replicated(none, &lists)?.iter().flatten() {
+            let flags: Vec<bool> = flags.download()?.to_f64().iter().map(|&flag| flag > 0.0).collect();
+            finite = if finite.is_empty() {
+                flags
+            } else {
+                finite.iter().zip(flags).map(|(a, b)| *a && b).collect()
+            };
+        }
+        Ok(finite)
+    }
+}
