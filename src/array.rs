@@ -73,11 +73,38 @@ impl fmt::Display for DType {
 /// assert_eq!(i32::from_bytes(&[1, 1, 0, 0]), 257);
 /// ```
 pub trait Element: Copy + 'static {
+    /// ```
+    /// # use neural::{DType, array::Element};
+    /// assert_eq!(u8::DTYPE, DType::U8);
+    /// ```
     const DTYPE: DType;
+    /// Adds the element at the end, little-endian.
+    ///
+    /// ```
+    /// # use neural::array::Element;
+    /// let mut bytes = vec![7];
+    /// 258i32.extend_bytes(&mut bytes);
+    /// assert_eq!(bytes, [7, 2, 1, 0, 0]);
+    /// ```
     fn extend_bytes(self, bytes: &mut Vec<u8>);
-    /// `bytes` holds exactly one element.
+    /// `bytes` holds exactly one element, little-endian.
+    ///
+    /// ```
+    /// # use neural::array::Element;
+    /// assert_eq!(f32::from_bytes(&[0, 0, 128, 63]), 1.0);
+    /// ```
     fn from_bytes(bytes: &[u8]) -> Self;
+    /// ```
+    /// # use neural::array::Element;
+    /// assert_eq!(3u8.to_f64(), 3.0);
+    /// ```
     fn to_f64(self) -> f64;
+    /// The element nearest to `value` for floats; of whole numbers the next one towards zero.
+    ///
+    /// ```
+    /// # use neural::array::Element;
+    /// assert_eq!((i32::from_f64(-2.7), u8::from_f64(300.0)), (-2, 255));
+    /// ```
     fn from_f64(value: f64) -> Self;
 }
 
