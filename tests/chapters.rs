@@ -372,6 +372,8 @@ fn the_recipes_hold_the_chapters_networks() {
         ("mnist_4layer", 785 * 256 + 257 * 64 + 65 * 10),
         ("mnist_adam", 785 * 128 + 129 * 10),
         ("mnist_cnn", 9_510_826),
+        // Convolutions without a bias; 32 channels of 5 x 5 go into the dense layer.
+        ("mnist_fast", 25 * 16 + 9 * 16 * 32 + 800 * 128 + 2 * (16 + 32 + 128) + 129 * 10),
         ("mnist_mlp_record", 785 * 512 + 513 * 256 + 2 * (512 + 256) + 257 * 10),
         // Convolutions of 5 x 5 and 3 x 3 without a bias; 128 channels of 3 x 3 go into the dense layer.
         (
