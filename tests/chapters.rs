@@ -1,8 +1,10 @@
 //! The chapters' programs and recipes, against numbers computed elsewhere.
 
+mod common;
+
+use common::{device, device_name};
 use neural::DType;
 use neural::recipe::Recipe;
-use neural::runtime::{Device, DeviceSpec};
 use roxmltree::{Document, Node};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ fn root() -> &'static Path {
 fn run(program: &Path, arguments: &[&str]) -> Output {
     Command::new(program)
         .args(arguments)
-        .args(["--device", "cpu"])
+        .args(["--device", device_name()])
         .current_dir(root())
         .output()
         .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()))
@@ -386,7 +388,6 @@ fn the_recipes_hold_the_chapters_networks() {
         ("police", 4),
         ("single_digit", 785),
     ]);
-    let device = Device::open(&DeviceSpec::Cpu).expect("a CPU");
     let mut seen = Vec::new();
     for file in std::fs::read_dir(root().join("scripts/recipes")).expect("a folder") {
         let path = file.expect("a file").path();
@@ -399,7 +400,7 @@ fn the_recipes_hold_the_chapters_networks() {
         let sample = if recipe.data.path.exists() {
             let data = recipe.data.load().unwrap_or_else(|error| panic!("{name}: {error}"));
             // Puts the model, its loss and its optimizer together.
-            trainer.start(&device, &data).unwrap_or_else(|error| panic!("{name}: {error}"));
+            trainer.start(device(), &data).unwrap_or_else(|error| panic!("{name}: {error}"));
             if name == "single_digit" {
                 // MNIST has 5,421 images of a 5 to train on.
                 assert_eq!(data.class_counts(&data.splits.train), [54_579, 5_421]);

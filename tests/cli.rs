@@ -1,5 +1,8 @@
 //! The command line as a user meets it.
 
+mod common;
+
+use common::device_name;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -33,7 +36,7 @@ fn refuses(arguments: &[&str], folder: &Path, code: i32, words: &[&str]) {
 fn the_main_job_prints_a_line_an_epoch_and_the_table() {
     let runs = tempfile::tempdir().expect("a temporary folder");
     let folder = runs.path().to_string_lossy();
-    let output = neural(&["train", "--epochs", "2", "--device", "cpu", "--runs", &folder], root());
+    let output = neural(&["train", "--epochs", "2", "--device", device_name(), "--runs", &folder], root());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "noise: {}", String::from_utf8_lossy(&output.stderr));
@@ -264,7 +267,8 @@ fn a_run_that_finds_no_room_says_so_and_goes_on_later() {
     "#;
     std::fs::write(home.path().join("t.toml"), recipe).expect("writable");
     let train = |arguments: &[&str]| {
-        let output = neural(&[&["train", "--device", "cpu", "--quiet"], arguments].concat(), home.path());
+        let output =
+            neural(&[&["train", "--device", device_name(), "--quiet"], arguments].concat(), home.path());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let state = |run: &str| std::fs::read(home.path().join("runs").join(run).join("last.safetensors"));
@@ -275,7 +279,7 @@ fn a_run_that_finds_no_room_says_so_and_goes_on_later() {
     // No file may be larger than 4096 bytes, which is less than a checkpoint.
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
     let program = env!("CARGO_BIN_EXE_neural");
-    let resume = ["train", "--resume", "runs/stopped", "--epochs", "2", "--device", "cpu"];
+    let resume = ["train", "--resume", "runs/stopped", "--epochs", "2", "--device", device_name()];
     let output =
         Command::new("sh").args(["-c", limited, program]).args(resume).current_dir(home.path()).output();
     let output = output.expect("a shell");

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{device, numbers};
+use common::{device, device_name, numbers};
 use image::{GrayImage, RgbImage};
 use neural::data::{images, images::Form};
 use neural::model::Model;
@@ -173,7 +173,8 @@ fn home() -> &'static Path {
         write("prices.tsv", format!("area\tage\tprice\n{prices}").as_bytes());
         for (name, recipe) in RECIPES {
             write(&format!("{name}.toml"), recipe.as_bytes());
-            let arguments = ["train", &format!("{name}.toml"), "--name", name, "--device", "cpu", "--quiet"];
+            let arguments =
+                ["train", &format!("{name}.toml"), "--name", name, "--device", device_name(), "--quiet"];
             let trained =
                 Command::new(env!("CARGO_BIN_EXE_neural")).args(arguments).current_dir(&home).output();
             let trained = trained.expect("the program starts");
@@ -203,7 +204,7 @@ fn largest(figures: &[f64]) -> usize {
 
 #[test]
 fn evaluation_of_classes_is_what_the_predictions_come_to() {
-    let report = json(&["evaluate", "runs/bands", "--json", "--device", "cpu"]);
+    let report = json(&["evaluate", "runs/bands", "--json", "--device", device_name()]);
     let (samples, labels) = test_pictures();
     let probabilities = predict(&model("bands"), &samples);
     let predicted: Vec<usize> = probabilities.iter().map(|p| largest(p)).collect();
@@ -251,7 +252,16 @@ fn evaluation_of_classes_is_what_the_predictions_come_to() {
     for name in ["confusion.png", "mistakes.png"] {
         assert!(image::open(run.join(name)).expect("a PNG").width() > 100, "{name}");
     }
-    let text = said(&["evaluate", "runs/bands", "--device", "cpu", "--mistakes", "0", "--plot", "elsewhere"]);
+    let text = said(&[
+        "evaluate",
+        "runs/bands",
+        "--device",
+        device_name(),
+        "--mistakes",
+        "0",
+        "--plot",
+        "elsewhere",
+    ]);
     assert!(text.contains(&format!("accuracy {:.2}%", 100.0 * right / n)), "{text}");
     assert!(text.contains("30 test rows of bands"), "{text}");
     assert!(
@@ -261,7 +271,7 @@ fn evaluation_of_classes_is_what_the_predictions_come_to() {
 
 #[test]
 fn evaluation_of_values_is_what_the_predictions_come_to() {
-    let report = json(&["evaluate", "runs/prices", "--json", "--split", "all", "--device", "cpu"]);
+    let report = json(&["evaluate", "runs/prices", "--json", "--split", "all", "--device", device_name()]);
     let noise = numbers(60, 4);
     let inputs: Vec<f32> = noise.iter().map(|&v| v as f32).collect();
     let samples = Array::new(&[30, 2], inputs).expect("as many numbers");
@@ -280,7 +290,7 @@ fn evaluation_of_values_is_what_the_predictions_come_to() {
     close(&report["largest_errors"][0]["output"][0], outputs[worst][0]);
     assert!(image::open(home().join("runs/prices/values.png")).is_ok());
     // There are no test rows; those for validation are the fifth that the recipe asks for.
-    let text = said(&["evaluate", "runs/prices", "--device", "cpu"]);
+    let text = said(&["evaluate", "runs/prices", "--device", device_name()]);
     assert!(text.contains("6 validation rows of prices.tsv"), "{text}");
     refuses(&["evaluate", "runs/prices", "--split", "test"], b"", &["--split", "no test rows"]);
 }
@@ -303,8 +313,17 @@ fn other_data_is_measured_by_the_names_of_its_classes() {
     let probabilities = predict(&model("bands"), &samples);
     let right = probabilities.iter().zip(&rows).filter(|(p, (label, _))| largest(p) == *label).count();
 
-    let arguments =
-        ["evaluate", "runs/bands", "--data", "drawn", "--json", "--plot", "drawn-plots", "--device", "cpu"];
+    let arguments = [
+        "evaluate",
+        "runs/bands",
+        "--data",
+        "drawn",
+        "--json",
+        "--plot",
+        "drawn-plots",
+        "--device",
+        device_name(),
+    ];
     let report = json(&arguments);
     assert_eq!(report["rows"], rows.len());
     assert_eq!(report["split"], "all");
@@ -358,7 +377,9 @@ fn pictures_are_predicted_whatever_their_size_and_colour() {
         }
     };
     let run = |options: &[&str], names: &[&str]| {
-        lines(&said(&[&["predict", "runs/bands", "--json", "--device", "cpu"], options, names].concat()))
+        lines(&said(
+            &[&["predict", "runs/bands", "--json", "--device", device_name()], options, names].concat(),
+        ))
     };
     for names in [["p0.png", "p1.png", "p2.png"], ["rgb0.png", "rgb1.png", "rgb2.png"]] {
         check(&run(&[], &names), &names, &expected);
@@ -378,7 +399,7 @@ fn pictures_are_predicted_whatever_their_size_and_colour() {
 
     // Standard input, and the forms for people and for spreadsheets.
     let output = neural(
-        &["predict", "runs/bands", "-", "--csv", "--device", "cpu"],
+        &["predict", "runs/bands", "-", "--csv", "--device", device_name()],
         &fs::read(file("p1.png")).expect("there"),
     );
     let text = String::from_utf8_lossy(&output.stdout);
@@ -390,7 +411,7 @@ fn pictures_are_predicted_whatever_their_size_and_colour() {
     let record = table.records().next().expect("a row").expect("a whole one");
     assert_eq!((&record[0], &record[2]), ("-", &*largest(&expected[1]).to_string()));
     close(&record[4].parse::<f64>().expect("a number").into(), expected[1][1]);
-    let text = said(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", "cpu"]);
+    let text = said(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", device_name()]);
     let percent = format!("{:.2}%", 100.0 * expected[2][largest(&expected[2])]);
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(
@@ -418,7 +439,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
         let (height, bark, width, _) = tree(row);
         tsv += &format!("{bark}\tseen, twice\t{width}\t{height}\n");
     }
-    let arguments = ["predict", "runs/trees", "-", "trees.csv", "--json", "--device", "cpu"];
+    let arguments = ["predict", "runs/trees", "-", "trees.csv", "--json", "--device", device_name()];
     let output = neural(&arguments, tsv.as_bytes());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let answers = lines(&String::from_utf8_lossy(&output.stdout));
@@ -433,7 +454,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
             close(&answer["probabilities"]["elm"], 1.0 - p);
         }
     }
-    let text = said(&["predict", "runs/trees", "trees.csv", "--device", "cpu"]);
+    let text = said(&["predict", "runs/trees", "trees.csv", "--device", device_name()]);
     assert!(text.lines().nth(4).expect("rows").starts_with("trees.csv[3]"), "{text}");
 
     refuses(
@@ -456,7 +477,7 @@ fn arrays_are_predicted_with_or_without_their_channel() {
     for (i, shape) in [[30, SIDE, SIDE, 1].to_vec(), [30, SIDE, SIDE].to_vec()].iter().enumerate() {
         let name = format!("rows{i}.npy");
         fs::write(home().join(&name), npy("|u1", shape, samples.bytes())).expect("writable");
-        let rows = lines(&said(&["predict", "runs/bands", &name, "--json", "--device", "cpu"]));
+        let rows = lines(&said(&["predict", "runs/bands", &name, "--json", "--device", device_name()]));
         assert_eq!(rows.len(), 30);
         for (row, expected) in rows.iter().zip(&expected) {
             close(&row["probability"], expected[largest(expected)]);

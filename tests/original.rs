@@ -1,5 +1,8 @@
 //! The original's runs: its printed lines and its numbers.
 
+mod common;
+
+use common::device_name;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -9,7 +12,7 @@ fn program(name: &str, arguments: &[&str]) -> String {
     let path = target.with_file_name("examples").join(name);
     let output = Command::new(&path)
         .args(arguments)
-        .args(["--device", "cpu"])
+        .args(["--device", device_name()])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap_or_else(|error| panic!("{} does not start: {error}", path.display()));

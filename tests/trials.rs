@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::numbers;
+use common::{device_name, numbers};
 use neural::recipe::Recipe;
 use neural::runs::{Folder, Which};
 use roxmltree::Document;
@@ -104,8 +104,10 @@ fn percent(part: f64) -> String {
 #[test]
 fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
     let home = home();
-    let shown =
-        said(&home, &["train", "trees.toml", "--repeat", "4", "--seed", "5", "--device", "cpu", "--quiet"]);
+    let shown = said(
+        &home,
+        &["train", "trees.toml", "--repeat", "4", "--seed", "5", "--device", device_name(), "--quiet"],
+    );
     let group = home.path().join("runs/trees-1");
     let runs = folders(&group);
     let names: Vec<_> = runs.iter().map(|run| run.file_name().expect("a name").to_owned()).collect();
@@ -137,12 +139,15 @@ fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
     }
 
     // A seed's run is the run that has this seed by itself.
-    said(&home, &["train", "trees.toml", "--seed", "6", "--name", "six", "--device", "cpu", "--quiet"]);
+    said(
+        &home,
+        &["train", "trees.toml", "--seed", "6", "--name", "six", "--device", device_name(), "--quiet"],
+    );
     let state = |run: &Path| {
         Folder::open(run).expect("a run").checkpoint(Which::Last).expect("a checkpoint").checkpoint.tensors
     };
     assert_eq!(state(&runs[1]), state(&home.path().join("runs/six")));
-    let again = ["train", "trees.toml", "--repeat", "2", "--name", "six", "--device", "cpu"];
+    let again = ["train", "trees.toml", "--repeat", "2", "--name", "six", "--device", device_name()];
     refused(&home, &again, &["runs/six", "--name"]);
 }
 
@@ -151,8 +156,10 @@ fn a_sweep_trains_every_combination_and_ranks_them() {
     let home = home();
     let arguments =
         ["--over", "train.batch_size=10,40", "--over", "train.optimizer.sgd.learning_rate=0.001,0.1,1"];
-    let shown =
-        said(&home, &[&["sweep", "trees.toml", "--device", "cpu", "--quiet"], &arguments[..]].concat());
+    let shown = said(
+        &home,
+        &[&["sweep", "trees.toml", "--device", device_name(), "--quiet"], &arguments[..]].concat(),
+    );
     let group = home.path().join("runs/trees-sweep-1");
     let runs = folders(&group);
     assert_eq!(runs.len(), 6);
@@ -213,7 +220,7 @@ fn a_random_sweep_draws_from_its_ranges_and_draws_the_same_again() {
                 "--epochs",
                 "1",
                 "--device",
-                "cpu",
+                device_name(),
                 "--quiet",
             ],
         );
@@ -234,7 +241,7 @@ fn a_random_sweep_draws_from_its_ranges_and_draws_the_same_again() {
 fn a_sweep_that_cannot_be_made_trains_nothing() {
     let home = home();
     let sweep = |over: &str, words: &[&str]| {
-        refused(&home, &["sweep", "trees.toml", "--device", "cpu", "--over", over], words);
+        refused(&home, &["sweep", "trees.toml", "--device", device_name(), "--over", over], words);
         assert!(folders(&home.path().join("runs")).is_empty());
     };
     sweep("train.optimizer.sgd.learning_rate=0.1..1", &["learning_rate", "--random"]);
@@ -248,7 +255,7 @@ fn a_sweep_that_cannot_be_made_trains_nothing() {
 
 /// The last line that a command printed with --json.
 fn last_object(home: &TempDir, arguments: &[&str]) -> Value {
-    let shown = said(home, &[arguments, &["--device", "cpu", "--json"]].concat());
+    let shown = said(home, &[arguments, &["--device", device_name(), "--json"]].concat());
     serde_json::from_str(shown.lines().last().expect("a line")).expect("JSON")
 }
 
@@ -282,22 +289,34 @@ fn programs_read_the_spread_and_the_ranking_too() {
 fn a_sweep_goes_on_after_a_trial_that_fails() {
     let home = home();
     let over = |values: &str| format!("train.optimizer.sgd.learning_rate={values}");
-    let two =
-        neural(&home, &["sweep", "trees.toml", "--device", "cpu", "--quiet", "--over", &over("1e38,0.1")]);
+    let two = neural(
+        &home,
+        &["sweep", "trees.toml", "--device", device_name(), "--quiet", "--over", &over("1e38,0.1")],
+    );
     let noise = String::from_utf8_lossy(&two.stderr);
     assert!(two.status.success(), "{noise}");
     assert!(noise.starts_with("trial 1 failed: ") && noise.lines().count() == 1, "{noise}");
     let rows = cells(&text(home.path().join("runs/trees-sweep-1/report.md")));
     assert_eq!(rows.iter().map(|row| &row[1][..]).collect::<Vec<_>>(), ["trial-2"]);
-    let none = ["sweep", "trees.toml", "--device", "cpu", "--quiet", "--over", &over("1e38")];
+    let none = ["sweep", "trees.toml", "--device", device_name(), "--quiet", "--over", &over("1e38")];
     refused(&home, &none, &["no trial came to its end"]);
 }
 
 #[test]
 fn a_learning_rate_is_found_where_the_loss_is_least() {
     let home = home();
-    let arguments =
-        ["lr-find", "trees.toml", "--device", "cpu", "--from", "1e-3", "--to", "100", "--steps", "50"];
+    let arguments = [
+        "lr-find",
+        "trees.toml",
+        "--device",
+        device_name(),
+        "--from",
+        "1e-3",
+        "--to",
+        "100",
+        "--steps",
+        "50",
+    ];
     let found: Value =
         serde_json::from_str(&said(&home, &[&arguments[..], &["--json"]].concat())).expect("JSON");
     let losses: Vec<(f64, f64)> = found["losses"]
@@ -331,7 +350,7 @@ fn a_learning_rate_is_found_where_the_loss_is_least() {
     assert!(!home.path().join("runs").exists(), "nothing of it is kept");
 
     let bad = |options: &[&str], words: &[&str]| {
-        refused(&home, &[&["lr-find", "trees.toml", "--device", "cpu"], options].concat(), words);
+        refused(&home, &[&["lr-find", "trees.toml", "--device", device_name()], options].concat(), words);
     };
     bad(&["--from", "1", "--to", "0.1"], &["learning rates"]);
     bad(&["--from", "0"], &["learning rates"]);
@@ -344,7 +363,10 @@ fn a_learning_rate_is_found_where_the_loss_is_least() {
 fn runs_are_compared_by_what_they_reached_and_where_they_differ() {
     let home = home();
     for (name, rate) in [("slow", "0.01"), ("fast", "0.5")] {
-        said(&home, &["train", "trees.toml", "--name", name, "--lr", rate, "--device", "cpu", "--quiet"]);
+        said(
+            &home,
+            &["train", "trees.toml", "--name", name, "--lr", rate, "--device", device_name(), "--quiet"],
+        );
     }
     let shown = said(&home, &["compare", "runs/slow", "runs/fast", "--plot", "losses.svg"]);
     let lines: Vec<&str> = shown.lines().collect();

@@ -6,13 +6,18 @@ use neural::runtime::{Device, DeviceOptions, DeviceSpec, Program};
 use neural::{Array, DType, Result};
 use std::sync::OnceLock;
 
-/// One client for all tests of a file: the CPU, or the device that `NEURAL_TEST_DEVICE` names as `--device` would.
+/// What tests give to `--device`: the CPU, or what `NEURAL_TEST_DEVICE` holds.
+pub fn device_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| std::env::var("NEURAL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into()))
+}
+
+/// One client for all tests of a file, on the device that [`device_name`] says.
 pub fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     DEVICE.get_or_init(|| {
-        let spec: DeviceSpec = std::env::var("NEURAL_TEST_DEVICE")
-            .map_or(Ok(DeviceSpec::Cpu), |name| name.parse())
-            .unwrap_or_else(|error| panic!("NEURAL_TEST_DEVICE: {error}"));
+        let spec: DeviceSpec =
+            device_name().parse().unwrap_or_else(|error| panic!("NEURAL_TEST_DEVICE: {error}"));
         // What the tests expect is computed in full precision.
         let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
         Device::open_with(&spec, &options).unwrap_or_else(|error| panic!("{error}"))
