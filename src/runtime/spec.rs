@@ -86,9 +86,9 @@ pub struct DeviceOptions {
     /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise. It holds for all devices of the
     /// process.
     pub command_buffers: bool,
-    /// Whether [`Device::with_kernels`] has an effect.
+    /// Whether [`Device::with_kernels`](super::Device::with_kernels) has an effect.
     pub pin_kernels: bool,
-    /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`].
+    /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`](super::Device::replica).
     pub count: usize,
 }
 

@@ -1,24 +1,24 @@
 //! A training run on a device: its state, and the programs that move it on.
 
+mod programs;
 mod state;
 mod trace;
+
+pub use programs::Compiled;
 
 use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
 use super::evaluation::Evaluation;
 use super::feed::Piece;
-use super::program::{Plan, is_model};
+use super::program::Plan;
 use super::replica::{Arguments, Replica};
 use crate::array::Array;
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
-use crate::graph::{Function, flops};
-use crate::lower::Target;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -43,26 +43,6 @@ pub struct Step {
     pub right: u32,
     /// How many rows counted.
     pub rows: u32,
-}
-
-/// A program that was compiled.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let mut run = trainer.start(&device, &data)?;
-/// run.compile_training(1)?;
-/// assert_eq!(run.take_compiled()[0].what, "training, 1 steps a call");
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    pub what: String,
-    pub time: Duration,
 }
 
 /// A model in training. Data and variables stay on the device; a call of [`Run::advance`] runs steps there.
@@ -142,40 +122,6 @@ impl<'a> Run<'a> {
             compiled: VecDeque::new(),
             remembered: None,
         })
-    }
-
-    /// Takes the kernels of the programs that are compiled from here on from `file`, see [`Device::with_kernels`].
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.pin_kernels("runs/mnist-1/autotune.textproto");
-    /// assert_eq!(run.advance(1)?.len(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn pin_kernels(&mut self, file: impl Into<PathBuf>) {
-        self.device = self.device.with_kernels(file);
-    }
-
-    /// The programs that were compiled since the last call.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert!(trainer.start(&device, &data)?.take_compiled().is_empty());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn take_compiled(&mut self) -> Vec<Compiled> {
-        std::mem::take(&mut self.compiled).into()
     }
 
     /// ```
@@ -295,43 +241,6 @@ impl<'a> Run<'a> {
         self.steps_per_epoch() - (self.step % self.steps_per_epoch() as u64) as usize
     }
 
-    /// How many steps to run in one call, so that a call takes a fraction of a second: a divisor of the epoch's
-    /// steps where there is one of fitting size, so that one program serves.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.steps_per_call(1).start(&device, &data)?.steps_per_call()?, 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When the training program cannot be built.
-    pub fn steps_per_call(&mut self) -> Result<usize> {
-        if let Some(steps) = self.steps_per_call {
-            return Ok(steps);
-        }
-        let steps = self.steps_per_epoch();
-        let chosen = if let Some(wanted) = self.trainer.steps_per_call {
-            wanted.clamp(1, steps)
-        } else {
-            let work = flops(&self.train_function(1)?);
-            // Less than was seen on small models, so that a call stays short on slower machines.
-            let flops_per_second = match self.device.target() {
-                Target::Cpu => 2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64,
-                Target::Gpu => 1e13,
-            };
-            let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
-            (most.div_ceil(4)..=most).rev().find(|k| steps % k == 0).unwrap_or(most)
-        };
-        self.steps_per_call = Some(chosen);
-        Ok(chosen)
-    }
-
     /// Runs `steps` training steps, at most those left in the epoch, in one call of the device.
     ///
     /// ```
@@ -445,86 +354,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Compiles the program for calls of `steps` steps, if that has not been done.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.compile_training(1)?;
-    /// assert_eq!(run.take_compiled().len(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When XLA refuses it.
-    pub fn compile_training(&mut self, steps: usize) -> Result<()> {
-        if !self.programs.contains_key(&steps) {
-            let function = self.train_function(steps)?;
-            let program = Program::compile_replicated(
-                &self.device,
-                &function,
-                self.variables.len(),
-                self.trainer.devices,
-            )?;
-            let what = format!("training, {steps} steps a call");
-            self.tell_compiled(what, &program);
-            self.programs.insert(steps, program);
-        }
-        Ok(())
-    }
-
-    fn train_function(&self, steps: usize) -> Result<Function> {
-        self.plan.train(&self.variables, steps, self.part(), self.masked())
-    }
-
-    fn tell_compiled(&mut self, what: String, program: &Program) {
-        self.compiled.push_back(Compiled { what, time: program.compile_time() });
-    }
-
     /// Whether some batch holds rows that do not count.
     fn masked(&self) -> bool {
         let rows = self.data.splits.train.len();
         self.trainer.last_batch == LastBatch::Mask && rows % self.trainer.batch_size != 0
-    }
-
-    /// Compiles the program that evaluates `rows` or any others, if that has not been done.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.compile_evaluation(4)?;
-    /// assert_eq!(run.take_compiled().len(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When XLA refuses it.
-    pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
-        if self.evaluation.is_none() {
-            let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
-            let batch = self.evaluation_batch();
-            let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-            let most = ((2e10 / work) as usize).max(1);
-            let steps = rows.div_ceil(batch).clamp(1, most);
-            let program = Program::compile(&self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
-            self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);
-            self.evaluation = Some((steps, program));
-        }
-        Ok(())
-    }
-
-    fn evaluation_batch(&self) -> usize {
-        self.trainer.batch_size.clamp(100, 1000)
     }
 
     /// The model's outputs and loss for some rows of the data.

@@ -24,7 +24,7 @@ impl Run<'_> {
         Ok(places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (u, n))| *u && !n).map(|(p, _)| p))
     }
 
-    /// The answers of a program made by [`Plan::trace`] for the next step.
+    /// The answers of a program made by [`Plan::trace`](crate::train::program::Plan::trace) for the next step.
     fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
         self.order_epoch()?;
         let arguments = self.arguments(1)?;
