@@ -34,7 +34,7 @@ def torch_calls(arguments):
             nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(1600, 64), nn.ReLU(), nn.Linear(64, 10),
-        ).to(device)
+        ).to(device, memory_format=torch.channels_last)
     else:
         hidden = HIDDEN[arguments.job]
         model = nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.Sigmoid(), nn.Linear(hidden, 10)).to(device)
@@ -45,7 +45,6 @@ def torch_calls(arguments):
     batches = 1 if arguments.job == "full" else 8
     images = [torch.randn(batch, 1, 28, 28, device=device) for _ in range(batches)]
     if arguments.job == "cnn":
-        model = model.to(memory_format=torch.channels_last)
         images = [image.to(memory_format=torch.channels_last) for image in images]
     labels = torch.randint(0, 10, (batches, batch), device=device)
 
