@@ -136,10 +136,10 @@ impl Sweep {
         }
         let figure = |trained: &Outcome| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
         ranked.sort_by(|(_, a), (_, b)| figure(a).total_cmp(&figure(b)));
-        match (&ranked[..], interrupted) {
-            ([], true) => return Ok(ExitCode::from(interrupt::EXIT_CODE)),
-            ([], false) => bail!("no trial came to its end"),
-            _ => {}
+        let code = if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS };
+        if ranked.is_empty() {
+            ensure!(interrupted, "no trial came to its end");
+            return Ok(code);
         }
         let table = table(&ranked);
         group.keep_text("report.md", &table)?;
@@ -147,7 +147,7 @@ impl Sweep {
         if !self.verbosity.json {
             write!(io::stdout(), "\n{table}")?;
         }
-        Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+        Ok(code)
     }
 
     /// The settings of each trial, as `--set` takes them.
@@ -194,7 +194,6 @@ fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
         let shown = |score: Option<&crate::train::Score>| {
             score.and_then(figure_of).map_or_else(|| "-".to_string(), Figure::shown)
         };
-        let test = trained.scores.iter().find(|(name, _)| *name == "test").map(|(_, score)| score);
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {} | {} |\n",
             rank + 1,
@@ -202,7 +201,7 @@ fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
             best.map_or(0, |epoch| epoch.number),
             best.map_or_else(|| "-".into(), |epoch| format!("{:.4}", epoch.loss)),
             shown(best.and_then(|epoch| epoch.validation.as_ref())),
-            shown(test),
+            shown(trained.score("test")),
             settings.join(", "),
         ));
     }

@@ -211,6 +211,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// What the run reached on a part of the data, if it came to its end and there is such a part.
+    pub fn score(&self, part: &str) -> Option<&Score> {
+        self.scores.iter().find(|(name, _)| *name == part).map(|(_, score)| score)
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self.ending {
             Ending::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
@@ -405,9 +410,7 @@ impl Spread {
 /// The spread of the figure of each part of the data, and the figure's kind.
 fn spread(reached: &[Outcome]) -> Vec<(&'static str, Figure, Spread)> {
     let of = |part: &'static str| {
-        let score =
-            |run: &Outcome| run.scores.iter().find(|(name, _)| *name == part).and_then(|(_, s)| figure_of(s));
-        let figures: Vec<Figure> = reached.iter().filter_map(score).collect();
+        let figures: Vec<Figure> = reached.iter().filter_map(|run| figure_of(run.score(part)?)).collect();
         let values: Vec<f64> = figures.iter().map(|figure| figure.value()).collect();
         Some((part, *figures.first()?, Spread::of(&values)))
     };
