@@ -7,13 +7,15 @@ fn main() {
     println!("cargo::rerun-if-env-changed=XLA_EXTENSION_DIR");
     // .cargo/config.toml gives this a value, so it is only unset where that file was not read.
     let dir = std::env::var("XLA_EXTENSION_DIR").unwrap_or_else(|_| ".xla".into());
-    let Ok(lib) = Path::new(&dir).join("lib").canonicalize() else {
+    let given = Path::new(&dir).join("lib");
+    let Ok(lib) = given.canonicalize() else {
         println!(
             "cargo::error=XLA is not there ({dir}/lib): run scripts/setup once, or let XLA_EXTENSION_DIR name your own xla_extension"
         );
         return;
     };
-    println!("cargo::rerun-if-changed={}", lib.display());
+    // By the name that was given: scripts/setup may link another folder there.
+    println!("cargo::rerun-if-changed={}", given.display());
     // The xla crate's own rpath does not reach the binaries that link it.
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
     if lib.join("libquiet.so").exists() {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, evaluate, numbers};
-use neural::graph::{Function, Graph, Random, Tensor, Window, gradients};
+use neural::graph::{DotDims, Function, Graph, Random, Tensor, Window, gradients};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
 
@@ -127,6 +127,55 @@ fn types_convert_by_rounding_and_truncating() {
     // bf16 keeps 8 bits: 1.001 is nearest to 1.
     assert_eq!(got[1].to_f64(), [1.75, -1.75, 300.0, 1.0]);
     assert_eq!(got[2].to_f64()[3], f64::from(1.001f32));
+}
+
+/// Whole numbers so small that their sums are exact in f32, so that every element must be right to the last bit,
+/// wherever a backend cuts a product and in whatever order it adds.
+#[test]
+fn products_of_whole_numbers_are_exact() {
+    #[rustfmt::skip]
+    let sizes = [
+        (1, 1, 1), (7, 3, 5), (1, 300, 1), (3, 40, 2000), (64, 16, 6), (65, 129, 7), (130, 96, 257), (256, 784, 10),
+        (784, 256, 128), (128, 257, 784), (257, 784, 131), (5, 3000, 700), (3001, 40, 70), (4, 0, 3),
+    ];
+    let whole =
+        |count: usize, seed: usize| (0..count).map(move |i| ((i * 7 + i / 11 + seed) % 17) as f32 - 8.0);
+    for (m, k, n) in sizes {
+        let (a, b): (Vec<f32>, Vec<f32>) = (whole(m * k, 3).collect(), whole(k * n, 5).collect());
+        let mut expected = vec![0.0; m * n];
+        for (row, sums) in expected.chunks_mut(n).enumerate() {
+            for (i, numbers) in b.chunks(n).enumerate() {
+                let x = f64::from(a[row * k + i]);
+                sums.iter_mut().zip(numbers).for_each(|(sum, y)| *sum += x * f64::from(*y));
+            }
+        }
+        let turned = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
+        };
+        let matrix = |shape: [usize; 2], values: Vec<f32>| Array::new(&shape, values).expect("a matrix");
+        let arguments = [
+            matrix([m, k], a.clone()),
+            matrix([k, m], turned(&a, m, k)),
+            matrix([k, n], b.clone()),
+            matrix([n, k], turned(&b, k, n)),
+        ];
+        let products = evaluate(&arguments, |_, x| {
+            let product = |a: usize, b: usize| {
+                let (lhs_contract, rhs_contract) = (vec![1 - a], vec![b]);
+                x[a].dot(&x[2 + b], DotDims { lhs_contract, rhs_contract, ..DotDims::default() })
+            };
+            let paired = {
+                let [a, b] = [0, 2].map(|i| x[i].reshape(&[&[1], x[i].shape()].concat()));
+                let one = || vec![0];
+                let (lhs_contract, rhs_contract) = (vec![2], vec![1]);
+                a?.dot(&b?, DotDims { lhs_contract, rhs_contract, lhs_batch: one(), rhs_batch: one() })?
+            };
+            Ok(vec![product(0, 0)?, product(0, 1)?, product(1, 0)?, product(1, 1)?, paired])
+        });
+        for (form, product) in products.iter().enumerate() {
+            assert!(product.to_f64() == expected, "form {form} of {m}x{k} by {k}x{n}");
+        }
+    }
 }
 
 #[test]

@@ -19,10 +19,11 @@ build_tree() { # the wheels, the compiler, the folder to fill
 
   say "compiling the glue"
   # The library that is linked against must be known by its versioned name alone.
-  $compiler -std=c++17 -O1 -DNDEBUG -fPIC -shared -w -I "$tree/include" -o "$tree/lib/libpjrt_glue.so" \
-    "$parts/pjrt_glue.cc" -L "$tree/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 \
-    -ldl -Wl,-rpath,'$ORIGIN' -Wl,-soname,libpjrt_glue.so
+  $compiler -std=c++17 -O1 -DNDEBUG -fPIC -shared -w -I "$tree/include" \
+    -o "$tree/lib/libxla_glue.so" "$parts"/{plugin,product}_glue.cc \
+    -L "$tree/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 \
+    -ldl -Wl,-rpath,'$ORIGIN' -Wl,-soname,libxla_glue.so
   $compiler -x c -O1 -fPIC -shared -o "$tree/lib/libquiet.so" "$parts/quiet.c" -Wl,-soname,libquiet.so
-  printf 'INPUT(libpjrt_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' \
+  printf 'INPUT(libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' \
     >"$tree/lib/libxla_extension.so"
 }

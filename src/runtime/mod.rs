@@ -7,6 +7,7 @@ mod device;
 mod driver;
 mod kernels;
 mod library;
+mod product;
 mod program;
 mod report;
 mod settings;

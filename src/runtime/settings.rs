@@ -1,5 +1,6 @@
 //! What XLA and NVIDIA's libraries are told before they start.
 
+use super::product::multiply_with_gemm;
 use super::spec::DeviceOptions;
 use crate::error::{Error, Result};
 use std::sync::{Once, OnceLock};
@@ -77,6 +78,7 @@ pub(super) fn prepare() {
         xla::set_tf_min_log_level(level);
         xla::set_min_log_level(level);
         keep_freed_memory();
+        multiply_with_gemm();
     });
 }
 
