@@ -14,6 +14,7 @@
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | [`lower`] | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
+//! | `kernels` | functions that the programs for a CPU call: convolution with few multiplications | graphs |
 //! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results | |
@@ -35,6 +36,7 @@ pub mod data;
 pub mod error;
 pub mod export;
 pub mod graph;
+mod kernels;
 pub mod loss;
 pub mod lower;
 pub mod metric;

@@ -34,9 +34,9 @@ const CONVS: &[Conv] = &[
 
 impl Conv {
     /// The convolution and its two gradients.
-    fn function(&self) -> Result<(Function, Vec<Array>)> {
+    fn function(&self, dtype: DType) -> Result<(Function, Vec<Array>)> {
         let graph = Graph::new();
-        let parameter = |shape: &[usize]| graph.parameter(DType::F64, shape);
+        let parameter = |shape: &[usize]| graph.parameter(dtype, shape);
         let (x, k) = (parameter(self.input), parameter(self.kernel));
         let axes = self.stride.len();
         let window = Window {
@@ -56,7 +56,7 @@ impl Conv {
 #[test]
 fn both_forms_of_a_convolution_agree() {
     for (i, conv) in CONVS.iter().enumerate() {
-        let (function, arguments) = conv.function().expect("well formed");
+        let (function, arguments) = conv.function(DType::F64).expect("well formed");
         let run = |target| {
             let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
             program.call(device(), &arguments).expect("runs")
@@ -68,12 +68,42 @@ fn both_forms_of_a_convolution_agree() {
     }
 }
 
+/// Convolutions with fewer multiplications than a product has: windows of each size, results that the tiles do not divide,
+/// padding, and channels that registers do not.
+#[rustfmt::skip]
+const WINOGRAD: &[Conv] = &[
+    Conv { input: &[3, 13, 13, 32], kernel: &[3, 3, 32, 64], stride: &[1, 1], padding: &[(0, 0), (0, 0)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[5, 10, 11, 17], kernel: &[3, 3, 17, 21], stride: &[1, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[2, 12, 9, 40], kernel: &[5, 5, 40, 33], stride: &[1, 1], padding: &[(2, 1), (0, 3)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[1, 21, 16, 24], kernel: &[4, 3, 24, 24], stride: &[1, 1], padding: &[(0, 2), (3, 0)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[2, 15, 20, 48], kernel: &[2, 5, 48, 50], stride: &[1, 1], padding: &[(1, 0), (2, 2)], dilation: &[1, 1], groups: 1 },
+];
+
+#[test]
+fn winograds_convolution_is_that_of_f64() {
+    for (i, conv) in WINOGRAD.iter().enumerate() {
+        let (function, arguments) = conv.function(DType::F64).expect("well formed");
+        let expected = {
+            let program = Program::compile_as(device(), &function, 0, Target::Gpu).expect("compiles");
+            program.call(device(), &arguments).expect("runs")
+        };
+        let (function, _) = conv.function(DType::F32).expect("well formed");
+        assert_eq!(hlo_text(&function, Target::Cpu).expect("lowers").matches(" custom-call(").count(), 3);
+        let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
+        let got = Program::compile(device(), &function, 0).expect("compiles").call(device(), &singles);
+        for (part, (got, expected)) in got.expect("runs").iter().zip(&expected).enumerate() {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 1e-5, "convolution {i}, result {part}: off by {off:e}");
+        }
+    }
+}
+
 /// XLA's CPU backend runs convolutions inside a loop naively unless they have one particular form, so the CPU's
 /// lowering must hold none at all; the GPU's holds them all.
 #[test]
 fn a_cpu_gets_products_and_a_gpu_convolutions() {
     for conv in CONVS {
-        let (function, _) = conv.function().expect("well formed");
+        let (function, _) = conv.function(DType::F64).expect("well formed");
         let count = |target| hlo_text(&function, target).expect("lowers").matches(" convolution(").count();
         assert_eq!((count(Target::Cpu), count(Target::Gpu)), (0, 3));
         // The convolution itself may be a written-out sum.

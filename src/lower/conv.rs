@@ -4,12 +4,14 @@
 //! outermost computation alone, and runs all others, those inside a training loop among them, as naive loops. So
 //! there a convolution is written as one matrix product over patches: the cells under each position of the window,
 //! side by side (`im2col`). Products are fast everywhere, and the gradients are products over the same patches.
-//! Where a patch is only a few numbers, their sum is written out instead.
+//! Where a patch is only a few numbers, their sum is written out instead; where a window of stride 1 has some channels and
+//! filters, the convolution is a call of [`kernels`], which needs fewer multiplications.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, dims, element, isolated};
 use crate::array::{DType, count};
 use crate::graph::Window;
+use crate::kernels::{self, Winograd};
 use xla::{ElementType, XlaOp};
 
 /// A patch of no more numbers is summed by elementwise operations. The first convolution of the benchmark's network,
@@ -65,6 +67,11 @@ impl Lowering<'_> {
         if conv.groups == 1 && conv.patch() <= FEW {
             return self.conv_as_sum(input, kernel, conv);
         }
+        let positions = positions(conv.input, conv.window);
+        let result_shape = [&[conv.input[0]], &positions[..], &[conv.filters()]].concat();
+        if let Some(winograd) = self.winograd(conv) {
+            return self.call(kernels::CONV, [input, kernel], &winograd, &result_shape);
+        }
         let patches = self.patches(input, conv)?;
         let matrix = kernel_matrix(kernel, conv)?;
         let result = if conv.groups == 1 {
@@ -73,8 +80,7 @@ impl Lowering<'_> {
             // [groups, rows, filters / groups] -> [rows, groups, filters / groups]
             patches.dot_general(&matrix, &[2], &[1], &[0], &[0])?.transpose(&[1, 0, 2])?
         };
-        let positions = positions(conv.input, conv.window);
-        result.reshape(&dims(&[&[conv.input[0]], &positions[..], &[conv.filters()]].concat()))
+        result.reshape(&dims(&result_shape))
     }
 
     /// From `dy` and the kernel, the gradient for the input.
@@ -100,6 +106,9 @@ impl Lowering<'_> {
                 })
                 .collect();
             return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
+        }
+        if let Some(winograd) = self.winograd(conv) {
+            return self.call(kernels::CONV_INPUT_GRAD, [dy, kernel], &winograd, conv.input);
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
@@ -151,6 +160,9 @@ impl Lowering<'_> {
                 false,
             );
         }
+        if let Some(winograd) = self.winograd(conv) {
+            return self.call(kernels::CONV_FILTER_GRAD, [input, dy], &winograd, conv.kernel);
+        }
         let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {
             patches.dot_general(&dy.reshape(&dims(&[conv.rows(), filters]))?, &[0], &[0], &[], &[])?
@@ -160,6 +172,25 @@ impl Lowering<'_> {
             patches.dot_general(&dy, &[1], &[0], &[0], &[1])?.transpose(&[1, 0, 2])?
         };
         matrix.reshape(&dims(conv.kernel))
+    }
+
+    /// The convolution's sizes, if Winograd's way is at hand and has fewer operations than a product.
+    fn winograd(&self, conv: &Conv) -> Option<Winograd> {
+        let Window { stride, dilation, padding, .. } = conv.window;
+        let plain = conv.groups == 1 && stride.iter().chain(dilation).all(|&n| n == 1);
+        if self.target != Target::Cpu || conv.dtype != DType::F32 || conv.axes() != 2 || !plain {
+            return None;
+        }
+        let positions = positions(conv.input, conv.window);
+        let sizes = |values: [usize; 3]| values.map(|n| n as i64);
+        let winograd = Winograd {
+            images: conv.input[0] as i64,
+            image: sizes([conv.input[1], conv.input[2], conv.channels()]),
+            result: sizes([positions[0], positions[1], conv.filters()]),
+            window: [conv.kernel[0] as i64, conv.kernel[1] as i64],
+            padding: [padding[0].0 as i64, padding[1].0 as i64],
+        };
+        winograd.pays().then_some(winograd)
     }
 
     /// Σ over the cells and channels of a patch: what the cell reads times the kernel's weights for it.

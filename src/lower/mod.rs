@@ -8,6 +8,7 @@ mod window;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
+use crate::kernels;
 use conv::Conv;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +23,10 @@ use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
+    /// The CPU that is built in, whose programs call functions of this crate too.
     Cpu,
+    /// A CPU behind a plugin, which has XLA's operations alone.
+    CpuPlugin,
     Gpu,
 }
 
@@ -260,6 +264,20 @@ impl Lowering<'_> {
             Op::AllReduce => input(0).all_reduce(&scalar_function(node.ty.dtype, Binary::Add)?),
             Op::Output(i) => Ok(self.tuples[&node.inputs[0]][*i].clone()),
         }
+    }
+
+    /// A function of [`kernels`] over two operands, with the sizes that it takes as its last.
+    fn call(
+        &self,
+        function: &str,
+        operands: [&XlaOp; 2],
+        sizes: &impl bytemuck::NoUninit,
+        result: &[usize],
+    ) -> XlaResult {
+        kernels::register();
+        let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
+        let [a, b] = operands;
+        self.builder.custom_call(function, &[a, b, &sizes], ElementType::F32, &dims(result), &[])
     }
 
     /// Doubles the reach of the sum in each of log₂ n steps: XLA's own form, a window as long as the axis, is not

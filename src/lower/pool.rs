@@ -56,7 +56,7 @@ impl Lowering<'_> {
         };
         match self.target {
             // Each number of y and dy is read by every cell, and would be computed for each of them.
-            Target::Cpu => isolated([&padded, y, dy], shape, dtype, place_back),
+            Target::Cpu | Target::CpuPlugin => isolated([&padded, y, dy], shape, dtype, place_back),
             Target::Gpu => place_back([padded, y.clone(), dy.clone()]),
         }
     }

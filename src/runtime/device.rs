@@ -110,7 +110,7 @@ impl Device {
         let target = if ["cuda", "rocm", "gpu"].iter().any(|gpu| platform.contains(gpu)) {
             Target::Gpu
         } else {
-            Target::Cpu
+            Target::CpuPlugin
         };
         Ok(Self::new(client, target, name))
     }
@@ -170,7 +170,9 @@ impl Device {
             return Ok(Self { ordinal, ..self.clone() });
         }
         let more = match self.target {
-            Target::Cpu => "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N of the CPU",
+            Target::Cpu | Target::CpuPlugin => {
+                "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N of the CPU"
+            }
             Target::Gpu => "",
         };
         let message = format!("{}: expected at least {} devices, got {count}{more}", self.name, ordinal + 1);
@@ -224,7 +226,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.target {
             Target::Gpu => write!(f, "{} ({})", self.name, self.kind()),
-            Target::Cpu => {
+            Target::Cpu | Target::CpuPlugin => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
                 write!(f, "{} ({cores} cores)", self.name)
             }

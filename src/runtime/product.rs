@@ -3,7 +3,7 @@
 use super::library::linked;
 use gemm::{Parallelism, gemm};
 
-/// A matrix in memory, as scripts/xla/product_glue.cc has it: element (i, j) is at `data[i * row + j * column]`.
+/// A matrix in memory, as `scripts/xla/product_glue.cc` has it: element (i, j) is at `data[i * row + j * column]`.
 #[repr(C)]
 struct Matrix<T> {
     data: T,

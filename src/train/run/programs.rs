@@ -93,11 +93,13 @@ impl Run<'_> {
             let work = flops(&self.train_function(1)?);
             // Less than was seen on small models, so that a call stays short on slower machines.
             let flops_per_second = match self.device.target() {
-                Target::Cpu => 2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64,
+                Target::Cpu | Target::CpuPlugin => {
+                    2e10 * std::thread::available_parallelism().map_or(1, usize::from) as f64
+                }
                 Target::Gpu => 1e13,
             };
             let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
-            (most.div_ceil(4)..=most).rev().find(|k| steps % k == 0).unwrap_or(most)
+            (most.div_ceil(4)..=most).rev().find(|k| steps.is_multiple_of(*k)).unwrap_or(most)
         };
         self.steps_per_call = Some(chosen);
         Ok(chosen)

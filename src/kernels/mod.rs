@@ -1,0 +1,39 @@
+//! Functions that XLA's programs call on the CPU that is built in, where XLA's own form is far from what the cores can
+//! do. A device behind a plugin has an XLA of its own, which does not know them.
+
+#![allow(
+    clippy::inline_always,
+    clippy::needless_range_loop,
+    reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
+)]
+
+mod transform;
+mod winograd;
+
+pub(crate) use winograd::Winograd;
+
+use std::ffi::c_void;
+use std::sync::Once;
+
+/// What XLA calls: the memory of the result, and that of each operand.
+type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void);
+
+/// The names by which programs call the functions.
+pub(crate) const CONV: &str = "neural_conv";
+pub(crate) const CONV_INPUT_GRAD: &str = "neural_conv_input_grad";
+pub(crate) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
+
+/// Tells XLA of the functions, once.
+pub(crate) fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let functions: [(&str, Call); 3] = [
+            (CONV, winograd::conv),
+            (CONV_INPUT_GRAD, winograd::input_grad),
+            (CONV_FILTER_GRAD, winograd::filter_grad),
+        ];
+        for (name, function) in functions {
+            xla::register_custom_call_target(name, function as *const c_void, "Host");
+        }
+    });
+}

@@ -1,0 +1,593 @@
+//! Winograd's convolution over channels-last images, and its gradients: for a window of 3x3 a quarter of the
+//! multiplications that it has as it is defined.
+//!
+//! The results are cut into tiles. What a tile reads is transformed to `SIDE` x `SIDE` numbers for each channel, the
+//! filters likewise; for each of those places the channels of all tiles are multiplied by those of all filters, as
+//! matrices; and the products are transformed to the results. The transforms are linear, so the gradients are made of
+//! the transposed ones around products of the same sizes.
+
+use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, results, transform};
+use bytemuck::{Pod, Zeroable};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::ffi::c_void;
+use std::slice;
+
+/// Places of a transformed tile.
+const PLACES: usize = SIDE * SIDE;
+/// Rows and registers of a product that are computed at once: with twice as many registers for the sums as there are of
+/// either operand, AVX2's sixteen are used up.
+const ROWS: usize = 6;
+const REGISTERS: usize = 2;
+/// About so many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
+const BLOCK: usize = 320 << 10;
+
+/// The sizes of a convolution of stride 1, as a program passes them.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Winograd {
+    pub images: i64,
+    /// Height, width and channels of an image.
+    pub image: [i64; 3],
+    /// Height, width and channels of a result.
+    pub result: [i64; 3],
+    /// Height and width of the window.
+    pub window: [i64; 2],
+    /// The padding above and to the left.
+    pub padding: [i64; 2],
+}
+
+impl Winograd {
+    /// Whether this way has clearly fewer operations than a product of matrices.
+    pub fn pays(&self) -> bool {
+        if self.window.iter().any(|&size| !SIZES.contains(&(size as usize))) {
+            return false;
+        }
+        let sizes = self.sizes();
+        let [_, _, channels] = sizes.image;
+        let [height, width, filters] = sizes.result;
+        let tiles: usize = sizes.tiles().iter().product();
+        let product = (height * width * sizes.window.iter().product::<usize>() * channels * filters) as f64;
+        // A transform multiplies by a matrix along both axes.
+        let transforms = (tiles * PLACES * 2 * SIDE * (channels + filters)) as f64;
+        let products = (tiles * PLACES * channels * filters) as f64;
+        channels.min(filters) >= 4 && transforms + products < 0.8 * product
+    }
+
+    fn sizes(&self) -> Sizes {
+        let sizes = |values: [i64; 3]| values.map(|n| n as usize);
+        Sizes {
+            image: sizes(self.image),
+            result: sizes(self.result),
+            window: self.window.map(|n| n as usize),
+            padding: self.padding.map(|n| n as isize),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    image: [usize; 3],
+    result: [usize; 3],
+    window: [usize; 2],
+    padding: [isize; 2],
+}
+
+impl Sizes {
+    /// The results of a tile along each axis.
+    fn step(&self) -> [usize; 2] {
+        self.window.map(results)
+    }
+
+    /// How many tiles there are along each axis.
+    fn tiles(&self) -> [usize; 2] {
+        let [height, width] = self.step();
+        [self.result[0].div_ceil(height), self.result[1].div_ceil(width)]
+    }
+
+    /// What the tiles read of an image, where they overlap.
+    fn read(&self) -> Side {
+        Side { size: self.image, padding: self.padding, extent: [SIDE; 2], step: self.step() }
+    }
+
+    /// What they write of a result.
+    fn written(&self) -> Side {
+        Side { size: self.result, padding: [0; 2], extent: self.step(), step: self.step() }
+    }
+}
+
+/// Where the tiles lie on images of height, width and channels.
+#[derive(Clone, Copy)]
+struct Side {
+    size: [usize; 3],
+    padding: [isize; 2],
+    extent: [usize; 2],
+    step: [usize; 2],
+}
+
+/// A part of an image under a tile: where the tile begins, and which of its rows and columns are on the image.
+struct Overlap {
+    corner: [isize; 2],
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Side {
+    fn channels(&self) -> usize {
+        self.size[2]
+    }
+
+    /// How many numbers an image has.
+    fn numbers(&self) -> usize {
+        self.size.iter().product()
+    }
+
+    fn overlap(&self, tile: [usize; 2]) -> Overlap {
+        let corner = [0, 1].map(|i| (tile[i] * self.step[i]) as isize - self.padding[i]);
+        let on = |i: usize| {
+            let from = (-corner[i]).clamp(0, self.extent[i] as isize) as usize;
+            let to = (self.size[i] as isize - corner[i]).clamp(from as isize, self.extent[i] as isize);
+            [from, to as usize]
+        };
+        Overlap { corner, rows: on(0), columns: on(1) }
+    }
+
+    /// The numbers of a place of the tile from `channel` on, at most as many as a register has.
+    #[inline(always)]
+    fn at(&self, overlap: &Overlap, row: usize, column: usize, channel: usize, lanes: usize) -> [usize; 2] {
+        let y = (overlap.corner[0] + row as isize) as usize;
+        let x = (overlap.corner[1] + column as isize) as usize;
+        let pixel = (y * self.size[1] + x) * self.size[2];
+        [pixel + channel, pixel + (channel + lanes).min(self.size[2])]
+    }
+
+    /// The tile's numbers for the channels from `channel` on, zero outside of the image.
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S, image: &[f32], overlap: &Overlap, channel: usize) -> Tile<S> {
+        let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+        for row in overlap.rows[0]..overlap.rows[1] {
+            for column in overlap.columns[0]..overlap.columns[1] {
+                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
+                tile[row][column] = simd.partial_load_f32s(&image[from..to]);
+            }
+        }
+        tile
+    }
+
+    /// Adds the tile to the image.
+    #[inline(always)]
+    fn add<S: Simd>(&self, simd: S, image: &mut [f32], overlap: &Overlap, channel: usize, tile: &Tile<S>) {
+        for row in overlap.rows[0]..overlap.rows[1] {
+            for column in overlap.columns[0]..overlap.columns[1] {
+                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
+                let place = &mut image[from..to];
+                let sum = simd.add_f32s(simd.partial_load_f32s(place), tile[row][column]);
+                simd.partial_store_f32s(place, sum);
+            }
+        }
+    }
+}
+
+/// The filters, transformed: for each place and each group of output channels that a product computes at once, a row for
+/// each input channel.
+struct Filters<'a> {
+    sizes: Sizes,
+    values: &'a [f32],
+    /// For the gradient for the image, from the channels of a result to those of an image.
+    back: bool,
+}
+
+impl WithSimd for Filters<'_> {
+    type Output = Vec<Line>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
+        let [channels, filters] = [self.sizes.image[2], self.sizes.result[2]];
+        let group = REGISTERS * S::F32_LANES;
+        let (inputs, outputs) = if self.back { (filters, channels) } else { (channels, filters) };
+        let place_len = outputs.div_ceil(group) * group * inputs;
+        let mut lines = lines(PLACES * place_len);
+        let transformed: &mut [f32] = bytemuck::cast_slice_mut(&mut lines);
+        for channel in 0..channels {
+            for filter in (0..filters).step_by(S::F32_LANES) {
+                let end = (filter + S::F32_LANES).min(filters);
+                let tile = window_tile(simd, &self.sizes, |place| {
+                    let row = (place * channels + channel) * filters;
+                    &self.values[row + filter..row + end]
+                });
+                for place in 0..PLACES {
+                    let mut numbers = [0.0; 64];
+                    simd.partial_store_f32s(&mut numbers[..end - filter], tile[place / SIDE][place % SIDE]);
+                    for (i, &number) in numbers[..end - filter].iter().enumerate() {
+                        let (input, output) =
+                            if self.back { (filter + i, channel) } else { (channel, filter + i) };
+                        let at = (output / group * inputs + input) * group + output % group;
+                        transformed[place * place_len + at] = number;
+                    }
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// `G g G'` of the filters' numbers that `numbers` gives for each place of the window.
+#[inline(always)]
+fn window_tile<'a, S: Simd>(simd: S, sizes: &Sizes, numbers: impl Fn(usize) -> &'a [f32]) -> Tile<S> {
+    let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+    for row in 0..sizes.window[0] {
+        for column in 0..sizes.window[1] {
+            tile[row][column] = simd.partial_load_f32s(numbers(row * sizes.window[1] + column));
+        }
+    }
+    transform::<S, Filter>(simd, sizes.window, sizes.window, [SIDE; 2], &mut tile);
+    tile
+}
+
+/// Some images from one side to the other: forward, or back for the gradient for the image.
+struct Images<'a> {
+    sizes: Sizes,
+    filters: &'a [Line],
+    from: &'a [f32],
+    to: &'a mut [f32],
+    back: bool,
+}
+
+impl WithSimd for Images<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.back {
+            let (from, to) = (self.sizes.written(), self.sizes.read());
+            self.multiply::<S, Transposed<Output>, Transposed<Input>>(simd, from, to);
+        } else {
+            let (from, to) = (self.sizes.read(), self.sizes.written());
+            self.multiply::<S, Input, Output>(simd, from, to);
+        }
+    }
+}
+
+impl Images<'_> {
+    #[inline(always)]
+    fn multiply<S: Simd, A: Matrix, B: Matrix>(self, simd: S, from: Side, to: Side) {
+        let Self { sizes, filters, from: source, to: target, .. } = self;
+        let (inputs, outputs) = (Block::<S>::new(from), Block::<S>::new(to));
+        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES);
+        let (mut a, mut c) = (inputs.lines(most), outputs.lines(most));
+        let a = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut a)).0;
+        let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut c)).0;
+        let b = S::as_simd_f32s(bytemuck::cast_slice(filters)).0;
+        let groups = outputs.registers / REGISTERS;
+        target.fill(0.0);
+        for tiles in Tiles::of(&sizes, source.len() / from.numbers(), most) {
+            inputs.load::<A>(simd, &sizes, source, &tiles, a);
+            for place in 0..PLACES {
+                let a: &[f32] = bytemuck::cast_slice(&a[place * tiles.rows() * inputs.registers..]);
+                let c = &mut c[place * tiles.rows() * outputs.registers..];
+                for group in 0..groups {
+                    let b = &b[(place * groups + group) * from.channels() * REGISTERS..];
+                    for row in (0..tiles.count).step_by(ROWS) {
+                        let a = Strided {
+                            values: &a[row * inputs.registers * S::F32_LANES..],
+                            row: inputs.registers * S::F32_LANES,
+                            column: 1,
+                        };
+                        let c = &mut c[row * outputs.registers + group * REGISTERS..];
+                        let product = product(simd, from.channels(), a, b, REGISTERS);
+                        for (i, row) in product.iter().enumerate() {
+                            c[i * outputs.registers..][..REGISTERS].copy_from_slice(row);
+                        }
+                    }
+                }
+            }
+            outputs.add::<B>(simd, &sizes, c, &tiles, target);
+        }
+    }
+}
+
+/// The sum of what some images give of the filters' gradient, before the last transform.
+struct FilterGrad<'a> {
+    sizes: Sizes,
+    images: &'a [f32],
+    results: &'a [f32],
+}
+
+impl WithSimd for FilterGrad<'_> {
+    type Output = Vec<Line>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
+        let (read, written) = (self.sizes.read(), self.sizes.written());
+        let (inputs, outputs) = (Block::<S>::new(read), Block::<S>::new(written));
+        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES);
+        let (mut a, mut b) = (inputs.lines(most), outputs.lines(most));
+        let a = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut a)).0;
+        let b = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut b)).0;
+        let rows = read.channels().next_multiple_of(ROWS);
+        let mut sum = lines(PLACES * rows * outputs.registers * S::F32_LANES);
+        let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
+        for tiles in Tiles::of(&self.sizes, self.images.len() / read.numbers(), most) {
+            inputs.load::<Input>(simd, &self.sizes, self.images, &tiles, a);
+            outputs.load::<Transposed<Output>>(simd, &self.sizes, self.results, &tiles, b);
+            for place in 0..PLACES {
+                let a: &[f32] = bytemuck::cast_slice(&a[place * tiles.rows() * inputs.registers..]);
+                let b = &b[place * tiles.rows() * outputs.registers..];
+                for group in (0..outputs.registers).step_by(REGISTERS) {
+                    for row in (0..read.channels()).step_by(ROWS) {
+                        let a =
+                            Strided { values: &a[row..], row: 1, column: inputs.registers * S::F32_LANES };
+                        let c = &mut c[(place * rows + row) * outputs.registers + group..];
+                        let product = product(simd, tiles.count, a, &b[group..], outputs.registers);
+                        for (i, row) in product.iter().enumerate() {
+                            for (j, &number) in row.iter().enumerate() {
+                                let c = &mut c[i * outputs.registers + j];
+                                *c = simd.add_f32s(*c, number);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// The filters' gradient from the sum of what all images gave.
+struct Gradient<'a> {
+    sizes: Sizes,
+    sum: &'a [Line],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { sizes, sum, to } = self;
+        let [channels, filters] = [sizes.image[2], sizes.result[2]];
+        let sum = S::as_simd_f32s(bytemuck::cast_slice(sum)).0;
+        let (rows, registers) = (channels.next_multiple_of(ROWS), Block::<S>::new(sizes.written()).registers);
+        for channel in 0..channels {
+            for (register, filter) in (0..filters).step_by(S::F32_LANES).enumerate() {
+                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+                for place in 0..PLACES {
+                    tile[place / SIDE][place % SIDE] = sum[(place * rows + channel) * registers + register];
+                }
+                transform::<S, Transposed<Filter>>(simd, sizes.window, [SIDE; 2], sizes.window, &mut tile);
+                let end = (filter + S::F32_LANES).min(filters);
+                for row in 0..sizes.window[0] {
+                    for column in 0..sizes.window[1] {
+                        let at = ((row * sizes.window[1] + column) * channels + channel) * filters;
+                        simd.partial_store_f32s(&mut to[at + filter..at + end], tile[row][column]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transformed tiles of one side: for each place and tile, its channels in registers.
+struct Block<S: Simd> {
+    side: Side,
+    registers: usize,
+    simd: std::marker::PhantomData<S>,
+}
+
+impl<S: Simd> Block<S> {
+    fn new(side: Side) -> Self {
+        let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(REGISTERS);
+        Self { side, registers, simd: std::marker::PhantomData }
+    }
+
+    /// Memory for so many tiles, and for what a product reads beyond the last.
+    fn lines(&self, tiles: usize) -> Vec<Line> {
+        lines((PLACES * tiles * self.registers + ROWS) * S::F32_LANES)
+    }
+
+    #[inline(always)]
+    fn load<M: Matrix>(&self, simd: S, sizes: &Sizes, images: &[f32], tiles: &Tiles, block: &mut [S::f32s]) {
+        let place = tiles.rows() * self.registers;
+        for number in 0..tiles.count {
+            let (image, tile) = tiles.at(number);
+            let image = &images[image * self.side.numbers()..][..self.side.numbers()];
+            let overlap = self.side.overlap(tile);
+            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
+                let mut tile = self.side.load(simd, image, &overlap, channel);
+                transform::<S, M>(simd, sizes.window, self.side.extent, [SIDE; 2], &mut tile);
+                for i in 0..PLACES {
+                    block[i * place + number * self.registers + register] = tile[i / SIDE][i % SIDE];
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add<M: Matrix>(&self, simd: S, sizes: &Sizes, block: &[S::f32s], tiles: &Tiles, images: &mut [f32]) {
+        let place = tiles.rows() * self.registers;
+        for number in 0..tiles.count {
+            let (image, tile) = tiles.at(number);
+            let image = &mut images[image * self.side.numbers()..][..self.side.numbers()];
+            let overlap = self.side.overlap(tile);
+            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
+                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+                for i in 0..PLACES {
+                    tile[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
+                }
+                transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut tile);
+                self.side.add(simd, image, &overlap, channel, &tile);
+            }
+        }
+    }
+}
+
+/// Tiles that are worked on together, of consecutive images.
+struct Tiles {
+    first: usize,
+    count: usize,
+    along: [usize; 2],
+}
+
+impl Tiles {
+    fn of(sizes: &Sizes, images: usize, most: usize) -> impl Iterator<Item = Self> + use<> {
+        let along = sizes.tiles();
+        let all = images * along[0] * along[1];
+        (0..all).step_by(most).map(move |first| Self { first, count: most.min(all - first), along })
+    }
+
+    /// How many rows the matrices of their numbers have.
+    fn rows(&self) -> usize {
+        self.count.next_multiple_of(ROWS)
+    }
+
+    /// The image, and where the tile lies on it.
+    fn at(&self, number: usize) -> (usize, [usize; 2]) {
+        let tile = self.first + number;
+        let [height, width] = self.along;
+        (tile / (height * width), [tile / width % height, tile % width])
+    }
+}
+
+fn tiles_at_once(registers: usize, lanes: usize) -> usize {
+    let tile = PLACES * registers * lanes * size_of::<f32>();
+    (BLOCK / tile / ROWS * ROWS).clamp(4 * ROWS, 16 * ROWS)
+}
+
+/// A cache line: memory of these begins where registers are best loaded from.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+fn lines(numbers: usize) -> Vec<Line> {
+    vec![Line::zeroed(); numbers.div_ceil(16)]
+}
+
+/// A matrix whose element `(i, k)` is `values[i * row + k * column]`.
+#[derive(Clone, Copy)]
+struct Strided<'a> {
+    values: &'a [f32],
+    row: usize,
+    column: usize,
+}
+
+/// `a b`, of [`ROWS`] rows and [`REGISTERS`] registers with `k` numbers summed; the rows of `b` are `b_row` registers
+/// apart.
+#[inline(always)]
+fn product<S: Simd>(
+    simd: S,
+    k: usize,
+    a: Strided,
+    b: &[S::f32s],
+    b_row: usize,
+) -> [[S::f32s; REGISTERS]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
+    if k == 0 {
+        return sums;
+    }
+    assert!(a.values.len() > (ROWS - 1) * a.row + (k - 1) * a.column);
+    assert!(b.len() >= (k - 1) * b_row + REGISTERS);
+    for i in 0..k {
+        // SAFETY: the largest indices were checked above.
+        unsafe {
+            let mut columns = [simd.splat_f32s(0.0); REGISTERS];
+            for j in 0..REGISTERS {
+                columns[j] = *b.get_unchecked(i * b_row + j);
+            }
+            for row in 0..ROWS {
+                let x = simd.splat_f32s(*a.values.get_unchecked(row * a.row + i * a.column));
+                for j in 0..REGISTERS {
+                    sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// The operands and the result of a call by their sizes.
+///
+/// # Safety
+/// XLA calls with two operands of f32 that have the sizes in the third, and a result of `numbers` of them.
+unsafe fn operands<'a>(
+    operands: *const *const c_void,
+    len: impl Fn(&Winograd) -> [usize; 2],
+) -> (Winograd, &'a [f32], &'a [f32]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let [first, second, sizes] = slice::from_raw_parts(operands, 3) else { unreachable!() };
+        let sizes = sizes.cast::<Winograd>().read_unaligned();
+        let [a, b] = len(&sizes);
+        (sizes, slice::from_raw_parts(first.cast(), a), slice::from_raw_parts(second.cast(), b))
+    }
+}
+
+fn len(images: i64, size: [i64; 3]) -> usize {
+    (images * size.iter().product::<i64>()) as usize
+}
+
+fn filters_len(sizes: &Winograd) -> usize {
+    (sizes.window.iter().product::<i64>() * sizes.image[2] * sizes.result[2]) as usize
+}
+
+/// How many images a task takes: a few tasks for each thread, so that one which is held up leaves the rest to others.
+fn images_a_task(images: i64, tasks_a_thread: usize) -> usize {
+    (images as usize).div_ceil(rayon::current_num_threads() * tasks_a_thread).max(1)
+}
+
+/// `(images, filters) -> results`
+pub(super) unsafe extern "C" fn conv(out: *mut c_void, operands_: *const *const c_void) {
+    // SAFETY: the program that calls has operands and a result of these sizes.
+    unsafe {
+        let (winograd, images, filters) =
+            operands(operands_, |sizes| [len(sizes.images, sizes.image), filters_len(sizes)]);
+        let results = slice::from_raw_parts_mut(out.cast::<f32>(), len(winograd.images, winograd.result));
+        convolve(&winograd, images, filters, results, false);
+    }
+}
+
+/// `(gradient for the results, filters) -> gradient for the images`
+pub(super) unsafe extern "C" fn input_grad(out: *mut c_void, operands_: *const *const c_void) {
+    // SAFETY: as in `conv`.
+    unsafe {
+        let (winograd, results, filters) =
+            operands(operands_, |sizes| [len(sizes.images, sizes.result), filters_len(sizes)]);
+        let images = slice::from_raw_parts_mut(out.cast::<f32>(), len(winograd.images, winograd.image));
+        convolve(&winograd, results, filters, images, true);
+    }
+}
+
+/// `(images, gradient for the results) -> gradient for the filters`
+pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, operands_: *const *const c_void) {
+    // SAFETY: as in `conv`.
+    unsafe {
+        let (winograd, images, results) =
+            operands(operands_, |sizes| [len(sizes.images, sizes.image), len(sizes.images, sizes.result)]);
+        let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&winograd));
+        let sizes = winograd.sizes();
+        // The sum is taken in the order of the images, so that it is the same each time.
+        let task = images_a_task(winograd.images, 1);
+        let sums: Vec<Vec<Line>> = images
+            .par_chunks(task * sizes.read().numbers())
+            .zip(results.par_chunks(task * sizes.written().numbers()))
+            .map(|(images, results)| Arch::new().dispatch(FilterGrad { sizes, images, results }))
+            .collect();
+        let mut sums = sums.into_iter();
+        let Some(mut sum) = sums.next() else { return gradient.fill(0.0) };
+        for part in sums {
+            let numbers: &mut [f32] = bytemuck::cast_slice_mut(&mut sum);
+            numbers.iter_mut().zip(bytemuck::cast_slice::<_, f32>(&part)).for_each(|(sum, x)| *sum += x);
+        }
+        Arch::new().dispatch(Gradient { sizes, sum: &sum, to: gradient });
+    }
+}
+
+fn convolve(winograd: &Winograd, from: &[f32], filters: &[f32], to: &mut [f32], back: bool) {
+    let sizes = winograd.sizes();
+    let filters = Arch::new().dispatch(Filters { sizes, values: filters, back });
+    let task = images_a_task(winograd.images, 4);
+    let (a, b) = if back { (sizes.written(), sizes.read()) } else { (sizes.read(), sizes.written()) };
+    from.par_chunks(task * a.numbers()).zip(to.par_chunks_mut(task * b.numbers())).for_each(|(from, to)| {
+        Arch::new().dispatch(Images { sizes, filters: &filters, from, to, back });
+    });
+}
