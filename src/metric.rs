@@ -27,10 +27,11 @@ impl Confusion {
     pub fn of(predicted: &[i32], labels: &[i32], classes: usize) -> Self {
         let mut counts = vec![0; classes * classes];
         for (&p, &y) in predicted.iter().zip(labels) {
-            if let (Ok(p), Ok(y)) = (usize::try_from(p), usize::try_from(y)) {
-                if p < classes && y < classes {
-                    counts[y * classes + p] += 1;
-                }
+            if let (Ok(p), Ok(y)) = (usize::try_from(p), usize::try_from(y))
+                && p < classes
+                && y < classes
+            {
+                counts[y * classes + p] += 1;
             }
         }
         Self { classes, counts }

@@ -118,7 +118,7 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
 /// When it is not a whole number of records, at least one, or a label is out of range.
 pub fn decode(path: &Path, contents: &[u8], which: Cifar) -> Result<(Array, Vec<i32>)> {
     let record = which.labels() + CHANNELS * PIXELS;
-    if contents.is_empty() || contents.len() % record != 0 {
+    if contents.is_empty() || !contents.len().is_multiple_of(record) {
         let message = format!(
             "expected one or more records of {record} bytes, got {} bytes; fetch the file again",
             contents.len()

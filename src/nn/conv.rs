@@ -77,7 +77,10 @@ impl Conv {
         super::at_least_one("filters", self.filters)?;
         let window = self.window(x.shape())?;
         let channels = x.shape()[x.rank() - 1];
-        if self.groups == 0 || channels % self.groups != 0 || self.filters % self.groups != 0 {
+        if self.groups == 0
+            || !channels.is_multiple_of(self.groups)
+            || !self.filters.is_multiple_of(self.groups)
+        {
             let got = format!("{channels} channels and {} filters", self.filters);
             return Err(Error::shape(
                 "groups",

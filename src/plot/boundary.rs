@@ -228,7 +228,8 @@ impl Boundary {
             Err(Error::shape("answers of the boundary", expected, got))
         };
         let cells = columns.checked_mul(rows).filter(|cells| *cells > 0);
-        let Some(cells) = cells.filter(|cells| !self.answers.is_empty() && self.answers.len() % cells == 0)
+        let Some(cells) =
+            cells.filter(|cells| !self.answers.is_empty() && self.answers.len().is_multiple_of(*cells))
         else {
             return refuse(format!("one or more for each of {rows} x {columns} cells"));
         };

@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         trainer.optimizer.check()?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
-        if trainer.devices == 0 || trainer.batch_size % trainer.devices != 0 {
+        if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
             let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
             return Err(Error::value("devices", expected, trainer.devices));
         }
@@ -357,7 +357,7 @@ impl<'a> Run<'a> {
     /// Whether some batch holds rows that do not count.
     fn masked(&self) -> bool {
         let rows = self.data.splits.train.len();
-        self.trainer.last_batch == LastBatch::Mask && rows % self.trainer.batch_size != 0
+        self.trainer.last_batch == LastBatch::Mask && !rows.is_multiple_of(self.trainer.batch_size)
     }
 
     /// The model's outputs and loss for some rows of the data.
