@@ -110,7 +110,7 @@ fn npy(descr: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
 /// The number of a tree's row: its height, its bark, and the width of its leaves.
 fn tree(row: usize) -> (f64, &'static str, f64, &'static str) {
     let noise = numbers(3 * 40, 3);
-    let is_oak = row % 2 == 0;
+    let is_oak = row.is_multiple_of(2);
     let height = 20.0 + 8.0 * noise[3 * row] + if is_oak { 6.0 } else { 0.0 };
     let bark = ["rough", "smooth", "torn"][(row / 2) % 3];
     let width = 5.0 + 2.0 * noise[3 * row + 1] + if is_oak { 1.5 } else { 0.0 };
