@@ -7,6 +7,8 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+mod product;
+mod tiles;
 mod transform;
 mod winograd;
 

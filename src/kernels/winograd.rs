@@ -6,21 +6,14 @@
 //! matrices; and the products are transformed to the results. The transforms are linear, so the gradients are made of
 //! the transposed ones around products of the same sizes.
 
-use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, results, transform};
+use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
+use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
+use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, transform};
 use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ffi::c_void;
 use std::slice;
-
-/// Places of a transformed tile.
-const PLACES: usize = SIDE * SIDE;
-/// Rows and registers of a product that are computed at once: with twice as many registers for the sums as there are of
-/// either operand, AVX2's sixteen are used up.
-const ROWS: usize = 6;
-const REGISTERS: usize = 2;
-/// About so many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
-const BLOCK: usize = 320 << 10;
 
 /// The sizes of a convolution of stride 1, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -61,109 +54,6 @@ impl Winograd {
             result: sizes(self.result),
             window: self.window.map(|n| n as usize),
             padding: self.padding.map(|n| n as isize),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Sizes {
-    image: [usize; 3],
-    result: [usize; 3],
-    window: [usize; 2],
-    padding: [isize; 2],
-}
-
-impl Sizes {
-    /// The results of a tile along each axis.
-    fn step(&self) -> [usize; 2] {
-        self.window.map(results)
-    }
-
-    /// How many tiles there are along each axis.
-    fn tiles(&self) -> [usize; 2] {
-        let [height, width] = self.step();
-        [self.result[0].div_ceil(height), self.result[1].div_ceil(width)]
-    }
-
-    /// What the tiles read of an image, where they overlap.
-    fn read(&self) -> Side {
-        Side { size: self.image, padding: self.padding, extent: [SIDE; 2], step: self.step() }
-    }
-
-    /// What they write of a result.
-    fn written(&self) -> Side {
-        Side { size: self.result, padding: [0; 2], extent: self.step(), step: self.step() }
-    }
-}
-
-/// Where the tiles lie on images of height, width and channels.
-#[derive(Clone, Copy)]
-struct Side {
-    size: [usize; 3],
-    padding: [isize; 2],
-    extent: [usize; 2],
-    step: [usize; 2],
-}
-
-/// A part of an image under a tile: where the tile begins, and which of its rows and columns are on the image.
-struct Overlap {
-    corner: [isize; 2],
-    rows: [usize; 2],
-    columns: [usize; 2],
-}
-
-impl Side {
-    fn channels(&self) -> usize {
-        self.size[2]
-    }
-
-    /// How many numbers an image has.
-    fn numbers(&self) -> usize {
-        self.size.iter().product()
-    }
-
-    fn overlap(&self, tile: [usize; 2]) -> Overlap {
-        let corner = [0, 1].map(|i| (tile[i] * self.step[i]) as isize - self.padding[i]);
-        let on = |i: usize| {
-            let from = (-corner[i]).clamp(0, self.extent[i] as isize) as usize;
-            let to = (self.size[i] as isize - corner[i]).clamp(from as isize, self.extent[i] as isize);
-            [from, to as usize]
-        };
-        Overlap { corner, rows: on(0), columns: on(1) }
-    }
-
-    /// The numbers of a place of the tile from `channel` on, at most as many as a register has.
-    #[inline(always)]
-    fn at(&self, overlap: &Overlap, row: usize, column: usize, channel: usize, lanes: usize) -> [usize; 2] {
-        let y = (overlap.corner[0] + row as isize) as usize;
-        let x = (overlap.corner[1] + column as isize) as usize;
-        let pixel = (y * self.size[1] + x) * self.size[2];
-        [pixel + channel, pixel + (channel + lanes).min(self.size[2])]
-    }
-
-    /// The tile's numbers for the channels from `channel` on, zero outside of the image.
-    #[inline(always)]
-    fn load<S: Simd>(&self, simd: S, image: &[f32], overlap: &Overlap, channel: usize) -> Tile<S> {
-        let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
-        for row in overlap.rows[0]..overlap.rows[1] {
-            for column in overlap.columns[0]..overlap.columns[1] {
-                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
-                tile[row][column] = simd.partial_load_f32s(&image[from..to]);
-            }
-        }
-        tile
-    }
-
-    /// Adds the tile to the image.
-    #[inline(always)]
-    fn add<S: Simd>(&self, simd: S, image: &mut [f32], overlap: &Overlap, channel: usize, tile: &Tile<S>) {
-        for row in overlap.rows[0]..overlap.rows[1] {
-            for column in overlap.columns[0]..overlap.columns[1] {
-                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
-                let place = &mut image[from..to];
-                let sum = simd.add_f32s(simd.partial_load_f32s(place), tile[row][column]);
-                simd.partial_store_f32s(place, sum);
-            }
         }
     }
 }
@@ -366,143 +256,6 @@ impl WithSimd for Gradient<'_> {
             }
         }
     }
-}
-
-/// Transformed tiles of one side: for each place and tile, its channels in registers.
-struct Block<S: Simd> {
-    side: Side,
-    registers: usize,
-    simd: std::marker::PhantomData<S>,
-}
-
-impl<S: Simd> Block<S> {
-    fn new(side: Side) -> Self {
-        let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(REGISTERS);
-        Self { side, registers, simd: std::marker::PhantomData }
-    }
-
-    /// Memory for so many tiles, and for what a product reads beyond the last.
-    fn lines(&self, tiles: usize) -> Vec<Line> {
-        lines((PLACES * tiles * self.registers + ROWS) * S::F32_LANES)
-    }
-
-    #[inline(always)]
-    fn load<M: Matrix>(&self, simd: S, sizes: &Sizes, images: &[f32], tiles: &Tiles, block: &mut [S::f32s]) {
-        let place = tiles.rows() * self.registers;
-        for number in 0..tiles.count {
-            let (image, tile) = tiles.at(number);
-            let image = &images[image * self.side.numbers()..][..self.side.numbers()];
-            let overlap = self.side.overlap(tile);
-            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
-                let mut tile = self.side.load(simd, image, &overlap, channel);
-                transform::<S, M>(simd, sizes.window, self.side.extent, [SIDE; 2], &mut tile);
-                for i in 0..PLACES {
-                    block[i * place + number * self.registers + register] = tile[i / SIDE][i % SIDE];
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn add<M: Matrix>(&self, simd: S, sizes: &Sizes, block: &[S::f32s], tiles: &Tiles, images: &mut [f32]) {
-        let place = tiles.rows() * self.registers;
-        for number in 0..tiles.count {
-            let (image, tile) = tiles.at(number);
-            let image = &mut images[image * self.side.numbers()..][..self.side.numbers()];
-            let overlap = self.side.overlap(tile);
-            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
-                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
-                for i in 0..PLACES {
-                    tile[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
-                }
-                transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut tile);
-                self.side.add(simd, image, &overlap, channel, &tile);
-            }
-        }
-    }
-}
-
-/// Tiles that are worked on together, of consecutive images.
-struct Tiles {
-    first: usize,
-    count: usize,
-    along: [usize; 2],
-}
-
-impl Tiles {
-    fn of(sizes: &Sizes, images: usize, most: usize) -> impl Iterator<Item = Self> + use<> {
-        let along = sizes.tiles();
-        let all = images * along[0] * along[1];
-        (0..all).step_by(most).map(move |first| Self { first, count: most.min(all - first), along })
-    }
-
-    /// How many rows the matrices of their numbers have.
-    fn rows(&self) -> usize {
-        self.count.next_multiple_of(ROWS)
-    }
-
-    /// The image, and where the tile lies on it.
-    fn at(&self, number: usize) -> (usize, [usize; 2]) {
-        let tile = self.first + number;
-        let [height, width] = self.along;
-        (tile / (height * width), [tile / width % height, tile % width])
-    }
-}
-
-fn tiles_at_once(registers: usize, lanes: usize) -> usize {
-    let tile = PLACES * registers * lanes * size_of::<f32>();
-    (BLOCK / tile / ROWS * ROWS).clamp(4 * ROWS, 16 * ROWS)
-}
-
-/// A cache line: memory of these begins where registers are best loaded from.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
-
-fn lines(numbers: usize) -> Vec<Line> {
-    vec![Line::zeroed(); numbers.div_ceil(16)]
-}
-
-/// A matrix whose element `(i, k)` is `values[i * row + k * column]`.
-#[derive(Clone, Copy)]
-struct Strided<'a> {
-    values: &'a [f32],
-    row: usize,
-    column: usize,
-}
-
-/// `a b`, of [`ROWS`] rows and [`REGISTERS`] registers with `k` numbers summed; the rows of `b` are `b_row` registers
-/// apart.
-#[inline(always)]
-fn product<S: Simd>(
-    simd: S,
-    k: usize,
-    a: Strided,
-    b: &[S::f32s],
-    b_row: usize,
-) -> [[S::f32s; REGISTERS]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
-    if k == 0 {
-        return sums;
-    }
-    assert!(a.values.len() > (ROWS - 1) * a.row + (k - 1) * a.column);
-    assert!(b.len() >= (k - 1) * b_row + REGISTERS);
-    for i in 0..k {
-        // SAFETY: the largest indices were checked above.
-        unsafe {
-            let mut columns = [simd.splat_f32s(0.0); REGISTERS];
-            for j in 0..REGISTERS {
-                columns[j] = *b.get_unchecked(i * b_row + j);
-            }
-            for row in 0..ROWS {
-                let x = simd.splat_f32s(*a.values.get_unchecked(row * a.row + i * a.column));
-                for j in 0..REGISTERS {
-                    sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
-                }
-            }
-        }
-    }
-    sums
 }
 
 /// The operands and the result of a call by their sizes.

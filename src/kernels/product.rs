@@ -1,0 +1,60 @@
+//! A product of matrices as small as registers hold, of operands that lie in a core's cache.
+
+use bytemuck::{Pod, Zeroable};
+use pulp::Simd;
+
+/// Rows and registers of a product that are computed at once: their twelve sums, two registers of one operand and one of
+/// the other fit into AVX2's sixteen.
+pub(super) const ROWS: usize = 6;
+pub(super) const REGISTERS: usize = 2;
+
+/// A cache line: memory of these begins where registers are best loaded from.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Line([f32; 16]);
+
+pub(super) fn lines(numbers: usize) -> Vec<Line> {
+    vec![Line::zeroed(); numbers.div_ceil(16)]
+}
+
+/// A matrix whose element `(i, k)` is `values[i * row + k * column]`.
+#[derive(Clone, Copy)]
+pub(super) struct Strided<'a> {
+    pub values: &'a [f32],
+    pub row: usize,
+    pub column: usize,
+}
+
+/// `a b`, of [`ROWS`] rows and [`REGISTERS`] registers with `k` numbers summed; the rows of `b` are `b_row` registers
+/// apart.
+#[inline(always)]
+pub(super) fn product<S: Simd>(
+    simd: S,
+    k: usize,
+    a: Strided,
+    b: &[S::f32s],
+    b_row: usize,
+) -> [[S::f32s; REGISTERS]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
+    if k == 0 {
+        return sums;
+    }
+    assert!(a.values.len() > (ROWS - 1) * a.row + (k - 1) * a.column);
+    assert!(b.len() >= (k - 1) * b_row + REGISTERS);
+    for i in 0..k {
+        // SAFETY: the largest indices were checked above.
+        unsafe {
+            let mut columns = [simd.splat_f32s(0.0); REGISTERS];
+            for j in 0..REGISTERS {
+                columns[j] = *b.get_unchecked(i * b_row + j);
+            }
+            for row in 0..ROWS {
+                let x = simd.splat_f32s(*a.values.get_unchecked(row * a.row + i * a.column));
+                for j in 0..REGISTERS {
+                    sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
+                }
+            }
+        }
+    }
+    sums
+}

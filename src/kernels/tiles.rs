@@ -1,0 +1,228 @@
+//! Tiles of images, and their transforms laid out for products.
+
+use super::product::{Line, REGISTERS, ROWS, lines};
+use super::transform::{Matrix, SIDE, Tile, results, transform};
+use pulp::Simd;
+use std::marker::PhantomData;
+
+/// Places of a transformed tile.
+pub(super) const PLACES: usize = SIDE * SIDE;
+/// About so many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
+const BLOCK: usize = 320 << 10;
+
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub image: [usize; 3],
+    pub result: [usize; 3],
+    pub window: [usize; 2],
+    pub padding: [isize; 2],
+}
+
+impl Sizes {
+    /// The results of a tile along each axis.
+    pub fn step(&self) -> [usize; 2] {
+        self.window.map(results)
+    }
+
+    /// How many tiles there are along each axis.
+    pub fn tiles(&self) -> [usize; 2] {
+        let [height, width] = self.step();
+        [self.result[0].div_ceil(height), self.result[1].div_ceil(width)]
+    }
+
+    /// What the tiles read of an image, where they overlap.
+    pub fn read(&self) -> Side {
+        Side { size: self.image, padding: self.padding, extent: [SIDE; 2], step: self.step() }
+    }
+
+    /// What they write of a result.
+    pub fn written(&self) -> Side {
+        Side { size: self.result, padding: [0; 2], extent: self.step(), step: self.step() }
+    }
+}
+
+/// Where the tiles lie on images of height, width and channels.
+#[derive(Clone, Copy)]
+pub(super) struct Side {
+    size: [usize; 3],
+    padding: [isize; 2],
+    extent: [usize; 2],
+    step: [usize; 2],
+}
+
+/// A part of an image under a tile: where the tile begins, and which of its rows and columns are on the image.
+pub(super) struct Overlap {
+    corner: [isize; 2],
+    rows: [usize; 2],
+    columns: [usize; 2],
+}
+
+impl Side {
+    pub fn channels(&self) -> usize {
+        self.size[2]
+    }
+
+    /// How many numbers an image has.
+    pub fn numbers(&self) -> usize {
+        self.size.iter().product()
+    }
+
+    pub fn overlap(&self, tile: [usize; 2]) -> Overlap {
+        let corner = [0, 1].map(|i| (tile[i] * self.step[i]) as isize - self.padding[i]);
+        let on = |i: usize| {
+            let from = (-corner[i]).clamp(0, self.extent[i] as isize) as usize;
+            let to = (self.size[i] as isize - corner[i]).clamp(from as isize, self.extent[i] as isize);
+            [from, to as usize]
+        };
+        Overlap { corner, rows: on(0), columns: on(1) }
+    }
+
+    /// The numbers of a place of the tile from `channel` on, at most as many as a register has.
+    #[inline(always)]
+    pub fn at(
+        &self,
+        overlap: &Overlap,
+        row: usize,
+        column: usize,
+        channel: usize,
+        lanes: usize,
+    ) -> [usize; 2] {
+        let y = (overlap.corner[0] + row as isize) as usize;
+        let x = (overlap.corner[1] + column as isize) as usize;
+        let pixel = (y * self.size[1] + x) * self.size[2];
+        [pixel + channel, pixel + (channel + lanes).min(self.size[2])]
+    }
+
+    /// The tile's numbers for the channels from `channel` on, zero outside of the image.
+    #[inline(always)]
+    pub fn load<S: Simd>(&self, simd: S, image: &[f32], overlap: &Overlap, channel: usize) -> Tile<S> {
+        let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+        for row in overlap.rows[0]..overlap.rows[1] {
+            for column in overlap.columns[0]..overlap.columns[1] {
+                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
+                tile[row][column] = simd.partial_load_f32s(&image[from..to]);
+            }
+        }
+        tile
+    }
+
+    /// Adds the tile to the image.
+    #[inline(always)]
+    pub fn add<S: Simd>(
+        &self,
+        simd: S,
+        image: &mut [f32],
+        overlap: &Overlap,
+        channel: usize,
+        tile: &Tile<S>,
+    ) {
+        for row in overlap.rows[0]..overlap.rows[1] {
+            for column in overlap.columns[0]..overlap.columns[1] {
+                let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
+                let place = &mut image[from..to];
+                let sum = simd.add_f32s(simd.partial_load_f32s(place), tile[row][column]);
+                simd.partial_store_f32s(place, sum);
+            }
+        }
+    }
+}
+
+/// Transformed tiles of one side: for each place and tile, its channels in registers.
+pub(super) struct Block<S: Simd> {
+    side: Side,
+    pub registers: usize,
+    simd: PhantomData<S>,
+}
+
+impl<S: Simd> Block<S> {
+    pub fn new(side: Side) -> Self {
+        let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(REGISTERS);
+        Self { side, registers, simd: PhantomData }
+    }
+
+    /// Memory for so many tiles, and for what a product reads beyond the last.
+    pub fn lines(&self, tiles: usize) -> Vec<Line> {
+        lines((PLACES * tiles * self.registers + ROWS) * S::F32_LANES)
+    }
+
+    #[inline(always)]
+    pub fn load<M: Matrix>(
+        &self,
+        simd: S,
+        sizes: &Sizes,
+        images: &[f32],
+        tiles: &Tiles,
+        block: &mut [S::f32s],
+    ) {
+        let place = tiles.rows() * self.registers;
+        for number in 0..tiles.count {
+            let (image, tile) = tiles.at(number);
+            let image = &images[image * self.side.numbers()..][..self.side.numbers()];
+            let overlap = self.side.overlap(tile);
+            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
+                let mut tile = self.side.load(simd, image, &overlap, channel);
+                transform::<S, M>(simd, sizes.window, self.side.extent, [SIDE; 2], &mut tile);
+                for i in 0..PLACES {
+                    block[i * place + number * self.registers + register] = tile[i / SIDE][i % SIDE];
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn add<M: Matrix>(
+        &self,
+        simd: S,
+        sizes: &Sizes,
+        block: &[S::f32s],
+        tiles: &Tiles,
+        images: &mut [f32],
+    ) {
+        let place = tiles.rows() * self.registers;
+        for number in 0..tiles.count {
+            let (image, tile) = tiles.at(number);
+            let image = &mut images[image * self.side.numbers()..][..self.side.numbers()];
+            let overlap = self.side.overlap(tile);
+            for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
+                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+                for i in 0..PLACES {
+                    tile[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
+                }
+                transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut tile);
+                self.side.add(simd, image, &overlap, channel, &tile);
+            }
+        }
+    }
+}
+
+/// Tiles that are worked on together, of consecutive images.
+pub(super) struct Tiles {
+    first: usize,
+    pub count: usize,
+    along: [usize; 2],
+}
+
+impl Tiles {
+    pub fn of(sizes: &Sizes, images: usize, most: usize) -> impl Iterator<Item = Self> + use<> {
+        let along = sizes.tiles();
+        let all = images * along[0] * along[1];
+        (0..all).step_by(most).map(move |first| Self { first, count: most.min(all - first), along })
+    }
+
+    /// How many rows the matrices of their numbers have.
+    pub fn rows(&self) -> usize {
+        self.count.next_multiple_of(ROWS)
+    }
+
+    /// The image, and where the tile lies on it.
+    pub fn at(&self, number: usize) -> (usize, [usize; 2]) {
+        let tile = self.first + number;
+        let [height, width] = self.along;
+        (tile / (height * width), [tile / width % height, tile % width])
+    }
+}
+
+pub(super) fn tiles_at_once(registers: usize, lanes: usize) -> usize {
+    let tile = PLACES * registers * lanes * size_of::<f32>();
+    (BLOCK / tile / ROWS * ROWS).clamp(4 * ROWS, 16 * ROWS)
+}
