@@ -31,9 +31,11 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether this way has clearly fewer operations than a product of matrices.
+    /// Whether this way has clearly fewer operations than a product of matrices, and the cores have registers for it.
     pub fn pays(&self) -> bool {
-        if self.window.iter().any(|&size| !SIZES.contains(&(size as usize))) {
+        if matches!(Arch::new(), Arch::Scalar)
+            || self.window.iter().any(|&size| !SIZES.contains(&(size as usize)))
+        {
             return false;
         }
         let sizes = self.sizes();
