@@ -263,14 +263,14 @@ impl WithSimd for Gradient<'_> {
 /// The operands and the result of a call by their sizes.
 ///
 /// # Safety
-/// XLA calls with two operands of f32 that have the sizes in the third, and a result of `numbers` of them.
+/// XLA calls with two operands of f32, as long as `len` says, and the sizes in a third.
 unsafe fn operands<'a>(
     operands: *const *const c_void,
     len: impl Fn(&Winograd) -> [usize; 2],
 ) -> (Winograd, &'a [f32], &'a [f32]) {
     // SAFETY: the caller's.
     unsafe {
-        let [first, second, sizes] = slice::from_raw_parts(operands, 3) else { unreachable!() };
+        let [first, second, sizes] = *operands.cast::<[*const c_void; 3]>();
         let sizes = sizes.cast::<Winograd>().read_unaligned();
         let [a, b] = len(&sizes);
         (sizes, slice::from_raw_parts(first.cast(), a), slice::from_raw_parts(second.cast(), b))
@@ -291,33 +291,23 @@ fn images_a_task(images: i64, tasks_a_thread: usize) -> usize {
 }
 
 /// `(images, filters) -> results`
-pub(super) unsafe extern "C" fn conv(out: *mut c_void, operands_: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        let (winograd, images, filters) =
-            operands(operands_, |sizes| [len(sizes.images, sizes.image), filters_len(sizes)]);
-        let results = slice::from_raw_parts_mut(out.cast::<f32>(), len(winograd.images, winograd.result));
-        convolve(&winograd, images, filters, results, false);
-    }
+pub(super) unsafe extern "C" fn conv(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the caller's.
+    unsafe { convolve(out, given, false) }
 }
 
 /// `(gradient for the results, filters) -> gradient for the images`
-pub(super) unsafe extern "C" fn input_grad(out: *mut c_void, operands_: *const *const c_void) {
-    // SAFETY: as in `conv`.
-    unsafe {
-        let (winograd, results, filters) =
-            operands(operands_, |sizes| [len(sizes.images, sizes.result), filters_len(sizes)]);
-        let images = slice::from_raw_parts_mut(out.cast::<f32>(), len(winograd.images, winograd.image));
-        convolve(&winograd, results, filters, images, true);
-    }
+pub(super) unsafe extern "C" fn input_grad(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the caller's.
+    unsafe { convolve(out, given, true) }
 }
 
 /// `(images, gradient for the results) -> gradient for the filters`
-pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, operands_: *const *const c_void) {
-    // SAFETY: as in `conv`.
+pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the program that calls has operands and a result of these sizes.
     unsafe {
         let (winograd, images, results) =
-            operands(operands_, |sizes| [len(sizes.images, sizes.image), len(sizes.images, sizes.result)]);
+            operands(given, |sizes| [len(sizes.images, sizes.image), len(sizes.images, sizes.result)]);
         let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&winograd));
         let sizes = winograd.sizes();
         // The sum is taken in the order of the images, so that it is the same each time.
@@ -337,9 +327,22 @@ pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, operands_: *const 
     }
 }
 
-fn convolve(winograd: &Winograd, from: &[f32], filters: &[f32], to: &mut [f32], back: bool) {
+/// From images to results, or `back` from the gradient for the results to that for the images.
+///
+/// # Safety
+/// XLA calls with operands and a result of the sizes that it hands on.
+unsafe fn convolve(out: *mut c_void, given: *const *const c_void, back: bool) {
+    let ends = |sizes: &Winograd| {
+        let (images, results) = (len(sizes.images, sizes.image), len(sizes.images, sizes.result));
+        if back { [results, images] } else { [images, results] }
+    };
+    // SAFETY: the caller's.
+    let (winograd, from, values, to) = unsafe {
+        let (winograd, from, values) = operands(given, |sizes| [ends(sizes)[0], filters_len(sizes)]);
+        (winograd, from, values, slice::from_raw_parts_mut(out.cast::<f32>(), ends(&winograd)[1]))
+    };
     let sizes = winograd.sizes();
-    let filters = Arch::new().dispatch(Filters { sizes, values: filters, back });
+    let filters = Arch::new().dispatch(Filters { sizes, values, back });
     let task = images_a_task(winograd.images, 4);
     let (a, b) = if back { (sizes.written(), sizes.read()) } else { (sizes.read(), sizes.written()) };
     from.par_chunks(task * a.numbers()).zip(to.par_chunks_mut(task * b.numbers())).for_each(|(from, to)| {
