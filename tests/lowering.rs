@@ -98,6 +98,71 @@ fn winograds_convolution_is_that_of_f64() {
     }
 }
 
+/// The sum of `values` of `shape` over its `axes`, one after the other.
+fn plain_sum(values: &[f64], shape: &[usize], axes: &[usize]) -> Vec<f64> {
+    let kept = |axis: &usize| !axes.contains(axis);
+    let mut sums = vec![0.0; (0..shape.len()).filter(kept).map(|axis| shape[axis]).product()];
+    for (i, value) in values.iter().enumerate() {
+        let (mut place, mut stride, mut rest) = (0, 1, i);
+        for axis in (0..shape.len()).rev() {
+            if kept(&axis) {
+                place += rest % shape[axis] * stride;
+                stride *= shape[axis];
+            }
+            rest /= shape[axis];
+        }
+        sums[place] += value;
+    }
+    sums
+}
+
+#[test]
+fn sums_are_those_of_f64_in_few_kernels() {
+    let sums: [(&[usize], &[usize], bool); 10] = [
+        (&[32], &[0], true),
+        (&[100_003], &[0], true),
+        (&[3, 70_001], &[1], true),
+        (&[50_021, 3], &[0], true),
+        (&[257, 130], &[0], true),
+        (&[200, 1000], &[1], true),
+        (&[7, 65, 5], &[1], true),
+        (&[9, 40, 33, 10], &[0, 1, 2], true),
+        (&[31, 5], &[0], false),
+        (&[40, 3, 40], &[0, 2], false),
+    ];
+    for (shape, axes, called) in sums {
+        let values: Vec<f64> =
+            numbers(shape.iter().product(), 3).iter().map(|x| f64::from(*x as f32)).collect();
+        let expected = plain_sum(&values, shape, axes);
+        let size: f64 = plain_sum(&values.iter().map(|x| x.abs()).collect::<Vec<_>>(), shape, axes)
+            .iter()
+            .fold(0.0, |most, x| most.max(*x));
+        for (dtype, error) in [(DType::F64, 1e-15), (DType::F32, 3e-7)] {
+            let graph = Graph::new();
+            let sum = graph.parameter(dtype, shape).sum(axes).expect("well formed");
+            let function = Function::new(&graph, vec![sum]);
+            let text = hlo_text(&function, Target::Cpu).expect("lowers");
+            assert_eq!(text.contains("neural_sum"), called, "{shape:?} over {axes:?}");
+            let program = Program::compile(device(), &function, 0).expect("compiles");
+            let got = program.call(device(), &[array(shape, &values).cast(dtype)]).expect("runs");
+            let off = got[0].to_f64().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off <= error * size, "{shape:?} over {axes:?}, {dtype}: off by {off:e} of {size}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_whole_numbers_wrap_around() {
+    let graph = Graph::new();
+    let sum = graph.parameter(DType::I32, &[50, 3]).sum(&[0]).expect("well formed");
+    let program = Program::compile(device(), &Function::new(&graph, vec![sum]), 0).expect("compiles");
+    let values: Vec<i32> = (0..150).map(|i| i32::MAX / 7 - i).collect();
+    let expected: Vec<i32> =
+        (0..3).map(|j| values[j..].iter().step_by(3).fold(0, |sum: i32, x| sum.wrapping_add(*x))).collect();
+    let got = program.call(device(), &[Array::new(&[50, 3], values).expect("fits")]).expect("runs");
+    assert_eq!(got[0].to_vec::<i32>().expect("i32"), expected);
+}
+
 /// XLA's CPU backend runs convolutions inside a loop naively unless they have one particular form, so the CPU's
 /// lowering must hold none at all; the GPU's holds them all.
 #[test]

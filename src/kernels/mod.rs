@@ -8,13 +8,16 @@
 )]
 
 mod product;
+mod sum;
 mod tiles;
 mod transform;
 mod winograd;
 
+pub(crate) use sum::Sum;
 pub(crate) use winograd::Winograd;
 
 use std::ffi::c_void;
+use std::num::Wrapping;
 use std::sync::Once;
 
 /// What XLA calls: the memory of the result, and that of each operand.
@@ -24,15 +27,21 @@ type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void);
 pub(crate) const CONV: &str = "neural_conv";
 pub(crate) const CONV_INPUT_GRAD: &str = "neural_conv_input_grad";
 pub(crate) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
+pub(crate) const SUM_F32: &str = "neural_sum_f32";
+pub(crate) const SUM_F64: &str = "neural_sum_f64";
+pub(crate) const SUM_I32: &str = "neural_sum_i32";
 
 /// Tells XLA of the functions, once.
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let functions: [(&str, Call); 3] = [
+        let functions: [(&str, Call); 6] = [
             (CONV, winograd::conv),
             (CONV_INPUT_GRAD, winograd::input_grad),
             (CONV_FILTER_GRAD, winograd::filter_grad),
+            (SUM_F32, sum::sum::<f32>),
+            (SUM_F64, sum::sum::<f64>),
+            (SUM_I32, sum::sum::<Wrapping<i32>>),
         ];
         for (name, function) in functions {
             xla::register_custom_call_target(name, function as *const c_void, "Host");

@@ -70,7 +70,7 @@ impl Lowering<'_> {
         let positions = positions(conv.input, conv.window);
         let result_shape = [&[conv.input[0]], &positions[..], &[conv.filters()]].concat();
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV, [input, kernel], &winograd, &result_shape);
+            return self.call(kernels::CONV, &[input, kernel], &winograd, conv.dtype, &result_shape);
         }
         let patches = self.patches(input, conv)?;
         let matrix = kernel_matrix(kernel, conv)?;
@@ -108,7 +108,7 @@ impl Lowering<'_> {
             return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV_INPUT_GRAD, [dy, kernel], &winograd, conv.input);
+            return self.call(kernels::CONV_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
@@ -161,7 +161,7 @@ impl Lowering<'_> {
             );
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV_FILTER_GRAD, [input, dy], &winograd, conv.kernel);
+            return self.call(kernels::CONV_FILTER_GRAD, &[input, dy], &winograd, conv.dtype, conv.kernel);
         }
         let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {

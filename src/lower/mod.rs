@@ -206,7 +206,7 @@ impl Lowering<'_> {
             }
 
             Op::Reduce { kind, dims: axes } => match kind {
-                Reduction::Sum => input(0).reduce_sum(&dims(axes), false),
+                Reduction::Sum => self.sum(input(0), &shape_of(0), axes, dtype),
                 Reduction::Max => input(0).reduce_max(&dims(axes), false),
                 Reduction::Min => input(0).reduce_min(&dims(axes), false),
             },
@@ -266,18 +266,35 @@ impl Lowering<'_> {
         }
     }
 
-    /// A function of [`kernels`] over two operands, with the sizes that it takes as its last.
+    /// A function of [`kernels`] over some operands, with the sizes that it takes as its last.
     fn call(
         &self,
         function: &str,
-        operands: [&XlaOp; 2],
+        operands: &[&XlaOp],
         sizes: &impl bytemuck::NoUninit,
+        dtype: DType,
         result: &[usize],
     ) -> XlaResult {
         kernels::register();
         let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
-        let [a, b] = operands;
-        self.builder.custom_call(function, &[a, b, &sizes], ElementType::F32, &dims(result), &[])
+        let operands = [operands, &[&sizes]].concat();
+        self.builder.custom_call(function, &operands, element(dtype), &dims(result), &[])
+    }
+
+    fn sum(&self, x: &XlaOp, shape: &[usize], axes: &[usize], dtype: DType) -> XlaResult {
+        let function = match dtype {
+            DType::F32 => Some(kernels::SUM_F32),
+            DType::F64 => Some(kernels::SUM_F64),
+            DType::I32 => Some(kernels::SUM_I32),
+            _ => None,
+        };
+        match function.filter(|_| self.target == Target::Cpu).zip(kernels::Sum::of(shape, axes)) {
+            Some((function, sizes)) => {
+                let left = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]);
+                self.call(function, &[x], &sizes, dtype, &left.collect::<Vec<_>>())
+            }
+            None => x.reduce_sum(&dims(axes), false),
+        }
     }
 
     /// Doubles the reach of the sum in each of log₂ n steps: XLA's own form, a window as long as the axis, is not
