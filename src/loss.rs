@@ -175,16 +175,16 @@ impl Loss {
     ) -> Result<(Tensor, Tensor)> {
         let outputs =
             &if outputs.dtype() == DType::BF16 { outputs.convert(DType::F32)? } else { outputs.clone() };
-        let (mut values, weights) = self.rows(outputs, targets)?;
-        let mut weights = weights.map_or_else(|| values.full_like(1.0), Ok)?;
+        let (mut values, mut weights) = self.rows(outputs, targets)?;
         if let Some(mask) = mask {
             let mask = mask.convert(outputs.dtype())?;
             values = (values * &mask)?;
-            weights = (weights * mask)?;
+            weights = Some(weights.map_or(Ok(mask.clone()), |weights| weights * mask)?);
         }
         // A CPU adds one after the other: over many rows f32 would lose digits.
         let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();
-        Ok((sum(values)?, sum(weights)?))
+        let rows = outputs.graph().scalar(outputs.shape()[0] as f64);
+        Ok((sum(values)?, weights.map_or(Ok(rows), sum)?))
     }
 
     /// The loss of each row, `[n]`, and its weight where that is not 1.
@@ -246,7 +246,12 @@ impl CrossEntropy {
             return Err(Error::value("label_smoothing", "a part from 0 to 1", self.label_smoothing));
         }
         let classes = x.shape()[1];
-        let mut costs = x.log_softmax()?.neg()?;
+        let mut target = class.clone();
+        if self.label_smoothing > 0.0 {
+            target = ((target * (1.0 - self.label_smoothing))? + self.label_smoothing / classes as f64)?;
+        }
+        // Σ tⱼ (ln Σ eˣ - xⱼ), where the tⱼ add up to 1 unless classes are weighed.
+        let (shifted, mut log_sum) = x.log_sum_exp()?;
         let mut row_weights = None;
         if !self.class_weights.is_empty() {
             if self.class_weights.len() != classes {
@@ -257,13 +262,11 @@ impl CrossEntropy {
                 ));
             }
             let weights = x.graph().constant(Array::vector(&self.class_weights).cast(x.dtype()));
-            costs = (costs * &weights)?;
+            target = (target * &weights)?;
+            log_sum = (log_sum * target.sum(&[1])?)?;
             row_weights = Some((class * weights)?.sum(&[1])?);
         }
-        let mut rows = (&costs * class)?.sum(&[1])?;
-        if self.label_smoothing > 0.0 {
-            rows = ((rows * (1.0 - self.label_smoothing))? + (costs.mean(&[1])? * self.label_smoothing)?)?;
-        }
+        let rows = (log_sum - (target * shifted)?.sum(&[1])?)?;
         Ok((rows, row_weights))
     }
 }
