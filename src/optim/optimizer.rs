@@ -1,7 +1,7 @@
 //! Optimizers as they are named and written in a recipe.
 
 use super::schedule::Schedule;
-use super::transform::{Item, Transform};
+use super::transform::{Item, Transform, counter};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::named::{self, Named};
@@ -435,10 +435,8 @@ impl Optimizer {
                 Item { variable, value, gradient, decay }
             })
             .collect();
-        let t = (counter(variables, "optimizer.count")? + 1.0)?;
-        variables.set("optimizer.count", t.clone())?;
         for transform in self.chain() {
-            transform.apply(&mut items, &t, variables)?;
+            transform.apply(&mut items, variables)?;
         }
         for item in &items {
             let scale: f64 = self.groups_of(&item.variable.name).map(|group| group.learning_rate).product();
@@ -492,9 +490,4 @@ impl Optimizer {
         }
         Ok((means, Some(updates)))
     }
-}
-
-/// A scalar that counts from 0.
-fn counter(variables: &mut Variables, name: &str) -> Result<Tensor> {
-    variables.get(Role::Optimizer, name, &[], &Init::Zeros, (1, 1))
 }

@@ -49,19 +49,20 @@ pub(super) struct Item<'a> {
 }
 
 impl Transform {
-    /// Transforms all gradients. `t` is the number of this update from 1, a floating-point scalar; the transform's
-    /// own variables are named `optimizer.<what>.<parameter>`.
-    pub(super) fn apply(&self, items: &mut [Item], t: &Tensor, state: &mut Variables) -> Result<()> {
-        if let Transform::ClipNorm(limit) = self {
-            return clip_norm(items, *limit);
-        }
+    /// Transforms all gradients. The transform's own variables are named `optimizer.<what>.<parameter>`.
+    pub(super) fn apply(&self, items: &mut [Item], state: &mut Variables) -> Result<()> {
+        let t = match self {
+            Transform::ClipNorm(limit) => return clip_norm(items, *limit),
+            Transform::Adam { .. } => Some(next_update(state)?),
+            _ => None,
+        };
         for item in items {
-            item.gradient = self.one(item, t, state)?;
+            item.gradient = self.one(item, t.as_ref(), state)?;
         }
         Ok(())
     }
 
-    fn one(&self, item: &Item, t: &Tensor, state: &mut Variables) -> Result<Tensor> {
+    fn one(&self, item: &Item, t: Option<&Tensor>, state: &mut Variables) -> Result<Tensor> {
         let (g, w) = (&item.gradient, item.value);
         let mut slots = Slots { item, state };
         match self {
@@ -87,8 +88,11 @@ impl Transform {
             Transform::Adam { beta1, beta2, epsilon, epsilon_root } => {
                 let m = slots.average("m", g, *beta1)?;
                 let v = slots.average("v", &g.square()?, *beta2)?;
-                let m = (m / bias_correction(t, *beta1)?)?;
-                let v = (v / bias_correction(t, *beta2)?)?;
+                let corrected = |average: Tensor, beta: f64| match t {
+                    Some(t) => average / bias_correction(t, beta)?,
+                    None => Ok(average),
+                };
+                let (m, v) = (corrected(m, *beta1)?, corrected(v, *beta2)?);
                 let root = if *epsilon_root == 0.0 { v.sqrt()? } else { (v + *epsilon_root)?.sqrt()? };
                 m / (root + *epsilon)?
             }
@@ -137,6 +141,18 @@ impl Slots<'_, '_> {
         self.set(what, &average)?;
         Ok(average)
     }
+}
+
+/// The number of this update, from 1, for the transforms that ask.
+fn next_update(state: &mut Variables) -> Result<Tensor> {
+    let t = (counter(state, "optimizer.count")? + 1.0)?;
+    state.set("optimizer.count", t.clone())?;
+    Ok(t)
+}
+
+/// A scalar that counts from 0.
+pub(super) fn counter(state: &mut Variables, name: &str) -> Result<Tensor> {
+    state.get(Role::Optimizer, name, &[], &Init::Zeros, (1, 1))
 }
 
 /// 1 - βᵗ = -(e^(t ln β) - 1), which is exact in f32 too where βᵗ is close to 1.
