@@ -84,14 +84,24 @@ pub(super) fn prepare() {
 
 /// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
 /// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the
-/// heap, which is kept.
+/// heap, which is kept, and whose pages are large ones where the system has them.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator; it is called before XLA starts its threads.
+    // SAFETY: mallopt only sets parameters of the allocator, and advice on pages leaves what is in them; both are given
+    // before XLA starts its threads.
     unsafe {
+        /// Room for the heap to grow into: addresses, no memory until they are used.
+        const ROOM: usize = 4 << 30;
+        const LARGE_PAGE: usize = 2 << 20;
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        let room = libc::malloc(ROOM);
+        if !room.is_null() {
+            let from = room.add(room.align_offset(LARGE_PAGE));
+            libc::madvise(from, ROOM - LARGE_PAGE, libc::MADV_HUGEPAGE);
+            libc::free(room);
+        }
     }
 }
 
