@@ -151,6 +151,74 @@ fn sums_are_those_of_f64_in_few_kernels() {
     }
 }
 
+struct Pool {
+    input: &'static [usize],
+    size: &'static [usize],
+    stride: &'static [usize],
+    padding: &'static [(usize, usize)],
+    dilation: &'static [usize],
+}
+
+/// Windows that overlap, that leave cells out and that reach beyond the image, over rows and images, of channels that
+/// registers do not divide.
+#[rustfmt::skip]
+const POOLS: &[Pool] = &[
+    Pool { input: &[3, 8, 8, 32], size: &[2, 2], stride: &[2, 2], padding: &[(0, 0), (0, 0)], dilation: &[1, 1] },
+    Pool { input: &[2, 9, 7, 17], size: &[3, 3], stride: &[2, 1], padding: &[(1, 1), (1, 0)], dilation: &[1, 1] },
+    Pool { input: &[2, 9, 10, 1], size: &[2, 3], stride: &[1, 3], padding: &[(0, 0), (2, 1)], dilation: &[3, 2] },
+    Pool { input: &[4, 11, 5], size: &[3], stride: &[2], padding: &[(1, 1)], dilation: &[1] },
+];
+
+#[test]
+fn pools_are_those_of_f64() {
+    for (i, pool) in POOLS.iter().enumerate() {
+        let shape = pool.input;
+        let window = Window {
+            size: pool.size.to_vec(),
+            stride: pool.stride.to_vec(),
+            padding: pool.padding.to_vec(),
+            dilation: pool.dilation.to_vec(),
+        };
+        // Pools, and their gradients with a weight of its own for each result.
+        let function = |dtype: DType| -> Result<Function> {
+            let graph = Graph::new();
+            let x = graph.parameter(dtype, shape);
+            let mut outputs = Vec::new();
+            for y in [x.max_pool(window.clone())?, x.sum_pool(window.clone())?] {
+                let weights = y.graph().iota(DType::F32, y.shape(), 1)?.convert(dtype)?;
+                outputs.extend(gradients(&(&y * (weights + 1.0)?)?.sum_all()?, &[&x])?);
+                outputs.push(y);
+            }
+            Ok(Function::new(&graph, outputs))
+        };
+        // Few different numbers, so that many a largest has its equals.
+        let values: Vec<f64> = numbers(shape.iter().product(), 4).iter().map(|x| (x * 4.0).round()).collect();
+        let expected = {
+            let function = function(DType::F64).expect("well formed");
+            let program = Program::compile_as(device(), &function, 0, Target::Gpu).expect("compiles");
+            program.call(device(), &[array(shape, &values)]).expect("runs")
+        };
+        let function = function(DType::F32).expect("well formed");
+        assert_eq!(hlo_text(&function, Target::Cpu).expect("lowers").matches("_pool").count(), 4);
+        let program = Program::compile(device(), &function, 0).expect("compiles");
+        let got = program.call(device(), &[array(shape, &values).cast(DType::F32)]).expect("runs");
+        for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            assert_eq!(got.to_f64(), expected.to_f64(), "pool {i}, result {part}");
+        }
+    }
+}
+
+#[test]
+fn a_largest_that_is_not_a_number_stays_that() {
+    let graph = Graph::new();
+    let window = Window { size: vec![3], stride: vec![3], padding: vec![(0, 0)], dilation: vec![1] };
+    let y = graph.parameter(DType::F32, &[1, 9, 1]).max_pool(window).expect("well formed");
+    let program = Program::compile(device(), &Function::new(&graph, vec![y]), 0).expect("compiles");
+    let x = [f64::NAN, 1.0, 2.0, 1.0, f64::NAN, 2.0, 1.0, 3.0, f64::NAN];
+    let got = program.call(device(), &[array(&[1, 9, 1], &x).cast(DType::F32)]).expect("runs");
+    assert!(got[0].to_f64().iter().all(|y| y.is_nan()), "{:?}", got[0]);
+}
+
 #[test]
 fn sums_of_whole_numbers_wrap_around() {
     let graph = Graph::new();

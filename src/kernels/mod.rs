@@ -7,12 +7,15 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+mod lanes;
+mod pool;
 mod product;
 mod sum;
 mod tiles;
 mod transform;
 mod winograd;
 
+pub(crate) use pool::Pool;
 pub(crate) use sum::Sum;
 pub(crate) use winograd::Winograd;
 
@@ -27,6 +30,10 @@ type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void);
 pub(crate) const CONV: &str = "neural_conv";
 pub(crate) const CONV_INPUT_GRAD: &str = "neural_conv_input_grad";
 pub(crate) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
+pub(crate) const MAX_POOL: &str = "neural_max_pool";
+pub(crate) const MAX_POOL_GRAD: &str = "neural_max_pool_grad";
+pub(crate) const SUM_POOL: &str = "neural_sum_pool";
+pub(crate) const SUM_POOL_GRAD: &str = "neural_sum_pool_grad";
 pub(crate) const SUM_F32: &str = "neural_sum_f32";
 pub(crate) const SUM_F64: &str = "neural_sum_f64";
 pub(crate) const SUM_I32: &str = "neural_sum_i32";
@@ -35,10 +42,14 @@ pub(crate) const SUM_I32: &str = "neural_sum_i32";
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let functions: [(&str, Call); 6] = [
+        let functions: [(&str, Call); 10] = [
             (CONV, winograd::conv),
             (CONV_INPUT_GRAD, winograd::input_grad),
             (CONV_FILTER_GRAD, winograd::filter_grad),
+            (MAX_POOL, pool::max),
+            (MAX_POOL_GRAD, pool::max_grad),
+            (SUM_POOL, pool::sum),
+            (SUM_POOL_GRAD, pool::sum_grad),
             (SUM_F32, sum::sum::<f32>),
             (SUM_F64, sum::sum::<f64>),
             (SUM_I32, sum::sum::<Wrapping<i32>>),

@@ -1,5 +1,6 @@
 //! Tiles of images, and their transforms laid out for products.
 
+use super::lanes::{load, store};
 use super::product::{Line, REGISTERS, ROWS, lines};
 use super::transform::{Matrix, SIDE, Tile, results, transform};
 use pulp::Simd;
@@ -100,15 +101,15 @@ impl Side {
         for row in overlap.rows[0]..overlap.rows[1] {
             for column in overlap.columns[0]..overlap.columns[1] {
                 let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
-                tile[row][column] = simd.partial_load_f32s(&image[from..to]);
+                tile[row][column] = load(simd, &image[from..to]);
             }
         }
         tile
     }
 
-    /// Adds the tile to the image.
+    /// Writes the tile to the image, or adds it where tiles overlap.
     #[inline(always)]
-    pub fn add<S: Simd>(
+    pub fn write<S: Simd>(
         &self,
         simd: S,
         image: &mut [f32],
@@ -120,10 +121,18 @@ impl Side {
             for column in overlap.columns[0]..overlap.columns[1] {
                 let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
                 let place = &mut image[from..to];
-                let sum = simd.add_f32s(simd.partial_load_f32s(place), tile[row][column]);
-                simd.partial_store_f32s(place, sum);
+                let mut value = tile[row][column];
+                if self.overlaps() {
+                    value = simd.add_f32s(load(simd, place), value);
+                }
+                store(simd, place, value);
             }
         }
+    }
+
+    /// Whether a tile extends into the next.
+    fn overlaps(&self) -> bool {
+        self.extent != self.step
     }
 }
 
@@ -169,8 +178,9 @@ impl<S: Simd> Block<S> {
         }
     }
 
+    /// Writes what the tiles transform to, beginning each image with zeros where tiles overlap.
     #[inline(always)]
-    pub fn add<M: Matrix>(
+    pub fn write<M: Matrix>(
         &self,
         simd: S,
         sizes: &Sizes,
@@ -182,6 +192,9 @@ impl<S: Simd> Block<S> {
         for number in 0..tiles.count {
             let (image, tile) = tiles.at(number);
             let image = &mut images[image * self.side.numbers()..][..self.side.numbers()];
+            if tile == [0, 0] && self.side.overlaps() {
+                image.fill(0.0);
+            }
             let overlap = self.side.overlap(tile);
             for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
                 let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
@@ -189,7 +202,7 @@ impl<S: Simd> Block<S> {
                     tile[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
                 }
                 transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut tile);
-                self.side.add(simd, image, &overlap, channel, &tile);
+                self.side.write(simd, image, &overlap, channel, &tile);
             }
         }
     }

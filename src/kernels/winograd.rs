@@ -151,7 +151,6 @@ impl Images<'_> {
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut c)).0;
         let b = S::as_simd_f32s(bytemuck::cast_slice(filters)).0;
         let groups = outputs.registers / REGISTERS;
-        target.fill(0.0);
         for tiles in Tiles::of(&sizes, source.len() / from.numbers(), most) {
             inputs.load::<A>(simd, &sizes, source, &tiles, a);
             for place in 0..PLACES {
@@ -173,7 +172,7 @@ impl Images<'_> {
                     }
                 }
             }
-            outputs.add::<B>(simd, &sizes, c, &tiles, target);
+            outputs.write::<B>(simd, &sizes, c, &tiles, target);
         }
     }
 }

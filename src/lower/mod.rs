@@ -243,9 +243,7 @@ impl Lowering<'_> {
             Op::MaxPoolGrad { window } => {
                 self.max_pool_grad(input(0), input(1), input(2), &node.ty.shape, window, node.ty.dtype)
             }
-            Op::SumPoolGrad { window } => {
-                pool::sum_pool_grad(input(0), &node.ty.shape, window, node.ty.dtype)
-            }
+            Op::SumPoolGrad { window } => self.sum_pool_grad(input(0), &node.ty.shape, window, node.ty.dtype),
 
             Op::Take => input(0).take(input(1), 0),
             Op::TakeGrad => self.take_grad(node.ty.dtype, &node.ty.shape, input(1), &shape_of(1), input(2)),

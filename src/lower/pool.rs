@@ -1,10 +1,11 @@
 //! Pooling, composed of the cells of the window: XLA's own form, select-and-scatter for the gradient, is serial on
 //! a CPU, not deterministic on a GPU, and not in the crate.
 
-use super::window::{cell, cells, padded_shape, place, total};
+use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, isolated};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
+use crate::kernels::{self, Pool};
 use xla::XlaOp;
 
 impl Lowering<'_> {
@@ -16,6 +17,15 @@ impl Lowering<'_> {
         window: &Window,
         dtype: DType,
     ) -> XlaResult {
+        let function = match kind {
+            Reduction::Max => Some(kernels::MAX_POOL),
+            Reduction::Sum => Some(kernels::SUM_POOL),
+            Reduction::Min => None,
+        };
+        if let Some((function, sizes)) = function.zip(self.pool_sizes(shape, window, dtype)) {
+            let result = [&shape[..1], &positions(shape, window), &shape[shape.len() - 1..]].concat();
+            return self.call(function, &[input], &sizes, dtype, &result);
+        }
         let mut result = self.pad_window(input, window, dtype, nothing(kind))?;
         let mut shape = padded_shape(shape, window);
         for axis in 0..window.size.len() {
@@ -43,6 +53,9 @@ impl Lowering<'_> {
         window: &Window,
         dtype: DType,
     ) -> XlaResult {
+        if let Some(sizes) = self.pool_sizes(shape, window, dtype) {
+            return self.call(kernels::MAX_POOL_GRAD, &[input, y, dy], &sizes, dtype, shape);
+        }
         let padded = self.pad_window(input, window, dtype, nothing(Reduction::Max))?;
         let place_back = |[padded, y, dy]: [XlaOp; 3]| {
             let zero = dy.zeros_like()?;
@@ -60,13 +73,45 @@ impl Lowering<'_> {
             Target::Gpu => place_back([padded, y.clone(), dy.clone()]),
         }
     }
-}
 
-/// Every cell of a window gets its `dy`.
-pub(super) fn sum_pool_grad(dy: &XlaOp, shape: &[usize], window: &Window, dtype: DType) -> XlaResult {
-    (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
-        total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
-    })
+    /// Every cell of a window gets its `dy`.
+    pub(super) fn sum_pool_grad(
+        &self,
+        dy: &XlaOp,
+        shape: &[usize],
+        window: &Window,
+        dtype: DType,
+    ) -> XlaResult {
+        if let Some(sizes) = self.pool_sizes(shape, window, dtype) {
+            return self.call(kernels::SUM_POOL_GRAD, &[dy], &sizes, dtype, shape);
+        }
+        (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
+            total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
+        })
+    }
+
+    /// The sizes of a pool over images, or over rows as images of one, for the kernels that this crate has.
+    fn pool_sizes(&self, shape: &[usize], window: &Window, dtype: DType) -> Option<Pool> {
+        let axes = window.size.len();
+        if self.target != Target::Cpu || dtype != DType::F32 || !(1..=2).contains(&axes) {
+            return None;
+        }
+        let results = positions(shape, window);
+        let two = |of: &dyn Fn(usize) -> usize, other: usize| match axes {
+            1 => [other as i64, of(0) as i64],
+            _ => [of(0) as i64, of(1) as i64],
+        };
+        let with_channels = |[height, width]: [i64; 2]| [height, width, shape[axes + 1] as i64];
+        Some(Pool {
+            images: shape[0] as i64,
+            image: with_channels(two(&|i| shape[i + 1], 1)),
+            result: with_channels(two(&|i| results[i], 1)),
+            window: two(&|i| window.size[i], 1),
+            stride: two(&|i| window.stride[i], 1),
+            dilation: two(&|i| window.dilation[i], 1),
+            padding: two(&|i| window.padding[i].0, 0),
+        })
+    }
 }
 
 /// What padding counts as: it must not change the result.
