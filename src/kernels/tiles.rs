@@ -2,7 +2,7 @@
 
 use super::lanes::{load, store};
 use super::product::{Line, REGISTERS, ROWS, lines};
-use super::transform::{Matrix, SIDE, Tile, results, transform};
+use super::transform::{Matrix, SIDE, Tile, empty, results, transform};
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -94,17 +94,25 @@ impl Side {
         [pixel + channel, pixel + (channel + lanes).min(self.size[2])]
     }
 
-    /// The tile's numbers for the channels from `channel` on, zero outside of the image.
+    /// Fills the tile with the numbers of the channels from `channel` on, zero outside of the image.
     #[inline(always)]
-    pub fn load<S: Simd>(&self, simd: S, image: &[f32], overlap: &Overlap, channel: usize) -> Tile<S> {
-        let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+    pub fn load<S: Simd>(
+        &self,
+        simd: S,
+        image: &[f32],
+        overlap: &Overlap,
+        channel: usize,
+        tile: &mut Tile<S>,
+    ) {
+        if [overlap.rows, overlap.columns] != self.extent.map(|extent| [0, extent]) {
+            *tile = empty(simd);
+        }
         for row in overlap.rows[0]..overlap.rows[1] {
             for column in overlap.columns[0]..overlap.columns[1] {
                 let [from, to] = self.at(overlap, row, column, channel, S::F32_LANES);
                 tile[row][column] = load(simd, &image[from..to]);
             }
         }
-        tile
     }
 
     /// Writes the tile to the image, or adds it where tiles overlap.
@@ -164,15 +172,16 @@ impl<S: Simd> Block<S> {
         block: &mut [S::f32s],
     ) {
         let place = tiles.rows() * self.registers;
+        let mut numbers = empty(simd);
         for number in 0..tiles.count {
             let (image, tile) = tiles.at(number);
             let image = &images[image * self.side.numbers()..][..self.side.numbers()];
             let overlap = self.side.overlap(tile);
             for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
-                let mut tile = self.side.load(simd, image, &overlap, channel);
-                transform::<S, M>(simd, sizes.window, self.side.extent, [SIDE; 2], &mut tile);
+                self.side.load(simd, image, &overlap, channel, &mut numbers);
+                transform::<S, M>(simd, sizes.window, self.side.extent, [SIDE; 2], &mut numbers);
                 for i in 0..PLACES {
-                    block[i * place + number * self.registers + register] = tile[i / SIDE][i % SIDE];
+                    block[i * place + number * self.registers + register] = numbers[i / SIDE][i % SIDE];
                 }
             }
         }
@@ -189,6 +198,7 @@ impl<S: Simd> Block<S> {
         images: &mut [f32],
     ) {
         let place = tiles.rows() * self.registers;
+        let mut numbers = empty(simd);
         for number in 0..tiles.count {
             let (image, tile) = tiles.at(number);
             let image = &mut images[image * self.side.numbers()..][..self.side.numbers()];
@@ -197,12 +207,11 @@ impl<S: Simd> Block<S> {
             }
             let overlap = self.side.overlap(tile);
             for (register, channel) in (0..self.side.channels()).step_by(S::F32_LANES).enumerate() {
-                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
                 for i in 0..PLACES {
-                    tile[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
+                    numbers[i / SIDE][i % SIDE] = block[i * place + number * self.registers + register];
                 }
-                transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut tile);
-                self.side.write(simd, image, &overlap, channel, &tile);
+                transform::<S, M>(simd, sizes.window, [SIDE; 2], self.side.extent, &mut numbers);
+                self.side.write(simd, image, &overlap, channel, &numbers);
             }
         }
     }

@@ -142,8 +142,13 @@ impl<M: Matrix> Matrix for Transposed<M> {
 /// A tile: a register for each place, each with as many channels as it has lanes.
 pub(super) type Tile<S> = [[<S as Simd>::f32s; SIDE]; SIDE];
 
+#[inline(always)]
+pub(super) fn empty<S: Simd>(simd: S) -> Tile<S> {
+    [[simd.splat_f32s(0.0); SIDE]; SIDE]
+}
+
 /// `M tile M'`, for a filter of the given size along each axis. Only the first `used` rows and columns of `tile` are
-/// not zero, and only the first `wanted` of the result matter.
+/// read, and only the first `wanted` of the result matter.
 #[inline(always)]
 pub(super) fn transform<S: Simd, M: Matrix>(
     simd: S,

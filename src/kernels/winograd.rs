@@ -8,7 +8,7 @@
 
 use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
-use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, transform};
+use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
 use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -106,7 +106,7 @@ impl WithSimd for Filters<'_> {
 /// `G g G'` of the filters' numbers that `numbers` gives for each place of the window.
 #[inline(always)]
 fn window_tile<'a, S: Simd>(simd: S, sizes: &Sizes, numbers: impl Fn(usize) -> &'a [f32]) -> Tile<S> {
-    let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+    let mut tile = empty(simd);
     for row in 0..sizes.window[0] {
         for column in 0..sizes.window[1] {
             tile[row][column] = simd.partial_load_f32s(numbers(row * sizes.window[1] + column));
@@ -242,7 +242,7 @@ impl WithSimd for Gradient<'_> {
         let (rows, registers) = (channels.next_multiple_of(ROWS), Block::<S>::new(sizes.written()).registers);
         for channel in 0..channels {
             for (register, filter) in (0..filters).step_by(S::F32_LANES).enumerate() {
-                let mut tile = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+                let mut tile = empty(simd);
                 for place in 0..PLACES {
                     tile[place / SIDE][place % SIDE] = sum[(place * rows + channel) * registers + register];
                 }
