@@ -7,15 +7,17 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+mod direct;
 mod lanes;
 mod pool;
 mod product;
+mod sliding;
 mod sum;
 mod tiles;
 mod transform;
 mod winograd;
 
-pub(crate) use pool::Pool;
+pub(crate) use sliding::Sliding;
 pub(crate) use sum::Sum;
 pub(crate) use winograd::Winograd;
 
@@ -28,8 +30,10 @@ type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void);
 
 /// The names by which programs call the functions.
 pub(crate) const CONV: &str = "neural_conv";
-pub(crate) const CONV_INPUT_GRAD: &str = "neural_conv_input_grad";
 pub(crate) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
+pub(crate) const WINOGRAD: &str = "neural_winograd";
+pub(crate) const WINOGRAD_INPUT_GRAD: &str = "neural_winograd_input_grad";
+pub(crate) const WINOGRAD_FILTER_GRAD: &str = "neural_winograd_filter_grad";
 pub(crate) const MAX_POOL: &str = "neural_max_pool";
 pub(crate) const MAX_POOL_GRAD: &str = "neural_max_pool_grad";
 pub(crate) const SUM_POOL: &str = "neural_sum_pool";
@@ -42,10 +46,12 @@ pub(crate) const SUM_I32: &str = "neural_sum_i32";
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let functions: [(&str, Call); 10] = [
-            (CONV, winograd::conv),
-            (CONV_INPUT_GRAD, winograd::input_grad),
-            (CONV_FILTER_GRAD, winograd::filter_grad),
+        let functions: [(&str, Call); 12] = [
+            (CONV, direct::conv),
+            (CONV_FILTER_GRAD, direct::filter_grad),
+            (WINOGRAD, winograd::conv),
+            (WINOGRAD_INPUT_GRAD, winograd::input_grad),
+            (WINOGRAD_FILTER_GRAD, winograd::filter_grad),
             (MAX_POOL, pool::max),
             (MAX_POOL_GRAD, pool::max_grad),
             (SUM_POOL, pool::sum),
@@ -58,4 +64,9 @@ pub(crate) fn register() {
             xla::register_custom_call_target(name, function as *const c_void, "Host");
         }
     });
+}
+
+/// How many images a task takes: a few tasks for each thread, so that one which is held up leaves the rest to others.
+fn images_a_task(images: usize, tasks_a_thread: usize) -> usize {
+    images.div_ceil(rayon::current_num_threads() * tasks_a_thread).max(1)
 }

@@ -2,47 +2,12 @@
 //! core's cache holds, where XLA passes over the whole images for each cell of the window.
 
 use super::lanes::{load, store};
-use bytemuck::{Pod, Zeroable};
+use super::sliding::Sliding;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::slice;
-
-/// The sizes of a pool, as a program passes them.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Pool {
-    pub images: i64,
-    /// Height, width and channels of an image.
-    pub image: [i64; 3],
-    /// Height, width and channels of a result.
-    pub result: [i64; 3],
-    /// Height and width of the window.
-    pub window: [i64; 2],
-    pub stride: [i64; 2],
-    pub dilation: [i64; 2],
-    /// The padding above and to the left.
-    pub padding: [i64; 2],
-}
-
-impl Pool {
-    /// For each position of the window where the channels of its cells begin, without those on the padding, row by row.
-    fn windows(&self) -> Vec<Vec<usize>> {
-        let Self { image, result, window, stride, dilation, padding, .. } = *self;
-        let along = |axis: usize, position: i64| {
-            let begin = position * stride[axis] - padding[axis];
-            (0..window[axis])
-                .map(move |cell| begin + cell * dilation[axis])
-                .filter(move |place| (0..image[axis]).contains(place))
-        };
-        let cells = |row: i64, column: i64| {
-            let place = |y: i64, x: i64| ((y * image[1] + x) * image[2]) as usize;
-            along(0, row).flat_map(|y| along(1, column).map(move |x| place(y, x))).collect()
-        };
-        (0..result[0]).flat_map(|row| (0..result[1]).map(move |column| cells(row, column))).collect()
-    }
-}
 
 /// What is done to an image: from its numbers `x` to those of the result `y`, or from `dy` to `dx`, which is zero at first.
 enum Way<'a> {
@@ -108,7 +73,7 @@ impl WithSimd for Image<'_> {
                         store(simd, dx, sum);
                         left = simd.select_f32s(won, zero, left);
                     }
-                })
+                });
             }
             Way::Sum { x, y } => each(windows, channels, S::F32_LANES, |cells, result, channels| {
                 let sum = cells
@@ -141,7 +106,7 @@ unsafe fn each_image<const N: usize>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let pool = (*given.add(N)).cast::<Pool>().read_unaligned();
+        let pool = (*given.add(N)).cast::<Sliding>().read_unaligned();
         let numbers = |of_image: bool| {
             let size = if of_image { pool.image } else { pool.result };
             size.iter().product::<i64>() as usize
@@ -154,7 +119,8 @@ unsafe fn each_image<const N: usize>(
         if out.is_empty() {
             return;
         }
-        let (windows, channels) = (pool.windows(), pool.image[2] as usize);
+        let windows: Vec<Vec<usize>> = pool.positions().map(|at| pool.cells(at).collect()).collect();
+        let channels = pool.channels();
         out.par_chunks_exact_mut(numbers(of_image.0)).enumerate().for_each(|(image, out)| {
             let operands = std::array::from_fn(|i| {
                 let numbers = numbers(of_image.1[i]);

@@ -17,6 +17,16 @@ pub(super) fn lines(numbers: usize) -> Vec<Line> {
     vec![Line::zeroed(); numbers.div_ceil(16)]
 }
 
+/// The first operand of a product.
+pub(super) trait Rows: Copy {
+    /// Whether [`ROWS`] rows of `k` numbers, at least one, are there.
+    fn hold(&self, k: usize) -> bool;
+
+    /// # Safety
+    /// The rows hold more than `column` numbers.
+    unsafe fn at(&self, row: usize, column: usize) -> f32;
+}
+
 /// A matrix whose element `(i, k)` is `values[i * row + k * column]`.
 #[derive(Clone, Copy)]
 pub(super) struct Strided<'a> {
@@ -25,22 +35,66 @@ pub(super) struct Strided<'a> {
     pub column: usize,
 }
 
+impl Rows for Strided<'_> {
+    #[inline(always)]
+    fn hold(&self, k: usize) -> bool {
+        self.values.len() > (ROWS - 1) * self.row + (k - 1) * self.column
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, row: usize, column: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *self.values.get_unchecked(row * self.row + column * self.column) }
+    }
+}
+
+/// Where the columns of a matrix begin.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    starts: &'a [usize],
+    largest: usize,
+}
+
+impl<'a> Columns<'a> {
+    pub fn new(starts: &'a [usize]) -> Self {
+        Self { starts, largest: starts.iter().max().copied().unwrap_or_default() }
+    }
+}
+
+/// A matrix whose element `(i, k)` is `values[rows[i] + columns[k]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Scattered<'a> {
+    pub values: &'a [f32],
+    pub rows: [usize; ROWS],
+    pub columns: Columns<'a>,
+}
+
+impl Rows for Scattered<'_> {
+    #[inline(always)]
+    fn hold(&self, k: usize) -> bool {
+        let Self { values, rows, columns } = self;
+        k <= columns.starts.len() && rows.iter().all(|row| row + columns.largest < values.len())
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, row: usize, column: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *self.values.get_unchecked(self.rows[row] + *self.columns.starts.get_unchecked(column)) }
+    }
+}
+
 /// `a b`, of [`ROWS`] rows and [`REGISTERS`] registers with `k` numbers summed; the rows of `b` are `b_row` registers
 /// apart.
 #[inline(always)]
 pub(super) fn product<S: Simd>(
     simd: S,
     k: usize,
-    a: Strided,
+    a: impl Rows,
     b: &[S::f32s],
     b_row: usize,
 ) -> [[S::f32s; REGISTERS]; ROWS] {
     let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
-    if k == 0 {
-        return sums;
-    }
-    assert!(a.values.len() > (ROWS - 1) * a.row + (k - 1) * a.column);
-    assert!(b.len() >= (k - 1) * b_row + REGISTERS);
+    assert!(k == 0 || a.hold(k) && b.len() >= (k - 1) * b_row + REGISTERS);
     for i in 0..k {
         // SAFETY: the largest indices were checked above.
         unsafe {
@@ -49,7 +103,7 @@ pub(super) fn product<S: Simd>(
                 columns[j] = *b.get_unchecked(i * b_row + j);
             }
             for row in 0..ROWS {
-                let x = simd.splat_f32s(*a.values.get_unchecked(row * a.row + i * a.column));
+                let x = simd.splat_f32s(a.at(row, i));
                 for j in 0..REGISTERS {
                     sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
                 }

@@ -6,6 +6,7 @@
 //! matrices; and the products are transformed to the results. The transforms are linear, so the gradients are made of
 //! the transposed ones around products of the same sizes.
 
+use super::images_a_task;
 use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
@@ -284,11 +285,6 @@ fn filters_len(sizes: &Winograd) -> usize {
     (sizes.window.iter().product::<i64>() * sizes.image[2] * sizes.result[2]) as usize
 }
 
-/// How many images a task takes: a few tasks for each thread, so that one which is held up leaves the rest to others.
-fn images_a_task(images: i64, tasks_a_thread: usize) -> usize {
-    (images as usize).div_ceil(rayon::current_num_threads() * tasks_a_thread).max(1)
-}
-
 /// `(images, filters) -> results`
 pub(super) unsafe extern "C" fn conv(out: *mut c_void, given: *const *const c_void) {
     // SAFETY: the caller's.
@@ -310,7 +306,7 @@ pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *con
         let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&winograd));
         let sizes = winograd.sizes();
         // The sum is taken in the order of the images, so that it is the same each time.
-        let task = images_a_task(winograd.images, 1);
+        let task = images_a_task(winograd.images as usize, 1);
         let sums: Vec<Vec<Line>> = images
             .par_chunks(task * sizes.read().numbers())
             .zip(results.par_chunks(task * sizes.written().numbers()))
@@ -342,7 +338,7 @@ unsafe fn convolve(out: *mut c_void, given: *const *const c_void, back: bool) {
     };
     let sizes = winograd.sizes();
     let filters = Arch::new().dispatch(Filters { sizes, values, back });
-    let task = images_a_task(winograd.images, 4);
+    let task = images_a_task(winograd.images as usize, 4);
     let (a, b) = if back { (sizes.written(), sizes.read()) } else { (sizes.read(), sizes.written()) };
     from.par_chunks(task * a.numbers()).zip(to.par_chunks_mut(task * b.numbers())).for_each(|(from, to)| {
         Arch::new().dispatch(Images { sizes, filters: &filters, from, to, back });

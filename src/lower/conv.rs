@@ -11,7 +11,7 @@ use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, dims, element, isolated};
 use crate::array::{DType, count};
 use crate::graph::Window;
-use crate::kernels::{self, Winograd};
+use crate::kernels::{self, Sliding, Winograd};
 use xla::{ElementType, XlaOp};
 
 /// A patch of no more numbers is summed by elementwise operations. The first convolution of the benchmark's network,
@@ -64,13 +64,16 @@ impl Lowering<'_> {
                 conv.window.padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect();
             return native(input, kernel, conv, &conv.window.stride, &padding, &vec![1; conv.axes()]);
         }
-        if conv.groups == 1 && conv.patch() <= FEW {
-            return self.conv_as_sum(input, kernel, conv);
-        }
         let positions = positions(conv.input, conv.window);
         let result_shape = [&[conv.input[0]], &positions[..], &[conv.filters()]].concat();
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV, &[input, kernel], &winograd, conv.dtype, &result_shape);
+            return self.call(kernels::WINOGRAD, &[input, kernel], &winograd, conv.dtype, &result_shape);
+        }
+        if let Some(sizes) = self.direct(conv) {
+            return self.call(kernels::CONV, &[input, kernel], &sizes, conv.dtype, &result_shape);
+        }
+        if conv.groups == 1 && conv.patch() <= FEW {
+            return self.conv_as_sum(input, kernel, conv);
         }
         let patches = self.patches(input, conv)?;
         let matrix = kernel_matrix(kernel, conv)?;
@@ -108,7 +111,13 @@ impl Lowering<'_> {
             return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
+            return self.call(kernels::WINOGRAD_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
+        }
+        if let Some(sizes) = self.direct(conv).filter(|sizes| sizes.stride == [1, 1]) {
+            let spatial: Vec<_> = (0..axes as i64).collect();
+            let perm = [&spatial[..], &[axes as i64 + 1, axes as i64]].concat();
+            let turned = kernel.rev(&spatial)?.transpose(&perm)?;
+            return self.call(kernels::CONV, &[dy, &turned], &sizes.back(), conv.dtype, conv.input);
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
@@ -161,7 +170,16 @@ impl Lowering<'_> {
             );
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::CONV_FILTER_GRAD, &[input, dy], &winograd, conv.dtype, conv.kernel);
+            return self.call(
+                kernels::WINOGRAD_FILTER_GRAD,
+                &[input, dy],
+                &winograd,
+                conv.dtype,
+                conv.kernel,
+            );
+        }
+        if let Some(sizes) = self.direct(conv) {
+            return self.call(kernels::CONV_FILTER_GRAD, &[input, dy], &sizes, conv.dtype, conv.kernel);
         }
         let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {
@@ -191,6 +209,17 @@ impl Lowering<'_> {
             padding: [padding[0].0 as i64, padding[1].0 as i64],
         };
         winograd.pays().then_some(winograd)
+    }
+
+    /// The convolution's sizes, if a function of this crate does it as it is defined. A window of one cell has no patches,
+    /// and is a product as it is.
+    fn direct(&self, conv: &Conv) -> Option<Sliding> {
+        let window = conv.window;
+        let one = count(&window.size) == 1 && window.stride.iter().all(|&n| n == 1);
+        if conv.groups != 1 || one {
+            return None;
+        }
+        self.sliding(conv.input, conv.filters(), window, conv.dtype)
     }
 
     /// Σ over the cells and channels of a patch: what the cell reads times the kernel's weights for it.

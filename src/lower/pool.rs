@@ -5,7 +5,7 @@ use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, isolated};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
-use crate::kernels::{self, Pool};
+use crate::kernels;
 use xla::XlaOp;
 
 impl Lowering<'_> {
@@ -22,7 +22,9 @@ impl Lowering<'_> {
             Reduction::Sum => Some(kernels::SUM_POOL),
             Reduction::Min => None,
         };
-        if let Some((function, sizes)) = function.zip(self.pool_sizes(shape, window, dtype)) {
+        if let Some((function, sizes)) =
+            function.zip(self.sliding(shape, shape[shape.len() - 1], window, dtype))
+        {
             let result = [&shape[..1], &positions(shape, window), &shape[shape.len() - 1..]].concat();
             return self.call(function, &[input], &sizes, dtype, &result);
         }
@@ -53,7 +55,7 @@ impl Lowering<'_> {
         window: &Window,
         dtype: DType,
     ) -> XlaResult {
-        if let Some(sizes) = self.pool_sizes(shape, window, dtype) {
+        if let Some(sizes) = self.sliding(shape, shape[shape.len() - 1], window, dtype) {
             return self.call(kernels::MAX_POOL_GRAD, &[input, y, dy], &sizes, dtype, shape);
         }
         let padded = self.pad_window(input, window, dtype, nothing(Reduction::Max))?;
@@ -82,34 +84,11 @@ impl Lowering<'_> {
         window: &Window,
         dtype: DType,
     ) -> XlaResult {
-        if let Some(sizes) = self.pool_sizes(shape, window, dtype) {
+        if let Some(sizes) = self.sliding(shape, shape[shape.len() - 1], window, dtype) {
             return self.call(kernels::SUM_POOL_GRAD, &[dy], &sizes, dtype, shape);
         }
         (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
             total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))
-        })
-    }
-
-    /// The sizes of a pool over images, or over rows as images of one, for the kernels that this crate has.
-    fn pool_sizes(&self, shape: &[usize], window: &Window, dtype: DType) -> Option<Pool> {
-        let axes = window.size.len();
-        if self.target != Target::Cpu || dtype != DType::F32 || !(1..=2).contains(&axes) {
-            return None;
-        }
-        let results = positions(shape, window);
-        let two = |of: &dyn Fn(usize) -> usize, other: usize| match axes {
-            1 => [other as i64, of(0) as i64],
-            _ => [of(0) as i64, of(1) as i64],
-        };
-        let with_channels = |[height, width]: [i64; 2]| [height, width, shape[axes + 1] as i64];
-        Some(Pool {
-            images: shape[0] as i64,
-            image: with_channels(two(&|i| shape[i + 1], 1)),
-            result: with_channels(two(&|i| results[i], 1)),
-            window: two(&|i| window.size[i], 1),
-            stride: two(&|i| window.stride[i], 1),
-            dilation: two(&|i| window.dilation[i], 1),
-            padding: two(&|i| window.padding[i].0, 0),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! The cells under a window that moves over a channels-last image: reading one for all positions at once, and the
 //! reverse, putting values back to where a cell reads.
 
-use super::{Lowering, XlaResult, element, slice};
+use super::{Lowering, Target, XlaResult, element, slice};
 use crate::array::DType;
 use crate::graph::Window;
+use crate::kernels::Sliding;
 use xla::XlaOp;
 
 impl Lowering<'_> {
@@ -17,6 +18,36 @@ impl Lowering<'_> {
         config.extend(window.padding.iter().map(|&(low, high)| (low as i64, high as i64, 0)));
         config.push((0, 0, 0));
         input.pad(&filler, &config)
+    }
+
+    /// The sizes of a window over images, or over rows as images of one, for the functions of this crate that take them;
+    /// `channels` are those of a result.
+    pub(super) fn sliding(
+        &self,
+        input: &[usize],
+        channels: usize,
+        window: &Window,
+        dtype: DType,
+    ) -> Option<Sliding> {
+        let axes = window.size.len();
+        if self.target != Target::Cpu || dtype != DType::F32 || !(1..=2).contains(&axes) {
+            return None;
+        }
+        let results = positions(input, window);
+        let two = |of: &dyn Fn(usize) -> usize, other: i64| match axes {
+            1 => [other, of(0) as i64],
+            _ => [of(0) as i64, of(1) as i64],
+        };
+        let with = |[height, width]: [i64; 2], channels: usize| [height, width, channels as i64];
+        Some(Sliding {
+            images: input[0] as i64,
+            image: with(two(&|i| input[i + 1], 1), input[axes + 1]),
+            result: with(two(&|i| results[i], 1), channels),
+            window: two(&|i| window.size[i], 1),
+            stride: two(&|i| window.stride[i], 1),
+            dilation: two(&|i| window.dilation[i], 1),
+            padding: two(&|i| window.padding[i].0, 0),
+        })
     }
 }
 

@@ -1,0 +1,53 @@
+//! The sizes of a window that moves over images.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Channels-last images under a window, and what has a number for each of its positions, as a program passes them.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Sliding {
+    pub images: i64,
+    /// Height, width and channels of an image.
+    pub image: [i64; 3],
+    /// Height, width and channels of a result.
+    pub result: [i64; 3],
+    /// Height and width of the window.
+    pub window: [i64; 2],
+    pub stride: [i64; 2],
+    pub dilation: [i64; 2],
+    /// The padding above and to the left; less than none leaves out a part of the image.
+    pub padding: [i64; 2],
+}
+
+impl Sliding {
+    pub fn channels(&self) -> usize {
+        self.image[2] as usize
+    }
+
+    pub fn filters(&self) -> usize {
+        self.result[2] as usize
+    }
+
+    /// The way back, from the results to the images under a window that is turned around; of a stride of 1.
+    pub fn back(self) -> Self {
+        let padding = [0, 1].map(|i| (self.window[i] - 1) * self.dilation[i] - self.padding[i]);
+        Self { image: self.result, result: self.image, padding, ..self }
+    }
+
+    /// Where the channels of the window's cells begin at a position, without those on the padding, row by row.
+    pub fn cells(&self, position: [i64; 2]) -> impl Iterator<Item = usize> {
+        let Self { image, window, stride, dilation, padding, .. } = *self;
+        let along = move |axis: usize| {
+            let begin = position[axis] * stride[axis] - padding[axis];
+            (0..window[axis])
+                .map(move |cell| begin + cell * dilation[axis])
+                .filter(move |place| (0..image[axis]).contains(place))
+        };
+        along(0).flat_map(move |y| along(1).map(move |x| ((y * image[1] + x) * image[2]) as usize))
+    }
+
+    pub fn positions(&self) -> impl Iterator<Item = [i64; 2]> {
+        let [height, width, _] = self.result;
+        (0..height).flat_map(move |row| (0..width).map(move |column| [row, column]))
+    }
+}
