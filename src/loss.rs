@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// A loss of a model's outputs `[n, outputs]` and targets: classes, i32 `[n]`, or values, `[n, outputs]`.
 ///
-/// Each is a mean over rows. Under a mask, rows of weight 0 count for nothing.
+/// Each is a mean over rows, which a [`Mask`] may weigh.
 ///
 /// ```
 /// use neural::{DType, graph::Graph, loss};
@@ -136,8 +136,72 @@ pub fn sigmoid_cross_entropy() -> Loss {
     Loss::SigmoidCrossEntropy(SigmoidCrossEntropy::default())
 }
 
+/// How much each row of a batch counts.
+///
+/// ```
+/// use neural::{DType, graph::Graph, loss::{Loss, Mask}};
+/// let graph = Graph::new();
+/// let (values, filled) = (graph.parameter(DType::F32, &[8, 1]), graph.parameter(DType::I32, &[]));
+/// let mask = Mask::first(&filled, 8)?;
+/// assert_eq!(Loss::MeanSquaredError.mean(&values, &values, Some(&mask))?.rank(), 0);
+/// # Ok::<(), neural::Error>(())
+/// ```
+pub struct Mask {
+    weights: Tensor,
+    /// Of the weights, f64.
+    sum: Tensor,
+}
+
+impl Mask {
+    /// By a weight for each row, `[n]`; 0 leaves a row out.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss::Mask};
+    /// let weights = Graph::new().parameter(DType::F32, &[8]);
+    /// assert_eq!(Mask::weights(&weights)?.counts()?.ty().to_string(), "bool[8]");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the weights are `bool`.
+    pub fn weights(weights: &Tensor) -> Result<Self> {
+        Ok(Self { weights: weights.clone(), sum: weights.convert(DType::F64)?.sum_all()? })
+    }
+
+    /// The first `count` (i32, a scalar) of `rows` rows, and none of the others.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss::Mask};
+    /// let count = Graph::new().parameter(DType::I32, &[]);
+    /// assert_eq!(Mask::first(&count, 8)?.counts()?.shape(), [8]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the count is not an i32 scalar.
+    pub fn first(count: &Tensor, rows: usize) -> Result<Self> {
+        let weights = count.graph().iota(DType::I32, &[rows], 0)?.lt(count)?.convert(DType::F32)?;
+        Ok(Self { weights, sum: count.convert(DType::F64)? })
+    }
+
+    /// Which rows count at all, `bool[n]`.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss::Mask};
+    /// let weights = Graph::new().parameter(DType::F32, &[3]);
+    /// assert_eq!(Mask::weights(&weights)?.counts()?.dtype(), DType::Bool);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the weights are `bool`.
+    pub fn counts(&self) -> Result<Tensor> {
+        self.weights.gt(&self.weights.scalar_like(0.0))
+    }
+}
+
 impl Loss {
-    /// The mean loss over the rows, f64; `mask` `[n]` weighs them.
+    /// The mean loss over the rows, f64.
     ///
     /// ```
     /// use neural::{DType, graph::Graph, loss::Loss};
@@ -149,7 +213,7 @@ impl Loss {
     ///
     /// # Errors
     /// When outputs, targets and mask do not fit each other.
-    pub fn mean(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    pub fn mean(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<Tensor> {
         let (sum, weight) = self.sums(outputs, targets, mask)?;
         sum / weight
     }
@@ -158,33 +222,30 @@ impl Loss {
     ///
     /// ```
     /// use neural::{DType, graph::Graph, loss::Loss};
-    /// let graph = Graph::new();
-    /// let (values, mask) = (graph.parameter(DType::F32, &[8, 1]), graph.parameter(DType::F32, &[8]));
-    /// let (sum, weight) = Loss::MeanAbsoluteError.sums(&values, &values, Some(&mask))?;
+    /// let values = Graph::new().parameter(DType::F32, &[8, 1]);
+    /// let (sum, weight) = Loss::MeanAbsoluteError.sums(&values, &values, None)?;
     /// assert_eq!((sum.rank(), weight.rank()), (0, 0));
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`Loss::mean`].
-    pub fn sums(
-        &self,
-        outputs: &Tensor,
-        targets: &Tensor,
-        mask: Option<&Tensor>,
-    ) -> Result<(Tensor, Tensor)> {
+    pub fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         let outputs =
             &if outputs.dtype() == DType::BF16 { outputs.convert(DType::F32)? } else { outputs.clone() };
-        let (mut values, mut weights) = self.rows(outputs, targets)?;
-        if let Some(mask) = mask {
-            let mask = mask.convert(outputs.dtype())?;
-            values = (values * &mask)?;
-            weights = Some(weights.map_or(Ok(mask.clone()), |weights| weights * mask)?);
-        }
         // A CPU adds one after the other: over many rows f32 would lose digits.
         let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();
-        let rows = outputs.graph().scalar(outputs.shape()[0] as f64);
-        Ok((sum(values)?, weights.map_or(Ok(rows), sum)?))
+        let (mut values, weights) = self.rows(outputs, targets)?;
+        let weight = match (mask, weights) {
+            (None, None) => outputs.graph().scalar(outputs.shape()[0] as f64),
+            (None, Some(weights)) => sum(weights)?,
+            (Some(mask), None) => mask.sum.clone(),
+            (Some(mask), Some(weights)) => sum((weights * mask.weights.convert(outputs.dtype())?)?)?,
+        };
+        if let Some(mask) = mask {
+            values = (values * mask.weights.convert(outputs.dtype())?)?;
+        }
+        Ok((sum(values)?, weight))
     }
 
     /// The loss of each row, `[n]`, and its weight where that is not 1.
@@ -250,8 +311,6 @@ impl CrossEntropy {
         if self.label_smoothing > 0.0 {
             target = ((target * (1.0 - self.label_smoothing))? + self.label_smoothing / classes as f64)?;
         }
-        // Σ tⱼ (ln Σ eˣ - xⱼ), where the tⱼ add up to 1 unless classes are weighed.
-        let (shifted, mut log_sum) = x.log_sum_exp()?;
         let mut row_weights = None;
         if !self.class_weights.is_empty() {
             if self.class_weights.len() != classes {
@@ -263,10 +322,9 @@ impl CrossEntropy {
             }
             let weights = x.graph().constant(Array::vector(&self.class_weights).cast(x.dtype()));
             target = (target * &weights)?;
-            log_sum = (log_sum * target.sum(&[1])?)?;
             row_weights = Some((class * weights)?.sum(&[1])?);
         }
-        let rows = (log_sum - (target * shifted)?.sum(&[1])?)?;
+        let rows = (target * x.log_softmax()?)?.sum(&[1])?.neg()?;
         Ok((rows, row_weights))
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{device, difference};
 use neural::graph::{Function, Graph, Random, Tensor, gradients};
-use neural::loss::Loss;
+use neural::loss::{Loss, Mask};
 use neural::nn::{Context, Layer, Sequential};
 use neural::optim::{Optimizer, Schedule};
 use neural::runtime::Program;
@@ -194,7 +194,8 @@ fn losses_are_those_of_pytorch() {
             let graph = Graph::new();
             let t: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
             let build = || -> Result<Vec<Tensor>> {
-                let (all, masked) = (loss.mean(&t[0], &t[1], None)?, loss.mean(&t[0], &t[1], Some(&t[2]))?);
+                let mask = Mask::weights(&t[2])?;
+                let (all, masked) = (loss.mean(&t[0], &t[1], None)?, loss.mean(&t[0], &t[1], Some(&mask))?);
                 let grad = gradients(&all, &[&t[0]])?.remove(0);
                 let masked_grad = gradients(&masked, &[&t[0]])?.remove(0);
                 Ok(vec![all, grad, masked, masked_grad])

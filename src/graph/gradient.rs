@@ -171,6 +171,16 @@ impl Rule<'_> {
                 graph.apply(Op::CumulativeSum { dim: *dim, reverse: !reverse }, &[dy])?
             }
 
+            Op::LogSoftmax => graph.apply(Op::LogSoftmaxGrad, &[y, dy])?,
+            Op::LogSoftmaxGrad => {
+                let last = x.last_axis("log-softmax")?;
+                let (exp, total) = (inputs[0].exp()?, |t: &Tensor| t.sum(&[last])?.unsqueeze(last));
+                match i {
+                    0 => ((dy * exp)? * total(&inputs[1])?)?.neg()?,
+                    _ => (dy - total(&(dy * exp)?)?)?,
+                }
+            }
+
             Op::Dot(dims) => self.dot(dims, i)?,
             Op::Conv { window, groups } if i == 0 => {
                 let op = Op::ConvInputGrad { window: window.clone(), groups: *groups };

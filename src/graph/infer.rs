@@ -87,6 +87,11 @@ pub(super) fn infer(op: &Op, inputs: &[&Type]) -> Result<Type> {
             axis(&name(), &inputs[0].shape, *dim)?;
             Ok(Type::new(DType::I32, &without(&inputs[0].shape, &[*dim])))
         }
+        Op::LogSoftmax => {
+            expect_float(&name(), inputs[0])?;
+            axis(&name(), &inputs[0].shape, 0).map(|()| first())
+        }
+        Op::LogSoftmaxGrad => same(&name(), inputs[0], inputs[1]).map(|()| first()),
         Op::Dot(dims) => dot(inputs[0], inputs[1], dims),
         Op::Conv { window, groups } => conv(inputs[0], inputs[1], window, *groups),
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::SumPoolGrad { .. } => {

@@ -229,6 +229,10 @@ pub enum Op {
     ArgMax {
         dim: usize,
     },
+    /// ln softmax(x) along the last axis: x - m - ln Σ e^(x-m) with m = max x, so that nothing overflows.
+    LogSoftmax,
+    /// The gradient of `LogSoftmax` from its result y and the result's gradient: dy - e^y Σ dy.
+    LogSoftmaxGrad,
 
     Dot(DotDims),
     /// Cross-correlation of an input `[n, spatial…, c]` with a kernel `[window…, c / groups, filters]`.

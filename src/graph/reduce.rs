@@ -150,17 +150,7 @@ impl Tensor {
     /// # Errors
     /// When there is no axis, or the elements are not floating-point.
     pub fn log_softmax(&self) -> Result<Tensor> {
-        let last = self.last_axis("log-softmax")?;
-        let (shifted, log_sum) = self.log_sum_exp()?;
-        shifted - log_sum.unsqueeze(last)?
-    }
-
-    /// x - m and ln Σ e^(x-m) along the last axis, with m = max x; the second without the axis.
-    pub(crate) fn log_sum_exp(&self) -> Result<(Tensor, Tensor)> {
-        let last = self.last_axis("log-softmax")?;
-        let shifted = (self - self.max(&[last])?.stop_gradient()?.unsqueeze(last)?)?;
-        let log_sum = shifted.exp()?.sum(&[last])?.log()?;
-        Ok((shifted, log_sum))
+        self.graph.apply(Op::LogSoftmax, &[self])
     }
 
     /// e^(x-m) / Σ e^(x-m) along the last axis, with m = max x.

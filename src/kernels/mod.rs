@@ -9,6 +9,7 @@
 
 mod direct;
 mod lanes;
+mod last_axis;
 mod pool;
 mod product;
 mod sliding;
@@ -17,6 +18,7 @@ mod tiles;
 mod transform;
 mod winograd;
 
+pub(crate) use last_axis::LastAxis;
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::Sum;
 pub(crate) use winograd::Winograd;
@@ -41,12 +43,15 @@ pub(crate) const SUM_POOL_GRAD: &str = "neural_sum_pool_grad";
 pub(crate) const SUM_F32: &str = "neural_sum_f32";
 pub(crate) const SUM_F64: &str = "neural_sum_f64";
 pub(crate) const SUM_I32: &str = "neural_sum_i32";
+pub(crate) const LOG_SOFTMAX: &str = "neural_log_softmax";
+pub(crate) const LOG_SOFTMAX_GRAD: &str = "neural_log_softmax_grad";
+pub(crate) const ARG_MAX: &str = "neural_arg_max";
 
 /// Tells XLA of the functions, once.
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let functions: [(&str, Call); 12] = [
+        let functions: [(&str, Call); 15] = [
             (CONV, direct::conv),
             (CONV_FILTER_GRAD, direct::filter_grad),
             (WINOGRAD, winograd::conv),
@@ -59,6 +64,9 @@ pub(crate) fn register() {
             (SUM_F32, sum::sum::<f32>),
             (SUM_F64, sum::sum::<f64>),
             (SUM_I32, sum::sum::<Wrapping<i32>>),
+            (LOG_SOFTMAX, last_axis::log_softmax),
+            (LOG_SOFTMAX_GRAD, last_axis::log_softmax_grad),
+            (ARG_MAX, last_axis::arg_max),
         ];
         for (name, function) in functions {
             xla::register_custom_call_target(name, function as *const c_void, "Host");

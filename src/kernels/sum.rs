@@ -47,7 +47,7 @@ const RUN: usize = 64;
 /// From so many numbers on, a second thread is worth being woken.
 const PARALLEL: usize = 1 << 17;
 
-/// Adds the rows of `rows`, each as long as `sum`, to it.
+/// One row after the other.
 #[inline(always)]
 fn add_run<T: Number>(rows: &[T], sum: &mut [T]) {
     for row in rows.chunks_exact(sum.len()) {
@@ -71,7 +71,8 @@ fn add_line<T: Number>(line: &[T], sum: &mut T) {
     add_run(rest, slice::from_mut(sum));
 }
 
-fn add<T: Number>(rows: &[T], sum: &mut [T]) {
+/// Adds the rows of `rows`, each as long as `sum`, to it.
+pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
     let width = sum.len();
     let run = if width == 1 { RUN * 16 } else { RUN };
     if rows.len() <= run * width {

@@ -146,6 +146,7 @@ impl Lowering<'_> {
         let builder = self.builder;
         let input = |i: usize| &self.values[&node.inputs[i]];
         let shape_of = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
+        let dtype_of = |i: usize| function.graph().node(node.inputs[i]).ty.dtype;
         let x = |f: fn(&XlaOp) -> XlaResult| f(input(0));
         let (dtype, shape) = (node.ty.dtype, dims(&node.ty.shape));
         match &node.op {
@@ -213,7 +214,29 @@ impl Lowering<'_> {
             Op::CumulativeSum { dim, reverse } => {
                 self.cumulative_sum(input(0), &node.ty.shape, *dim, *reverse)
             }
-            Op::ArgMax { dim } => input(0).argmax(ElementType::S32, *dim as i64),
+            Op::ArgMax { dim } => match self.last_axis(&shape_of(0), dtype_of(0)) {
+                Some(sizes) if *dim + 1 == shape_of(0).len() => {
+                    self.call(kernels::ARG_MAX, &[input(0)], &sizes, dtype, &node.ty.shape)
+                }
+                _ => input(0).argmax(ElementType::S32, *dim as i64),
+            },
+            Op::LogSoftmax => match self.last_axis(&node.ty.shape, dtype) {
+                Some(sizes) => self.call(kernels::LOG_SOFTMAX, &[input(0)], &sizes, dtype, &node.ty.shape),
+                None => {
+                    let shifted = input(0).sub_(&along_last(input(0), XlaOp::reduce_max)?)?;
+                    shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
+                }
+            },
+            Op::LogSoftmaxGrad => match self.last_axis(&node.ty.shape, dtype) {
+                Some(sizes) => {
+                    let operands = [input(0), input(1)];
+                    self.call(kernels::LOG_SOFTMAX_GRAD, &operands, &sizes, dtype, &node.ty.shape)
+                }
+                None => {
+                    let total = along_last(input(1), XlaOp::reduce_sum)?;
+                    input(1).sub_(&input(0).exp()?.mul_(&total)?)
+                }
+            },
 
             Op::Dot(axes) => dot(input(0), input(1), axes),
             Op::Conv { window, groups } => {
@@ -277,6 +300,12 @@ impl Lowering<'_> {
         let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
         let operands = [operands, &[&sizes]].concat();
         self.builder.custom_call(function, &operands, element(dtype), &dims(result), &[])
+    }
+
+    /// The sizes of an array for the functions of this crate that look at it row by row.
+    fn last_axis(&self, shape: &[usize], dtype: DType) -> Option<kernels::LastAxis> {
+        let ours = self.target == Target::Cpu && dtype == DType::F32;
+        ours.then(|| kernels::LastAxis::of(shape)).flatten()
     }
 
     fn sum(&self, x: &XlaOp, shape: &[usize], axes: &[usize], dtype: DType) -> XlaResult {
@@ -416,6 +445,13 @@ fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
 fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
     let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
     a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
+}
+
+/// A reduction of the last axis, for each of the elements that it combines.
+fn along_last(x: &XlaOp, reduce: fn(&XlaOp, &[i64], bool) -> XlaResult) -> XlaResult {
+    let shape = dims(&x.dims()?);
+    let kept: Vec<i64> = (0..shape.len() as i64 - 1).collect();
+    reduce(x, &[kept.len() as i64], false)?.broadcast_in_dim(&shape, &kept)
 }
 
 /// What `build` makes of `inputs`, as a computation of its own: nothing outside is fused with it or moved out of a loop.

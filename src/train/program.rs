@@ -4,7 +4,7 @@ use super::augment::{self, Augment};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
-use crate::loss::Loss;
+use crate::loss::{Loss, Mask};
 use crate::nn::{Context, Sequential};
 use crate::optim::Optimizer;
 use crate::variables::{Role, Variable, Variables};
@@ -55,8 +55,8 @@ impl Plan {
     /// `steps` training steps of `batch` rows on each device. Arguments: the variables; the number of the device (i32),
     /// seed and number of the first step (u64); inputs, targets, and mean and deviation if inputs are scaled; row
     /// numbers `[steps, batch]` (i32), learning rates `[steps]` (f32), and if `masked` how many rows of each step
-    /// count (i32). Results: the variables, then for each step the mean loss (f32) and how many rows were right (i32;
-    /// 0 where targets are values), both over all devices.
+    /// count (i32). Results: the variables, then `[steps, 2]` (f64), for each step the mean loss and how many rows were
+    /// right (0 where targets are values), both over all devices.
     pub fn train(
         &self,
         variables: &[Variable],
@@ -89,9 +89,9 @@ impl Plan {
                 scaling: scaling.first().cloned().zip(scaling.get(1).cloned()),
             };
             let random = self.random(replica, seed, &xs[0]);
-            let mask = xs.get(3).map(|valid| mask(valid, batch)).transpose()?;
-            let ys = self.step(&mut variables, random, &resident, &xs[1], mask.as_ref(), &xs[2])?;
-            Ok(StepOutputs { carries: variables.after(), ys })
+            let mask = xs.get(3).map(|valid| Mask::first(valid, batch)).transpose()?;
+            let metrics = self.step(&mut variables, random, &resident, &xs[1], mask.as_ref(), &xs[2])?;
+            Ok(StepOutputs { carries: variables.after(), ys: vec![metrics] })
         })?;
         Ok(Function::new(&graph, [state, ys].concat()))
     }
@@ -122,22 +122,22 @@ impl Plan {
             let (x, targets) = self.batch(&resident, &xs[0], None)?;
             let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
             let outputs = self.model.forward(&x, &mut cx)?.convert(DType::F32)?;
-            let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&mask(&xs[1], batch)?))?;
+            let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&Mask::first(&xs[1], batch)?))?;
             Ok(StepOutputs { carries: Vec::new(), ys: vec![outputs, sum, weight] })
         })?;
         Ok(Function::new(&graph, ys))
     }
 
-    /// One training step; returns its loss and the number of right rows.
+    /// One training step; returns its loss and the number of right rows, `[2]`.
     fn step(
         &self,
         variables: &mut Variables,
         mut random: Random,
         resident: &Resident<Tensor>,
         rows: &Tensor,
-        mask: Option<&Tensor>,
+        mask: Option<&Mask>,
         rate: &Tensor,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Tensor> {
         let (x, targets) = self.batch(resident, rows, Some(&mut random))?;
         let mut cx =
             Context::training(variables, &mut random).compute_in(self.compute).replicated(self.replicas);
@@ -158,8 +158,9 @@ impl Plan {
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
         let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
         self.optimizer.update(variables, &grads, rate)?;
-        let right = right(&outputs, &targets, mask)?;
-        Ok(vec![self.total(&loss)?.convert(DType::F32)?, self.total(&right)?])
+        let right = right(&outputs, &targets, mask)?.convert(DType::F64)?;
+        let metrics = Tensor::concatenate(&[&loss.reshape(&[1])?, &right.reshape(&[1])?], 0)?;
+        self.total(&metrics)
     }
 
     /// The sum over the devices.
@@ -221,11 +222,11 @@ impl Plan {
         let rows = graph.parameter(DType::I32, &[1, batch]).reshape(&[batch])?;
         let rate = graph.parameter(DType::F32, &[1]).reshape(&[])?;
         let valid = if masked { Some(graph.parameter(DType::I32, &[1]).reshape(&[])?) } else { None };
-        let mask = valid.map(|valid| mask(&valid, batch)).transpose()?;
+        let mask = valid.map(|valid| Mask::first(&valid, batch)).transpose()?;
         let mut after = Variables::given(&graph, DType::F32, variables, &state);
         let random = self.random(&replica, &seed, &number);
-        let ys = self.step(&mut after, random, &resident, &rows, mask.as_ref(), &rate)?;
-        let live = Function::new(&graph, [after.after(), ys].concat()).live();
+        let metrics = self.step(&mut after, random, &resident, &rows, mask.as_ref(), &rate)?;
+        let live = Function::new(&graph, [after.after(), vec![metrics]].concat()).live();
 
         let (mut finite, mut places) = (Vec::new(), Vec::new());
         for id in (0..live.len()).filter(|&id| live[id]) {
@@ -254,13 +255,8 @@ pub(super) fn is_model(variable: &Variable) -> bool {
     variable.role != Role::Optimizer
 }
 
-/// 1 for the first `valid` rows of a batch, 0 for the others.
-fn mask(valid: &Tensor, batch: usize) -> Result<Tensor> {
-    valid.graph().iota(DType::I32, &[batch], 0)?.lt(valid)?.convert(DType::F32)
-}
-
 /// How many rows have their largest output, or the sign of their only one, where the class is.
-fn right(outputs: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+fn right(outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<Tensor> {
     if targets.dtype() != DType::I32 {
         return Ok(outputs.graph().scalar(0i32));
     }
@@ -270,7 +266,7 @@ fn right(outputs: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Te
     };
     let mut right = class.eq(targets)?;
     if let Some(mask) = mask {
-        right = right.and(&mask.gt(&mask.full_like(0.0)?)?)?;
+        right = right.and(&mask.counts()?)?;
     }
     right.convert(DType::I32)?.sum_all()
 }

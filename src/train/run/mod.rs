@@ -280,18 +280,14 @@ impl<'a> Run<'a> {
             let next = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
             self.ahead = Some((self.step, next, self.pieces(next)?));
         }
-        let Some([losses, right]) = metrics.as_deref() else {
+        let Some([metrics]) = metrics.as_deref() else {
             return Err(Error::shape("step", "a loss and a count", "other results"));
         };
-        let losses = losses.download()?.to_vec::<f32>()?;
-        let right = right.download()?.to_vec::<i32>()?;
+        let metrics = metrics.download()?.to_vec::<f64>()?;
         let valid = &self.order.valid[range];
-        Ok(losses
-            .into_iter()
-            .zip(right)
-            .zip(valid)
-            .map(|((loss, right), &rows)| Step { loss, right: right.max(0) as u32, rows })
-            .collect())
+        let step =
+            |([loss, right], &rows): (&[f64; 2], _)| Step { loss: *loss as f32, right: *right as u32, rows };
+        Ok(metrics.as_chunks().0.iter().zip(valid).map(step).collect())
     }
 
     /// What the program of the next `steps` steps reads on each device besides the variables.

@@ -1,0 +1,174 @@
+//! What looks at an array row by row: the logarithm of softmax with its gradient, and the place of the largest number.
+//! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
+
+use super::sum;
+use bytemuck::{Pod, Zeroable};
+use pulp::Arch;
+use std::ffi::c_void;
+use std::slice;
+
+/// The rows of an array and their length, as a program passes them.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct LastAxis {
+    rows: i64,
+    length: i64,
+}
+
+impl LastAxis {
+    /// Those of an array of `shape`, which has an axis and no axis of length 0.
+    pub fn of(shape: &[usize]) -> Option<Self> {
+        let (&length, outer) = shape.split_last()?;
+        let rows = outer.iter().product::<usize>();
+        (rows * length > 0).then_some(Self { rows: rows as i64, length: length as i64 })
+    }
+}
+
+/// So many numbers are looked at together: they stay in a core's cache from one pass to the next.
+const BLOCK: usize = 4096;
+/// From so many numbers on, a second thread is worth being woken.
+const PARALLEL: usize = 1 << 16;
+
+/// eˣ for x up to 0, within 2 units of the last digit: 2ⁿ eʳ with r = x - n ln 2 and a polynomial for eʳ (Cephes, `expf`).
+/// Below -87 it is 0, as it is nearly.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    /// Added to a number, it leaves the nearest whole number in the last bits.
+    const WHOLE: f32 = 12_582_912.0;
+    /// ln 2 in two parts; the products of the first with whole numbers are exact.
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const LEAST: f32 = -87.0;
+    let shifted = x * std::f32::consts::LOG2_E + WHOLE;
+    let n = shifted - WHOLE;
+    let r = x - n * LN_2[0] - n * LN_2[1];
+    let polynomial = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]
+        .into_iter()
+        .reduce(|sum, next| sum * r + next)
+        .unwrap_or_default();
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()));
+    let result = (polynomial * r * r + r + 1.0) * scale;
+    if x < LEAST { 0.0 } else { result }
+}
+
+#[inline(always)]
+fn total(row: &[f32]) -> f32 {
+    if row.len() < 16 {
+        return row.iter().sum();
+    }
+    let mut total = 0.0;
+    sum::add(row, slice::from_mut(&mut total));
+    total
+}
+
+/// `x - m - ln Σ e^(x-m)` with the largest number m of each row.
+#[inline(always)]
+fn log_softmax_block(x: &[f32], out: &mut [f32], exps: &mut [f32], length: usize) {
+    let exps = &mut exps[..x.len()];
+    for (x, out) in x.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
+        let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        x.iter().zip(out).for_each(|(x, out)| *out = x - largest);
+    }
+    exps.iter_mut().zip(&*out).for_each(|(exp_x, &x)| *exp_x = exp(x));
+    for (exps, out) in exps.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
+        let log = total(exps).ln();
+        out.iter_mut().for_each(|out| *out -= log);
+    }
+}
+
+/// `dy - e^y Σ dy`, from the result `y` and its gradient.
+#[inline(always)]
+fn gradient_rows(y: &[f32], dy: &[f32], out: &mut [f32], length: usize) {
+    for (out, &y) in out.iter_mut().zip(y) {
+        *out = exp(y);
+    }
+    for (dy, out) in dy.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
+        let total = total(dy);
+        out.iter_mut().zip(dy).for_each(|(out, dy)| *out = dy - *out * total);
+    }
+}
+
+/// A call's operands and its result: some rows of each.
+struct Part<'a, const N: usize, T> {
+    operands: [&'a [f32]; N],
+    /// `width` numbers for each row of `length`.
+    result: &'a mut [T],
+    length: usize,
+    width: usize,
+}
+
+impl<const N: usize, T: Send> Part<'_, N, T> {
+    /// # Safety
+    /// XLA calls with N operands of f32, the sizes, and a result that has a number for each of the operands', or one for
+    /// each row.
+    unsafe fn of_call(out: *mut c_void, given: *const *const c_void, one_a_row: bool) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let LastAxis { rows, length } = (*given.add(N)).cast::<LastAxis>().read_unaligned();
+            let [rows, length] = [rows, length].map(|n| n as usize);
+            let width = if one_a_row { 1 } else { length };
+            let operand = |i| slice::from_raw_parts((*given.add(i)).cast::<f32>(), rows * length);
+            let result = slice::from_raw_parts_mut(out.cast(), rows * width);
+            Self { operands: std::array::from_fn(operand), result, length, width }
+        }
+    }
+
+    /// Has `f` compute the result, in halves by several threads where that is worth it.
+    fn compute(self, f: &(impl Fn(Self) + Sync)) {
+        let Self { operands, result, length, width } = self;
+        let rows = result.len() / width;
+        if rows < 2 || rows * length < PARALLEL {
+            return f(Self { operands, result, length, width });
+        }
+        let (first, second) = result.split_at_mut(rows / 2 * width);
+        let halves = operands.map(|operand| operand.split_at(rows / 2 * length));
+        rayon::join(
+            || Self { operands: halves.map(|half| half.0), result: first, length, width }.compute(f),
+            || Self { operands: halves.map(|half| half.1), result: second, length, width }.compute(f),
+        );
+    }
+}
+
+/// `x -> ln softmax(x)` along the last axis.
+pub(super) unsafe extern "C" fn log_softmax(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the program that calls has an operand and a result of these sizes.
+    unsafe { Part::of_call(out, given, false) }.compute(&|part: Part<'_, 1, f32>| {
+        let Part { operands: [x], result, length, .. } = part;
+        let block = length * (BLOCK / length).max(1);
+        let mut exps = vec![0.0; block.min(x.len())];
+        for (x, result) in x.chunks(block).zip(result.chunks_mut(block)) {
+            Arch::new().dispatch(
+                #[inline(always)]
+                || log_softmax_block(x, result, &mut exps, length),
+            );
+        }
+    });
+}
+
+/// `(y, dy) -> dx` of [`log_softmax`].
+pub(super) unsafe extern "C" fn log_softmax_grad(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the program that calls has operands and a result of these sizes.
+    unsafe { Part::of_call(out, given, false) }.compute(&|part: Part<'_, 2, f32>| {
+        let Part { operands: [y, dy], result, length, .. } = part;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || gradient_rows(y, dy, result, length),
+        );
+    });
+}
+
+/// `x -> i` of the largest number along the last axis, the first of equals.
+pub(super) unsafe extern "C" fn arg_max(out: *mut c_void, given: *const *const c_void) {
+    // SAFETY: the program that calls has an operand and a result of these sizes.
+    unsafe { Part::of_call(out, given, true) }.compute(&|part: Part<'_, 1, i32>| {
+        let Part { operands: [x], result, length, .. } = part;
+        for (row, place) in x.chunks_exact(length).zip(result) {
+            let mut largest = 0;
+            for (i, x) in row.iter().enumerate() {
+                if *x > row[largest] {
+                    largest = i;
+                }
+            }
+            *place = largest as i32;
+        }
+    });
+}
