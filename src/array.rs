@@ -354,6 +354,10 @@ impl Array {
         &self.bytes
     }
 
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The elements as `T`.
     ///
     /// ```

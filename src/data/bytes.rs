@@ -104,24 +104,26 @@ pub(crate) fn check_finite(array: &Array) -> Result<()> {
     Ok(())
 }
 
-/// Arrays `[n, rest...]` of one type and one `rest`, one below the other; there is at least one.
-pub(crate) fn concatenate(path: &Path, parts: &[Array]) -> Result<Array> {
-    let first = &parts[0];
-    let mut shape = first.shape().to_vec();
-    shape[0] = 0;
-    for part in parts {
-        if part.shape().get(1..) != first.shape().get(1..) || part.dtype() != first.dtype() {
+/// Arrays `[n, rest...]` of one type and one `rest`, one below the other; there is at least one. The first one's memory
+/// is made longer, which where there is room behind it copies nothing of what may be most of the data.
+pub(crate) fn concatenate(path: &Path, parts: Vec<Array>) -> Result<Array> {
+    let (dtype, mut shape) = (parts[0].dtype(), parts[0].shape().to_vec());
+    let mut size = 0;
+    for part in &parts {
+        if part.shape().get(1..) != shape.get(1..) || part.dtype() != dtype {
             let message = format!(
-                "expected training and test rows of one shape and type, got {}{:?} and {}{:?}",
-                first.dtype(),
-                first.shape(),
+                "expected training and test rows of one shape and type, got {dtype}{shape:?} and {}{:?}",
                 part.dtype(),
                 part.shape()
             );
             return Err(Error::format(path, message));
         }
-        shape[0] += part.shape()[0];
+        size += part.bytes().len();
     }
-    let bytes: Vec<&[u8]> = parts.iter().map(Array::bytes).collect();
-    Array::from_bytes(first.dtype(), &shape, bytes.concat())
+    shape[0] = parts.iter().map(|part| part.shape()[0]).sum();
+    let mut parts = parts.into_iter().map(Array::into_bytes);
+    let mut bytes = parts.next().unwrap_or_default();
+    bytes.reserve_exact(size - bytes.len());
+    parts.for_each(|part| bytes.extend(part));
+    Array::from_bytes(dtype, &shape, bytes)
 }

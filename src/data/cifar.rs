@@ -100,8 +100,8 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
     let mut pictures = which.train_files().iter().map(|name| file(name)).collect::<Result<Vec<_>>>()?;
     pictures.push(file(which.test_file())?);
 
-    let inputs = bytes::concatenate(folder, &pictures)?;
     let test = pictures[pictures.len() - 1].shape()[0];
+    let inputs = bytes::concatenate(folder, pictures)?;
     let parts = Parts { train: labels.len() - test, validation: 0, test };
     Ok((inputs, Targets::Classes { labels, names: names(folder, which)? }, parts))
 }

@@ -120,33 +120,48 @@ pub fn mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
 }
 
 pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
-    let (train, train_labels) = pair(folder, "train")?;
-    let (test, test_labels) = pair(folder, "t10k")?;
+    let (train, test) = (Pair::find(folder, "train")?, Pair::find(folder, "t10k")?);
+    // The large array last, behind which there is room for the small one.
+    let (test, test_labels) = test.read()?;
+    let (train, train_labels) = train.read()?;
     let labels = [train_labels.bytes(), test_labels.bytes()].concat();
     let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0] };
-    let inputs = bytes::concatenate(folder, &[train, test])?;
+    let inputs = bytes::concatenate(folder, vec![train, test])?;
     // The channel that images have everywhere else.
     let shape = [inputs.shape(), &[1]].concat();
     let inputs = inputs.reshape(&shape)?;
     Ok((inputs, Targets::numbered(labels.into_iter().map(i32::from).collect())?, parts))
 }
 
-/// The images u8 `[n, height, width]` and labels u8 `[n]` of one part.
-fn pair(folder: &Path, part: &str) -> Result<(Array, Array)> {
-    let images_path = find(folder, &format!("{part}-images"), "idx3-ubyte")?;
-    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte")?;
-    let images = read_u8(&images_path, 3, "images u8[n, height, width]")?;
-    let labels = read_u8(&labels_path, 1, "labels u8[n]")?;
-    if images.shape()[0] != labels.shape()[0] {
-        let message = format!(
-            "expected a label for each of the {} images in {}, got {}; take both files from one data set",
-            images.shape()[0],
-            images_path.display(),
-            labels.shape()[0]
-        );
-        return Err(Error::format(&labels_path, message));
+/// The files of one part.
+struct Pair {
+    images: PathBuf,
+    labels: PathBuf,
+}
+
+impl Pair {
+    fn find(folder: &Path, part: &str) -> Result<Self> {
+        Ok(Self {
+            images: find(folder, &format!("{part}-images"), "idx3-ubyte")?,
+            labels: find(folder, &format!("{part}-labels"), "idx1-ubyte")?,
+        })
     }
-    Ok((images, labels))
+
+    /// The images u8 `[n, height, width]` and labels u8 `[n]`.
+    fn read(&self) -> Result<(Array, Array)> {
+        let labels = read_u8(&self.labels, 1, "labels u8[n]")?;
+        let images = read_u8(&self.images, 3, "images u8[n, height, width]")?;
+        if images.shape()[0] != labels.shape()[0] {
+            let message = format!(
+                "expected a label for each of the {} images in {}, got {}; take both files from one data set",
+                images.shape()[0],
+                self.images.display(),
+                labels.shape()[0]
+            );
+            return Err(Error::format(&self.labels, message));
+        }
+        Ok((images, labels))
+    }
 }
 
 fn read_u8(path: &Path, rank: usize, expected: &str) -> Result<Array> {

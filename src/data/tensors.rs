@@ -75,8 +75,8 @@ impl<'a> Tensors<'a> {
         let rows = |pair: &Option<(Array, Array)>| pair.as_ref().map_or(0, |(x, _)| x.shape()[0]);
         let parts = Parts { train: train.0.shape()[0], validation: rows(&validation), test: rows(&test) };
         let (x, y): (Vec<_>, Vec<_>) = [Some(train), validation, test].into_iter().flatten().unzip();
-        let y = bytes::concatenate(self.path, &y)?;
-        Ok((bytes::concatenate(self.path, &x)?, targets(self.path, &y, kind)?, parts))
+        let y = bytes::concatenate(self.path, y)?;
+        Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind)?, parts))
     }
 
     /// Inputs u8 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
