@@ -96,6 +96,9 @@ const CASES: &[Case] = &[
     Case { name: "min", shapes: &[&[3, 5]], range: ANY, build: |x| x[0].min(&[0, 1])?.square() },
     Case { name: "cumulative sum", shapes: &[&[3, 5]], range: ANY, build: |x| x[0].cumulative_sum(1)?.square() },
     Case { name: "softmax", shapes: &[&[3, 5]], range: (-3.0, 3.0), build: |x| x[0].softmax()?.square() },
+    Case { name: "log softmax differentiated twice", shapes: &[&[3, 5]], range: (-3.0, 3.0), build: |x| {
+        gradients(&x[0].log_softmax()?.square()?.sum_all()?, &[&x[0]])?.remove(0).square()
+    } },
     Case { name: "log softmax", shapes: &[&[3, 5]], range: (-3.0, 3.0), build: |x| x[0].log_softmax()?.square() },
 
     Case { name: "matmul", shapes: &[&[2, 3], &[3, 4]], range: ANY, build: |x| x[0].matmul(&x[1])?.square() },

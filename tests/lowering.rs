@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{Function, Graph, ScanInputs, StepOutputs, Window, gradients};
+use neural::graph::{Function, Graph, ScanInputs, StepOutputs, Tensor, Window, gradients};
 use neural::lower::{Target, hlo_text};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
@@ -247,6 +247,63 @@ fn a_largest_that_is_not_a_number_stays_that() {
     let x = [f64::NAN, 1.0, 2.0, 1.0, f64::NAN, 2.0, 1.0, 3.0, f64::NAN];
     let got = program.call(device(), &[array(&[1, 9, 1], &x).cast(DType::F32)]).expect("runs");
     assert!(got[0].to_f64().iter().all(|y| y.is_nan()), "{:?}", got[0]);
+}
+
+#[test]
+fn log_softmax_and_classes_are_those_of_f64() {
+    // Rows shorter and longer than registers and blocks, and enough of them for several threads.
+    let shapes: [&[usize]; 6] = [&[7], &[256, 10], &[3, 5, 17], &[2, 6000], &[9001, 16], &[1, 70_001]];
+    for shape in shapes {
+        // From numbers beside each other to some whose powers of e do not fit into f32.
+        for spread in [1.0, 30.0, 200.0] {
+            let given: Vec<f64> =
+                numbers(shape.iter().product(), 5).iter().map(|x| f64::from((x * spread) as f32)).collect();
+            let length = shape[shape.len() - 1];
+            let (mut expected, mut gradient, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+            for row in given.chunks_exact(length) {
+                let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let total: f64 = row.iter().map(|x| (x - largest).exp()).sum();
+                let y = row.iter().map(|x| x - largest - total.ln());
+                // Of the sum of the results, each weighed by its place on the axis.
+                let weights: f64 = (0..length).map(|i| i as f64).sum();
+                gradient.extend(y.clone().enumerate().map(|(i, y)| i as f64 - y.exp() * weights));
+                expected.extend(y);
+                classes.push(row.iter().position(|x| *x == largest).expect("there") as f64);
+            }
+            let graph = Graph::new();
+            let x = graph.parameter(DType::F32, shape);
+            let build = || -> Result<Vec<Tensor>> {
+                let (y, last) = (x.log_softmax()?, shape.len() - 1);
+                let weights = graph.iota(DType::F32, shape, last)?;
+                let dx = gradients(&(&y * weights)?.sum_all()?, &[&x])?.remove(0);
+                Ok(vec![y, dx, x.argmax(last)?])
+            };
+            let function = Function::new(&graph, build().expect("well formed"));
+            let text = hlo_text(&function, Target::Cpu).expect("lowers");
+            assert!(["log_softmax\"", "log_softmax_grad", "arg_max"].iter().all(|name| text.contains(name)));
+            let program = Program::compile(device(), &function, 0).expect("compiles");
+            let got = program.call(device(), &[array(shape, &given).cast(DType::F32)]).expect("runs");
+            let off = |got: &Array, expected: &[f64]| {
+                got.to_f64().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+            };
+            let (largest, steep) = (spread * 2.0 + 12.0, length as f64 * length as f64);
+            let (y, dx) = (off(&got[0], &expected), off(&got[1], &gradient));
+            assert!(y <= 2e-7 * largest, "{shape:?} times {spread}: off by {y:e}");
+            assert!(dx <= 4e-7 * largest * steep, "{shape:?} times {spread}: the gradient is off by {dx:e}");
+            assert_eq!(got[2].to_f64(), classes, "{shape:?} times {spread}");
+        }
+    }
+}
+
+#[test]
+fn log_softmax_of_what_is_not_a_number_is_none() {
+    let graph = Graph::new();
+    let y = graph.parameter(DType::F32, &[2, 20]).log_softmax().expect("well formed");
+    let program = Program::compile(device(), &Function::new(&graph, vec![y]), 0).expect("compiles");
+    let mut x = numbers(40, 6);
+    x[25] = f64::NAN;
+    let got = program.call(device(), &[array(&[2, 20], &x).cast(DType::F32)]).expect("runs")[0].to_f64();
+    assert!(got[..20].iter().all(|y| y.is_finite()) && got[20..].iter().all(|y| y.is_nan()), "{got:?}");
 }
 
 #[test]

@@ -172,3 +172,20 @@ pub(super) unsafe extern "C" fn arg_max(out: *mut c_void, given: *const *const c
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+
+    #[test]
+    fn exp_is_within_two_units_of_the_last_digit() {
+        for i in 0..=870_000 {
+            let x = i as f32 * -1e-4;
+            let exact = f64::from(x).exp();
+            let unit = f64::from((exact as f32).next_up()) - f64::from(exact as f32);
+            assert!((f64::from(exp(x)) - exact).abs() <= 2.0 * unit, "{x}: {} for {exact}", exp(x));
+        }
+        assert_eq!((exp(-1e3), exp(f32::NEG_INFINITY)), (0.0, 0.0));
+        assert!(exp(f32::NAN).is_nan());
+    }
+}

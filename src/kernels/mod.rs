@@ -21,7 +21,7 @@ mod winograd;
 pub(crate) use last_axis::LastAxis;
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::Sum;
-pub(crate) use winograd::Winograd;
+pub(crate) use winograd::pays as winograd_pays;
 
 use std::ffi::c_void;
 use std::num::Wrapping;

@@ -2,6 +2,7 @@
 
 use super::lanes::{load, store};
 use super::product::{Line, REGISTERS, ROWS, lines};
+use super::sliding::Sliding;
 use super::transform::{Matrix, SIDE, Tile, empty, results, transform};
 use pulp::Simd;
 use std::marker::PhantomData;
@@ -11,6 +12,7 @@ pub(super) const PLACES: usize = SIDE * SIDE;
 /// About so many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
 const BLOCK: usize = 320 << 10;
 
+/// The sizes of a convolution of stride 1.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     pub image: [usize; 3],
@@ -20,6 +22,16 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
+    pub fn of(conv: &Sliding) -> Self {
+        let sizes = |values: [i64; 3]| values.map(|n| n as usize);
+        Self {
+            image: sizes(conv.image),
+            result: sizes(conv.result),
+            window: conv.window.map(|n| n as usize),
+            padding: conv.padding.map(|n| n as isize),
+        }
+    }
+
     /// The results of a tile along each axis.
     pub fn step(&self) -> [usize; 2] {
         self.window.map(results)

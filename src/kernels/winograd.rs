@@ -8,57 +8,31 @@
 
 use super::images_a_task;
 use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
+use super::sliding::Sliding;
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
-use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ffi::c_void;
 use std::slice;
 
-/// The sizes of a convolution of stride 1, as a program passes them.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Winograd {
-    pub images: i64,
-    /// Height, width and channels of an image.
-    pub image: [i64; 3],
-    /// Height, width and channels of a result.
-    pub result: [i64; 3],
-    /// Height and width of the window.
-    pub window: [i64; 2],
-    /// The padding above and to the left.
-    pub padding: [i64; 2],
-}
-
-impl Winograd {
-    /// Whether this way has clearly fewer operations than a product of matrices, and the cores have registers for it.
-    pub fn pays(&self) -> bool {
-        if matches!(Arch::new(), Arch::Scalar)
-            || self.window.iter().any(|&size| !SIZES.contains(&(size as usize)))
-        {
-            return false;
-        }
-        let sizes = self.sizes();
-        let [_, _, channels] = sizes.image;
-        let [height, width, filters] = sizes.result;
-        let tiles: usize = sizes.tiles().iter().product();
-        let product = (height * width * sizes.window.iter().product::<usize>() * channels * filters) as f64;
-        // A transform multiplies by a matrix along both axes.
-        let transforms = (tiles * PLACES * 2 * SIDE * (channels + filters)) as f64;
-        let products = (tiles * PLACES * channels * filters) as f64;
-        channels.min(filters) >= 4 && transforms + products < 0.8 * product
+/// Whether this way can do the convolution, with clearly fewer operations than a product of matrices, and the cores have
+/// registers for it.
+pub(crate) fn pays(conv: &Sliding) -> bool {
+    let plain = conv.stride == [1, 1] && conv.dilation == [1, 1];
+    let sized = conv.window.iter().all(|&size| SIZES.contains(&(size as usize)));
+    if matches!(Arch::new(), Arch::Scalar) || !plain || !sized {
+        return false;
     }
-
-    fn sizes(&self) -> Sizes {
-        let sizes = |values: [i64; 3]| values.map(|n| n as usize);
-        Sizes {
-            image: sizes(self.image),
-            result: sizes(self.result),
-            window: self.window.map(|n| n as usize),
-            padding: self.padding.map(|n| n as isize),
-        }
-    }
+    let sizes = Sizes::of(conv);
+    let [_, _, channels] = sizes.image;
+    let [height, width, filters] = sizes.result;
+    let tiles: usize = sizes.tiles().iter().product();
+    let product = (height * width * sizes.window.iter().product::<usize>() * channels * filters) as f64;
+    // A transform multiplies by a matrix along both axes.
+    let transforms = (tiles * PLACES * 2 * SIDE * (channels + filters)) as f64;
+    let products = (tiles * PLACES * channels * filters) as f64;
+    channels.min(filters) >= 4 && transforms + products < 0.8 * product
 }
 
 /// The filters, transformed: for each place and each group of output channels that a product computes at once, a row for
@@ -266,12 +240,12 @@ impl WithSimd for Gradient<'_> {
 /// XLA calls with two operands of f32, as long as `len` says, and the sizes in a third.
 unsafe fn operands<'a>(
     operands: *const *const c_void,
-    len: impl Fn(&Winograd) -> [usize; 2],
-) -> (Winograd, &'a [f32], &'a [f32]) {
+    len: impl Fn(&Sliding) -> [usize; 2],
+) -> (Sliding, &'a [f32], &'a [f32]) {
     // SAFETY: the caller's.
     unsafe {
         let [first, second, sizes] = *operands.cast::<[*const c_void; 3]>();
-        let sizes = sizes.cast::<Winograd>().read_unaligned();
+        let sizes = sizes.cast::<Sliding>().read_unaligned();
         let [a, b] = len(&sizes);
         (sizes, slice::from_raw_parts(first.cast(), a), slice::from_raw_parts(second.cast(), b))
     }
@@ -281,7 +255,7 @@ fn len(images: i64, size: [i64; 3]) -> usize {
     (images * size.iter().product::<i64>()) as usize
 }
 
-fn filters_len(sizes: &Winograd) -> usize {
+fn filters_len(sizes: &Sliding) -> usize {
     (sizes.window.iter().product::<i64>() * sizes.image[2] * sizes.result[2]) as usize
 }
 
@@ -301,12 +275,12 @@ pub(super) unsafe extern "C" fn input_grad(out: *mut c_void, given: *const *cons
 pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *const c_void) {
     // SAFETY: the program that calls has operands and a result of these sizes.
     unsafe {
-        let (winograd, images, results) =
+        let (conv, images, results) =
             operands(given, |sizes| [len(sizes.images, sizes.image), len(sizes.images, sizes.result)]);
-        let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&winograd));
-        let sizes = winograd.sizes();
+        let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&conv));
+        let sizes = Sizes::of(&conv);
         // The sum is taken in the order of the images, so that it is the same each time.
-        let task = images_a_task(winograd.images as usize, 1);
+        let task = images_a_task(conv.images as usize, 1);
         let sums: Vec<Vec<Line>> = images
             .par_chunks(task * sizes.read().numbers())
             .zip(results.par_chunks(task * sizes.written().numbers()))
@@ -327,18 +301,18 @@ pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *con
 /// # Safety
 /// XLA calls with operands and a result of the sizes that it hands on.
 unsafe fn convolve(out: *mut c_void, given: *const *const c_void, back: bool) {
-    let ends = |sizes: &Winograd| {
+    let ends = |sizes: &Sliding| {
         let (images, results) = (len(sizes.images, sizes.image), len(sizes.images, sizes.result));
         if back { [results, images] } else { [images, results] }
     };
     // SAFETY: the caller's.
-    let (winograd, from, values, to) = unsafe {
-        let (winograd, from, values) = operands(given, |sizes| [ends(sizes)[0], filters_len(sizes)]);
-        (winograd, from, values, slice::from_raw_parts_mut(out.cast::<f32>(), ends(&winograd)[1]))
+    let (conv, from, values, to) = unsafe {
+        let (conv, from, values) = operands(given, |sizes| [ends(sizes)[0], filters_len(sizes)]);
+        (conv, from, values, slice::from_raw_parts_mut(out.cast::<f32>(), ends(&conv)[1]))
     };
-    let sizes = winograd.sizes();
+    let sizes = Sizes::of(&conv);
     let filters = Arch::new().dispatch(Filters { sizes, values, back });
-    let task = images_a_task(winograd.images as usize, 4);
+    let task = images_a_task(conv.images as usize, 4);
     let (a, b) = if back { (sizes.written(), sizes.read()) } else { (sizes.read(), sizes.written()) };
     from.par_chunks(task * a.numbers()).zip(to.par_chunks_mut(task * b.numbers())).for_each(|(from, to)| {
         Arch::new().dispatch(Images { sizes, filters: &filters, from, to, back });

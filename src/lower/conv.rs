@@ -2,16 +2,18 @@
 //!
 //! A GPU has convolution kernels of its own. XLA's CPU backend hands only some forms to a fast library, in the
 //! outermost computation alone, and runs all others, those inside a training loop among them, as naive loops. So
-//! there a convolution is written as one matrix product over patches: the cells under each position of the window,
-//! side by side (`im2col`). Products are fast everywhere, and the gradients are products over the same patches.
-//! Where a patch is only a few numbers, their sum is written out instead; where a window of stride 1 has some channels and
-//! filters, the convolution is a call of [`kernels`], which needs fewer multiplications.
+//! on the CPU that is built in, an f32 convolution over one or two axes is a call of [`kernels`]: Winograd's where that
+//! needs fewer multiplications, otherwise as it is defined.
+//!
+//! All others on a CPU, those with groups, of other types, of three axes or behind a plugin, are one matrix product over
+//! patches: the cells under each position of the window, side by side (`im2col`). Products are fast everywhere, and the
+//! gradients are products over the same patches. Where a patch is only a few numbers, their sum is written out instead.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, dims, element, isolated};
 use crate::array::{DType, count};
 use crate::graph::Window;
-use crate::kernels::{self, Sliding, Winograd};
+use crate::kernels::{self, Sliding};
 use xla::{ElementType, XlaOp};
 
 /// A patch of no more numbers is summed by elementwise operations. The first convolution of the benchmark's network,
@@ -192,34 +194,24 @@ impl Lowering<'_> {
         matrix.reshape(&dims(conv.kernel))
     }
 
-    /// The convolution's sizes, if Winograd's way is at hand and has fewer operations than a product.
-    fn winograd(&self, conv: &Conv) -> Option<Winograd> {
-        let Window { stride, dilation, padding, .. } = conv.window;
-        let plain = conv.groups == 1 && stride.iter().chain(dilation).all(|&n| n == 1);
-        if self.target != Target::Cpu || conv.dtype != DType::F32 || conv.axes() != 2 || !plain {
+    /// The convolution's sizes, if functions of this crate can do it.
+    fn called(&self, conv: &Conv) -> Option<Sliding> {
+        if conv.groups != 1 {
             return None;
         }
-        let positions = positions(conv.input, conv.window);
-        let sizes = |values: [usize; 3]| values.map(|n| n as i64);
-        let winograd = Winograd {
-            images: conv.input[0] as i64,
-            image: sizes([conv.input[1], conv.input[2], conv.channels()]),
-            result: sizes([positions[0], positions[1], conv.filters()]),
-            window: [conv.kernel[0] as i64, conv.kernel[1] as i64],
-            padding: [padding[0].0 as i64, padding[1].0 as i64],
-        };
-        winograd.pays().then_some(winograd)
+        self.sliding(conv.input, conv.filters(), conv.window, conv.dtype)
     }
 
-    /// The convolution's sizes, if a function of this crate does it as it is defined. A window of one cell has no patches,
-    /// and is a product as it is.
+    /// Those, if Winograd's way is at hand and has fewer operations than a product.
+    fn winograd(&self, conv: &Conv) -> Option<Sliding> {
+        self.called(conv).filter(kernels::winograd_pays)
+    }
+
+    /// Those, if the convolution is to be done as it is defined. A window of one cell has no patches, and is a product as
+    /// it is.
     fn direct(&self, conv: &Conv) -> Option<Sliding> {
-        let window = conv.window;
-        let one = count(&window.size) == 1 && window.stride.iter().all(|&n| n == 1);
-        if conv.groups != 1 || one {
-            return None;
-        }
-        self.sliding(conv.input, conv.filters(), window, conv.dtype)
+        let one = count(&conv.window.size) == 1 && conv.window.stride.iter().all(|&n| n == 1);
+        self.called(conv).filter(|_| !one)
     }
 
     /// Σ over the cells and channels of a patch: what the cell reads times the kernel's weights for it.
