@@ -2,15 +2,28 @@
 
 use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
 pub(crate) const MAX_EXPANSION: usize = 1032;
 
-/// The whole of a file. A folder, a device or a pipe is refused: it does not say how much it holds.
+/// The whole of a file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    length(path)?;
+    fs::read(path).map_err(|e| Error::io("read", path, e))
+}
+
+/// A file from its beginning, and how many bytes it has.
+pub(crate) fn open_file(path: &Path) -> Result<(impl BufRead, usize)> {
+    let length = length(path)?;
+    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    Ok((BufReader::with_capacity(1 << 16, file), length))
+}
+
+/// How long a file is. A folder, a device or a pipe is refused: it does not say how much it holds.
+fn length(path: &Path) -> Result<usize> {
     let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
     if metadata.is_dir() {
         return Err(Error::format(path, "expected a file, got a folder; name a file in it"));
@@ -18,7 +31,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(Error::format(path, "expected a regular file, got a device or a pipe"));
     }
-    fs::read(path).map_err(|e| Error::io("read", path, e))
+    Ok(metadata.len() as usize)
 }
 
 /// Reads exactly the bytes that a header declares for elements of `element` bytes in `shape`, the rest of a

@@ -8,8 +8,9 @@ use super::{Dataset, Parts, Targets};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -27,7 +28,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// When the file cannot be read, is not IDX, or does not hold exactly what its header declares.
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    decode(path, &bytes::read_file(path)?)
+    let (reader, length) = bytes::open_file(path)?;
+    unpack(path, reader, length)
 }
 
 /// Decodes the contents of an IDX file; `path` is for the error only.
@@ -41,10 +43,15 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
 /// # Errors
 /// See [`read`].
 pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
-    if contents.starts_with(&GZIP) {
-        parse(path, MultiGzDecoder::new(contents), contents.len().saturating_mul(MAX_EXPANSION))
+    unpack(path, contents, contents.len())
+}
+
+/// Parses `length` bytes, which may be gzipped.
+fn unpack(path: &Path, mut reader: impl BufRead, length: usize) -> Result<Array> {
+    if reader.fill_buf().map_err(|e| Error::io("read", path, e))?.starts_with(&GZIP) {
+        parse(path, MultiGzDecoder::new(reader), length.saturating_mul(MAX_EXPANSION))
     } else {
-        parse(path, contents, contents.len())
+        parse(path, reader, length)
     }
 }
 
@@ -121,9 +128,11 @@ pub fn mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
 
 pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
     let (train, test) = (Pair::find(folder, "train")?, Pair::find(folder, "t10k")?);
-    // The large array last, behind which there is room for the small one.
-    let (test, test_labels) = test.read()?;
-    let (train, train_labels) = train.read()?;
+    let ((train, train_labels), (test, test_labels)) = thread::scope(|scope| {
+        let test = scope.spawn(|| test.read());
+        let train = train.read()?;
+        Ok((train, test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?))
+    })?;
     let labels = [train_labels.bytes(), test_labels.bytes()].concat();
     let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0] };
     let inputs = bytes::concatenate(folder, vec![train, test])?;
