@@ -7,7 +7,7 @@ mod window;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
+use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Type, Unary, Window};
 use crate::kernels;
 use conv::Conv;
 use std::cell::RefCell;
@@ -220,23 +220,8 @@ impl Lowering<'_> {
                 }
                 _ => input(0).argmax(ElementType::S32, *dim as i64),
             },
-            Op::LogSoftmax => match self.last_axis(&node.ty.shape, dtype) {
-                Some(sizes) => self.call(kernels::LOG_SOFTMAX, &[input(0)], &sizes, dtype, &node.ty.shape),
-                None => {
-                    let shifted = input(0).sub_(&along_last(input(0), XlaOp::reduce_max)?)?;
-                    shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
-                }
-            },
-            Op::LogSoftmaxGrad => match self.last_axis(&node.ty.shape, dtype) {
-                Some(sizes) => {
-                    let operands = [input(0), input(1)];
-                    self.call(kernels::LOG_SOFTMAX_GRAD, &operands, &sizes, dtype, &node.ty.shape)
-                }
-                None => {
-                    let total = along_last(input(1), XlaOp::reduce_sum)?;
-                    input(1).sub_(&input(0).exp()?.mul_(&total)?)
-                }
-            },
+            Op::LogSoftmax => self.log_softmax(input(0), &node.ty),
+            Op::LogSoftmaxGrad => self.log_softmax_grad(input(0), input(1), &node.ty),
 
             Op::Dot(axes) => dot(input(0), input(1), axes),
             Op::Conv { window, groups } => {
@@ -306,6 +291,22 @@ impl Lowering<'_> {
     fn last_axis(&self, shape: &[usize], dtype: DType) -> Option<kernels::LastAxis> {
         let ours = self.target == Target::Cpu && dtype == DType::F32;
         ours.then(|| kernels::LastAxis::of(shape)).flatten()
+    }
+
+    fn log_softmax(&self, x: &XlaOp, ty: &Type) -> XlaResult {
+        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
+            return self.call(kernels::LOG_SOFTMAX, &[x], &sizes, ty.dtype, &ty.shape);
+        }
+        let shifted = x.sub_(&along_last(x, XlaOp::reduce_max)?)?;
+        shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
+    }
+
+    /// From the result `y` and its gradient.
+    fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, ty: &Type) -> XlaResult {
+        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
+            return self.call(kernels::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, ty.dtype, &ty.shape);
+        }
+        dy.sub_(&y.exp()?.mul_(&along_last(dy, XlaOp::reduce_sum)?)?)
     }
 
     fn sum(&self, x: &XlaOp, shape: &[usize], axes: &[usize], dtype: DType) -> XlaResult {
