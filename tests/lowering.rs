@@ -148,7 +148,8 @@ fn plain_sum(values: &[f64], shape: &[usize], axes: &[usize]) -> Vec<f64> {
 
 #[test]
 fn sums_are_those_of_f64_in_few_kernels() {
-    let sums: [(&[usize], &[usize], bool); 10] = [
+    // The last three are long enough for several threads.
+    let sums: [(&[usize], &[usize], bool); 13] = [
         (&[32], &[0], true),
         (&[100_003], &[0], true),
         (&[3, 70_001], &[1], true),
@@ -159,6 +160,9 @@ fn sums_are_those_of_f64_in_few_kernels() {
         (&[9, 40, 33, 10], &[0, 1, 2], true),
         (&[31, 5], &[0], false),
         (&[40, 3, 40], &[0, 2], false),
+        (&[1_100_003], &[0], true),
+        (&[350_021, 3], &[0], true),
+        (&[1100, 1000], &[1], true),
     ];
     for (shape, axes, called) in sums {
         let values: Vec<f64> =
@@ -252,7 +256,7 @@ fn a_largest_that_is_not_a_number_stays_that() {
 #[test]
 fn log_softmax_and_classes_are_those_of_f64() {
     // Rows shorter and longer than registers and blocks, and enough of them for several threads.
-    let shapes: [&[usize]; 6] = [&[7], &[256, 10], &[3, 5, 17], &[2, 6000], &[9001, 16], &[1, 70_001]];
+    let shapes: [&[usize]; 6] = [&[7], &[256, 10], &[3, 5, 17], &[2, 6000], &[18_001, 16], &[1, 70_001]];
     for shape in shapes {
         // From numbers beside each other to some whose powers of e do not fit into f32.
         for spread in [1.0, 30.0, 200.0] {
