@@ -3,11 +3,12 @@
 
 mod conv;
 mod pool;
+mod reduce;
 mod window;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Type, Unary, Window};
+use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
 use crate::kernels;
 use conv::Conv;
 use std::cell::RefCell;
@@ -214,12 +215,7 @@ impl Lowering<'_> {
             Op::CumulativeSum { dim, reverse } => {
                 self.cumulative_sum(input(0), &node.ty.shape, *dim, *reverse)
             }
-            Op::ArgMax { dim } => match self.last_axis(&shape_of(0), dtype_of(0)) {
-                Some(sizes) if *dim + 1 == shape_of(0).len() => {
-                    self.call(kernels::ARG_MAX, &[input(0)], &sizes, dtype, &node.ty.shape)
-                }
-                _ => input(0).argmax(ElementType::S32, *dim as i64),
-            },
+            Op::ArgMax { dim } => self.arg_max(input(0), &shape_of(0), *dim, dtype_of(0)),
             Op::LogSoftmax => self.log_softmax(input(0), &node.ty),
             Op::LogSoftmaxGrad => self.log_softmax_grad(input(0), input(1), &node.ty),
 
@@ -285,67 +281,6 @@ impl Lowering<'_> {
         let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
         let operands = [operands, &[&sizes]].concat();
         self.builder.custom_call(function, &operands, element(dtype), &dims(result), &[])
-    }
-
-    /// The sizes of an array for the functions of this crate that look at it row by row.
-    fn last_axis(&self, shape: &[usize], dtype: DType) -> Option<kernels::LastAxis> {
-        let ours = self.target == Target::Cpu && dtype == DType::F32;
-        ours.then(|| kernels::LastAxis::of(shape)).flatten()
-    }
-
-    fn log_softmax(&self, x: &XlaOp, ty: &Type) -> XlaResult {
-        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
-            return self.call(kernels::LOG_SOFTMAX, &[x], &sizes, ty.dtype, &ty.shape);
-        }
-        let shifted = x.sub_(&along_last(x, XlaOp::reduce_max)?)?;
-        shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
-    }
-
-    /// From the result `y` and its gradient.
-    fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, ty: &Type) -> XlaResult {
-        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
-            return self.call(kernels::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, ty.dtype, &ty.shape);
-        }
-        dy.sub_(&y.exp()?.mul_(&along_last(dy, XlaOp::reduce_sum)?)?)
-    }
-
-    fn sum(&self, x: &XlaOp, shape: &[usize], axes: &[usize], dtype: DType) -> XlaResult {
-        let function = match dtype {
-            DType::F32 => Some(kernels::SUM_F32),
-            DType::F64 => Some(kernels::SUM_F64),
-            DType::I32 => Some(kernels::SUM_I32),
-            _ => None,
-        };
-        match function.filter(|_| self.target == Target::Cpu).zip(kernels::Sum::of(shape, axes)) {
-            Some((function, sizes)) => {
-                let left = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]);
-                self.call(function, &[x], &sizes, dtype, &left.collect::<Vec<_>>())
-            }
-            None => x.reduce_sum(&dims(axes), false),
-        }
-    }
-
-    /// Doubles the reach of the sum in each of log₂ n steps: XLA's own form, a window as long as the axis, is not
-    /// in the crate and costs n² on a CPU.
-    fn cumulative_sum(&self, x: &XlaOp, shape: &[usize], dim: usize, reverse: bool) -> XlaResult {
-        let zero = self.builder.zero(x.ty()?.element_type()?)?;
-        let n = shape[dim];
-        let mut sum = x.clone();
-        let mut reach = 1;
-        while reach < n {
-            let mut config = vec![(0, 0, 0); shape.len()];
-            let kept = (n - reach) as i64;
-            let moved = if reverse {
-                config[dim] = (0, reach as i64, 0);
-                sum.slice_in_dim1(reach as i64, n as i64, dim as i64)?
-            } else {
-                config[dim] = (reach as i64, 0, 0);
-                sum.slice_in_dim1(0, kept, dim as i64)?
-            };
-            sum = sum.add_(&moved.pad(&zero, &config)?)?;
-            reach *= 2;
-        }
-        Ok(sum)
     }
 
     /// Adds `rows` into a table of zeros at `indices`.
@@ -446,13 +381,6 @@ fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
 fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
     let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
     a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
-}
-
-/// A reduction of the last axis, for each of the elements that it combines.
-fn along_last(x: &XlaOp, reduce: fn(&XlaOp, &[i64], bool) -> XlaResult) -> XlaResult {
-    let shape = dims(&x.dims()?);
-    let kept: Vec<i64> = (0..shape.len() as i64 - 1).collect();
-    reduce(x, &[kept.len() as i64], false)?.broadcast_in_dim(&shape, &kept)
 }
 
 /// What `build` makes of `inputs`, as a computation of its own: nothing outside is fused with it or moved out of a loop.
