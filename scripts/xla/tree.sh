@@ -20,10 +20,13 @@ build_tree() { # the wheels, the compiler, the folder to fill
   say "compiling the glue"
   # The library that is linked against must be known by its versioned name alone.
   $compiler -std=c++17 -O1 -DNDEBUG -fPIC -shared -w -I "$tree/include" \
-    -o "$tree/lib/libxla_glue.so" "$parts"/{plugin,product,threads}_glue.cc \
+    -o "$tree/lib/libxla_glue.so" "$parts"/*_glue.cc \
     -L "$tree/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 \
     -ldl -Wl,-rpath,'$ORIGIN' -Wl,-soname,libxla_glue.so
   $compiler -x c -O1 -fPIC -shared -o "$tree/lib/libquiet.so" "$parts/quiet.c" -Wl,-soname,libquiet.so
+
+  say "binding the libraries' names"
+  (cd "$tree/lib" && python3 "$parts/bind.py" libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)
   printf 'INPUT(libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' \
     >"$tree/lib/libxla_extension.so"
 }
