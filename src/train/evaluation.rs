@@ -51,23 +51,21 @@ impl Evaluation {
         Self { outputs: Vec::new(), width: 0, labels, values, classes, sum: 0.0, divisor: 0.0 }
     }
 
-    /// Adds the results of some steps; of each batch the first `valid` rows count.
+    /// Adds the results of some steps, their losses as sum and divisor; of each batch the first `valid` rows count.
     pub(super) fn add(
         &mut self,
         outputs: &Array,
-        sums: &Array,
-        divisors: &Array,
+        losses: &Array,
         valid: &[i32],
         batch: usize,
     ) -> Result<()> {
         self.width = outputs.shape().last().copied().unwrap_or(0);
         let numbers = outputs.to_vec::<f32>()?;
-        for (step, &count) in numbers.chunks_exact((batch * self.width).max(1)).zip(valid) {
-            self.outputs.extend(step[..count as usize * self.width].iter().map(|&v| f64::from(v)));
-        }
-        let counted = valid.iter().map(|&n| n > 0);
-        for ((sum, divisor), counts) in sums.to_f64().iter().zip(divisors.to_f64()).zip(counted) {
-            if counts {
+        let steps = numbers.chunks_exact((batch * self.width).max(1));
+        let losses = losses.to_vec::<f64>()?;
+        for ((outputs, [sum, divisor]), &count) in steps.zip(losses.as_chunks().0).zip(valid) {
+            if count > 0 {
+                self.outputs.extend(outputs[..count as usize * self.width].iter().map(|&v| f64::from(v)));
                 self.sum += sum;
                 self.divisor += divisor;
             }

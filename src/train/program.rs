@@ -98,7 +98,7 @@ impl Plan {
 
     /// `steps` batches through the model as it is. Arguments: the variables that are not the optimizer's; inputs,
     /// targets, mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked
-    /// over the steps: the outputs (f32), the sum of the rows' losses, and what to divide it by.
+    /// over the steps: the outputs (f32); the sum of the rows' losses and what to divide it by, `[2]` (f64).
     pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
@@ -123,7 +123,8 @@ impl Plan {
             let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
             let outputs = self.model.forward(&x, &mut cx)?.convert(DType::F32)?;
             let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&Mask::first(&xs[1], batch)?))?;
-            Ok(StepOutputs { carries: Vec::new(), ys: vec![outputs, sum, weight] })
+            let loss = Tensor::concatenate(&[&sum.reshape(&[1])?, &weight.reshape(&[1])?], 0)?;
+            Ok(StepOutputs { carries: Vec::new(), ys: vec![outputs, loss] })
         })?;
         Ok(Function::new(&graph, ys))
     }

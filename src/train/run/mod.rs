@@ -399,10 +399,10 @@ impl<'a> Run<'a> {
                 .chain([piece.order(), &counts])
                 .collect();
             let results = program.run(Vec::new(), &arguments)?;
-            let [outputs, sums, divisors] = &results[..] else {
-                return Err(Error::shape("evaluation", "three results", results.len()));
+            let [outputs, losses] = &results[..] else {
+                return Err(Error::shape("evaluation", "outputs and losses", results.len()));
             };
-            evaluation.add(&outputs.download()?, &sums.download()?, &divisors.download()?, &valid, batch)?;
+            evaluation.add(&outputs.download()?, &losses.download()?, &valid, batch)?;
         }
         Ok(evaluation)
     }
