@@ -45,7 +45,7 @@ impl<T: Copy + Default + AddAssign + Send + Sync> Number for T {}
 /// logarithm of their length, whatever the number of threads.
 const RUN: usize = 64;
 /// From so many numbers on, a second thread is worth being woken.
-const PARALLEL: usize = 1 << 20;
+const PARALLEL: usize = 1 << 19;
 
 /// One row after the other.
 #[inline(always)]
