@@ -7,6 +7,7 @@ mod device;
 mod driver;
 mod kernels;
 mod library;
+#[cfg(xla_glue)]
 mod product;
 mod program;
 mod report;

@@ -1,6 +1,5 @@
-//! The products of f32 matrices on the CPU that is built in.
+//! The products of f32 matrices on the CPU that is built in, where XLA is that of `scripts/setup`.
 
-use super::library::linked;
 use gemm::{Parallelism, gemm};
 
 /// A matrix in memory, as `scripts/xla/product_glue.cc` has it: element (i, j) is at `data[i * row + j * column]`.
@@ -14,16 +13,16 @@ struct Matrix<T> {
 type Multiply =
     unsafe extern "C" fn(isize, isize, isize, Matrix<*const f32>, Matrix<*const f32>, Matrix<*mut f32>);
 
-/// Has XLA call [`multiply`] for its products, if the XLA at hand can be told to: the one of scripts/setup can, another
-/// multiplies in its own way, more slowly.
+unsafe extern "C" {
+    /// That of `scripts/xla/product_glue.cc`. The linker leaves out a library to which nothing refers, and with it all
+    /// that the other files of the glue take the place of.
+    fn xla_glue_multiply_with(multiply: Multiply);
+}
+
+/// Has XLA call [`multiply`] for its products.
 pub(super) fn multiply_with_gemm() {
-    // SAFETY: this is the function's type in scripts/xla/product_glue.cc.
-    if let Some(multiply_with) =
-        unsafe { linked::<unsafe extern "C" fn(Multiply)>(c"xla_glue_multiply_with") }
-    {
-        // SAFETY: `multiply` is of the type that the function takes.
-        unsafe { multiply_with(multiply) };
-    }
+    // SAFETY: `multiply` is of the type that the function takes.
+    unsafe { xla_glue_multiply_with(multiply) };
 }
 
 /// `c = a b`, summing `k` numbers for each of the `m` x `n` elements, on the thread that calls.

@@ -1,6 +1,5 @@
 //! What XLA and NVIDIA's libraries are told before they start.
 
-use super::product::multiply_with_gemm;
 use super::spec::DeviceOptions;
 use crate::error::{Error, Result};
 use std::sync::{Once, OnceLock};
@@ -78,7 +77,9 @@ pub(super) fn prepare() {
         xla::set_tf_min_log_level(level);
         xla::set_min_log_level(level);
         keep_freed_memory();
-        multiply_with_gemm();
+        // Another XLA multiplies in its own way, more slowly.
+        #[cfg(xla_glue)]
+        super::product::multiply_with_gemm();
     });
 }
 
