@@ -60,7 +60,8 @@ fn compile(folder: &Path, source: &str, name: &str, arguments: &[&str]) {
 
 /// What the program prints, and the lines in which the loader tells where it found which symbol for libsecond.so.
 fn start(folder: &Path) -> (String, Vec<String>) {
-    let output = run(Command::new(folder.join("program")).env("LD_DEBUG", "bindings").env("LD_BIND_NOW", "1"));
+    let output =
+        run(Command::new(folder.join("program")).env("LD_DEBUG", "bindings").env("LD_BIND_NOW", "1"));
     let said = String::from_utf8_lossy(&output.stderr);
     let of_second = said.lines().filter(|line| line.contains("libsecond.so [0] to"));
     (String::from_utf8_lossy(&output.stdout).into_owned(), of_second.map(str::to_string).collect())
@@ -104,7 +105,8 @@ fn a_library_finds_its_own_names_without_the_loader_and_the_others_as_before() {
         for name in own {
             assert_eq!(looked_up(&after, name), [""; 0]);
         }
-        for (name, place) in [("_Z8replacedv", "libfirst.so"), ("shared", "program"), ("_Znwm", "libstdc++")] {
+        for (name, place) in [("_Z8replacedv", "libfirst.so"), ("shared", "program"), ("_Znwm", "libstdc++")]
+        {
             let lines = looked_up(&after, name);
             assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(place)), "{name}: {lines:?}");
         }

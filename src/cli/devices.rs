@@ -1,7 +1,7 @@
 //! `neural devices`, and the flags that choose one.
 
 use crate::error::Result;
-use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report};
+use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report, cache_folder};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -62,6 +62,10 @@ pub struct DeviceArguments {
     /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
+
+    /// Compile every program anew, and keep none for later
+    #[arg(long)]
+    pub no_kept_programs: bool,
 
     /// The largest part of the GPU's memory to take
     #[arg(long, value_name = "PART", help_heading = "GPU")]
@@ -136,6 +140,9 @@ impl DeviceArguments {
         if let Some(note) = device.note() {
             eprintln!("{note}");
         }
-        Ok(device)
+        Ok(match cache_folder().filter(|_| !self.no_kept_programs) {
+            Some(folder) => device.with_programs(folder.join("programs")),
+            None => device,
+        })
     }
 }

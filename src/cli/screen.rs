@@ -63,9 +63,11 @@ impl Screen {
 
     pub fn show(&self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Compiled(Compiled { what, time }) => {
-                self.json("compiled", json!({ "program": what, "seconds": time.as_secs_f64() }))?;
-                self.line(&format!("compiled {what}, in {}", seconds(time.as_secs_f64())))
+            Event::Compiled(Compiled { what, time, was_kept }) => {
+                let time = time.as_secs_f64();
+                self.json("compiled", json!({ "program": what, "seconds": time, "kept": was_kept }))?;
+                let earlier = if *was_kept { " in an earlier run; read" } else { "" };
+                self.line(&format!("compiled {what},{earlier} in {}", seconds(time)))
             }
             Event::Progress(progress) => {
                 let Verbosity { quiet, verbose, json } = self.verbosity;

@@ -1,6 +1,7 @@
 //! XLA's CUDA plugin: where it is, the libraries it needs, and whether they fit each other.
 
 use super::driver::{Driver, Version};
+use super::folders;
 use super::library::Library;
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -305,15 +306,11 @@ fn cudnn_version(number: usize) -> Version {
 /// The folders that `scripts/setup` may have filled: the one it is told by the environment, the one that holds the XLA
 /// that this program runs on, and the one it takes otherwise.
 fn caches() -> Vec<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let beside_xla = super::report::xla_library().and_then(|file| {
         let lib = file.canonicalize().ok()?;
         Some(lib.ancestors().nth(3)?.to_path_buf())
     });
-    let default = variable("XDG_CACHE_HOME")
-        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("neural"));
-    [variable("NEURAL_CACHE"), beside_xla, default].into_iter().flatten().collect()
+    [folders::named(), beside_xla, folders::usual()].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

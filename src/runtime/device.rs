@@ -27,6 +27,7 @@ pub struct Device {
     ordinal: usize,
     pins_kernels: bool,
     kernels: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Device {
@@ -116,7 +117,16 @@ impl Device {
     }
 
     fn new(client: PjRtClient, target: Target, name: &str) -> Self {
-        Self { client, target, name: name.into(), note: None, ordinal: 0, pins_kernels: true, kernels: None }
+        Self {
+            client,
+            target,
+            name: name.into(),
+            note: None,
+            ordinal: 0,
+            pins_kernels: true,
+            kernels: None,
+            programs: None,
+        }
     }
 
     /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
@@ -137,6 +147,32 @@ impl Device {
 
     pub(super) fn kernels(&self) -> Option<&Path> {
         self.kernels.as_deref()
+    }
+
+    /// The same device, for programs that are kept in `folder`: a process that finds a program there reads it instead
+    /// of compiling it. A program has its place by what it computes, this package, XLA, its flags and the processor; in
+    /// all the folder keeps up to 256 MiB. It has no effect on GPUs, on plugins, on programs that run on several
+    /// devices, and with an XLA that is not from `scripts/setup`.
+    ///
+    /// ```
+    /// use neural::{Array, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// let graph = Graph::new();
+    /// let seven = Function::new(&graph, vec![graph.scalar(7f32)]);
+    /// # let folder = tempfile::tempdir().expect("a temporary folder");
+    /// # let folder = folder.path();
+    /// let device = Device::cpu()?.with_programs(folder);
+    /// assert!(!Program::compile(&device, &seven, 0)?.was_kept());
+    /// let again = Program::compile(&device, &seven, 0)?;
+    /// assert_eq!(again.call(&device, &[])?, [Array::scalar(7f32)]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_programs(&self, folder: impl Into<PathBuf>) -> Self {
+        Self { programs: Some(folder.into()), ..self.clone() }
+    }
+
+    pub(super) fn programs(&self) -> Option<&Path> {
+        self.programs.as_deref()
     }
 
     pub(super) fn client(&self) -> &PjRtClient {

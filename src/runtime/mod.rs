@@ -5,6 +5,8 @@ mod cause;
 mod cuda;
 mod device;
 mod driver;
+mod folders;
+mod kept;
 mod kernels;
 mod library;
 #[cfg(xla_glue)]
@@ -19,6 +21,7 @@ pub use cause::Cause;
 pub use cuda::{CudaPlugin, Origin, Versions};
 pub use device::Device;
 pub use driver::{Driver, Gpu, Version};
+pub use folders::cache_folder;
 pub use program::Program;
 pub use report::{Auto, Cpu, OpenedDevice, PluginReport, Report, Xla};
 pub use spec::{DeviceOptions, DeviceSpec};

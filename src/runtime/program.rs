@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::device::Device;
+use super::kept;
 use super::kernels;
 use super::xla_error;
 use crate::array::Array;
@@ -31,6 +32,7 @@ pub struct Program {
     donated: usize,
     replicas: usize,
     compile_time: Duration,
+    was_kept: bool,
 }
 
 impl Program {
@@ -120,15 +122,37 @@ impl Program {
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
         let client = device.client();
-        let executable = match (replicas, device.kernels().filter(|_| target == Target::Gpu)) {
-            (1, Some(file)) => kernels::compile(client, &computation, file),
-            (1, None) => client.compile(&computation).map_err(refused),
-            _ => client.compile_replicated(&computation, replicas).map_err(refused),
-        }?;
-        Ok(Self { executable, arguments, results, donated, replicas, compile_time: started.elapsed() })
+        let mut was_kept = false;
+        let executable = if replicas > 1 {
+            client.compile_replicated(&computation, replicas).map_err(refused)?
+        } else if let (Target::Gpu, Some(file)) = (target, device.kernels()) {
+            kernels::compile(client, &computation, file)?
+        } else if let (Target::Cpu, Some(folder)) = (device.target(), device.programs()) {
+            let executable;
+            (executable, was_kept) = kept::compile(client, &computation, folder).map_err(refused)?;
+            executable
+        } else {
+            client.compile(&computation).map_err(refused)?
+        };
+        let compile_time = started.elapsed();
+        Ok(Self { executable, arguments, results, donated, replicas, compile_time, was_kept })
     }
 
-    /// How long the compilation took.
+    /// Whether the program was read from the folder of [`Device::with_programs`] and not compiled.
+    ///
+    /// ```
+    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
+    /// # let graph = Graph::new();
+    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
+    /// # let device = Device::cpu()?;
+    /// assert!(!Program::compile(&device, &square, 0)?.was_kept());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn was_kept(&self) -> bool {
+        self.was_kept
+    }
+
+    /// How long it took to compile the program, or to read it.
     ///
     /// ```
     /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};

@@ -52,13 +52,7 @@ impl Evaluation {
     }
 
     /// Adds the results of some steps, their losses as sum and divisor; of each batch the first `valid` rows count.
-    pub(super) fn add(
-        &mut self,
-        outputs: &Array,
-        losses: &Array,
-        valid: &[i32],
-        batch: usize,
-    ) -> Result<()> {
+    pub(super) fn add(&mut self, outputs: &Array, losses: &Array, valid: &[i32], batch: usize) -> Result<()> {
         self.width = outputs.shape().last().copied().unwrap_or(0);
         let numbers = outputs.to_vec::<f32>()?;
         let steps = numbers.chunks_exact((batch * self.width).max(1));

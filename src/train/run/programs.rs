@@ -10,7 +10,7 @@ use crate::variables::Variable;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A program that was compiled.
+/// A program that was compiled, or that an earlier process compiled and this one read.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -28,6 +28,8 @@ use std::time::Duration;
 pub struct Compiled {
     pub what: String,
     pub time: Duration,
+    /// Whether it was only read, see [`Program::was_kept`].
+    pub was_kept: bool,
 }
 
 impl Run<'_> {
@@ -143,7 +145,11 @@ impl Run<'_> {
     }
 
     fn tell_compiled(&mut self, what: String, program: &Program) {
-        self.compiled.push_back(Compiled { what, time: program.compile_time() });
+        self.compiled.push_back(Compiled {
+            what,
+            time: program.compile_time(),
+            was_kept: program.was_kept(),
+        });
     }
 
     /// Compiles the program that evaluates `rows` or any others, if that has not been done.

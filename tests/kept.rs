@@ -1,0 +1,93 @@
+//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it.
+
+use neural::data::{Dataset, Splits, Targets};
+use neural::graph::{Function, Graph};
+use neural::runtime::{Device, Program};
+use neural::train::Trainer;
+use neural::{Array, DType, nn, optim};
+use std::fs;
+use std::path::Path;
+
+fn device(folder: &Path) -> Device {
+    Device::cpu().expect("the CPU is there").with_programs(folder)
+}
+
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    let entries = fs::read_dir(folder).expect("programs were kept");
+    entries.map(|entry| entry.expect("readable").file_name()).collect()
+}
+
+/// A small convolutional network, so that there are products and calls of this crate's functions; its state is donated.
+/// Its losses, its outputs, and whether its programs had been kept.
+fn train(device: &Device) -> (Vec<f32>, Vec<f64>, Vec<bool>) {
+    let (rows, side) = (64, 8);
+    let pixels = (0..rows * side * side).map(|i| ((i * 37 + i / 13) % 255) as u8).collect();
+    let inputs = Array::new(&[rows, side, side, 1], pixels).expect("as many");
+    let labels = (0..rows as i32).map(|i| i % 3).collect();
+    let splits = Splits { train: (0..rows as u32).collect(), ..Splits::default() };
+    let data = Dataset::new(inputs, Targets::numbered(labels).expect("classes"), splits).expect("a data set");
+    let data = data.standardized().expect("numbers");
+    let layers = nn::sequential([
+        nn::conv(8, &[3, 3]),
+        nn::relu(),
+        nn::max_pool(&[2, 2]),
+        nn::flatten(),
+        nn::dense(16),
+        nn::batch_norm(),
+        nn::sigmoid(),
+        nn::dense(3),
+    ]);
+    let trainer = Trainer::new(layers).optimizer(optim::adam(0.01)).batch_size(16).epochs(2);
+    let mut run = trainer.start(device, &data).expect("a run");
+    let mut losses = Vec::new();
+    while run.epoch() < 2 {
+        losses.extend(run.advance(4).expect("steps").iter().map(|step| step.loss));
+    }
+    let outputs = run.evaluate(&data.splits.train).expect("outputs").outputs;
+    (losses, outputs, run.take_compiled().iter().map(|compiled| compiled.was_kept).collect())
+}
+
+#[test]
+fn a_kept_program_trains_and_evaluates_as_the_compiled_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path().join("not/yet/there");
+    let (losses, outputs, kept) = train(&device(&folder));
+    assert_eq!(kept, [false, false]);
+    assert_eq!(names(&folder).len(), 2);
+    let again = train(&device(&folder));
+    assert_eq!(again, (losses.clone(), outputs.clone(), vec![true, true]));
+    assert_eq!(train(&Device::cpu().expect("the CPU is there")), (losses, outputs, vec![false, false]));
+}
+
+#[test]
+fn what_is_damaged_or_of_another_function_is_not_taken() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let device = device(folder.path());
+    let times = |factor: f64| {
+        let graph = Graph::new();
+        let x = graph.parameter(DType::F32, &[3]);
+        let program = Program::compile(&device, &Function::new(&graph, vec![(&x * factor)?]), 0)?;
+        let results = program.call(&device, &[Array::vector(&[1f32, 2.0, 3.0])])?;
+        Ok::<_, neural::Error>((results[0].to_f64(), program.was_kept()))
+    };
+    assert_eq!(times(2.0).expect("a program"), (vec![2.0, 4.0, 6.0], false));
+    assert_eq!(times(3.0).expect("a program"), (vec![3.0, 6.0, 9.0], false));
+    assert_eq!(times(2.0).expect("a program"), (vec![2.0, 4.0, 6.0], true));
+    for name in names(folder.path()) {
+        let file = folder.path().join(name);
+        let mut contents = fs::read(&file).expect("readable");
+        let middle = contents.len() / 2;
+        contents[middle] ^= 1;
+        fs::write(&file, contents).expect("writable");
+    }
+    assert_eq!(times(2.0).expect("a program"), (vec![2.0, 4.0, 6.0], false));
+    assert_eq!(times(2.0).expect("a program"), (vec![2.0, 4.0, 6.0], true));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_no_error() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let (losses, _, kept) = train(&device(&file.path().join("below")));
+    assert!(losses.iter().all(|loss| loss.is_finite()));
+    assert_eq!(kept, [false, false]);
+}
