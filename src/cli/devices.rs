@@ -63,7 +63,7 @@ pub struct DeviceArguments {
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
 
-    /// Compile every program anew, and keep none for later
+    /// Compile every program for the CPU anew, and keep none for later
     #[arg(long)]
     pub no_kept_programs: bool,
 

@@ -150,9 +150,9 @@ impl Device {
     }
 
     /// The same device, for programs that are kept in `folder`: a process that finds a program there reads it instead
-    /// of compiling it. A program has its place by what it computes, this package, XLA, its flags and the processor; in
-    /// all the folder keeps up to 256 MiB. It has no effect on GPUs, on plugins, on programs that run on several
-    /// devices, and with an XLA that is not from `scripts/setup`.
+    /// of compiling it. A program has its place by what it computes, this package, XLA and the processor; in all the
+    /// folder keeps up to 256 MiB. It has no effect on GPUs, on plugins, on programs that run on several devices, where
+    /// `XLA_FLAGS` is set, and with an XLA that is not from `scripts/setup`.
     ///
     /// ```
     /// use neural::{Array, graph::{Function, Graph}, runtime::{Device, Program}};

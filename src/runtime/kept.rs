@@ -4,8 +4,9 @@ use super::library::linked;
 use super::report::xla_library;
 use sha2::{Digest, Sha256};
 use std::ffi::c_void;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::OnceLock;
@@ -67,13 +68,16 @@ unsafe extern "C" fn keep(keeper: *mut c_void, written: *const u8, size: usize) 
     unsafe { *keeper.cast::<Option<Vec<u8>>>() = Some(slice::from_raw_parts(written, size).to_vec()) };
 }
 
-/// The name of a program's file: a hash of all that decides what is compiled.
+/// The name of a program's file: a hash of all that decides what is compiled. There is none where the user has given XLA
+/// flags, most of which are for looking at how it compiles.
 fn key(computation: &XlaComputation) -> Option<String> {
+    if std::env::var_os("XLA_FLAGS").is_some_and(|flags| !flags.is_empty()) {
+        return None;
+    }
     let program = computation.proto().to_bytes().ok()?;
-    let flags = std::env::var_os("XLA_FLAGS").unwrap_or_default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut hash = Sha256::new();
-    for part in [machine()?.as_bytes(), &threads.to_le_bytes(), flags.as_encoded_bytes(), &program] {
+    for part in [machine()?.as_bytes(), &threads.to_le_bytes(), &program] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
@@ -108,9 +112,10 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     Some(contents)
 }
 
-/// Writes a program with its hash behind it, whole or not at all, as another process may be reading.
+/// Writes a program with its hash behind it, whole or not at all, as another process may be reading. Only the user may
+/// write to the folder: what lies there is run.
 fn write(file: &Path, program: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(file.parent().unwrap_or(file))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(file))?;
     let beside = file.with_extension(std::process::id().to_string());
     let contents = [program, &Sha256::digest(program)].concat();
     fs::write(&beside, contents).and_then(|()| fs::rename(&beside, file)).inspect_err(|_| {
