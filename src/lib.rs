@@ -35,6 +35,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod export;
+mod file;
 pub mod graph;
 mod kernels;
 pub mod loss;

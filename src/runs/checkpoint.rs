@@ -1,9 +1,9 @@
 //! Checkpoints as safetensors files: a tensor for each variable, and as metadata what the model is and where the run was.
 
-use super::file;
 use crate::array::Array;
 use crate::data::safetensors;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::model::{Description, Model};
 use crate::train::{Checkpoint, Position};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
 //! What each epoch came to, as files that spreadsheets and programs read.
 
-use super::{Folder, file};
+use super::Folder;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::plot::Chart;
 use crate::train::Epoch;
 use std::fs::OpenOptions;

@@ -11,7 +11,6 @@
 //! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
 
 mod checkpoint;
-mod file;
 mod history;
 mod session;
 
@@ -20,6 +19,7 @@ pub use history::{History, curves};
 pub use session::{EarlyStopping, Ending, Monitor, Session};
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::model::{Description, Model};
 use crate::recipe::Recipe;
 use crate::train::Checkpoint;

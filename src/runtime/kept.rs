@@ -2,10 +2,12 @@
 
 use super::library::linked;
 use super::report::xla_library;
+use crate::error::{Error, Result};
+use crate::file;
 use sha2::{Digest, Sha256};
 use std::ffi::c_void;
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -34,7 +36,7 @@ pub(super) fn compile(
     computation: &XlaComputation,
     folder: &Path,
 ) -> xla::Result<(PjRtLoadedExecutable, bool)> {
-    // SAFETY: this is the function's type in scripts/xla/program_glue.cc.
+    // SAFETY: this is the function's type in scripts/xla/program_glue.cc, which is linked with what product.rs refers to.
     let exchange_programs = unsafe { linked::<ExchangePrograms>(c"xla_glue_exchange_programs") };
     let (Some(exchange_programs), Some(key)) = (exchange_programs, key(computation)) else {
         return Ok((client.compile(computation)?, false));
@@ -55,8 +57,10 @@ pub(super) fn compile(
         exchange_programs(std::ptr::null());
         executable?
     };
-    if let Some(program) = &compiled {
-        let _ = write(&file, program).and_then(|()| make_room(folder, MOST));
+    if let Some(program) = &compiled
+        && write(&file, program).is_ok()
+    {
+        let _ = make_room(folder, MOST);
     }
     Ok((executable, compiled.is_none() && written.is_some()))
 }
@@ -90,8 +94,9 @@ fn machine() -> Option<&'static str> {
     let found = || {
         let library = xla_library()?.canonicalize().ok()?;
         let changed = library.metadata().ok()?.modified().ok()?;
-        let processor = fs::read_to_string("/proc/cpuinfo").ok()?;
-        let lines = processor.lines().take_while(|line| !line.is_empty());
+        // The first core's lines: those of many cores take long to write.
+        let lines = BufReader::new(File::open("/proc/cpuinfo").ok()?).lines().map_while(io::Result::ok);
+        let lines = lines.take_while(|line| !line.is_empty());
         let telling = ["vendor_id", "cpu family", "model", "stepping", "flags"];
         let processor: Vec<_> =
             lines.filter(|line| telling.iter().any(|name| line.starts_with(name))).collect();
@@ -112,15 +117,12 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     Some(contents)
 }
 
-/// Writes a program with its hash behind it, whole or not at all, as another process may be reading. Only the user may
-/// write to the folder: what lies there is run.
-fn write(file: &Path, program: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(file))?;
-    let beside = file.with_extension(std::process::id().to_string());
-    let contents = [program, &Sha256::digest(program)].concat();
-    fs::write(&beside, contents).and_then(|()| fs::rename(&beside, file)).inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
-    })
+/// Writes a program with its hash behind it. Only the user may write to the folder: what lies there is run.
+fn write(path: &Path, program: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| Error::io("create", folder, e))?;
+    file::write(path, &[program, &Sha256::digest(program)].concat())
 }
 
 /// Removes the files of a folder that were not used for the longest time, until the others hold `most` bytes or less.

@@ -65,6 +65,7 @@ impl Program {
     /// # let device = Device::cpu()?;
     /// assert!(Program::compile_replicated(&device, &square, 0, 1).is_ok());
     /// assert!(Program::compile_replicated(&device, &square, 0, 64).is_err());
+    /// assert!(Program::compile_replicated(&device, &square, 0, 0).is_err());
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
@@ -122,17 +123,14 @@ impl Program {
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
         let client = device.client();
-        let mut was_kept = false;
-        let executable = if replicas > 1 {
-            client.compile_replicated(&computation, replicas).map_err(refused)?
+        let (executable, was_kept) = if replicas != 1 {
+            (client.compile_replicated(&computation, replicas).map_err(refused)?, false)
         } else if let (Target::Gpu, Some(file)) = (target, device.kernels()) {
-            kernels::compile(client, &computation, file)?
+            (kernels::compile(client, &computation, file)?, false)
         } else if let (Target::Cpu, Some(folder)) = (device.target(), device.programs()) {
-            let executable;
-            (executable, was_kept) = kept::compile(client, &computation, folder).map_err(refused)?;
-            executable
+            kept::compile(client, &computation, folder).map_err(refused)?
         } else {
-            client.compile(&computation).map_err(refused)?
+            (client.compile(&computation).map_err(refused)?, false)
         };
         let compile_time = started.elapsed();
         Ok(Self { executable, arguments, results, donated, replicas, compile_time, was_kept })

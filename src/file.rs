@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Writes a file beside its place, brings it to the disk, and puts it in its place: at every moment, a power cut
 /// included, there is the old file or the new one.
-pub(super) fn write(path: &Path, contents: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     let failed = |e| Error::io("write", path, e);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
