@@ -1,9 +1,6 @@
 //! How devices are found, chosen and reported.
 
-use neural::graph::{Function, Graph};
-use neural::lower::Target;
-use neural::runtime::{Device, DeviceOptions, DeviceSpec, Program};
-use neural::{Array, DType};
+use neural::runtime::{Device, DeviceOptions, DeviceSpec};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -148,26 +145,4 @@ fn a_device_is_written_as_it_is_read() {
         let error = text.parse::<DeviceSpec>().expect_err("refused").to_string();
         assert!(error.contains("plugin:NAME=PATH"), "{error}");
     }
-}
-
-/// The kernels of a GPU are chosen by XLA; here the call is made through the CPU, which has none to choose from.
-#[test]
-fn a_file_of_kernels_is_for_programs_of_gpus_alone() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let graph = Graph::new();
-    let x = graph.parameter(DType::F32, &[2, 2]);
-    let square = Function::new(&graph, vec![x.matmul(&x).expect("a product")]);
-    let compile = |file: &str, target| {
-        let device = Device::cpu().expect("a CPU").with_kernels(folder.path().join(file));
-        let program = Program::compile_as(&device, &square, 0, target)?;
-        let two = Array::new(&[2, 2], vec![1f32, 2.0, 3.0, 4.0])?;
-        program.call(&device, &[two])?[0].to_vec::<f32>()
-    };
-    for target in [Target::Cpu, Target::Gpu] {
-        assert_eq!(compile("a.textproto", target).expect("it runs"), [7.0, 10.0, 15.0, 22.0]);
-        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
-    }
-    assert!(compile("a\0.textproto", Target::Cpu).is_ok());
-    let error = compile("a\0.textproto", Target::Gpu).expect_err("no path").to_string();
-    assert!(error.contains("UTF-8"), "{error}");
 }

@@ -2,6 +2,7 @@
 //! the kind of device that will run it.
 
 mod conv;
+mod full_precision;
 mod pool;
 mod reduce;
 mod window;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
 use crate::kernels;
 use conv::Conv;
+pub(crate) use full_precision::in_full_precision;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};

@@ -47,6 +47,8 @@ pub enum Origin {
     Environment,
     /// In the cache that `scripts/setup` fills.
     Cache,
+    /// As the device that was asked for, `plugin:cuda=PATH`.
+    Argument,
 }
 
 impl fmt::Display for Origin {
@@ -54,6 +56,7 @@ impl fmt::Display for Origin {
         f.write_str(match self {
             Self::Environment => "named by XLA_PJRT_PLUGIN",
             Self::Cache => "from scripts/setup",
+            Self::Argument => "named by the device",
         })
     }
 }
@@ -151,7 +154,7 @@ impl CudaPlugin {
         plugins.pop()
     }
 
-    fn at(path: PathBuf, origin: Origin) -> Self {
+    pub(super) fn at(path: PathBuf, origin: Origin) -> Self {
         // The plugin looks for libdevice and ptxas from its own place, so that must not be the name of a link.
         let path = path.canonicalize().unwrap_or(path);
         let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());

@@ -1,6 +1,7 @@
 //! Where programs run.
 
-use super::settings::{Settings, prepare};
+use super::cuda::{CudaPlugin, Origin};
+use super::settings::prepare;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::xla_error;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Device {
     note: Option<String>,
     /// Which of the client's devices buffers are brought to.
     ordinal: usize,
-    pins_kernels: bool,
+    options: DeviceOptions,
     kernels: Option<PathBuf>,
     programs: Option<PathBuf>,
 }
@@ -63,14 +64,20 @@ impl Device {
                 let note = instead.filter(|_| *spec == DeviceSpec::Auto);
                 Ok(Self { note: note.map(|reason| format!("on the CPU: {reason}")), ..Self::cpu()? })
             }
-            Choice::Cuda { plugin, index, .. } => {
-                Settings::of(options).settle()?;
-                plugin.load_libraries();
-                let device = Self::plugin("cuda", &plugin.path, &options.of_plugin(index))?;
-                Ok(Self { pins_kernels: options.pin_kernels, ..device })
+            Choice::Cuda { plugin, index, .. } => Self::cuda(&plugin, index, options),
+            Choice::Plugin { name, path } if name == "cuda" => {
+                Self::cuda(&CudaPlugin::at(path, Origin::Argument), 0, options)
             }
-            Choice::Plugin { name, path } => Self::plugin(&name, &path, &[]),
+            Choice::Plugin { name, path } => {
+                Ok(Self { options: options.clone(), ..Self::plugin(&name, &path, &[])? })
+            }
         }
+    }
+
+    fn cuda(plugin: &CudaPlugin, index: usize, options: &DeviceOptions) -> Result<Self> {
+        plugin.load_libraries();
+        let device = Self::plugin("cuda", &plugin.path, &options.of_plugin(index))?;
+        Ok(Self { options: options.clone(), ..device })
     }
 
     /// ```no_run
@@ -123,7 +130,7 @@ impl Device {
             name: name.into(),
             note: None,
             ordinal: 0,
-            pins_kernels: true,
+            options: DeviceOptions::default(),
             kernels: None,
             programs: None,
         }
@@ -132,7 +139,7 @@ impl Device {
     /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
     /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
     /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
-    /// in `.textproto`. It has no effect on the CPU and on programs that run on several devices.
+    /// in `.textproto`. It has no effect on the CPU.
     ///
     /// ```
     /// use neural::runtime::Device;
@@ -142,7 +149,11 @@ impl Device {
     /// ```
     #[must_use]
     pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
-        Self { kernels: self.pins_kernels.then(|| file.into()), ..self.clone() }
+        Self { kernels: self.options.pin_kernels.then(|| file.into()), ..self.clone() }
+    }
+
+    pub(super) fn options(&self) -> &DeviceOptions {
+        &self.options
     }
 
     pub(super) fn kernels(&self) -> Option<&Path> {

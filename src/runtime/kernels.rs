@@ -1,65 +1,66 @@
-//! The kernels that XLA chose for a GPU by trying them, kept in a file so that a later process chooses the same.
+//! The kernels that XLA chose for a GPU by timing them, kept in a file so that a later process chooses the same.
 
-use super::xla_error;
+use super::gpu::Setting;
 use crate::error::{Error, Result};
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
 
-/// Compiles with the kernels of `file`, where it is there, and leaves in it those that XLA has chosen so far.
-pub(super) fn compile(
-    client: &PjRtClient,
-    computation: &XlaComputation,
-    file: &Path,
-) -> Result<PjRtLoadedExecutable> {
-    let Files { load, dump } = Files::of(file)?;
-    let executable =
-        client.compile_with_autotune_cache(computation, load.as_deref(), Some(&dump)).map_err(|error| {
-            match xla_error("compile the program", &error) {
-                Error::Xla { action, message } if load.is_some() => {
-                    let advice = format!("should {} be of another plugin, delete it", file.display());
-                    Error::Xla { action, message: format!("{message}; {advice}") }
-                }
-                error => error,
-            }
-        });
-    match executable {
-        // XLA writes only where it had something to choose.
-        Ok(executable) if Path::new(&dump).is_file() => {
-            fs::rename(&dump, file).map_err(|e| Error::io("write", file, e))?;
-            Ok(executable)
-        }
-        other => {
-            let _ = fs::remove_file(&dump);
-            other
-        }
-    }
+/// The file for a compilation.
+#[derive(Debug)]
+pub(super) struct Kernels {
+    file: PathBuf,
+    /// What is read, if it is there.
+    load: Option<CString>,
+    /// What XLA writes: beside the file, so that the file is always whole or not there. The ending is the same: by it
+    /// XLA tells text from binary.
+    dump: CString,
 }
 
-/// What a compilation reads and writes, as XLA takes it.
-#[derive(Debug, PartialEq)]
-struct Files {
-    load: Option<String>,
-    /// Beside the file, so that at every moment that is whole or not there. The ending is the same: by it XLA
-    /// tells text from binary.
-    dump: String,
-}
-
-impl Files {
-    fn of(file: &Path) -> Result<Self> {
+impl Kernels {
+    pub fn of(file: &Path) -> Result<Self> {
         let mut name = OsString::from(format!(".{}.", std::process::id()));
         name.push(file.file_name().unwrap_or_default());
-        let beside = file.with_file_name(name);
-        let text = |path: PathBuf| match path.to_str() {
-            Some(text) if !text.contains('\0') => Ok(text.to_string()),
+        let text = |path: PathBuf| match path.into_os_string().into_string().map(CString::new) {
+            Ok(Ok(path)) => Ok(path),
             _ => Err(Error::format(
                 file,
                 "expected a path in UTF-8 for XLA, got other bytes; rename the folder",
             )),
         };
-        let load = file.is_file().then(|| text(file.to_path_buf())).transpose()?;
-        Ok(Self { load, dump: text(beside)? })
+        Ok(Self {
+            file: file.to_path_buf(),
+            load: file.is_file().then(|| text(file.to_path_buf())).transpose()?,
+            dump: text(file.with_file_name(name))?,
+        })
+    }
+
+    /// Has XLA read the kernels of the file, where it is there, and write down all that it has chosen so far.
+    pub fn settings(&self) -> impl Iterator<Item = Setting> {
+        let load = self.load.clone().map(|file| (c"xla_gpu_load_autotune_results_from", file));
+        let dump = (c"xla_gpu_dump_autotune_results_to", self.dump.clone());
+        load.into_iter().chain([dump])
+    }
+
+    /// Puts what XLA has written, if it had something to choose, in the place of the file.
+    pub fn keep<T>(self, compiled: Result<T>) -> Result<T> {
+        let dump = PathBuf::from(OsString::from_vec(self.dump.into_bytes()));
+        match compiled {
+            Ok(_) if dump.is_file() => {
+                fs::rename(&dump, &self.file).map_err(|e| Error::io("write", &self.file, e))?;
+            }
+            _ => {
+                let _ = fs::remove_file(&dump);
+            }
+        }
+        compiled.map_err(|error| match error {
+            Error::Xla { action, message } if self.load.is_some() => {
+                let advice = format!("if {} was written with another plugin, delete it", self.file.display());
+                Error::Xla { action, message: format!("{message}; {advice}") }
+            }
+            error => error,
+        })
     }
 }
 
@@ -69,24 +70,43 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
+    fn settings(kernels: &Kernels) -> Vec<(&'static str, PathBuf)> {
+        let path = |value: CString| PathBuf::from(OsString::from_vec(value.into_bytes()));
+        kernels.settings().map(|(name, value)| (name.to_str().unwrap(), path(value))).collect()
+    }
+
     #[test]
-    fn what_is_there_is_read_and_what_is_chosen_lands_beside_it() {
+    fn what_is_there_is_read_and_what_is_chosen_takes_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("autotune.textproto");
-        let first = Files::of(&file).unwrap();
-        assert_eq!(first.load, None);
-        let dump = Path::new(&first.dump);
+        let first = Kernels::of(&file).unwrap();
+        let [("xla_gpu_dump_autotune_results_to", dump)] = &settings(&first)[..] else {
+            panic!("{:?}", settings(&first))
+        };
         assert_eq!((dump.parent(), dump.extension()), (Some(folder.path()), file.extension()));
-        assert_ne!(dump, file);
-        fs::write(&file, "").unwrap();
-        let second = Files::of(&file).unwrap();
-        assert_eq!((second.load.as_deref(), second.dump), (file.to_str(), first.dump));
+        assert_ne!(*dump, file);
+        fs::write(dump, "chosen").unwrap();
+        first.keep(Ok(())).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"chosen");
+        let second = Kernels::of(&file).unwrap();
+        let expected = [
+            ("xla_gpu_load_autotune_results_from", file.clone()),
+            ("xla_gpu_dump_autotune_results_to", dump.clone()),
+        ];
+        assert_eq!(settings(&second), expected);
+        // A program that was not compiled leaves the file as it is, and is told of it.
+        fs::write(dump, "half").unwrap();
+        let failed = Err::<(), _>(Error::Xla { action: "compile the program", message: "no".into() });
+        let error = second.keep(failed).unwrap_err().to_string();
+        assert!(error.contains("autotune.textproto was written with another plugin"), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"chosen");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn paths_that_xla_cannot_take_are_refused() {
         for name in [&b"a\xff.textproto"[..], b"a\0.textproto"] {
-            let error = Files::of(Path::new(OsStr::from_bytes(name))).unwrap_err().to_string();
+            let error = Kernels::of(Path::new(OsStr::from_bytes(name))).unwrap_err().to_string();
             assert!(error.contains("UTF-8"), "{error}");
         }
     }

@@ -2,8 +2,8 @@
 
 use super::buffer::Buffer;
 use super::device::Device;
+use super::gpu;
 use super::kept;
-use super::kernels;
 use super::xla_error;
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -123,14 +123,13 @@ impl Program {
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
         let client = device.client();
-        let (executable, was_kept) = if replicas != 1 {
-            (client.compile_replicated(&computation, replicas).map_err(refused)?, false)
-        } else if let (Target::Gpu, Some(file)) = (target, device.kernels()) {
-            (kernels::compile(client, &computation, file)?, false)
-        } else if let (Target::Cpu, Some(folder)) = (device.target(), device.programs()) {
-            kept::compile(client, &computation, folder).map_err(refused)?
-        } else {
-            (client.compile(&computation).map_err(refused)?, false)
+        let (executable, was_kept) = match (device.target(), device.programs()) {
+            (Target::Gpu, _) => (gpu::compile(device, &computation, replicas)?, false),
+            (Target::Cpu, Some(folder)) if replicas == 1 => {
+                kept::compile(client, &computation, folder).map_err(refused)?
+            }
+            _ if replicas == 1 => (client.compile(&computation).map_err(refused)?, false),
+            _ => (client.compile_replicated(&computation, replicas).map_err(refused)?, false),
         };
         let compile_time = started.elapsed();
         Ok(Self { executable, arguments, results, donated, replicas, compile_time, was_kept })

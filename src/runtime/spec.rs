@@ -81,10 +81,9 @@ pub struct DeviceOptions {
     /// Takes that part at the start, in place of growing into it: a little faster, and nothing is left for others.
     pub preallocate: bool,
     /// Lets products and convolutions of f32 round their inputs to TF32, which has 10 bits of mantissa in place of 23:
-    /// NVIDIA's default since its Ampere generation. It holds for all devices of the process.
+    /// NVIDIA's default since its Ampere generation.
     pub tf32: bool,
-    /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise. It holds for all devices of the
-    /// process.
+    /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise.
     pub command_buffers: bool,
     /// Whether [`Device::with_kernels`](super::Device::with_kernels) has an effect.
     pub pin_kernels: bool,
