@@ -1,0 +1,194 @@
+"""Compiles every program that a GPU would be given for GPUs that are not there, and says what became of it.
+
+usage: scripts/cuda_compile [--recipes] [--chips CHIP ...] [--only WORD ...] [--report FILE] [--write-bounds]
+       scripts/cuda_compile --jax PYTHON
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import NamedTuple
+
+import analysis
+from chips import CHIPS
+from programs import Compilation, Recorder
+
+BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
+# The chip that the bounds are for.
+BOUNDED = "sm_90"
+
+
+class Outcome(NamedTuple):
+    compilation: Compilation
+    chip: str
+    seconds: float
+    program: analysis.Program | None
+    faults: list[str]
+
+
+class Compiler:
+    """A process that compiles for a chip, one program after the other."""
+
+    def __init__(self, tools: argparse.Namespace, chip: str, devices: int, folder: pathlib.Path):
+        folder.mkdir(parents=True)
+        self.dump = folder / "dump"
+        target = folder / "target.txtpb"
+        target.write_text(CHIPS[chip].target())
+        flags = [f"--xla_dump_to={self.dump}", "--xla_gpu_force_compilation_parallelism=1"]
+        self.errors = open(folder / "stderr", "w")
+        self.process = subprocess.Popen(
+            [tools.ahead, tools.plugin, target, f"1x1x{devices}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.errors, text=True, env=os.environ | {"XLA_FLAGS": " ".join(flags)},
+        )
+
+    def stems(self) -> set[str]:
+        names = self.dump.iterdir() if self.dump.is_dir() else []
+        return {name.name.split(".sm_")[0] for name in names if name.name.endswith("gpu_after_optimizations.txt")}
+
+    def compile(self, compilation: Compilation, chip: str) -> Outcome:
+        before = self.stems()
+        self.process.stdin.write(f"{compilation.program} {compilation.options}\n")
+        self.process.stdin.flush()
+        word, _, rest = self.process.stdout.readline().partition(" ")
+        if word != "ok":
+            return Outcome(compilation, chip, 0.0, None, [rest.strip()[:500] or "the compiler ended"])
+        seconds, _, _, aliased, _ = rest.split()
+        (stem,) = self.stems() - before
+        program = analysis.read(self.dump, stem)
+        faults = list(program.faults)
+        if int(aliased) != program.aliased:
+            faults.append(f"{program.aliased} bytes were to take over an argument's memory, {aliased} do")
+        return Outcome(compilation, chip, float(seconds), program, faults)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self.errors.close()
+
+
+def compile_all(tools, compilations, chips, scratch) -> list[Outcome]:
+    """With as many processes as there are cores, each for a chip and a number of devices at a time."""
+    outcomes: list[Outcome] = []
+    for chip in chips:
+        for devices in sorted({compilation.devices for compilation in compilations}):
+            waiting = queue.SimpleQueue()
+            for compilation in compilations:
+                if compilation.devices == devices:
+                    waiting.put(compilation)
+
+            def work(number: int, chip=chip, devices=devices, waiting=waiting) -> None:
+                compiler = Compiler(tools, chip, devices, scratch / f"{chip}-{devices}-{number}")
+                while True:
+                    try:
+                        compilation = waiting.get_nowait()
+                    except queue.Empty:
+                        break
+                    outcome = compiler.compile(compilation, chip)
+                    outcomes.append(outcome)
+                    print(line(outcome), flush=True)
+                compiler.close()
+
+            threads = [threading.Thread(target=work, args=[i]) for i in range(min(os.cpu_count() or 1, waiting.qsize()))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    return outcomes
+
+
+def line(outcome: Outcome) -> str:
+    """A row of the report."""
+    name = f"| {outcome.compilation.name} | {outcome.chip} |"
+    if outcome.program is None:
+        return f"{name} | | | | | failed: {outcome.faults[0]} |"
+    step, loops = outcome.program.step(outcome.compilation.loops)
+    inner = [f"{loop.launches} in each of {turns}" for loop, turns in loops]
+    launches = " + ".join([str(step.launches), *inner])
+    jax = bounds().get(outcome.compilation.name, {}).get("jax", "")
+    breaks = ", ".join(f"{count} {kind.removeprefix('k')}" for kind, count in sorted(step.breaks.items()))
+    return f"{name} {outcome.seconds:.1f} | {launches} | {jax} | {step.command_buffers} | {breaks} |{''.join(f' **{fault}**' for fault in outcome.faults)}"
+
+
+def bounds() -> dict:
+    return json.loads(BOUNDS.read_text()) if BOUNDS.is_file() else {}
+
+
+def launches(outcome: Outcome) -> int:
+    return outcome.program.launches(outcome.compilation.loops)
+
+
+def check_bounds(outcomes: list[Outcome], needed: bool) -> list[str]:
+    known, faults = bounds(), []
+    for outcome in outcomes:
+        if outcome.chip != BOUNDED or outcome.program is None:
+            continue
+        bound = known.get(outcome.compilation.name, {}).get("most")
+        if bound is None and needed:
+            faults.append(f"{outcome.compilation.name}: no bound in {BOUNDS.name}; --write-bounds adds it")
+        elif bound is not None and launches(outcome) > bound:
+            faults.append(f"{outcome.compilation.name}: {launches(outcome)} launches a step, at most {bound} in {BOUNDS.name}")
+    return faults
+
+
+def write_bounds(outcomes: list[Outcome], column: str) -> None:
+    known = bounds()
+    for outcome in outcomes:
+        if outcome.chip == BOUNDED and outcome.program is not None:
+            known.setdefault(outcome.compilation.name, {})[column] = launches(outcome)
+    rows = [f"  {json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+    BOUNDS.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/cuda_compile", description=__doc__)
+    parser.add_argument("--recipes", action="store_true", help="only the recipes and models, on one chip")
+    parser.add_argument("--chips", nargs="+", choices=CHIPS, help="instead of all of them")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only programs whose name has one of these words")
+    parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write the table there too")
+    parser.add_argument("--write-bounds", action="store_true", help="make what is found the bounds of later runs")
+    parser.add_argument("--jax", metavar="PYTHON", help="count the launches of the same models in that Python's JAX instead")
+    for tool in ["recorder", "ahead", "plugin", "cpu"]:
+        parser.add_argument(f"--{tool}", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="cuda_compile-") as folder:
+        scratch = pathlib.Path(folder)
+        recorder = Recorder(arguments.recorder, arguments.cpu, scratch)
+        jobs = [] if arguments.jax else recorder.recipes()
+        if not arguments.recipes and not arguments.jax:
+            jobs += recorder.variants() + recorder.layers() + recorder.examples()
+        if arguments.only:
+            jobs = [job for job in jobs if any(word in job.name for word in arguments.only)]
+        compilations = [compilation for job in jobs for compilation in recorder.record(job)]
+        trained = {job.name for job in jobs} & {"mnist_cnn", "lstm", "attention"}
+        compilations += [compilation for name in sorted(trained) for compilation in recorder.exported(name)]
+        if arguments.jax:
+            compilations = recorder.jax(arguments.jax)
+        print(f"{len(compilations)} programs were recorded in {time.monotonic() - started:.0f} s\n")
+        print("| program | chip | compiled in, s | launches a step | JAX's | command buffers | launches outside of them |")
+        print("|---|---|---|---|---|---|---|")
+        chips = arguments.chips or ([BOUNDED] if arguments.recipes or arguments.jax else list(CHIPS))
+        outcomes = compile_all(arguments, compilations, chips, scratch)
+    if arguments.jax:
+        write_bounds(outcomes, "jax")
+        return 0
+    if arguments.write_bounds:
+        write_bounds(outcomes, "most")
+    faults = [f"{o.compilation.name}, {o.chip}: {fault}" for o in outcomes for fault in o.faults]
+    faults += check_bounds(outcomes, arguments.recipes)
+    print(f"\n{len(outcomes)} compilations in {time.monotonic() - started:.0f} s, {len(faults)} faults")
+    for fault in faults:
+        print(f"fault: {fault}")
+    if arguments.report:
+        arguments.report.write_text("\n".join(map(line, outcomes)) + "\n")
+    return 1 if faults else 0
+
+
+sys.exit(main())
