@@ -77,6 +77,17 @@ fn models() -> Vec<(&'static str, Model)> {
             Link::Identity, DType::F32, &[7, 6, 2], none())),
         ("table", model(json!([{"dense": {"units": 8}}, "tanh", {"batch-norm": {}}, {"dense": {"units": 1}}]),
             Link::Sigmoid, DType::F32, &[5], scaled(&[5], 0.0, 2.0))),
+        ("flattened", model(json!([
+            {"conv": {"filters": 5, "kernel": [3, 2]}}, {"batch-norm": {}}, "relu", "flatten", {"batch-norm": {}},
+            {"layer-norm": {}}, {"dropout": {"rate": 0.5}}, "tanh", {"dense": {"units": 6}}, "relu", {"dense": {"units": 3}}]),
+            Link::Softmax, DType::F32, &[5, 4, 3], none())),
+        ("pixels", model(json!(["flatten", {"residual": {"layers": [{"layer-norm": {}}, "silu"]}}, {"dense": {"units": 4}}]),
+            Link::Identity, DType::U8, &[3, 4, 3], scaled(&[3, 4, 3], 128.0, 60.0))),
+        ("sequence", model(json!([{"conv": {"filters": 4, "kernel": [3]}}, {"lstm": {"units": 5, "sequences": true}}, "flatten", {"dense": {"units": 3}}]),
+            Link::Identity, DType::F32, &[9, 2], none())),
+        ("signal-flattened", model(json!([
+            {"conv": {"filters": 4, "kernel": [3]}}, {"max-pool": {"size": [2]}}, "flatten", {"dense": {"units": 3}}]),
+            Link::Identity, DType::F32, &[11, 3], none())),
         ("signal", model(json!([
             {"conv": {"filters": 4, "kernel": [5], "stride": [2], "padding": "same"}}, {"elu": 0.7},
             {"avg-pool": {"size": [3], "padding": [[1, 1]]}}, "global-max-pool", {"dense": {"units": 2}}, "log-softmax"]),
@@ -93,6 +104,10 @@ fn models() -> Vec<(&'static str, Model)> {
             {"attention": {"heads": 4}}, "gelu-tanh", "softmax", "flatten", {"dense": {"units": 4}}]),
             Link::Softmax, DType::U8, &[6], none())),
     ]
+}
+
+fn named(name: &str) -> Model {
+    models().into_iter().find(|(known, _)| *known == name).expect("one of the models").1
 }
 
 #[test]
@@ -112,7 +127,7 @@ fn a_model_comes_back_from_its_safetensors() {
 /// `PyTorch` has kernels as `[filters, channels, height, width]`, this library as `[height, width, channels, filters]`.
 #[test]
 fn kernels_in_safetensors_are_laid_out_as_in_pytorch() {
-    let (_, cnn) = models().remove(1);
+    let cnn = named("cnn");
     let bytes = export::safetensors(&cnn).expect("writes");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("the crate reads it");
     let stored = tensors.tensor("0.weight").expect("is there");
@@ -129,9 +144,79 @@ fn kernels_in_safetensors_are_laid_out_as_in_pytorch() {
     assert_eq!(tensors.tensor("0.bias").expect("is there").shape(), [6]);
 }
 
+/// A flatten in `PyTorch` has channels first: `[channels, height, width]` where this library has
+/// `[height, width, channels]`.
+#[test]
+fn features_after_a_flatten_are_laid_out_as_in_pytorch() {
+    let model = named("flattened");
+    let bytes = export::safetensors(&model).expect("writes");
+    let path = Path::new("model.safetensors");
+    let stored = |name: &str| {
+        let value = neural::data::safetensors::decode(path, &bytes, name).expect("reads").expect("is there");
+        value.to_vec::<f32>().expect("f32")
+    };
+    let own = |name: &str| {
+        let (_, value) =
+            model.variables.iter().find(|(variable, _)| variable.name == name).expect("is there");
+        value.to_vec::<f32>().expect("f32")
+    };
+    // 3 x 3 cells of 5 channels.
+    let (dense, norm) =
+        ((stored("8.weight"), own("8.weight")), (stored("4.running_var"), own("4.running_var")));
+    for (row, column, channel) in [(0, 0, 1), (2, 1, 4), (1, 2, 0)] {
+        let (torch, here) = (channel * 9 + row * 3 + column, (row * 3 + column) * 5 + channel);
+        assert_eq!(norm.0[torch], norm.1[here]);
+        assert_eq!(dense.0[2 * 45 + torch], dense.1[2 * 45 + here]);
+    }
+    // The second dense layer's inputs are no flattened cells.
+    assert_eq!(stored("10.weight"), own("10.weight"));
+
+    // Files from before the order was turned say nothing of it.
+    let description = serde_json::to_string(&model.description).expect("serialises");
+    let values: Vec<_> = model
+        .variables
+        .iter()
+        .map(|(v, value)| match v.name == "0.weight" {
+            true => (
+                v.name.as_str(),
+                neural::data::safetensors::decode(path, &bytes, "0.weight")
+                    .expect("reads")
+                    .expect("is there"),
+            ),
+            false => (v.name.as_str(), value.clone()),
+        })
+        .collect();
+    let tensors: Vec<_> = values.iter().map(|(name, value)| (*name, value)).collect();
+    let old = neural::data::safetensors::encode(&tensors, Some((export::DESCRIPTION, &description)));
+    let back = export::from_safetensors(path, &old.expect("encodes")).expect("reads");
+    for ((variable, value), (_, read)) in model.variables.iter().zip(&back.variables) {
+        assert_eq!(value, read, "{}", variable.name);
+    }
+}
+
+#[test]
+fn features_in_an_order_that_pytorch_cannot_know_are_refused() {
+    let conv = json!({"conv": {"filters": 4, "kernel": [3, 3]}});
+    for (layers, words) in [
+        (json!([conv, "flatten"]), "a layer between a flatten and the outputs"),
+        (
+            json!([conv, {"layer-norm": {}}, "flatten", {"dense": 2}]),
+            "2: flatten: expected channels that are known",
+        ),
+        (
+            json!([conv, "flatten", {"residual": {"layers": [{"dense": 16}]}}]),
+            "2: residual: expected summands",
+        ),
+    ] {
+        let model = model(layers, Link::Identity, DType::F32, &[4, 4, 3], Scaling::none());
+        let error = export::safetensors(&model).expect_err("refused").to_string();
+        assert!(error.contains(words) && error.contains("export to onnx"), "{error}");
+    }
+}
+
 #[test]
 fn bytes_that_are_no_model_are_refused() {
-    let (_, table) = models().remove(3);
+    let table = named("table");
     let path = Path::new("model.safetensors");
     let refusal = |bytes: &[u8]| match export::from_safetensors(path, bytes) {
         Ok(_) => panic!("{} bytes were taken for a model", bytes.len()),
@@ -184,7 +269,7 @@ fn hlo_runs_by_itself() {
 
 #[test]
 fn stablehlo_takes_the_samples_alone() {
-    let (_, table) = models().remove(3);
+    let table = named("table");
     let text = export::stablehlo(&table, 2).expect("writes");
     assert!(text.contains("@main(%arg0: tensor<2x5xf32>)"), "{text}");
     assert!(text.contains("stablehlo.dot_general"));
@@ -251,7 +336,7 @@ fn all(message: &[u8], number: u64) -> Vec<Field> {
 /// The numbers of the fields are those of onnx.proto.
 #[test]
 fn onnx_holds_the_model() {
-    let (_, mlp) = models().remove(0);
+    let mlp = named("mlp");
     let file = export::onnx(&mlp).expect("writes");
     assert_eq!(all(&file, 1), [Field::Varint(8)], "ir_version");
     assert_eq!(fields(all(&file, 8)[0].bytes()).pop(), Some((2, Field::Varint(17))), "opset");

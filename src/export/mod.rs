@@ -14,6 +14,7 @@
 mod hlo;
 mod layout;
 mod onnx;
+mod pytorch;
 mod safetensors;
 
 pub use self::hlo::{hlo, stablehlo};
@@ -24,6 +25,9 @@ pub use self::safetensors::{from_safetensors, safetensors};
 pub const DESCRIPTION: &str = "neural.model";
 
 fn description(model: &crate::model::Model) -> crate::Result<String> {
-    serde_json::to_string(&model.description)
-        .map_err(|e| crate::Error::value("model", "a description that JSON can hold", e))
+    serde_json::to_string(&model.description).map_err(|e| unwritable(&e))
+}
+
+fn unwritable(error: &serde_json::Error) -> crate::Error {
+    crate::Error::value("model", "a description that JSON can hold", error)
 }

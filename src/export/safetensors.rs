@@ -1,20 +1,19 @@
 //! A model's values with its description, in one file.
 
-use super::layout::{filters_first, filters_last};
+use super::pytorch::{Turn, turns};
 use crate::array::Array;
 use crate::data;
 use crate::error::{Error, Result};
 use crate::model::{Description, Model};
-use crate::nn::{Layer, Sequential};
 use std::collections::HashMap;
 use std::path::Path;
 
 /// The model as a safetensors file, <https://huggingface.co/docs/safetensors>: from it [`from_safetensors`] makes the
 /// same model, and `PyTorch`'s `load_state_dict` fills the same layers.
 ///
-/// Names are those of the variables. Kernels are laid out as in `PyTorch`, `[filters, channels, window…]`; a dense
-/// layer after a flattening still takes its inputs in this library's order, channels last. The description is the
-/// file's text under [`DESCRIPTION`](super::DESCRIPTION).
+/// Names are those of the variables. Values are laid out as in `PyTorch`, which has channels right after the batch:
+/// kernels `[filters, channels, window…]`, and the inputs of a dense layer after a flatten channels first. The
+/// description is the file's text under [`DESCRIPTION`](super::DESCRIPTION).
 ///
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
@@ -38,18 +37,26 @@ use std::path::Path;
 /// ```
 ///
 /// # Errors
-/// When the description is larger than the format allows.
+/// When the order of features after a flatten would be ambiguous in `PyTorch`, or the description is larger than the
+/// format allows.
 pub fn safetensors(model: &Model) -> Result<Vec<u8>> {
-    let kernels = kernels(&model.description.layers, "");
-    let values = model.variables.iter().map(|(variable, value)| match kernels.contains(&variable.name) {
-        true => filters_first(value),
-        false => Ok(value.clone()),
+    let turns = turns(&model.description)?;
+    let values = model.variables.iter().map(|(variable, value)| match turns.get(&variable.name) {
+        Some(turn) => turn.apply(value),
+        None => Ok(value.clone()),
     });
     let values = values.collect::<Result<Vec<_>>>()?;
     let names = model.variables.iter().map(|(variable, _)| variable.name.as_str());
     let tensors: Vec<(&str, &Array)> = names.zip(&values).collect();
-    data::safetensors::encode(&tensors, Some((super::DESCRIPTION, &super::description(model)?)))
+    let mut text = serde_json::to_value(&model.description).map_err(|e| super::unwritable(&e))?;
+    text[ORDER] = CHANNELS_FIRST.into();
+    data::safetensors::encode(&tensors, Some((super::DESCRIPTION, &text.to_string())))
 }
+
+/// Beside the description: the order in which a dense layer after a flatten takes its inputs. Files without it were
+/// written by an earlier version, channels last.
+const ORDER: &str = "flatten";
+const CHANNELS_FIRST: &str = "channels-first";
 
 /// The model in the contents of a file that [`safetensors()`] made. `path` is for the error only.
 ///
@@ -70,29 +77,21 @@ pub fn from_safetensors(path: &Path, contents: &[u8]) -> Result<Model> {
     };
     let text = data::safetensors::text(path, contents, super::DESCRIPTION)?
         .ok_or_else(|| refused("a file without one".into()))?;
-    let description: Description = serde_json::from_str(&text).map_err(|e| refused(e.to_string()))?;
-    let kernels = kernels(&description.layers, "");
+    let mut text: serde_json::Value = serde_json::from_str(&text).map_err(|e| refused(e.to_string()))?;
+    let order = text.as_object_mut().and_then(|fields| fields.remove(ORDER));
+    let description: Description = serde_json::from_value(text).map_err(|e| refused(e.to_string()))?;
+    let mut turns = turns(&description).map_err(|e| refused(e.to_string()))?;
+    if order.is_none_or(|order| order != CHANNELS_FIRST) {
+        turns.retain(|_, turn| *turn == Turn::Kernel);
+    }
     let variables = description.declare().map_err(|e| refused(e.to_string()))?;
     let mut values = HashMap::new();
     for name in variables.into_iter().map(|variable| variable.name) {
         if let Some(value) = data::safetensors::decode(path, contents, &name)? {
-            let turn = kernels.contains(&name) && value.shape().len() > 2;
-            values.insert(name, if turn { filters_last(&value)? } else { value });
+            let turned = turns.get(&name).map(|turn| turn.undo(&value)).transpose()?;
+            values.insert(name, turned.unwrap_or(value));
         }
     }
     Model::new(description, |name| values.get(name).cloned())
         .map_err(|error| Error::format(path, error.to_string()))
-}
-
-/// The names of the convolutions' kernels among `layers`, whose names begin with `prefix`.
-fn kernels(layers: &Sequential, prefix: &str) -> Vec<String> {
-    let of_layer = |(i, layer): (usize, &Layer)| match layer {
-        Layer::Conv(_) => vec![format!("{prefix}{i}.weight")],
-        Layer::Residual(residual) => {
-            let within = |layers, part| kernels(layers, &format!("{prefix}{i}.{part}."));
-            [within(&residual.layers, "layers"), within(&residual.shortcut, "shortcut")].concat()
-        }
-        _ => Vec::new(),
-    };
-    layers.0.iter().enumerate().flat_map(of_layer).collect()
 }

@@ -53,7 +53,7 @@ def compiled_by_jax(module, samples):
 
 
 def with_torch(path, samples):
-    """The values in PyTorch's own layers, by the names in the file."""
+    """The values in PyTorch's own layers and order of axes, by the names in the file."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import load_file as load
@@ -62,7 +62,7 @@ def with_torch(path, samples):
 
     with safe_open(path, "pt") as file:
         description = json.loads(file.metadata()["neural.model"])
-    model = torch_layers.sequential(description["layers"], description["sample"])
+    model, channels_first = torch_layers.model(description["layers"], description["sample"])
     model.load_state_dict(load(path), strict=True)
     model.eval()
     with torch.no_grad():
@@ -70,7 +70,8 @@ def with_torch(path, samples):
         scaling = description["scaling"]
         shape = scaling["shape"]
         mean, deviation = (torch.tensor(scaling[key]).reshape(shape) for key in ("mean", "deviation"))
-        y = model((x - mean) / deviation)
+        x = (x - mean) / deviation
+        y = model(x.movedim(-1, 1) if channels_first else x)
         link = {"identity": lambda y: y, "softmax": lambda y: y.softmax(-1), "sigmoid": torch.sigmoid}
         return link[description["link"]](y).numpy()
 

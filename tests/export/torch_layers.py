@@ -1,22 +1,54 @@
-"""A model's layers, as JSON describes them, in PyTorch's own: channels last outside, channels first within."""
+"""A model's layers, as JSON describes them, in PyTorch's own and in PyTorch's order of axes: pictures and signals have
+their channels right after the batch, sequences their features last."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+# Layers that want the channels right after the batch, and layers that work on the last axis.
+FIRST = {"conv", "max-pool", "avg-pool", "global-max-pool", "global-avg-pool", "batch-norm"}
+LAST = {"dense", "layer-norm", "lstm", "gru", "attention"}
 
-def sequential(layers, sample):
-    """`sample` is the shape of one sample; layers are built for what the layers before them give."""
+
+def model(layers, sample):
+    """The layers, and whether they take samples of shape `sample`, channels last, with the channels moved first."""
+    spatial = any(name in {"conv", "max-pool", "avg-pool"} for name in names(layers))
+    first = len(sample) > 2 or (len(sample) == 2 and spatial)
     x = torch.zeros([1, *sample])
+    return sequential(layers, x.movedim(-1, 1) if first else x, first)[0], first
+
+
+def names(layers):
+    for layer in layers:
+        name, settings = named(layer)
+        yield name
+        if name == "residual":
+            yield from names(settings["layers"] + settings.get("shortcut", []))
+
+
+def named(layer):
+    return next(iter(layer.items())) if isinstance(layer, dict) else (layer, {})
+
+
+def sequential(layers, x, first):
+    """Layers for a tensor like `x`, and whether their result has its channels right after the batch."""
     built = []
     for layer in layers:
-        name, settings = next(iter(layer.items())) if isinstance(layer, dict) else (layer, {})
-        module = LAYERS[name](settings, x)
+        name, settings = named(layer)
+        hook = None
+        if x.ndim > 2 and ((name in FIRST and not first) or (name in LAST and first)):
+            to = (-1, 1) if name in FIRST else (1, -1)
+            hook = lambda module, arguments, to=to: arguments[0].movedim(*to)
+            x, first = hook(None, [x]), not first
+        module = LAYERS[name](settings, x, first)
         module.eval()
         with torch.no_grad():
             x = module(x)
+        if hook:
+            module.register_forward_pre_hook(hook)
+        first = first and x.ndim > 2 if name != "residual" else module.first
         built.append(module)
-    return nn.Sequential(*built)
+    return nn.Sequential(*built), first
 
 
 class Function(nn.Module):
@@ -28,24 +60,19 @@ class Function(nn.Module):
         return self.function(x)
 
 
-def channels_first(x, function):
-    """Applies a function of PyTorch's order of axes."""
-    return function(x.movedim(-1, 1)).movedim(1, -1)
-
-
 def padding(setting, x, size, stride, dilation):
     """Cells before and after each axis, the last axis first, as `F.pad` takes them."""
     pairs = setting if isinstance(setting, list) else [(0, 0)] * len(size)
     if setting == "same":
         totals = [
             max((-(-length // s) - 1) * s + (k - 1) * d + 1 - length, 0)
-            for length, k, s, d in zip(x.shape[1:-1], size, stride, dilation)
+            for length, k, s, d in zip(x.shape[2:], size, stride, dilation)
         ]
         pairs = [(total // 2, total - total // 2) for total in totals]
     return [cells for pair in reversed(pairs) for cells in pair]
 
 
-def conv(settings, x):
+def conv(settings, x, first):
     size = settings["kernel"]
     ones = [1] * len(size)
     stride, dilation = settings.get("stride") or ones, settings.get("dilation") or ones
@@ -54,10 +81,10 @@ def conv(settings, x):
 
     class Conv(base):
         def forward(self, x):
-            return channels_first(x, lambda x: super(Conv, self).forward(F.pad(x, pad)))
+            return super().forward(F.pad(x, pad))
 
     return Conv(
-        x.shape[-1],
+        x.shape[1],
         settings["filters"],
         size,
         stride,
@@ -67,20 +94,18 @@ def conv(settings, x):
     )
 
 
-def max_pool(settings, x):
+def max_pool(settings, x, first):
     size, stride, pad = pool_window(settings, x)
     pool = {1: F.max_pool1d, 2: F.max_pool2d}[len(size)]
-    return Function(
-        lambda x: channels_first(x, lambda x: pool(F.pad(x, pad, value=float("-inf")), size, stride))
-    )
+    return Function(lambda x: pool(F.pad(x, pad, value=float("-inf")), size, stride))
 
 
-def avg_pool(settings, x):
+def avg_pool(settings, x, first):
     """The mean of the cells that are not padding."""
     size, stride, pad = pool_window(settings, x)
     pool = {1: F.avg_pool1d, 2: F.avg_pool2d}[len(size)]
-    mean = lambda x: pool(F.pad(x, pad), size, stride) / pool(F.pad(torch.ones_like(x), pad), size, stride)
-    return Function(lambda x: channels_first(x, mean))
+    total = lambda x: pool(F.pad(x, pad), size, stride)
+    return Function(lambda x: total(x) / total(torch.ones_like(x)))
 
 
 def pool_window(settings, x):
@@ -89,18 +114,12 @@ def pool_window(settings, x):
     return size, stride, padding(settings["padding"], x, size, stride, [1] * len(size))
 
 
-def batch_norm(settings, x):
-    class BatchNorm(nn.modules.batchnorm._BatchNorm):
-        def _check_input_dim(self, x):
-            pass
-
-        def forward(self, x):
-            return channels_first(x, super().forward)
-
-    return BatchNorm(x.shape[-1], eps=settings["epsilon"])
+def batch_norm(settings, x, first):
+    norm = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[x.ndim]
+    return norm(x.shape[1], eps=settings["epsilon"])
 
 
-def embedding(settings, x):
+def embedding(settings, x, first):
     class Embedding(nn.Embedding):
         def forward(self, x):
             return super().forward(x.long().clamp(0, self.num_embeddings - 1))
@@ -109,7 +128,7 @@ def embedding(settings, x):
 
 
 def recurrent(base):
-    def build(settings, x):
+    def build(settings, x, first):
         class Recurrent(base):
             def forward(self, x):
                 states, _ = super().forward(x)
@@ -120,7 +139,7 @@ def recurrent(base):
     return build
 
 
-def attention(settings, x):
+def attention(settings, x, first):
     length = x.shape[1]
 
     class Attention(nn.MultiheadAttention):
@@ -132,44 +151,50 @@ def attention(settings, x):
 
 
 class Residual(nn.Module):
-    def __init__(self, settings, x):
+    def __init__(self, settings, x, first):
         super().__init__()
-        self.layers = sequential(settings["layers"], x.shape[1:])
-        self.shortcut = sequential(settings.get("shortcut", []), x.shape[1:])
+        self.layers, self.first = sequential(settings["layers"], x, first)
+        self.shortcut, shortcut_first = sequential(settings.get("shortcut", []), x, first)
+        self.turn = {(True, False): (-1, 1), (False, True): (1, -1)}.get((self.first, shortcut_first))
 
     def forward(self, x):
-        return self.layers(x) + self.shortcut(x)
+        kept = self.shortcut(x)
+        return self.layers(x) + (kept.movedim(*self.turn) if self.turn else kept)
 
 
 def function(f):
-    return lambda settings, x: Function(f)
+    return lambda settings, x, first: Function(f)
+
+
+def over_channels(base):
+    return lambda settings, x, first: base(1 if first else -1)
 
 
 LAYERS = {
-    "dense": lambda s, x: nn.Linear(x.shape[-1], s["units"], bias=s["bias"]),
+    "dense": lambda s, x, first: nn.Linear(x.shape[-1], s["units"], bias=s["bias"]),
     "conv": conv,
     "max-pool": max_pool,
     "avg-pool": avg_pool,
-    "global-max-pool": function(lambda x: x.flatten(1, -2).amax(1)),
-    "global-avg-pool": function(lambda x: x.flatten(1, -2).mean(1)),
-    "flatten": lambda s, x: nn.Flatten(),
+    "global-max-pool": function(lambda x: x.flatten(2).amax(-1)),
+    "global-avg-pool": function(lambda x: x.flatten(2).mean(-1)),
+    "flatten": lambda s, x, first: nn.Flatten(),
     "batch-norm": batch_norm,
-    "layer-norm": lambda s, x: nn.LayerNorm(x.shape[-1], eps=s["epsilon"]),
-    "dropout": lambda s, x: nn.Dropout(s["rate"]),
+    "layer-norm": lambda s, x, first: nn.LayerNorm(x.shape[-1], eps=s["epsilon"]),
+    "dropout": lambda s, x, first: nn.Dropout(s["rate"]),
     "embedding": embedding,
     "residual": Residual,
     "attention": attention,
     "lstm": recurrent(nn.LSTM),
     "gru": recurrent(nn.GRU),
-    "sigmoid": lambda s, x: nn.Sigmoid(),
-    "tanh": lambda s, x: nn.Tanh(),
-    "relu": lambda s, x: nn.ReLU(),
-    "leaky-relu": lambda s, x: nn.LeakyReLU(s),
-    "elu": lambda s, x: nn.ELU(s),
-    "gelu": lambda s, x: nn.GELU(),
-    "gelu-tanh": lambda s, x: nn.GELU("tanh"),
-    "silu": lambda s, x: nn.SiLU(),
-    "softplus": lambda s, x: nn.Softplus(),
-    "softmax": lambda s, x: nn.Softmax(-1),
-    "log-softmax": lambda s, x: nn.LogSoftmax(-1),
+    "sigmoid": lambda s, x, first: nn.Sigmoid(),
+    "tanh": lambda s, x, first: nn.Tanh(),
+    "relu": lambda s, x, first: nn.ReLU(),
+    "leaky-relu": lambda s, x, first: nn.LeakyReLU(s),
+    "elu": lambda s, x, first: nn.ELU(s),
+    "gelu": lambda s, x, first: nn.GELU(),
+    "gelu-tanh": lambda s, x, first: nn.GELU("tanh"),
+    "silu": lambda s, x, first: nn.SiLU(),
+    "softplus": lambda s, x, first: nn.Softplus(),
+    "softmax": over_channels(nn.Softmax),
+    "log-softmax": over_channels(nn.LogSoftmax),
 }

@@ -1,0 +1,212 @@
+//! Which variables `PyTorch` keeps in another order: its pictures and signals have their channels right after the
+//! batch, here they come last.
+
+use super::layout::{filters_first, filters_last, transposed};
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::model::Description;
+use crate::nn::{Layer, Sequential};
+use std::collections::HashMap;
+
+/// How one variable is turned from this library's order to `PyTorch`'s.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Turn {
+    /// A convolution's kernel, `[window…, channels, filters]` to `[filters, channels, window…]`.
+    Kernel,
+    /// The features along `axis`, which a flatten made of axes `[spatial…, channels]`: channels first.
+    Features { axis: usize, flattened: Vec<usize> },
+}
+
+impl Turn {
+    pub fn apply(&self, value: &Array) -> Result<Array> {
+        match self {
+            Turn::Kernel => filters_first(value),
+            Turn::Features { axis, flattened } => {
+                let channels = flattened.len() - 1;
+                let order = std::iter::once(channels).chain(0..channels);
+                features(value, *axis, flattened, order.collect())
+            }
+        }
+    }
+
+    pub fn undo(&self, value: &Array) -> Result<Array> {
+        match self {
+            Turn::Kernel if value.shape().len() < 3 => Ok(value.clone()),
+            Turn::Kernel => filters_last(value),
+            Turn::Features { axis, flattened } => {
+                let (channels, spatial) = flattened.split_last().unwrap_or((&1, &[]));
+                let order = (1..flattened.len()).chain([0]);
+                features(value, *axis, &[&[*channels], spatial].concat(), order.collect())
+            }
+        }
+    }
+}
+
+/// Takes the features along `axis` for axes `flattened`, puts these in `order`, and flattens them again. A value of
+/// another shape is returned as it is, for the caller to refuse.
+fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) -> Result<Array> {
+    let shape = value.shape();
+    if shape.get(axis) != Some(&flattened.iter().product()) {
+        return Ok(value.clone());
+    }
+    let (before, after) = (&shape[..axis], &shape[axis + 1..]);
+    let unflattened = value.clone().reshape(&[before, flattened, after].concat())?;
+    let last = axis + flattened.len();
+    let perm: Vec<usize> =
+        (0..axis).chain(order.iter().map(|i| axis + i)).chain(last..last + after.len()).collect();
+    transposed(&unflattened, &perm)?.reshape(shape)
+}
+
+/// The turns of a model's variables, by name.
+///
+/// # Errors
+/// When `PyTorch` programs differ in the order of features that a flatten makes, or the order reaches the outputs.
+pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> {
+    let Description { layers, sample, .. } = description;
+    let summary = layers.summary(DType::F32, sample)?;
+    let shapes = summary.rows.into_iter().map(|row| (row.path, row.output)).collect();
+    let mut walk = Walk { shapes, turns: HashMap::new() };
+    // Three axes are a picture; a signal of two shows itself by its first convolution.
+    let start = if sample.len() > 2 { Order::ChannelsFirst } else { Order::Alike };
+    let input = [&[1], &sample[..]].concat();
+    match walk.layers(layers, "", start, input)? {
+        (Order::Flattened(_), _) => Err(unknown("a layer between a flatten and the outputs", "flatten")),
+        _ => Ok(walk.turns),
+    }
+}
+
+/// The order of a tensor's axes in a `PyTorch` program, beside this library's.
+#[derive(Clone, Debug, PartialEq)]
+enum Order {
+    /// The same: a batch of vectors, or of sequences.
+    Alike,
+    /// Channels right after the batch.
+    ChannelsFirst,
+    /// A layer works on the last axis of a tensor with channels first: some programs permute for it and back, others
+    /// go on with channels last.
+    Open,
+    /// Features that a flatten made of axes `[spatial…, channels]`, there with the channels first.
+    Flattened(Vec<usize>),
+}
+
+struct Walk {
+    /// The result of each layer with a batch of 1, by its path.
+    shapes: HashMap<String, Vec<usize>>,
+    turns: HashMap<String, Turn>,
+}
+
+impl Walk {
+    fn layers(
+        &mut self,
+        layers: &Sequential,
+        prefix: &str,
+        order: Order,
+        shape: Vec<usize>,
+    ) -> Result<(Order, Vec<usize>)> {
+        layers.0.iter().enumerate().try_fold((order, shape), |(order, shape), (i, layer)| {
+            let path = format!("{prefix}{i}");
+            let order = self.layer(layer, &path, order, &shape)?;
+            let shape = self.shapes.get(&path).cloned().unwrap_or_default();
+            Ok((order, shape))
+        })
+    }
+
+    fn layer(&mut self, layer: &Layer, path: &str, order: Order, shape: &[usize]) -> Result<Order> {
+        Ok(match layer {
+            Layer::Dense(_) => {
+                if let Order::Flattened(axes) = &order {
+                    self.features(path, &["weight"], 1, axes);
+                }
+                over_last_axis(order, Order::Alike)
+            }
+            Layer::LayerNorm(_) => {
+                if let Order::Flattened(axes) = &order {
+                    self.features(path, &["weight", "bias"], 0, axes);
+                }
+                over_last_axis(order.clone(), order)
+            }
+            Layer::BatchNorm(_) => match order {
+                Order::Flattened(axes) => {
+                    self.features(path, &["weight", "bias", "running_mean", "running_var"], 0, &axes);
+                    Order::Flattened(axes)
+                }
+                // Of a sequence, PyTorch wants the channels first: some programs go back after it.
+                Order::Alike if shape.len() > 2 => Order::Open,
+                Order::Alike => Order::Alike,
+                Order::ChannelsFirst | Order::Open => Order::ChannelsFirst,
+            },
+            Layer::Conv(_) => {
+                self.turns.insert(format!("{path}.weight"), Turn::Kernel);
+                Order::ChannelsFirst
+            }
+            Layer::MaxPool(_) | Layer::AvgPool(_) => Order::ChannelsFirst,
+            Layer::GlobalMaxPool | Layer::GlobalAvgPool => Order::Alike,
+            Layer::Flatten => flattened(order, shape).map_err(|error| error.at(path))?,
+            Layer::Embedding(_) | Layer::Attention(_) | Layer::Lstm(_) | Layer::Gru(_) => match order {
+                Order::Flattened(_) => {
+                    return Err(unknown("a layer that takes features in any order", layer.kind()).at(path));
+                }
+                _ => Order::Alike,
+            },
+            Layer::Residual(residual) => {
+                let mut within = |layers, part| {
+                    self.layers(layers, &format!("{path}.{part}."), order.clone(), shape.to_vec())
+                };
+                let (a, _) = within(&residual.layers, "layers")?;
+                let (b, _) = within(&residual.shortcut, "shortcut")?;
+                match (a, b) {
+                    (a, b) if a == b => a,
+                    (Order::Flattened(_), _) | (_, Order::Flattened(_)) => {
+                        return Err(unknown("summands whose features are in one order", "residual").at(path));
+                    }
+                    _ => Order::Open,
+                }
+            }
+            Layer::Dropout(_)
+            | Layer::Sigmoid
+            | Layer::Tanh
+            | Layer::Relu
+            | Layer::LeakyRelu(_)
+            | Layer::Elu(_)
+            | Layer::Gelu
+            | Layer::GeluTanh
+            | Layer::Silu
+            | Layer::Softplus
+            | Layer::Softmax
+            | Layer::LogSoftmax => order,
+        })
+    }
+
+    fn features(&mut self, path: &str, names: &[&str], axis: usize, flattened: &[usize]) {
+        for name in names {
+            let turn = Turn::Features { axis, flattened: flattened.to_vec() };
+            self.turns.insert(format!("{path}.{name}"), turn);
+        }
+    }
+}
+
+/// The order after a layer that works on the last axis here; `vectors` if there is only one axis after the batch.
+fn over_last_axis(order: Order, vectors: Order) -> Order {
+    match order {
+        Order::ChannelsFirst | Order::Open => Order::Open,
+        Order::Alike | Order::Flattened(_) => vectors,
+    }
+}
+
+/// The order of the features that a flatten makes of `[1, spatial…, channels]`.
+fn flattened(order: Order, shape: &[usize]) -> Result<Order> {
+    let axes = shape.get(1..).unwrap_or_default();
+    let (channels, spatial) = axes.split_last().unwrap_or((&1, &[]));
+    let alike = *channels == 1 || spatial.iter().product::<usize>() == 1;
+    match order {
+        Order::ChannelsFirst | Order::Open if alike => Ok(Order::Alike),
+        Order::ChannelsFirst => Ok(Order::Flattened(axes.to_vec())),
+        Order::Open => Err(unknown("channels that are known to come first or last", "flatten")),
+        other => Ok(other),
+    }
+}
+
+fn unknown(expected: &str, layer: &str) -> Error {
+    let expected = format!("{expected}, as PyTorch has channels first");
+    Error::value(layer, expected, "features whose order PyTorch programs do not agree on; export to onnx")
+}
