@@ -194,7 +194,12 @@ fn checkpoints(c: &mut Criterion) {
     let device = Device::auto().unwrap();
     let data = Job::Cnn.noise(BATCH).unwrap();
     let mut run = start(Job::Cnn, &device, &data);
-    let saved = Saved { checkpoint: (*run.checkpoint().unwrap()).clone(), description: run.description() };
+    let saved = Saved {
+        checkpoint: run.checkpoint().unwrap(),
+        description: run.description(),
+        epochs: Some(Vec::new()),
+        data: None,
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("last.safetensors");
     saved.write(&path).unwrap();

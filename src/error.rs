@@ -31,6 +31,10 @@ pub enum Error {
     #[error("{}: {message}", path.display())]
     Format { path: PathBuf, message: String },
 
+    /// A run's folder that another process trains in.
+    #[error("{}: in use by {holder}, which trains in it; wait until it has ended, or end it", path.display())]
+    InUse { path: PathBuf, holder: String },
+
     /// A device was asked for that is not there, or cannot be used.
     #[error("{0}")]
     Device(String),

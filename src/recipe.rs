@@ -9,7 +9,7 @@ use crate::optim::{Group, Optimizer, Rule};
 use crate::runs::{EarlyStopping, Monitor};
 use crate::train::{Augment, Trainer};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Everything that a training run depends on but the device.
 ///
@@ -104,6 +104,9 @@ pub struct Train {
     /// After so many seconds the state is kept on disk, and at the end in any case.
     #[serde(default = "checkpoint_seconds")]
     pub checkpoint_seconds: f64,
+    /// After each epoch its state is kept as `epoch-N.safetensors`, and of these the last so many; 0 keeps none.
+    #[serde(default)]
+    pub keep_checkpoints: usize,
 }
 
 fn batch_size() -> usize {
@@ -131,10 +134,15 @@ fn yes() -> bool {
 }
 
 impl Recipe {
+    /// Reads a recipe in which keys are replaced, see [`Recipe::with_settings`]. A relative path of the data is taken
+    /// from the recipe's folder, one in the settings from the current folder.
+    ///
     /// ```
     /// use neural::recipe::Recipe;
     /// let settings = ["train.epochs=3".to_string()];
-    /// assert_eq!(Recipe::read("scripts/recipes/mnist.toml".as_ref(), &settings)?.train.epochs, 3);
+    /// let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &settings)?;
+    /// assert_eq!(recipe.train.epochs, 3);
+    /// assert_eq!(recipe.data.path, std::path::Path::new("data/mnist"));
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
@@ -143,7 +151,14 @@ impl Recipe {
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Error::io("read the recipe", path, error))?;
-        Self::with_settings(&text, path, settings)
+        let mut recipe = Self::with_settings(&text, path, settings)?;
+        let sets_path = |setting: &String| {
+            setting.split_once('=').is_some_and(|(key, _)| ["data", "data.path"].contains(&key.trim()))
+        };
+        if let (Some(folder), false) = (path.parent(), settings.iter().any(sets_path)) {
+            recipe.data.path = join(folder, &recipe.data.path);
+        }
+        Ok(recipe)
     }
 
     /// A recipe from its text; `path` is for messages.
@@ -236,6 +251,24 @@ impl Recipe {
             steps_per_call: train.steps_per_call,
         }
     }
+}
+
+/// `path` as seen from `folder`, without the detours through `..` that it is safe to leave out: not those that lead
+/// through links.
+fn join(folder: &Path, path: &Path) -> PathBuf {
+    let mut joined = folder.to_path_buf();
+    for part in path.components() {
+        let is_folder = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.is_dir());
+        match part {
+            Component::ParentDir if joined.file_name().is_some() && is_folder(&joined) => {
+                joined.pop();
+            }
+            Component::CurDir => {}
+            // An absolute path begins anew.
+            part => joined.push(part),
+        }
+    }
+    joined
 }
 
 /// Puts the value of `a.b=value` into the table, making tables on the way.

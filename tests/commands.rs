@@ -560,7 +560,7 @@ fn damaged_and_foreign_checkpoints_are_refused() {
 
     // The values of one model under the description of another.
     let of = |name: &str| folder(name).checkpoint(Which::Last).expect("a checkpoint");
-    let mixed = Saved { checkpoint: of("trees").checkpoint, description: of("bands").description };
+    let mixed = Saved { description: of("bands").description, ..of("trees") };
     mixed.write(&cut).expect("writable");
     let run = with_checkpoint("mixed", &fs::read(&cut).expect("written"));
     refuses(&["predict", &run, "p0.png"], b"", &["another model's values"]);

@@ -1,6 +1,7 @@
 //! `neural evaluate`
 
 use super::text;
+use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::array::count;
 use crate::data::images::Form;
@@ -85,11 +86,19 @@ const WIDEST: usize = 100;
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
-        let model = self.trained.model()?;
+        let saved = self.trained.saved()?;
+        let trained_on = saved.data.clone();
+        let model = saved.model()?;
         let recipe = folder.recipe()?;
         let device = self.trained.open_device()?;
         let source = self.source(&recipe, &model.description);
+        if self.data.is_none() {
+            check_place(&source.path)?;
+        }
         let data = as_in_training(&source, &model.description)?;
+        // Other data is meant to be other data.
+        let trained_on = trained_on.filter(|_| self.data.is_none());
+        let changes = trained_on.map_or_else(Vec::new, |then| then.changes(&data.fingerprint()));
         let (part, rows) = self.rows(&data)?;
 
         let trainer = Trainer {
@@ -117,6 +126,9 @@ impl Evaluate {
         if !self.json {
             writeln!(out, "{}", folder.path().display())?;
             writeln!(out, "{of}")?;
+            if !changes.is_empty() {
+                writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
+            }
             writeln!(out, "{evaluation}")?;
             if let Some(errors) = evaluation.errors() {
                 writeln!(out, "mean squared error {}", text::number(errors.squared))?;
@@ -131,6 +143,7 @@ impl Evaluate {
             object["run"] = json!(folder.path().to_string_lossy());
             object["data"] = json!(source.path.to_string_lossy());
             object["split"] = json!(part);
+            object["data_changes"] = json!(changes);
             object["pictures"] = pictures.iter().map(|path| json!(path.to_string_lossy())).collect();
             for (key, value) in report.figures {
                 object[key] = value;

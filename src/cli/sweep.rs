@@ -3,7 +3,7 @@
 use super::DeviceArguments;
 use super::interrupt;
 use super::screen::{Screen, Verbosity};
-use super::train::{Figure, Outcome, Output, RecipeOptions, by_part, figure_of, train};
+use super::train::{Figure, Outcome, Output, Place, RecipeOptions, by_part, figure_of, train};
 use crate::data::{Dataset, Source};
 use crate::runs::{Ending, Folder};
 use anyhow::{Context, bail, ensure};
@@ -123,8 +123,9 @@ impl Sweep {
                 loaded = Some((recipe.data.clone(), recipe.data.load()?));
             }
             let Some((_, data)) = &loaded else { continue };
-            let folder = || Ok(Folder::create(group.file(&format!("trial-{}", number + 1)), &recipe)?);
-            match train(recipe.trainer(), &device, data, folder, output) {
+            let path = group.file(&format!("trial-{}", number + 1));
+            let place = || Ok(Place::new(Folder::create(path, &recipe)?));
+            match train(recipe.trainer(), &device, data, place, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     interrupted = true;
                     break;

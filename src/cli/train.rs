@@ -6,12 +6,12 @@ use super::screen::{Screen, Verbosity, seconds};
 use super::text;
 use crate::data::Dataset;
 use crate::recipe::Recipe;
-use crate::runs::{Ending, Folder, Session};
+use crate::runs::{Ending, Folder, Session, Start, Which};
 use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Run, Score, Trainer};
-use anyhow::Context;
-use serde::Serialize;
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -27,7 +27,11 @@ use std::time::Instant;
   neural train my.toml --epochs 20 --lr 0.1
   neural train my.toml --set train.optimizer.adam.learning_rate=0.001
   neural train my.toml --repeat 5                 five seeds, their mean and spread
-  neural train --resume runs/my-1                 go on where it stopped")]
+  neural train --resume runs/my-1                 go on where it stopped
+  neural train --resume runs/my-1 --from best     go on from the best epoch; those after it are done again
+
+A run goes on only with the model, the batch size and the data that it began with, and never overwrites what it has
+reached unless --from or --restart asks for that.")]
 pub struct Train {
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -47,9 +51,17 @@ pub struct Train {
     #[arg(long, default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
 
-    /// Go on with the run in this folder; --epochs may add to it
+    /// Go on with the run in this folder, or with the seeds that a --repeat has left; --epochs may add to it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "batch_size", "lr", "seed", "settings"])]
     resume: Option<PathBuf>,
+
+    /// Go on from this checkpoint: best, last or, where they are kept, epoch-N
+    #[arg(long, value_name = "CHECKPOINT", requires = "resume")]
+    from: Option<Which>,
+
+    /// Begin the run in its folder anew, and remove what it has reached
+    #[arg(long, requires = "resume", conflicts_with = "from")]
+    restart: bool,
 
     /// Train N times, with seeds that count up from the recipe's, and show mean and spread
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
@@ -85,6 +97,10 @@ pub struct RecipeOptions {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
+    /// Where the data is, in place of the recipe's
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+
     /// Replace a key of the recipe
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     settings: Vec<String>,
@@ -104,14 +120,34 @@ impl RecipeOptions {
         set("batch_size", self.batch_size.map(|v| v.to_string()));
         set("seed", self.seed.map(|v| v.to_string()));
         settings.extend_from_slice(more);
-        let mut recipe = match &self.recipe {
-            Some(path) => Recipe::read(path, &settings)?,
-            None => Recipe::with_settings(DEFAULT, Path::new("the default recipe"), &settings)?,
+        let mut recipe = if let Some(path) = &self.recipe {
+            Recipe::read(path, &settings)?
+        } else {
+            settings.insert(0, "data.path=data/mnist".into());
+            Recipe::with_settings(DEFAULT, Path::new("the default recipe"), &settings)?
         };
+        if let Some(path) = &self.data {
+            recipe.data.path.clone_from(path);
+        }
+        self.check_place(&recipe.data.path)?;
         if let Some(rate) = self.lr {
             recipe.train.optimizer = recipe.train.optimizer.with_learning_rate(rate);
         }
         Ok(recipe)
+    }
+
+    /// Refuses a path that is not there beside the recipe but in the current folder, where it may have been meant.
+    fn check_place(&self, data: &Path) -> anyhow::Result<()> {
+        let folder = self.recipe.as_deref().and_then(Path::parent).filter(|f| !f.as_os_str().is_empty());
+        let written = folder.and_then(|folder| data.strip_prefix(folder).ok());
+        match written {
+            Some(written) if !data.exists() && written.exists() => bail!(
+                "{} is not there: a recipe's paths are taken from its own folder; --data {} names that in this folder",
+                data.display(),
+                written.display()
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// What a run of the recipe is called.
@@ -126,24 +162,21 @@ impl Train {
         interrupt::listen()?;
         let device = self.device.open_several(self.devices)?;
         if let Some(path) = &self.resume {
-            let folder = Folder::open(path)?;
-            let mut recipe = folder.recipe()?;
-            if let Some(epochs) = self.recipe.epochs {
-                recipe.train.epochs = epochs;
-                folder.keep_recipe(&recipe)?;
-            }
-            let data = recipe.data.load()?;
-            let trainer = recipe.trainer().devices(self.devices);
-            return Ok(train(trainer, &device, &data, || Ok(folder), self.output())?.exit_code());
+            return self.resume(path, &device);
         }
         let recipe = self.recipe.read(&[])?;
         let data = recipe.data.load()?;
         match self.repeat {
             None => {
                 let trainer = recipe.trainer().devices(self.devices);
-                Ok(train(trainer, &device, &data, || self.folder(&recipe), self.output())?.exit_code())
+                let place = || self.folder(&recipe).map(Place::new);
+                Ok(train(trainer, &device, &data, place, self.output())?.exit_code())
             }
-            Some(times) => self.repeat(times, recipe, &device, &data),
+            Some(times) => {
+                let group = self.folder(&recipe)?;
+                Repeat { times }.write(&group)?;
+                self.repeat(times, &group, &recipe, &device, &data)
+            }
         }
     }
 
@@ -158,21 +191,63 @@ impl Train {
         })
     }
 
+    /// Goes on with a run, or with the runs of a repeat.
+    fn resume(&self, path: &Path, device: &Device) -> anyhow::Result<ExitCode> {
+        let folder = Folder::open(path)?;
+        // Before the data is read, which may take long.
+        drop(folder.lock()?);
+        let repeat = Repeat::read(&folder)?;
+        if repeat.is_some() && (self.from.is_some() || self.restart) {
+            bail!("{} is a repeat: --from and --restart are for one of its runs, {0}/seed-N", path.display());
+        }
+        if folder.file("trial-1").is_dir() {
+            bail!("{} is a sweep: go on with one of its trials, {0}/trial-N", path.display());
+        }
+        let mut recipe = folder.recipe()?;
+        recipe.train.epochs = self.recipe.epochs.unwrap_or(recipe.train.epochs);
+        if let Some(data) = &self.recipe.data {
+            recipe.data.path.clone_from(data);
+        }
+        check_place(&recipe.data.path)?;
+        let data = recipe.data.load()?;
+        if let Some(Repeat { times }) = repeat {
+            return self.repeat(times, &folder, &recipe, device, &data);
+        }
+        let start = match self.from {
+            _ if self.restart => Start::Anew,
+            None => Start::Last,
+            Some(which) => Start::From(which),
+        };
+        let trainer = recipe.trainer().devices(self.devices);
+        let place = || Ok(Place { folder, start, recipe: Some(recipe) });
+        Ok(train(trainer, device, &data, place, self.output())?.exit_code())
+    }
+
+    /// Trains with the seeds of a group, those that were begun from where they stopped.
     fn repeat(
         &self,
         times: u64,
-        recipe: Recipe,
+        group: &Folder,
+        recipe: &Recipe,
         device: &Device,
         data: &Dataset,
     ) -> anyhow::Result<ExitCode> {
-        let group = self.folder(&recipe)?;
+        let _lock = group.lock()?;
+        group.keep_recipe(recipe)?;
         let mut reached = Vec::new();
         for seed in (recipe.train.seed..).take(times as usize) {
             let mut recipe = recipe.clone();
             recipe.train.seed = seed;
-            let folder = || Ok(Folder::create(group.file(&format!("seed-{seed}")), &recipe)?);
             let trainer = recipe.trainer().devices(self.devices);
-            let trained = train(trainer, device, data, folder, self.output())?;
+            let place = || {
+                let path = group.file(&format!("seed-{seed}"));
+                if !path.exists() {
+                    return Ok(Place::new(Folder::create(path, &recipe)?));
+                }
+                let folder = Folder::open(path)?;
+                Ok(Place { folder, start: Start::Last, recipe: Some(recipe) })
+            };
+            let trained = train(trainer, device, data, place, self.output())?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -189,6 +264,56 @@ impl Train {
             write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
         }
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
+    }
+}
+
+/// How often a group of runs is trained, each with a seed of its own: what the group's folder says of it.
+#[derive(Serialize, Deserialize)]
+struct Repeat {
+    times: u64,
+}
+
+impl Repeat {
+    const FILE: &str = "repeat.json";
+
+    fn write(&self, group: &Folder) -> anyhow::Result<()> {
+        Ok(group.keep_text(Self::FILE, &serde_json::to_string(self)?)?)
+    }
+
+    /// `None` where the folder is that of a single run.
+    fn read(folder: &Folder) -> anyhow::Result<Option<Self>> {
+        let path = folder.file(Self::FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+/// That the data of a run is still where it was.
+pub(super) fn check_place(data: &Path) -> anyhow::Result<()> {
+    if !data.exists() {
+        bail!(
+            "the run's data was {}, which is not there any more; --data PATH names its new place",
+            data.display()
+        );
+    }
+    Ok(())
+}
+
+/// Where a run is trained.
+pub(super) struct Place {
+    pub folder: Folder,
+    pub start: Start,
+    /// What becomes the folder's recipe, once the run has begun.
+    pub recipe: Option<Recipe>,
+}
+
+impl Place {
+    /// The folder of a new run.
+    pub fn new(folder: Folder) -> Self {
+        Self { folder, start: Start::Last, recipe: None }
     }
 }
 
@@ -229,13 +354,17 @@ pub(super) fn train(
     trainer: Trainer,
     device: &Device,
     data: &Dataset,
-    folder: impl FnOnce() -> anyhow::Result<Folder>,
+    place: impl FnOnce() -> anyhow::Result<Place>,
     output: Output,
 ) -> anyhow::Result<Outcome> {
     let Output { verbosity, tensorboard } = output;
     let started = Instant::now();
     let mut run = trainer.start(device, data)?;
-    let folder = folder()?;
+    let Place { folder, start, recipe } = place()?;
+    let mut session = Session::start(&mut run, folder.clone(), start)?;
+    if let Some(recipe) = recipe {
+        folder.keep_recipe(&recipe)?;
+    }
     let screen = Screen::new(verbosity, trainer.epochs);
     let summary = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
     screen.json(
@@ -255,10 +384,9 @@ pub(super) fn train(
     ))?;
     screen.line(&summary.to_string())?;
 
-    let mut session = Session::new(&mut run, folder.clone())?;
-    if session.run().step() > 0 {
-        let (epoch, step) = (session.run().epoch() + 1, session.run().step());
-        screen.line(&format!("going on in epoch {epoch}, after {step} steps"))?;
+    for note in session.notes() {
+        screen.json("note", json!({ "text": note }))?;
+        screen.line(note)?;
     }
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut shown = Ok(());

@@ -3,7 +3,7 @@
 use super::DeviceArguments;
 use crate::error::Result;
 use crate::model::{Description, Link, Model};
-use crate::runs::{Folder, Which};
+use crate::runs::{Folder, Saved, Which};
 use crate::runtime::Device;
 use std::path::PathBuf;
 
@@ -26,9 +26,13 @@ impl Trained {
         Folder::open(&self.run)
     }
 
-    pub fn model(&self) -> Result<Model> {
+    pub fn saved(&self) -> Result<Saved> {
         let folder = self.folder()?;
-        if self.last { folder.checkpoint(Which::Last)?.model() } else { folder.model() }
+        if self.last { folder.checkpoint(Which::Last) } else { folder.best() }
+    }
+
+    pub fn model(&self) -> Result<Model> {
+        self.saved()?.model()
     }
 
     pub fn open_device(&self) -> Result<Device> {

@@ -4,6 +4,7 @@
 //! So it is uploaded once, and one compiled program evaluates any part of it.
 
 pub mod cifar;
+pub mod fingerprint;
 pub mod idx;
 pub mod images;
 pub mod npy;
@@ -18,6 +19,7 @@ mod bytes;
 mod random;
 mod tensors;
 
+pub use fingerprint::Fingerprint;
 pub use idx::mnist;
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
 pub use scaling::{Scale, Scaling};

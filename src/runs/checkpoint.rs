@@ -1,16 +1,19 @@
 //! Checkpoints as safetensors files: a tensor for each variable, and as metadata what the model is and where the run was.
 
+use super::background::Job;
+use super::history::{lines, parse};
 use crate::array::Array;
-use crate::data::safetensors;
+use crate::data::{Fingerprint, safetensors};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::{Description, Model};
-use crate::train::{Checkpoint, Position};
+use crate::train::{Checkpoint, Epoch, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A checkpoint with the description of its model.
+/// A checkpoint with all that goes on from it: what its model is, the epochs up to it, and by what its data is known.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -23,41 +26,44 @@ use std::path::Path;
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.safetensors");
 /// let mut run = trainer.start(&device, &data)?;
-/// let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
+/// let saved = Saved {
+///     checkpoint: run.checkpoint()?,
+///     description: run.description(),
+///     epochs: Some(Vec::new()),
+///     data: Some(data.fingerprint()),
+/// };
 /// saved.write(&path)?;
-/// assert_eq!(Saved::read(&path)?.description, saved.description);
+/// let read = Saved::read(&path)?;
+/// assert_eq!((&read.description, &read.data), (&saved.description, &saved.data));
+/// assert_eq!(read.model()?.variables.len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
-    pub checkpoint: Checkpoint,
+    pub checkpoint: Arc<Checkpoint>,
     pub description: Description,
+    /// The epochs up to the checkpoint; `None` in files from before they were kept.
+    pub epochs: Option<Vec<Epoch>>,
+    /// Of the data that the run is trained on; `None` in files from before it was kept.
+    pub data: Option<Fingerprint>,
 }
 
 /// Under this key the file says, as JSON, what model it is of and where the run was.
 const KEY: &str = "neural.checkpoint";
 
+/// The epochs, as the lines of the history's file. They are a tensor of bytes, since metadata may not grow without
+/// bound: readers of the format refuse more than 100 MB of it.
+const EPOCHS: &str = "neural.history";
+
 #[derive(Serialize, Deserialize)]
 struct Metadata<D> {
     model: D,
     position: Position,
-}
-
-/// Writes a checkpoint's file.
-pub(super) fn write(path: &Path, checkpoint: &Checkpoint, description: &Description) -> Result<()> {
-    let metadata = Metadata { model: description, position: checkpoint.position };
-    let text = serde_json::to_string(&metadata)
-        .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
-    let tensors: Vec<(&str, &Array)> =
-        checkpoint.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
-    file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Fingerprint>,
 }
 
 impl Saved {
-    /// ```
-    /// assert!(neural::runs::Saved::read("Cargo.toml".as_ref()).is_err());
-    /// ```
-    ///
     /// # Errors
     /// When the file cannot be read, is damaged, or is not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
@@ -68,61 +74,54 @@ impl Saved {
         let text = safetensors::text(path, &contents, KEY)
             .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
         let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
-        let Metadata::<Description> { model, position } =
+        let Metadata::<Description> { model, position, data } =
             serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = Vec::new();
+        let mut epochs = None;
         for name in safetensors::names(path, &contents)? {
-            if let Some(array) = safetensors::decode(path, &contents, &name)? {
-                tensors.push((name, array));
+            match safetensors::decode(path, &contents, &name)? {
+                Some(array) if name == EPOCHS => epochs = Some(parse(array.bytes())),
+                Some(array) => tensors.push((name, array)),
+                None => {}
             }
         }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(Self { checkpoint: Checkpoint { position, tensors }, description: model })
+        let checkpoint = Arc::new(Checkpoint { position, tensors });
+        Ok(Self { checkpoint, description: model, epochs, data })
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::runs::Saved;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
-    /// saved.write(&folder.path().join("a.safetensors"))?;
-    /// assert!(folder.path().join("a.safetensors").is_file());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write(path, &self.checkpoint, &self.description)
+        self.job(path.to_path_buf())?()
+    }
+
+    /// What writes the checkpoint, on whatever thread: all but the tensors is made ready here.
+    pub(super) fn job(&self, path: PathBuf) -> Result<Job> {
+        let metadata = Metadata {
+            model: &self.description,
+            position: self.checkpoint.position,
+            data: self.data.clone(),
+        };
+        let text = serde_json::to_string(&metadata)
+            .map_err(|e| Error::format(&path, format!("the checkpoint cannot be written: {e}")))?;
+        let epochs = self.epochs.as_ref().map(|epochs| lines(&path, epochs)).transpose()?;
+        let epochs = epochs.map(|lines| Array::vector(lines.as_bytes()));
+        let checkpoint = self.checkpoint.clone();
+        Ok(Box::new(move || {
+            let tensors = checkpoint.tensors.iter().map(|(name, array)| (name.as_str(), array));
+            let tensors: Vec<_> = tensors.chain(epochs.iter().map(|array| (EPOCHS, array))).collect();
+            file::write(&path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
+        }))
     }
 
     /// The model that was kept, or its moving average where one was.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::runs::Saved;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let saved = Saved { checkpoint: (*run.checkpoint()?).clone(), description: run.description() };
-    /// assert_eq!(saved.model()?.variables.len(), 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// When the tensors are not those of the described model.
     pub fn model(self) -> Result<Model> {
-        let tensors: HashMap<String, Array> = self.checkpoint.tensors.into_iter().collect();
+        let tensors: HashMap<String, Array> =
+            Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
         let find =
             |name: &str| tensors.get(&format!("average.{name}")).or_else(|| tensors.get(name)).cloned();
         Model::new(self.description, find)

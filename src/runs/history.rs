@@ -9,8 +9,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-const LINES: &str = "history.jsonl";
-const TABLE: &str = "history.csv";
+pub(super) const LINES: &str = "history.jsonl";
+pub(super) const TABLE: &str = "history.csv";
 const HEADER: [&str; 10] = [
     "epoch",
     "loss",
@@ -24,15 +24,29 @@ const HEADER: [&str; 10] = [
     "samples_per_second",
 ];
 
-/// The epochs of a run, on disk as they are here.
+/// The epochs of a run, on disk as they are here. The files are for people and programs to read: what a run goes on
+/// from stands in its checkpoints.
 ///
 /// ```
 /// # use neural::{recipe::Recipe, runs::Folder};
 /// # let parent = tempfile::tempdir()?;
 /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
 /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// # let epoch = neural::train::Epoch {
+/// #     number: 1,
+/// #     loss: 0.5,
+/// #     accuracy: None,
+/// #     validation: None,
+/// #     learning_rate: 0.1,
+/// #     seconds: 1.0,
+/// #     samples_per_second: 100.0,
+/// # };
 /// use neural::runs::History;
-/// assert!(History::open(&folder, 0)?.epochs().is_empty());
+/// let mut history = History::open(&folder, Vec::new())?;
+/// history.add(epoch.clone())?;
+/// assert_eq!(History::read(&folder)?, [epoch]);
+/// history.draw()?;
+/// assert!(folder.file("loss.svg").is_file());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -42,127 +56,48 @@ pub struct History {
 }
 
 impl History {
-    /// The history of a run that has done `epochs` epochs. Later ones that were written before the run was cut off
-    /// are taken out of the files, since the run does them again.
-    ///
-    /// ```
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// use neural::runs::History;
-    /// assert!(History::open(&folder, 0).is_ok() && History::open(&folder, 3).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The history of a run that has done these epochs: the files are made to hold them and no others.
     ///
     /// # Errors
-    /// When the files cannot be read or written, or an epoch is missing.
-    pub fn open(folder: &Folder, epochs: u64) -> Result<Self> {
-        let mut history = Self { folder: folder.clone(), epochs: Self::read(folder)? };
-        let path = folder.file(LINES);
-        history.epochs.truncate(epochs as usize);
-        if history.epochs.len() as u64 != epochs {
-            let message =
-                format!("expected the {epochs} epochs of the checkpoint, got {}", history.epochs.len());
-            return Err(Error::format(&path, message));
-        }
-        let lines = history.epochs.iter().map(|e| line(&path, e)).collect::<Result<Vec<_>>>()?;
-        file::write(&path, lines.concat().as_bytes())?;
-        let rows = history.epochs.iter().map(|e| row(&folder.file(TABLE), e)).collect::<Result<Vec<_>>>()?;
-        let header = HEADER.join(",") + "\n";
-        file::write(&folder.file(TABLE), ([&[header], &rows[..]].concat()).concat().as_bytes())?;
-        Ok(history)
+    /// When the files cannot be written.
+    pub fn open(folder: &Folder, epochs: Vec<Epoch>) -> Result<Self> {
+        let (path, table) = (folder.file(LINES), folder.file(TABLE));
+        file::write(&path, lines(&path, &epochs)?.as_bytes())?;
+        let rows = epochs.iter().map(|epoch| row(&table, epoch)).collect::<Result<String>>()?;
+        file::write(&table, (HEADER.join(",") + "\n" + &rows).as_bytes())?;
+        Ok(Self { folder: folder.clone(), epochs })
     }
 
-    /// The epochs in a folder's files, without a last line that was cut off.
-    ///
-    /// ```
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// assert!(neural::runs::History::read(&folder)?.is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The epochs in a folder's files, without lines that are cut off or damaged.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(folder: &Folder) -> Result<Vec<Epoch>> {
         let path = folder.file(LINES);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(Error::io("read the history", &path, e)),
-        };
-        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+        match std::fs::read(&path) {
+            Ok(contents) => Ok(parse(&contents)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(Error::io("read the history", &path, e)),
+        }
     }
 
     /// Adds an epoch to the history and its files.
     ///
-    /// ```
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let epoch = neural::train::Epoch {
-    /// #     number: 1,
-    /// #     loss: 0.5,
-    /// #     accuracy: None,
-    /// #     validation: None,
-    /// #     learning_rate: 0.1,
-    /// #     seconds: 1.0,
-    /// #     samples_per_second: 100.0,
-    /// # };
-    /// let mut history = neural::runs::History::open(&folder, 0)?;
-    /// history.add(epoch.clone())?;
-    /// assert_eq!(neural::runs::History::read(&folder)?, [epoch]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
     /// # Errors
     /// When they cannot be written.
     pub fn add(&mut self, epoch: Epoch) -> Result<()> {
-        let (lines, table) = (self.folder.file(LINES), self.folder.file(TABLE));
-        append(&lines, &line(&lines, &epoch)?)?;
+        let (path, table) = (self.folder.file(LINES), self.folder.file(TABLE));
+        append(&path, &lines(&path, std::slice::from_ref(&epoch))?)?;
         append(&table, &row(&table, &epoch)?)?;
         self.epochs.push(epoch);
         Ok(())
     }
 
-    /// ```
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// assert!(neural::runs::History::open(&folder, 0)?.epochs().is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
     }
 
     /// Draws the curves of loss and accuracy.
-    ///
-    /// ```
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let epoch = neural::train::Epoch {
-    /// #     number: 1,
-    /// #     loss: 0.5,
-    /// #     accuracy: None,
-    /// #     validation: None,
-    /// #     learning_rate: 0.1,
-    /// #     seconds: 1.0,
-    /// #     samples_per_second: 100.0,
-    /// # };
-    /// let mut history = neural::runs::History::open(&folder, 0)?;
-    /// history.add(epoch)?;
-    /// history.draw()?;
-    /// assert!(folder.file("loss.svg").is_file());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// When they cannot be written.
@@ -209,9 +144,15 @@ pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(&'static str, Chart)> {
     [chart("loss", "loss", loss), chart("accuracy", "accuracy, %", accuracy)].into_iter().flatten().collect()
 }
 
-fn line(path: &Path, epoch: &Epoch) -> Result<String> {
-    let text = serde_json::to_string(epoch).map_err(|e| Error::format(path, e.to_string()))?;
-    Ok(text + "\n")
+/// The epochs as JSON, a line each.
+pub(super) fn lines(path: &Path, epochs: &[Epoch]) -> Result<String> {
+    let line = |epoch| serde_json::to_string(epoch).map(|text| text + "\n");
+    epochs.iter().map(line).collect::<Result<_, _>>().map_err(|e| Error::format(path, e.to_string()))
+}
+
+/// The epochs that can be read among [`lines`].
+pub(super) fn parse(contents: &[u8]) -> Vec<Epoch> {
+    contents.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 fn row(path: &Path, epoch: &Epoch) -> Result<String> {

@@ -1,6 +1,9 @@
 //! A run in its folder: trained, kept, stopped early, and gone on with.
 
-use super::{Folder, History, Saved, Which};
+use super::background::Background;
+use super::start::{self, Begun};
+use super::{Folder, History, Lock, Saved, Start, Which};
+use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::train::{Epoch, Event, Run};
 use serde::{Deserialize, Serialize};
@@ -157,43 +160,36 @@ pub struct Session<'r, 'a> {
     monitor: Monitor,
     stopping: Option<EarlyStopping>,
     every: Duration,
+    /// How many numbered checkpoints are kept.
+    numbered: usize,
     kept: Instant,
+    data: Fingerprint,
+    notes: Vec<String>,
+    /// Writes the checkpoints. Dropped before the lock: what is being written is still this session's.
+    writer: Background,
+    _lock: Lock,
 }
 
 impl<'r, 'a> Session<'r, 'a> {
     /// Trains `run` in `folder`; where a checkpoint is there, it goes on from it.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// let mut run = trainer.start(&device, &data)?;
-    /// assert!(neural::runs::Session::new(&mut run, folder).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// # Errors
+    /// As [`Session::start`].
+    pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
+        Self::start(run, folder, Start::Last)
+    }
+
+    /// Trains `run` in `folder`, from where `start` says.
     ///
     /// # Errors
-    /// When the checkpoint is damaged or was made of another model, optimizer or data.
-    pub fn new(run: &'r mut Run<'a>, folder: Folder) -> Result<Self> {
+    /// When another process trains there; when the checkpoint is missing or damaged, or was made with another model,
+    /// optimizer or batch size or with other data; when more epochs are done than the run is to have. Nothing on the
+    /// disk is changed then.
+    pub fn start(run: &'r mut Run<'a>, folder: Folder, start: Start) -> Result<Self> {
+        let lock = folder.lock()?;
+        folder.tidy()?;
         run.pin_kernels(folder.file(KERNELS));
         let settings = folder.recipe()?.train;
-        let path = folder.file(Which::Last.file());
-        if path.exists() {
-            let Saved { checkpoint, description } = folder.checkpoint(Which::Last)?;
-            if description != run.description() {
-                let message = "expected a checkpoint of the recipe's model and data, got one of another model, or the data has changed";
-                return Err(Error::format(&path, message));
-            }
-            run.restore(&checkpoint)?;
-        }
-        let history = History::open(&folder, run.epochs_reported())?;
         let has_validation = !run.data().splits.validation.is_empty();
         let monitor = Monitor::chosen(settings.monitor, has_validation);
         if monitor != Monitor::Loss && !has_validation {
@@ -209,33 +205,45 @@ impl<'r, 'a> Session<'r, 'a> {
         let every = Duration::try_from_secs_f64(settings.checkpoint_seconds).map_err(|_| {
             Error::value("checkpoint_seconds", "a number of at least 0", settings.checkpoint_seconds)
         })?;
-        let stopping = settings.early_stopping;
-        Ok(Self { run, folder, history, monitor, stopping, every, kept: Instant::now() })
+        let data = run.data().fingerprint();
+        let Begun { epochs, mut notes } = start::begin(run, &folder, start, &data)?;
+        if !lock.is_guarded() {
+            notes.push(
+                "this file system has no locks: see that no second process trains in the folder".into(),
+            );
+        }
+        let history = History::open(&folder, epochs)?;
+        let mut session = Self {
+            run,
+            folder,
+            history,
+            monitor,
+            stopping: settings.early_stopping,
+            every,
+            numbered: settings.keep_checkpoints,
+            kept: Instant::now(),
+            data,
+            notes,
+            writer: Background::default(),
+            _lock: lock,
+        };
+        if let Start::From(_) = start {
+            session.renew_best()?;
+        }
+        Ok(session)
     }
 
     /// Trains to the end, or until `observe` breaks off. However it ends, the last good state is kept.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// let mut run = trainer.start(&device, &data)?;
-    /// let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// session.train(|_| std::ops::ControlFlow::Continue(()))?;
-    /// assert!(session.folder().file("last.safetensors").is_file());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// Checkpoints are written on another thread while training goes on: the last one every `checkpoint_seconds`, the
+    /// best one after its epoch, unless a better one comes while it waits, and where `keep_checkpoints` asks for them
+    /// one after every epoch, which waits for the earlier ones.
     ///
     /// # Errors
     /// When the device fails, a file cannot be written, or the loss is no longer a finite number.
     pub fn train(&mut self, mut observe: impl FnMut(&Event) -> ControlFlow<()>) -> Result<Ending> {
+        // A run is never without a last checkpoint, so that one which is missing was removed.
+        self.keep(Which::Last)?;
         let mut is_stuck = self.is_stuck();
         let ending = loop {
             if is_stuck {
@@ -246,59 +254,87 @@ impl<'r, 'a> Session<'r, 'a> {
                 Ok(None) => break Ending::Finished,
                 Err(error @ Error::NotFinite(_)) => {
                     self.keep(Which::Last)?;
+                    self.writer.finish()?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
             };
             if let Event::Epoch(epoch) = &event {
-                self.history.add(epoch.clone())?;
-                if self.best().is_some_and(|best| best.number == epoch.number) {
-                    self.keep(Which::Best)?;
-                }
+                self.end_epoch(epoch)?;
                 is_stuck = self.is_stuck();
             }
             let flow = observe(&event);
             if flow.is_break() {
                 break Ending::Interrupted;
             }
-            if self.kept.elapsed() >= self.every {
+            if self.writer.is_idle()? && self.kept.elapsed() >= self.every {
                 self.keep(Which::Last)?;
             }
         };
         self.keep(Which::Last)?;
+        self.writer.finish()?;
         if !self.history.epochs().is_empty() {
             self.history.draw()?;
         }
         Ok(ending)
     }
 
-    fn keep(&mut self, which: Which) -> Result<()> {
-        let checkpoint = self.run.checkpoint()?;
-        self.folder.keep_checkpoint(which, &checkpoint, &self.run.description())?;
-        if which == Which::Last {
-            self.kept = Instant::now();
+    fn end_epoch(&mut self, epoch: &Epoch) -> Result<()> {
+        if self.history.epochs().is_empty() {
+            // No history without the checkpoint that a run begins with.
+            self.writer.finish()?;
+        }
+        self.history.add(epoch.clone())?;
+        if self.best().is_some_and(|best| best.number == epoch.number) {
+            self.keep(Which::Best)?;
+        }
+        if self.numbered > 0 {
+            self.keep(Which::Epoch(epoch.number))?;
         }
         Ok(())
     }
 
+    /// Hands the state to the thread that writes checkpoints.
+    fn keep(&mut self, which: Which) -> Result<()> {
+        let saved = Saved {
+            checkpoint: self.run.checkpoint()?,
+            description: self.run.description(),
+            epochs: Some(self.history.epochs().to_vec()),
+            data: Some(self.data.clone()),
+        };
+        let write = saved.job(self.folder.checkpoint_file(which))?;
+        match which {
+            Which::Best => self.writer.run_latest(write),
+            Which::Last => {
+                self.kept = Instant::now();
+                self.writer.run(write)
+            }
+            Which::Epoch(_) => {
+                let (folder, numbered) = (self.folder.clone(), self.numbered);
+                self.writer.run(Box::new(move || write().and_then(|()| folder.keep_latest(numbered))))
+            }
+        }
+    }
+
+    /// Sees that the best checkpoint is not of an epoch that is to be done again.
+    fn renew_best(&mut self) -> Result<()> {
+        let is_later = |best: &Saved| best.checkpoint.position.step > self.run.step();
+        if !self.folder.checkpoint(Which::Best).is_ok_and(|best| is_later(&best)) {
+            return Ok(());
+        }
+        if self.best().is_some_and(|best| best.number == self.run.epochs_reported()) {
+            return self.keep(Which::Best);
+        }
+        self.notes.push("the best checkpoint was of a later epoch and is removed".into());
+        self.folder.remove_checkpoint(Which::Best)
+    }
+
+    /// What the user of a run should know when it begins: where it goes on, and what was mended.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The best epoch so far, the first of equals.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// assert!(session.best().is_none());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn best(&self) -> Option<&Epoch> {
         self.monitor.best(self.history.epochs())
     }
@@ -316,82 +352,18 @@ impl<'r, 'a> Session<'r, 'a> {
         since > 0 && since >= patience
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// assert_eq!(session.monitor(), neural::runs::Monitor::Loss);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn monitor(&self) -> Monitor {
         self.monitor
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// assert_eq!(session.run().step(), 0);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn run(&mut self) -> &mut Run<'a> {
         self.run
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// assert!(session.history().epochs().is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # use neural::{recipe::Recipe, runs::Folder};
-    /// # let parent = tempfile::tempdir()?;
-    /// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
-    /// # let mut run = trainer.start(&device, &data)?;
-    /// # let mut session = neural::runs::Session::new(&mut run, folder)?;
-    /// assert_eq!(session.folder().name(), "first");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

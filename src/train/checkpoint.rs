@@ -40,6 +40,12 @@ pub struct Position {
     pub step: u64,
     /// How many steps run in one call of the device.
     pub steps_per_call: usize,
+    /// Rows in a batch; 0 in a checkpoint from before this was kept.
+    #[serde(default)]
+    pub batch_size: usize,
+    /// Steps in an epoch; 0 in a checkpoint from before this was kept.
+    #[serde(default)]
+    pub steps_per_epoch: usize,
     /// What the epoch under way came to so far.
     pub so_far: SoFar,
 }

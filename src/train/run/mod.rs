@@ -19,7 +19,7 @@ use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What one step did.
@@ -85,7 +85,7 @@ pub struct Run<'a> {
     /// The programs that were compiled and not yet told of.
     pub(super) compiled: VecDeque<Compiled>,
     /// The last checkpoint that was made of this run, and when.
-    pub(super) remembered: Option<(Rc<Checkpoint>, Instant)>,
+    pub(super) remembered: Option<(Arc<Checkpoint>, Instant)>,
 }
 
 impl<'a> Run<'a> {

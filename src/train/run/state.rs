@@ -9,7 +9,7 @@ use crate::train::checkpoint::{Checkpoint, Position};
 use crate::train::program::is_model;
 use crate::train::replica::Replica;
 use crate::variables::Variable;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl Run<'_> {
@@ -104,15 +104,20 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn checkpoint(&mut self) -> Result<Rc<Checkpoint>> {
+    pub fn checkpoint(&mut self) -> Result<Arc<Checkpoint>> {
         if self.state.is_empty() {
             let got = "one whose state was lost when the device failed";
             return Err(Error::value("checkpoint", "a run that can go on", got));
         }
-        let position =
-            Position { step: self.step, steps_per_call: self.steps_per_call()?, so_far: self.so_far };
+        let position = Position {
+            step: self.step,
+            steps_per_call: self.steps_per_call()?,
+            batch_size: self.trainer.batch_size,
+            steps_per_epoch: self.steps_per_epoch(),
+            so_far: self.so_far,
+        };
         let names = self.variables.iter().map(|v| v.name.clone());
-        let checkpoint = Rc::new(Checkpoint { position, tensors: names.zip(self.state()?).collect() });
+        let checkpoint = Arc::new(Checkpoint { position, tensors: names.zip(self.state()?).collect() });
         self.remembered = Some((checkpoint.clone(), Instant::now()));
         Ok(checkpoint)
     }
@@ -136,8 +141,17 @@ impl Run<'_> {
     /// ```
     ///
     /// # Errors
-    /// When its variables are not those of this run: it is a checkpoint of another model or optimizer.
+    /// When its variables are not those of this run, as it is a checkpoint of another model or optimizer; when its
+    /// batches or epochs have another size, so that its step would be another place.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let Position { step, steps_per_call, batch_size, steps_per_epoch, so_far } = checkpoint.position;
+        let sizes = [
+            ("batch_size", batch_size, self.trainer.batch_size),
+            ("steps an epoch", steps_per_epoch, self.steps_per_epoch()),
+        ];
+        if let Some((name, then, now)) = sizes.into_iter().find(|(_, then, now)| *then > 0 && then != now) {
+            return Err(Error::value(name, format!("{then}, as the checkpoint was made with"), now));
+        }
         let value = |name: &str| checkpoint.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
         if let Some((name, _)) =
             checkpoint.tensors.iter().find(|(name, _)| self.variables.iter().all(|v| v.name != *name))
@@ -156,7 +170,6 @@ impl Run<'_> {
         let values = self.variables.iter().map(checked).collect::<Result<Vec<_>>>()?;
         let upload = |replica: &Replica| replica.upload(values.iter().copied());
         self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
-        let Position { step, steps_per_call, so_far } = checkpoint.position;
         self.step = step;
         self.so_far = so_far;
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));

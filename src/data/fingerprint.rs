@@ -1,0 +1,90 @@
+//! Whether data is still what it was.
+
+use super::{Dataset, Targets};
+use crate::array::Array;
+use serde::{Deserialize, Serialize};
+
+/// Sizes, types and checksums (CRC-32C) of a data set, by which a run knows the data that it began with. It tells
+/// changes by accident; it is no protection against forgery.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}};
+/// # let splits = Splits { train: vec![0, 1], ..Splits::default() };
+/// let data = |x: f32| {
+///     Dataset::new(Array::new(&[2, 1], vec![x, 1.0])?, Targets::numbered(vec![0, 1])?, splits.clone())
+/// };
+/// let (then, now) = (data(0.5)?.fingerprint(), data(0.25)?.fingerprint());
+/// assert!(then.changes(&data(0.5)?.fingerprint()).is_empty());
+/// assert_eq!(then.changes(&now), ["the values of the inputs differ"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Type and shape of the inputs, rows first: `f32[150, 4]`.
+    inputs: String,
+    inputs_crc32c: u32,
+    /// `150 of 3 classes`, or type and shape of the values.
+    targets: String,
+    targets_crc32c: u32,
+    /// How many rows are for training, validation and test.
+    split: [usize; 3],
+    split_crc32c: u32,
+}
+
+impl Dataset {
+    /// What tells this data set from others. 55 MB take about 5 ms.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let (targets, targets_crc32c) = match &self.targets {
+            Targets::Classes { labels, names } => {
+                let crc = names.iter().fold(checksum(0, labels), |crc, name| {
+                    // The end of a name counts: "ab", "c" are not "a", "bc".
+                    crc32c::crc32c_append(crc32c::crc32c_append(crc, name.as_bytes()), &[0])
+                });
+                (format!("{} of {} classes", labels.len(), names.len()), crc)
+            }
+            Targets::Values(values) => (described(values), crc32c::crc32c(values.bytes())),
+        };
+        let parts = [&self.splits.train, &self.splits.validation, &self.splits.test];
+        Fingerprint {
+            inputs: described(&self.inputs),
+            inputs_crc32c: crc32c::crc32c(self.inputs.bytes()),
+            targets,
+            targets_crc32c,
+            split: parts.map(Vec::len),
+            split_crc32c: parts.into_iter().fold(0, |crc, rows| checksum(crc, rows)),
+        }
+    }
+}
+
+impl Fingerprint {
+    /// In what the data set of `now` differs from this one, each a clause to be read by people; empty if in nothing.
+    pub fn changes(&self, now: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        let mut compare = |what: &str, then: String, now: String, same: bool| {
+            if then != now {
+                changes.push(format!("the {what} were {then} and are {now}"));
+            } else if !same {
+                changes.push(format!("the values of the {what} differ"));
+            }
+        };
+        let split = |[train, validation, test]: [usize; 3]| format!("{train} + {validation} + {test}");
+        compare("inputs", self.inputs.clone(), now.inputs.clone(), self.inputs_crc32c == now.inputs_crc32c);
+        compare(
+            "targets",
+            self.targets.clone(),
+            now.targets.clone(),
+            self.targets_crc32c == now.targets_crc32c,
+        );
+        let what = "rows for training, validation and test";
+        compare(what, split(self.split), split(now.split), self.split_crc32c == now.split_crc32c);
+        changes
+    }
+}
+
+fn described(array: &Array) -> String {
+    format!("{}{:?}", array.dtype(), array.shape())
+}
+
+fn checksum<T: bytemuck::NoUninit>(crc: u32, values: &[T]) -> u32 {
+    crc32c::crc32c_append(crc, bytemuck::cast_slice(values))
+}

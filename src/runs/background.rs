@@ -1,0 +1,83 @@
+//! Work beside the training.
+
+use crate::error::{Error, Result};
+use std::thread::{Builder, JoinHandle};
+
+/// Work that is done on a thread of its own, one piece at a time.
+#[derive(Default)]
+pub(super) struct Background {
+    under_way: Option<JoinHandle<Result<()>>>,
+    waiting: Option<Job>,
+}
+
+pub(super) type Job = Box<dyn FnOnce() -> Result<()> + Send>;
+
+impl Background {
+    /// Whether nothing is under way or waits.
+    ///
+    /// # Errors
+    /// That of the piece that has ended.
+    pub fn is_idle(&mut self) -> Result<bool> {
+        if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.next()?;
+        }
+        Ok(self.under_way.is_none())
+    }
+
+    /// Starts `job` once all earlier ones have ended, which is waited for.
+    ///
+    /// # Errors
+    /// Those of the earlier pieces.
+    pub fn run(&mut self, job: Job) -> Result<()> {
+        self.finish()?;
+        self.start(job)
+    }
+
+    /// Has `job` done after the piece that is under way. Of those that wait only the latest is done.
+    ///
+    /// # Errors
+    /// That of the piece that has ended.
+    pub fn run_latest(&mut self, job: Job) -> Result<()> {
+        if self.is_idle()? {
+            return self.start(job);
+        }
+        self.waiting = Some(job);
+        Ok(())
+    }
+
+    /// Waits until all is done.
+    ///
+    /// # Errors
+    /// Those of the pieces; what waits behind one that failed is not done.
+    pub fn finish(&mut self) -> Result<()> {
+        while self.under_way.is_some() {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the piece that is under way, and starts the one that waits.
+    fn next(&mut self) -> Result<()> {
+        let waiting = self.waiting.take();
+        if let Some(thread) = self.under_way.take() {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        waiting.map_or(Ok(()), |job| self.start(job))
+    }
+
+    fn start(&mut self, job: Job) -> Result<()> {
+        let thread = Builder::new().name("checkpoint".into()).spawn(job);
+        self.under_way =
+            Some(thread.map_err(|e| Error::io("start a thread for", "checkpoints".as_ref(), e))?);
+        Ok(())
+    }
+}
+
+impl Drop for Background {
+    /// A file that is being written is written to its end.
+    fn drop(&mut self) {
+        if let Some(thread) = self.under_way.take() {
+            let _ = thread.join();
+        }
+    }
+}
