@@ -138,7 +138,7 @@ impl DeviceArguments {
         };
         let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;
         if let Some(note) = device.note() {
-            eprintln!("{note}");
+            let _ = writeln!(io::stderr(), "{note}");
         }
         Ok(match cache_folder().filter(|_| !self.no_kept_programs) {
             Some(folder) => device.with_programs(folder.join("programs")),

@@ -1,5 +1,7 @@
 //! Ctrl-C: the run ends after the call that is under way, with its state kept.
 
+use super::live;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,21 +15,26 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// What the shell expects of a program that was interrupted.
 pub(super) const EXIT_CODE: u8 = 130;
 
-/// Listens from here on; a second interrupt ends the process at once.
+/// Listens from here on for SIGINT, SIGTERM and SIGHUP; a second one ends the process at once.
 pub(super) fn listen() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(EXIT_CODE));
+            exit();
         }
         std::thread::spawn(|| {
             std::thread::sleep(PATIENCE);
             if !HEARD.load(Ordering::SeqCst) {
-                eprintln!("\ninterrupted; what was last kept of the run stands");
-                std::process::exit(i32::from(EXIT_CODE));
+                exit();
             }
         });
     })?;
     Ok(())
+}
+
+fn exit() -> ! {
+    live::wipe();
+    let _ = writeln!(std::io::stderr(), "interrupted; what was last kept of the run stands");
+    std::process::exit(i32::from(EXIT_CODE))
 }
 
 /// Whether there was an interrupt.

@@ -8,11 +8,13 @@ mod devices;
 mod evaluate;
 mod export;
 mod interrupt;
+mod live;
 mod lr_find;
 mod options;
 pub mod pictures;
 mod predict;
 mod screen;
+mod stdout;
 mod summary;
 mod sweep;
 mod text;
@@ -23,7 +25,7 @@ pub use devices::DeviceArguments;
 pub use options::{Columns, Options, Passes};
 
 use clap::{Parser, Subcommand};
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Trains neural networks on XLA
@@ -85,18 +87,21 @@ impl Cli {
 
 /// Prints an error as one line on stderr and turns the result into an exit code: 0 or 1.
 ///
-/// A reader that has gone away (`neural … | head`) is no error.
+/// A reader that has gone away (`neural … | head`) is no error, as for ripgrep; a run is trained to its end all the same.
+/// Output that could not be written for another reason is one.
 ///
 /// ```
 /// use std::process::ExitCode;
 /// assert_eq!(format!("{:?}", neural::cli::finish(Ok(()))), format!("{:?}", ExitCode::SUCCESS));
 /// ```
 pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
-    match result.map(Into::into) {
-        Ok(Ending(code)) => code,
+    let delivered = |Ending(code)| stdout::delivered().map(|()| code);
+    match result.map(Into::into).and_then(delivered) {
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Where nobody can be told there is still the exit code.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -116,9 +116,7 @@ impl Sweep {
         let mut loaded: Option<(Source, Dataset)> = None;
         let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
-            if !self.verbosity.json {
-                writeln!(io::stdout(), "\ntrial {}: {}", number + 1, trial.join(", "))?;
-            }
+            screen.result(&format!("\ntrial {}: {}", number + 1, trial.join(", ")));
             if loaded.as_ref().is_none_or(|(source, _)| *source != recipe.data) {
                 loaded = Some((recipe.data.clone(), recipe.data.load()?));
             }
@@ -132,7 +130,9 @@ impl Sweep {
                 }
                 Ok(trained) => ranked.push((trial, trained)),
                 // A rate that is too high is a finding, not the end of the sweep.
-                Err(error) => eprintln!("trial {} failed: {error:#}", number + 1),
+                Err(error) => {
+                    let _ = writeln!(io::stderr(), "trial {} failed: {error:#}", number + 1);
+                }
             }
         }
         let figure = |trained: &Outcome| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
@@ -144,10 +144,8 @@ impl Sweep {
         }
         let table = table(&ranked);
         group.keep_text("report.md", &table)?;
-        screen.json("ranking", json!({ "trials": ranked.iter().map(object).collect::<Vec<_>>() }))?;
-        if !self.verbosity.json {
-            write!(io::stdout(), "\n{table}")?;
-        }
+        screen.json("ranking", json!({ "trials": ranked.iter().map(object).collect::<Vec<_>>() }));
+        screen.result(&format!("\n{}", table.trim_end()));
         Ok(code)
     }
 

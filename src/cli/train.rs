@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -259,10 +259,8 @@ impl Train {
         group.keep_text("report.md", &summary)?;
         let screen = Screen::new(self.verbosity, recipe.train.epochs);
         let parts: BTreeMap<_, _> = spread.iter().map(|(part, _, spread)| (part, spread)).collect();
-        screen.json("spread", json!({ "run": group.path(), "seeds": reached.len(), "parts": parts }))?;
-        if !self.verbosity.json {
-            write!(io::stdout(), "\n{} seeds\n\n{summary}", reached.len())?;
-        }
+        screen.json("spread", json!({ "run": group.path(), "seeds": reached.len(), "parts": parts }));
+        screen.result(&format!("\n{} seeds\n\n{}", reached.len(), summary.trim_end()));
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
     }
 }
@@ -376,50 +374,46 @@ pub(super) fn train(
             "parameters": summary.parameters(),
             "epochs": trainer.epochs,
         }),
-    )?;
+    );
     screen.line(&format!(
         "{} training rows on {device}, run {}",
         data.splits.train.len(),
         folder.path().display()
-    ))?;
-    screen.line(&summary.to_string())?;
+    ));
+    screen.line(&summary.to_string());
 
     for note in session.notes() {
-        screen.json("note", json!({ "text": note }))?;
-        screen.line(note)?;
+        screen.json("note", json!({ "text": note }));
+        screen.line(note);
     }
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
-    let mut shown = Ok(());
+    let mut logged = Ok(());
     let ending = session.train(|event| {
-        shown = screen.show(event).map_err(anyhow::Error::from);
-        if let (Some(log), Event::Epoch(epoch), Ok(())) = (&mut log, event, &shown) {
-            shown = note(log, epoch).map_err(anyhow::Error::from);
+        screen.show(event);
+        if let (Some(log), Event::Epoch(epoch)) = (&mut log, event) {
+            logged = note(log, epoch);
         }
-        if shown.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if logged.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     screen.end();
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
-    shown?;
+    logged?;
     if ending == Ending::Interrupted {
-        screen.json("interrupted", json!({ "run": folder.path() }))?;
-        screen
-            .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()))?;
+        screen.json("interrupted", json!({ "run": folder.path() }));
+        screen.line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()));
         return Ok(Outcome { folder, ending, scores: Vec::new(), best: None });
     }
     if ending == Ending::StoppedEarly {
         let best = session.best().map_or(0, |epoch| epoch.number);
-        screen.line(&format!("stopped early: no progress since epoch {best}"))?;
+        screen.line(&format!("stopped early: no progress since epoch {best}"));
     }
     let best = session.best().and_then(|epoch| Some((epoch.clone(), session.monitor().of(epoch)?)));
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
     let table = table(&scores, data);
     folder.keep_text("report.md", &report(&folder, device, &summary.to_string(), &table, spent))?;
-    screen.json("result", json!({ "run": folder.path(), "scores": by_part(&scores), "seconds": spent }))?;
-    if !verbosity.json {
-        let mut out = io::stdout().lock();
-        writeln!(out, "\n{table}{} in all", seconds(spent))?;
-    }
+    screen.json("result", json!({ "run": folder.path(), "scores": by_part(&scores), "seconds": spent }));
+    screen.result(&format!("\n{table}{} in all", seconds(spent)));
     Ok(Outcome { folder, ending, scores, best })
 }
 
