@@ -1,45 +1,166 @@
 #!/usr/bin/env python3
-"""Kills a training run (SIGKILL) at random moments, resumes it each time, and compares what it ends with to a run that
-was never killed: history and weights must be the same to the last bit.
+"""Stops a training run at random moments (SIGKILL, SIGTERM, SIGINT), resumes it each time, and compares what it ends with
+to a run that was never stopped: history and weights must be the same to the last bit. Then the other accidents: a
+second process in the folder, a full disk, a folder that cannot be written, output that nobody reads.
 
 usage: tests/kill.py [--kills N] [--seed N] [PATH-OF-NEURAL]      (cargo build --release first; Linux)
 """
 
 import argparse
-import json
 import pathlib
 import random
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+import cut
+
 root = pathlib.Path(__file__).resolve().parent.parent
 
-RECIPE = """
-[data]
-format = "table"
-path = "{table}"
-validation_fraction = 0.2
-scale = "standardize-features"
 
-[model]
-layers = [{{ dense = 16 }}, "batch-norm", "tanh", {{ dropout = 0.2 }}, {{ dense = 2 }}]
+class Folder:
+    """A place with a recipe, and with the outcome of a run that was never stopped."""
 
-[train]
-loss = "softmax-cross-entropy"
-optimizer = {{ adam = {{ learning_rate = 0.001 }} }}
-batch_size = 32
-epochs = {epochs}
-steps_per_call = 7
-checkpoint_seconds = 0.02
-"""
+    def __init__(self, neural: str, path: pathlib.Path, epochs: int):
+        self.neural, self.path, self.recipe = neural, path, cut.write(path, epochs)
+        began = time.monotonic()
+        subprocess.run(self.words("whole"), check=True, stdout=subprocess.DEVNULL)
+        self.lasts = time.monotonic() - began
+        self.expected = cut.outcome(path / "whole")
+
+    def words(self, name: str) -> list:
+        """The command that begins the run of this name, or goes on with it."""
+        if self.path.joinpath(name, "recipe.toml").exists():
+            return [self.neural, "train", "--resume", str(self.path / name), "--quiet"]
+        return [self.neural, "train", str(self.recipe), "--runs", str(self.path), "--name", name, "--quiet"]
+
+    def start(self, name: str, **options) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(self.words(name), start_new_session=True, **{**pipes, **options})
+
+    def begun(self, name: str) -> subprocess.Popen:
+        """A run that has some epochs behind it and goes on."""
+        process = self.start(name)
+        while not (history := self.path / name / "history.jsonl").exists() or not history.read_text():
+            time.sleep(0.01)
+        return process
+
+    def stopped(self, name: str) -> pathlib.Path:
+        process = self.begun(name)
+        process.terminate()
+        check(process.wait() == 130, f"{name}: ended with code {process.returncode} on SIGTERM")
+        return self.path / name
+
+    def ends(self, name: str) -> None:
+        """That the run, gone on with, ends as the one that was never stopped."""
+        subprocess.run(self.words(name), check=True, stdout=subprocess.DEVNULL)
+        check(cut.outcome(self.path / name) == self.expected, f"{name} is not the run that was never stopped")
 
 
-def history(folder: pathlib.Path) -> list:
-    """The epochs without their times."""
-    lines = folder.joinpath("history.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in lines]
+def check(holds: bool, otherwise: str) -> None:
+    if not holds:
+        sys.exit(otherwise)
+
+
+def refused(process: subprocess.Popen, words: list) -> None:
+    """That the process ends with one sentence, in which all of `words` are."""
+    said = process.communicate()[1]
+    check(process.returncode == 1 and said.count("\n") == 1, f"code {process.returncode}: {said}")
+    check(all(word in said for word in words), said)
+    print(f"refused: {said.strip()}", flush=True)
+
+
+def kills(folder: Folder, wanted: int) -> None:
+    count, runs = 0, 0
+    while count < wanted:
+        runs += 1
+        name = f"killed-{runs}"
+        patience = folder.lasts / 2
+        while True:
+            process = folder.start(name)
+            try:
+                code = process.wait(timeout=random.uniform(0.0, patience))
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                process.wait()
+                count += 1
+                # On a machine that has become slower no try would get anywhere.
+                patience *= 1.1
+        check(code == 0, f"{name} ended with code {code} after {count} kills")
+        check(cut.outcome(folder.path / name) == folder.expected, f"{name} is not the run that was never stopped")
+        left = [path.name for path in folder.path.joinpath(name).glob(".*") if path.name != ".lock"]
+        check(not left, f"{name} has leftovers: {left}")
+        print(f"{count} kills, {runs} runs, every one ended with the same bits", flush=True)
+
+
+def two_processes(folder: Folder) -> None:
+    first = folder.begun("shared")
+    refused(folder.start("shared"), ["in use by process", str(first.pid)])
+    # Who only reads is let in.
+    words = [folder.neural, "evaluate", folder.path / "shared", "--plot", folder.path / "pictures"]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    check(first.wait() == 0, "the first of two processes failed")
+    check(cut.outcome(folder.path / "shared") == folder.expected, "shared is not the run that was alone")
+
+
+def full_disk(folder: Folder) -> None:
+    run = folder.stopped("full")
+    before = {path.name: path.read_bytes() for path in run.glob("*.safetensors")}
+
+    def limit() -> None:
+        # A file that grows longer gives an error in place of the signal.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        size = len(before["last.safetensors"]) // 2
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    # Programs that are kept may not grow either.
+    refused(folder.start("full", preexec_fn=limit), ["cannot write", "full/"])
+    check(before == {path.name: path.read_bytes() for path in run.glob("*.safetensors")}, "full: the state was harmed")
+    folder.ends("full")
+
+
+def read_only(folder: Folder) -> None:
+    run = folder.stopped("locked")
+    bind = ["mount", "--bind", run, run]
+    if subprocess.run(bind, capture_output=True).returncode == 0:
+        subprocess.run(["mount", "-o", "remount,ro,bind", run], check=True)
+        undo = lambda: subprocess.run(["umount", run], check=True)
+    else:
+        run.chmod(0o555)
+        undo = lambda: run.chmod(0o755)
+    try:
+        refused(folder.start("locked"), ["cannot", "locked"])
+    finally:
+        undo()
+    folder.ends("locked")
+
+
+def closed_output(folder: Folder) -> None:
+    words = [word for word in folder.words("closed") if word != "--quiet"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    check(process.wait() == 0 and not said, f"closed output: code {process.returncode}: {said}")
+    check(cut.outcome(folder.path / "closed") == folder.expected, "closed is not the run that was read")
+    with open("/dev/full", "w") as full:
+        refused(folder.start("unsaid", stdout=full), ["cannot write to standard output"])
+    check(cut.outcome(folder.path / "unsaid") == folder.expected, "unsaid is not the run that was read")
+
+
+def twice(folder: Folder) -> None:
+    """Two interrupts end the process at once."""
+    process = folder.begun("twice")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    check(process.wait() == 130, f"two interrupts: code {process.returncode}")
+    print(f"two interrupts: ended after {time.monotonic() - began:.2f} s", flush=True)
+    folder.ends("twice")
 
 
 def main() -> None:
@@ -51,42 +172,10 @@ def main() -> None:
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(temporary)
-        table, recipe = folder / "table.csv", folder / "kill.toml"
-        rows = [(random.gauss(0, 1), random.gauss(0, 1)) for _ in range(500)]
-        table.write_text("x,y,class\n" + "".join(f"{x},{y},{'in' if x * x + y * y < 1 else 'out'}\n" for x, y in rows))
-        recipe.write_text(RECIPE.format(table=table, epochs=arguments.epochs))
-
-        def start(name: str) -> list:
-            if folder.joinpath(name, "recipe.toml").exists():
-                return [arguments.neural, "train", "--resume", str(folder / name), "--quiet"]
-            return [arguments.neural, "train", str(recipe), "--runs", temporary, "--name", name, "--quiet"]
-
-        began = time.monotonic()
-        subprocess.run(start("whole"), check=True, stdout=subprocess.DEVNULL)
-        lasted = time.monotonic() - began
-        kills, runs = 0, 0
-        while kills < arguments.kills:
-            runs += 1
-            name = f"killed-{runs}"
-            patience = lasted / 2
-            while True:
-                process = subprocess.Popen(start(name), stdout=subprocess.DEVNULL, start_new_session=True)
-                try:
-                    code = process.wait(timeout=random.uniform(0.0, patience))
-                    break
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    kills += 1
-                    # On a machine that has become slower no try would get anywhere.
-                    patience *= 1.1
-            if code != 0:
-                sys.exit(f"{name} ended with code {code} after {kills} kills")
-            same = folder.joinpath("whole/last.safetensors").read_bytes() == (folder / name / "last.safetensors").read_bytes()
-            if not same or history(folder / "whole") != history(folder / name):
-                sys.exit(f"{name} is not the run that was never killed")
-            print(f"{kills} kills, {runs} runs, every one ended with the same bits", flush=True)
+        folder = Folder(arguments.neural, pathlib.Path(temporary), arguments.epochs)
+        for accident in [two_processes, full_disk, read_only, closed_output, twice]:
+            accident(folder)
+        kills(folder, arguments.kills)
 
 
 main()
