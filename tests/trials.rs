@@ -144,7 +144,13 @@ fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
         &["train", "trees.toml", "--seed", "6", "--name", "six", "--device", device_name(), "--quiet"],
     );
     let state = |run: &Path| {
-        Folder::open(run).expect("a run").checkpoint(Which::Last).expect("a checkpoint").checkpoint.tensors.clone()
+        Folder::open(run)
+            .expect("a run")
+            .checkpoint(Which::Last)
+            .expect("a checkpoint")
+            .checkpoint
+            .tensors
+            .clone()
     };
     assert_eq!(state(&runs[1]), state(&home.path().join("runs/six")));
     let again = ["train", "trees.toml", "--repeat", "2", "--name", "six", "--device", device_name()];
