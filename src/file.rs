@@ -8,18 +8,20 @@ use std::path::{Path, PathBuf};
 /// Writes a file beside its place, brings it to the disk, and puts it in its place: at every moment, a power cut
 /// included, there is the old file or the new one.
 pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    let failed = |e| Error::io("write", path, e);
     let beside = beside(path);
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&beside, path)).map_err(|e| {
+    let written = File::create(&beside).and_then(|mut file| file.write_all(contents));
+    written.and_then(|()| put(&beside, path)).map_err(|e| {
         // What is left of a file that found no room would take the room of the next one.
         let _ = fs::remove_file(&beside);
-        failed(e)
-    })?;
-    sync_folder(parent(path)).map_err(failed)
+        Error::io("write", path, e)
+    })
+}
+
+/// Puts a file that was written beside its place there, once its contents are on the disk.
+pub(crate) fn put(beside: &Path, path: &Path) -> io::Result<()> {
+    File::open(beside)?.sync_all()?;
+    fs::rename(beside, path)?;
+    sync_folder(parent(path))
 }
 
 /// The name under which a file or folder is made before it is put in its place.

@@ -1,5 +1,6 @@
 //! Where a run begins in its folder: anew, or from a checkpoint, which is refused where it is not of this run.
 
+use super::history::lines;
 use super::{Folder, History, Saved, Which};
 use crate::data::Fingerprint;
 use crate::error::{Error, Result};
@@ -135,7 +136,9 @@ fn behind(saved: Saved, run: &Run, folder: &Folder) -> Begun {
     filed.dedup_by_key(|epoch| epoch.number);
     let epochs = match saved.epochs {
         Some(epochs) => {
-            if epochs != filed {
+            // As text: NaN is not equal to itself.
+            let text = |epochs: &[Epoch]| lines(folder.path(), epochs).ok();
+            if text(&epochs) != text(&filed) {
                 let held = filed.len();
                 notes.push(format!(
                     "the history held {held} of {done} epochs unharmed; it was made anew from the checkpoint"

@@ -2,6 +2,7 @@
 
 use super::gpu::Setting;
 use crate::error::{Error, Result};
+use crate::file;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -48,7 +49,7 @@ impl Kernels {
         let dump = PathBuf::from(OsString::from_vec(self.dump.into_bytes()));
         match compiled {
             Ok(_) if dump.is_file() => {
-                fs::rename(&dump, &self.file).map_err(|e| Error::io("write", &self.file, e))?;
+                file::put(&dump, &self.file).map_err(|e| Error::io("write", &self.file, e))?;
             }
             _ => {
                 let _ = fs::remove_file(&dump);
