@@ -3,6 +3,7 @@
 mod common;
 
 use common::device_name;
+use neural::runs::{Folder, Which};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -271,10 +272,14 @@ fn a_run_that_finds_no_room_says_so_and_goes_on_later() {
             neural(&[&["train", "--device", device_name(), "--quiet"], arguments].concat(), home.path());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let state = |run: &str| std::fs::read(home.path().join("runs").join(run).join("last.safetensors"));
+    let file = |run: &str| std::fs::read(home.path().join("runs").join(run).join("last.safetensors"));
+    let state = |run: &str| {
+        let folder = Folder::open(home.path().join("runs").join(run)).expect("a run");
+        folder.checkpoint(Which::Last).expect("whole").checkpoint
+    };
     train(&["t.toml", "--name", "whole"]);
     train(&["t.toml", "--name", "stopped", "--epochs", "1"]);
-    let before = state("stopped").expect("there");
+    let before = file("stopped").expect("there");
 
     // No file may be larger than 4096 bytes, which is less than a checkpoint.
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
@@ -289,13 +294,14 @@ fn a_run_that_finds_no_room_says_so_and_goes_on_later() {
         said.starts_with("error: run runs/stopped: cannot write ") && said.lines().count() == 1,
         "{said}"
     );
-    assert_eq!(state("stopped").expect("there"), before);
+    assert_eq!(file("stopped").expect("there"), before);
     let entries = std::fs::read_dir(home.path().join("runs/stopped")).expect("readable");
-    let hidden = entries.filter(|e| e.as_ref().expect("readable").file_name().as_encoded_bytes()[0] == b'.');
-    assert_eq!(hidden.count(), 0, "nothing half-written is left");
+    let names = entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+    let hidden: Vec<String> = names.filter(|name| name.starts_with('.')).collect();
+    assert_eq!(hidden, [".lock"], "nothing half-written is left");
 
     train(&["--resume", "runs/stopped"]);
-    assert_eq!(state("stopped").expect("there"), state("whole").expect("there"));
+    assert_eq!(state("stopped"), state("whole"));
     // A folder in a checkpoint's place.
     std::fs::remove_file(home.path().join("runs/stopped/last.safetensors")).expect("there");
     std::fs::create_dir(home.path().join("runs/stopped/last.safetensors")).expect("writable");

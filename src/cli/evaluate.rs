@@ -113,7 +113,7 @@ impl Evaluate {
         }
         let evaluation = run.evaluate(&rows)?;
 
-        let of = format!("{} {} of {}", rows.len(), part.rows(), source.path.display());
+        let of = format!("{} {} of {}", rows.len(), part.rows(), text::path(&source.path));
         let title = format!("{}: {of}", folder.name());
         let report = match evaluation.confusion() {
             Some(confusion) => {

@@ -65,6 +65,9 @@ pub(super) fn wipe() {
     }
 }
 
+/// Room for the `^C` of two interrupts, and what ends the line.
+const MARGIN: u16 = 6;
+
 /// A terminal but for its last columns, which stay free for the `^C` that it shows of an interrupt: indicatif fills the
 /// line, and what `^C` pushes to the next one is never erased.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ struct Margin(Term);
 
 impl TermLike for Margin {
     fn width(&self) -> u16 {
-        self.0.size().1.saturating_sub(3)
+        self.0.size().1.saturating_sub(MARGIN)
     }
 
     fn height(&self) -> u16 {

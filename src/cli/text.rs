@@ -1,5 +1,7 @@
 //! Tables and numbers as text.
 
+use std::path::Path;
+
 /// Cells under each other: the first `left` columns begin at one place, the others end at one, as numbers do. No line
 /// ends in blanks.
 pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
@@ -37,6 +39,14 @@ pub(super) fn number(value: f64) -> String {
 
 pub(super) fn percent(part: f64) -> String {
     format!("{:.2}%", 100.0 * part)
+}
+
+/// A path as it is written in the current folder.
+pub(super) fn path(path: &Path) -> String {
+    let folder = std::env::current_dir().ok();
+    let within =
+        folder.and_then(|folder| path.strip_prefix(folder).ok()).filter(|p| !p.as_os_str().is_empty());
+    within.unwrap_or(path).display().to_string()
 }
 
 /// A shape as `28 x 28 x 1`.

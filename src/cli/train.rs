@@ -261,6 +261,10 @@ impl Train {
         let parts: BTreeMap<_, _> = spread.iter().map(|(part, _, spread)| (part, spread)).collect();
         screen.json("spread", json!({ "run": group.path(), "seeds": reached.len(), "parts": parts }));
         screen.result(&format!("\n{} seeds\n\n{}", reached.len(), summary.trim_end()));
+        if (reached.len() as u64) < times || reached.iter().any(|run| run.ending == Ending::Interrupted) {
+            let group = group.path().display();
+            screen.line(&format!("the seeds that are missing are trained by: neural train --resume {group}"));
+        }
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
     }
 }
