@@ -21,7 +21,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// -ln softmax(x)ᵧ for a class y, from logits.
+    /// -ln softmax(x)ᵧ for a class y, from logits; -Σ t ln softmax(x) for a distribution t over the classes, which is a
+    /// target of values.
     SoftmaxCrossEntropy(CrossEntropy),
     /// ln(1 + eˣ) - t x for each output with target t of 0 or 1, from logits. A class is taken as its one-hot row, or
     /// for a single output as the target itself.
@@ -49,7 +50,8 @@ pub enum Loss {
 pub struct CrossEntropy {
     /// This part of the target is spread evenly over all classes.
     pub label_smoothing: f64,
-    /// A weight for each class; the mean is divided by the weights of the rows' classes.
+    /// A weight for each class; the mean is divided by the weights of the rows' classes. The weight of a row whose
+    /// target is a distribution is the mean of the weights under it, so that a one-hot row weighs as its class does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f64>,
 }
@@ -57,13 +59,25 @@ pub struct CrossEntropy {
 /// Settings of the sigmoid cross-entropy.
 ///
 /// ```
-/// assert!(!neural::loss::SigmoidCrossEntropy::default().sum_outputs);
+/// use neural::loss::{Loss, SigmoidCrossEntropy};
+/// let rare = SigmoidCrossEntropy { positive_weight: vec![20.0], ..SigmoidCrossEntropy::default() };
+/// let read: Loss = serde_json::from_str(r#"{"sigmoid-cross-entropy": {"positive_weight": 20}}"#)?;
+/// assert_eq!(read, Loss::SigmoidCrossEntropy(rare));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigmoidCrossEntropy {
     /// Whether a row's loss is the sum over its outputs instead of their mean.
     pub sum_outputs: bool,
+    /// Where targets are classes, a weight for each of them, as for the softmax cross-entropy; for a single output two.
+    /// Where they are labels, a weight for each label in the mean over the outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f64>,
+    /// The weight of the term for a target of 1 against that for 0, `pos_weight` in `PyTorch`: of every output, or one
+    /// for each.
+    #[serde(with = "one_or_each", skip_serializing_if = "Vec::is_empty")]
+    pub positive_weight: Vec<f64>,
 }
 
 /// Settings of Huber's loss.
@@ -274,11 +288,11 @@ impl Loss {
         };
         let distance = || x - value()?;
         Ok(match self {
-            Loss::SoftmaxCrossEntropy(settings) => return settings.rows(x, &class()?),
+            Loss::SoftmaxCrossEntropy(settings) => {
+                return settings.rows(x, &if is_class { class()? } else { value()? });
+            }
             Loss::SigmoidCrossEntropy(settings) => {
-                let target = if is_class { class()? } else { value()? };
-                let each = (x.softplus()? - (target * x)?)?;
-                (if settings.sum_outputs { each.sum(&[1])? } else { each.mean(&[1])? }, None)
+                return settings.rows(x, &if is_class { class()? } else { value()? }, is_class);
             }
             Loss::MeanSquaredError => (distance()?.square()?.mean(&[1])?, None),
             Loss::MeanAbsoluteError => (distance()?.abs()?.mean(&[1])?, None),
@@ -313,18 +327,108 @@ impl CrossEntropy {
         }
         let mut row_weights = None;
         if !self.class_weights.is_empty() {
-            if self.class_weights.len() != classes {
-                return Err(Error::value(
-                    "class_weights",
-                    format!("{classes} numbers"),
-                    self.class_weights.len(),
-                ));
-            }
-            let weights = x.graph().constant(Array::vector(&self.class_weights).cast(x.dtype()));
+            let weights = weights("class_weights", &self.class_weights, classes, x)?;
             target = (target * &weights)?;
             row_weights = Some((class * weights)?.sum(&[1])?);
         }
         let rows = (target * x.log_softmax()?)?.sum(&[1])?.neg()?;
         Ok((rows, row_weights))
+    }
+}
+
+impl SigmoidCrossEntropy {
+    fn rows(&self, x: &Tensor, target: &Tensor, is_class: bool) -> Result<(Tensor, Option<Tensor>)> {
+        let outputs = x.shape()[1];
+        let mut each = if self.positive_weight.is_empty() {
+            (x.softplus()? - (target * x)?)?
+        } else {
+            // (1 - t) x + (1 + (w - 1) t) ln(1 + e⁻ˣ), of which neither term grows where the loss is small.
+            let weight = match self.positive_weight[..] {
+                [one] => x.full_like(one)?,
+                _ => weights("positive_weight", &self.positive_weight, outputs, x)?,
+            };
+            let factor = (((weight - 1.0)? * target)? + 1.0)?;
+            let negative = ((target * -1.0)? + 1.0)?;
+            ((negative * x)? + (factor * x.neg()?.softplus()?)?)?
+        };
+        let over_outputs = |each: Tensor| if self.sum_outputs { each.sum(&[1]) } else { each.mean(&[1]) };
+        if self.class_weights.is_empty() {
+            return Ok((over_outputs(each)?, None));
+        }
+        if !is_class {
+            let weights = weights("class_weights", &self.class_weights, outputs, x)?;
+            each = (each * weights)?;
+            let mean = self.class_weights.iter().sum::<f64>() / outputs as f64;
+            return Ok((
+                if self.sum_outputs { over_outputs(each)? } else { (over_outputs(each)? / mean)? },
+                None,
+            ));
+        }
+        let row = if outputs == 1 {
+            let [no, yes] = self.class_weights[..] else {
+                let got = self.class_weights.len();
+                return Err(Error::value("class_weights", "2 numbers, for no and yes", got));
+            };
+            ((target * (yes - no))? + no)?.sum(&[1])?
+        } else {
+            (target * weights("class_weights", &self.class_weights, outputs, x)?)?.sum(&[1])?
+        };
+        Ok(((over_outputs(each)? * &row)?, Some(row)))
+    }
+}
+
+/// Numbers of a setting, one for each of the outputs `x`.
+fn weights(name: &str, numbers: &[f64], outputs: usize, x: &Tensor) -> Result<Tensor> {
+    if numbers.len() != outputs {
+        return Err(Error::value(name, format!("{outputs} numbers, one for each output"), numbers.len()));
+    }
+    Ok(x.graph().constant(Array::vector(numbers).cast(x.dtype())))
+}
+
+/// Numbers that may be written as one: `20` for `[20]`.
+mod one_or_each {
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserializer, Serialize, Serializer};
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        match numbers {
+            [one] => one.serialize(serializer),
+            each => each.serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        deserializer.deserialize_any(Numbers)
+    }
+
+    struct Numbers;
+
+    impl<'de> Visitor<'de> for Numbers {
+        type Value = Vec<f64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a number, or a list of them")
+        }
+
+        fn visit_f64<E>(self, number: f64) -> Result<Vec<f64>, E> {
+            Ok(vec![number])
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<Vec<f64>, E> {
+            Ok(vec![number as f64])
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Vec<f64>, E> {
+            Ok(vec![number as f64])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f64>, A::Error> {
+            let mut numbers = Vec::new();
+            while let Some(number) = list.next_element()? {
+                numbers.push(number);
+            }
+            Ok(numbers)
+        }
     }
 }

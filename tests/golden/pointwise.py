@@ -59,6 +59,31 @@ def probabilities(rng):
     return rng.random((ROWS, CLASSES)).astype(np.float32).astype(np.float64)
 
 
+def distributions(rng):
+    powers = np.exp(rng.standard_normal((ROWS, CLASSES)))
+    rounded = (powers / powers.sum(-1, keepdims=True)).astype(np.float32).astype(np.float64)
+    rounded[0] = np.eye(CLASSES)[1]
+    return rounded
+
+
+def weighted_distributions(x, y):
+    """The mean is divided by the weights under the targets, so that a one-hot row counts as its class does."""
+    weighted = y * torch.tensor(WEIGHTS, dtype=torch.float64)
+    return -(weighted * F.log_softmax(x, -1)).sum() / weighted.sum()
+
+
+def weighted_labels(x, y):
+    weights = torch.tensor(WEIGHTS, dtype=torch.float64)
+    each = F.binary_cross_entropy_with_logits(x, y, reduction="none")
+    return ((each * weights).sum(-1) / weights.sum()).mean()
+
+
+def weighted_classes(x, y):
+    rows = torch.tensor(WEIGHTS, dtype=torch.float64)[y]
+    each = F.binary_cross_entropy_with_logits(x, F.one_hot(y, CLASSES).double(), reduction="none").mean(-1)
+    return (each * rows).sum() / rows.sum()
+
+
 def cross_entropy(**options):
     return lambda x, y: F.cross_entropy(x, y, **options)
 
@@ -107,6 +132,10 @@ def losses():
         extreme,
     )
 
+    case(f"{name}-distributions", name, cross_entropy(), distributions)
+    config = {name: {"class_weights": WEIGHTS}}
+    case(f"{name}-distributions-weights", config, weighted_distributions, distributions)
+
     name = "sigmoid-cross-entropy"
     mean = F.binary_cross_entropy_with_logits
     case(name, name, mean, bits)
@@ -114,6 +143,14 @@ def losses():
     case(f"{name}-extreme", name, mean, bits, extreme)
     case(f"{name}-sum-outputs", {name: {"sum_outputs": True}}, sum_outputs, bits)
     case(f"{name}-sum-outputs-extreme", {name: {"sum_outputs": True}}, sum_outputs, bits, extreme)
+
+    for end, logits in [("", values), ("-extreme", extreme)]:
+        one = lambda x, y: mean(x, y, pos_weight=torch.tensor(3.0, dtype=torch.float64))
+        each = lambda x, y: mean(x, y, pos_weight=weights)
+        case(f"{name}-positive-weight{end}", {name: {"positive_weight": 3.0}}, one, bits, logits)
+        case(f"{name}-positive-weights{end}", {name: {"positive_weight": WEIGHTS}}, each, bits, logits)
+    case(f"{name}-label-weights", {name: {"class_weights": WEIGHTS}}, weighted_labels, bits)
+    case(f"{name}-class-weights", {name: {"class_weights": WEIGHTS}}, weighted_classes, classes)
 
     case("mean-squared-error", "mean-squared-error", F.mse_loss, values)
     case("mean-absolute-error", "mean-absolute-error", F.l1_loss, values)
