@@ -3,11 +3,11 @@
 use crate::data::{LastBatch, Source};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
+use crate::metric::Metric;
 use crate::named;
 use crate::nn::Sequential;
 use crate::optim::{Group, Optimizer, Rule};
-use crate::runs::{EarlyStopping, Monitor};
-use crate::train::{Augment, Trainer};
+use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
@@ -96,6 +96,12 @@ pub struct Train {
     pub mixed_precision: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps_per_call: Option<usize>,
+    /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    /// The probability above which the second of two classes, or a label, counts as predicted.
+    #[serde(default = "half", skip_serializing_if = "is_half")]
+    pub threshold: f64,
     /// By what the best epoch is chosen; the validation loss, or without validation rows the loss, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Monitor>,
@@ -127,6 +133,15 @@ fn checkpoint_seconds() -> f64 {
 
 fn one() -> usize {
     1
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_half(value: &f64) -> bool {
+    *value == 0.5
 }
 
 fn yes() -> bool {
@@ -249,6 +264,8 @@ impl Recipe {
             mixed_precision: train.mixed_precision,
             devices: 1,
             steps_per_call: train.steps_per_call,
+            metrics: train.metrics,
+            threshold: train.threshold,
         }
     }
 }

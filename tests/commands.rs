@@ -262,8 +262,25 @@ fn evaluation_of_classes_is_what_the_predictions_come_to() {
         "--plot",
         "elsewhere",
     ]);
-    assert!(text.contains(&format!("accuracy {:.2}%", 100.0 * right / n)), "{text}");
+    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a line");
+    assert_eq!(line("accuracy").split_whitespace().nth(1), Some(&format!("{:.2}%", 100.0 * right / n)[..]));
+    for name in
+        ["balanced-accuracy", "f1-macro", "roc-auc", "average-precision", "log-loss", "calibration-error"]
+    {
+        assert!(report[name].is_number() && line(name).split_whitespace().count() == 2, "{name}: {text}");
+    }
+    close(&report["log-loss"], loss);
     assert!(text.contains("30 test rows of bands"), "{text}");
+    // Which weights these are stands in the history.
+    let history = lines(&fs::read_to_string(run.join("history.jsonl")).expect("a history"));
+    let losses: Vec<f64> =
+        history.iter().map(|epoch| epoch["validation"]["loss"].as_f64().expect("a loss")).collect();
+    let best = (0..losses.len()).fold(0, |best, i| if losses[i] < losses[best] { i } else { best }) + 1;
+    assert_eq!(report["weights"], serde_json::json!({ "epoch": best, "by": "validation-loss" }));
+    assert!(text.contains(&format!("weights of epoch {best}, the best by validation-loss")), "{text}");
+    let last = ["evaluate", "runs/bands", "--device", device_name(), "--last", "--mistakes", "0"];
+    let last = said(&[&last[..], &["--plot", "elsewhere"]].concat());
+    assert!(last.contains("weights of epoch 6, the last\n"), "{last}");
     assert!(
         home().join("elsewhere/confusion.png").is_file() && !home().join("elsewhere/mistakes.png").exists()
     );
@@ -282,9 +299,10 @@ fn evaluation_of_values_is_what_the_predictions_come_to() {
     let mean = targets.iter().sum::<f64>() / 30.0;
     let squares: f64 = (0..30).map(|i| apart(i).powi(2)).sum();
     close(&report["loss"], squares / 30.0);
-    close(&report["errors"]["squared"], squares / 30.0);
-    close(&report["errors"]["absolute"], (0..30).map(|i| apart(i).abs()).sum::<f64>() / 30.0);
-    close(&report["errors"]["r2"], 1.0 - squares / targets.iter().map(|t| (t - mean).powi(2)).sum::<f64>());
+    close(&report["mse"], squares / 30.0);
+    close(&report["rmse"], (squares / 30.0).sqrt());
+    close(&report["mae"], (0..30).map(|i| apart(i).abs()).sum::<f64>() / 30.0);
+    close(&report["r2"], 1.0 - squares / targets.iter().map(|t| (t - mean).powi(2)).sum::<f64>());
     let worst = (0..30).max_by(|&a, &b| apart(a).abs().total_cmp(&apart(b).abs())).expect("rows");
     assert_eq!(report["largest_errors"][0]["row"], worst);
     close(&report["largest_errors"][0]["output"][0], outputs[worst][0]);

@@ -116,9 +116,11 @@ fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
         assert_eq!(recipe(run).train.seed, seed);
     }
     let report = text(group.join("report.md"));
-    assert!(shown.ends_with(&format!("\n4 seeds\n\n{report}")), "{shown}");
+    let table =
+        report.strip_prefix("```text\n").and_then(|rest| rest.strip_suffix("```\n")).expect("a table");
+    assert!(shown.ends_with(&format!("\n4 seeds\n\n{table}")), "{shown}");
 
-    let of_epochs = |run: &PathBuf| number(&history(run).last().expect("an epoch")["validation"]["accuracy"]);
+    let of_epochs = |run: &PathBuf| number(&best(run)["validation"]["accuracy"]);
     // A report holds the accuracy in percent, which is exact for 20 test rows.
     let of_report = |run: &PathBuf| {
         let line = text(run.join("report.md"));
@@ -133,9 +135,16 @@ fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
         let deviation = (reached.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
         let least = reached.iter().copied().fold(f64::INFINITY, f64::min);
         let greatest = reached.iter().copied().fold(0.0, f64::max);
-        let line = report.lines().find(|line| line.starts_with(part)).expect("a line");
+        // The part's name stands before its loss, and its accuracy in the line after.
+        let mut lines = report.lines().skip_while(|line| !line.starts_with(part));
+        assert!(lines.next().expect("a line").contains(" loss "), "{report}");
         let expected = [mean, deviation, least, greatest].map(percent);
-        assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), expected, "{part}");
+        let line: Vec<&str> = lines.next().expect("a line").split_whitespace().collect();
+        assert_eq!(
+            (line[0], &line[1..]),
+            ("accuracy", &expected.each_ref().map(|cell| &cell[..])[..]),
+            "{part}"
+        );
     }
 
     // A seed's run is the run that has this seed by itself.
@@ -190,17 +199,22 @@ fn a_sweep_trains_every_combination_and_ranks_them() {
     expected.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
     let rows = cells(&report);
     assert_eq!(rows.len(), 6);
+    let head: Vec<&str> = report.lines().next().expect("a head").split('|').map(str::trim).collect();
+    let names =
+        ["", "rank", "trial", "epoch", "validation-loss", "loss", "validation-accuracy", "test-accuracy"];
+    assert_eq!(head[..8], names, "the figure that ranks comes first");
     for (rank, (row, run)) in rows.iter().zip(&expected).enumerate() {
         let best = best(run);
         let name = run.file_name().expect("a name").to_string_lossy();
         assert_eq!(row[0], (rank + 1).to_string());
         assert_eq!(row[1], name);
         assert_eq!(row[2], best["number"].to_string());
-        assert_eq!(row[3], format!("{:.4}", number(&best["loss"])));
-        assert_eq!(row[4], percent(number(&best["validation"]["accuracy"])));
+        assert_eq!(row[3], format!("{:.4}", number(&best["validation"]["loss"])));
+        assert_eq!(row[4], format!("{:.4}", number(&best["loss"])));
+        assert_eq!(row[5], percent(number(&best["validation"]["accuracy"])));
         let (batch, rate) = settings(run);
-        assert!(row[6].starts_with(&format!("train.batch_size={batch}, ")), "{row:?}");
-        let written = row[6].rsplit('=').next().expect("a value").parse::<f64>();
+        assert!(row[7].starts_with(&format!("train.batch_size={batch}, ")), "{row:?}");
+        let written = row[7].rsplit('=').next().expect("a value").parse::<f64>();
         assert_eq!(written, rate.parse::<f64>(), "{row:?}");
     }
 }
@@ -271,9 +285,9 @@ fn programs_read_the_spread_and_the_ranking_too() {
     let spread = last_object(&home, &["train", "trees.toml", "--repeat", "3"]);
     assert_eq!((&spread["event"], &spread["seeds"]), (&"spread".into(), &3.into()));
     let report = text(home.path().join("runs/trees-1/report.md"));
-    let line = report.lines().find(|line| line.starts_with("validation")).expect("a line");
+    let line = report.lines().skip_while(|line| !line.starts_with("validation")).nth(1).expect("a line");
     let figures = ["mean", "deviation", "least", "greatest"];
-    let expected = figures.map(|figure| percent(number(&spread["parts"]["validation"][figure])));
+    let expected = figures.map(|figure| percent(number(&spread["parts"]["validation"]["accuracy"][figure])));
     assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), expected);
 
     let over = "train.optimizer.sgd.learning_rate=0.001,0.1,1";
@@ -285,8 +299,9 @@ fn programs_read_the_spread_and_the_ranking_too() {
     for (trial, row) in trials.iter().zip(&rows) {
         assert!(trial["run"].as_str().expect("a path").ends_with(&row[1]), "{trial}");
         assert_eq!(trial["best"]["number"].to_string(), row[2]);
-        assert_eq!(trial["settings"][0], row[6]);
-        assert_eq!(percent(number(&trial["scores"]["test"]["accuracy"])), row[5]);
+        assert_eq!(trial["settings"][0], row[7]);
+        assert_eq!(trial["monitor"], "validation-loss");
+        assert_eq!(percent(number(&trial["scores"]["test"]["accuracy"])), row[6]);
     }
 }
 
@@ -378,7 +393,7 @@ fn runs_are_compared_by_what_they_reached_and_where_they_differ() {
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["run", "epochs", "best", "loss", "validation", "figure", "seconds"]
+        ["run", "epochs", "best", "loss", "validation-loss", "validation-accuracy", "by", "seconds"]
     );
     for (line, name) in lines[1..].iter().zip(["slow", "fast"]) {
         let run = home.path().join("runs").join(name);
@@ -392,6 +407,7 @@ fn runs_are_compared_by_what_they_reached_and_where_they_differ() {
             format!("{:.4}", number(&best["loss"])),
             format!("{:.4}", number(&best["validation"]["loss"])),
             percent(number(&best["validation"]["accuracy"])),
+            "validation-loss".to_string(),
             format!("{seconds:.2}"),
         ];
         assert_eq!(line.split_whitespace().collect::<Vec<_>>(), expected);
@@ -417,9 +433,14 @@ fn runs_are_compared_by_what_they_reached_and_where_they_differ() {
     let begun = said(&home, &["compare", "runs/new"]);
     assert_eq!(
         begun.lines().last().expect("a line").split_whitespace().collect::<Vec<_>>(),
-        ["new", "0", "-", "-", "-", "-", "0.00"]
+        ["new", "0", "-", "-", "-", "loss", "0.00"]
     );
     refused(&home, &["compare", "runs/new", "--plot", "x.svg"], &["nothing to draw"]);
-    refused(&home, &["compare", "runs/slow", "runs/none"], &["runs/none", "run"]);
-    refused(&home, &["compare", "runs/slow", "trees.csv"], &["trees.csv"]);
+    for other in ["runs/none", "trees.csv"] {
+        let output = neural(&home, &["compare", "runs/slow", other]);
+        let noise = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && noise.starts_with(&format!("skipped: {other}: ")), "{noise}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
+        refused(&home, &["compare", other], &["none of these is the folder of a run"]);
+    }
 }

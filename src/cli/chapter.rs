@@ -3,6 +3,7 @@
 use crate::array::Array;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 use crate::runtime::Device;
 use crate::train::{Epoch, Evaluation, Event, Run, Score, Trainer};
 use crate::variables::Role;
@@ -34,7 +35,7 @@ pub struct Figures {
 
 impl Figures {
     fn of(epoch: &Epoch, before: f64) -> Self {
-        let figures = |val: &Score| (val.loss, val.accuracy.unwrap_or(0.0));
+        let figures = |val: &Score| (val.loss, val.get(Metric::Accuracy).unwrap_or(0.0));
         Self {
             epoch: epoch.number,
             loss: epoch.loss,

@@ -1,12 +1,12 @@
 //! `neural compare`
 
-use super::train::{Figure, figure_of};
-use crate::runs::{Folder, History, Monitor, curves};
-use crate::train::Epoch;
-use anyhow::Context;
+use super::text;
+use crate::runs::{Folder, History, curves};
+use crate::train::{Epoch, Monitor};
+use anyhow::{Context, ensure};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Compare runs: what they reached, and in which keys their recipes differ
@@ -33,31 +33,22 @@ struct Row {
 
 impl Compare {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let rows = self.runs.iter().map(read).collect::<anyhow::Result<Vec<Row>>>()?;
-        let mut out = io::stdout().lock();
-        let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(3);
-        let head = ["epochs", "best", "loss", "validation", "figure", "seconds"];
-        writeln!(out, "{:<longest$}{}", "run", head.map(|name| format!("{name:>12}")).concat())?;
-        for row in &rows {
-            let seconds = row.epochs.iter().fold(0.0, |sum, epoch| sum + epoch.seconds);
-            let best = row.monitor.best(&row.epochs);
-            let validation = best.and_then(|epoch| epoch.validation.as_ref());
-            let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.4}"));
-            let cells = [
-                row.epochs.len().to_string(),
-                best.map_or_else(|| "-".into(), |epoch| epoch.number.to_string()),
-                number(best.map(|epoch| epoch.loss)),
-                number(validation.map(|score| score.loss)),
-                validation.and_then(figure_of).map_or_else(|| "-".into(), Figure::shown),
-                format!("{seconds:.2}"),
-            ];
-            writeln!(out, "{:<longest$}{}", row.name, cells.map(|cell| format!("{cell:>12}")).concat())?;
-        }
-        for (key, values) in differences(&rows) {
-            writeln!(out, "\n{key}")?;
-            for (row, value) in rows.iter().zip(values) {
-                writeln!(out, "  {:<longest$}  {}", row.name, value.unwrap_or_else(|| "-".into()))?;
+        let mut rows = Vec::new();
+        for path in self.runs.iter().flat_map(|path| runs_in(path)) {
+            match Folder::open(&path) {
+                Ok(folder) => rows.push(read(&folder)?),
+                Err(error) => eprintln!("skipped: {error}"),
             }
+        }
+        ensure!(!rows.is_empty(), "none of these is the folder of a run");
+        let mut out = io::stdout().lock();
+        write!(out, "{}", table(&rows))?;
+        for (key, values) in differences(&rows) {
+            let of = |(row, value): (&Row, Option<String>)| {
+                vec![format!("  {}", row.name), value.unwrap_or_else(|| "-".into())]
+            };
+            let lines: Vec<_> = rows.iter().zip(values).map(of).collect();
+            write!(out, "\n{key}\n{}", text::table(&lines, 2))?;
         }
         if let Some(path) = &self.plot {
             let named: Vec<_> = rows.iter().map(|row| (row.name.clone(), &row.epochs[..])).collect();
@@ -70,21 +61,55 @@ impl Compare {
     }
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Row> {
-    let folder = Folder::open(path)?;
+/// The runs of a group, as `--repeat`, `--folds` and `neural sweep` make one; otherwise the folder itself.
+fn runs_in(path: &Path) -> Vec<PathBuf> {
+    let entries = path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut runs: Vec<PathBuf> = entries.filter(|path| Folder::open(path).is_ok()).collect();
+    runs.sort();
+    if runs.is_empty() { vec![path.to_path_buf()] } else { runs }
+}
+
+fn read(folder: &Folder) -> anyhow::Result<Row> {
     let recipe = folder.recipe()?;
-    let epochs = History::read(&folder)?;
+    let epochs = History::read(folder)?;
     let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
     let mut keys = Vec::new();
     let table: toml::Table = toml::from_str(&recipe.to_toml()?).context("the recipe")?;
     flatten("", &toml::Value::Table(table), &mut keys);
-    // A seed of `neural train --repeat` lies in a folder of its group.
-    let parent = path.parent().filter(|parent| parent.join("recipe.toml").is_file());
+    // A run of a group is known by that too.
+    let parent = folder.path().parent().filter(|parent| parent.join("recipe.toml").is_file());
     let name = match parent.and_then(|parent| parent.file_name()) {
         Some(group) => format!("{}/{}", group.to_string_lossy(), folder.name()),
         None => folder.name(),
     };
     Ok(Row { name, keys, monitor: Monitor::chosen(recipe.train.monitor, has_validation), epochs })
+}
+
+/// What each run reached in its best epoch.
+fn table(rows: &[Row]) -> String {
+    let best: Vec<Option<&Epoch>> = rows.iter().map(|row| row.monitor.best(&row.epochs)).collect();
+    let mut figures = vec![Monitor::Loss, Monitor::ValidationLoss];
+    for score in best.iter().flatten().filter_map(|epoch| epoch.validation.as_ref()) {
+        for figure in score.figures.iter().map(|(metric, _)| Monitor::Validation(metric)) {
+            if !figures.contains(&figure) {
+                figures.push(figure);
+            }
+        }
+    }
+    let mut head = ["run", "epochs", "best"].map(String::from).to_vec();
+    head.extend(figures.iter().map(ToString::to_string));
+    head.extend(["by", "seconds"].map(String::from));
+    let mut lines = vec![head];
+    for (row, best) in rows.iter().zip(best) {
+        let seconds = row.epochs.iter().fold(0.0, |sum, epoch| sum + epoch.seconds);
+        let number = best.map_or_else(|| "-".to_string(), |epoch| epoch.number.to_string());
+        let mut line = vec![row.name.clone(), row.epochs.len().to_string(), number];
+        let of = |figure: &Monitor| best.and_then(|epoch| figure.of(epoch)).unwrap_or(f64::NAN);
+        line.extend(figures.iter().map(|figure| figure.show(of(figure))));
+        line.extend([row.monitor.to_string(), format!("{seconds:.2}")]);
+        lines.push(line);
+    }
+    text::table(&lines, 1)
 }
 
 /// The keys of a recipe with their values, tables taken apart.

@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod evaluate;
 mod export;
+mod figures;
 mod interrupt;
 mod live;
 mod lr_find;

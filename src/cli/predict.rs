@@ -82,7 +82,7 @@ impl Predict {
             Array::from_bytes(description.dtype, &[&[total], &description.sample[..]].concat(), bytes)?;
         let outputs = model.predict(&device, &samples)?;
         let width = outputs.shape()[1];
-        let answers = Answers::of(description, width);
+        let answers = Answers::of(description, width).with_threshold(self.trained.threshold()?);
 
         let outputs = outputs.to_f64();
         let mut rows = Vec::new();

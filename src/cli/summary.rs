@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::graph::flops;
 use crate::model::{Description, Link, Model};
 use crate::recipe::Recipe;
-use crate::runs::{Folder, History, Monitor};
-use crate::train::Epoch;
+use crate::runs::{Folder, History};
+use crate::train::{Epoch, Monitor};
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ impl Summary {
             line("epochs done", format!("{} of {}", epochs.len(), recipe.train.epochs));
         }
         if let Some(best) = best {
-            let mut text = format!("{}: loss {:.4}", best.number, best.loss);
+            let mut text = format!("{}: loss {}", best.number, crate::metric::number(best.loss));
             if let Some(accuracy) = best.accuracy {
                 text.push_str(&format!(", accuracy {}", text::percent(accuracy)));
             }

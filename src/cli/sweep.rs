@@ -1,11 +1,14 @@
 //! `neural sweep`
 
 use super::DeviceArguments;
+use super::figures::by_part;
 use super::interrupt;
 use super::screen::{Screen, Verbosity};
-use super::train::{Figure, Outcome, Output, Place, RecipeOptions, by_part, figure_of, train};
-use crate::data::{Dataset, Source};
+use super::text;
+use super::train::{Loaded, Outcome, Output, Place, RecipeOptions, train};
+use crate::metric::Metric;
 use crate::runs::{Ending, Folder};
+use crate::train::Monitor;
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -112,15 +115,11 @@ impl Sweep {
         let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
         let mut interrupted = false;
         let screen = Screen::new(self.verbosity, base.train.epochs);
-        // Read anew only for a trial that changes the data.
-        let mut loaded: Option<(Source, Dataset)> = None;
+        let mut loaded = Loaded::default();
         let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
             screen.result(&format!("\ntrial {}: {}", number + 1, trial.join(", ")));
-            if loaded.as_ref().is_none_or(|(source, _)| *source != recipe.data) {
-                loaded = Some((recipe.data.clone(), recipe.data.load()?));
-            }
-            let Some((_, data)) = &loaded else { continue };
+            let data = loaded.data(&recipe.data)?;
             let path = group.file(&format!("trial-{}", number + 1));
             let place = || Ok(Place::new(Folder::create(path, &recipe)?));
             match train(recipe.trainer(), &device, data, place, output) {
@@ -135,8 +134,12 @@ impl Sweep {
                 }
             }
         }
-        let figure = |trained: &Outcome| trained.best.as_ref().map_or(f64::INFINITY, |(_, figure)| *figure);
-        ranked.sort_by(|(_, a), (_, b)| figure(a).total_cmp(&figure(b)));
+        if let Some(monitor) = ranked.first().map(|(_, trained)| trained.monitor) {
+            ranked.sort_by(|(_, a), (_, b)| match (&a.best, &b.best) {
+                (Some(a), Some(b)) => monitor.compare(b, a),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            });
+        }
         let code = if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS };
         if ranked.is_empty() {
             ensure!(interrupted, "no trial came to its end");
@@ -178,31 +181,64 @@ fn object((settings, trained): &(Vec<String>, Outcome)) -> Value {
     json!({
         "run": trained.folder.path(),
         "settings": settings,
-        "best": trained.best.as_ref().map(|(epoch, _)| epoch),
+        "best": trained.best,
+        "monitor": trained.monitor,
         "scores": by_part(&trained.scores),
     })
 }
 
-/// The trials, the best first.
+/// The trials, the best first, with the figure that ranks them before all others.
 fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
-    let mut text = String::from(
-        "| rank | trial | best epoch | loss | validation | test | settings |\n|---|---|---|---|---|---|---|\n",
-    );
-    for (rank, (settings, trained)) in ranked.iter().enumerate() {
-        let best = trained.best.as_ref().map(|(epoch, _)| epoch);
-        let shown = |score: Option<&crate::train::Score>| {
-            score.and_then(figure_of).map_or_else(|| "-".to_string(), Figure::shown)
-        };
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {} | {} |\n",
-            rank + 1,
-            trained.folder.name(),
-            best.map_or(0, |epoch| epoch.number),
-            best.map_or_else(|| "-".into(), |epoch| format!("{:.4}", epoch.loss)),
-            shown(best.and_then(|epoch| epoch.validation.as_ref())),
-            shown(trained.score("test")),
-            settings.join(", "),
-        ));
+    let Some((_, first)) = ranked.first() else { return String::new() };
+    let mut figures = vec![first.monitor, Monitor::Loss, Monitor::ValidationLoss];
+    let mut test: Vec<Metric> = Vec::new();
+    for (_, trained) in ranked {
+        let validation = trained.best.iter().flat_map(|epoch| &epoch.validation);
+        figures.extend(
+            validation.flat_map(|score| score.figures.iter()).map(|(metric, _)| Monitor::Validation(metric)),
+        );
+        test.extend(
+            trained
+                .score("test")
+                .into_iter()
+                .flat_map(|score| score.figures.iter())
+                .map(|(metric, _)| metric),
+        );
     }
-    text
+    let has = |figure: &Monitor| {
+        ranked
+            .iter()
+            .any(|(_, trained)| trained.best.as_ref().is_some_and(|epoch| figure.of(epoch).is_some()))
+    };
+    figures.retain(|figure| *figure != Monitor::Last && has(figure));
+    let (figures, test) = (without_repeats(figures), without_repeats(test));
+
+    let mut head = vec!["rank".to_string(), "trial".into(), "epoch".into()];
+    head.extend(figures.iter().map(ToString::to_string));
+    head.extend(test.iter().map(|metric| format!("test-{metric}")));
+    head.push("settings".into());
+    let mut lines = vec![head];
+    for (rank, (settings, trained)) in ranked.iter().enumerate() {
+        let best = trained.best.as_ref();
+        let of = |figure: &Monitor| best.and_then(|epoch| figure.of(epoch)).unwrap_or(f64::NAN);
+        let of_test =
+            |metric: &Metric| trained.score("test").and_then(|s| s.get(*metric)).unwrap_or(f64::NAN);
+        let mut line = vec![(rank + 1).to_string(), trained.folder.name()];
+        line.push(best.map_or_else(|| "-".into(), |epoch| epoch.number.to_string()));
+        line.extend(figures.iter().map(|figure| figure.show(of(figure))));
+        line.extend(test.iter().map(|metric| metric.show(of_test(metric))));
+        line.push(settings.join(", "));
+        lines.push(line);
+    }
+    text::markdown(&lines, lines[0].len())
+}
+
+fn without_repeats<T: PartialEq>(list: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    for one in list {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }

@@ -1,44 +1,53 @@
 //! Tables and numbers as text.
 
+pub(super) use crate::metric::percent;
 use std::path::Path;
+use unicode_width::UnicodeWidthStr;
 
 /// Cells under each other: the first `left` columns begin at one place, the others end at one, as numbers do. No line
-/// ends in blanks.
+/// ends in blanks. Wide and combining characters take the room that a terminal gives them.
 pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(width).collect();
     let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column < left {
-            true => format!("{cell:<width$}"),
-            false => format!("{cell:>width$}"),
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+    for row in aligned(rows, left) {
+        text.push_str(row.join("  ").trim_end());
         text.push('\n');
     }
     text
 }
 
-/// The longest line of a text, in letters.
+/// The same as a Markdown table, whose first row is its head.
+pub(super) fn markdown(rows: &[Vec<String>], left: usize) -> String {
+    let escaped: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| cell.replace('|', "\\|")).collect()).collect();
+    let mut lines: Vec<String> =
+        aligned(&escaped, left).iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
+    let columns = rows.first().map_or(0, Vec::len);
+    let rule: Vec<&str> = (0..columns).map(|column| if column < left { "---" } else { "---:" }).collect();
+    lines.insert(1.min(lines.len()), format!("| {} |\n", rule.join(" | ")));
+    lines.concat()
+}
+
+/// The cells with the blanks that bring them under each other.
+fn aligned(rows: &[Vec<String>], left: usize) -> Vec<Vec<String>> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+    let widths: Vec<usize> = (0..count).map(|column| widest(column).unwrap_or(0)).collect();
+    let cell = |(column, (cell, width)): (usize, (&String, &usize))| {
+        let blanks = " ".repeat(width - cell.width());
+        if column < left { format!("{cell}{blanks}") } else { format!("{blanks}{cell}") }
+    };
+    rows.iter().map(|row| row.iter().zip(&widths).enumerate().map(cell).collect()).collect()
+}
+
+/// The room that the longest line of a text takes in a terminal.
 pub(super) fn width(text: &str) -> usize {
-    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+    text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
-/// A number with at most four digits after the point.
+/// A number of somebody's data: whole ones as they are, others with four digits after the point.
 pub(super) fn number(value: f64) -> String {
-    match value.abs() {
-        size if size < 1e15 && value == value.trunc() => format!("{value:.0}"),
-        size if (1e-3..1e7).contains(&size) => format!("{value:.4}"),
-        size if size.is_finite() => format!("{value:.4e}"),
-        _ => value.to_string(),
-    }
-}
-
-pub(super) fn percent(part: f64) -> String {
-    format!("{:.2}%", 100.0 * part)
+    let is_whole = value.abs() < 1e15 && value == value.trunc();
+    if is_whole { format!("{value:.0}") } else { crate::metric::number(value) }
 }
 
 /// A path as it is written in the current folder.
@@ -58,4 +67,32 @@ pub(super) fn shape(sizes: &[usize]) -> String {
 pub(super) fn samples(sizes: &[usize]) -> String {
     let sizes = std::iter::once("n".to_string()).chain(sizes.iter().map(ToString::to_string));
     format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+    }
+
+    #[test]
+    fn columns_stay_apart_however_wide_a_cell_is() {
+        let large = crate::metric::number(225_173_049_343_717.83);
+        let text = table(&rows(&[&["", "rows", "loss"], &["validation", "123456789", &large]]), 1);
+        assert_eq!(text, "                 rows       loss\nvalidation  123456789  2.2517e14\n");
+    }
+
+    #[test]
+    fn wide_and_combining_characters_are_counted_as_terminals_show_them() {
+        let text = table(&rows(&[&["日本", "1"], &["e\u{301}te\u{301}", "2"], &["abcd", "3"]]), 1);
+        assert_eq!(text, "日本  1\ne\u{301}te\u{301}   2\nabcd  3\n");
+    }
+
+    #[test]
+    fn markdown_has_its_rule_and_escapes_its_bars() {
+        let text = markdown(&rows(&[&["name", "n"], &["a|b", "10"]]), 1);
+        assert_eq!(text, "| name |  n |\n| --- | ---: |\n| a\\|b | 10 |\n");
+    }
 }

@@ -1,19 +1,18 @@
 //! `neural train`
 
 use super::DeviceArguments;
+use super::figures::{self, Scores, Spreads, by_part};
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
-use super::text;
-use crate::data::Dataset;
+use crate::data::{Dataset, Source};
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which};
 use crate::runtime::Device;
 use crate::tensorboard;
-use crate::train::{Epoch, Event, Run, Score, Trainer};
+use crate::train::{Epoch, Event, Monitor, Run, Score, Trainer};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -27,6 +26,7 @@ use std::time::Instant;
   neural train my.toml --epochs 20 --lr 0.1
   neural train my.toml --set train.optimizer.adam.learning_rate=0.001
   neural train my.toml --repeat 5                 five seeds, their mean and spread
+  neural train my.toml --folds 5                  cross-validation
   neural train --resume runs/my-1                 go on where it stopped
   neural train --resume runs/my-1 --from best     go on from the best epoch; those after it are done again
 
@@ -66,6 +66,11 @@ pub struct Train {
     /// Train N times, with seeds that count up from the recipe's, and show mean and spread
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
+
+    /// Cross-validation: train once for each of N folds of the training rows, which validates, and show mean and spread.
+    /// Takes the place of a validation fraction in the recipe
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "repeat"], value_parser = clap::value_parser!(u64).range(2..))]
+    folds: Option<u64>,
 
     /// Write event files for TensorBoard into the run's folder too
     #[arg(long)]
@@ -165,19 +170,24 @@ impl Train {
             return self.resume(path, &device);
         }
         let recipe = self.recipe.read(&[])?;
-        let data = recipe.data.load()?;
-        match self.repeat {
-            None => {
-                let trainer = recipe.trainer().devices(self.devices);
-                let place = || self.folder(&recipe).map(Place::new);
-                Ok(train(trainer, &device, &data, place, self.output())?.exit_code())
-            }
-            Some(times) => {
-                let group = self.folder(&recipe)?;
-                Repeat { times }.write(&group)?;
-                self.repeat(times, &group, &recipe, &device, &data)
-            }
+        if let Some(group) = self.group() {
+            let mut loaded = Loaded::default();
+            // Before there is a folder.
+            loaded.data(&group.runs(&recipe)[0].1.data)?;
+            let folder = self.folder(&recipe)?;
+            group.write(&folder)?;
+            return self.train_group(group, &folder, &recipe, &device, loaded);
         }
+        let data = recipe.data.load()?;
+        let trainer = recipe.trainer().devices(self.devices);
+        let place = || self.folder(&recipe).map(Place::new);
+        Ok(train(trainer, &device, &data, place, self.output())?.exit_code())
+    }
+
+    /// The group of runs that is asked for.
+    fn group(&self) -> Option<Group> {
+        let seeds = self.repeat.map(|times| Group { kind: Kind::Seeds, times });
+        seeds.or(self.folds.map(|times| Group { kind: Kind::Folds, times }))
     }
 
     fn output(&self) -> Output {
@@ -196,9 +206,10 @@ impl Train {
         let folder = Folder::open(path)?;
         // Before the data is read, which may take long.
         drop(folder.lock()?);
-        let repeat = Repeat::read(&folder)?;
-        if repeat.is_some() && (self.from.is_some() || self.restart) {
-            bail!("{} is a repeat: --from and --restart are for one of its runs, {0}/seed-N", path.display());
+        let group = Group::read(&folder)?;
+        if let Some(group) = group.filter(|_| self.from.is_some() || self.restart) {
+            let one = group.kind.of_one();
+            bail!("{} is a group: --from and --restart are for one of its runs, {0}/{one}-N", path.display());
         }
         if folder.file("trial-1").is_dir() {
             bail!("{} is a sweep: go on with one of its trials, {0}/trial-N", path.display());
@@ -209,10 +220,10 @@ impl Train {
             recipe.data.path.clone_from(data);
         }
         check_place(&recipe.data.path)?;
-        let data = recipe.data.load()?;
-        if let Some(Repeat { times }) = repeat {
-            return self.repeat(times, &folder, &recipe, device, &data);
+        if let Some(group) = group {
+            return self.train_group(group, &folder, &recipe, device, Loaded::default());
         }
+        let data = recipe.data.load()?;
         let start = match self.from {
             _ if self.restart => Start::Anew,
             None => Start::Last,
@@ -223,24 +234,24 @@ impl Train {
         Ok(train(trainer, device, &data, place, self.output())?.exit_code())
     }
 
-    /// Trains with the seeds of a group, those that were begun from where they stopped.
-    fn repeat(
+    /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
+    /// spreads.
+    fn train_group(
         &self,
-        times: u64,
-        group: &Folder,
+        group: Group,
+        folder: &Folder,
         recipe: &Recipe,
         device: &Device,
-        data: &Dataset,
+        mut loaded: Loaded,
     ) -> anyhow::Result<ExitCode> {
-        let _lock = group.lock()?;
-        group.keep_recipe(recipe)?;
+        let _lock = folder.lock()?;
+        folder.keep_recipe(recipe)?;
         let mut reached = Vec::new();
-        for seed in (recipe.train.seed..).take(times as usize) {
-            let mut recipe = recipe.clone();
-            recipe.train.seed = seed;
+        for (name, recipe) in group.runs(recipe) {
+            let data = loaded.data(&recipe.data)?;
             let trainer = recipe.trainer().devices(self.devices);
             let place = || {
-                let path = group.file(&format!("seed-{seed}"));
+                let path = folder.file(&name);
                 if !path.exists() {
                     return Ok(Place::new(Folder::create(path, &recipe)?));
                 }
@@ -254,32 +265,77 @@ impl Train {
                 break;
             }
         }
-        let spread = spread(&reached);
-        let summary = spread_table(&spread);
-        group.keep_text("report.md", &summary)?;
+        let spreads = Spreads::of(&reached.iter().map(|run| &run.scores).collect::<Vec<_>>());
+        let table = spreads.table();
+        folder.keep_text("report.md", &format!("```text\n{table}```\n"))?;
         let screen = Screen::new(self.verbosity, recipe.train.epochs);
-        let parts: BTreeMap<_, _> = spread.iter().map(|(part, _, spread)| (part, spread)).collect();
-        screen.json("spread", json!({ "run": group.path(), "seeds": reached.len(), "parts": parts }));
-        screen.result(&format!("\n{} seeds\n\n{}", reached.len(), summary.trim_end()));
-        if (reached.len() as u64) < times || reached.iter().any(|run| run.ending == Ending::Interrupted) {
-            let group = group.path().display();
-            screen.line(&format!("the seeds that are missing are trained by: neural train --resume {group}"));
+        let kind = group.kind.of_several();
+        screen.json("spread", json!({ "run": folder.path(), kind: reached.len(), "parts": spreads.json() }));
+        screen.result(&format!("\n{} {kind}\n\n{}", reached.len(), table.trim_end()));
+        if (reached.len() as u64) < group.times || reached.iter().any(|run| run.ending == Ending::Interrupted)
+        {
+            let path = folder.path().display();
+            screen.line(&format!("the {kind} that are missing are trained by: neural train --resume {path}"));
         }
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
     }
 }
 
-/// How often a group of runs is trained, each with a seed of its own: what the group's folder says of it.
-#[derive(Serialize, Deserialize)]
-struct Repeat {
+/// Several runs of a recipe in one folder, which says so in a file.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Group {
+    #[serde(default)]
+    kind: Kind,
     times: u64,
 }
 
-impl Repeat {
+/// In what the runs of a group differ.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    #[default]
+    Seeds,
+    Folds,
+}
+
+impl Kind {
+    fn of_several(self) -> &'static str {
+        match self {
+            Kind::Seeds => "seeds",
+            Kind::Folds => "folds",
+        }
+    }
+
+    fn of_one(self) -> &'static str {
+        self.of_several().trim_end_matches('s')
+    }
+}
+
+impl Group {
     const FILE: &str = "repeat.json";
 
-    fn write(&self, group: &Folder) -> anyhow::Result<()> {
-        Ok(group.keep_text(Self::FILE, &serde_json::to_string(self)?)?)
+    /// The runs' names in the group's folder, and their recipes.
+    fn runs(self, recipe: &Recipe) -> Vec<(String, Recipe)> {
+        let of = |i: u64| {
+            let mut one = recipe.clone();
+            let number = match self.kind {
+                Kind::Seeds => {
+                    one.train.seed = recipe.train.seed.saturating_add(i);
+                    one.train.seed
+                }
+                Kind::Folds => {
+                    let (folds, fold) = (Some(self.times as usize), i as usize);
+                    (one.data.validation_fraction, one.data.folds, one.data.fold) = (None, folds, fold);
+                    i
+                }
+            };
+            (format!("{}-{number}", self.kind.of_one()), one)
+        };
+        (0..self.times).map(of).collect()
+    }
+
+    fn write(self, folder: &Folder) -> anyhow::Result<()> {
+        Ok(folder.keep_text(Self::FILE, &serde_json::to_string(&self)?)?)
     }
 
     /// `None` where the folder is that of a single run.
@@ -289,6 +345,22 @@ impl Repeat {
             Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+/// The data set of the last recipe, read anew only where the next one wants another.
+#[derive(Default)]
+pub(super) struct Loaded(Option<(Source, Dataset)>);
+
+impl Loaded {
+    pub fn data(&mut self, source: &Source) -> crate::Result<&Dataset> {
+        if self.0.as_ref().is_none_or(|(known, _)| known != source) {
+            self.0 = None;
+        }
+        match &mut self.0 {
+            Some((_, data)) => Ok(data),
+            empty => Ok(&empty.insert((source.clone(), source.load()?)).1),
         }
     }
 }
@@ -331,10 +403,11 @@ pub(super) struct Output {
 pub(super) struct Outcome {
     pub folder: Folder,
     pub ending: Ending,
-    /// Of the parts of the data that there are: train, validation, test.
-    pub scores: Vec<(&'static str, Score)>,
-    /// The best epoch, and its figure: the smaller the better.
-    pub best: Option<(Epoch, f64)>,
+    /// Of the weights after the best epoch.
+    pub scores: Scores,
+    pub best: Option<Epoch>,
+    /// By what it is the best.
+    pub monitor: Monitor,
 }
 
 impl Outcome {
@@ -390,115 +463,63 @@ pub(super) fn train(
         screen.json("note", json!({ "text": note }));
         screen.line(note);
     }
+    warn_of_outputs(session.run(), data, &screen);
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut logged = Ok(());
     let ending = session.train(|event| {
         screen.show(event);
         if let (Some(log), Event::Epoch(epoch)) = (&mut log, event) {
-            logged = note(log, epoch);
+            logged = figures::log(log, epoch);
         }
         if logged.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     screen.end();
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
+    let monitor = session.monitor();
     if ending == Ending::Interrupted {
         screen.json("interrupted", json!({ "run": folder.path() }));
         screen.line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()));
-        return Ok(Outcome { folder, ending, scores: Vec::new(), best: None });
+        return Ok(Outcome { folder, ending, scores: Vec::new(), best: None, monitor });
     }
     if ending == Ending::StoppedEarly {
-        let best = session.best().map_or(0, |epoch| epoch.number);
-        screen.line(&format!("stopped early: no progress since epoch {best}"));
+        screen.line(&format!("stopped early: {} got no better", session.monitor()));
     }
-    let best = session.best().and_then(|epoch| Some((epoch.clone(), session.monitor().of(epoch)?)));
+    let best = session.best().cloned();
+    let weights = session.restore_best()?;
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
-    let table = table(&scores, data);
+    let table = format!("{}{weights}\n", figures::table(&scores));
     folder.keep_text("report.md", &report(&folder, device, &summary.to_string(), &table, spent))?;
-    screen.json("result", json!({ "run": folder.path(), "scores": by_part(&scores), "seconds": spent }));
+    screen.json(
+        "result",
+        json!({ "run": folder.path(), "weights": weights, "scores": by_part(&scores), "seconds": spent }),
+    );
     screen.result(&format!("\n{table}{} in all", seconds(spent)));
-    Ok(Outcome { folder, ending, scores, best })
+    Ok(Outcome { folder, ending, scores, best, monitor })
 }
 
-/// An epoch's figures as TensorBoard shows them.
-fn note(log: &mut tensorboard::Writer, epoch: &Epoch) -> crate::Result<()> {
-    let validation = epoch.validation.as_ref();
-    let figures = [
-        ("loss/train", Some(epoch.loss)),
-        ("loss/validation", validation.map(|score| score.loss)),
-        ("accuracy/train", epoch.accuracy),
-        ("accuracy/validation", validation.and_then(|score| score.accuracy)),
-        ("r2/validation", validation.and_then(|score| Some(score.errors?.r2))),
-        ("learning_rate", Some(epoch.learning_rate)),
-        ("samples_per_second", Some(epoch.samples_per_second)),
-    ];
-    for (tag, value) in figures {
-        if let Some(value) = value {
-            log.scalar(tag, epoch.number, value)?;
-        }
+/// Outputs that no class has are learned never to speak, which is seldom what was meant.
+fn warn_of_outputs(run: &Run, data: &Dataset, screen: &Screen) {
+    let outputs = run.outputs();
+    if let Some(classes) = data.classes().filter(|classes| outputs > (*classes).max(2)) {
+        let text =
+            format!("the model has {outputs} outputs for {classes} classes: the others are never right");
+        screen.json("note", json!({ "text": text }));
+        screen.line(&format!("note: {text}"));
     }
-    log.flush()
 }
 
 /// How good the model is on each part of the data.
-fn scores(run: &mut Run) -> anyhow::Result<Vec<(&'static str, Score)>> {
+fn scores(run: &mut Run) -> anyhow::Result<Scores> {
     let splits = &run.data().splits;
     let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
     let mut scores = Vec::new();
     for (name, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        scores.push((name, run.evaluate(rows)?.score()));
+        let evaluation = run.evaluate(rows)?;
+        scores.push((name, evaluation.score(run.metrics())));
     }
     Ok(scores)
-}
-
-/// The scores as programs read them.
-pub(super) fn by_part<'a>(scores: &'a [(&str, Score)]) -> BTreeMap<&'a str, &'a Score> {
-    scores.iter().map(|(part, score)| (*part, score)).collect()
-}
-
-/// The scores as a table.
-fn table(scores: &[(&str, Score)], data: &Dataset) -> String {
-    let figure = if data.classes().is_some() { "accuracy" } else { "R²" };
-    let mut text = format!("{:<12}{:>8}{:>10}{figure:>12}\n", "", "rows", "loss");
-    for (name, score) in scores {
-        let figure = figure_of(score).map_or_else(String::new, Figure::shown);
-        text.push_str(&format!("{name:<12}{:>8}{:>10.4}{figure:>12}\n", score.rows, score.loss));
-    }
-    text
-}
-
-/// The figure by which people speak of a model.
-#[derive(Clone, Copy)]
-pub(super) enum Figure {
-    Accuracy(f64),
-    R2(f64),
-}
-
-impl Figure {
-    pub fn value(self) -> f64 {
-        match self {
-            Figure::Accuracy(value) | Figure::R2(value) => value,
-        }
-    }
-
-    pub fn shown(self) -> String {
-        match self {
-            Figure::Accuracy(value) => text::percent(value),
-            Figure::R2(value) => format!("{value:.4}"),
-        }
-    }
-
-    fn with(self, value: f64) -> Self {
-        match self {
-            Figure::Accuracy(_) => Figure::Accuracy(value),
-            Figure::R2(_) => Figure::R2(value),
-        }
-    }
-}
-
-pub(super) fn figure_of(score: &Score) -> Option<Figure> {
-    score.accuracy.map(Figure::Accuracy).or(score.errors.map(|errors| Figure::R2(errors.r2)))
 }
 
 fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f64) -> String {
@@ -507,49 +528,4 @@ fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f
         folder.name(),
         seconds(spent)
     )
-}
-
-/// What is told of several runs together.
-#[derive(Serialize)]
-struct Spread {
-    mean: f64,
-    /// Of the sample: the seeds stand for all others.
-    deviation: f64,
-    least: f64,
-    greatest: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        Self {
-            mean,
-            deviation: variance.sqrt(),
-            least: values.iter().copied().fold(f64::INFINITY, f64::min),
-            greatest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        }
-    }
-}
-
-/// The spread of the figure of each part of the data, and the figure's kind.
-fn spread(reached: &[Outcome]) -> Vec<(&'static str, Figure, Spread)> {
-    let of = |part: &'static str| {
-        let figures: Vec<Figure> = reached.iter().filter_map(|run| figure_of(run.score(part)?)).collect();
-        let values: Vec<f64> = figures.iter().map(|figure| figure.value()).collect();
-        Some((part, *figures.first()?, Spread::of(&values)))
-    };
-    ["train", "validation", "test"].into_iter().filter_map(of).collect()
-}
-
-fn spread_table(spread: &[(&str, Figure, Spread)]) -> String {
-    let mut text = format!("{:<12}{:>10}{:>12}{:>10}{:>10}\n", "", "mean", "deviation", "least", "greatest");
-    for (part, kind, spread) in spread {
-        let [mean, deviation, least, greatest] =
-            [spread.mean, spread.deviation, spread.least, spread.greatest]
-                .map(|value| kind.with(value).shown());
-        text.push_str(&format!("{part:<12}{mean:>10}{deviation:>12}{least:>10}{greatest:>10}\n"));
-    }
-    text
 }

@@ -35,6 +35,11 @@ impl Trained {
         self.saved()?.model()
     }
 
+    /// The probability that divides yes from no, as it was kept with the run.
+    pub fn threshold(&self) -> Result<f64> {
+        Ok(self.folder()?.recipe()?.train.threshold)
+    }
+
     pub fn open_device(&self) -> Result<Device> {
         self.device.open()
     }
@@ -48,6 +53,8 @@ pub(super) struct Answers {
     is_class: bool,
     /// Whether the only output speaks for the second of two classes.
     is_single: bool,
+    /// The probability above which that of two classes is chosen.
+    threshold: f64,
 }
 
 impl Answers {
@@ -65,7 +72,12 @@ impl Answers {
             Some(name) => name.clone(),
             None => i.to_string(),
         };
-        Self { names: (0..count).map(name).collect(), figure, is_class, is_single }
+        Self { names: (0..count).map(name).collect(), figure, is_class, is_single, threshold: 0.5 }
+    }
+
+    /// The same with the threshold that was kept with the run.
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        Self { threshold, ..self }
     }
 
     /// One figure for each of the names.
@@ -78,6 +90,9 @@ impl Answers {
 
     /// The class that the figures speak for, the first of equals; `None` where they are values.
     pub fn class(&self, figures: &[f64]) -> Option<usize> {
+        if let ([_, second], "probability", true) = (figures, self.figure, self.is_class) {
+            return Some(usize::from(*second > self.threshold));
+        }
         let largest = |best: usize, i: usize| if figures[i] > figures[best] { i } else { best };
         (self.is_class && !figures.is_empty()).then(|| (0..figures.len()).fold(0, largest))
     }

@@ -3,26 +3,15 @@
 use super::Folder;
 use crate::error::{Error, Result};
 use crate::file;
+use crate::metric::Metric;
 use crate::plot::Chart;
-use crate::train::Epoch;
+use crate::train::{Epoch, Monitor};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
 pub(super) const LINES: &str = "history.jsonl";
 pub(super) const TABLE: &str = "history.csv";
-const HEADER: [&str; 10] = [
-    "epoch",
-    "loss",
-    "accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_mean_error",
-    "validation_r2",
-    "learning_rate",
-    "seconds",
-    "samples_per_second",
-];
 
 /// The epochs of a run, on disk as they are here. The files are for people and programs to read: what a run goes on
 /// from stands in its checkpoints.
@@ -63,8 +52,7 @@ impl History {
     pub fn open(folder: &Folder, epochs: Vec<Epoch>) -> Result<Self> {
         let (path, table) = (folder.file(LINES), folder.file(TABLE));
         file::write(&path, lines(&path, &epochs)?.as_bytes())?;
-        let rows = epochs.iter().map(|epoch| row(&table, epoch)).collect::<Result<String>>()?;
-        file::write(&table, (HEADER.join(",") + "\n" + &rows).as_bytes())?;
+        file::write(&table, csv(&table, &columns(&epochs), &epochs)?.as_bytes())?;
         Ok(Self { folder: folder.clone(), epochs })
     }
 
@@ -88,9 +76,15 @@ impl History {
     pub fn add(&mut self, epoch: Epoch) -> Result<()> {
         let (path, table) = (self.folder.file(LINES), self.folder.file(TABLE));
         append(&path, &lines(&path, std::slice::from_ref(&epoch))?)?;
-        append(&table, &row(&table, &epoch)?)?;
+        let before = columns(&self.epochs);
         self.epochs.push(epoch);
-        Ok(())
+        let columns = columns(&self.epochs);
+        if columns == before {
+            let rows = csv(&table, &columns, &self.epochs[self.epochs.len() - 1..])?;
+            // Without the header.
+            return append(&table, rows.split_once('\n').map_or("", |(_, row)| row));
+        }
+        file::write(&table, csv(&table, &columns, &self.epochs)?.as_bytes())
     }
 
     pub fn epochs(&self) -> &[Epoch] {
@@ -139,7 +133,7 @@ pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(&'static str, Chart)> {
         [("training", |e| Some(e.loss)), ("validation", |e| Some(e.validation.as_ref()?.loss))];
     let accuracy: [(&str, Figure); 2] = [
         ("training", |e| Some(100.0 * e.accuracy?)),
-        ("validation", |e| Some(100.0 * e.validation.as_ref()?.accuracy?)),
+        ("validation", |e| Some(100.0 * e.validation.as_ref()?.get(Metric::Accuracy)?)),
     ];
     [chart("loss", "loss", loss), chart("accuracy", "accuracy, %", accuracy)].into_iter().flatten().collect()
 }
@@ -155,25 +149,44 @@ pub(super) fn parse(contents: &[u8]) -> Vec<Epoch> {
     contents.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-fn row(path: &Path, epoch: &Epoch) -> Result<String> {
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let score = epoch.validation.as_ref();
-    let errors = score.and_then(|s| s.errors);
-    let cells = [
-        epoch.number.to_string(),
-        epoch.loss.to_string(),
-        number(epoch.accuracy),
-        number(score.map(|s| s.loss)),
-        number(score.and_then(|s| s.accuracy)),
-        number(errors.map(|e| e.absolute)),
-        number(errors.map(|e| e.r2)),
-        epoch.learning_rate.to_string(),
-        epoch.seconds.to_string(),
-        epoch.samples_per_second.to_string(),
-    ];
+/// The columns of the table: those figures that some epoch has.
+fn columns(epochs: &[Epoch]) -> Vec<Monitor> {
+    let mut columns = vec![Monitor::Last, Monitor::Loss];
+    let figures = |epoch: &Epoch| {
+        let validation = epoch.validation.iter().flat_map(|score| {
+            let figures = score.figures.iter().map(|(metric, _)| Monitor::Validation(metric));
+            std::iter::once(Monitor::ValidationLoss).chain(figures)
+        });
+        epoch.accuracy.map(|_| Monitor::Accuracy).into_iter().chain(validation).collect::<Vec<_>>()
+    };
+    for figure in epochs.iter().flat_map(figures) {
+        if !columns.contains(&figure) {
+            columns.push(figure);
+        }
+    }
+    columns
+}
+
+/// The table with its header; what an epoch does not have, or what is undefined, is empty.
+fn csv(path: &Path, columns: &[Monitor], epochs: &[Epoch]) -> Result<String> {
+    let failed = |e: String| Error::format(path, e);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&cells).map_err(|e| Error::format(path, e.to_string()))?;
-    let bytes = writer.into_inner().map_err(|e| Error::format(path, e.to_string()))?;
+    let names = columns.iter().map(|column| match column {
+        Monitor::Last => "epoch".to_string(),
+        figure => figure.to_string(),
+    });
+    let header = names.chain(["learning_rate", "seconds", "samples_per_second"].map(String::from));
+    writer.write_record(header).map_err(|e| failed(e.to_string()))?;
+    for epoch in epochs {
+        let number = |column: &Monitor| match column.of(epoch) {
+            Some(value) if !value.is_nan() => value.to_string(),
+            _ => String::new(),
+        };
+        let rest = [epoch.learning_rate, epoch.seconds, epoch.samples_per_second];
+        let cells = columns.iter().map(number).chain(rest.map(|value| value.to_string()));
+        writer.write_record(cells).map_err(|e| failed(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| failed(e.to_string()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

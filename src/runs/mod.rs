@@ -19,10 +19,12 @@ mod history;
 mod lock;
 mod session;
 mod start;
+mod weights;
 
 pub use checkpoint::Saved;
 pub use folder::{Folder, Which};
 pub use history::{History, curves};
 pub use lock::Lock;
-pub use session::{EarlyStopping, Ending, Monitor, Session};
+pub use session::{Ending, Session};
 pub use start::Start;
+pub use weights::Weights;

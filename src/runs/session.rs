@@ -2,104 +2,12 @@
 
 use super::background::Background;
 use super::start::{self, Begun};
-use super::{Folder, History, Lock, Saved, Start, Which};
+use super::{Folder, History, Lock, Saved, Start, Weights, Which};
 use crate::data::Fingerprint;
 use crate::error::{Error, Result};
-use crate::train::{Epoch, Event, Run};
-use serde::{Deserialize, Serialize};
+use crate::train::{EarlyStopping, Epoch, Event, Monitor, Run};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-
-/// By what the epochs of a run are ranked.
-///
-/// ```
-/// use neural::runs::Monitor;
-/// assert_eq!(Monitor::chosen(None, true), Monitor::ValidationLoss);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Monitor {
-    /// The loss over the training rows; the least is the best.
-    Loss,
-    ValidationLoss,
-    ValidationAccuracy,
-}
-
-impl Monitor {
-    /// The figure of an epoch, the smaller the better.
-    ///
-    /// ```
-    /// # let epoch = neural::train::Epoch {
-    /// #     number: 1,
-    /// #     loss: 0.5,
-    /// #     accuracy: None,
-    /// #     validation: None,
-    /// #     learning_rate: 0.1,
-    /// #     seconds: 1.0,
-    /// #     samples_per_second: 100.0,
-    /// # };
-    /// assert_eq!(neural::runs::Monitor::Loss.of(&epoch), Some(0.5));
-    /// assert_eq!(neural::runs::Monitor::ValidationLoss.of(&epoch), None);
-    /// ```
-    pub fn of(self, epoch: &Epoch) -> Option<f64> {
-        let validation = epoch.validation.as_ref();
-        match self {
-            Monitor::Loss => Some(epoch.loss),
-            Monitor::ValidationLoss => Some(validation?.loss),
-            Monitor::ValidationAccuracy => Some(-validation?.accuracy?),
-        }
-    }
-
-    /// What a recipe asks for or, where it leaves that open, the validation loss if there are validation rows.
-    ///
-    /// ```
-    /// use neural::runs::Monitor;
-    /// assert_eq!(Monitor::chosen(None, false), Monitor::Loss);
-    /// assert_eq!(Monitor::chosen(Some(Monitor::Loss), true), Monitor::Loss);
-    /// ```
-    pub fn chosen(asked: Option<Self>, has_validation: bool) -> Self {
-        asked.unwrap_or(if has_validation { Self::ValidationLoss } else { Self::Loss })
-    }
-
-    /// The best of some epochs, the first of equals.
-    ///
-    /// ```
-    /// # let epoch = neural::train::Epoch {
-    /// #     number: 1,
-    /// #     loss: 0.5,
-    /// #     accuracy: None,
-    /// #     validation: None,
-    /// #     learning_rate: 0.1,
-    /// #     seconds: 1.0,
-    /// #     samples_per_second: 100.0,
-    /// # };
-    /// let better = neural::train::Epoch { number: 2, loss: 0.4, ..epoch.clone() };
-    /// let epochs = [epoch, better];
-    /// assert_eq!(neural::runs::Monitor::Loss.best(&epochs).map(|e| e.number), Some(2));
-    /// ```
-    pub fn best(self, epochs: &[Epoch]) -> Option<&Epoch> {
-        let figure = |epoch: &&Epoch| self.of(epoch).unwrap_or(f64::INFINITY);
-        epochs.iter().min_by(|a, b| figure(a).total_cmp(&figure(b)))
-    }
-}
-
-/// Training ends when the monitored figure has not become better for a while.
-///
-/// ```
-/// use neural::runs::EarlyStopping;
-/// let stopping: EarlyStopping = toml::from_str("patience = 5")?;
-/// assert_eq!(stopping, EarlyStopping { patience: 5, min_delta: 0.0 });
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EarlyStopping {
-    /// For so many epochs.
-    pub patience: u64,
-    /// Better by more than this.
-    #[serde(default)]
-    pub min_delta: f64,
-}
 
 /// How training ended.
 ///
@@ -192,15 +100,18 @@ impl<'r, 'a> Session<'r, 'a> {
         let settings = folder.recipe()?.train;
         let has_validation = !run.data().splits.validation.is_empty();
         let monitor = Monitor::chosen(settings.monitor, has_validation);
-        if monitor != Monitor::Loss && !has_validation {
-            return Err(Error::value(
-                "monitor",
-                "loss, as the data has no validation rows",
-                "a figure of theirs",
-            ));
+        if monitor.is_of_validation() && !has_validation {
+            let expected = "loss, accuracy or last, as the data has no validation rows";
+            return Err(Error::value("monitor", expected, monitor));
         }
-        if monitor == Monitor::ValidationAccuracy && run.data().classes().is_none() {
-            return Err(Error::value("monitor", "targets that are classes", "validation-accuracy of values"));
+        if !monitor.is_of(run.task()) {
+            return Err(Error::value("monitor", "a figure of targets such as the data's", monitor));
+        }
+        if let Some(metric) = monitor.metric() {
+            run.watch(metric)?;
+        }
+        if settings.early_stopping.is_some() && monitor == Monitor::Last {
+            return Err(Error::value("early_stopping", "a monitor that is a figure", "monitor = \"last\""));
         }
         let every = Duration::try_from_secs_f64(settings.checkpoint_seconds).map_err(|_| {
             Error::value("checkpoint_seconds", "a number of at least 0", settings.checkpoint_seconds)
@@ -285,7 +196,7 @@ impl<'r, 'a> Session<'r, 'a> {
             self.writer.finish()?;
         }
         self.history.add(epoch.clone())?;
-        if self.best().is_some_and(|best| best.number == epoch.number) {
+        if self.monitor != Monitor::Last && self.best().is_some_and(|best| best.number == epoch.number) {
             self.keep(Which::Best)?;
         }
         if self.numbered > 0 {
@@ -339,17 +250,28 @@ impl<'r, 'a> Session<'r, 'a> {
         self.monitor.best(self.history.epochs())
     }
 
-    fn is_stuck(&self) -> bool {
-        let Some(EarlyStopping { patience, min_delta }) = self.stopping else { return false };
-        let (mut best, mut since) = (f64::INFINITY, 0);
-        for figure in self.history.epochs().iter().filter_map(|epoch| self.monitor.of(epoch)) {
-            if figure < best - min_delta {
-                (best, since) = (figure, 0);
-            } else {
-                since += 1;
-            }
+    /// Brings the run to the weights that count, which are those of [`Folder::model`], and says which they are.
+    ///
+    /// # Errors
+    /// When the checkpoint of the best epoch cannot be read.
+    pub fn restore_best(&mut self) -> Result<Weights> {
+        let best = self.folder.checkpoint_file(Which::Best);
+        if !best.is_file() {
+            return Ok(Weights {
+                epoch: self.history.epochs().last().map(|epoch| epoch.number),
+                by: Monitor::Last,
+            });
         }
-        since > 0 && since >= patience
+        let saved = Saved::read(&best)?;
+        if saved.checkpoint.position.step != self.run.step() {
+            self.run.restore(&saved.checkpoint)?;
+        }
+        let epoch = saved.epochs.as_deref().and_then(<[Epoch]>::last).or(self.best());
+        Ok(Weights { epoch: epoch.map(|epoch| epoch.number), by: self.monitor })
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.stopping.is_some_and(|stopping| stopping.is_due(self.monitor, self.history.epochs()))
     }
 
     pub fn monitor(&self) -> Monitor {

@@ -3,8 +3,13 @@
 use crate::array::Array;
 use crate::data::{Dataset, Targets};
 use crate::error::Result;
-use crate::metric::{Confusion, Errors, classes_of};
-use serde::{Deserialize, Serialize};
+use crate::loss::Loss;
+use crate::metric::{
+    Answers, ClassAnswers, Confusion, Figures, LabelAnswers, Metric, Task, best_f1, classes_of,
+};
+use crate::model::Link;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::cell::OnceCell;
 use std::fmt;
 
 /// A model's outputs for some rows, with its loss.
@@ -16,39 +21,95 @@ use std::fmt;
 /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
 /// # let device = Device::cpu()?;
 /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
+/// let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
 /// assert_eq!((evaluation.rows(), evaluation.width), (4, 2));
-/// assert!(evaluation.loss() > 0.0);
+/// assert_eq!(evaluation.labels(), [0, 0, 1, 1]);
+/// println!("loss {}, {}", evaluation.loss(), evaluation.all_figures());
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// `[rows, width]`, row-major.
+    /// As the last layer gives them, `[rows, width]`, row-major.
     pub outputs: Vec<f64>,
     pub width: usize,
-    labels: Vec<i32>,
-    values: Vec<f64>,
-    classes: usize,
+    truth: Truth,
+    task: Task,
+    link: Link,
+    threshold: f64,
+    probabilities: OnceCell<Vec<f64>>,
     sum: f64,
     divisor: f64,
 }
 
-impl Evaluation {
-    pub(super) fn new(data: &Dataset, rows: &[u32]) -> Self {
-        let (mut labels, mut values) = (Vec::new(), Vec::new());
-        match &data.targets {
-            Targets::Classes { labels: all, .. } => {
-                labels = rows.iter().filter_map(|&row| all.get(row as usize).copied()).collect();
+/// What came true of each row.
+#[derive(Clone, Debug)]
+enum Truth {
+    /// A class, and where rows have a distribution over the classes in place of one, that: the label is then its
+    /// largest part.
+    Classes { labels: Vec<i32>, classes: usize, distributions: Option<Vec<f64>> },
+    /// `[rows, width]`, 1 where a label is there.
+    Labels(Vec<f64>),
+    /// `[rows, width]`.
+    Values(Vec<f64>),
+}
+
+impl Truth {
+    fn new(data: &Dataset, loss: &Loss, rows: &[u32]) -> Self {
+        let values = match &data.targets {
+            Targets::Classes { labels, names } => {
+                let labels = rows.iter().filter_map(|&row| labels.get(row as usize).copied()).collect();
+                return Self::Classes { labels, classes: names.len(), distributions: None };
             }
-            Targets::Values(all) => {
-                let width = all.shape().get(1).copied().unwrap_or(1).max(1);
-                let all = all.to_f64();
-                let of = |row: &u32| all.chunks_exact(width).nth(*row as usize).unwrap_or_default().to_vec();
-                values = rows.iter().flat_map(of).collect();
+            Targets::Values(values) => values,
+        };
+        let width = values.shape().get(1).copied().unwrap_or(1).max(1);
+        let all = values.to_f64();
+        let of = |row: &u32| all.chunks_exact(width).nth(*row as usize).unwrap_or_default().to_vec();
+        let values: Vec<f64> = rows.iter().flat_map(of).collect();
+        match loss {
+            Loss::SoftmaxCrossEntropy(_) => {
+                let labels = classes_of(&values, width);
+                Self::Classes { labels, classes: width, distributions: Some(values) }
             }
+            Loss::SigmoidCrossEntropy(_) => Self::Labels(values),
+            _ => Self::Values(values),
         }
-        let classes = data.classes().unwrap_or(0);
-        Self { outputs: Vec::new(), width: 0, labels, values, classes, sum: 0.0, divisor: 0.0 }
+    }
+}
+
+/// What a model with `width` outputs is asked of the data.
+pub(super) fn task(data: &Dataset, loss: &Loss, width: usize) -> Task {
+    match (&data.targets, loss) {
+        (Targets::Classes { names, .. }, _) => {
+            let probabilities = match Link::of(loss) {
+                Link::Softmax => true,
+                // Several sigmoids speak for a class each, and do not add up to 1.
+                Link::Sigmoid => width == 1,
+                Link::Identity => false,
+            };
+            Task::Classes { classes: names.len(), probabilities }
+        }
+        (Targets::Values(_), Loss::SoftmaxCrossEntropy(_)) => {
+            Task::Classes { classes: width, probabilities: true }
+        }
+        (Targets::Values(_), Loss::SigmoidCrossEntropy(_)) => Task::Labels,
+        (Targets::Values(_), _) => Task::Values,
+    }
+}
+
+impl Evaluation {
+    pub(super) fn new(data: &Dataset, loss: &Loss, task: Task, threshold: f64, rows: &[u32]) -> Self {
+        Self {
+            outputs: Vec::new(),
+            width: 0,
+            truth: Truth::new(data, loss, rows),
+            task,
+            link: Link::of(loss),
+            threshold,
+            probabilities: OnceCell::new(),
+            sum: 0.0,
+            divisor: 0.0,
+        }
     }
 
     /// Adds the results of some steps, their losses as sum and divisor; of each batch the first `valid` rows count.
@@ -67,176 +128,208 @@ impl Evaluation {
         Ok(())
     }
 
-    /// The mean loss over the rows.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert!(evaluation.loss().is_finite());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The mean loss over the rows; NaN where none of them counts.
     pub fn loss(&self) -> f64 {
         self.sum / self.divisor
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.rows(), 4);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
     pub fn rows(&self) -> usize {
         self.outputs.len() / self.width.max(1)
     }
 
-    /// The class that the model takes each row for.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.predicted().len(), 4);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn predicted(&self) -> Vec<i32> {
-        classes_of(&self.outputs, self.width)
+    /// The probability above which the second of two classes, or a label, is predicted.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
     }
 
-    /// The right class of each row; empty where targets are values.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.labels(), [0, 0, 1, 1]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The same outputs, read with another threshold.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// Whether there is a probability that the threshold divides: of the second of two classes, or of labels.
+    pub fn has_threshold(&self) -> bool {
+        match self.task {
+            Task::Classes { classes, probabilities } => classes == 2 && probabilities && self.width <= 2,
+            Task::Labels => true,
+            Task::Values => false,
+        }
+    }
+
+    /// The threshold with the best F1 of the second class, or of all labels together (`f1-micro`); 0.5 where none is
+    /// better than another.
+    pub fn best_threshold(&self) -> f64 {
+        let probabilities = self.probabilities();
+        let best = match &self.truth {
+            Truth::Classes { labels, .. } if self.has_threshold() => {
+                let second: Vec<f64> = probabilities.chunks_exact(2).map(|row| row[1]).collect();
+                best_f1(&second, &labels.iter().map(|label| *label == 1).collect::<Vec<_>>())
+            }
+            Truth::Labels(targets) => {
+                best_f1(probabilities, &targets.iter().map(|target| *target >= 0.5).collect::<Vec<_>>())
+            }
+            Truth::Classes { .. } | Truth::Values(_) => None,
+        };
+        best.map_or(0.5, |(threshold, _)| threshold)
+    }
+
+    /// How probable the outputs make each class or label: `[rows, classes]`, of a single output for two classes those
+    /// of both, or `[rows, labels]`. The outputs themselves where the loss makes no probabilities of them.
+    pub fn probabilities(&self) -> &[f64] {
+        self.probabilities.get_or_init(|| {
+            let sigmoid = |x: &f64| 1.0 / (1.0 + (-x).exp());
+            match (self.link, &self.truth) {
+                (_, Truth::Classes { .. }) if self.width == 1 => {
+                    self.outputs.iter().map(sigmoid).flat_map(|yes| [1.0 - yes, yes]).collect()
+                }
+                (Link::Softmax, _) => {
+                    self.outputs.chunks_exact(self.width.max(1)).flat_map(softmax).collect()
+                }
+                (Link::Sigmoid, _) => self.outputs.iter().map(sigmoid).collect(),
+                (Link::Identity, _) => self.outputs.clone(),
+            }
+        })
+    }
+
+    /// The class that the model takes each row for; empty where targets are no classes.
+    pub fn predicted(&self) -> Vec<i32> {
+        match &self.truth {
+            Truth::Classes { .. } if self.threshold != 0.5 && self.has_threshold() => {
+                self.probabilities().chunks_exact(2).map(|row| i32::from(row[1] > self.threshold)).collect()
+            }
+            Truth::Classes { .. } => classes_of(&self.outputs, self.width),
+            Truth::Labels(_) | Truth::Values(_) => Vec::new(),
+        }
+    }
+
+    /// The right class of each row; empty where targets are no classes.
     pub fn labels(&self) -> &[i32] {
-        &self.labels
+        match &self.truth {
+            Truth::Classes { labels, .. } => labels,
+            Truth::Labels(_) | Truth::Values(_) => &[],
+        }
+    }
+
+    /// What the outputs are to be, `[rows, width]`; empty where targets are classes.
+    pub fn targets(&self) -> &[f64] {
+        match &self.truth {
+            Truth::Labels(targets) | Truth::Values(targets) => targets,
+            Truth::Classes { .. } => &[],
+        }
     }
 
     /// How often each class was taken for each other, where targets are classes.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.confusion().map(|confusion| confusion.total()), Some(4));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn confusion(&self) -> Option<Confusion> {
-        (self.classes > 0).then(|| Confusion::of(&self.predicted(), &self.labels, self.classes))
+        match &self.truth {
+            Truth::Classes { labels, classes, .. } => {
+                Some(Confusion::of(&self.predicted(), labels, *classes))
+            }
+            Truth::Labels(_) | Truth::Values(_) => None,
+        }
     }
 
     /// The part of the rows that was classified right, where targets are classes.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.accuracy(), evaluation.confusion().map(|confusion| confusion.accuracy()));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn accuracy(&self) -> Option<f64> {
-        self.confusion().map(|confusion| confusion.accuracy())
+        self.figures(&[Metric::Accuracy]).get(Metric::Accuracy)
     }
 
-    /// How far the outputs are from the targets, where those are values.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.errors(), None);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn errors(&self) -> Option<Errors> {
-        (self.classes == 0).then(|| Errors::of(&self.outputs, &self.values))
+    /// The figures that are asked for, without those that there are not of such targets.
+    pub fn figures(&self, metrics: &[Metric]) -> Figures {
+        self.answers(|answers| answers.figures(metrics))
+    }
+
+    /// All figures that there are.
+    pub fn all_figures(&self) -> Figures {
+        self.figures(&Metric::of(self.task).collect::<Vec<_>>())
+    }
+
+    /// What `read` makes of the outputs and what came true.
+    pub fn answers<T>(&self, read: impl FnOnce(Answers<'_>) -> T) -> T {
+        match &self.truth {
+            Truth::Classes { labels, classes, distributions } => {
+                let predicted = self.predicted();
+                let width = if self.width == 1 { 2 } else { self.width };
+                read(Answers::Classes(ClassAnswers {
+                    predicted: &predicted,
+                    labels,
+                    classes: *classes,
+                    scores: &|| self.probabilities(),
+                    width,
+                    probabilities: matches!(self.task, Task::Classes { probabilities: true, .. }),
+                    distributions: distributions.as_deref(),
+                }))
+            }
+            Truth::Labels(targets) => read(Answers::Labels(LabelAnswers {
+                probabilities: self.probabilities(),
+                targets,
+                width: self.width,
+                threshold: self.threshold,
+            })),
+            Truth::Values(targets) => {
+                read(Answers::Values { outputs: &self.outputs, targets, width: self.width })
+            }
+        }
+    }
+
+    /// The loss and some figures, without the outputs.
+    pub fn score(&self, metrics: &[Metric]) -> Score {
+        Score { rows: self.rows(), loss: self.loss(), figures: self.figures(metrics) }
     }
 }
 
-impl Evaluation {
-    /// The figures without the outputs.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-    /// assert_eq!(evaluation.score().loss, evaluation.loss());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn score(&self) -> Score {
-        Score { rows: self.rows(), loss: self.loss(), accuracy: self.accuracy(), errors: self.errors() }
-    }
-}
-
+/// The loss and the task's usual figures.
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.score().fmt(f)
+        self.score(&Metric::usual(self.task)).fmt(f)
     }
+}
+
+fn softmax(row: &[f64]) -> Vec<f64> {
+    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = row.iter().map(|x| (x - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
 }
 
 /// How good a model is on some rows.
 ///
 /// ```
+/// use neural::metric::{Figures, Metric};
 /// use neural::train::Score;
-/// let score = Score { rows: 4, loss: 0.25, accuracy: Some(0.75), errors: None };
+/// let score = Score { rows: 4, loss: 0.25, figures: Figures(vec![(Metric::Accuracy, 0.75)]) };
 /// assert_eq!(score.to_string(), "loss 0.2500, accuracy 75.00%");
+/// assert_eq!(serde_json::to_string(&score)?, r#"{"rows":4,"loss":0.25,"accuracy":0.75}"#);
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     pub rows: usize,
-    /// The mean loss.
+    /// The mean loss; NaN where none of the rows counts, or where it is not finite.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
-    /// The part of the rows that was classified right, where targets are classes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
-    /// How far the outputs are from the targets, where those are values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errors: Option<Errors>,
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// JSON has no NaN: it is written as `null`.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+impl Score {
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        self.figures.get(metric)
+    }
 }
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loss {:.4}", self.loss)?;
-        match (self.accuracy, self.errors) {
-            (Some(accuracy), _) => write!(f, ", accuracy {:.2}%", 100.0 * accuracy),
-            (_, Some(errors)) => write!(f, ", mean error {:.4}, R² {:.4}", errors.absolute, errors.r2),
-            _ => Ok(()),
-        }
+        write!(f, "loss {}", crate::metric::number(self.loss))?;
+        if self.figures.0.is_empty() { Ok(()) } else { write!(f, ", {}", self.figures) }
     }
 }

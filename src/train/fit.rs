@@ -201,7 +201,10 @@ impl Run<'_> {
     fn end_epoch(&mut self) -> Result<Epoch> {
         let validation = match &self.data().splits.validation[..] {
             [] => None,
-            rows => Some(self.evaluate(rows)?.score()),
+            rows => {
+                let evaluation = self.evaluate(rows)?;
+                Some(evaluation.score(self.metrics()))
+            }
         };
         let SoFar { loss, right, rows, seconds } = std::mem::take(&mut self.so_far);
         let last = self.step().saturating_sub(1);

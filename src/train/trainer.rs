@@ -7,6 +7,7 @@ use crate::array::DType;
 use crate::data::{Dataset, LastBatch};
 use crate::error::Result;
 use crate::loss::{Loss, softmax_cross_entropy};
+use crate::metric::Metric;
 use crate::nn::Sequential;
 use crate::optim::{Optimizer, sgd};
 use crate::runtime::Device;
@@ -45,6 +46,10 @@ pub struct Trainer {
     pub devices: usize,
     /// How many steps run in one call of the device; chosen by the size of a step if absent.
     pub steps_per_call: Option<usize>,
+    /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
+    pub metrics: Vec<Metric>,
+    /// The probability above which the second of two classes, or a label, counts as predicted.
+    pub threshold: f64,
 }
 
 impl Trainer {
@@ -71,6 +76,8 @@ impl Trainer {
             mixed_precision: false,
             devices: 1,
             steps_per_call: None,
+            metrics: Vec::new(),
+            threshold: 0.5,
         }
     }
 
@@ -195,6 +202,19 @@ impl Trainer {
     #[must_use]
     pub fn steps_per_call(self, steps: usize) -> Self {
         Self { steps_per_call: Some(steps), ..self }
+    }
+
+    /// The figures that each epoch is reported with.
+    ///
+    /// ```
+    /// # use neural::{nn, train::Trainer};
+    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
+    /// use neural::metric::Metric;
+    /// assert_eq!(trainer.metrics([Metric::RocAuc]).metrics, [Metric::RocAuc]);
+    /// ```
+    #[must_use]
+    pub fn metrics(self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        Self { metrics: metrics.into_iter().collect(), ..self }
     }
 
     /// Brings data and first weights to the device.

@@ -11,6 +11,7 @@ torch.set_num_threads(1)
 
 import cnn
 import layers
+import metrics
 import optimizers
 import pointwise
 import schedules
@@ -22,6 +23,7 @@ FAMILIES = [
     optimizers.family,
     schedules.family,
     cnn.family,
+    metrics.family,
 ]
 
 if __name__ == "__main__":

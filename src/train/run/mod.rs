@@ -8,13 +8,16 @@ pub use programs::Compiled;
 
 use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, task};
 use super::feed::Piece;
 use super::program::Plan;
 use super::replica::{Arguments, Replica};
+use super::targets;
 use crate::array::Array;
+use crate::array::DType;
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
+use crate::metric::{Metric, Task};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
@@ -65,6 +68,10 @@ pub struct Run<'a> {
     plan: Plan,
     device: Device,
     data: &'a Dataset,
+    outputs: usize,
+    task: Task,
+    /// What each epoch is reported with.
+    metrics: Vec<Metric>,
     variables: Vec<Variable>,
     /// The state on each device, the same on all; the first is the one that is looked at and evaluated.
     state: Vec<Vec<Buffer>>,
@@ -91,8 +98,13 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
+        targets::check(&trainer.loss, data)?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
+        let width = trainer.model.declare(DType::F32, data.sample_shape())?.2.iter().product();
+        let task = task(data, &trainer.loss, width);
+        let metrics = if trainer.metrics.is_empty() { Metric::usual(task) } else { trainer.metrics.clone() };
+        metrics.iter().try_for_each(|metric| check_metric(*metric, task))?;
         if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
             let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
             return Err(Error::value("devices", expected, trainer.devices));
@@ -108,6 +120,9 @@ impl<'a> Run<'a> {
             plan,
             device: device.clone(),
             data,
+            outputs: width,
+            task,
+            metrics,
             variables,
             state,
             replicas,
@@ -152,6 +167,33 @@ impl<'a> Run<'a> {
     /// ```
     pub fn data(&self) -> &'a Dataset {
         self.data
+    }
+
+    /// How many numbers the model gives for a row.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// What the model is asked.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// The figures that each epoch is reported with.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// Has each epoch reported with this figure too.
+    ///
+    /// # Errors
+    /// When there is no such figure of the task.
+    pub fn watch(&mut self, metric: Metric) -> Result<()> {
+        check_metric(metric, self.task)?;
+        if !self.metrics.contains(&metric) {
+            self.metrics.push(metric);
+        }
+        Ok(())
     }
 
     /// Steps done since the beginning of the run.
@@ -381,7 +423,8 @@ impl<'a> Run<'a> {
             return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
         let steps = *steps;
-        let mut evaluation = Evaluation::new(self.data, rows);
+        let mut evaluation =
+            Evaluation::new(self.data, &self.trainer.loss, self.task, self.trainer.threshold, rows);
         for from in (0..order.steps()).step_by(steps) {
             let to = (from + steps).min(order.steps());
             // Steps that are missing repeat the first row, and none of their rows counts.
@@ -416,6 +459,21 @@ impl<'a> Run<'a> {
         }
         self.so_far.seconds += time.as_secs_f64();
     }
+}
+
+/// That there is such a figure of the task.
+fn check_metric(metric: Metric, task: Task) -> Result<()> {
+    if metric.is_of(task) {
+        return Ok(());
+    }
+    let known: Vec<String> = Metric::of(task).map(|metric| metric.to_string()).collect();
+    let of = match task {
+        Task::Classes { classes: 2, .. } => "two classes",
+        Task::Classes { .. } => "several classes",
+        Task::Labels => "labels",
+        Task::Values => "values",
+    };
+    Err(Error::value("metrics", format!("figures of {of}, which are {}", known.join(", ")), metric))
 }
 
 /// The order of an epoch.

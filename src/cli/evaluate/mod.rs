@@ -1,24 +1,28 @@
 //! `neural evaluate`
 
+mod report;
+
+use report::{Mistake, Report};
+
 use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
-use crate::array::count;
 use crate::data::images::Form;
 use crate::data::table::Table;
 use crate::data::{Dataset, Format, Scale, Source, TargetKind, Targets};
 use crate::error::{Error, Result};
-use crate::metric::Confusion;
+use crate::metric::{Metric, Task, number};
 use crate::model::{Description, Model};
 use crate::plot::{Chart, Grid, Matrix};
 use crate::recipe::Recipe;
-use crate::runs::Folder;
+use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
-use crate::train::{Evaluation, Trainer};
-use serde_json::{Value, json};
+use crate::train::{Evaluation, Run, Trainer};
+use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Measure a trained model: loss, accuracy, figures for each class, confusion matrix, worst mistakes
 #[derive(Debug, clap::Args)]
@@ -29,6 +33,7 @@ are left in the run's folder. Rows are numbered from 0, in the order in which th
 Examples:
   neural evaluate runs/mnist-1
   neural evaluate runs/mnist-1 --split train
+  neural evaluate runs/police-1 --threshold best-f1 --keep-threshold
   neural evaluate runs/mnist-1 --data drawn          a folder of pictures for each class
   neural evaluate runs/pizza-1 --data may.csv --plot may"
 )]
@@ -51,6 +56,15 @@ pub struct Evaluate {
     /// How many of the worst mistakes to show
     #[arg(long, default_value_t = 24, value_name = "N")]
     mistakes: usize,
+
+    /// Take the second of two classes, or a label, where its probability is above this; best-f1 chooses it, on the
+    /// validation rows if there are any. The run's own if absent, which is 0.5 until another is kept
+    #[arg(long, value_name = "PART|best-f1")]
+    threshold: Option<Threshold>,
+
+    /// Keep the threshold with the run, for `neural predict` and later evaluations
+    #[arg(long, requires = "threshold")]
+    keep_threshold: bool,
 
     /// One JSON object with all figures
     #[arg(long)]
@@ -77,11 +91,24 @@ impl Part {
     }
 }
 
-/// Classes up to here are written under each other; a model of more is read from `--json`.
-const MOST_CLASSES: usize = 100;
+/// Which probability divides yes from no.
+#[derive(Clone, Copy, Debug)]
+enum Threshold {
+    At(f64),
+    BestF1,
+}
 
-/// The widest confusion matrix that is written as text.
-const WIDEST: usize = 100;
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.parse::<f64>() {
+            _ if text == "best-f1" => Ok(Self::BestF1),
+            Ok(part) if (0.0..=1.0).contains(&part) => Ok(Self::At(part)),
+            _ => Err("expected a number from 0 to 1, or best-f1".to_string()),
+        }
+    }
+}
 
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
@@ -104,6 +131,7 @@ impl Evaluate {
         let trainer = Trainer {
             stream: recipe.train.stream,
             mixed_precision: recipe.train.mixed_precision,
+            threshold: recipe.train.threshold,
             ..Trainer::new(model.description.layers.clone())
         };
         let trainer = trainer.loss(recipe.train.loss.clone()).batch_size(recipe.train.batch_size);
@@ -111,8 +139,14 @@ impl Evaluate {
         for (variable, value) in &model.variables {
             run.set(&variable.name, value)?;
         }
-        let evaluation = run.evaluate(&rows)?;
+        let (evaluation, threshold) = self.evaluation(&mut run, &rows)?;
+        if self.keep_threshold {
+            let mut recipe = recipe.clone();
+            recipe.train.threshold = evaluation.threshold();
+            folder.keep_recipe(&recipe)?;
+        }
 
+        let weights = Weights::of(&folder, self.trained.last)?;
         let of = format!("{} {} of {}", rows.len(), part.rows(), text::path(&source.path));
         let title = format!("{}: {of}", folder.name());
         let report = match evaluation.confusion() {
@@ -120,32 +154,38 @@ impl Evaluate {
                 let mistakes = self.mistakes(&device, &model, &data, &rows, &evaluation)?;
                 Report::of_classes(&data, &confusion, mistakes)
             }
-            None => Report::of_values(&data, &rows, &evaluation, self.mistakes),
+            None if evaluation.task() == Task::Labels => Report::of_labels(&rows, &evaluation, self.mistakes),
+            None => Report::of_values(&rows, &evaluation, self.mistakes),
         };
         let mut out = io::stdout().lock();
         if !self.json {
             writeln!(out, "{}", folder.path().display())?;
+            writeln!(out, "{weights}")?;
             writeln!(out, "{of}")?;
             if !changes.is_empty() {
                 writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
             }
-            writeln!(out, "{evaluation}")?;
-            if let Some(errors) = evaluation.errors() {
-                writeln!(out, "mean squared error {}", text::number(errors.squared))?;
+            if let Some(threshold) = &threshold {
+                writeln!(out, "{threshold}")?;
             }
+            writeln!(out, "\n{}", report::figures(&evaluation))?;
             for table in &report.tables {
                 write!(out, "\n{table}")?;
             }
         }
         let pictures = self.draw(&folder, &data, &title, &report)?;
         if self.json {
-            let mut object = json!(evaluation.score());
+            let mut object = json!(evaluation.score(&Metric::of(evaluation.task()).collect::<Vec<_>>()));
+            object["weights"] = json!(weights);
+            if threshold.is_some() {
+                object["threshold"] = json!(evaluation.threshold());
+            }
             object["run"] = json!(folder.path().to_string_lossy());
             object["data"] = json!(source.path.to_string_lossy());
             object["split"] = json!(part);
             object["data_changes"] = json!(changes);
             object["pictures"] = pictures.iter().map(|path| json!(path.to_string_lossy())).collect();
-            for (key, value) in report.figures {
+            for (key, value) in report.json {
                 object[key] = value;
             }
             writeln!(out, "{object}")?;
@@ -157,6 +197,32 @@ impl Evaluate {
     }
 
     /// Where the rows come from, read as the model's data was.
+    /// The model's outputs for the rows, read with the threshold that was asked for, and where that is from.
+    fn evaluation(&self, run: &mut Run, rows: &[u32]) -> Result<(Evaluation, Option<String>)> {
+        let evaluation = run.evaluate(rows)?;
+        if !evaluation.has_threshold() {
+            if self.threshold.is_some() {
+                let expected = "a model of two classes, or of labels, with probabilities";
+                return Err(Error::value("--threshold", expected, "another"));
+            }
+            return Ok((evaluation, None));
+        }
+        let (threshold, from) = match self.threshold {
+            None => (evaluation.threshold(), String::new()),
+            Some(Threshold::At(threshold)) => (threshold, String::new()),
+            // Not chosen on the rows that it is measured on, where there are others.
+            Some(Threshold::BestF1) => match &run.data().splits.validation[..] {
+                validation if self.data.is_none() && !validation.is_empty() && validation != rows => {
+                    let from = format!(", of the best F1 on the {} validation rows", validation.len());
+                    (run.evaluate(validation)?.best_threshold(), from)
+                }
+                _ => (evaluation.best_threshold(), ", of the best F1 on these very rows".to_string()),
+            },
+        };
+        let said = format!("threshold {}{from}", number(threshold));
+        Ok((evaluation.with_threshold(threshold), Some(said)))
+    }
+
     fn source(&self, recipe: &Recipe, description: &Description) -> Source {
         let mut source = recipe.data.clone();
         if let Some(path) = &self.data {
@@ -237,7 +303,8 @@ impl Evaluate {
         }
         let rows: Vec<u32> = worst.iter().map(|mistake| mistake.row).collect();
         let outputs = model.predict(device, &data.samples(&rows)?)?;
-        let answers = Answers::of(&model.description, outputs.shape()[1]);
+        let answers =
+            Answers::of(&model.description, outputs.shape()[1]).with_threshold(evaluation.threshold());
         for (mistake, outputs) in
             worst.iter_mut().zip(outputs.to_f64().chunks_exact(outputs.shape()[1].max(1)))
         {
@@ -261,7 +328,7 @@ impl Evaluate {
             let classes = confusion.classes();
             let counts: Vec<usize> =
                 (0..classes * classes).map(|i| confusion.count(i / classes, i % classes)).collect();
-            let matrix = Matrix::new(title, data.targets.names(), &counts);
+            let matrix = Matrix::new(title, &report.names, &counts);
             for name in ["confusion.svg", "confusion.png"] {
                 draw(name, &|path| matrix.save(path))?;
             }
@@ -339,114 +406,4 @@ fn as_in_training(source: &Source, description: &Description) -> Result<Dataset>
 /// Whether samples of this shape can be shown.
 pub(super) fn is_picture(shape: &[usize]) -> bool {
     matches!(shape, [_, _] | [_, _, 1 | 3])
-}
-
-/// A row that was taken for another class than its own.
-struct Mistake {
-    row: u32,
-    label: usize,
-    predicted: usize,
-    /// What the model gave the class that it chose, after its link, and that as people read it.
-    figure: f64,
-    shown: String,
-}
-
-impl Mistake {
-    fn names(&self, data: &Dataset) -> [String; 2] {
-        let name =
-            |class: usize| data.targets.names().get(class).cloned().unwrap_or_else(|| class.to_string());
-        [self.label, self.predicted].map(name)
-    }
-}
-
-/// What is said of an evaluation.
-#[derive(Default)]
-struct Report {
-    tables: Vec<String>,
-    figures: Vec<(&'static str, Value)>,
-    confusion: Option<Confusion>,
-    mistakes: Vec<Mistake>,
-    /// Each target with the output beside it, where targets are values.
-    pairs: Vec<(f64, f64)>,
-}
-
-impl Report {
-    fn of_classes(data: &Dataset, confusion: &Confusion, mistakes: Vec<Mistake>) -> Self {
-        let names = data.targets.names();
-        let classes = confusion.classes();
-        let rows = |class: usize| (0..classes).map(|other| confusion.count(class, other)).sum::<usize>();
-        let mut lines = vec![["class", "rows", "precision", "recall", "F1"].map(String::from).to_vec()];
-        let mut figures = Vec::new();
-        for (class, name) in names.iter().enumerate() {
-            let (precision, recall) = (confusion.precision(class), confusion.recall(class));
-            let f1 = confusion.f1(class);
-            lines.push([name.clone(), rows(class).to_string()].to_vec());
-            lines[class + 1].extend([precision, recall, f1].map(text::percent));
-            figures.push(json!({ "name": name, "rows": rows(class), "precision": precision, "recall": recall, "f1": f1 }));
-        }
-        let counts: Vec<Vec<usize>> = (0..classes)
-            .map(|class| (0..classes).map(|other| confusion.count(class, other)).collect())
-            .collect();
-        let mut matrix = vec![[&["true \\ predicted".to_string()], names].concat()];
-        for (name, counts) in names.iter().zip(&counts) {
-            matrix.push([name.clone()].into_iter().chain(counts.iter().map(ToString::to_string)).collect());
-        }
-        let matrix = text::table(&matrix, 1);
-
-        let mut tables = Vec::new();
-        if classes <= MOST_CLASSES {
-            tables.push(text::table(&lines, 1));
-        }
-        if text::width(&matrix) <= WIDEST {
-            tables.push(matrix);
-        }
-        if !is_picture(data.sample_shape()) && !mistakes.is_empty() {
-            let mut lines = vec![["worst mistakes", "true", "predicted", "with"].map(String::from).to_vec()];
-            for mistake in &mistakes {
-                let [label, predicted] = mistake.names(data);
-                lines.push(vec![format!("row {}", mistake.row), label, predicted, mistake.shown.clone()]);
-            }
-            tables.push(text::table(&lines, 3));
-        }
-        let worst: Vec<Value> = mistakes
-            .iter()
-            .map(|mistake| {
-                let [label, predicted] = mistake.names(data);
-                json!({ "row": mistake.row, "label": label, "predicted": predicted, "figure": mistake.figure })
-            })
-            .collect();
-        let figures =
-            vec![("classes", json!(figures)), ("confusion", json!(counts)), ("mistakes", json!(worst))];
-        Self { tables, figures, confusion: Some(confusion.clone()), mistakes, pairs: Vec::new() }
-    }
-
-    fn of_values(data: &Dataset, rows: &[u32], evaluation: &Evaluation, most: usize) -> Self {
-        let Targets::Values(values) = &data.targets else { return Self::default() };
-        let width = count(&values.shape()[1..]).max(1);
-        let all = values.to_f64();
-        let target = |row: u32| &all[row as usize * width..][..width];
-        let mut apart: Vec<(f64, u32, &[f64])> = Vec::new();
-        let mut pairs = Vec::new();
-        for (&row, outputs) in rows.iter().zip(evaluation.outputs.chunks_exact(width)) {
-            let distances = target(row).iter().zip(outputs).map(|(t, y)| (t - y).abs());
-            apart.push((distances.sum::<f64>() / width as f64, row, outputs));
-            pairs.extend(target(row).iter().copied().zip(outputs.iter().copied()));
-        }
-        apart.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
-        apart.truncate(most);
-        let numbers = |values: &[f64]| values.iter().map(|v| text::number(*v)).collect::<Vec<_>>().join(" ");
-        let mut lines = vec![["largest errors", "target", "output", "error"].map(String::from).to_vec()];
-        let mut worst = Vec::new();
-        for (error, row, outputs) in apart {
-            lines.push(vec![
-                format!("row {row}"),
-                numbers(target(row)),
-                numbers(outputs),
-                text::number(error),
-            ]);
-            worst.push(json!({ "row": row, "target": target(row), "output": outputs, "error": error }));
-        }
-        let tables = if worst.is_empty() { Vec::new() } else { vec![text::table(&lines, 1)] };
-        Self { tables, figures: vec![("largest_errors", json!(worst))], pairs, ..Self::default() }
-    }
 }

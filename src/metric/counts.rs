@@ -1,0 +1,95 @@
+//! Precision, recall and F1, of a class or a label and averaged.
+
+use serde::{Deserialize, Serialize};
+
+/// How often a class was found, found where it was not, and missed.
+///
+/// ```
+/// use neural::metric::Counts;
+/// let counts = Counts { true_positives: 6, false_positives: 2, false_negatives: 4 };
+/// assert_eq!((counts.precision(), counts.recall()), (0.75, 0.6));
+/// assert_eq!(counts.f1(), 12.0 / 18.0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub true_positives: usize,
+    pub false_positives: usize,
+    pub false_negatives: usize,
+}
+
+impl Counts {
+    /// TP / (TP + FP): of what was taken for the class, the part that was of it. 0 if nothing was.
+    pub fn precision(&self) -> f64 {
+        ratio(self.true_positives, self.true_positives + self.false_positives)
+    }
+
+    /// TP / (TP + FN): of what was of the class, the part that was found. 0 if nothing was.
+    pub fn recall(&self) -> f64 {
+        ratio(self.true_positives, self.support())
+    }
+
+    /// 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
+    pub fn f1(&self) -> f64 {
+        let twice = 2 * self.true_positives;
+        ratio(twice, twice + self.false_positives + self.false_negatives)
+    }
+
+    /// How many rows are of the class.
+    pub fn support(&self) -> usize {
+        self.true_positives + self.false_negatives
+    }
+
+    /// Whether the class occurs, among the labels or among the predictions.
+    pub fn occurs(&self) -> bool {
+        self.support() + self.false_positives > 0
+    }
+}
+
+/// 0 where there is nothing to divide by.
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// How one figure is made of those of several classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Average {
+    /// Of two classes, the second one's alone.
+    Positive,
+    /// The mean over classes.
+    Macro,
+    /// Of the counts of all classes together.
+    Micro,
+    /// The mean over classes, each with the weight of its rows.
+    Weighted,
+}
+
+/// The average of a figure over classes or labels; NaN where there are none.
+///
+/// ```
+/// use neural::metric::{Average, Counts, averaged};
+/// let cat = Counts { true_positives: 1, false_positives: 0, false_negatives: 3 };
+/// let dog = Counts { true_positives: 1, false_positives: 3, false_negatives: 0 };
+/// let recall = |average| averaged(&[cat, dog], average, Counts::recall);
+/// assert_eq!((recall(Average::Macro), recall(Average::Micro)), (0.625, 0.4));
+/// assert_eq!((recall(Average::Weighted), recall(Average::Positive)), (0.4, 1.0));
+/// ```
+pub fn averaged(counts: &[Counts], average: Average, figure: fn(&Counts) -> f64) -> f64 {
+    match average {
+        Average::Positive => counts.get(1).map_or(f64::NAN, figure),
+        Average::Macro => counts.iter().map(figure).sum::<f64>() / counts.len() as f64,
+        Average::Micro if counts.is_empty() => f64::NAN,
+        Average::Micro => {
+            let add = |sum: Counts, one: &Counts| Counts {
+                true_positives: sum.true_positives + one.true_positives,
+                false_positives: sum.false_positives + one.false_positives,
+                false_negatives: sum.false_negatives + one.false_negatives,
+            };
+            figure(&counts.iter().fold(Counts::default(), add))
+        }
+        Average::Weighted => {
+            let support: usize = counts.iter().map(Counts::support).sum();
+            counts.iter().map(|one| one.support() as f64 * figure(one)).sum::<f64>() / support as f64
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Figures of how good a model is, exact over the rows that they speak of.
+//!
+//! Plain functions over slices of f64. Tables are row-major: `[rows, width]`. Where scikit-learn has the figure, its
+//! value is scikit-learn's; where it leaves a case to a warning, the rule here is:
+//!
+//! - A figure of no rows is NaN, "undefined", as is an R² of a single row.
+//! - Precision, recall and F1 are 0 where there is nothing to divide by (`zero_division=0`).
+//! - The macro mean over classes leaves out classes that occur neither among the labels nor among the predictions, as
+//!   scikit-learn does without `labels`. The macro mean over several labels counts them all.
+//! - The ROC AUC and the average precision of a class need rows of it and rows of others. A class that has none is left
+//!   out of the mean over classes; where none is left, the figure is NaN.
+//!
+//! | file | figures of |
+//! |---|---|
+//! | `name` | their names: [`Metric`], and what a model is asked: [`Task`] |
+//! | `counts` | precision, recall, F1 and their averages |
+//! | `classes` | one class of several a row: [`Confusion`], accuracies |
+//! | `labels` | several labels, each of which is there or not |
+//! | `probability` | log loss, Brier score, calibration |
+//! | `ranking` | ROC AUC, average precision, the threshold of the best F1 |
+//! | `values` | numbers: errors and R² |
+//! | `answers` | all of them, of one evaluation |
+
+mod answers;
+mod classes;
+mod counts;
+mod figures;
+mod labels;
+mod name;
+mod probability;
+mod ranking;
+mod values;
+
+pub use answers::{Answers, ClassAnswers, LabelAnswers};
+pub use classes::{Confusion, classes_of, top_k};
+pub use counts::{Average, Counts, averaged};
+pub use figures::Figures;
+pub use labels::{exact_match, label_accuracy, label_counts};
+pub use name::{Direction, Metric, Task, UnknownMetric, number, percent};
+pub use probability::{Truth, brier, calibration_error, log_loss};
+pub use ranking::{average_precision, best_f1, one_against_rest, roc_auc};
+pub use values::{Errors, mean_errors};

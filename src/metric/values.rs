@@ -1,0 +1,88 @@
+//! How far numbers are from numbers.
+
+/// How far one output is from its target over some rows.
+///
+/// ```
+/// use neural::metric::Errors;
+/// let errors = Errors::of(&[1.0, 3.0, 4.0], &[1.0, 5.0, 3.0]);
+/// assert_eq!((errors.absolute, errors.median, errors.r2), (1.0, 1.0, 0.375));
+/// assert_eq!(errors.root_mean_square(), (5.0f64 / 3.0).sqrt());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// The mean of (p - t)².
+    pub squared: f64,
+    /// The mean of |p - t|.
+    pub absolute: f64,
+    /// The median of |p - t|, the mean of the two in the middle of an even number of rows.
+    pub median: f64,
+    /// 1 - Σ (p - t)² / Σ (t - t̄)², the part of the variance that is explained. Where the targets do not vary: 1 if all
+    /// predictions are right, otherwise 0. NaN of fewer than two rows.
+    pub r2: f64,
+}
+
+impl Errors {
+    /// Of the predictions and targets of one output, a number a row each; NaN of no rows.
+    pub fn of(predicted: &[f64], targets: &[f64]) -> Self {
+        let n = targets.len() as f64;
+        let distances: Vec<f64> = predicted.iter().zip(targets).map(|(p, t)| (p - t).abs()).collect();
+        let squares: f64 = distances.iter().map(|d| d * d).sum();
+        let mean = targets.iter().sum::<f64>() / n;
+        let variation: f64 = targets.iter().map(|t| (t - mean) * (t - mean)).sum();
+        let r2 = match () {
+            () if targets.len() < 2 => f64::NAN,
+            () if squares == 0.0 => 1.0,
+            () if variation == 0.0 => 0.0,
+            () => 1.0 - squares / variation,
+        };
+        Self {
+            squared: squares / n,
+            absolute: distances.iter().sum::<f64>() / n,
+            median: median(distances),
+            r2,
+        }
+    }
+
+    /// Those of each output of tables `[rows, width]`.
+    ///
+    /// ```
+    /// use neural::metric::Errors;
+    /// let errors = Errors::of_each(&[1.0, 10.0, 2.0, 20.0], &[1.0, 11.0, 2.0, 19.0], 2);
+    /// assert_eq!((errors[0].absolute, errors[1].absolute), (0.0, 1.0));
+    /// ```
+    pub fn of_each(predicted: &[f64], targets: &[f64], width: usize) -> Vec<Self> {
+        let column = |table: &[f64], i: usize| -> Vec<f64> {
+            table.chunks_exact(width.max(1)).map(|row| row[i]).collect()
+        };
+        (0..width).map(|i| Self::of(&column(predicted, i), &column(targets, i))).collect()
+    }
+
+    /// √ of the mean of (p - t)².
+    pub fn root_mean_square(&self) -> f64 {
+        self.squared.sqrt()
+    }
+}
+
+/// The mean of a figure over outputs, each of which counts alike (scikit-learn's `uniform_average`); NaN of none.
+///
+/// ```
+/// use neural::metric::{Errors, mean_errors};
+/// let outputs = Errors::of_each(&[1.0, 10.0, 2.0, 20.0], &[1.0, 11.0, 2.0, 19.0], 2);
+/// assert_eq!(mean_errors(&outputs, |errors| errors.absolute), 0.5);
+/// ```
+pub fn mean_errors(outputs: &[Errors], figure: impl Fn(&Errors) -> f64) -> f64 {
+    outputs.iter().map(figure).sum::<f64>() / outputs.len() as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    if values.is_empty() || values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let is_even = values.len().is_multiple_of(2);
+    let middle = values.len() / 2;
+    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if !is_even {
+        return upper;
+    }
+    f64::midpoint(below.iter().copied().fold(f64::NEG_INFINITY, f64::max), upper)
+}

@@ -1,0 +1,74 @@
+//! That a loss can be taken of a data set's targets.
+
+use crate::data::{Dataset, Targets};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+
+/// How far the sum of a distribution may be from 1, which is what thirds written with three digits come to.
+const TOLERANCE: f64 = 2e-3;
+
+/// Refuses targets that the loss would take without a word and make a wrong number of, and weights that leave nothing
+/// to divide by.
+pub(super) fn check(loss: &Loss, data: &Dataset) -> Result<()> {
+    let (class_weights, positive_weight): (&[f64], &[f64]) = match loss {
+        Loss::SoftmaxCrossEntropy(settings) => (&settings.class_weights, &[]),
+        Loss::SigmoidCrossEntropy(settings) => (&settings.class_weights, &settings.positive_weight),
+        _ => return Ok(()),
+    };
+    for (name, weights) in [("class_weights", class_weights), ("positive_weight", positive_weight)] {
+        if let Some(wrong) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+            return Err(Error::value(name, "numbers of at least 0", wrong));
+        }
+    }
+    match &data.targets {
+        Targets::Classes { labels, names } => check_weights(class_weights, data, labels, names),
+        Targets::Values(values) => {
+            let width = values.shape().get(1).copied().unwrap_or(1).max(1);
+            if !class_weights.is_empty() && class_weights.iter().all(|weight| *weight == 0.0) {
+                return Err(Error::value("class_weights", "a number above 0 among them", "0 alone"));
+            }
+            values.to_f64().chunks_exact(width).enumerate().try_for_each(|(row, target)| {
+                check_probabilities(matches!(loss, Loss::SoftmaxCrossEntropy(_)), row, target)
+            })
+        }
+    }
+}
+
+/// That some row of each part that the loss is taken of has a weight.
+fn check_weights(weights: &[f64], data: &Dataset, labels: &[i32], names: &[String]) -> Result<()> {
+    if weights.is_empty() {
+        return Ok(());
+    }
+    let splits = &data.splits;
+    for (part, rows) in [("training", &splits.train), ("validation", &splits.validation)] {
+        // A label without a weight is refused where the graph is made.
+        let weighs =
+            |row: &u32| weights.get(labels[*row as usize] as usize).is_none_or(|weight| *weight > 0.0);
+        if let Some(first) = rows.first()
+            && !rows.iter().any(weighs)
+        {
+            let class = names.get(labels[*first as usize] as usize).map_or("?", String::as_str);
+            let expected = format!("a number above 0 for some class of the {part} rows");
+            return Err(Error::value(
+                "class_weights",
+                expected,
+                format!("0 for all of them, such as {class:?}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_probabilities(is_distribution: bool, row: usize, target: &[f64]) -> Result<()> {
+    if let Some(wrong) = target.iter().find(|target| !(0.0..=1.0).contains(*target)) {
+        let expected = "classes, or probabilities from 0 to 1, as the loss is a cross-entropy";
+        return Err(Error::value("targets", expected, format!("{wrong} in row {row}")));
+    }
+    let sum: f64 = target.iter().sum();
+    if is_distribution && (sum - 1.0).abs() > TOLERANCE {
+        let expected = "classes, or a row of probabilities that add up to 1 (labels that may be there together want the \
+                        loss sigmoid-cross-entropy)";
+        return Err(Error::value("targets", expected, format!("a sum of {sum} in row {row}")));
+    }
+    Ok(())
+}
