@@ -47,6 +47,20 @@ impl DType {
     pub fn is_float(self) -> bool {
         matches!(self, DType::BF16 | DType::F32 | DType::F64)
     }
+
+    /// The type in which numbers of this type are added up: f32 for bf16, the type itself for all others.
+    ///
+    /// ```
+    /// use neural::DType;
+    /// assert_eq!((DType::BF16.accumulator(), DType::F64.accumulator()), (DType::F32, DType::F64));
+    /// ```
+    #[must_use]
+    pub fn accumulator(self) -> Self {
+        match self {
+            DType::BF16 => DType::F32,
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for DType {
@@ -384,6 +398,12 @@ impl Array {
     pub fn to_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T =>
             self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64()).collect())
+    }
+
+    /// [`Array::to_f64`], one element after the other.
+    pub(crate) fn values(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        with_dtype!(self.dtype, T =>
+            Box::new(self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64())))
     }
 
     /// The same values in another type, rounded as Rust's `as` does.

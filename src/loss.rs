@@ -245,8 +245,7 @@ impl Loss {
     /// # Errors
     /// As [`Loss::mean`].
     pub fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        let outputs =
-            &if outputs.dtype() == DType::BF16 { outputs.convert(DType::F32)? } else { outputs.clone() };
+        let outputs = &outputs.convert(outputs.dtype().accumulator())?;
         // A CPU adds one after the other: over many rows f32 would lose digits.
         let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();
         let (mut values, weights) = self.rows(outputs, targets)?;

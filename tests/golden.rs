@@ -4,7 +4,7 @@ mod common;
 
 use common::{device, difference};
 use neural::graph::{Function, Graph, Random, Tensor, gradients};
-use neural::loss::{Loss, Mask};
+use neural::loss::{Loss, Mask, softmax_cross_entropy};
 use neural::nn::{Context, Layer, Sequential};
 use neural::optim::{Optimizer, Schedule};
 use neural::runtime::Program;
@@ -20,6 +20,8 @@ struct Case {
     config: serde_json::Value,
     #[serde(default)]
     params: Vec<String>,
+    #[serde(default)]
+    batches: usize,
 }
 
 #[derive(Deserialize)]
@@ -42,8 +44,9 @@ impl Golden {
         let array = |view: safetensors::tensor::TensorView| {
             let dtype = match view.dtype() {
                 safetensors::Dtype::F64 => DType::F64,
+                safetensors::Dtype::F32 => DType::F32,
                 safetensors::Dtype::I32 => DType::I32,
-                other => panic!("golden files hold f64 and i32, not {other:?}"),
+                other => panic!("golden files hold f64, f32 and i32, not {other:?}"),
             };
             Array::from_bytes(dtype, view.shape(), view.data().to_vec()).expect("well formed")
         };
@@ -326,4 +329,69 @@ fn schedules_are_those_of_pytorch_and_optax() {
             case.name
         );
     }
+}
+
+/// The program of a net's gradients in mixed precision, the names of the variables that it takes, and those of its results.
+/// Arguments: the variables, the input, the targets.
+fn mixed_program(golden: &Golden, case: &Case) -> Result<(Vec<Variable>, Vec<String>, Program)> {
+    let model: Sequential = case.parse();
+    let [x, targets] = ["0.input", "0.targets"].map(|what| golden.get(case, what));
+    let variables = declare(&model, x, DType::F32)?;
+    let graph = Graph::new();
+    let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+    let [input, targets] = [x, targets].map(|a| graph.parameter(a.dtype(), a.shape()));
+    let mut store = Variables::given(&graph, DType::F32, &variables, &state);
+    let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+    let mut cx = Context::training(&mut store, &mut random).compute_in(DType::BF16);
+    // Token ids stay whole.
+    let x = if input.dtype().is_float() { input.convert(DType::BF16)? } else { input };
+    let y = model.forward(&x, &mut cx)?;
+    assert_eq!(y.dtype(), DType::BF16, "{}", case.name);
+    let loss = softmax_cross_entropy().mean(&y, &targets, None)?;
+    let parameters = store.parameters();
+    let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
+    let program = Program::compile(device(), &Function::new(&graph, grads), 0)?;
+    Ok((variables, parameters.into_iter().map(|(variable, _)| variable.name).collect(), program))
+}
+
+/// How far our gradients and those of autocast are from those of f64, relative to their length, over all parameters and
+/// batches of a net.
+fn errors_in_mixed_precision(golden: &Golden, case: &Case) -> Result<[f64; 2]> {
+    let (variables, parameters, program) = mixed_program(golden, case)?;
+    let initial = |v: &Variable| {
+        golden.find(case, &format!("param.{}", v.name)).map_or_else(|| v.initial(0), Array::clone)
+    };
+    let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+    let (mut ours, mut autocast, mut whole) = (0.0, 0.0, 0.0);
+    for batch in 0..case.batches {
+        let batched = |what: &str| golden.get(case, &format!("{batch}.{what}"));
+        let inputs = ["input", "targets"].map(|what| batched(what).clone());
+        let arguments: Vec<Array> = variables.iter().map(initial).chain(inputs).collect();
+        for (name, got) in parameters.iter().zip(program.call(device(), &arguments)?) {
+            let exact = batched(&format!("grad.{name}")).to_f64();
+            let off: Vec<f64> = got.to_f64().iter().zip(&exact).map(|(a, b)| a - b).collect();
+            ours += square(&off);
+            autocast += square(&batched(&format!("error.{name}")).to_f64()) * square(&exact);
+            whole += square(&exact);
+        }
+    }
+    Ok([ours, autocast].map(|off| (off / whole).sqrt()))
+}
+
+/// The table is shown by `cargo test --test golden mixed -- --nocapture`.
+#[test]
+fn gradients_in_mixed_precision_are_within_twice_the_error_of_autocast() {
+    let golden = Golden::read("mixed");
+    assert!(golden.cases.len() >= 18);
+    println!("| net | error | of autocast | ratio |\n|---|---|---|---|");
+    let mut beyond = Vec::new();
+    for case in &golden.cases {
+        let [ours, autocast] =
+            errors_in_mixed_precision(&golden, case).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        println!("| {} | {ours:.2e} | {autocast:.2e} | {:.2} |", case.name, ours / autocast);
+        if ours > 2.0 * autocast {
+            beyond.push(&case.name);
+        }
+    }
+    assert!(beyond.is_empty(), "{beyond:?}");
 }

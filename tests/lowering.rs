@@ -371,3 +371,85 @@ fn a_loop_takes_the_form_of_its_device() {
         assert!(off < 1e-12, "result {part}: the forms differ by {off:e}");
     }
 }
+
+/// Whatever adds up, with the shapes of its arguments; the axes of a pool are those of an image.
+type Build = fn(&[Tensor]) -> Result<Tensor>;
+
+fn window(size: usize, stride: usize) -> Window {
+    Window { size: vec![size; 2], stride: vec![stride; 2], padding: vec![(0, 0); 2], dilation: vec![1; 2] }
+}
+
+fn gradient(of: &Tensor, for_one: &Tensor) -> Result<Tensor> {
+    Ok(gradients(&of.sum_all()?, &[for_one])?.remove(0))
+}
+
+/// 0, 1, 2, 0, 1, 2, and so on.
+fn tokens(graph: &Graph, count: i32) -> Tensor {
+    graph.constant(Array::vector(&(0..count).map(|i| i % 3).collect::<Vec<_>>()))
+}
+
+#[rustfmt::skip]
+const SUMS: &[(&str, &[&[usize]], Build)] = &[
+    ("sum", &[&[3, 5000]], |x| x[0].sum(&[1])),
+    ("sum of the first axis", &[&[5000, 3]], |x| x[0].sum(&[0])),
+    ("sum of all", &[&[70, 70]], |x| x[0].sum_all()),
+    ("mean", &[&[2, 64, 64, 3]], |x| x[0].mean(&[1, 2])),
+    ("cumulative sum", &[&[2, 3000]], |x| x[0].cumulative_sum(1)),
+    ("softmax", &[&[3, 1000]], |x| x[0].softmax()),
+    ("log-softmax", &[&[3, 1000]], |x| x[0].log_softmax()),
+    ("gradient of a broadcast", &[&[4], &[3000, 4]], |x| gradient(&(x[0].broadcast_to(&[3000, 4])? * &x[1])?, &x[0])),
+    ("sum pool", &[&[1, 40, 40, 2]], |x| x[0].sum_pool(window(20, 20))),
+    ("gradient of a sum pool", &[&[1, 30, 30, 1], &[1, 11, 11, 1]], |x| gradient(&(x[0].sum_pool(window(20, 1))? * &x[1])?, &x[0])),
+    ("gradient of a max pool", &[&[1, 12, 12, 1], &[1, 5, 5, 1]], |x| gradient(&(x[0].max_pool(window(8, 1))? * &x[1])?, &x[0])),
+    ("product", &[&[3, 3000], &[3000, 2]], |x| x[0].matmul(&x[1])),
+    ("convolution", &[&[1, 20, 20, 5], &[15, 15, 5, 3]], |x| x[0].conv(&x[1], window(15, 1), 1)),
+    ("convolution of few cells", &[&[1, 9, 9, 2], &[3, 3, 2, 3]], |x| x[0].conv(&x[1], window(3, 1), 1)),
+    ("convolution in groups", &[&[1, 20, 20, 4], &[15, 15, 2, 6]], |x| x[0].conv(&x[1], window(15, 1), 2)),
+    ("gradient for an input", &[&[1, 24, 24, 2], &[9, 9, 2, 8], &[1, 16, 16, 8]], |x| gradient(&(x[0].conv(&x[1], window(9, 1), 1)? * &x[2])?, &x[0])),
+    ("gradient for a kernel", &[&[2, 40, 40, 1], &[3, 3, 1, 2], &[2, 38, 38, 2]], |x| gradient(&(x[0].conv(&x[1], window(3, 1), 1)? * &x[2])?, &x[1])),
+    ("gradient of rows of a table", &[&[3, 2], &[2000, 2]], |x| gradient(&(x[0].take(&tokens(x[0].graph(), 2000))? * &x[1])?, &x[0])),
+    ("gradient of a loop", &[&[2], &[600, 2]], |x| {
+        let inputs = ScanInputs { constants: &x[..1], carries: &[x[0].clone()], xs: &x[1..] };
+        let (_, ys) = x[0].graph().scan(inputs, 600, |_, constants, carries, xs| {
+            Ok(StepOutputs { carries: carries.to_vec(), ys: vec![(&constants[0] * &xs[0])?] })
+        })?;
+        gradient(&ys[0], &x[0])
+    }),
+];
+
+/// bf16 has 8 bits: a running sum of ones stays at 256. Every sum of it, of all kinds of devices, must be that of f64,
+/// rounded once.
+#[test]
+fn sums_of_bf16_are_rounded_once() {
+    for (name, shapes, build) in SUMS {
+        let function = |dtype: DType| -> Result<Function> {
+            let graph = Graph::new();
+            let arguments: Vec<_> = shapes.iter().map(|shape| graph.parameter(dtype, shape)).collect();
+            Ok(Function::new(&graph, vec![build(&arguments)?]))
+        };
+        // Most are positive, so that the sum leaves the range in which bf16 can count; all are bf16.
+        let arguments: Vec<Array> = shapes
+            .iter()
+            .zip(1..)
+            .map(|(shape, seed)| {
+                let values: Vec<f64> =
+                    numbers(shape.iter().product(), seed).iter().map(|x| x + 0.5).collect();
+                array(shape, &values).cast(DType::BF16)
+            })
+            .collect();
+        let run = |dtype: DType, target: Target| {
+            let function = function(dtype).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+            let arguments: Vec<_> = arguments.iter().map(|argument| argument.cast(dtype)).collect();
+            program.call(device(), &arguments).expect("runs").remove(0).to_f64()
+        };
+        let expected = run(DType::F64, Target::Gpu);
+        for target in [Target::Cpu, Target::CpuPlugin, Target::Gpu] {
+            for (got, expected) in run(DType::BF16, target).iter().zip(&expected) {
+                // Half of the last bit, and a little for the sum in f32.
+                let off = (got - expected).abs() / expected.abs().max(1e-2);
+                assert!(off <= 1.02 / 256.0, "{name} on {target:?}: {got}, not {expected}");
+            }
+        }
+    }
+}

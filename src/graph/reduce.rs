@@ -73,7 +73,7 @@ impl Tensor {
         self.graph.apply(Op::Reduce { kind, dims: dims.to_vec() }, &[self])
     }
 
-    /// The arithmetic mean over the axes `dims`, which disappear.
+    /// The arithmetic mean over the axes `dims`, which disappear. Of bf16 it is computed in f32 and rounded once.
     ///
     /// ```
     /// use neural::{DType, graph::Graph};
@@ -88,9 +88,9 @@ impl Tensor {
         if !self.dtype().is_float() {
             return Err(Error::shape("mean", "a floating-point tensor", self.ty()));
         }
-        let sum = self.sum(dims)?;
+        let sum = self.convert(self.dtype().accumulator())?.sum(dims)?;
         let n = count(self.shape()) / count(sum.shape()).max(1);
-        sum / n as f64
+        (sum / n as f64)?.convert(self.dtype())
     }
 
     /// The mean of all elements, a scalar.
@@ -153,7 +153,7 @@ impl Tensor {
         self.graph.apply(Op::LogSoftmax, &[self])
     }
 
-    /// e^(x-m) / Σ e^(x-m) along the last axis, with m = max x.
+    /// e^(x-m) / Σ e^(x-m) along the last axis, with m = max x. Of bf16 it is computed in f32 and rounded once.
     ///
     /// ```
     /// use neural::{DType, graph::Graph};
@@ -166,9 +166,10 @@ impl Tensor {
     /// When there is no axis, or the elements are not floating-point.
     pub fn softmax(&self) -> Result<Tensor> {
         let last = self.last_axis("softmax")?;
-        let exp = (self - self.max(&[last])?.stop_gradient()?.unsqueeze(last)?)?.exp()?;
+        let x = self.convert(self.dtype().accumulator())?;
+        let exp = (&x - x.max(&[last])?.stop_gradient()?.unsqueeze(last)?)?.exp()?;
         let sum = exp.sum(&[last])?.unsqueeze(last)?;
-        exp / sum
+        (exp / sum)?.convert(self.dtype())
     }
 
     pub(crate) fn last_axis(&self, op: &str) -> Result<usize> {

@@ -207,7 +207,9 @@ impl Graph {
 
         // Carried backwards: the gradient of each carry, and the sum so far of that of each constant.
         let float_constants: Vec<_> = constants.iter().filter(float).cloned().collect();
-        let mut initial = float_constants.iter().map(zeros).collect::<Result<Vec<_>>>()?;
+        // A sum over many steps is one in the accumulator's type.
+        let wide = |t: &Tensor| t.convert(t.dtype().accumulator());
+        let mut initial = float_constants.iter().map(|t| wide(&zeros(t)?)).collect::<Result<Vec<_>>>()?;
         for (i, carry) in carries.iter().enumerate() {
             initial.push(cotangents[i].clone().map_or_else(|| zeros(carry), Ok)?);
         }
@@ -236,16 +238,19 @@ impl Graph {
                 let mut grads = super::gradients(&total, &wanted)?;
                 let x_grads = grads.split_off(sums + saved.len());
                 let carry_grads = grads.split_off(sums);
-                let sums =
-                    carried.iter().zip(&grads).map(|(sum, grad)| sum + grad).collect::<Result<Vec<_>>>()?;
+                let sums = carried.iter().zip(&grads).map(|(sum, grad)| sum + wide(grad)?);
+                let sums = sums.collect::<Result<Vec<_>>>()?;
                 Ok(StepOutputs { carries: [sums, carry_grads].concat(), ys: x_grads })
             },
         )?;
 
-        let mut constant_grads = last[..sums].iter();
+        let mut constant_grads =
+            last[..sums].iter().zip(&float_constants).map(|(sum, constant)| sum.convert(constant.dtype()));
         let mut x_grads = x_grads.iter();
-        let mut result: Vec<_> =
-            constants.iter().map(|t| float(&t).then(|| constant_grads.next().cloned()).flatten()).collect();
+        let mut result = constants
+            .iter()
+            .map(|t| float(&t).then(|| constant_grads.next()).flatten().transpose())
+            .collect::<Result<Vec<_>>>()?;
         result.extend(last[sums..].iter().cloned().map(Some));
         result.extend(xs.iter().map(|t| float(&t).then(|| x_grads.next().cloned()).flatten()));
         Ok(result)

@@ -1,6 +1,7 @@
 //! From the graph to XLA: the only place that knows `XlaOp`, and where the form of an operation is chosen by
 //! the kind of device that will run it.
 
+mod accumulate;
 mod conv;
 mod full_precision;
 mod pool;
@@ -125,6 +126,7 @@ fn lower_body(
         }
         let value = match &node.op {
             Op::Parameter { index } => arguments[*index].clone(),
+            Op::Output(i) => lowering.tuples[&node.inputs[0]][*i].clone(),
             _ => lowering.node(function, &node).map_err(|error| refused(error).at(&node.place))?,
         };
         lowering.values.insert(id, value);
@@ -145,17 +147,18 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn node(&self, function: &Function, node: &Node) -> XlaResult {
+    /// One operation over `inputs`, with a result of `dtype`; [`Lowering::node`] chooses both.
+    fn operation(&self, function: &Function, node: &Node, inputs: &[XlaOp], dtype: DType) -> XlaResult {
         let builder = self.builder;
-        let input = |i: usize| &self.values[&node.inputs[i]];
+        let input = |i: usize| &inputs[i];
         let shape_of = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
         let dtype_of = |i: usize| function.graph().node(node.inputs[i]).ty.dtype;
         let x = |f: fn(&XlaOp) -> XlaResult| f(input(0));
-        let (dtype, shape) = (node.ty.dtype, dims(&node.ty.shape));
+        let shape = dims(&node.ty.shape);
         match &node.op {
-            Op::Parameter { .. } | Op::Scan(_) => unreachable!("lowered by the caller"),
+            Op::Parameter { .. } | Op::Scan(_) | Op::Output(_) => unreachable!("lowered by the caller"),
             Op::Constant(value) => builder.constant_literal(&literal(value)?),
-            Op::Iota { dim } => builder.iota(element(node.ty.dtype), &shape, *dim as i64),
+            Op::Iota { dim } => builder.iota(element(dtype), &shape, *dim as i64),
 
             Op::Unary(f) => x(match f {
                 Unary::Neg => XlaOp::neg,
@@ -191,7 +194,7 @@ impl Lowering<'_> {
                 }
             }
             Op::Select => input(0).select(input(1), input(2)),
-            Op::Convert => input(0).convert(element(node.ty.dtype).primitive_type()),
+            Op::Convert => input(0).convert(element(dtype).primitive_type()),
             Op::StopGradient => Ok(input(0).clone()),
 
             Op::Reshape => input(0).reshape(&shape),
@@ -202,7 +205,7 @@ impl Lowering<'_> {
             Op::Pad { low, high, interior } => {
                 let config: Vec<_> =
                     (0..low.len()).map(|i| (low[i] as i64, high[i] as i64, interior[i] as i64)).collect();
-                input(0).pad(&builder.zero(element(node.ty.dtype))?, &config)
+                input(0).pad(&builder.zero(element(dtype))?, &config)
             }
             Op::Concatenate { dim } => {
                 let rest: Vec<_> = (1..node.inputs.len()).map(input).collect();
@@ -218,8 +221,8 @@ impl Lowering<'_> {
                 self.cumulative_sum(input(0), &node.ty.shape, *dim, *reverse)
             }
             Op::ArgMax { dim } => self.arg_max(input(0), &shape_of(0), *dim, dtype_of(0)),
-            Op::LogSoftmax => self.log_softmax(input(0), &node.ty),
-            Op::LogSoftmaxGrad => self.log_softmax_grad(input(0), input(1), &node.ty),
+            Op::LogSoftmax => self.log_softmax(input(0), &node.ty.shape, dtype),
+            Op::LogSoftmaxGrad => self.log_softmax_grad(input(0), input(1), &node.ty.shape, dtype),
 
             Op::Dot(axes) => dot(input(0), input(1), axes),
             Op::Conv { window, groups } => {
@@ -245,14 +248,14 @@ impl Lowering<'_> {
                 let conv = Conv { source, input: &shape_of(0), kernel, window, groups: *groups, dtype };
                 self.conv_kernel_grad(input(0), input(1), &conv)
             }
-            Op::Pool { kind, window } => self.pool(input(0), &shape_of(0), *kind, window, node.ty.dtype),
+            Op::Pool { kind, window } => self.pool(input(0), &shape_of(0), *kind, window, dtype),
             Op::MaxPoolGrad { window } => {
-                self.max_pool_grad(input(0), input(1), input(2), &node.ty.shape, window, node.ty.dtype)
+                self.max_pool_grad(input(0), input(1), input(2), &node.ty.shape, window, dtype)
             }
-            Op::SumPoolGrad { window } => self.sum_pool_grad(input(0), &node.ty.shape, window, node.ty.dtype),
+            Op::SumPoolGrad { window } => self.sum_pool_grad(input(0), &node.ty.shape, window, dtype),
 
             Op::Take => input(0).take(input(1), 0),
-            Op::TakeGrad => self.take_grad(node.ty.dtype, &node.ty.shape, input(1), &shape_of(1), input(2)),
+            Op::TakeGrad => self.take_grad(dtype, &node.ty.shape, input(1), &shape_of(1), input(2)),
             Op::DynamicSlice => {
                 let offsets: Vec<_> = (1..node.inputs.len()).map(input).collect();
                 input(0).dynamic_slice(&offsets, &shape)
@@ -265,8 +268,7 @@ impl Lowering<'_> {
             Op::RandomBits => input(0)
                 .rng_bit_generator(RandomAlgorithm::Philox, ElementType::U32, &shape)?
                 .get_tuple_element(1),
-            Op::AllReduce => input(0).all_reduce(&scalar_function(node.ty.dtype, Binary::Add)?),
-            Op::Output(i) => Ok(self.tuples[&node.inputs[0]][*i].clone()),
+            Op::AllReduce => input(0).all_reduce(&scalar_function(dtype, Binary::Add)?),
         }
     }
 

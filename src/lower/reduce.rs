@@ -3,7 +3,6 @@
 
 use super::{Lowering, Target, XlaResult, dims};
 use crate::array::DType;
-use crate::graph::Type;
 use crate::kernels;
 use xla::{ElementType, XlaOp};
 
@@ -22,18 +21,18 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn log_softmax(&self, x: &XlaOp, ty: &Type) -> XlaResult {
-        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
-            return self.call(kernels::LOG_SOFTMAX, &[x], &sizes, ty.dtype, &ty.shape);
+    pub(super) fn log_softmax(&self, x: &XlaOp, shape: &[usize], dtype: DType) -> XlaResult {
+        if let Some(sizes) = self.last_axis(shape, dtype) {
+            return self.call(kernels::LOG_SOFTMAX, &[x], &sizes, dtype, shape);
         }
         let shifted = x.sub_(&along_last(x, XlaOp::reduce_max)?)?;
         shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
     }
 
     /// From the result `y` and its gradient.
-    pub(super) fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, ty: &Type) -> XlaResult {
-        if let Some(sizes) = self.last_axis(&ty.shape, ty.dtype) {
-            return self.call(kernels::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, ty.dtype, &ty.shape);
+    pub(super) fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, shape: &[usize], dtype: DType) -> XlaResult {
+        if let Some(sizes) = self.last_axis(shape, dtype) {
+            return self.call(kernels::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, dtype, shape);
         }
         dy.sub_(&y.exp()?.mul_(&along_last(dy, XlaOp::reduce_sum)?)?)
     }

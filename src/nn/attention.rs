@@ -60,10 +60,11 @@ impl Attention {
                 (cx.graph().iota(DType::I32, &shape, 0)?, cx.graph().iota(DType::I32, &shape, 1)?);
             scores = key.le(&query)?.select(&scores, &scores.scalar_like(f64::NEG_INFINITY))?;
         }
-        let wide = if scores.dtype() == DType::BF16 { DType::F32 } else { scores.dtype() };
-        let weights = scores.convert(wide)?.softmax()?.convert(x.dtype())?;
-        let mixed =
-            weights.dot(&values, pair(3, 1, 1))?.transpose(&[0, 2, 1, 3])?.reshape(&[n, length, features])?;
+        let mixed = scores
+            .softmax()?
+            .dot(&values, pair(3, 1, 1))?
+            .transpose(&[0, 2, 1, 3])?
+            .reshape(&[n, length, features])?;
 
         let fans = (features, features);
         let weight = cx.weight("out_proj.weight", &[features, features], &Init::GlorotUniform, fans)?;

@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
         Self { random: Some(random), training: true, ..Self::evaluation(variables) }
     }
 
-    /// Layers compute in `dtype`; norms and losses stay in the type of the variables.
+    /// Layers compute in `dtype`, and add up in its accumulator; norms and losses stay in the type of the variables.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};

@@ -43,9 +43,10 @@ impl Pool {
     /// The mean of the elements under the window; padding is not counted.
     pub(super) fn average(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
         let window = self.window(x.shape())?;
-        let ones = x.graph().full(x.dtype(), &[&[1], &x.shape()[1..x.rank() - 1], &[1]].concat(), 1.0)?;
+        let wide = x.dtype().accumulator();
+        let ones = x.graph().full(wide, &[&[1], &x.shape()[1..x.rank() - 1], &[1]].concat(), 1.0)?;
         let counts = ones.sum_pool(window.clone())?;
-        x.sum_pool(window)? / counts
+        (x.convert(wide)?.sum_pool(window)? / counts)?.convert(x.dtype())
     }
 }
 

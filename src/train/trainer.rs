@@ -39,7 +39,7 @@ pub struct Trainer {
     pub stream: bool,
     /// All randomness is a function of it: first weights, order, augmentation, dropout.
     pub seed: u64,
-    /// bf16 inside the layers; variables, norms and losses stay f32.
+    /// Layers compute in bf16, and add up in f32. Variables, norms, softmax and losses stay f32.
     pub mixed_precision: bool,
     /// How many devices share each batch, which each takes an equal part of: the result is that of one device, to
     /// rounding.

@@ -12,6 +12,7 @@ torch.set_num_threads(1)
 import cnn
 import layers
 import metrics
+import mixed
 import optimizers
 import pointwise
 import schedules
@@ -24,6 +25,7 @@ FAMILIES = [
     schedules.family,
     cnn.family,
     metrics.family,
+    mixed.family,
 ]
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ def leaf(array):
 class Family:
     """The cases of one family and their tensors, named `<case>/<what>`."""
 
-    def __init__(self, name):
+    def __init__(self, name, real=np.float64):
         self.name = name
+        self.real = real
         self.cases = []
         self.tensors = {}
 
@@ -43,7 +44,7 @@ class Family:
             if isinstance(value, torch.Tensor):
                 value = value.detach().numpy()
             value = np.asarray(value)
-            kind = np.int32 if np.issubdtype(value.dtype, np.integer) else np.float64
+            kind = np.int32 if np.issubdtype(value.dtype, np.integer) else self.real
             assert np.isfinite(value).all(), f"{case}/{what} is not finite"
             self.tensors[f"{case}/{what}"] = np.array(value, dtype=kind, order="C")
 
