@@ -1,7 +1,7 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
 use crate::array::{Array, DType, count};
-use crate::data::{Column, Dataset, Scaling};
+use crate::data::{Column, Dataset, Scaling, check_token_ids, check_token_scaling, place};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::loss::Loss;
@@ -9,6 +9,7 @@ use crate::nn::{Context, Sequential};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What is known of a model besides its values.
 ///
@@ -36,8 +37,9 @@ use serde::{Deserialize, Serialize};
 pub struct Description {
     pub layers: Sequential,
     pub link: Link,
-    /// The shape of one sample, and whether its numbers are u8 or f32.
+    /// The shape of one sample.
     pub sample: Vec<usize>,
+    /// The type of a sample's numbers: i32 for token ids, u8 for pictures as they were stored, f32 for all else.
     pub dtype: DType,
     /// The model's first step: (input - mean) / deviation.
     pub scaling: Scaling,
@@ -138,7 +140,7 @@ impl Description {
             layers: layers.clone(),
             link: Link::of(loss),
             sample: data.sample_shape().to_vec(),
-            dtype: data.inputs.dtype(),
+            dtype: sample_dtype(layers, data.inputs.dtype()),
             scaling: data.scaling.clone(),
             columns: data.columns.clone(),
             classes: data.targets.names().to_vec(),
@@ -171,6 +173,67 @@ impl Description {
     pub fn declare(&self) -> Result<Vec<Variable>> {
         Ok(self.layers.declare(DType::F32, &self.sample)?.0)
     }
+
+    /// Samples `[n, sample…]` of any type in the one that the model takes, with the same values.
+    ///
+    /// ```
+    /// use neural::{Array, DType, data::Scaling, model::{Description, Link}, nn};
+    /// let description = Description {
+    ///     layers: nn::sequential([nn::embedding(5, 2), nn::flatten(), nn::dense(1)]),
+    ///     link: Link::Identity,
+    ///     sample: vec![2],
+    ///     dtype: DType::I32,
+    ///     scaling: Scaling::none(),
+    ///     columns: Vec::new(),
+    ///     classes: Vec::new(),
+    /// };
+    /// let ids = Array::new(&[1, 2], vec![0i64, 4])?;
+    /// assert_eq!(description.samples(&ids)?.to_vec::<i32>()?, [0, 4]);
+    /// let error = description.samples(&Array::new(&[1, 2], vec![0i64, 5])?).unwrap_err();
+    /// assert!(error.to_string().contains("from 0 to 4"));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the samples have another shape, or a value has no place in the model's type: a token id that is fractional or
+    /// not in the vocabulary, a number of a picture beyond 0 to 255, a number that is not finite in f32.
+    pub fn samples<'a>(&self, samples: &'a Array) -> Result<Cow<'a, Array>> {
+        if samples.shape().get(1..) != Some(&self.sample) {
+            let expected = format!("{} [n, …{:?}]", self.dtype, self.sample);
+            return Err(Error::shape(
+                "samples",
+                expected,
+                format!("{} {:?}", samples.dtype(), samples.shape()),
+            ));
+        }
+        if let Some(vocabulary) = self.layers.vocabulary() {
+            check_token_ids(samples, vocabulary)?;
+        } else {
+            let (expected, fits): (_, fn(f64) -> bool) = match self.dtype {
+                DType::U8 => ("whole numbers from 0 to 255 as in training", |v| {
+                    v.fract() == 0.0 && (0.0..=255.0).contains(&v)
+                }),
+                _ => ("finite numbers of f32 as in training", |v| (v as f32).is_finite()),
+            };
+            if let Some((i, value)) = samples.values().enumerate().find(|(_, value)| !fits(*value)) {
+                let got = format!("{value} in {}", place(samples.shape(), i));
+                return Err(Error::value("samples", expected, got));
+            }
+        }
+        Ok(match samples.dtype() == self.dtype {
+            true => Cow::Borrowed(samples),
+            false => Cow::Owned(samples.cast(self.dtype)),
+        })
+    }
+}
+
+/// The type of the samples of a model that is trained on `stored` ones.
+fn sample_dtype(layers: &Sequential, stored: DType) -> DType {
+    match (layers.vocabulary(), stored) {
+        (Some(_), _) => DType::I32,
+        (None, DType::U8) => DType::U8,
+        (None, _) => DType::F32,
+    }
 }
 
 impl Model {
@@ -196,8 +259,14 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// When a variable is missing or of another shape or type: the values are those of another model.
-    pub fn new(description: Description, value: impl Fn(&str) -> Option<Array>) -> Result<Self> {
+    /// When a variable is missing or of another shape or type: the values are those of another model. When token ids are
+    /// scaled.
+    pub fn new(mut description: Description, value: impl Fn(&str) -> Option<Array>) -> Result<Self> {
+        if description.layers.vocabulary().is_some() {
+            check_token_scaling(&description.scaling)?;
+        }
+        // Models of earlier versions have token ids as they were stored.
+        description.dtype = sample_dtype(&description.layers, description.dtype);
         let with_value = |variable: Variable| {
             let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
             match value(&variable.name) {
@@ -245,7 +314,10 @@ impl Model {
         let graph = Graph::new();
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
         let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let mut x = graph.parameter(*dtype, &[&[batch], &sample[..]].concat()).convert(DType::F32)?;
+        let mut x = graph.parameter(*dtype, &[&[batch], &sample[..]].concat());
+        if layers.vocabulary().is_none() {
+            x = x.convert(DType::F32)?;
+        }
         if !scaling.is_none() {
             x = ((x - graph.constant(scaling.mean.clone()))? / graph.constant(scaling.deviation.clone()))?;
         }
@@ -254,7 +326,7 @@ impl Model {
         Ok(Function::new(&graph, vec![link.apply(&outputs)?]))
     }
 
-    /// What the model says of samples `[n, sample…]`: f32 `[n, outputs]`, after the link.
+    /// What the model says of samples `[n, sample…]`, see [`Description::samples`]: f32 `[n, outputs]`, after the link.
     ///
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
@@ -279,17 +351,10 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// When the samples are not of the model's shape and type, or the device fails.
+    /// When the samples do not fit the model, or the device fails.
     pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
         let Description { sample, dtype, .. } = &self.description;
-        if samples.shape().get(1..) != Some(sample) || samples.dtype() != *dtype {
-            let expected = format!("{dtype:?} [n, …{sample:?}]");
-            return Err(Error::shape(
-                "samples",
-                expected,
-                format!("{:?} {:?}", samples.dtype(), samples.shape()),
-            ));
-        }
+        let samples = self.description.samples(samples)?;
         let total = samples.shape()[0];
         let batch = total.clamp(1, MOST_ROWS);
         let function = self.function(batch)?;

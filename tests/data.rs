@@ -287,8 +287,8 @@ mod scalings {
         refused(fit(&[5]), &["below 5", "got 5"]);
         let broken = Array::new(&[2, 1], vec![1f32, f32::NAN]).unwrap();
         refused(Scaling::fit(&broken, &[0, 1], Scale::Unit), &["finite", "NaN in row 1"]);
-        let whole = Array::new(&[2, 1], vec![1i32, 2]).unwrap();
-        refused(Scaling::fit(&whole, &[0, 1], Scale::Standardize), &["u8 or f32", "got i32"]);
+        let wider = Array::new(&[2, 1], vec![1i64, 2]).unwrap();
+        refused(Scaling::fit(&wider, &[0, 1], Scale::Standardize), &["u8, i32 or f32", "got i64"]);
         let wide = Array::new(&[2, 1], vec![f32::MIN, f32::MAX]).unwrap();
         refused(Scaling::fit(&wide, &[0, 1], Scale::Unit), &["range of f32"]);
     }
@@ -1017,7 +1017,7 @@ fn a_data_set_must_hold_together() {
     let flat = Array::vector(&[1f32, 2.0]);
     refused(Dataset::new(flat, targets(vec![0, 1]), splits(vec![0])), &["[n, sample...]", "f32[2]"]);
     let whole = Array::new(&[2, 1], vec![1i64, 2]).unwrap();
-    refused(Dataset::new(whole, targets(vec![0, 1]), splits(vec![0])), &["u8 or f32", "i64[2, 1]"]);
+    refused(Dataset::new(whole, targets(vec![0, 1]), splits(vec![0])), &["u8, i32 or f32", "i64[2, 1]"]);
     let infinite = Array::new(&[2, 1], vec![1f32, f32::INFINITY]).unwrap();
     refused(Dataset::new(infinite, targets(vec![0, 1]), splits(vec![0])), &["inputs", "inf in row 1"]);
     let values = Targets::Values(Array::new(&[2, 1], vec![1f32, f32::NAN]).unwrap());

@@ -34,12 +34,13 @@ fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], 
     Model::new(description, |name| values.get(name).cloned()).expect("all values")
 }
 
-/// Samples within the range that u8 and the embeddings of the models below allow.
+/// Samples that the models below take: the smallest of their vocabularies has 4 token ids.
 fn samples(model: &Model, rows: usize) -> Array {
     let shape = [&[rows], &model.description.sample[..]].concat();
     let values = numbers(shape.iter().product(), 3);
     match model.description.dtype {
         DType::U8 => Array::new(&shape, values.iter().map(|x| (x * 127.0 + 128.0) as u8).collect()),
+        DType::I32 => Array::new(&shape, values.iter().map(|x| (x * 2.0 + 2.0) as i32).collect()),
         _ => Array::new(&shape, values.iter().map(|x| (x * 4.0) as f32).collect()),
     }
     .expect("as many values")

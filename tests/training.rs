@@ -5,6 +5,7 @@ mod common;
 use common::{device, numbers};
 use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::graph::{Function, Graph, Tensor, flops};
+use neural::loss::{self, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
 use neural::optim::{Group, Optimizer, Rule, Schedule, adam, adamw, sgd};
 use neural::runtime::Program;
@@ -239,6 +240,51 @@ fn mixed_precision_computes_in_bf16_and_keeps_f32() {
     assert!(common::difference(&wide.outputs, &narrow.outputs) < 0.1);
 }
 
+/// A pool over 64 x 64 ones is 1, and a loss of it against 0 as well.
+#[test]
+fn the_mean_of_many_ones_is_one_in_mixed_precision() {
+    let inputs = Array::full(DType::F32, &[8, 64, 64, 1], 1.0);
+    let targets = Targets::Values(Array::zeros(DType::F32, &[8, 1]));
+    let splits = Splits { train: (0..8).collect(), ..Splits::default() };
+    let data = Dataset::new(inputs, targets, splits).expect("a data set");
+    let dense = nn::Dense::new(1).initialized(Init::Ones);
+    let model = nn::sequential([Layer::GlobalAvgPool, nn::Dense { bias: false, ..dense }.into()]);
+    let trainer = Trainer { mixed_precision: true, ..Trainer::new(model).loss(Loss::MeanSquaredError) };
+    let mut run = trainer.optimizer(sgd(0.0)).batch_size(8).start(device(), &data).expect("starts");
+    assert_eq!(losses(&mut run, 1), [1.0]);
+    let evaluation = run.evaluate(&data.splits.train).expect("evaluates");
+    assert_eq!(evaluation.outputs, [1.0; 8]);
+}
+
+#[test]
+fn a_last_layer_that_the_loss_applies_itself_is_refused() {
+    let data = classes(12, &[4], 0);
+    let refused = |model: Sequential, loss: Loss, expected: &str| {
+        let error = Trainer::new(model).loss(loss).start(device(), &data).err().expect("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let softmax = loss::softmax_cross_entropy;
+    let ends = |last: Layer| nn::sequential([nn::dense(3), last]);
+    refused(
+        ends(Layer::Softmax),
+        softmax(),
+        "applies the softmax itself, in predictions too, got \"softmax\"",
+    );
+    refused(ends(Layer::LogSoftmax), softmax(), "got \"log-softmax\" as the last layer; leave it out");
+    refused(ends(Layer::Sigmoid), loss::sigmoid_cross_entropy(), "applies the sigmoid itself");
+    refused(ends(Layer::Sigmoid), Loss::Hinge, "compares scores of any size");
+    let nested =
+        nn::sequential([nn::dense(3), nn::residual([nn::dense(3), nn::sigmoid()]), nn::dropout(0.1)]);
+    refused(nested, softmax(), "got \"sigmoid\"");
+    refused(nn::sequential([]), softmax(), "model.layers: expected at least one layer");
+    // A value may well be one between 0 and 1.
+    let bounded = Trainer::new(ends(Layer::Sigmoid)).loss(Loss::MeanSquaredError);
+    let targets = Targets::Values(Array::full(DType::F32, &[12, 3], 0.5));
+    let values = Dataset { targets, ..data.clone() };
+    assert!(bounded.start(device(), &values).is_ok());
+    assert!(Trainer::new(nn::sequential([nn::dense(3), nn::tanh()])).start(device(), &data).is_ok());
+}
+
 /// The smallest value that `rule` reaches of `f` in `steps` steps from `start`.
 fn descend(rule: Rule, start: &[f64], steps: usize, f: fn(&Tensor) -> Result<Tensor>) -> f64 {
     let optimizer = Optimizer::from(rule);
@@ -320,7 +366,7 @@ fn a_single_output_learns_yes_and_no() {
     let inputs = Array::new(&[100, 4], values).expect("as many values");
     let data = Dataset::new(inputs, Targets::numbered(labels).expect("labels"), splits).expect("a data set");
     let mut run = Trainer::new(nn::sequential([nn::dense(1)]))
-        .loss(neural::loss::sigmoid_cross_entropy())
+        .loss(loss::sigmoid_cross_entropy())
         .optimizer(adam(0.1))
         .batch_size(100)
         .start(device(), &data)

@@ -190,7 +190,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// An array of one sample or of several as `[n, sample…]` in the model's type. Axes of one element may lack or abound.
 fn as_samples(path: &Path, array: Array, description: &Description) -> Result<Array> {
-    let Description { dtype, sample, .. } = description;
+    let sample = &description.sample;
     let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
     let (given, one) = (long(array.shape()), long(sample));
     let fits = given == one || given.get(1..) == Some(&one);
@@ -199,17 +199,9 @@ fn as_samples(path: &Path, array: Array, description: &Description) -> Result<Ar
         return Err(Error::format(path, message));
     }
     let rows = array.len() / count(sample).max(1);
-    let values = array.to_f64();
-    let fits = |value: &f64| match dtype {
-        DType::U8 => value.fract() == 0.0 && (0.0..=255.0).contains(value),
-        _ => (*value as f32).is_finite(),
-    };
-    if let Some(value) = values.iter().find(|value| !fits(value)) {
-        let expected =
-            if *dtype == DType::U8 { "whole numbers from 0 to 255" } else { "finite numbers of f32" };
-        return Err(Error::format(path, format!("expected {expected} as in training, got {value}")));
-    }
-    array.cast(*dtype).reshape(&[&[rows], &sample[..]].concat())
+    let array = array.reshape(&[&[rows], &sample[..]].concat())?;
+    let samples = description.samples(&array).map_err(|e| Error::format(path, e.to_string()))?;
+    Ok(samples.into_owned())
 }
 
 /// Whether a picture is clearly light where the training pictures are clearly dark on the whole, or the other way

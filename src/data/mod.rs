@@ -18,6 +18,7 @@ pub mod table;
 mod bytes;
 mod random;
 mod tensors;
+mod tokens;
 
 pub use fingerprint::Fingerprint;
 pub use idx::mnist;
@@ -28,6 +29,7 @@ pub use split::Splits;
 pub use table::{Column, TargetKind};
 
 pub(crate) use split::Parts;
+pub(crate) use tokens::{check_token_ids, check_token_scaling, place};
 
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
@@ -47,7 +49,8 @@ const MAX_CLASSES: usize = 1 << 16;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// `[n, sample...]`: u8 (pictures as they were stored) or f32 (finite).
+    /// `[n, sample...]`: u8 or i32 (whole numbers as they were stored) or f32 (finite). A model that begins with an
+    /// embedding reads them as token ids; every other begins with their conversion to f32.
     pub inputs: Array,
     pub targets: Targets,
     pub splits: Splits,
@@ -205,11 +208,11 @@ impl Dataset {
     /// of one class, a label has no name, a row number is not there, or no row is for training.
     pub fn new(inputs: Array, targets: Targets, splits: Splits) -> Result<Self> {
         let rows = inputs.shape().first().copied().unwrap_or(0);
-        if !matches!(inputs.dtype(), DType::U8 | DType::F32) || inputs.shape().len() < 2 || inputs.is_empty()
-        {
+        let known = matches!(inputs.dtype(), DType::U8 | DType::I32 | DType::F32);
+        if !known || inputs.shape().len() < 2 || inputs.is_empty() {
             return Err(Error::shape(
                 "inputs",
-                "u8 or f32 [n, sample...] with no size of 0",
+                "u8, i32 or f32 [n, sample...] with no size of 0",
                 format!("{inputs:?}"),
             ));
         }

@@ -68,7 +68,7 @@ impl Scaling {
         *self == Self::none()
     }
 
-    /// Fits `scale` to the given rows of `inputs`, u8 or f32 `[n, sample...]`.
+    /// Fits `scale` to the given rows of `inputs`, u8, i32 or f32 `[n, sample...]`.
     ///
     /// Deviations are those of the population, accumulated in f64. A feature that never changes has the
     /// deviation 1, so that it becomes 0.
@@ -195,8 +195,9 @@ fn moments(inputs: &Array, rows: &[u32]) -> Result<Vec<Moments>> {
     let sample = |row: u32| &inputs.bytes()[row as usize * width..][..width];
     match inputs.dtype() {
         DType::U8 => Ok(moments_u8(features, rows, sample)),
-        DType::F32 => moments_f32(features, rows, sample),
-        other => Err(Error::shape("scaling", "inputs of u8 or f32", other)),
+        DType::I32 => moments_of::<i32>(features, rows, sample),
+        DType::F32 => moments_of::<f32>(features, rows, sample),
+        other => Err(Error::shape("scaling", "inputs of u8, i32 or f32", other)),
     }
 }
 
@@ -234,8 +235,12 @@ fn moments_u8<'a>(features: usize, rows: &[u32], sample: impl Fn(u32) -> &'a [u8
 }
 
 /// Two passes: the mean first, then the squared distances from it.
-fn moments_f32<'a>(features: usize, rows: &[u32], sample: impl Fn(u32) -> &'a [u8]) -> Result<Vec<Moments>> {
-    let values = |row| sample(row).chunks_exact(4).map(|bytes| f64::from(f32::from_bytes(bytes)));
+fn moments_of<'a, T: Element>(
+    features: usize,
+    rows: &[u32],
+    sample: impl Fn(u32) -> &'a [u8],
+) -> Result<Vec<Moments>> {
+    let values = |row| sample(row).chunks_exact(size_of::<T>()).map(|bytes| T::from_bytes(bytes).to_f64());
     let start = || Moments { min: f64::INFINITY, max: f64::NEG_INFINITY, mean: 0.0, variance: 0.0 };
     let mut moments: Vec<Moments> = std::iter::repeat_with(start).take(features).collect();
     let n = rows.len() as f64;

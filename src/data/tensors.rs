@@ -1,7 +1,7 @@
 //! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
 //! test.
 
-use super::{Parts, TargetKind, Targets, bytes, npy, safetensors};
+use super::{Parts, TargetKind, Targets, bytes, npy, place, safetensors};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use std::fs;
@@ -79,7 +79,7 @@ impl<'a> Tensors<'a> {
         Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind)?, parts))
     }
 
-    /// Inputs u8 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
+    /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
     fn pair(&mut self, inputs: &str, target: &str, suffix: &str) -> Result<Option<(Array, Array)>> {
         let (x_name, y_name) = (format!("{inputs}{suffix}"), format!("{target}{suffix}"));
         let (x, y) = match ((self.read)(&x_name)?, (self.read)(&y_name)?) {
@@ -99,11 +99,7 @@ impl<'a> Tensors<'a> {
             );
             return Err(Error::format(self.path, message));
         }
-        let x = match x.dtype() {
-            DType::U8 => x,
-            DType::Bool => x.cast(DType::U8),
-            _ => x.cast(DType::F32),
-        };
+        let x = stored(x).map_err(|e| Error::format(self.path, format!("{x_name}: {e}")))?;
         // A vector is a sample of one number each.
         let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
         Ok(Some((x.reshape(&shape)?, y)))
@@ -111,6 +107,23 @@ impl<'a> Tensors<'a> {
 }
 
 /// Whole numbers, one a row, are classes unless told otherwise; all else are values.
+/// Inputs in one of the types that a data set holds: whole numbers as u8 or i32, others as f32.
+fn stored(x: Array) -> Result<Array> {
+    match x.dtype() {
+        DType::U8 | DType::I32 | DType::F32 => Ok(x),
+        DType::Bool => Ok(x.cast(DType::U8)),
+        DType::BF16 | DType::F64 => Ok(x.cast(DType::F32)),
+        DType::U32 | DType::I64 | DType::U64 => {
+            let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
+            if let Some((i, value)) = x.values().enumerate().find(|(_, value)| !range.contains(value)) {
+                let expected = "whole numbers that i32 holds; store amounts beyond them as float32";
+                return Err(Error::value("values", expected, format!("{value} in {}", place(x.shape(), i))));
+            }
+            Ok(x.cast(DType::I32))
+        }
+    }
+}
+
 fn targets(path: &Path, array: &Array, kind: Option<TargetKind>) -> Result<Targets> {
     let rows = array.shape()[0];
     let single = array.len() == rows;

@@ -7,9 +7,10 @@
 //! | [`stablehlo`] | the whole model, for a number of samples that is chosen here | JAX and other compilers |
 //! | [`hlo()`] | the same, as XLA's own text | XLA |
 //!
-//! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last, and
-//! scales them itself; it gives `[batch, outputs]` in f32 after the link, as [`Model::predict`](crate::model::Model)
-//! does.
+//! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last and token
+//! ids as i32, and scales them itself; it gives `[batch, outputs]` in f32 after the link, as
+//! [`Model::predict`](crate::model::Model) does. An ONNX engine refuses token ids that are not in the vocabulary; a program of
+//! XLA cannot, and clamps them: check them before.
 
 mod hlo;
 mod layout;

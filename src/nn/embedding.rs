@@ -1,10 +1,14 @@
-use super::{Context, Init, Layer};
+use super::{Context, Init, Layer, Sequential};
 use crate::array::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// A learned row for each of `vocabulary` numbers: whole numbers `[…] -> […, units]`.
+/// A learned row for each of `vocabulary` token ids: whole numbers from 0 to below it, `[…] -> […, units]`.
+///
+/// It comes first, or after a flatten: what another layer has computed is no id. [`Trainer`](crate::train::Trainer) and
+/// [`Model`](crate::model::Model) refuse ids that are not in the vocabulary; in a graph of one's own they are clamped to
+/// it, as XLA clamps them.
 ///
 /// Variables: `weight` `[vocabulary, units]`.
 ///
@@ -33,7 +37,28 @@ impl Embedding {
         super::at_least_one("units", self.units)?;
         let shape = [self.vocabulary, self.units];
         let weight = cx.weight("weight", &shape, &self.init, (self.vocabulary, self.units))?;
+        if !matches!(x.dtype(), DType::U8 | DType::I32 | DType::U32) {
+            let expected = "token ids as they are stored (u8, i32 or u32), before any layer that computes";
+            return Err(Error::shape("embedding", expected, x.ty()));
+        }
         weight.take(&x.convert(DType::I32)?)
+    }
+}
+
+impl Sequential {
+    /// How many token ids the model knows, if it reads token ids: if it begins with an embedding.
+    ///
+    /// ```
+    /// use neural::nn::{dense, embedding, flatten, sequential};
+    /// assert_eq!(sequential([flatten(), embedding(1000, 16)]).vocabulary(), Some(1000));
+    /// assert_eq!(sequential([dense(3)]).vocabulary(), None);
+    /// ```
+    pub fn vocabulary(&self) -> Option<usize> {
+        match self.0.iter().find(|layer| !matches!(layer, Layer::Flatten))? {
+            Layer::Embedding(layer) => Some(layer.vocabulary),
+            Layer::Residual(layer) => Some(layer.layers.vocabulary()?.min(layer.shortcut.vocabulary()?)),
+            _ => None,
+        }
     }
 }
 

@@ -36,6 +36,14 @@ impl Sequential {
         self.0.is_empty()
     }
 
+    /// The layer whose numbers are the model's outputs, within a residual too; a flatten or a dropout changes none.
+    pub(crate) fn last(&self) -> Option<&Layer> {
+        match self.0.iter().rfind(|layer| !matches!(layer, Layer::Flatten | Layer::Dropout(_)))? {
+            Layer::Residual(residual) => residual.layers.last(),
+            layer => Some(layer),
+        }
+    }
+
     /// Writes the layers into the graph of `x`.
     ///
     /// ```
@@ -78,7 +86,8 @@ impl Sequential {
         let graph = Graph::new();
         let mut variables = Variables::declare(&graph, dtype);
         let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
-        let x = graph.full(dtype, &[&[1], sample].concat(), 0.0)?;
+        let read = if self.vocabulary().is_some() { DType::I32 } else { dtype };
+        let x = graph.full(read, &[&[1], sample].concat(), 0.0)?;
         let mut cx = Context::training(&mut variables, &mut random);
         let y = self.forward(&x, &mut cx)?;
         let rows = cx.into_rows();

@@ -12,6 +12,7 @@
 //! ```
 
 mod augment;
+mod check;
 mod checkpoint;
 mod evaluation;
 mod feed;

@@ -175,14 +175,18 @@ impl Plan {
     }
 
     /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
-    /// are random numbers, augmented.
+    /// are random numbers, augmented. Token ids stay whole: bf16 would round those above 256.
     fn batch(
         &self,
         resident: &Resident<Tensor>,
         rows: &Tensor,
         random: Option<&mut Random>,
     ) -> Result<(Tensor, Tensor)> {
-        let mut x = resident.inputs.take(rows)?.convert(DType::F32)?;
+        let (stored, targets) = (resident.inputs.take(rows)?, resident.targets.take(rows)?);
+        if self.model.vocabulary().is_some() {
+            return Ok((stored.convert(DType::I32)?, targets));
+        }
+        let mut x = stored.convert(DType::F32)?;
         let scale = |x: Tensor| match &resident.scaling {
             Some((mean, deviation)) => (x - mean)? / deviation,
             None => Ok(x),
@@ -194,7 +198,7 @@ impl Plan {
             }
             _ => scale(x)?,
         };
-        Ok((x.convert(self.compute)?, resident.targets.take(rows)?))
+        Ok((x.convert(self.compute)?, targets))
     }
 
     /// `called` is how many rows one call reads.

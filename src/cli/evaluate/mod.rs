@@ -19,6 +19,7 @@ use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
 use crate::train::{Evaluation, Run, Trainer};
 use serde_json::json;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -366,13 +367,15 @@ fn as_in_training(source: &Source, description: &Description) -> Result<Dataset>
         data.inputs = Table::read(&source.path, source.delimiter)?.encode(&description.columns)?;
         data.columns.clone_from(&description.columns);
     }
-    let given = format!("{} {}", data.inputs.dtype(), text::samples(data.sample_shape()));
-    let expected = format!("{} {}", description.dtype, text::samples(&description.sample));
-    if given != expected {
-        return Err(Error::format(
-            &source.path,
-            format!("expected the model's samples {expected}, got {given}"),
-        ));
+    if data.sample_shape() != description.sample {
+        let (given, expected) = (text::samples(data.sample_shape()), text::samples(&description.sample));
+        let message = format!("expected the model's samples {expected}, got {given}");
+        return Err(Error::format(&source.path, message));
+    }
+    if let Cow::Owned(converted) =
+        description.samples(&data.inputs).map_err(|e| Error::format(&source.path, e.to_string()))?
+    {
+        data.inputs = converted;
     }
     data.targets = match (data.targets, description.classes.is_empty()) {
         (Targets::Classes { labels, names }, false) => {

@@ -153,10 +153,11 @@ impl Builder<'_> {
     fn embedding(&mut self, layer: &Embedding, x: Value) -> Result<Value> {
         let x = self.channels_last(x);
         let table = self.variable("weight")?;
-        // Numbers beyond the table are brought within it, as XLA does.
-        let (first, last) = (self.scalar(0.0), self.scalar(layer.vocabulary as f64 - 1.0));
-        let within = self.node("Clip", &[&x.name, &first, &last], vec![]);
-        let rows = self.node("Cast", &[&within], vec![int("to", DataType::Int64 as i64)]);
+        // An engine refuses what is beyond the table; but a negative number counts from its end, so it goes beyond, too.
+        let ids = self.node("Cast", &[&x.name], vec![int("to", DataType::Int64 as i64)]);
+        let (zero, beyond) = (self.ints(&[0]), self.ints(&[layer.vocabulary as i64]));
+        let negative = self.node("Less", &[&ids, &zero], vec![]);
+        let rows = self.node("Where", &[&negative, &beyond, &ids], vec![]);
         Ok(x.with(self.node("Gather", &[&table, &rows], vec![int("axis", 0)])))
     }
 

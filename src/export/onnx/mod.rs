@@ -56,7 +56,7 @@ pub fn onnx(model: &Model) -> Result<Vec<u8>> {
     let mut x = Value::new("input", &shape);
     let input = builder::tensor_info("input", description.dtype, &shape);
 
-    if description.dtype != DType::F32 {
+    if !matches!(description.dtype, DType::F32 | DType::I32) {
         x = x.with(builder.node("Cast", &[&x.name], vec![int("to", DataType::Float as i64)]));
     }
     if !description.scaling.is_none() {

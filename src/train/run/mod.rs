@@ -99,6 +99,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
         targets::check(&trainer.loss, data)?;
+        trainer.check(data)?;
         let plan = trainer.plan(data);
         let variables = plan.declare()?;
         let width = trainer.model.declare(DType::F32, data.sample_shape())?.2.iter().product();
