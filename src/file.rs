@@ -1,9 +1,58 @@
-//! Files that are whole or not there.
+//! Reading regular files alone, and writing files that are whole or not there.
 
 use crate::error::{Error, Result};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// A regular file from its beginning, and the number of bytes in it. Folders, devices, pipes and sockets are refused:
+/// they do not say how much they hold, and reading them may never end.
+pub(crate) fn open(action: &'static str, path: &Path) -> Result<(File, usize)> {
+    let failed = |e| Error::io(action, path, e);
+    // Checked before it is opened, as opening a device may act on it.
+    check_regular(path, &fs::metadata(path).map_err(failed)?)?;
+    // And once more after: the name may stand for another file by now, and a pipe would wait for a writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    check_regular(path, &metadata)?;
+    Ok((file, usize::try_from(metadata.len()).unwrap_or(usize::MAX)))
+}
+
+/// The whole of a regular file, as long as it was when it was opened.
+pub(crate) fn read(action: &'static str, path: &Path) -> Result<Vec<u8>> {
+    let (file, length) = open(action, path)?;
+    let mut contents = Vec::new();
+    if contents.try_reserve_exact(length).is_err() {
+        return Err(Error::format(path, format!("not enough memory for its {length} bytes")));
+    }
+    file.take(length as u64).read_to_end(&mut contents).map_err(|e| Error::io(action, path, e))?;
+    Ok(contents)
+}
+
+/// The whole of a regular file of UTF-8, at most `most` bytes.
+pub(crate) fn read_text(action: &'static str, path: &Path, most: usize) -> Result<String> {
+    let (_, length) = open(action, path)?;
+    if length > most {
+        let message =
+            format!("expected a text of at most {most} bytes, got a file of {length}; name another file");
+        return Err(Error::format(path, message));
+    }
+    String::from_utf8(read(action, path)?)
+        .map_err(|_| Error::io(action, path, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))
+}
+
+fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
+    let kind = metadata.file_type();
+    let got = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "a folder; name a file in it",
+        () if kind.is_fifo() => "a pipe; write what comes through it into a file",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(Error::format(path, format!("expected a regular file, got {got}")))
+}
 
 /// Writes a file beside its place, brings it to the disk, and puts it in its place: at every moment, a power cut
 /// included, there is the old file or the new one.
@@ -56,4 +105,33 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 /// The folder that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// None of these may be waited for.
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, socket, file] = ["pipe", "socket", "file"].map(|name| folder.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (path, got) in [
+            (pipe.as_path(), "got a pipe"),
+            (&socket, "got a socket"),
+            (Path::new("/dev/zero"), "got a device"),
+            (folder.path(), "got a folder; name a file in it"),
+        ] {
+            let said = read("read", path).unwrap_err().to_string();
+            assert!(said.contains("expected a regular file") && said.contains(got), "{said}");
+        }
+        fs::write(&file, "text").unwrap();
+        assert_eq!(read("read", &file).unwrap(), b"text");
+        assert_eq!(read_text("read", &file, 4).unwrap(), "text");
+        assert!(read_text("read", &file, 3).unwrap_err().to_string().contains("at most 3 bytes"));
+        fs::write(&file, b"\xff").unwrap();
+        assert!(read_text("read", &file, 3).unwrap_err().to_string().contains("not UTF-8"));
+    }
 }

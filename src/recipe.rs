@@ -2,6 +2,7 @@
 
 use crate::data::{LastBatch, Source};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::named;
@@ -115,6 +116,9 @@ pub struct Train {
     pub keep_checkpoints: usize,
 }
 
+/// Bytes of a recipe; a longer file is something else.
+const LONGEST: usize = 1 << 24;
+
 fn batch_size() -> usize {
     32
 }
@@ -164,8 +168,7 @@ impl Recipe {
     /// # Errors
     /// When the file cannot be read or is not a recipe; the error names the line, the key and what was expected.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::io("read the recipe", path, error))?;
+        let text = file::read_text("read the recipe", path, LONGEST)?;
         let mut recipe = Self::with_settings(&text, path, settings)?;
         let sets_path = |setting: &String| {
             setting.split_once('=').is_some_and(|(key, _)| ["data", "data.path"].contains(&key.trim()))

@@ -2,8 +2,9 @@
 
 use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use crate::file;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
 /// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
@@ -11,27 +12,13 @@ pub(crate) const MAX_EXPANSION: usize = 1032;
 
 /// The whole of a file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    length(path)?;
-    fs::read(path).map_err(|e| Error::io("read", path, e))
+    file::read("read", path)
 }
 
 /// A file from its beginning, and how many bytes it has.
-pub(crate) fn open_file(path: &Path) -> Result<(impl BufRead, usize)> {
-    let length = length(path)?;
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+pub(crate) fn open_file(path: &Path) -> Result<(BufReader<File>, usize)> {
+    let (file, length) = file::open("read", path)?;
     Ok((BufReader::with_capacity(1 << 16, file), length))
-}
-
-/// How long a file is. A folder, a device or a pipe is refused: it does not say how much it holds.
-fn length(path: &Path) -> Result<usize> {
-    let metadata = fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
-    if metadata.is_dir() {
-        return Err(Error::format(path, "expected a file, got a folder; name a file in it"));
-    }
-    if !metadata.is_file() {
-        return Err(Error::format(path, "expected a regular file, got a device or a pipe"));
-    }
-    Ok(metadata.len() as usize)
 }
 
 /// Reads exactly the bytes that a header declares for elements of `element` bytes in `shape`, the rest of a

@@ -67,7 +67,7 @@ impl Saved {
     /// # Errors
     /// When the file cannot be read, is damaged, or is not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents = std::fs::read(path).map_err(|e| Error::io("read the checkpoint", path, e))?;
+        let contents = file::read("read the checkpoint", path)?;
         let damaged = |e: &dyn std::fmt::Display| {
             Error::format(path, format!("expected a checkpoint, got a damaged or foreign file: {e}"))
         };
