@@ -66,7 +66,7 @@ fn read(folder: &Path) -> anyhow::Result<Dataset> {
          unpack it, and name its folder with --data",
         folder.display()
     );
-    Ok(cifar::read(folder, Cifar::Ten)?)
+    Ok(cifar::read(folder, Cifar::Ten)?.halve_test())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! A training run as a file: data, model, training.
 
-use crate::data::{LastBatch, Source};
+use crate::data::{Dataset, LastBatch, Source, Task};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::loss::Loss;
@@ -234,6 +234,35 @@ impl Recipe {
     /// When a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| Error::value("recipe", "values that TOML can hold", error))
+    }
+
+    /// Reads the data, with targets that the loss takes.
+    ///
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert_eq!(recipe.load()?.classes(), Some(10));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Source::load_for`].
+    pub fn load(&self) -> Result<Dataset> {
+        self.data.load_for(Some(self.task()))
+    }
+
+    /// What the loss takes as targets.
+    ///
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert_eq!(recipe.task(), neural::data::Task::Classes);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn task(&self) -> Task {
+        match self.train.loss {
+            Loss::SoftmaxCrossEntropy(_) | Loss::Hinge => Task::Classes,
+            Loss::SigmoidCrossEntropy(_) => Task::Labels,
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) => Task::Values,
+        }
     }
 
     /// ```

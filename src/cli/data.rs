@@ -1,7 +1,7 @@
 //! `neural data`
 
 use super::evaluate::is_picture;
-use super::text;
+use super::{splits, text};
 use crate::array::Array;
 use crate::data::table::{Missing, Table, is_missing};
 use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
@@ -268,34 +268,29 @@ impl Shown {
         Ok(())
     }
 
-    /// How many rows are for what, and of which class.
+    /// How many rows are for what, where they come from, and of which class.
     fn splits(&mut self, data: &Dataset) {
-        let splits = &data.splits;
-        let all = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
-        let parts: Vec<_> = all.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
-        let counts: Vec<Vec<usize>> = parts.iter().map(|(_, rows)| data.class_counts(rows)).collect();
+        let parts: Vec<_> = data.parts().collect();
+        let counts: Vec<Vec<usize>> = parts.iter().map(|part| data.class_counts(part.rows)).collect();
         let line = |name: &str, numbers: &mut dyn Iterator<Item = usize>| {
             std::iter::once(name.to_string()).chain(numbers.map(|n| n.to_string())).collect::<Vec<_>>()
         };
         let mut lines = vec![vec![String::new()]];
-        lines[0].extend(parts.iter().map(|(part, _)| (*part).to_string()));
-        lines.push(line("rows", &mut parts.iter().map(|(_, rows)| rows.len())));
+        lines[0].extend(parts.iter().map(|part| part.name.to_string()));
+        lines.push(line("rows", &mut parts.iter().map(|part| part.rows.len())));
         let names = data.targets.names();
         for (class, name) in names.iter().enumerate().take(MOST_CLASSES) {
             lines.push(line(&format!("class {name}"), &mut counts.iter().map(|counts| counts[class])));
         }
+        self.text.push_str(&format!("\n{}\n", splits::lines(data).join("\n")));
         self.text.push_str(&format!("\n{}", text::table(&lines, 1)));
         if names.len() > MOST_CLASSES {
             self.text.push_str(&format!("and {} classes more\n", names.len() - MOST_CLASSES));
         }
-        let rows: Map<String, Value> =
-            parts.iter().map(|(part, rows)| ((*part).to_string(), rows.len().into())).collect();
-        self.object.insert("splits".into(), rows.into());
+        self.object.extend(splits::as_json(data).map(|(key, value)| (key.to_string(), value)));
         let class = |(class, name): (usize, &String)| {
-            let of = parts
-                .iter()
-                .zip(&counts)
-                .map(|((part, _), counts)| ((*part).to_string(), counts[class].into()));
+            let of =
+                parts.iter().zip(&counts).map(|(part, counts)| (part.name.to_string(), counts[class].into()));
             json!({ "name": name, "rows": Value::Object(of.collect()) })
         };
         if !names.is_empty() {

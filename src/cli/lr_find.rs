@@ -46,7 +46,7 @@ impl LrFind {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let recipe = self.recipe.read(&[])?;
         let device = self.device.open()?;
-        let data = recipe.data.load()?;
+        let data = recipe.load()?;
         let test = range_test(&recipe.trainer(), &device, &data, self.from..self.to, self.steps)?;
         let (Some(least), Some(steepest)) = (test.least(), test.steepest().or(test.least())) else {
             anyhow::bail!(

@@ -15,6 +15,7 @@ mod options;
 pub mod pictures;
 mod predict;
 mod screen;
+mod splits;
 mod stdout;
 mod summary;
 mod sweep;

@@ -59,6 +59,8 @@ impl Options {
         self.device.open()
     }
 
+    /// The digits, the first half of the test images for validation as in the original.
+    ///
     /// ```
     /// use clap::Parser;
     /// use neural::cli::Options;
@@ -75,7 +77,7 @@ impl Options {
     /// # Errors
     /// When a file is missing or is not what it should be.
     pub fn mnist(&self) -> Result<Dataset> {
-        data::mnist(&self.data)
+        Ok(data::mnist(&self.data)?.halve_test())
     }
 }
 

@@ -137,7 +137,7 @@ impl Summary {
             };
             return Ok((description, None));
         }
-        let data = recipe.data.load()?;
+        let data = recipe.load()?;
         Ok((Description::of(&recipe.model.layers, &recipe.train.loss, &data), Some(data)))
     }
 }

@@ -119,7 +119,7 @@ impl Sweep {
         let output = Output { verbosity: self.verbosity, ..Output::default() };
         for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
             screen.result(&format!("\ntrial {}: {}", number + 1, trial.join(", ")));
-            let data = loaded.data(&recipe.data)?;
+            let data = loaded.data(&recipe)?;
             let path = group.file(&format!("trial-{}", number + 1));
             let place = || Ok(Place::new(Folder::create(path, &recipe)?));
             match train(recipe.trainer(), &device, data, place, output) {

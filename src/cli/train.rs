@@ -4,7 +4,8 @@ use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
-use crate::data::{Dataset, Source};
+use super::splits;
+use crate::data::{Dataset, Source, Task};
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which};
 use crate::runtime::Device;
@@ -173,12 +174,12 @@ impl Train {
         if let Some(group) = self.group() {
             let mut loaded = Loaded::default();
             // Before there is a folder.
-            loaded.data(&group.runs(&recipe)[0].1.data)?;
+            loaded.data(&group.runs(&recipe)[0].1)?;
             let folder = self.folder(&recipe)?;
             group.write(&folder)?;
             return self.train_group(group, &folder, &recipe, &device, loaded);
         }
-        let data = recipe.data.load()?;
+        let data = recipe.load()?;
         let trainer = recipe.trainer().devices(self.devices);
         let place = || self.folder(&recipe).map(Place::new);
         Ok(train(trainer, &device, &data, place, self.output())?.exit_code())
@@ -223,7 +224,7 @@ impl Train {
         if let Some(group) = group {
             return self.train_group(group, &folder, &recipe, device, Loaded::default());
         }
-        let data = recipe.data.load()?;
+        let data = recipe.load()?;
         let start = match self.from {
             _ if self.restart => Start::Anew,
             None => Start::Last,
@@ -248,7 +249,7 @@ impl Train {
         folder.keep_recipe(recipe)?;
         let mut reached = Vec::new();
         for (name, recipe) in group.runs(recipe) {
-            let data = loaded.data(&recipe.data)?;
+            let data = loaded.data(&recipe)?;
             let trainer = recipe.trainer().devices(self.devices);
             let place = || {
                 let path = folder.file(&name);
@@ -349,18 +350,20 @@ impl Group {
     }
 }
 
-/// The data set of the last recipe, read anew only where the next one wants another.
+/// The data set of the last recipe, read anew only where the next one wants another, or has a loss that takes other
+/// targets.
 #[derive(Default)]
-pub(super) struct Loaded(Option<(Source, Dataset)>);
+pub(super) struct Loaded(Option<(Source, Task, Dataset)>);
 
 impl Loaded {
-    pub fn data(&mut self, source: &Source) -> crate::Result<&Dataset> {
-        if self.0.as_ref().is_none_or(|(known, _)| known != source) {
+    pub fn data(&mut self, recipe: &Recipe) -> crate::Result<&Dataset> {
+        let (source, task) = (&recipe.data, recipe.task());
+        if self.0.as_ref().is_none_or(|(known, of, _)| known != source || *of != task) {
             self.0 = None;
         }
         match &mut self.0 {
-            Some((_, data)) => Ok(data),
-            empty => Ok(&empty.insert((source.clone(), source.load()?)).1),
+            Some((_, _, data)) => Ok(data),
+            empty => Ok(&empty.insert((source.clone(), task, recipe.load()?)).2),
         }
     }
 }
@@ -442,21 +445,23 @@ pub(super) fn train(
     }
     let screen = Screen::new(verbosity, trainer.epochs);
     let summary = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
-    screen.json(
-        "start",
-        json!({
-            "run": folder.path(),
-            "device": device.to_string(),
-            "rows": data.splits.train.len(),
-            "parameters": summary.parameters(),
-            "epochs": trainer.epochs,
-        }),
-    );
+    let mut start = json!({
+        "run": folder.path(),
+        "device": device.to_string(),
+        "rows": data.splits.train.len(),
+        "parameters": summary.parameters(),
+        "epochs": trainer.epochs,
+    });
+    for (key, value) in splits::as_json(data) {
+        start[key] = value;
+    }
+    screen.json("start", start);
     screen.line(&format!(
         "{} training rows on {device}, run {}",
         data.splits.train.len(),
         folder.path().display()
     ));
+    splits::lines(data).iter().for_each(|line| screen.line(line));
     screen.line(&summary.to_string());
 
     for note in session.notes() {
@@ -490,7 +495,8 @@ pub(super) fn train(
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
     let table = format!("{}{weights}\n", figures::table(&scores));
-    folder.keep_text("report.md", &report(&folder, device, &summary.to_string(), &table, spent))?;
+    let parts = splits::lines(data).join("\n");
+    folder.keep_text("report.md", &report(&folder, device, &parts, &summary.to_string(), &table, spent))?;
     screen.json(
         "result",
         json!({ "run": folder.path(), "weights": weights, "scores": by_part(&scores), "seconds": spent }),
@@ -522,9 +528,9 @@ fn scores(run: &mut Run) -> anyhow::Result<Scores> {
     Ok(scores)
 }
 
-fn report(folder: &Folder, device: &Device, summary: &str, table: &str, spent: f64) -> String {
+fn report(folder: &Folder, device: &Device, parts: &str, summary: &str, table: &str, spent: f64) -> String {
     format!(
-        "# {}\n\nTrained on {device} in {}.\n\n```text\n{summary}\n\n{table}```\n",
+        "# {}\n\nTrained on {device} in {}.\n\n```text\n{parts}\n\n{summary}\n\n{table}```\n",
         folder.name(),
         seconds(spent)
     )

@@ -3,7 +3,7 @@
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>: records of one label byte (CIFAR-100: coarse, then fine)
 //! and 3,072 bytes of pixels, the red plane first, then green and blue, each 32 rows of 32.
 
-use super::{Dataset, Parts, Targets, bytes};
+use super::{Dataset, Origins, Parts, Targets, bytes};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -68,8 +68,8 @@ impl Cifar {
 
 /// Reads a folder of CIFAR binaries: u8 `[n, 32, 32, 3]`, height, width, channel (red, green, blue).
 ///
-/// The first half of the test file's rows is for validation, the second half for the test. Classes have the
-/// names in `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
+/// The test file's rows are for the test, and none for validation, see [`Dataset::halve_test`]. Classes have the names in
+/// `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
 ///
 /// ```
 /// use neural::data::cifar::{Cifar, read};
@@ -81,7 +81,9 @@ impl Cifar {
 pub fn read(folder: impl AsRef<Path>, which: Cifar) -> Result<Dataset> {
     let folder = folder.as_ref();
     let (inputs, targets, parts) = load(folder, which)?;
-    Dataset::new(inputs, targets, parts.halved()).map_err(|e| Error::format(folder, e.to_string()))
+    let data =
+        Dataset::new(inputs, targets, parts.splits()).map_err(|e| Error::format(folder, e.to_string()))?;
+    Ok(Dataset { origins: parts.origins, ..data })
 }
 
 pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts)> {
@@ -102,7 +104,8 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
 
     let test = pictures[pictures.len() - 1].shape()[0];
     let inputs = bytes::concatenate(folder, pictures)?;
-    let parts = Parts { train: labels.len() - test, validation: 0, test };
+    let origins = Origins::new("the training files", "", "the test file");
+    let parts = Parts { train: labels.len() - test, validation: 0, test, origins };
     Ok((inputs, Targets::Classes { labels, names: names(folder, which)? }, parts))
 }
 

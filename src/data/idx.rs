@@ -4,7 +4,7 @@
 //! elements, the number of dimensions, each dimension as a big-endian u32, then the elements, big-endian.
 
 use super::bytes::{self, MAX_EXPANSION};
-use super::{Dataset, Parts, Targets};
+use super::{Dataset, Origins, Parts, Targets};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
@@ -109,8 +109,8 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 /// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
 /// `t10k-labels-idx1-ubyte`, each with or without `.gz`.
 ///
-/// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. The first half of the test file's
-/// rows is for validation, the second half for the test.
+/// Inputs are u8 `[n, height, width, 1]`, the training file's rows first. Labels are classes named by their numbers. No
+/// row is for validation, see [`Dataset::halve_test`].
 ///
 /// ```
 /// let digits = neural::data::mnist("data/mnist")?;
@@ -123,7 +123,9 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
 pub fn mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
     let folder = folder.as_ref();
     let (inputs, targets, parts) = load(folder)?;
-    Dataset::new(inputs, targets, parts.halved()).map_err(|e| Error::format(folder, e.to_string()))
+    let data =
+        Dataset::new(inputs, targets, parts.splits()).map_err(|e| Error::format(folder, e.to_string()))?;
+    Ok(Dataset { origins: parts.origins, ..data })
 }
 
 pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
@@ -134,12 +136,14 @@ pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
         Ok((train, test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?))
     })?;
     let labels = [train_labels.bytes(), test_labels.bytes()].concat();
-    let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0] };
+    let origins = Origins::new("the training files", "", "the test files");
+    let parts = Parts { train: train.shape()[0], validation: 0, test: test.shape()[0], origins };
     let inputs = bytes::concatenate(folder, vec![train, test])?;
     // The channel that images have everywhere else.
     let shape = [inputs.shape(), &[1]].concat();
     let inputs = inputs.reshape(&shape)?;
-    Ok((inputs, Targets::numbered(labels.into_iter().map(i32::from).collect())?, parts))
+    let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
+    Ok((inputs, Targets::of_labels(&labels)?, parts))
 }
 
 /// The files of one part.

@@ -5,6 +5,7 @@
 
 pub mod cifar;
 pub mod fingerprint;
+mod format;
 pub mod idx;
 pub mod images;
 pub mod npy;
@@ -21,11 +22,12 @@ mod tensors;
 mod tokens;
 
 pub use fingerprint::Fingerprint;
+pub use format::Format;
 pub use idx::mnist;
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
 pub use scaling::{Scale, Scaling};
-pub use source::{Format, Source};
-pub use split::Splits;
+pub use source::{Source, SplitOrder, Task, Validation};
+pub use split::{Origins, Splits};
 pub use table::{Column, TargetKind};
 
 pub(crate) use split::Parts;
@@ -54,10 +56,27 @@ pub struct Dataset {
     pub inputs: Array,
     pub targets: Targets,
     pub splits: Splits,
+    /// Where the rows of each part come from.
+    pub origins: Origins,
     /// The columns that a table's features were made from; empty for data that was no table.
     pub columns: Vec<Column>,
     /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
+}
+
+/// One part of a data set: its name, the numbers of its rows, and where they come from.
+///
+/// ```
+/// let digits = neural::data::mnist("data/mnist")?;
+/// assert!(digits.parts().any(|part| part.name == "test" && part.origin == "the test files"));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    pub name: &'static str,
+    pub rows: &'a [u32],
+    /// Empty for a data set that was put together in memory.
+    pub origin: &'a str,
 }
 
 /// What a model is to say of each row.
@@ -97,6 +116,30 @@ impl Targets {
         let greatest = labels.iter().max().copied().unwrap_or(-1);
         let names = (0..=greatest).map(|class| class.to_string()).collect();
         Ok(Targets::Classes { labels, names })
+    }
+
+    /// Classes that are known by number: those that are there, named by their numbers and in the order of these. So
+    /// labels from 1 to 26 are 26 classes.
+    ///
+    /// ```
+    /// use neural::data::Targets;
+    /// let targets = Targets::of_labels(&[3, 7, 3])?;
+    /// assert_eq!((targets.labels(), targets.names()), (Some(&[0, 1, 0][..]), &["3".into(), "7".into()][..]));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there are more than 65,536 different labels.
+    pub fn of_labels(labels: &[i64]) -> Result<Self> {
+        let mut distinct = labels.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() > MAX_CLASSES {
+            return Err(Error::value("labels", format!("at most {MAX_CLASSES} classes"), distinct.len()));
+        }
+        let class = |label| distinct.binary_search(label).map_or(0, |class| class as i32);
+        let labels = labels.iter().map(class).collect();
+        Ok(Targets::Classes { labels, names: distinct.iter().map(ToString::to_string).collect() })
     }
 
     /// One class against all others: class 1 where it is `class`, and class 0 where it is another.
@@ -225,7 +268,8 @@ impl Dataset {
         bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
-        Ok(Self { inputs, targets, splits, columns: Vec::new(), scaling: Scaling::none() })
+        let (origins, columns) = (Origins::default(), Vec::new());
+        Ok(Self { inputs, targets, splits, origins, columns, scaling: Scaling::none() })
     }
 
     /// The number of samples.
@@ -306,6 +350,41 @@ impl Dataset {
             }
         }
         counts
+    }
+
+    /// The parts that have rows, in the order training, validation, test.
+    ///
+    /// ```
+    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
+    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
+    /// assert_eq!(data.parts().map(|part| (part.name, part.rows.len())).collect::<Vec<_>>(), [("train", 2), ("test", 1)]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let (splits, origins) = (&self.splits, &self.origins);
+        let all = [
+            Part { name: "train", rows: &splits.train, origin: &origins.train },
+            Part { name: "validation", rows: &splits.validation, origin: &origins.validation },
+            Part { name: "test", rows: &splits.test, origin: &origins.test },
+        ];
+        all.into_iter().filter(|part| !part.rows.is_empty())
+    }
+
+    /// The first half of the test rows becomes the validation rows, where there are none of these yet.
+    ///
+    /// ```
+    /// let digits = neural::data::mnist("data/mnist")?.halve_test();
+    /// assert_eq!((digits.splits.validation.len(), digits.splits.test.len()), (5000, 5000));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    #[must_use]
+    pub fn halve_test(mut self) -> Self {
+        if self.splits.validation.is_empty() {
+            source::halve_test(&mut self.splits, &mut self.origins);
+        }
+        self
     }
 
     /// Fits the scaling to the training rows. The inputs stay as they are; the model scales them.

@@ -4,80 +4,63 @@ use super::cifar::{self, Cifar};
 use super::images::{self, Color, Form};
 use super::table::{Delimiter, Missing, Table, TargetKind};
 use super::tensors::Tensors;
-use super::{Dataset, Parts, Scale, Splits, Targets, idx, split};
+use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, idx, split};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The form in which data is stored.
+/// What a loss takes as targets. It decides what the targets in a file are where the recipe has no `target_kind`.
 ///
 /// ```
-/// use neural::data::Format;
-/// assert_eq!(Format::detect("data/mnist".as_ref()), Some(Format::Idx));
+/// use neural::data::{Format, Source, Task};
+/// let pizza = Source { target: Some("Pizzas".into()), ..Source::new(Format::Table, "data/pizza.txt") };
+/// assert_eq!(pizza.load_for(Some(Task::Values))?.classes(), None);
+/// assert!(pizza.load_for(Some(Task::Classes))?.classes().is_some());
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One class a row: whole numbers, names and one-hot rows are classes. Rows of probabilities stay values.
+    Classes,
+    /// Yes or no for each output: a single column of whole numbers or names is classes, several columns are values.
+    Labels,
+    /// Numbers: all targets are values.
+    Values,
+}
+
+/// Rows to validate with that no fraction names.
+///
+/// ```
+/// use neural::data::{Format, Source, Validation};
+/// let digits = Source { validation: Some(Validation::HalfOfTest), ..Source::new(Format::Idx, "data/mnist") }.load()?;
+/// assert_eq!((digits.splits.validation.len(), digits.splits.test.len()), (5000, 5000));
+/// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A folder with the four files of MNIST or its likes: [`idx::mnist`].
-    Idx,
-    /// A delimited table: [`Table`].
-    Table,
-    /// A folder of PNG and JPEG files by class: [`images::folder`].
-    Images,
-    /// A folder with the binary version of CIFAR-10: [`cifar::read`].
-    Cifar10,
-    /// A folder with the binary version of CIFAR-100: [`cifar::read`].
-    Cifar100,
-    /// An NPZ archive, or a folder of NPY files.
-    Npy,
-    /// A safetensors file.
-    Safetensors,
+pub enum Validation {
+    /// The first half of the test rows that the data comes with.
+    HalfOfTest,
 }
 
-impl Format {
-    /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing
-    /// tells.
-    ///
-    /// ```
-    /// use neural::data::Format;
-    /// assert_eq!(Format::detect("pizza.csv".as_ref()), Some(Format::Table));
-    /// assert_eq!(Format::detect("pizza".as_ref()), None);
-    /// ```
-    pub fn detect(path: &Path) -> Option<Self> {
-        let holds = |name: &str| path.join(name).exists();
-        let ends = |path: &Path, endings: &[&str]| {
-            path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
-        };
-        if !path.is_dir() {
-            let known: [(Format, &[&str]); 3] = [
-                (Format::Table, &["csv", "tsv", "txt", "tab", "dat"]),
-                (Format::Npy, &["npz", "npy"]),
-                (Format::Safetensors, &["safetensors"]),
-            ];
-            return known.iter().find(|(_, endings)| ends(path, endings)).map(|(format, _)| *format);
-        }
-        if holds("data_batch_1.bin") {
-            return Some(Format::Cifar10);
-        }
-        if holds("train.bin") {
-            return Some(Format::Cifar100);
-        }
-        let entries: Vec<PathBuf> =
-            path.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        let named = |start: &str| {
-            entries
-                .iter()
-                .any(|p| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(start.as_bytes())))
-        };
-        if named("train-images") || named("t10k-images") {
-            return Some(Format::Idx);
-        }
-        if entries.iter().any(|entry| ends(entry, &["npy"])) {
-            return Some(Format::Npy);
-        }
-        entries.iter().any(|entry| entry.is_dir()).then_some(Format::Images)
-    }
+/// Which rows the fractions take.
+///
+/// ```
+/// use neural::data::{Format, Source, SplitOrder};
+/// let fraction = Source { test_fraction: Some(0.2), ..Source::new(Format::Table, "data/pizza.txt") };
+/// let data = Source { split: SplitOrder::Ordered, ..fraction }.load()?;
+/// assert_eq!(data.splits.test.first(), Some(&(data.rows() as u32 - data.splits.test.len() as u32)));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitOrder {
+    /// Rows at random.
+    #[default]
+    Random,
+    /// The last rows: those for the test end the file, those for validation come before them.
+    Ordered,
 }
 
 /// Where a data set comes from, and how it is split and scaled.
@@ -142,6 +125,12 @@ pub struct Source {
     /// The fold to validate with, from 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fold: usize,
+    /// Validation rows that no fraction names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+    /// Which rows the fractions take.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub split: SplitOrder,
     /// Whether every class is split in the same proportion.
     #[serde(default, skip_serializing_if = "is_default")]
     pub stratify: bool,
@@ -181,13 +170,36 @@ impl Source {
             validation_fraction: None,
             folds: None,
             fold: 0,
+            validation: None,
+            split: SplitOrder::default(),
             stratify: false,
             seed: 0,
             scale: Scale::default(),
         }
     }
 
-    /// Reads, splits and scales.
+    /// The same without keys that split: all rows are one part, as far as the data does not come divided.
+    ///
+    /// ```
+    /// use neural::data::{Format, Source};
+    /// let pizza = Source::new(Format::Table, "data/pizza.txt");
+    /// assert_eq!(Source { test_fraction: Some(0.5), ..pizza.clone() }.undivided(), pizza);
+    /// ```
+    #[must_use]
+    pub fn undivided(self) -> Self {
+        Self {
+            test_fraction: None,
+            validation_fraction: None,
+            folds: None,
+            fold: 0,
+            validation: None,
+            split: SplitOrder::default(),
+            stratify: false,
+            ..self
+        }
+    }
+
+    /// [`Source::load_for`] without a task: what the targets are is told by their values.
     ///
     /// ```
     /// use neural::data::{Format, Source};
@@ -200,39 +212,60 @@ impl Source {
     /// When a key means nothing to the format, the files are not what they should be, or cannot be split as
     /// told.
     pub fn load(&self) -> Result<Dataset> {
+        self.load_for(None)
+    }
+
+    /// Reads, splits and scales, with targets that a loss for this task takes.
+    ///
+    /// ```
+    /// use neural::data::{Format, Source, Task};
+    /// let digits = Source::new(Format::Idx, "data/mnist").load_for(Some(Task::Classes))?;
+    /// assert_eq!(digits.origins.test, "the test files");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Source::load`], and when targets cannot be taken as what the task needs.
+    pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {
         self.check_keys()?;
         let path = self.path.as_path();
         let form = Form { size: self.size, color: self.color };
         let (inputs, targets, parts) = match self.format {
-            Format::Table => return self.load_table(),
+            Format::Table => return self.load_table(task),
             Format::Idx => idx::load(path)?,
             Format::Images => images::load(path, form)?,
             Format::Cifar10 => cifar::load(path, Cifar::Ten)?,
             Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
-            Format::Npy => self.load_tensors(Tensors::npy(path)?)?,
-            Format::Safetensors => self.load_tensors(Tensors::safetensors(path)?)?,
+            Format::Npy => self.load_tensors(Tensors::npy(path)?, task)?,
+            Format::Safetensors => self.load_tensors(Tensors::safetensors(path)?, task)?,
         };
         let targets = self.choose(targets)?;
-        let splits = self.split(&targets, parts)?;
+        let (splits, origins) = self.split(&targets, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
-        Dataset::new(inputs, targets, splits).and_then(|data| data.scaled(self.scale)).map_err(in_file)
+        let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
+        Dataset { origins, ..data }.scaled(self.scale).map_err(in_file)
     }
 
-    fn load_tensors(&self, tensors: Tensors) -> Result<(Array, Targets, Parts)> {
-        let inputs = self.inputs.as_deref().unwrap_or("x");
-        tensors.load(inputs, self.target.as_deref().unwrap_or("y"), self.target_kind)
+    fn load_tensors(&self, tensors: Tensors, task: Option<Task>) -> Result<(Array, Targets, Parts)> {
+        let (inputs, target) = (self.inputs.as_deref().unwrap_or("x"), self.target.as_deref().unwrap_or("y"));
+        tensors.load(inputs, target, self.target_kind, task)
     }
 
-    fn load_table(&self) -> Result<Dataset> {
+    fn load_table(&self, task: Option<Task>) -> Result<Dataset> {
         let table = Table::read(&self.path, self.delimiter)?;
         let last = table.header().last().map_or("", String::as_str);
         let target = self.target.as_deref().unwrap_or(last);
-        let targets = self.choose(table.targets(target, self.target_kind)?)?;
-        let splits = self.split(&targets, Parts::undivided(table.rows()))?;
+        let kind = self.target_kind.or(match task {
+            Some(Task::Classes) => Some(TargetKind::Class),
+            Some(Task::Values) => Some(TargetKind::Value),
+            Some(Task::Labels) | None => None,
+        });
+        let targets = self.choose(table.targets(target, kind)?)?;
+        let (splits, origins) = self.split(&targets, Parts::undivided(table.rows()))?;
         let columns = table.features(target, &self.categorical, &self.ignore, self.missing, &splits.train)?;
         let in_file = |e: Error| Error::format(&self.path, e.to_string());
         let data = Dataset::new(table.encode(&columns)?, targets, splits).map_err(in_file)?;
-        Dataset { columns, ..data }.scaled(self.scale).map_err(in_file)
+        Dataset { origins, columns, ..data }.scaled(self.scale).map_err(in_file)
     }
 
     fn choose(&self, targets: Targets) -> Result<Targets> {
@@ -255,8 +288,8 @@ impl Source {
             ("missing", !is_default(&self.missing), &[Table]),
             ("size", self.size.is_some(), &[Images]),
         ];
-        let color = ("color", self.color.is_some(), &[Images][..]);
-        for (key, given, formats) in uses.into_iter().chain([color]) {
+        let more = [("color", self.color.is_some(), &[Images][..])];
+        for (key, given, formats) in uses.into_iter().chain(more) {
             if given && !formats.contains(&self.format) {
                 let expected = format!("a format that uses it, one of {formats:?}").to_lowercase();
                 return Err(Error::value(key, expected, format!("{:?}", self.format).to_lowercase()));
@@ -265,46 +298,104 @@ impl Source {
         if self.fold > 0 && self.folds.is_none() {
             return Err(Error::value("fold", "the number of folds as well", self.fold));
         }
-        if self.folds.is_some() && self.validation_fraction.is_some() {
-            return Err(Error::value("folds", "no validation_fraction beside it", "both"));
+        let fraction = ("validation_fraction", self.validation_fraction.is_some());
+        let (folds, validation) =
+            (("folds", self.folds.is_some()), ("validation", self.validation.is_some()));
+        for [(key, given), (other, beside)] in
+            [[folds, fraction], [validation, fraction], [validation, folds]]
+        {
+            if given && beside {
+                return Err(Error::value(key, format!("no {other} beside it"), "both"));
+            }
+        }
+        if self.split == SplitOrder::Ordered {
+            for (key, given) in [("stratify", self.stratify), folds] {
+                if given {
+                    return Err(Error::value("split", format!("no {key} beside \"ordered\""), "both"));
+                }
+            }
+            if self.test_fraction.is_none() && !fraction.1 {
+                let expected = "test_fraction or validation_fraction beside \"ordered\"";
+                return Err(Error::value("split", expected, "neither"));
+            }
         }
         Ok(())
     }
 
-    fn split(&self, targets: &Targets, parts: Parts) -> Result<Splits> {
+    /// Which rows are for what, and where they come from.
+    fn split(&self, targets: &Targets, parts: Parts) -> Result<(Splits, Origins)> {
         let labels = match (self.stratify, targets.labels()) {
             (false, _) => None,
             (true, Some(labels)) => Some(labels),
             (true, None) => return Err(Error::value("stratify", "targets that are classes", "values")),
         };
+        let how = if self.stratify { "at random in every class" } else { "at random" };
+        let take = |key, rows: &[u32], fraction: f64, of: &str| {
+            let percent = (fraction * 1e6).round() / 1e4;
+            let ((rest, part), origin) = match self.split {
+                SplitOrder::Random => (
+                    split::fraction(key, rows, labels, fraction, self.seed)?,
+                    format!("{percent} % of {of} {how}, seed {}", self.seed),
+                ),
+                SplitOrder::Ordered => (
+                    split::tail(key, rows, fraction)?,
+                    format!("the last {percent} % of {of}, in the order of the file"),
+                ),
+            };
+            Ok::<_, Error>((rest, part, origin))
+        };
         let mut splits = parts.splits();
+        let mut origins = parts.origins.clone();
+        let mut rest = if parts.is_divided() { origins.train.clone() } else { "the rows".to_string() };
         if let Some(fraction) = self.test_fraction {
             if parts.is_divided() {
                 let expected = "no such key, as the data has test or validation rows of its own";
                 return Err(Error::value("test_fraction", expected, fraction));
             }
-            (splits.train, splits.test) =
-                split::fraction("test_fraction", &splits.train, labels, fraction, self.seed)?;
+            (splits.train, splits.test, origins.test) =
+                take("test_fraction", &splits.train, fraction, "the rows")?;
+            origins.train = "the other rows".into();
+            rest.clone_from(&origins.train);
         }
-        if self.validation_fraction.is_none() && self.folds.is_none() {
-            return Ok(match self.format {
-                Format::Idx | Format::Cifar10 | Format::Cifar100 => parts.halved(),
-                _ => splits,
-            });
-        }
-        if parts.validation > 0 {
-            let key = if self.folds.is_some() { "folds" } else { "validation_fraction" };
+        let keys = [
+            ("folds", self.folds.is_some()),
+            ("validation_fraction", self.validation_fraction.is_some()),
+            ("validation", self.validation.is_some()),
+        ];
+        if let Some((key, _)) = keys.iter().find(|(_, given)| *given && parts.validation > 0) {
             let expected = "no such key, as the data has validation rows of its own";
-            return Err(Error::value(key, expected, "it"));
+            return Err(Error::value(*key, expected, "it"));
         }
         if let Some(fraction) = self.validation_fraction {
-            (splits.train, splits.validation) =
-                split::fraction("validation_fraction", &splits.train, labels, fraction, self.seed)?;
+            (splits.train, splits.validation, origins.validation) =
+                take("validation_fraction", &splits.train, fraction, &rest)?;
+            origins.train = format!("what is left of {rest}");
         }
         if let Some(folds) = self.folds {
             (splits.train, splits.validation) =
                 split::k_fold(&splits.train, labels, folds, self.fold, self.seed)?;
+            origins.validation =
+                format!("fold {} of 0 to {} of {rest}, {how}, seed {}", self.fold, folds - 1, self.seed);
+            origins.train = "the other folds".into();
         }
-        Ok(splits)
+        if self.validation == Some(Validation::HalfOfTest) {
+            if splits.test.len() < 2 {
+                let expected = "data with test rows of its own, of which one half becomes validation rows";
+                return Err(Error::value("validation", expected, format!("{} test rows", splits.test.len())));
+            }
+            halve_test(&mut splits, &mut origins);
+        }
+        Ok((splits, origins))
+    }
+}
+
+/// Makes the first half of the test rows the validation rows.
+pub(super) fn halve_test(splits: &mut Splits, origins: &mut Origins) {
+    let second = splits.test.split_off(splits.test.len() / 2);
+    splits.validation = std::mem::replace(&mut splits.test, second);
+    let of = std::mem::take(&mut origins.test);
+    if !of.is_empty() {
+        origins.validation = format!("the first half of {of}");
+        origins.test = format!("the second half of {of}");
     }
 }

@@ -31,36 +31,53 @@ impl Splits {
     }
 }
 
+/// Where the rows of each part come from, in words, such as "20 % of the rows at random, seed 0". Empty for a data set
+/// that was put together in memory.
+///
+/// ```
+/// use neural::data::{Format, Source};
+/// let source = Source { test_fraction: Some(0.2), ..Source::new(Format::Table, "data/pizza.txt") };
+/// assert_eq!(source.load()?.origins.test, "20 % of the rows at random, seed 0");
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    pub train: String,
+    pub validation: String,
+    pub test: String,
+}
+
+impl Origins {
+    pub(crate) fn new(train: &str, validation: &str, test: &str) -> Self {
+        Self { train: train.into(), validation: validation.into(), test: test.into() }
+    }
+}
+
 /// How many rows a reader found for what, stored in this order; a source without a division is all training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) train: usize,
     pub(crate) validation: usize,
     pub(crate) test: usize,
+    pub(crate) origins: Origins,
 }
 
 impl Parts {
     pub(crate) fn undivided(rows: usize) -> Self {
-        Self { train: rows, validation: 0, test: 0 }
+        Self { train: rows, validation: 0, test: 0, origins: Origins::new("all rows", "", "") }
     }
 
-    pub(crate) fn is_divided(self) -> bool {
+    pub(crate) fn is_divided(&self) -> bool {
         self.validation + self.test > 0
     }
 
-    pub(crate) fn splits(self) -> Splits {
+    pub(crate) fn splits(&self) -> Splits {
         let end = self.train + self.validation;
         Splits {
             train: rows(0, self.train),
             validation: rows(self.train, end),
             test: rows(end, end + self.test),
         }
-    }
-
-    /// Without validation rows, the first half of the test rows becomes these.
-    pub(crate) fn halved(self) -> Splits {
-        let validation = if self.validation > 0 { self.validation } else { self.test / 2 };
-        Self { validation, test: self.validation + self.test - validation, ..self }.splits()
     }
 }
 
@@ -92,19 +109,28 @@ pub fn fraction(
     fraction: f64,
     seed: u64,
 ) -> Result<(Vec<u32>, Vec<u32>)> {
-    if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(Error::value(name, "a number above 0 and below 1", fraction));
-    }
     let total = rows.len();
-    let count = (total as f64 * fraction).round() as usize;
-    if count == 0 || count >= total {
-        let expected = format!("a fraction that leaves at least one of {total} rows on each side");
-        return Err(Error::value(name, expected, fraction));
-    }
+    let count = count(name, total, fraction)?;
     // Of a list in which classes lie together, every total/count-th row.
     let dealt = dealt(rows, labels, seed)?;
     let taken = |i: usize| (i + 1) * count / total > i * count / total;
     Ok(divide(dealt, taken))
+}
+
+/// Takes a fraction of `rows` away from their end, as one does with rows in the order of time: what remains, and what was
+/// taken.
+///
+/// ```
+/// use neural::data::split;
+/// assert_eq!(split::tail("test_fraction", &[0, 1, 2, 3, 4], 0.4)?, (vec![0, 1, 2], vec![3, 4]));
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// Under `name`, when `fraction` does not lie between 0 and 1, or leaves either part without a row.
+pub fn tail(name: &str, rows: &[u32], fraction: f64) -> Result<(Vec<u32>, Vec<u32>)> {
+    let (rest, part) = rows.split_at(rows.len() - count(name, rows.len(), fraction)?);
+    Ok((rest.to_vec(), part.to_vec()))
 }
 
 /// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is
@@ -134,6 +160,19 @@ pub fn k_fold(
         return Err(Error::value("fold", format!("a number from 0 to {}", folds - 1), fold));
     }
     Ok(divide(dealt(rows, labels, seed)?, |i| i % folds == fold))
+}
+
+/// How many of `total` rows a fraction is.
+fn count(name: &str, total: usize, fraction: f64) -> Result<usize> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::value(name, "a number above 0 and below 1", fraction));
+    }
+    let count = (total as f64 * fraction).round() as usize;
+    if count == 0 || count >= total {
+        let expected = format!("a fraction that leaves at least one of {total} rows on each side");
+        return Err(Error::value(name, expected, fraction));
+    }
+    Ok(count)
 }
 
 /// The rows shuffled, or with labels shuffled within each class and class after class.

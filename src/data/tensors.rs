@@ -1,7 +1,7 @@
 //! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
 //! test.
 
-use super::{Parts, TargetKind, Targets, bytes, npy, place, safetensors};
+use super::{Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use std::fs;
@@ -12,6 +12,13 @@ pub(crate) struct Tensors<'a> {
     path: &'a Path,
     names: Vec<String>,
     read: Box<Read<'a>>,
+}
+
+/// Inputs and targets of one part, and the names of their tensors.
+struct Pair {
+    x: Array,
+    y: Array,
+    origin: String,
 }
 
 /// Reads the tensor of a name, if there is one.
@@ -45,19 +52,20 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, names, read: Box::new(move |name| safetensors::decode(path, &contents, name)) })
     }
 
-    /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with
-    /// `_validation` (or `_val`) and `_test` as far as these are there.
+    /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with `_validation` (or
+    /// `_val`, `_valid`) and `_test` as far as these are there. `x_train` may also be written `train_x`.
     pub(crate) fn load(
         mut self,
         inputs: &str,
         target: &str,
         kind: Option<TargetKind>,
+        task: Option<Task>,
     ) -> Result<(Array, Targets, Parts)> {
-        if let Some((x, y)) = self.pair(inputs, target, "")? {
-            let rows = x.shape()[0];
-            return Ok((x, targets(self.path, &y, kind)?, Parts::undivided(rows)));
+        if let Some(pair) = self.pair(inputs, target)? {
+            let rows = pair.x.shape()[0];
+            return Ok((pair.x, targets(self.path, &pair.y, kind, task)?, Parts::undivided(rows)));
         }
-        let Some(train) = self.pair(inputs, target, "_train")? else {
+        let Some(train) = self.part(inputs, target, &["train"])? else {
             self.names.sort();
             let there = if self.names.is_empty() { "none".to_string() } else { self.names.join(", ") };
             let message = format!(
@@ -66,23 +74,45 @@ impl<'a> Tensors<'a> {
             );
             return Err(Error::format(self.path, message));
         };
-        let validation = match self.pair(inputs, target, "_validation")? {
-            None => self.pair(inputs, target, "_val")?,
-            some => some,
-        };
-        let test = self.pair(inputs, target, "_test")?;
+        let validation = self.part(inputs, target, &["validation", "val", "valid"])?;
+        let test = self.part(inputs, target, &["test"])?;
 
-        let rows = |pair: &Option<(Array, Array)>| pair.as_ref().map_or(0, |(x, _)| x.shape()[0]);
-        let parts = Parts { train: train.0.shape()[0], validation: rows(&validation), test: rows(&test) };
-        let (x, y): (Vec<_>, Vec<_>) = [Some(train), validation, test].into_iter().flatten().unzip();
+        let rows = |pair: &Option<Pair>| pair.as_ref().map_or(0, |pair| pair.x.shape()[0]);
+        let origin = |pair: &Option<Pair>| pair.as_ref().map_or("", |pair| &pair.origin).to_string();
+        let parts = Parts {
+            train: train.x.shape()[0],
+            validation: rows(&validation),
+            test: rows(&test),
+            origins: Origins {
+                train: train.origin.clone(),
+                validation: origin(&validation),
+                test: origin(&test),
+            },
+        };
+        let pairs = [Some(train), validation, test].into_iter().flatten();
+        let (x, y): (Vec<_>, Vec<_>) = pairs.map(|pair| (pair.x, pair.y)).unzip();
         let y = bytes::concatenate(self.path, y)?;
-        Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind)?, parts))
+        Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind, task)?, parts))
+    }
+
+    /// The pair of a part under one of the names that it goes by.
+    fn part(&mut self, inputs: &str, target: &str, names: &[&str]) -> Result<Option<Pair>> {
+        for name in names {
+            let after = self.pair(&format!("{inputs}_{name}"), &format!("{target}_{name}"))?;
+            let pair = match after {
+                None => self.pair(&format!("{name}_{inputs}"), &format!("{name}_{target}"))?,
+                pair => pair,
+            };
+            if pair.is_some() {
+                return Ok(pair);
+            }
+        }
+        Ok(None)
     }
 
     /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
-    fn pair(&mut self, inputs: &str, target: &str, suffix: &str) -> Result<Option<(Array, Array)>> {
-        let (x_name, y_name) = (format!("{inputs}{suffix}"), format!("{target}{suffix}"));
-        let (x, y) = match ((self.read)(&x_name)?, (self.read)(&y_name)?) {
+    fn pair(&mut self, x_name: &str, y_name: &str) -> Result<Option<Pair>> {
+        let (x, y) = match ((self.read)(x_name)?, (self.read)(y_name)?) {
             (Some(x), Some(y)) => (x, y),
             (None, None) => return Ok(None),
             (x, _) => {
@@ -102,11 +132,10 @@ impl<'a> Tensors<'a> {
         let x = stored(x).map_err(|e| Error::format(self.path, format!("{x_name}: {e}")))?;
         // A vector is a sample of one number each.
         let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
-        Ok(Some((x.reshape(&shape)?, y)))
+        Ok(Some(Pair { x: x.reshape(&shape)?, y, origin: format!("{x_name} and {y_name}") }))
     }
 }
 
-/// Whole numbers, one a row, are classes unless told otherwise; all else are values.
 /// Inputs in one of the types that a data set holds: whole numbers as u8 or i32, others as f32.
 fn stored(x: Array) -> Result<Array> {
     match x.dtype() {
@@ -124,27 +153,52 @@ fn stored(x: Array) -> Result<Array> {
     }
 }
 
-fn targets(path: &Path, array: &Array, kind: Option<TargetKind>) -> Result<Targets> {
+/// What the numbers of an array are: classes or values.
+fn targets(path: &Path, array: &Array, kind: Option<TargetKind>, task: Option<Task>) -> Result<Targets> {
     let rows = array.shape()[0];
-    let single = array.len() == rows;
-    let kind = kind.unwrap_or(match array.dtype().is_float() || !single {
-        true => TargetKind::Value,
-        false => TargetKind::Class,
-    });
-    if kind == TargetKind::Value {
-        let width = array.len().checked_div(rows).unwrap_or(0);
+    let width = array.len().checked_div(rows).unwrap_or(0);
+    let refuse = |message: String| Err(Error::format(path, message));
+    let numbers = array.to_f64();
+    let fraction = numbers.iter().position(|number| number.fract() != 0.0);
+    let is_one_hot = width > 1 && numbers.chunks_exact(width).all(is_one_hot);
+    let is_class = match (kind, task) {
+        (Some(kind), _) => kind == TargetKind::Class,
+        (None, Some(Task::Classes)) => width == 1 || is_one_hot,
+        (None, Some(Task::Labels)) => width == 1 && fraction.is_none(),
+        (None, Some(Task::Values)) => false,
+        (None, None) if array.dtype().is_float() => {
+            width == 1 && numbers.iter().all(|number| matches!(number, 0.0 | 1.0))
+        }
+        (None, None) => width == 1,
+    };
+    if !is_class {
         return Ok(Targets::Values(array.cast(DType::F32).reshape(&[rows, width])?));
     }
-    if !single {
-        let message = format!("expected one class a row, got targets of shape {:?}", array.shape());
-        return Err(Error::format(path, message));
+    if is_one_hot {
+        let class =
+            |row: &[f64]| row.iter().position(|&number| number == 1.0).map_or(0, |class| class as i32);
+        let labels = numbers.chunks_exact(width).map(class).collect();
+        return Ok(Targets::Classes { labels, names: (0..width).map(|class| class.to_string()).collect() });
     }
-    let values = array.to_f64();
-    if let Some((row, value)) = values.iter().enumerate().find(|(_, value)| value.fract() != 0.0) {
-        let message = format!("expected classes as whole numbers, got {value} in row {row}");
-        return Err(Error::format(path, message));
+    if width != 1 {
+        return refuse(format!(
+            "expected one class a row, a number or a row of zeros with a single one, got targets of shape {:?}",
+            array.shape()
+        ));
     }
-    // `as` saturates, and what it saturates to is no class.
-    Targets::numbered(values.into_iter().map(|value| value as i32).collect())
-        .map_err(|e| Error::format(path, e.to_string()))
+    if let Some(row) = fraction {
+        return refuse(format!(
+            "expected classes as whole numbers, got {} in row {row} of the targets; for a target of values, choose a loss \
+             of values, such as mean-squared-error",
+            numbers[row]
+        ));
+    }
+    // `as` saturates far beyond the numbers that f64 tells apart.
+    let labels: Vec<i64> = numbers.into_iter().map(|number| number as i64).collect();
+    Targets::of_labels(&labels).map_err(|e| Error::format(path, e.to_string()))
+}
+
+/// Whether a row is zeros with a single one.
+fn is_one_hot(row: &[f64]) -> bool {
+    row.iter().all(|number| matches!(number, 0.0 | 1.0)) && row.iter().sum::<f64>() == 1.0
 }

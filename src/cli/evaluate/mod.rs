@@ -82,6 +82,16 @@ enum Part {
 }
 
 impl Part {
+    /// As in [`Dataset::parts`].
+    fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+            Part::All => "all",
+        }
+    }
+
     fn rows(self) -> &'static str {
         match self {
             Part::Train => "training rows",
@@ -162,7 +172,10 @@ impl Evaluate {
         if !self.json {
             writeln!(out, "{}", folder.path().display())?;
             writeln!(out, "{weights}")?;
-            writeln!(out, "{of}")?;
+            match data.parts().find(|one| one.name == part.name()) {
+                Some(one) if !one.origin.is_empty() => writeln!(out, "{of}: {}", one.origin)?,
+                _ => writeln!(out, "{of}")?,
+            }
             if !changes.is_empty() {
                 writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
             }
@@ -185,6 +198,8 @@ impl Evaluate {
             object["data"] = json!(source.path.to_string_lossy());
             object["split"] = json!(part);
             object["data_changes"] = json!(changes);
+            let origin = data.parts().find(|one| one.name == part.name()).map(|one| one.origin);
+            object["origin"] = json!(origin.unwrap_or("all rows"));
             object["pictures"] = pictures.iter().map(|path| json!(path.to_string_lossy())).collect();
             for (key, value) in report.json {
                 object[key] = value;
@@ -232,8 +247,7 @@ impl Evaluate {
                 _ => source.path.clone_from(path),
             }
             if self.split.is_none() {
-                (source.test_fraction, source.validation_fraction) = (None, None);
-                (source.folds, source.fold, source.stratify) = (None, 0, false);
+                source = source.undivided();
             }
         }
         if source.format == Format::Images {

@@ -1,6 +1,6 @@
 //! PNG and JPEG files: single pictures, and folders of them by class.
 
-use super::{Dataset, Parts, Targets, bytes};
+use super::{Dataset, Origins, Parts, Targets, bytes};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use image::imageops::FilterType;
@@ -164,7 +164,8 @@ pub(crate) fn load(path: &Path, form: Form) -> Result<(Array, Targets, Parts)> {
         }
         ends.push(labels.len());
     }
-    let parts = Parts { train: ends[0], validation: ends[1] - ends[0], test: ends[2] - ends[1] };
+    let origins = Origins::new("the folder train", "the folder validation", "the folder test");
+    let parts = Parts { train: ends[0], validation: ends[1] - ends[0], test: ends[2] - ends[1], origins };
     Ok((pictures.array(path, labels.len())?, Targets::Classes { labels, names }, parts))
 }
 

@@ -1,0 +1,74 @@
+//! The forms in which data is stored, and how one is told from another.
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The form in which data is stored.
+///
+/// ```
+/// use neural::data::Format;
+/// assert_eq!(Format::detect("data/mnist".as_ref()), Some(Format::Idx));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A folder with the four files of MNIST or its likes: [`idx::mnist`](super::idx::mnist).
+    Idx,
+    /// A delimited table: [`Table`](super::table::Table).
+    Table,
+    /// A folder of PNG and JPEG files by class: [`images::folder`](super::images::folder).
+    Images,
+    /// A folder with the binary version of CIFAR-10: [`cifar::read`](super::cifar::read).
+    Cifar10,
+    /// A folder with the binary version of CIFAR-100: [`cifar::read`](super::cifar::read).
+    Cifar100,
+    /// An NPZ archive, or a folder of NPY files.
+    Npy,
+    /// A safetensors file.
+    Safetensors,
+}
+
+impl Format {
+    /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing
+    /// tells.
+    ///
+    /// ```
+    /// use neural::data::Format;
+    /// assert_eq!(Format::detect("pizza.csv".as_ref()), Some(Format::Table));
+    /// assert_eq!(Format::detect("pizza".as_ref()), None);
+    /// ```
+    pub fn detect(path: &Path) -> Option<Self> {
+        let holds = |name: &str| path.join(name).exists();
+        let ends = |path: &Path, endings: &[&str]| {
+            path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
+        };
+        if !path.is_dir() {
+            let known: [(Format, &[&str]); 3] = [
+                (Format::Table, &["csv", "tsv", "txt", "tab", "dat"]),
+                (Format::Npy, &["npz", "npy"]),
+                (Format::Safetensors, &["safetensors"]),
+            ];
+            return known.iter().find(|(_, endings)| ends(path, endings)).map(|(format, _)| *format);
+        }
+        if holds("data_batch_1.bin") {
+            return Some(Format::Cifar10);
+        }
+        if holds("train.bin") {
+            return Some(Format::Cifar100);
+        }
+        let entries: Vec<PathBuf> =
+            path.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let named = |start: &str| {
+            entries
+                .iter()
+                .any(|p| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(start.as_bytes())))
+        };
+        if named("train-images") || named("t10k-images") {
+            return Some(Format::Idx);
+        }
+        if entries.iter().any(|entry| ends(entry, &["npy"])) {
+            return Some(Format::Npy);
+        }
+        entries.iter().any(|entry| entry.is_dir()).then_some(Format::Images)
+    }
+}
