@@ -6,7 +6,7 @@ use super::bytes::{self, MAX_EXPANSION};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use half::f16;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
@@ -25,7 +25,8 @@ const MAX_HEADER: usize = 1 << 16;
 /// objects), or does not hold exactly what its header declares.
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    decode(path, &bytes::read_file(path)?)
+    let (reader, length) = bytes::open_file(path)?;
+    parse(path, reader, length)
 }
 
 /// Decodes the contents of an `.npy` file; `path` is for the error only.
@@ -55,8 +56,13 @@ pub struct Archive {
     path: PathBuf,
     /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.
     size: usize,
-    zip: ZipArchive<Cursor<Vec<u8>>>,
+    zip: ZipArchive<Box<dyn ReadSeek>>,
 }
+
+/// A file, or what was read of one.
+trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
 
 impl Archive {
     /// ```
@@ -67,7 +73,8 @@ impl Archive {
     /// When the file cannot be read or is not a ZIP archive.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::new(path, bytes::read_file(path)?)
+        let (reader, length) = bytes::open_file(path)?;
+        Self::of(path, Box::new(reader), length)
     }
 
     /// An archive of these contents; `path` is for the error only.
@@ -82,7 +89,11 @@ impl Archive {
     /// When they are not a ZIP archive.
     pub fn new(path: &Path, contents: Vec<u8>) -> Result<Self> {
         let size = contents.len();
-        let zip = ZipArchive::new(Cursor::new(contents))
+        Self::of(path, Box::new(Cursor::new(contents)), size)
+    }
+
+    fn of(path: &Path, reader: Box<dyn ReadSeek>, size: usize) -> Result<Self> {
+        let zip = ZipArchive::new(reader)
             .map_err(|e| Error::format(path, format!("expected an NPZ archive, got: {e}")))?;
         Ok(Self { path: path.to_path_buf(), size, zip })
     }

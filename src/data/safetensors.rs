@@ -4,10 +4,12 @@ use super::bytes;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use half::f16;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::HashMap;
-use std::path::Path;
+use std::fs;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// The contents of a file with the tensors `(name, values)`, and a text of the file's own, `(key, text)`.
 ///
@@ -73,13 +75,16 @@ pub fn decode(path: &Path, contents: &[u8], name: &str) -> Result<Option<Array>>
     let Ok(tensor) = open(path, contents)?.tensor(name) else {
         return Ok(None);
     };
-    let (shape, elements) = (tensor.shape(), tensor.data());
-    let dtype = match tensor.dtype() {
-        Dtype::I8 => return bytes::widen(shape, elements, |x| i32::from(i8::from_le_bytes(x))).map(Some),
-        Dtype::I16 => return bytes::widen(shape, elements, |x| i32::from(i16::from_le_bytes(x))).map(Some),
-        Dtype::U16 => return bytes::widen(shape, elements, |x| i32::from(u16::from_le_bytes(x))).map(Some),
-        Dtype::F16 => return bytes::widen(shape, elements, |x| f16::from_le_bytes(x).to_f32()).map(Some),
-        Dtype::BOOL => return bytes::widen(shape, elements, |[x]| x != 0).map(Some),
+    array(path, name, tensor.dtype(), tensor.shape(), tensor.data().to_vec()).map(Some)
+}
+
+fn array(path: &Path, name: &str, dtype: Dtype, shape: &[usize], elements: Vec<u8>) -> Result<Array> {
+    let dtype = match dtype {
+        Dtype::I8 => return bytes::widen(shape, &elements, |x| i32::from(i8::from_le_bytes(x))),
+        Dtype::I16 => return bytes::widen(shape, &elements, |x| i32::from(i16::from_le_bytes(x))),
+        Dtype::U16 => return bytes::widen(shape, &elements, |x| i32::from(u16::from_le_bytes(x))),
+        Dtype::F16 => return bytes::widen(shape, &elements, |x| f16::from_le_bytes(x).to_f32()),
+        Dtype::BOOL => return bytes::widen(shape, &elements, |[x]| x != 0),
         Dtype::U8 => DType::U8,
         Dtype::I32 => DType::I32,
         Dtype::U32 => DType::U32,
@@ -93,7 +98,94 @@ pub fn decode(path: &Path, contents: &[u8], name: &str) -> Result<Option<Array>>
             return Err(Error::format(path, message));
         }
     };
-    Array::from_bytes(dtype, shape, elements.to_vec()).map(Some)
+    Array::from_bytes(dtype, shape, elements)
+}
+
+/// A file whose tensors are read one at a time, each straight into its array.
+///
+/// ```
+/// use neural::data::safetensors::File;
+/// assert!(File::open("Cargo.toml").is_err());
+/// ```
+pub struct File {
+    path: PathBuf,
+    reader: BufReader<fs::File>,
+    header: Metadata,
+    /// Where the tensors begin, after the header.
+    start: u64,
+}
+
+impl File {
+    /// ```
+    /// use neural::{Array, data::safetensors::{File, encode}};
+    /// let path = tempfile::tempdir()?.keep().join("a.safetensors");
+    /// std::fs::write(&path, encode(&[("x", &Array::scalar(1f32))], None)?)?;
+    /// assert_eq!(File::open(&path)?.array("x")?, Some(Array::scalar(1f32)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not safetensors.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (mut reader, length) = bytes::open_file(path)?;
+        let refuse = |got: &dyn std::fmt::Display| {
+            Error::format(path, format!("expected a safetensors file, got: {got}; write it again"))
+        };
+        let mut size = [0; 8];
+        reader.read_exact(&mut size).map_err(|e| refuse(&e))?;
+        let size = u64::from_le_bytes(size);
+        if size > length.saturating_sub(8) as u64 {
+            return Err(refuse(&format!("a header of {size} bytes in a file of {length}")));
+        }
+        let mut header = Vec::new();
+        reader.by_ref().take(size).read_to_end(&mut header).map_err(|e| Error::io("read", path, e))?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|e| refuse(&e))?;
+        if (header.data_len() as u64).checked_add(8 + size) != Some(length as u64) {
+            let got = format!("{length} bytes for a header of {size} and tensors of {}", header.data_len());
+            return Err(refuse(&got));
+        }
+        Ok(Self { path: path.to_path_buf(), reader, header, start: 8 + size })
+    }
+
+    /// The names of the tensors, in the order of the file.
+    ///
+    /// ```
+    /// # use neural::{Array, data::safetensors::{File, encode}};
+    /// # let path = tempfile::tempdir()?.keep().join("a.safetensors");
+    /// # std::fs::write(&path, encode(&[("x", &Array::scalar(1f32))], None)?)?;
+    /// assert_eq!(File::open(&path)?.names(), ["x"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    /// The tensor of this name; `None` when there is none. Types are those of [`decode`].
+    ///
+    /// ```
+    /// # use neural::{Array, data::safetensors::{File, encode}};
+    /// # let path = tempfile::tempdir()?.keep().join("a.safetensors");
+    /// # std::fs::write(&path, encode(&[("x", &Array::scalar(1f32))], None)?)?;
+    /// assert_eq!(File::open(&path)?.array("y")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`decode`], and when the file has become shorter.
+    pub fn array(&mut self, name: &str) -> Result<Option<Array>> {
+        let Some(info) = self.header.info(name) else { return Ok(None) };
+        let (from, to) = info.data_offsets;
+        let failed = |e| Error::io("read", &self.path, e);
+        self.reader.seek(SeekFrom::Start(self.start + from as u64)).map_err(failed)?;
+        let mut elements = Vec::new();
+        if elements.try_reserve_exact(to - from).is_err() {
+            let message = format!("not enough memory for the {} bytes of {name}", to - from);
+            return Err(Error::format(&self.path, message));
+        }
+        self.reader.by_ref().take((to - from) as u64).read_to_end(&mut elements).map_err(failed)?;
+        array(&self.path, name, info.dtype, &info.shape, elements).map(Some)
+    }
 }
 
 /// The names of the tensors in a file's contents.

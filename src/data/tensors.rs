@@ -47,9 +47,8 @@ impl<'a> Tensors<'a> {
     }
 
     pub(crate) fn safetensors(path: &'a Path) -> Result<Self> {
-        let contents = bytes::read_file(path)?;
-        let names = safetensors::names(path, &contents)?;
-        Ok(Self { path, names, read: Box::new(move |name| safetensors::decode(path, &contents, name)) })
+        let mut file = safetensors::File::open(path)?;
+        Ok(Self { path, names: file.names(), read: Box::new(move |name| file.array(name)) })
     }
 
     /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with `_validation` (or
