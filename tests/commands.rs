@@ -121,7 +121,7 @@ const RECIPES: [(&str, &str); 3] = [
     (
         "bands",
         r#"
-data = { format = "idx", path = "bands", scale = "standardize" }
+data = { format = "idx", path = "bands", validation = "half-of-test", scale = "standardize" }
 model.layers = ["flatten", { dense = 8 }, "relu", { dense = 3 }]
 train = { loss = "softmax-cross-entropy", optimizer = { adam = { learning_rate = 0.02 } }, batch_size = 30, epochs = 6 }
 "#,
@@ -643,7 +643,8 @@ fn summaries_count_what_the_layers_hold_and_what_the_run_did() {
 fn data_is_shown_as_it_lies_there() {
     let shown = json(&["data", "bands", "--json"]);
     assert_eq!(shown["rows"], TRAIN + TEST);
-    assert_eq!(shown["splits"], serde_json::json!({ "train": 90, "validation": 30, "test": 30 }));
+    assert_eq!(shown["splits"], serde_json::json!({ "train": 90, "test": 60 }));
+    assert_eq!(shown["origins"]["test"], "the test files");
     let (pictures, labels) = pictures(TRAIN, 1);
     let all: Vec<f64> = pictures.concat().iter().map(|&pixel| f64::from(pixel)).collect();
     let mean = all.iter().sum::<f64>() / all.len() as f64;

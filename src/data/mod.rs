@@ -62,6 +62,8 @@ pub struct Dataset {
     pub columns: Vec<Column>,
     /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
+    /// What is to be known of how the data was read, a sentence each: what was left out, what is unknown.
+    pub notes: Vec<String>,
 }
 
 /// One part of a data set: its name, the numbers of its rows, and where they come from.
@@ -268,8 +270,8 @@ impl Dataset {
         bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
-        let (origins, columns) = (Origins::default(), Vec::new());
-        Ok(Self { inputs, targets, splits, origins, columns, scaling: Scaling::none() })
+        let (origins, columns, notes) = (Origins::default(), Vec::new(), Vec::new());
+        Ok(Self { inputs, targets, splits, origins, columns, scaling: Scaling::none(), notes })
     }
 
     /// The number of samples.

@@ -1,7 +1,7 @@
 //! Where a data set comes from: the `[data]` section of a recipe.
 
 use super::cifar::{self, Cifar};
-use super::images::{self, Color, Form};
+use super::images::{self, Background, Color, Form};
 use super::table::{Delimiter, Missing, Table, TargetKind};
 use super::tensors::Tensors;
 use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, idx, split};
@@ -112,6 +112,9 @@ pub struct Source {
     /// `images`: as they are stored if not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<Color>,
+    /// `images`: what shows through where they are transparent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub background: Background,
 
     /// The part of all rows to test with, where the data does not come with test rows of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +169,7 @@ impl Source {
             missing: Missing::default(),
             size: None,
             color: None,
+            background: Background::default(),
             test_fraction: None,
             validation_fraction: None,
             folds: None,
@@ -229,11 +233,16 @@ impl Source {
     pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {
         self.check_keys()?;
         let path = self.path.as_path();
-        let form = Form { size: self.size, color: self.color };
+        let form = Form { size: self.size, color: self.color, background: self.background };
+        let mut notes = Vec::new();
         let (inputs, targets, parts) = match self.format {
             Format::Table => return self.load_table(task),
             Format::Idx => idx::load(path)?,
-            Format::Images => images::load(path, form)?,
+            Format::Images => {
+                let (inputs, targets, parts, passed_over) = images::load(path, form)?;
+                notes = passed_over;
+                (inputs, targets, parts)
+            }
             Format::Cifar10 => cifar::load(path, Cifar::Ten)?,
             Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
             Format::Npy => self.load_tensors(Tensors::npy(path)?, task)?,
@@ -243,7 +252,7 @@ impl Source {
         let (splits, origins) = self.split(&targets, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
         let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
-        Dataset { origins, ..data }.scaled(self.scale).map_err(in_file)
+        Dataset { origins, notes, ..data }.scaled(self.scale).map_err(in_file)
     }
 
     fn load_tensors(&self, tensors: Tensors, task: Option<Task>) -> Result<(Array, Targets, Parts)> {
@@ -288,7 +297,10 @@ impl Source {
             ("missing", !is_default(&self.missing), &[Table]),
             ("size", self.size.is_some(), &[Images]),
         ];
-        let more = [("color", self.color.is_some(), &[Images][..])];
+        let more = [
+            ("color", self.color.is_some(), &[Images][..]),
+            ("background", !is_default(&self.background), &[Images]),
+        ];
         for (key, given, formats) in uses.into_iter().chain(more) {
             if given && !formats.contains(&self.format) {
                 let expected = format!("a format that uses it, one of {formats:?}").to_lowercase();
