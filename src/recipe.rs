@@ -7,7 +7,7 @@ use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::named;
 use crate::nn::Sequential;
-use crate::optim::{Group, Optimizer, Rule};
+use crate::optim::{Average, Group, Optimizer, Rule};
 use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
@@ -90,9 +90,12 @@ pub struct Train {
     #[serde(default = "one")]
     pub accumulate: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average: Option<f64>,
+    pub average: Option<Average>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
+    /// The paths of what is not trained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     #[serde(default)]
     pub mixed_precision: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,6 +283,7 @@ impl Recipe {
             accumulate: train.accumulate,
             average: train.average,
             groups: train.groups,
+            freeze: train.freeze,
         };
         Trainer {
             model: self.model.layers.clone(),

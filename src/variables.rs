@@ -43,10 +43,12 @@ pub struct Variable {
     pub init: Init,
     /// How many inputs one output is computed from, and how many outputs one input goes to.
     pub fans: (usize, usize),
+    /// The name by which the first value is drawn: the variable's own, or that of one which it begins as a copy of.
+    pub drawn_as: String,
 }
 
 impl Variable {
-    /// The first value: a function of the seed and the variable's name.
+    /// The first value: a function of the seed and the name that it is drawn by.
     ///
     /// ```
     /// use neural::{DType, nn};
@@ -56,7 +58,7 @@ impl Variable {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn initial(&self, seed: u64) -> Array {
-        self.init.array(self.dtype, &self.shape, self.fans, seed, &self.name)
+        self.init.array(self.dtype, &self.shape, self.fans, seed, &self.drawn_as)
     }
 
     /// ```
@@ -156,6 +158,36 @@ impl Variables {
         init: &Init,
         fans: (usize, usize),
     ) -> Result<Tensor> {
+        self.declared(role, name, name, (shape, init, fans))
+    }
+
+    /// The value of a variable that begins as a copy of `original`, declared on first use.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// variables.get(Role::Parameter, "w", &[2], &Init::Normal(1.0), (1, 1))?;
+    /// let (w, _) = variables.parameters().remove(0);
+    /// variables.get_copy(Role::Optimizer, "average.w", &w)?;
+    /// let first: Vec<_> = variables.variables().map(|variable| variable.initial(7)).collect();
+    /// assert_eq!(first[0], first[1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Variables::get`].
+    pub fn get_copy(&mut self, role: Role, name: &str, original: &Variable) -> Result<Tensor> {
+        self.declared(role, name, &original.drawn_as, (&original.shape, &original.init, original.fans))
+    }
+
+    fn declared(
+        &mut self,
+        role: Role,
+        name: &str,
+        drawn_as: &str,
+        (shape, init, fans): (&[usize], &Init, (usize, usize)),
+    ) -> Result<Tensor> {
         if let Some(tensor) = self.updates.get(name) {
             return Ok(tensor.clone());
         }
@@ -177,6 +209,7 @@ impl Variables {
             shape: shape.to_vec(),
             init: init.clone(),
             fans,
+            drawn_as: drawn_as.to_string(),
         };
         self.list.insert(name.to_string(), (variable, tensor.clone()));
         Ok(tensor)

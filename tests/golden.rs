@@ -6,7 +6,7 @@ use common::{device, difference};
 use neural::graph::{Function, Graph, Random, Tensor, gradients};
 use neural::loss::{Loss, Mask, softmax_cross_entropy};
 use neural::nn::{Context, Layer, Sequential};
-use neural::optim::{Optimizer, Schedule};
+use neural::optim::{Inputs, Optimizer, Rule, Schedule, Share};
 use neural::runtime::Program;
 use neural::variables::{Variable, Variables};
 use neural::{Array, DType, Result};
@@ -215,15 +215,17 @@ fn losses_are_those_of_pytorch() {
 /// An optimizer as it is written in a golden file: its rule, and what surrounds it.
 fn optimizer(case: &Case) -> Optimizer {
     let mut config = case.config.as_object().expect("a table").clone();
+    let average = config.remove("average").map(|value| serde_json::from_value(value).expect("an average"));
     let mut number = |key: &str| config.remove(key).map(|value| value.as_f64().expect("a number"));
     let (clip_norm, clip_value) = (number("clip_norm"), number("clip_value"));
-    let (accumulate, average) = (number("accumulate"), number("average"));
-    let rule = serde_json::from_value(config.into()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    let accumulate = accumulate.map_or(1, |n| n as usize);
-    Optimizer { rule, clip_norm, clip_value, accumulate, average, l1: 0.0, groups: Vec::new() }
+    let accumulate = number("accumulate").map_or(1, |n| n as usize);
+    let rule: Rule =
+        serde_json::from_value(config.into()).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    Optimizer { clip_norm, clip_value, accumulate, average, ..rule.into() }
 }
 
-/// The program of one update: state and gradients in, state out.
+/// The program of one step: state, gradients, the rate of the moving average and whether there is an update in; state
+/// out.
 fn update_program(
     optimizer: &Optimizer,
     shapes: &[(String, Vec<usize>)],
@@ -234,8 +236,12 @@ fn update_program(
             store.get(neural::variables::Role::Parameter, name, shape, &neural::nn::Init::Zeros, (1, 1))?;
         }
         let grads: Vec<_> = shapes.iter().map(|(_, shape)| graph.parameter(dtype, shape)).collect();
+        let (average_rate, updates) = (graph.parameter(dtype, &[]), graph.parameter(DType::Bool, &[]));
         let rate = graph.constant(Array::full(dtype, &[], optimizer.rule.learning_rate().at(0)));
-        optimizer.update(store, &grads, &rate)
+        let weight = rate.full_like(1.0)?;
+        let share = (optimizer.accumulate > 1).then_some(Share { weight: &weight, is_last: &updates });
+        let inputs = Inputs { learning_rate: &rate, average_rate: Some(&average_rate), share };
+        optimizer.update(store, &grads, inputs)
     };
     let graph = Graph::new();
     let mut store = Variables::declare(&graph, dtype);
@@ -251,9 +257,9 @@ fn update_program(
 }
 
 #[test]
-fn twenty_updates_are_those_of_pytorch_and_optax() {
+fn updates_are_those_of_pytorch_and_optax() {
     let golden = Golden::read("optimizers");
-    assert!(golden.cases.len() > 17);
+    assert!(golden.cases.len() > 25);
     for (dtype, tolerance) in PRECISIONS {
         for case in &golden.cases {
             let optimizer = optimizer(case);
@@ -266,10 +272,9 @@ fn twenty_updates_are_those_of_pytorch_and_optax() {
             let mut state: Vec<Array> = variables
                 .iter()
                 .map(|v| {
-                    let of = v.name.strip_prefix("average.").unwrap_or(&v.name).to_string();
-                    golden
-                        .find(case, &format!("initial.{of}"))
-                        .map_or_else(|| v.initial(0), |a| a.cast(dtype))
+                    // Where a parameter begins, so does what is drawn as it.
+                    let given = golden.find(case, &format!("initial.{}", v.drawn_as));
+                    given.map_or_else(|| v.initial(0), |a| a.cast(dtype))
                 })
                 .collect();
             let row = |what: &str, step: usize| -> Array {
@@ -278,9 +283,13 @@ fn twenty_updates_are_those_of_pytorch_and_optax() {
                 let values = all.to_f64()[step * size..(step + 1) * size].to_vec();
                 Array::new(&all.shape()[1..], values).expect("a row of the array")
             };
-            for step in 0..20 {
+            for step in 0..golden.get(case, &format!("params.{}", case.params[0])).shape()[0] {
                 let grads = case.params.iter().map(|name| row(&format!("grads.{name}"), step).cast(dtype));
-                let arguments: Vec<_> = state.iter().cloned().chain(grads).collect();
+                let update = step / optimizer.accumulate + 1;
+                let average = optimizer.average.map_or(0.0, |average| average.rate(update as u64));
+                let is_last = (step + 1).is_multiple_of(optimizer.accumulate);
+                let timed = [Array::full(dtype, &[], average), Array::scalar(is_last)];
+                let arguments: Vec<_> = state.iter().cloned().chain(grads).chain(timed).collect();
                 state = program
                     .call(device(), &arguments)
                     .unwrap_or_else(|error| panic!("{}: {error}", case.name));

@@ -7,7 +7,7 @@ use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::graph::{Function, Graph, Tensor, flops};
 use neural::loss::{self, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
-use neural::optim::{Group, Optimizer, Rule, Schedule, adam, adamw, sgd};
+use neural::optim::{Group, Inputs, Optimizer, Rule, Schedule, adam, adamw, sgd};
 use neural::runtime::Program;
 use neural::train::{Run, Trainer};
 use neural::variables::{Role, Variable, Variables};
@@ -179,7 +179,7 @@ fn groups_freeze_parameters_and_spare_them_decay() {
     let group =
         |name: &str, learning_rate, weight_decay| Group { name: name.into(), learning_rate, weight_decay };
     let optimizer =
-        Optimizer { groups: vec![group("0.", 0.0, 1.0), group("bias", 1.0, 0.0)], ..adamw(0.1, 0.5) };
+        Optimizer { groups: vec![group("0", 0.0, 1.0), group("bias", 1.0, 0.0)], ..adamw(0.1, 0.5) };
     let model = nn::sequential([nn::dense(5), nn::dense(3)]);
     let mut run =
         Trainer::new(model).optimizer(optimizer).batch_size(12).start(device(), &data).expect("starts");
@@ -293,7 +293,7 @@ fn descend(rule: Rule, start: &[f64], steps: usize, f: fn(&Tensor) -> Result<Ten
         let rate = graph.parameter(DType::F64, &[]);
         let loss = f(&w.reshape(&[start.len()])?)?;
         let grads = neural::graph::gradients(&loss, &[&w])?;
-        optimizer.update(store, &grads, &rate)?;
+        optimizer.update(store, &grads, Inputs::rate(&rate))?;
         Ok(loss)
     };
     let graph = Graph::new();

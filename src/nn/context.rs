@@ -5,6 +5,7 @@ use super::summary::Row;
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Random, Tensor};
+use crate::loss::Mask;
 use crate::variables::{Role, Variables};
 
 /// The place of a layer in a model: its variables are named after it, and so are errors.
@@ -25,8 +26,18 @@ pub struct Context<'a> {
     training: bool,
     compute: DType,
     replicas: usize,
+    mask: Option<RowMask>,
+    frozen: Option<&'a dyn Fn(&str) -> bool>,
     path: Vec<String>,
     rows: Vec<Row>,
+}
+
+/// Which rows of a batch count.
+struct RowMask {
+    /// 1 for a row that counts and 0 for one that does not, f32 `[n]`.
+    weights: Tensor,
+    /// How many count on all devices, an f64 scalar.
+    count: Tensor,
 }
 
 impl<'a> Context<'a> {
@@ -47,6 +58,8 @@ impl<'a> Context<'a> {
             training: false,
             compute,
             replicas: 1,
+            mask: None,
+            frozen: None,
             path: Vec::new(),
             rows: Vec::new(),
         }
@@ -97,7 +110,60 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// The mean over `axes`, of which the first is that of the rows: those of all devices.
+    /// Only some of the rows count: layers that look at a batch as a whole leave the others out. To be called after
+    /// [`Context::replicated`].
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// use neural::loss::Mask;
+    /// let (rows, count) = (graph.parameter(DType::F32, &[4, 2]), graph.parameter(DType::I32, &[]));
+    /// let cx = cx.masked(&Mask::first(&count, 4)?)?;
+    /// assert_eq!(cx.batch_mean(&rows, &[0])?.shape(), [2]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the mask's weights are no numbers.
+    pub fn masked(mut self, mask: &Mask) -> Result<Self> {
+        let weights = mask.counts()?.convert(DType::F32)?;
+        let count = self.total(&weights.convert(DType::F64)?.sum_all()?)?;
+        self.mask = Some(RowMask { weights, count });
+        Ok(self)
+    }
+
+    /// The variables of these names are frozen, see [`Optimizer::freeze`](crate::optim::Optimizer::freeze).
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// let cx = cx.frozen(&|name| name == "running_mean");
+    /// assert!(cx.is_frozen("running_mean") && !cx.is_frozen("running_var"));
+    /// ```
+    #[must_use]
+    pub fn frozen(mut self, is_frozen: &'a dyn Fn(&str) -> bool) -> Self {
+        self.frozen = Some(is_frozen);
+        self
+    }
+
+    /// Whether a variable of the layer stays as it is.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// # let mut cx = Context::evaluation(&mut variables);
+    /// assert!(!cx.is_frozen("running_mean"));
+    /// ```
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.is_some_and(|is_frozen| is_frozen(&self.name(name)))
+    }
+
+    /// The mean over `axes`, of which the first is that of the rows: over the rows that count, of all devices.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
@@ -112,8 +178,27 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When there is no such axis.
     pub fn batch_mean(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-        let mean = x.mean(axes)?;
-        if self.replicas == 1 { Ok(mean) } else { mean.all_reduce()? / self.replicas as f64 }
+        let Some(RowMask { weights, count }) = &self.mask else {
+            let mean = x.mean(axes)?;
+            return if self.replicas == 1 { Ok(mean) } else { mean.all_reduce()? / self.replicas as f64 };
+        };
+        // Within each row first, so that there is little left to be weighted.
+        let within: Vec<usize> = axes.iter().copied().filter(|&axis| axis != 0).collect();
+        let rows = if within.is_empty() { x.clone() } else { x.mean(&within)? };
+        let column = vec![1; rows.rank() - 1];
+        let weights = weights.convert(x.dtype())?.reshape(&[&[x.shape()[0]], &column[..]].concat())?;
+        self.total(&(rows * weights)?.sum(&[0])?)? / count.convert(x.dtype())?
+    }
+
+    /// The rows of the whole batch, of which this device has `part`; and how many of them count, an f64 scalar, where
+    /// some may not.
+    pub(super) fn batch_rows(&self, part: usize) -> (usize, Option<&Tensor>) {
+        (part * self.replicas, self.mask.as_ref().map(|mask| &mask.count))
+    }
+
+    /// The sum over the devices.
+    fn total(&self, part: &Tensor) -> Result<Tensor> {
+        if self.replicas == 1 { Ok(part.clone()) } else { part.all_reduce() }
     }
 
     /// ```

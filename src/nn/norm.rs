@@ -1,13 +1,21 @@
 use super::{Context, Init, Layer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Batch normalisation (Ioffe and Szegedy, 2015): `y = (x - μ) / √(σ² + ε) · weight + bias`.
 ///
-/// In training μ and σ² are mean and variance over every axis but the last; in evaluation they are the running
-/// ones, which training moves by `running = momentum · running + (1 - momentum) · batch`. The running variance is
-/// the biased one, as in Flax and Keras; `PyTorch`, whose momentum is one minus this, keeps the unbiased one.
+/// In training μ and σ² are mean and variance over every axis but the last, of the rows that count: rows that only
+/// fill a last batch are left out. In evaluation they are the running ones, which training moves by
+/// `running = momentum · running + (1 - momentum) · batch`. Both variances are the biased one, Σ (x - μ)² / n, as in
+/// Flax and Keras; `PyTorch`, whose momentum is one minus this, normalises by the biased one too but keeps the
+/// unbiased one, Σ (x - μ)² / (n - 1).
+///
+/// A batch must hold two values a channel, as one has no variance: on `[batch, channels]` a batch size of 1 is
+/// refused. Where a single row is left for the last batch, it is normalised by the running statistics, and they stay.
+///
+/// A layer whose running statistics are [frozen](crate::optim::Optimizer::freeze) computes in training as in
+/// evaluation.
 ///
 /// Variables: `weight`, `bias`, `running_mean`, `running_var`, all `[channels]`.
 ///
@@ -32,30 +40,69 @@ impl Default for BatchNorm {
 
 impl BatchNorm {
     pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        check_epsilon(self.epsilon)?;
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(Error::value("momentum", "a number from 0 to 1", self.momentum));
+        }
         let last = x.last_axis("batch-norm")?;
         let channels = [x.shape()[last]];
-        let axes: Vec<_> = (0..last).collect();
         let weight = cx.parameter("weight", &channels, &Init::Ones, (1, 1))?;
         let bias = cx.parameter("bias", &channels, &Init::Zeros, (1, 1))?;
         let running_mean = cx.statistic("running_mean", &channels, &Init::Zeros)?;
         let running_var = cx.statistic("running_var", &channels, &Init::Ones)?;
 
         let values = x.convert(weight.dtype())?;
-        let (mean, variance) = if cx.is_training() {
-            let mean = cx.batch_mean(&values, &axes)?;
-            let variance = cx.batch_mean(&(&values - &mean)?.square()?, &axes)?;
-            let moved = |running: &Tensor, batch: &Tensor| -> Result<Tensor> {
-                (running * self.momentum)? + (batch.stop_gradient()? * (1.0 - self.momentum))?
-            };
-            cx.update("running_mean", moved(&running_mean, &mean)?)?;
-            cx.update("running_var", moved(&running_var, &variance)?)?;
-            (mean, variance)
-        } else {
-            (running_mean, running_var)
+        let (mean, variance) = match cx.is_training() && !cx.is_frozen("running_mean") {
+            true => self.of_batch(&values, &running_mean, &running_var, cx)?,
+            false => (running_mean, running_var),
         };
         let scale = ((variance + self.epsilon)?.rsqrt()? * weight)?;
         let y = (((values - mean)? * scale)? + bias)?;
         y.convert(x.dtype())
+    }
+
+    /// The batch's mean and variance, by which the running ones move.
+    fn of_batch(
+        &self,
+        x: &Tensor,
+        running_mean: &Tensor,
+        running_var: &Tensor,
+        cx: &mut Context,
+    ) -> Result<(Tensor, Tensor)> {
+        let last = x.rank() - 1;
+        let axes: Vec<_> = (0..last).collect();
+        let within = crate::array::count(&x.shape()[1..last]);
+        let (rows, counted) = cx.batch_rows(x.shape()[0]);
+        if rows * within < 2 {
+            let expected = "at least two values a channel, as one has no variance (a batch_size above 1)";
+            return Err(Error::value("batch", expected, rows * within));
+        }
+        // Only where a row holds one value a channel may too few of them be left in a masked batch.
+        let is_one = match counted.filter(|_| within < 2) {
+            Some(counted) => Some(counted.lt(&counted.scalar_like(2.0))?),
+            None => None,
+        };
+        let or_running = |batch: Tensor, running: &Tensor| match &is_one {
+            Some(is_one) => is_one.select(running, &batch),
+            None => Ok(batch),
+        };
+        let mean = cx.batch_mean(x, &axes)?;
+        let variance = cx.batch_mean(&(x - &mean)?.square()?, &axes)?;
+        let (mean, variance) = (or_running(mean, running_mean)?, or_running(variance, running_var)?);
+        for (name, running, batch) in
+            [("running_mean", running_mean, &mean), ("running_var", running_var, &variance)]
+        {
+            let moved = ((running * self.momentum)? + (batch.stop_gradient()? * (1.0 - self.momentum))?)?;
+            cx.update(name, or_running(moved, running)?)?;
+        }
+        Ok((mean, variance))
+    }
+}
+
+fn check_epsilon(epsilon: f64) -> Result<()> {
+    match epsilon.is_finite() && epsilon >= 0.0 {
+        true => Ok(()),
+        false => Err(Error::value("epsilon", "a finite number of at least 0", epsilon)),
     }
 }
 
@@ -83,6 +130,7 @@ impl Default for LayerNorm {
 
 impl LayerNorm {
     pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        check_epsilon(self.epsilon)?;
         let last = x.last_axis("layer-norm")?;
         let features = [x.shape()[last]];
         let weight = cx.parameter("weight", &features, &Init::Ones, (1, 1))?;

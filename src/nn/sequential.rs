@@ -1,7 +1,7 @@
 use super::{Context, Layer, Summary};
 use crate::array::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Random, Tensor};
+use crate::graph::{Graph, Tensor};
 use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};
 
@@ -85,10 +85,9 @@ impl Sequential {
     pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
         let graph = Graph::new();
         let mut variables = Variables::declare(&graph, dtype);
-        let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
         let read = if self.vocabulary().is_some() { DType::I32 } else { dtype };
         let x = graph.full(read, &[&[1], sample].concat(), 0.0)?;
-        let mut cx = Context::training(&mut variables, &mut random);
+        let mut cx = Context::evaluation(&mut variables);
         let y = self.forward(&x, &mut cx)?;
         let rows = cx.into_rows();
         Ok((variables.variables().cloned().collect(), Summary { rows, dtype }, y.shape()[1..].to_vec()))

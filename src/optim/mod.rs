@@ -3,10 +3,17 @@
 //! Each transformation takes the gradients of all parameters and hands on others; what comes out is subtracted from
 //! the parameters times the learning rate. A named optimizer such as Adam is a chain of them.
 
+mod accumulate;
+mod average;
+mod group;
 mod optimizer;
 mod schedule;
 mod transform;
 
-pub use optimizer::{Group, Optimizer, Rule, adam, adamw, sgd};
+pub use accumulate::Share;
+pub(crate) use accumulate::Turns;
+pub use average::Average;
+pub use group::Group;
+pub use optimizer::{Inputs, Optimizer, Rule, adam, adamw, sgd};
 pub use schedule::Schedule;
 pub use transform::Transform;

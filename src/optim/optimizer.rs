@@ -1,11 +1,13 @@
 //! Optimizers as they are named and written in a recipe.
 
+use super::accumulate::Share;
+use super::average::Average;
+use super::group::{self, Group};
 use super::schedule::Schedule;
-use super::transform::{Item, Transform, counter};
+use super::transform::{Item, Transform};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::named::{self, Named};
-use crate::nn::Init;
 use crate::variables::{Role, Variable, Variables};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -265,30 +267,6 @@ impl Rule {
     }
 }
 
-/// Parameters that are treated differently: those whose name contains `name`.
-///
-/// ```
-/// use neural::optim::{Group, Optimizer, sgd};
-/// let frozen = Group { name: "0.".into(), learning_rate: 0.0, weight_decay: 1.0 };
-/// assert!(Optimizer { groups: vec![frozen], ..sgd(0.1) }.check().is_ok());
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Group {
-    /// A part of the parameters' names, such as `bias` or `4.`.
-    pub name: String,
-    /// By how much the learning rate is multiplied; 0 freezes the parameters.
-    #[serde(default = "unit")]
-    pub learning_rate: f64,
-    /// By how much the weight decay is multiplied.
-    #[serde(default = "unit")]
-    pub weight_decay: f64,
-}
-
-fn unit() -> f64 {
-    1.0
-}
-
 /// A rule with what surrounds it.
 ///
 /// ```
@@ -305,11 +283,35 @@ pub struct Optimizer {
     pub clip_norm: Option<f64>,
     /// The gradient of this times Σ |w| is added.
     pub l1: f64,
-    /// Parameters move once in so many steps, by the mean of their gradients.
+    /// How many steps share an update, which is made with the mean gradient of all their rows. At the end of an epoch
+    /// the steps that are left make one, fewer though they are. Schedules count steps, not updates.
     pub accumulate: usize,
-    /// The decay of the moving average of the parameters, `average.<name>`, if one is kept.
-    pub average: Option<f64>,
+    /// A moving average of the parameters, `average.<name>`, if one is kept: it is what is evaluated and exported.
+    pub average: Option<Average>,
     pub groups: Vec<Group>,
+    /// The paths of what stays as it is, see [`Group`]. Nothing of it moves: no parameter by its gradient or by decay,
+    /// no average, and no running statistic. A frozen batch norm normalises by its running statistics in training
+    /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
+    /// the optimizer keeps no state for it.
+    pub freeze: Vec<String>,
+}
+
+/// What an update depends on that differs from step to step.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// A floating-point scalar.
+    pub learning_rate: &'a Tensor,
+    /// How far [`Optimizer::average`] goes towards the parameters, a floating-point scalar: see [`Average::rate`].
+    pub average_rate: Option<&'a Tensor>,
+    /// Where the update is shared with other steps.
+    pub share: Option<Share<'a>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Those of an optimizer that updates in every step and keeps no average.
+    pub fn rate(learning_rate: &'a Tensor) -> Self {
+        Self { learning_rate, average_rate: None, share: None }
+    }
 }
 
 impl From<Rule> for Optimizer {
@@ -322,6 +324,7 @@ impl From<Rule> for Optimizer {
             accumulate: 1,
             average: None,
             groups: Vec::new(),
+            freeze: Vec::new(),
         }
     }
 }
@@ -388,12 +391,55 @@ impl Optimizer {
                 return Err(Error::value(name, "a finite number above 0", limit));
             }
         }
-        match self.average {
-            Some(decay) if !(0.0..1.0).contains(&decay) => {
-                Err(Error::value("average", "a decay from 0 to below 1", decay))
-            }
-            _ => Ok(()),
+        if !(self.l1.is_finite() && self.l1 >= 0.0) {
+            return Err(Error::value("l1", "a finite number of at least 0", self.l1));
         }
+        self.groups.iter().try_for_each(Group::check)?;
+        self.average.iter().try_for_each(Average::check)
+    }
+
+    /// That the paths of the groups and of what is frozen name `variables`, and leave something to train.
+    ///
+    /// # Errors
+    /// When one of them does not, or nothing is left.
+    pub fn check_paths(&self, variables: &[Variable]) -> Result<()> {
+        let groups = self.groups.iter().map(|group| ("groups", &group.name));
+        for (key, path) in groups.chain(self.freeze.iter().map(|path| ("freeze", path))) {
+            group::check_path(key, path, variables)?;
+        }
+        let mut parameters = variables.iter().filter(|v| v.role == Role::Parameter).peekable();
+        match parameters.peek().is_some() && parameters.all(|v| self.is_frozen(&v.name)) {
+            true => Err(Error::value("freeze", "a parameter that is left to train", "all of them frozen")),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the variable of this name is frozen, see [`Optimizer::freeze`].
+    ///
+    /// ```
+    /// use neural::optim::{Optimizer, sgd};
+    /// let optimizer = Optimizer { freeze: vec!["0".into()], ..sgd(0.1) };
+    /// assert!(optimizer.is_frozen("0.weight") && !optimizer.is_frozen("10.weight"));
+    /// ```
+    pub fn is_frozen(&self, variable: &str) -> bool {
+        self.freeze.iter().any(|path| group::covers(path, variable))
+            || self.groups.iter().any(|group| group.learning_rate == 0.0 && group.covers(variable))
+    }
+
+    /// The parameters that an update moves, with their values: those that are not frozen.
+    ///
+    /// ```
+    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
+    /// # let graph = Graph::new();
+    /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// use neural::optim::{Optimizer, sgd};
+    /// variables.get(Role::Parameter, "0.weight", &[2], &Init::Ones, (1, 1))?;
+    /// assert_eq!(sgd(0.1).trained(&variables).len(), 1);
+    /// assert!(Optimizer { freeze: vec!["0".into()], ..sgd(0.1) }.trained(&variables).is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn trained(&self, variables: &Variables) -> Vec<(Variable, Tensor)> {
+        variables.parameters().into_iter().filter(|(variable, _)| !self.is_frozen(&variable.name)).collect()
     }
 
     fn chain(&self) -> Vec<Transform> {
@@ -402,30 +448,29 @@ impl Optimizer {
         clips.into_iter().flatten().chain(l1).chain(self.rule.chain()).collect()
     }
 
-    /// Moves the parameters among `variables` by their `gradients`, given in the same order, at this learning rate
-    /// (a floating-point scalar).
+    /// Moves the parameters among `variables` that are [`trained`](Optimizer::trained) by their `gradients`, given in
+    /// the same order.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
     /// # let graph = Graph::new();
     /// # let mut variables = Variables::declare(&graph, DType::F32);
+    /// use neural::optim::{Inputs, sgd};
     /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
-    /// neural::optim::sgd(0.1).update(&mut variables, &[w.full_like(1.0)?], &graph.scalar(0.1f32))?;
+    /// sgd(0.1).update(&mut variables, &[w.full_like(1.0)?], Inputs::rate(&graph.scalar(0.1f32)))?;
     /// assert_ne!(variables.after()[0].id(), w.id());
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
-    /// When the optimizer's variables do not fit.
-    pub fn update(
-        &self,
-        variables: &mut Variables,
-        gradients: &[Tensor],
-        learning_rate: &Tensor,
-    ) -> Result<()> {
-        let parameters = variables.parameters();
-        let (gradients, updates) = self.accumulated(variables, &parameters, gradients)?;
-        variables.gate(updates);
+    /// When the optimizer's variables do not fit, or it keeps an average and no rate for it is given.
+    pub fn update(&self, variables: &mut Variables, gradients: &[Tensor], inputs: Inputs) -> Result<()> {
+        let parameters = self.trained(variables);
+        let gradients = match inputs.share {
+            Some(share) => share.mean(variables, &parameters, gradients)?,
+            None => gradients.to_vec(),
+        };
+        variables.gate(inputs.share.map(|share| share.is_last.clone()));
 
         let mut items: Vec<_> = parameters
             .iter()
@@ -439,55 +484,27 @@ impl Optimizer {
             transform.apply(&mut items, variables)?;
         }
         for item in &items {
-            let scale: f64 = self.groups_of(&item.variable.name).map(|group| group.learning_rate).product();
-            if scale != 0.0 {
-                let rate = learning_rate.convert(item.value.dtype())?;
-                let rate = if scale == 1.0 { rate } else { (rate * scale)? };
-                variables.set(&item.variable.name, (item.value - (rate * &item.gradient)?)?)?;
+            let factor: f64 = self.groups_of(&item.variable.name).map(|group| group.learning_rate).product();
+            let rate = inputs.learning_rate.convert(item.value.dtype())?;
+            let rate = if factor == 1.0 { rate } else { (rate * factor)? };
+            let moved = (item.value - (rate * &item.gradient)?)?;
+            variables.set(&item.variable.name, moved.clone())?;
+            if self.average.is_some() {
+                let Some(rate) = inputs.average_rate else {
+                    return Err(Error::value("average_rate", "a rate for the moving average", "none"));
+                };
+                let name = format!("average.{}", item.variable.name);
+                let old = variables.get_copy(Role::Optimizer, &name, item.variable)?;
+                // In this form an average that equals the parameter stays equal, to the bit.
+                let towards = (rate.convert(old.dtype())? * (moved - &old)?)?;
+                variables.set(&name, (old + towards)?)?;
             }
         }
-
         variables.gate(None);
-        if let Some(decay) = self.average {
-            for (variable, _) in &parameters {
-                let Variable { name, role, shape, init, fans, .. } = variable;
-                let moved = variables.get(*role, name, shape, init, *fans)?;
-                // It begins as the parameter does.
-                let average = format!("average.{name}");
-                let old = variables.get(Role::Optimizer, &average, shape, init, *fans)?;
-                variables.set(&average, ((old * decay)? + (moved * (1.0 - decay))?)?)?;
-            }
-        }
         Ok(())
     }
 
     fn groups_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Group> {
-        self.groups.iter().filter(move |group| name.contains(&group.name))
-    }
-
-    /// The mean of the gradients since the last update, and whether this step updates; just the gradients where every
-    /// step does.
-    fn accumulated(
-        &self,
-        variables: &mut Variables,
-        parameters: &[(Variable, Tensor)],
-        gradients: &[Tensor],
-    ) -> Result<(Vec<Tensor>, Option<Tensor>)> {
-        if self.accumulate == 1 {
-            return Ok((gradients.to_vec(), None));
-        }
-        let n = self.accumulate as f64;
-        let count = (counter(variables, "optimizer.accumulated")? + 1.0)?;
-        let updates = count.ge(&count.full_like(n)?)?;
-        variables.set("optimizer.accumulated", updates.select(&count.full_like(0.0)?, &count)?)?;
-        let mut means = Vec::new();
-        for ((variable, _), gradient) in parameters.iter().zip(gradients) {
-            let name = format!("optimizer.accumulated.{}", variable.name);
-            let sum =
-                (variables.get(Role::Optimizer, &name, &variable.shape, &Init::Zeros, (1, 1))? + gradient)?;
-            variables.set(&name, updates.select(&sum.full_like(0.0)?, &sum)?)?;
-            means.push((sum * (1.0 / n))?);
-        }
-        Ok((means, Some(updates)))
+        self.groups.iter().filter(move |group| group.covers(name))
     }
 }

@@ -1,5 +1,6 @@
 //! The links of an optimizer's chain.
 
+use crate::array::count;
 use crate::error::Result;
 use crate::graph::{DotDims, Tensor};
 use crate::nn::Init;
@@ -35,7 +36,9 @@ pub enum Transform {
     /// sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023).
     Lion { beta1: f64, beta2: f64 },
     /// m ← momentum · m + (1 - momentum) g, and for a matrix its nearest orthogonal one, by `steps` of the iteration
-    /// of Newton and Schulz, times √max(1, rows / columns) (Jordan et al., 2024).
+    /// of Newton and Schulz, times √max(1, rows / columns) (Jordan et al., 2024). The rows are a layer's outputs and
+    /// the columns what each is computed from: a dense weight `[outputs, inputs]` as it is, a convolution's kernel
+    /// `[height, width, inputs, outputs]` as `outputs x (height width inputs)`. Vectors are not changed.
     Muon { momentum: f64, nesterov: bool, steps: usize },
 }
 
@@ -151,7 +154,7 @@ fn next_update(state: &mut Variables) -> Result<Tensor> {
 }
 
 /// A scalar that counts from 0.
-pub(super) fn counter(state: &mut Variables, name: &str) -> Result<Tensor> {
+fn counter(state: &mut Variables, name: &str) -> Result<Tensor> {
     state.get(Role::Optimizer, name, &[], &Init::Zeros, (1, 1))
 }
 
@@ -172,18 +175,21 @@ fn clip_norm(items: &mut [Item], limit: f64) -> Result<()> {
     Ok(())
 }
 
-/// The orthogonal matrix near `x`: x / ‖x‖, then `steps` times a x + (b x xᵀ + c (x xᵀ)²) x with the coefficients of
-/// Jordan et al., which bring all singular values near 1. Axes after the first count as one; vectors stay as they are.
+/// The orthogonal matrix near `x`, see [`Transform::Muon`]: x / ‖x‖, then `steps` times a x + (b x xᵀ + c (x xᵀ)²) x
+/// with the coefficients of Jordan et al., which bring all singular values near 1. Vectors stay as they are.
 fn orthogonalized(x: &Tensor, steps: usize) -> Result<Tensor> {
     const A: f64 = 3.4445;
     const B: f64 = -4.775;
     const C: f64 = 2.0315;
-    if x.rank() < 2 {
-        return Ok(x.clone());
-    }
-    let matrix = x.flatten_from(1)?;
-    let (rows, columns) = (matrix.shape()[0], matrix.shape()[1]);
-    let tall = rows > columns;
+    let (matrix, outputs) = match x.rank() {
+        0 | 1 => return Ok(x.clone()),
+        2 => (x.clone(), 0),
+        // A convolution's kernel, whose last axis is its outputs.
+        rank => (x.reshape(&[count(&x.shape()[..rank - 1]), x.shape()[rank - 1]])?, 1),
+    };
+    let (rows, columns) = (matrix.shape()[outputs], matrix.shape()[1 - outputs]);
+    // The iteration is the same on the transposed matrix, and the least work where the shorter side comes first.
+    let tall = matrix.shape()[0] > matrix.shape()[1];
     let mut y = if tall { matrix.t()? } else { matrix };
     let norm = y.square()?.sum_all()?.sqrt()?;
     y = (&y / norm.maximum(&norm.full_like(1e-7)?)?)?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
 use crate::loss::{Loss, Mask};
 use crate::nn::{Context, Sequential};
-use crate::optim::Optimizer;
+use crate::optim::{Inputs, Optimizer, Share};
 use crate::variables::{Role, Variable, Variables};
 
 /// Everything that a training step is made of.
@@ -39,24 +39,57 @@ struct Resident<T> {
     scaling: Option<(T, T)>,
 }
 
+/// One step of a program.
+struct Now {
+    random: Random,
+    /// The numbers of the batch's rows, i32.
+    rows: Tensor,
+    /// Which of them count, where not all do.
+    mask: Option<Mask>,
+    /// The learning rate.
+    rate: Tensor,
+    /// The moving average's, if one is kept.
+    average_rate: Option<Tensor>,
+    /// Whether the step makes an update, where several share one.
+    updates: Option<Tensor>,
+}
+
 impl Plan {
-    /// The variables of model and optimizer.
-    pub fn declare(&self) -> Result<Vec<Variable>> {
+    /// The variables of model and optimizer, for batches of which each device has `batch` rows.
+    pub fn declare(&self, batch: usize) -> Result<Vec<Variable>> {
         let graph = Graph::new();
         let mut variables = Variables::declare(&graph, DType::F32);
-        let resident = self.resident(&graph, 1);
-        let rows = graph.full(DType::I32, &[1], 0.0)?;
+        let resident = self.resident(&graph, batch);
+        let rows = graph.full(DType::I32, &[batch], 0.0)?;
         let rate = graph.scalar(0f32);
-        let random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
-        self.step(&mut variables, random, &resident, &rows, None, &rate)?;
+        let now = Now {
+            random: Random::new(graph.scalar(0u64), graph.scalar(0u64)),
+            rows: rows.clone(),
+            mask: None,
+            average_rate: self.keeps_average().then(|| rate.clone()),
+            rate,
+            updates: self.shares_updates().then(|| graph.scalar(false)),
+        };
+        self.step(&mut variables, &resident, now)?;
         Ok(variables.variables().cloned().collect())
+    }
+
+    /// Whether the parameters' moving average is kept, which has a rate for each step.
+    pub fn keeps_average(&self) -> bool {
+        self.optimizer.average.is_some()
+    }
+
+    /// Whether several steps share an update, so that each says whether it makes one.
+    pub fn shares_updates(&self) -> bool {
+        self.optimizer.accumulate > 1
     }
 
     /// `steps` training steps of `batch` rows on each device. Arguments: the variables; the number of the device (i32),
     /// seed and number of the first step (u64); inputs, targets, and mean and deviation if inputs are scaled; row
-    /// numbers `[steps, batch]` (i32), learning rates `[steps]` (f32), and if `masked` how many rows of each step
-    /// count (i32). Results: the variables, then `[steps, 2]` (f64), for each step the mean loss and how many rows were
-    /// right (0 where targets are values), both over all devices.
+    /// numbers `[steps, batch]` (i32); and `[steps]` each, the learning rates (f32), how many rows of a step count
+    /// (i32, if `masked`), the rates of the moving average (f32, if one is kept), and whether a step makes an update
+    /// (i32, if steps share one). Results: the variables, then `[steps, 2]` (f64), for each step the mean loss and how
+    /// many rows were right (0 where targets are values), both over all devices.
     pub fn train(
         &self,
         variables: &[Variable],
@@ -70,13 +103,12 @@ impl Plan {
         let (seed, first) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
         let resident = self.resident(&graph, steps * batch);
         let order = graph.parameter(DType::I32, &[steps, batch]);
-        let rates = graph.parameter(DType::F32, &[steps]);
-        let valid = masked.then(|| graph.parameter(DType::I32, &[steps]));
+        let timed = self.timed(&graph, steps, masked);
         let numbers = (graph.iota(DType::U64, &[steps], 0)? + first)?;
 
         let mut constants = vec![replica, seed, resident.inputs, resident.targets];
         constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
-        let xs: Vec<_> = [numbers, order, rates].into_iter().chain(valid).collect();
+        let xs: Vec<_> = [numbers, order].into_iter().chain(timed).collect();
         let inputs = ScanInputs { constants: &constants, carries: &state, xs: &xs };
         let (state, ys) = graph.repeat(inputs, steps, |graph, constants, state, xs| {
             let mut variables = Variables::given(graph, DType::F32, variables, state);
@@ -88,9 +120,8 @@ impl Plan {
                 targets: targets.clone(),
                 scaling: scaling.first().cloned().zip(scaling.get(1).cloned()),
             };
-            let random = self.random(replica, seed, &xs[0]);
-            let mask = xs.get(3).map(|valid| Mask::first(valid, batch)).transpose()?;
-            let metrics = self.step(&mut variables, random, &resident, &xs[1], mask.as_ref(), &xs[2])?;
+            let now = self.now(self.random(replica, seed, &xs[0]), &xs[1], &xs[2..], masked)?;
+            let metrics = self.step(&mut variables, &resident, now)?;
             Ok(StepOutputs { carries: variables.after(), ys: vec![metrics] })
         })?;
         Ok(Function::new(&graph, [state, ys].concat()))
@@ -129,19 +160,49 @@ impl Plan {
         Ok(Function::new(&graph, ys))
     }
 
+    /// What a program reads besides row numbers for each of its steps, `[steps]`, in the order of [`Plan::train`].
+    fn timed(&self, graph: &Graph, steps: usize, masked: bool) -> Vec<Tensor> {
+        let kinds = [
+            (true, DType::F32),
+            (masked, DType::I32),
+            (self.keeps_average(), DType::F32),
+            (self.shares_updates(), DType::I32),
+        ];
+        let read = kinds.into_iter().filter(|(is_read, _)| *is_read);
+        read.map(|(_, dtype)| graph.parameter(dtype, &[steps])).collect()
+    }
+
+    /// A step from its values of [`Plan::timed`].
+    fn now(&self, random: Random, rows: &Tensor, timed: &[Tensor], masked: bool) -> Result<Now> {
+        let mut timed = timed.iter().cloned();
+        let rate = timed.next().ok_or_else(|| Error::shape("step", "a learning rate", "none"))?;
+        let mut next = |is_read: bool| if is_read { timed.next() } else { None };
+        let valid = next(masked);
+        let average_rate = next(self.keeps_average());
+        let updates = next(self.shares_updates());
+        Ok(Now {
+            random,
+            rows: rows.clone(),
+            mask: valid.map(|valid| Mask::first(&valid, rows.shape()[0])).transpose()?,
+            rate,
+            average_rate,
+            updates: updates.map(|flag| flag.gt(&flag.scalar_like(0.0))).transpose()?,
+        })
+    }
+
     /// One training step; returns its loss and the number of right rows, `[2]`.
-    fn step(
-        &self,
-        variables: &mut Variables,
-        mut random: Random,
-        resident: &Resident<Tensor>,
-        rows: &Tensor,
-        mask: Option<&Mask>,
-        rate: &Tensor,
-    ) -> Result<Tensor> {
-        let (x, targets) = self.batch(resident, rows, Some(&mut random))?;
-        let mut cx =
-            Context::training(variables, &mut random).compute_in(self.compute).replicated(self.replicas);
+    fn step(&self, variables: &mut Variables, resident: &Resident<Tensor>, now: Now) -> Result<Tensor> {
+        let Now { mut random, rows, mask, rate, average_rate, updates } = now;
+        let (mask, batch) = (mask.as_ref(), rows.shape()[0] * self.replicas);
+        let (x, targets) = self.batch(resident, &rows, Some(&mut random))?;
+        let is_frozen = |name: &str| self.optimizer.is_frozen(name);
+        let mut cx = Context::training(variables, &mut random)
+            .compute_in(self.compute)
+            .replicated(self.replicas)
+            .frozen(&is_frozen);
+        if let Some(mask) = mask {
+            cx = cx.masked(mask)?;
+        }
         let outputs = self.model.forward(&x, &mut cx)?;
         if outputs.rank() != 2 {
             let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
@@ -154,11 +215,19 @@ impl Plan {
         }
         // The losses of all devices add up to the batch's mean loss, and so do their gradients.
         let (sum, weight) = self.loss.sums(&outputs, &targets, mask)?;
-        let loss = (sum / self.total(&weight)?)?;
-        let parameters = variables.parameters();
+        let weight = self.total(&weight)?;
+        let loss = (sum / &weight)?;
+        let parameters = self.optimizer.trained(variables);
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
         let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
-        self.optimizer.update(variables, &grads, rate)?;
+        // In full batches, so that the weight is about 1.
+        let weight = (weight / batch as f64)?;
+        let inputs = Inputs {
+            learning_rate: &rate,
+            average_rate: average_rate.as_ref(),
+            share: updates.as_ref().map(|is_last| Share { weight: &weight, is_last }),
+        };
+        self.optimizer.update(variables, &grads, inputs)?;
         let right = right(&outputs, &targets, mask)?.convert(DType::F64)?;
         let metrics = Tensor::concatenate(&[&loss.reshape(&[1])?, &right.reshape(&[1])?], 0)?;
         self.total(&metrics)
@@ -225,12 +294,11 @@ impl Plan {
         let (seed, number) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
         let resident = self.resident(&graph, batch);
         let rows = graph.parameter(DType::I32, &[1, batch]).reshape(&[batch])?;
-        let rate = graph.parameter(DType::F32, &[1]).reshape(&[])?;
-        let valid = if masked { Some(graph.parameter(DType::I32, &[1]).reshape(&[])?) } else { None };
-        let mask = valid.map(|valid| Mask::first(&valid, batch)).transpose()?;
+        let timed = self.timed(&graph, 1, masked);
+        let timed = timed.iter().map(|values| values.reshape(&[])).collect::<Result<Vec<_>>>()?;
         let mut after = Variables::given(&graph, DType::F32, variables, &state);
-        let random = self.random(&replica, &seed, &number);
-        let metrics = self.step(&mut after, random, &resident, &rows, mask.as_ref(), &rate)?;
+        let now = self.now(self.random(&replica, &seed, &number), &rows, &timed, masked)?;
+        let metrics = self.step(&mut after, &resident, now)?;
         let live = Function::new(&graph, [after.after(), vec![metrics]].concat()).live();
 
         let (mut finite, mut places) = (Vec::new(), Vec::new());

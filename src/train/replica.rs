@@ -34,14 +34,14 @@ impl<'a> Replica<'a> {
 pub(super) struct Arguments {
     pub first: Buffer,
     pub piece: Piece,
-    pub rates: Buffer,
-    pub counts: Option<Buffer>,
+    /// The values of each step, see [`Plan::train`](super::program::Plan::train).
+    pub timed: Vec<Buffer>,
 }
 
 impl Arguments {
     /// In the order of [`Plan::train`](super::program::Plan::train).
     pub fn list<'b>(&'b self, replica: &'b Replica) -> Vec<&'b Buffer> {
-        let steps = [self.piece.order(), &self.rates].into_iter().chain(&self.counts);
+        let steps = [self.piece.order()].into_iter().chain(&self.timed);
         let always = [&replica.number, &replica.seed, &self.first];
         always.into_iter().chain(replica.feed.arguments(&self.piece)).chain(steps).collect()
     }

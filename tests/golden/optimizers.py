@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
-from torch.optim import _muon
+from torch.optim import _muon, swa_utils
 
 from store import Family, generator, leaf, normal
 
@@ -69,10 +69,24 @@ MUON_NOTES = (
     "X = U, transposed if rows > columns; X = X / max(|X|, 1e-7) in the Frobenius norm; "
     "`steps` times: A = X X^T; X = a X + (b A + c A A) X with a = 3.4445, b = -4.775, c = 2.0315; "
     "transposed back. "
-    "W = W - r sqrt(max(1, rows / columns)) X. "
-    'This is torch.optim.Muon with weight_decay 0 and adjust_lr_fn "original", but with the iteration in '
+    "W = W - r (sqrt(max(1, rows / columns)) X + weight_decay W). A kernel [height, width, in, out] is "
+    "the matrix out x (height width in). "
+    'This is torch.optim.Muon with adjust_lr_fn "original", but with the iteration in '
     "float64 where PyTorch rounds it to bfloat16."
 )
+
+
+def as_matrix(kernel):
+    """A kernel [height, width, in, out], or a series of them, as out x (in height width), as PyTorch folds its own."""
+    axes = range(kernel.ndim - 4)
+    moved = kernel.transpose(*axes, *(len(axes) + axis for axis in (3, 2, 0, 1)))
+    return moved.reshape(*moved.shape[: len(axes) + 1], -1)
+
+
+def as_kernel(matrix, shape):
+    """The inverse of `as_matrix` for a series of matrices."""
+    height, width, inputs, outputs = shape
+    return matrix.reshape(-1, outputs, inputs, height, width).transpose(0, 3, 4, 2, 1)
 
 
 def gradients(case, shapes):
@@ -80,7 +94,7 @@ def gradients(case, shapes):
     rng = generator("optimizers", case)
     initial = {name: normal(rng, *shape) for name, shape in shapes.items()}
     grads = {name: normal(rng, STEPS, *shape) for name, shape in shapes.items()}
-    if "m" not in shapes:
+    if "b" in shapes:
         grads["w"][:, 0, 0] = 0.0
         for value in grads.values():
             value[..., -1] = (1e-7 * value[..., -1]).astype(np.float32)
@@ -153,8 +167,10 @@ def family():
     config = {"lion": {"learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}}
     with_optax("lion", config, optax.lion(1e-4, 0.9, 0.99, weight_decay=0.1))
 
-    def muon(initial, grads, nesterov):
-        optimizer = lambda p: torch.optim.Muon(p, 0.02, weight_decay=0.0, momentum=0.95, nesterov=nesterov)
+    def muon(initial, grads, nesterov=True, weight_decay=0.0):
+        optimizer = lambda p: torch.optim.Muon(
+            p, 0.02, weight_decay=weight_decay, momentum=0.95, nesterov=nesterov
+        )
         with mock.patch.object(_muon, "_zeropower_via_newtonschulz", newton_schulz):
             return in_torch(optimizer, initial, grads)
 
@@ -163,6 +179,24 @@ def family():
         config = {"muon": {"learning_rate": 0.02, "momentum": 0.95, "nesterov": nesterov, "steps": 5}}
         run = lambda initial, grads: muon(initial, grads, nesterov)
         add(name, config, "torch", run, {"w": (3, 4), "m": (5, 3)}, notes=MUON_NOTES)
+
+    def muon_kernels(initial, grads):
+        """Kernels as matrices of a row for each output, checked against optax, which is told their axes."""
+        shapes = {name: value.shape for name, value in initial.items()}
+        fold = lambda values: {name: as_matrix(value) for name, value in values.items()}
+        history = muon(fold(initial), fold(grads), False, 0.1)
+        history = {name: as_kernel(value, shapes[name]) for name, value in history.items()}
+        axes = {name: optax.contrib.MuonDimensionNumbers((0, 1, 2), 3) for name in shapes}
+        peer = optax.contrib.muon(
+            0.02, beta=0.95, nesterov=False, weight_decay=0.1, muon_weight_dimension_numbers=axes
+        )
+        for name, value in in_optax(peer, initial, grads).items():
+            np.testing.assert_allclose(history[name], value, rtol=1e-6, atol=1e-6)
+        return history
+
+    config = {"muon": {"learning_rate": 0.02, "momentum": 0.95, "nesterov": False, "weight_decay": 0.1}}
+    shapes = {"many": (2, 1, 2, 7), "few": (3, 3, 2, 4)}
+    add("muon-kernels", config, "torch", muon_kernels, shapes, notes=MUON_NOTES)
 
     def some_small(grads):
         """Every third gradient is too small to be clipped."""
@@ -180,10 +214,10 @@ def family():
     with_torch("accumulate", config, lambda p: sgd(p, 0.1, 0.9), peer, every=4)
 
     def averaged(initial, grads):
-        """The weights' moving average, in optax without the correction of its start."""
+        """The weights' moving average, its start corrected, as optax's."""
         params = in_optax(optax.sgd(0.1), initial, grads)
-        average = optax.ema(0.9, debias=False)
-        state = average.init(initial)._replace(ema=initial)
+        average = optax.ema(0.9, debias=True)
+        state = average.init(initial)
         history = {name: [] for name in initial}
         for step in range(STEPS):
             now, state = average.update({name: value[step] for name, value in params.items()}, state)
@@ -191,5 +225,43 @@ def family():
                 history[name].append(np.asarray(value))
         return params, {name: np.stack(values) for name, values in history.items()}
 
-    add("average", {"sgd": {"learning_rate": 0.1}, "average": 0.9}, "optax", averaged)
+    def averaged_from_the_first(initial, grads):
+        """PyTorch's moving average of the weights, which begins as the first weights."""
+        params = in_torch(lambda p: sgd(p, 0.1), initial, grads)
+        model = torch.nn.ParameterDict({name: leaf(value) for name, value in initial.items()})
+        average = swa_utils.AveragedModel(model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.9))
+        average.update_parameters(model)
+        history = {name: [] for name in initial}
+        for step in range(STEPS):
+            with torch.no_grad():
+                for name, param in model.items():
+                    param.copy_(torch.tensor(params[name][step]))
+            average.update_parameters(model)
+            for name, value in average.module.items():
+                history[name].append(value.detach().numpy().copy())
+        return params, {name: np.stack(values) for name, values in history.items()}
+
+    config = {"sgd": {"learning_rate": 0.1}, "average": 0.9}
+    add("average", config, "optax", averaged)
+    config = config | {"average": {"decay": 0.9, "debias": False}}
+    add("average-from-the-first", config, "torch", averaged_from_the_first)
+
+    # What surrounds a rule, beside it.
+    config = {"adagrad": {"learning_rate": 0.1, "weight_decay": 0.01}}
+    with_torch("adagrad-weight-decay", config, lambda p: torch.optim.Adagrad(p, 0.1, eps=1e-10, weight_decay=0.01))
+    config = {"rmsprop": {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.01}}
+    rmsprop = lambda p: torch.optim.RMSprop(p, 0.01, alpha=0.9, momentum=0.9, weight_decay=0.01)
+    with_torch("rmsprop-momentum-weight-decay", config, rmsprop)
+    for name, bound, clip in [
+        ("clip_norm", 0.5, optax.clip_by_global_norm(0.5)),
+        ("clip_value", 0.1, optax.clip(0.1)),
+    ]:
+        config = {"adamw": {"learning_rate": 0.01, "weight_decay": 0.1}, name: bound}
+        peer = optax.chain(clip, optax.adamw(0.01, weight_decay=0.1))
+        with_optax(f"adamw-{name.replace('_', '-')}", config, peer, scale=some_small)
+    config = {"lion": {"learning_rate": 1e-3, "weight_decay": 0.1}, "clip_norm": 0.5}
+    peer = optax.chain(optax.clip_by_global_norm(0.5), optax.lion(1e-3, 0.9, 0.99, weight_decay=0.1))
+    with_optax("lion-clip-norm", config, peer, scale=some_small)
+    config = {"adam": {"learning_rate": 0.01, "weight_decay": 0.1}, "accumulate": 4}
+    with_torch("adam-accumulate", config, lambda p: adam(p, 0.01, eps=1e-8, weight_decay=0.1), every=4)
     return family

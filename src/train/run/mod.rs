@@ -18,6 +18,7 @@ use crate::array::DType;
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
+use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 use std::collections::{HashMap, VecDeque};
@@ -100,22 +101,24 @@ impl<'a> Run<'a> {
         trainer.optimizer.check()?;
         targets::check(&trainer.loss, data)?;
         trainer.check(data)?;
-        let plan = trainer.plan(data);
-        let variables = plan.declare()?;
-        let width = trainer.model.declare(DType::F32, data.sample_shape())?.2.iter().product();
-        let task = task(data, &trainer.loss, width);
-        let metrics = if trainer.metrics.is_empty() { Metric::usual(task) } else { trainer.metrics.clone() };
-        metrics.iter().try_for_each(|metric| check_metric(*metric, task))?;
         if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
             let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
             return Err(Error::value("devices", expected, trainer.devices));
         }
+        // Refuses a batch that no program can be made for.
+        let order = order(&trainer, data, 0)?;
+        let plan = trainer.plan(data);
+        let variables = plan.declare(trainer.batch_size / trainer.devices)?;
+        trainer.optimizer.check_paths(&variables)?;
+        let width = trainer.model.declare(DType::F32, data.sample_shape())?.2.iter().product();
+        let task = task(data, &trainer.loss, width);
+        let metrics = if trainer.metrics.is_empty() { Metric::usual(task) } else { trainer.metrics.clone() };
+        metrics.iter().try_for_each(|metric| check_metric(*metric, task))?;
         let replicas = (0..trainer.devices)
             .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
             .collect::<Result<Vec<_>>>()?;
         let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
         let state = replicas.iter().map(|replica| replica.upload(&initial)).collect::<Result<_>>()?;
-        let order = order(&trainer, data, 0)?;
         Ok(Self {
             trainer,
             plan,
@@ -335,9 +338,17 @@ impl<'a> Run<'a> {
 
     /// What the program of the next `steps` steps reads on each device besides the variables.
     fn arguments(&mut self, steps: usize) -> Result<Vec<Arguments>> {
-        let rates: Vec<f32> = (0..steps as u64)
-            .map(|i| self.trainer.optimizer.rule.learning_rate().at(self.step + i) as f32)
-            .collect();
+        let optimizer = &self.trainer.optimizer;
+        let steps_per_epoch = self.steps_per_epoch() as u64;
+        let turns = Turns { every: optimizer.accumulate as u64, steps_per_epoch };
+        let numbers = self.step..self.step + steps as u64;
+        let rates: Vec<f32> =
+            numbers.clone().map(|step| optimizer.rule.learning_rate().at(step) as f32).collect();
+        let averages = optimizer.average.map(|average| {
+            numbers.clone().map(|step| average.rate(turns.update(step)) as f32).collect::<Vec<_>>()
+        });
+        let updates: Option<Vec<i32>> = (self.plan.shares_updates())
+            .then(|| numbers.map(|step| i32::from(turns.is_last(step))).collect());
         let pieces = match self.ahead.take() {
             Some((step, count, pieces)) if step == self.step && count == steps => pieces,
             _ => self.pieces(steps)?,
@@ -349,12 +360,17 @@ impl<'a> Run<'a> {
             let before = replica.index * part;
             let counts = valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
             let counts: Option<Vec<i32>> = self.masked().then(|| counts.collect());
+            let timed = [
+                Some(Array::vector(&rates)),
+                counts.as_deref().map(Array::vector),
+                averages.as_deref().map(Array::vector),
+                updates.as_deref().map(Array::vector),
+            ];
             let upload = |array: Array| Buffer::upload(&replica.device, &array);
             Ok(Arguments {
                 first: upload(Array::scalar(self.step))?,
                 piece,
-                rates: upload(Array::vector(&rates))?,
-                counts: counts.map(|counts| upload(Array::vector(&counts))).transpose()?,
+                timed: timed.into_iter().flatten().map(upload).collect::<Result<_>>()?,
             })
         };
         self.replicas.iter().zip(pieces).map(on).collect()

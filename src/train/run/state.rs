@@ -64,8 +64,14 @@ impl Run<'_> {
         if value.shape() != variable.shape {
             return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
         }
+        let value = value.cast(variable.dtype);
+        // An average begins as its parameter, whatever that begins as.
+        let average = format!("average.{name}");
+        let average = self.variables.iter().position(|v| self.step == 0 && v.name == average);
         for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
-            state[i] = Buffer::upload(&replica.device, &value.cast(variable.dtype))?;
+            for place in [Some(i), average].into_iter().flatten() {
+                state[place] = Buffer::upload(&replica.device, &value)?;
+            }
         }
         Ok(())
     }
@@ -153,8 +159,18 @@ impl Run<'_> {
             return Err(Error::value(name, format!("{then}, as the checkpoint was made with"), now));
         }
         let value = |name: &str| checkpoint.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
-        if let Some((name, _)) =
-            checkpoint.tensors.iter().find(|(name, _)| self.variables.iter().all(|v| v.name != *name))
+        let optimizer = &self.trainer.optimizer;
+        // Of parameters that were trained and are frozen now, the optimizer's state is not needed.
+        let is_needless = |name: &str| {
+            let Some((_, of)) = name.strip_prefix("optimizer.").unwrap_or(name).split_once('.') else {
+                return false;
+            };
+            optimizer.is_frozen(of) && self.variables.iter().any(|v| v.name == of)
+        };
+        if let Some((name, _)) = checkpoint
+            .tensors
+            .iter()
+            .find(|(name, _)| self.variables.iter().all(|v| v.name != *name) && !is_needless(name))
         {
             return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
         }
