@@ -149,7 +149,7 @@ impl Variables {
     /// ```
     ///
     /// # Errors
-    /// When the variable is asked for with another shape than before, or was not declared.
+    /// When the variable is asked for with another shape than before, was not declared, or cannot begin so.
     pub fn get(
         &mut self,
         role: Role,
@@ -201,6 +201,7 @@ impl Variables {
             return Err(Error::value(name, "a variable that was declared", "an unknown one"));
         }
         Type::new(self.dtype, shape).check_size(name)?;
+        init.check()?;
         let tensor = self.graph.parameter(self.dtype, shape);
         let variable = Variable {
             name: name.to_string(),

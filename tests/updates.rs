@@ -6,8 +6,8 @@ mod common;
 use common::{device, difference, numbers};
 use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::loss::{CrossEntropy, Loss};
-use neural::nn::{self, Layer, Sequential};
-use neural::optim::{Average, Group, Optimizer, adam, adamw, sgd};
+use neural::nn::{self, Init, Layer, Sequential};
+use neural::optim::{Average, Group, Optimizer, Rule, adam, adamw, sgd};
 use neural::train::{Run, Trainer};
 use neural::{Array, Error};
 
@@ -376,4 +376,66 @@ fn rows_that_fill_a_batch_and_count_are_in_its_statistics() {
         let mean = [8, 9, 0, 1].iter().map(|row| values[row * 4 + i]).sum::<f64>() / 4.0;
         assert!((after - (0.9 * before + 0.1 * mean)).abs() < 1e-6);
     }
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let data = classes(12, &[4]);
+    let with = |layer: Layer| refusal(&trainer(nn::sequential([layer, nn::dense(3)]), sgd(0.1)), &data);
+    let init = |init| Layer::Dense(nn::Dense { init, ..nn::Dense::new(4) });
+    let norm = |momentum, epsilon| Layer::BatchNorm(nn::BatchNorm { momentum, epsilon });
+    for (message, part) in [
+        (with(init(Init::Normal(-0.1))), "init normal"),
+        (with(init(Init::TruncatedNormal(f64::NAN))), "init truncated-normal"),
+        (with(init(Init::Uniform(-1.0))), "init uniform"),
+        (with(init(Init::Constant(f64::INFINITY))), "init constant"),
+        (with(norm(1.5, 1e-5)), "momentum"),
+        (with(norm(-0.1, 1e-5)), "momentum"),
+        (with(norm(0.9, -1e-5)), "epsilon"),
+    ] {
+        assert!(message.contains("layer 0") && message.contains(part), "{message}");
+    }
+    let refused = |optimizer: Optimizer| optimizer.check().expect_err("it is refused").to_string();
+    let rule = |text: &str| Optimizer::from(serde_json::from_str::<Rule>(text).expect("a rule"));
+    let group = |learning_rate, weight_decay| Group { name: "0".into(), learning_rate, weight_decay };
+    for (message, part) in [
+        (refused(Optimizer { l1: -1.0, ..sgd(0.1) }), "l1"),
+        (refused(Optimizer { groups: vec![group(-1.0, 1.0)], ..sgd(0.1) }), "learning_rate of 0"),
+        (refused(Optimizer { groups: vec![group(1.0, f64::NAN)], ..sgd(0.1) }), "weight_decay of 0"),
+        (refused(Optimizer { average: Some(1.0.into()), ..sgd(0.1) }), "average"),
+        (refused(rule(r#"{"sgd": {"learning_rate": 0.1, "nesterov": true}}"#)), "nesterov"),
+        (refused(rule(r#"{"sgd": {"learning_rate": 0.1, "momentum": -0.5}}"#)), "momentum"),
+        (refused(rule(r#"{"rmsprop": {"learning_rate": 0.1, "momentum": 1.5}}"#)), "momentum"),
+        (refused(rule(r#"{"muon": {"learning_rate": 0.1, "steps": 0}}"#)), "steps"),
+        (refused(rule(r#"{"adamw": {"learning_rate": 0.1, "weight_decay": -1.0}}"#)), "weight_decay"),
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn class_weights_that_weigh_nothing_are_named() {
+    // Of class 0 first, then of the others: a batch of 4 holds nothing else.
+    let mut data = classes(12, &[4]);
+    data.splits.train.sort_by_key(|row| (row * 7) % 3);
+    let weighted = |class_weights: Vec<f64>| {
+        let loss = Loss::SoftmaxCrossEntropy(CrossEntropy { class_weights, ..CrossEntropy::default() });
+        trainer(mlp(), sgd(0.1)).loss(loss).batch_size(4)
+    };
+    for (weights, part) in [
+        (vec![0.0, 0.0, 0.0], "above 0"),
+        (vec![1.0, -1.0, 1.0], "at least 0, got -1"),
+        (vec![1.0, f64::NAN, 1.0], "at least 0, got NaN"),
+    ] {
+        let message = refusal(&weighted(weights), &data);
+        assert!(message.contains("class_weights") && message.contains(part), "{message}");
+    }
+    let fit = |weights: Vec<f64>| {
+        let mut run = weighted(weights).start(device(), &data).expect("starts");
+        run.fit(|_| std::ops::ControlFlow::Continue(())).map(|_| run.step())
+    };
+    assert_eq!(fit(vec![0.1, 1.0, 1.0]).expect("trains"), 3);
+    let message = fit(vec![1.0, 0.0, 1.0]).expect_err("0/0").to_string();
+    assert!(message.contains("in step 1 ") && message.contains("a class with weight 0"), "{message}");
+    assert!(!message.contains("learning rate"), "{message}");
 }

@@ -1,6 +1,7 @@
 //! How variables begin.
 
 use crate::array::{Array, DType, count};
+use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,30 @@ pub enum Init {
 }
 
 impl Init {
+    /// ```
+    /// use neural::nn::Init;
+    /// assert!(Init::Normal(0.1).check().is_ok() && Init::Normal(-0.1).check().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// When a deviation or a limit is negative, or a number is not finite.
+    pub fn check(&self) -> Result<()> {
+        let finite =
+            |name: &str, value: f64, least: f64, expected: &str| match value.is_finite() && value >= least {
+                true => Ok(()),
+                false => Err(Error::value(format!("init {name}"), expected, value)),
+            };
+        let at_least_0 = "a finite number of at least 0";
+        match *self {
+            Init::Normal(deviation) => finite("normal", deviation, 0.0, at_least_0),
+            Init::TruncatedNormal(deviation) => finite("truncated-normal", deviation, 0.0, at_least_0),
+            Init::Uniform(limit) => finite("uniform", limit, 0.0, at_least_0),
+            Init::Orthogonal(gain) => finite("orthogonal", gain, 0.0, at_least_0),
+            Init::Constant(value) => finite("constant", value, f64::MIN, "a finite number"),
+            _ => Ok(()),
+        }
+    }
+
     /// The values: a function of the arguments alone, the same on every machine.
     ///
     /// ```

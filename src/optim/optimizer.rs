@@ -260,8 +260,17 @@ impl Rule {
                     part("beta1", beta1)?;
                     part("beta2", beta2)?;
                 }
-                Transform::Muon { momentum, .. } => part("momentum", momentum)?,
+                Transform::Muon { momentum, steps, .. } => {
+                    part("momentum", momentum)?;
+                    // Each is written out in the program.
+                    if !(1..100).contains(&steps) {
+                        return Err(Error::value("steps", "a number from 1 to 99", steps));
+                    }
+                }
             }
+        }
+        if matches!(self, Rule::Sgd { nesterov: true, momentum: 0.0, .. }) {
+            return Err(Error::value("nesterov", "a momentum above 0 with it", "momentum 0"));
         }
         Ok(())
     }

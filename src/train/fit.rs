@@ -2,6 +2,7 @@
 
 use super::checkpoint::SoFar;
 use super::evaluation::Score;
+use super::program::DATA;
 use super::run::{Compiled, Run};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -222,14 +223,22 @@ impl Run<'_> {
     /// The error for a loss that was not finite in step `step`. The run is brought to its state before that step,
     /// which is run again with an eye on every operation.
     fn explain(&mut self, step: u64, loss: f32) -> Error {
-        let place = match self.first_not_finite(step) {
+        let place = self.first_not_finite(step);
+        let advice = match &place {
+            _ if self.weighs_nothing(step) => {
+                "every row of the batch is of a class with weight 0, so that their weighted mean is 0/0: give these classes a small weight, leave their rows out, or make batches larger"
+            }
+            Ok(Some(place)) if place == DATA => {
+                "look there for values that are missing, infinite or very large"
+            }
+            _ => "try a smaller learning rate, clip_norm = 1.0, or scaled data",
+        };
+        let place = match place {
             Ok(Some(place)) => format!("; the first number that was not finite came up in {place}"),
             Ok(None) => String::new(),
             Err(error) => format!("; where it came up could not be found ({error})"),
         };
-        Error::NotFinite(format!(
-            "the loss was {loss} in step {step} (epoch {}){place}: try a smaller learning rate, clip_norm = 1.0, or scaled data",
-            step / self.steps_per_epoch() as u64 + 1
-        ))
+        let epoch = step / self.steps_per_epoch() as u64 + 1;
+        Error::NotFinite(format!("the loss was {loss} in step {step} (epoch {epoch}){place}: {advice}"))
     }
 }

@@ -9,6 +9,9 @@ use crate::nn::{Context, Sequential};
 use crate::optim::{Inputs, Optimizer, Share};
 use crate::variables::{Role, Variable, Variables};
 
+/// The place of what a program reads besides the variables, see [`Plan::trace`].
+pub(super) const DATA: &str = "the data";
+
 /// Everything that a training step is made of.
 pub(super) struct Plan {
     pub model: Sequential,
@@ -312,7 +315,7 @@ impl Plan {
             places.push(match node.op {
                 Op::Parameter { index } => match variables.get(index) {
                     Some(variable) => format!("{}, as the step before left it", variable.name),
-                    None => "the data".to_string(),
+                    None => DATA.to_string(),
                 },
                 op if node.place.is_empty() => format!("the operation {} outside the layers", op.name()),
                 op => format!("{}, in the operation {}", node.place, op.name()),

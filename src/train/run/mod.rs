@@ -17,6 +17,7 @@ use crate::array::Array;
 use crate::array::DType;
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
+use crate::loss::Loss;
 use crate::metric::{Metric, Task};
 use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
@@ -465,6 +466,22 @@ impl<'a> Run<'a> {
             evaluation.add(&outputs.download()?, &losses.download()?, &valid, batch)?;
         }
         Ok(evaluation)
+    }
+
+    /// Whether the rows that count in step `step` of the current epoch are all of classes without weight.
+    pub(super) fn weighs_nothing(&self, step: u64) -> bool {
+        let weights = match &self.trainer.loss {
+            Loss::SoftmaxCrossEntropy(settings) => &settings.class_weights,
+            Loss::SigmoidCrossEntropy(settings) => &settings.class_weights,
+            _ => return false,
+        };
+        let (Some(labels), batch) = (self.data.targets.labels(), self.trainer.batch_size) else {
+            return false;
+        };
+        let place = (step % self.steps_per_epoch() as u64) as usize;
+        let rows = &self.order.rows[place * batch..][..self.order.valid[place] as usize];
+        let weight = |row: &u32| weights.get(labels[*row as usize] as usize);
+        rows.iter().all(|row| weight(row) == Some(&0.0))
     }
 
     /// Adds what steps came to to the epoch under way.
