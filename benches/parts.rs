@@ -6,7 +6,7 @@ mod jobs;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jobs::{Job, Sizes};
-use neural::data::table::Table;
+use neural::data::table::{Layout, Table};
 use neural::data::{LastBatch, Shuffle, cifar, epoch_order, idx, images, npy, safetensors};
 use neural::graph::{Function, Graph, Random, gradients};
 use neural::nn::{self, Context, Layer};
@@ -160,7 +160,9 @@ fn readers(c: &mut Criterion) {
 
     let lines: String = (0..20_000).map(|i| format!("{i},{}.25,{},red\n", i % 97, i % 5)).collect();
     let csv = format!("a,b,c,d\n{lines}");
-    reader("table", csv.len(), &|| drop(black_box(Table::parse(path, csv.as_bytes(), None).unwrap())));
+    reader("table", csv.len(), &|| {
+        drop(black_box(Table::parse(path, csv.as_bytes(), &Layout::default()).unwrap()))
+    });
 
     let array = Array::full(DType::F32, &[20_000, 64], 0.5);
     let contents = npy_file(&array);

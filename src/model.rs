@@ -21,6 +21,7 @@ use std::borrow::Cow;
 ///     sample: vec![2],
 ///     dtype: DType::F32,
 ///     scaling: Scaling::none(),
+///     target_scaling: Scaling::none(),
 ///     columns: Vec::new(),
 ///     classes: Vec::new(),
 /// };
@@ -43,6 +44,9 @@ pub struct Description {
     pub dtype: DType,
     /// The model's first step: (input - mean) / deviation.
     pub scaling: Scaling,
+    /// The model's last step, of values alone: output * deviation + mean.
+    #[serde(default, skip_serializing_if = "Scaling::is_none")]
+    pub target_scaling: Scaling,
     /// What a table's features are made from; empty if the data was no table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
@@ -102,6 +106,7 @@ impl Link {
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
+/// #     target_scaling: Scaling::none(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -142,6 +147,7 @@ impl Description {
             sample: data.sample_shape().to_vec(),
             dtype: sample_dtype(layers, data.inputs.dtype()),
             scaling: data.scaling.clone(),
+            target_scaling: data.target_scaling.clone(),
             columns: data.columns.clone(),
             classes: data.targets.names().to_vec(),
         }
@@ -157,6 +163,7 @@ impl Description {
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
+    /// #     target_scaling: Scaling::none(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -247,6 +254,7 @@ impl Model {
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
+    /// #     target_scaling: Scaling::none(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -295,6 +303,7 @@ impl Model {
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
+    /// #     target_scaling: Scaling::none(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -310,7 +319,7 @@ impl Model {
     /// # Errors
     /// When the layers do not fit the samples.
     pub fn function(&self, batch: usize) -> Result<Function> {
-        let Description { layers, link, sample, dtype, scaling, .. } = &self.description;
+        let Description { layers, link, sample, dtype, scaling, target_scaling, .. } = &self.description;
         let graph = Graph::new();
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
         let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
@@ -323,7 +332,12 @@ impl Model {
         }
         let mut variables = Variables::given(&graph, DType::F32, &list, &state);
         let outputs = layers.forward(&x, &mut Context::evaluation(&mut variables))?;
-        Ok(Function::new(&graph, vec![link.apply(&outputs)?]))
+        let mut outputs = link.apply(&outputs)?;
+        if !target_scaling.is_none() {
+            let [mean, deviation] = [&target_scaling.mean, &target_scaling.deviation];
+            outputs = ((outputs * graph.constant(deviation.clone()))? + graph.constant(mean.clone()))?;
+        }
+        Ok(Function::new(&graph, vec![outputs]))
     }
 
     /// What the model says of samples `[n, sample…]`, see [`Description::samples`]: f32 `[n, outputs]`, after the link.
@@ -336,6 +350,7 @@ impl Model {
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
+    /// #     target_scaling: Scaling::none(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };

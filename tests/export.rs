@@ -19,8 +19,16 @@ use std::path::Path;
 fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], scaling: Scaling) -> Model {
     let layers: Sequential = serde_json::from_value(layers).expect("layers");
     let classes = vec![];
-    let description =
-        Description { layers, link, sample: sample.to_vec(), dtype, scaling, columns: vec![], classes };
+    let description = Description {
+        layers,
+        link,
+        sample: sample.to_vec(),
+        dtype,
+        scaling,
+        target_scaling: Scaling::none(),
+        columns: vec![],
+        classes,
+    };
     let value = |(i, v): (usize, Variable)| {
         let numbers = numbers(v.len(), 7 + i as u64);
         let values = v.initial(1).to_f64().into_iter().zip(numbers).map(|(initial, x)| match v.role {

@@ -4,7 +4,7 @@ use flate2::{Compression, write::GzEncoder};
 use neural::DType;
 use neural::data::cifar::{self, Cifar};
 use neural::data::images::{self, Form};
-use neural::data::table::{Missing, Table};
+use neural::data::table::{Features, Layout, Missing, Table};
 use neural::data::{idx, npy, safetensors};
 use neural::recipe::Recipe;
 use neural::runs::Saved;
@@ -82,10 +82,10 @@ fn read_idx(contents: &[u8]) -> Result<(), String> {
 
 fn read_table(contents: &[u8]) -> Result<(), String> {
     let read = |missing| {
-        let table = Table::parse(file(), contents, None)?;
+        let table = Table::parse(file(), contents, &Layout::default())?;
         let target = table.header().last().cloned().unwrap_or_default();
-        table.targets(&target, None)?;
-        table.encode(&table.features(&target, &[], &[], missing, &[0])?)
+        table.targets(&target, None, None)?;
+        table.encode(&table.features(&target, &Features { missing, ..Features::default() }, &[0])?.0)
     };
     read(Missing::Refuse).or_else(|_| read(Missing::Mean)).map(drop).map_err(|e| e.to_string())
 }

@@ -3,13 +3,12 @@
 use super::evaluate::is_picture;
 use super::{splits, text};
 use crate::array::Array;
-use crate::data::table::{Missing, Table, is_missing};
+use crate::data::table::{Missing, Table, shown};
 use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
 use crate::error::{Error, Result};
 use crate::plot::Grid;
 use crate::recipe::{self, Recipe};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,23 +63,39 @@ const PICTURES: usize = 40;
 impl Data {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let is_recipe = self.path.extension().is_some_and(|ending| ending == "toml");
-        let source = if is_recipe { self.of_recipe()? } else { self.of_path()? };
+        let (source, task) = if is_recipe {
+            let recipe = self.of_recipe()?;
+            let task = recipe.task();
+            (recipe.data, Some(task))
+        } else {
+            (self.of_path()?, None)
+        };
         let mut shown = Shown::default();
         shown.say(
             "path",
             json!(source.path.to_string_lossy()),
             format!("{} ({})", source.path.display(), name(source.format)),
         );
-        if source.format == Format::Table {
-            shown.columns(&Table::read(&source.path, source.delimiter)?)?;
+        source.check_keys()?;
+        let table = match source.format {
+            Format::Table => Some(source.read_table(task, None, true)?),
+            _ => None,
+        };
+        if let Some(table) = &table {
+            shown.columns(table)?;
         }
         if !is_recipe && matches!(source.format, Format::Npy | Format::Safetensors) {
             shown.tensors(&tensors(&source)?);
         }
-        let data = match source.load() {
+        let loaded = match &table {
+            Some(table) => source.of_table(table, task, None),
+            None => source.load_for(task),
+        };
+        let is_seen = table.is_some() || shown.has_tensors;
+        let data = match loaded {
             Ok(data) => Some(data),
             // There is something to see all the same.
-            Err(error) if !is_recipe && shown.has_tensors && self.plot.is_none() => {
+            Err(error) if !is_recipe && self.settings.is_empty() && is_seen && self.plot.is_none() => {
                 shown.say("no_data_set", json!(error.to_string()), format!("no data set by itself: {error}"));
                 None
             }
@@ -99,12 +114,12 @@ impl Data {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn of_recipe(&self) -> Result<Source> {
+    fn of_recipe(&self) -> Result<Recipe> {
         if self.format.is_some() {
             return Err(Error::value("--format", "none, as a recipe names it", "one"));
         }
         let settings: Vec<String> = self.settings.iter().map(|setting| format!("data.{setting}")).collect();
-        Ok(Recipe::read(&self.path, &settings)?.data)
+        Recipe::read(&self.path, &settings)
     }
 
     fn of_path(&self) -> Result<Source> {
@@ -192,32 +207,32 @@ impl Shown {
 
     /// What each column of a table holds.
     fn columns(&mut self, table: &Table) -> Result<()> {
-        let mut lines = vec![["column", "holds", "missing", "values"].map(String::from).to_vec()];
+        let mut lines =
+            vec![["column", "holds", "missing", "different", "values"].map(String::from).to_vec()];
         let mut list = Vec::new();
-        for name in table.header() {
-            let cells: Vec<&str> = table.column(name)?.filter(|cell| !is_missing(cell)).collect();
-            let missing = table.rows() - cells.len();
-            let numbers: Option<Vec<f64>> = cells.iter().map(|cell| cell.parse().ok()).collect();
-            let (holds, values, value) = match numbers {
-                Some(numbers) if !numbers.is_empty() => {
-                    let range = Range::of(numbers.into_iter());
-                    ("numbers".to_string(), range.to_string(), range.to_json())
+        for column in table.summaries()? {
+            let more = if column.is_more { "over " } else { "" };
+            let distinct = format!("{more}{}", column.distinct);
+            let range = |[least, mean, greatest]: [f64; 3]| Range { least, mean, greatest, not_finite: 0 };
+            let (values, value) = match column.numbers.map(range) {
+                Some(range) => (range.to_string(), range.to_json()),
+                None if column.holds == "dates" => {
+                    (column.texts.join(" to "), json!({ "first": column.texts[0], "last": column.texts[1] }))
                 }
-                _ => {
-                    let names: BTreeSet<&str> = cells.into_iter().collect();
-                    let mut few: Vec<&str> = names.iter().take(6).copied().collect();
-                    if few.len() < names.len() {
-                        few.push("…");
-                    }
-                    let holds = format!("{} names", names.len());
-                    (holds, few.join(", "), json!({ "names": names.len() }))
+                None => {
+                    let rest = if column.distinct > column.texts.len() { ", …" } else { "" };
+                    (column.texts.join(", ") + rest, json!({ "names": column.distinct }))
                 }
             };
-            lines.push(vec![name.clone(), holds, missing.to_string(), values]);
-            list.push(json!({ "name": name, "missing": missing, "values": value }));
+            let name = shown(&column.name).into_owned();
+            lines.push(vec![name, column.holds.into(), column.missing.to_string(), distinct, values]);
+            list.push(json!({
+                "name": column.name, "holds": column.holds, "missing": column.missing, "distinct": column.distinct,
+                "values": value,
+            }));
         }
         self.object.insert("columns".into(), json!(list));
-        self.text.push_str(&format!("{} rows\n\n{}\n", table.rows(), text::table(&lines, 4)));
+        self.text.push_str(&format!("{} rows\n\n{}\n", table.rows(), text::table(&lines, 5)));
         Ok(())
     }
 

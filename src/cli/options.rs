@@ -1,7 +1,7 @@
 //! What several programs take on their command line.
 
 use super::DeviceArguments;
-use crate::data::table::Table;
+use crate::data::table::{Layout, Table};
 use crate::data::{self, Dataset, Format, Source, TargetKind};
 use crate::error::{Error, Result};
 use crate::plot;
@@ -173,7 +173,7 @@ impl Columns {
     }
 
     fn read(&self, path: &Path, kind: TargetKind) -> Result<Dataset> {
-        let table = Table::read(path, None)?;
+        let table = Table::read(path, &Layout::default())?;
         let last = table.header().last().cloned().unwrap_or_default();
         let target = self.target.clone().unwrap_or(last);
         let others: Vec<String> = table.header().iter().filter(|name| **name != target).cloned().collect();

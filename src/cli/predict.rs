@@ -5,7 +5,8 @@ use super::trained::{Answers, Trained};
 use crate::array::{Array, DType, count};
 use crate::data::images::{self, Form};
 use crate::data::npy;
-use crate::data::table::Table;
+use crate::data::table::{Table, shown};
+use crate::data::{Column, Source};
 use crate::error::{Error, Result};
 use crate::model::Description;
 use serde_json::{Map, Value, json};
@@ -54,6 +55,9 @@ pub struct Predict {
     csv: bool,
 }
 
+/// What an NPY file begins with.
+const NPY: &[u8] = b"\x93NUMPY";
+
 /// What a model said of one row.
 struct Row<'a> {
     input: &'a str,
@@ -61,6 +65,8 @@ struct Row<'a> {
     number: usize,
     /// Whether the file has further rows.
     is_one_of_many: bool,
+    /// What the table's column of ids says of the row.
+    id: Option<String>,
     figures: Vec<f64>,
     class: Option<usize>,
 }
@@ -69,11 +75,21 @@ impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let model = self.trained.model()?;
         let description = &model.description;
+        let source = self.trained.folder()?.recipe()?.data;
         let device = self.trained.open_device()?;
         // One batch, so that one program serves.
-        let (mut sources, mut bytes) = (Vec::new(), Vec::new());
+        let (mut sources, mut bytes, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         for path in &self.files {
-            let samples = self.samples(path, &read(path)?, description)?;
+            let contents = read(path)?;
+            let samples = if description.columns.is_empty() || contents.starts_with(NPY) {
+                let samples = self.samples(path, &contents, description)?;
+                ids.resize(ids.len() + samples.shape()[0], None);
+                samples
+            } else {
+                let (samples, of_rows) = self.rows_of_table(path, &contents, &source, description)?;
+                ids.extend(of_rows);
+                samples
+            };
             sources.push((path.to_string_lossy().into_owned(), samples.shape()[0]));
             bytes.extend_from_slice(samples.bytes());
         }
@@ -87,17 +103,18 @@ impl Predict {
         let outputs = outputs.to_f64();
         let mut rows = Vec::new();
         let places = sources.iter().flat_map(|(input, rows)| (0..*rows).map(move |row| (input, row, *rows)));
-        for ((input, number, of), outputs) in places.zip(outputs.chunks_exact(width.max(1))) {
+        for (((input, number, of), outputs), id) in places.zip(outputs.chunks_exact(width.max(1))).zip(ids) {
             let figures = answers.figures(outputs);
             let class = answers.class(&figures);
-            rows.push(Row { input, number, is_one_of_many: of > 1, figures, class });
+            rows.push(Row { input, number, is_one_of_many: of > 1, id, figures, class });
         }
+        let id = source.id.as_deref().filter(|_| rows.iter().any(|row| row.id.is_some()));
         let text = if self.json {
-            rows.iter().map(|row| as_json(&answers, row).to_string() + "\n").collect()
+            rows.iter().map(|row| as_json(&answers, id, row).to_string() + "\n").collect()
         } else if self.csv {
-            as_csv(&answers, &rows)?
+            as_csv(&answers, id, &rows)?
         } else {
-            self.as_text(&answers, &rows)
+            self.as_text(&answers, id, &rows)
         };
         io::stdout().write_all(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
@@ -105,15 +122,12 @@ impl Predict {
 
     /// The samples in a file's contents, `[n, sample…]` as the model takes them.
     fn samples(&self, path: &Path, contents: &[u8], description: &Description) -> Result<Array> {
-        let is_array = contents.starts_with(b"\x93NUMPY");
-        if self.invert && (is_array || !description.columns.is_empty()) {
+        let is_array = contents.starts_with(NPY);
+        if self.invert && is_array {
             return Err(Error::value("--invert", "pictures", path.display()));
         }
         if is_array {
             return as_samples(path, npy::decode(path, contents)?, description);
-        }
-        if !description.columns.is_empty() {
-            return Table::parse(path, contents, None)?.encode(&description.columns);
         }
         let Description { dtype, sample, .. } = description;
         let form = match (dtype, &sample[..]) {
@@ -141,9 +155,42 @@ impl Predict {
         picture.reshape(&[&[1], &sample[..]].concat())
     }
 
-    fn as_text(&self, answers: &Answers, rows: &[Row]) -> String {
+    /// The rows of a table, read as the run's data was, with their ids if the run has a column of such.
+    fn rows_of_table(
+        &self,
+        path: &Path,
+        contents: &[u8],
+        source: &Source,
+        description: &Description,
+    ) -> Result<(Array, Vec<Option<String>>)> {
+        if self.invert {
+            return Err(Error::value("--invert", "pictures", path.display()));
+        }
+        let (columns, id) = (&description.columns, source.id.as_deref());
+        let layout = source.layout(columns.iter().map(|column| &column.name));
+        let table =
+            Table::parse_columns(path, contents, &layout, |header| Column::readings(header, columns, id))?;
+        let encoded = table.try_encode(columns)?;
+        if let Some((_, message)) = encoded.refused.into_iter().next() {
+            return Err(Error::format(path, message));
+        }
+        for (column, rows) in encoded.unknown {
+            let note = format!(
+                "{rows} rows hold names in column \"{}\" that are in none of the training rows",
+                shown(&column)
+            );
+            // Nothing depends on whether it is read.
+            let _ = writeln!(io::stderr(), "note: {}: {note}", path.display());
+        }
+        let id = id.filter(|id| table.header().iter().any(|name| name == id));
+        let of_row = |row| id.map(|id| Ok(table.text(row, id)?.into_owned())).transpose();
+        Ok((encoded.features, (0..table.rows()).map(of_row).collect::<Result<_>>()?))
+    }
+
+    fn as_text(&self, answers: &Answers, id: Option<&str>, rows: &[Row]) -> String {
         let Some(first) = rows.first() else { return String::new() };
         let mut lines = vec![vec!["input".to_string()]];
+        lines[0].extend(id.map(|id| shown(id).into_owned()));
         if first.class.is_some() {
             lines[0].extend(["class".into(), answers.figure.into()]);
             if self.top > 1 {
@@ -160,6 +207,7 @@ impl Predict {
                 false => row.input.to_string(),
             };
             let mut line = vec![input];
+            line.extend(id.map(|_| shown(row.id.as_deref().unwrap_or_default()).into_owned()));
             let Some(class) = row.class else {
                 line.extend(row.figures.iter().map(|figure| answers.shown(*figure)));
                 lines.push(line);
@@ -174,7 +222,7 @@ impl Predict {
             lines.push(line);
         }
         let left = if first.class.is_some() { 4 } else { 1 };
-        text::table(&lines, left)
+        text::table(&lines, left + usize::from(id.is_some()))
     }
 }
 
@@ -213,10 +261,13 @@ fn is_turned_around(picture: &Array, description: &Description) -> bool {
     training > 0.0 && ((training < 64.0 && this > 191.0) || (training > 191.0 && this < 64.0))
 }
 
-fn as_json(answers: &Answers, row: &Row) -> Value {
+fn as_json(answers: &Answers, id: Option<&str>, row: &Row) -> Value {
     let mut object = Map::new();
     object.insert("input".into(), row.input.into());
     object.insert("row".into(), row.number.into());
+    if let (Some(name), Some(id)) = (id, &row.id) {
+        object.insert(name.into(), id.as_str().into());
+    }
     match row.class {
         Some(class) => {
             object.insert("class".into(), answers.names[class].as_str().into());
@@ -232,10 +283,11 @@ fn as_json(answers: &Answers, row: &Row) -> Value {
     Value::Object(object)
 }
 
-fn as_csv(answers: &Answers, rows: &[Row]) -> anyhow::Result<String> {
+fn as_csv(answers: &Answers, id: Option<&str>, rows: &[Row]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let is_class = rows.iter().any(|row| row.class.is_some());
     let mut header = vec!["input".to_string(), "row".into()];
+    header.extend(id.map(String::from));
     if is_class {
         header.push("class".into());
     }
@@ -243,6 +295,7 @@ fn as_csv(answers: &Answers, rows: &[Row]) -> anyhow::Result<String> {
     writer.write_record(&header)?;
     for row in rows {
         let mut cells = vec![row.input.to_string(), row.number.to_string()];
+        cells.extend(id.map(|_| row.id.clone().unwrap_or_default()));
         cells.extend(row.class.map(|class| answers.names[class].clone()));
         cells.extend(row.figures.iter().map(ToString::to_string));
         writer.write_record(&cells)?;

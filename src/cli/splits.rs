@@ -9,7 +9,7 @@ pub(super) fn lines(data: &Dataset) -> Vec<String> {
         let comma = if part.origin.is_empty() { "" } else { ", " };
         format!("{}: {} rows{comma}{}", part.name, part.rows.len(), part.origin)
     };
-    data.parts().map(line).chain(data.notes.iter().map(|note| format!("note: {note}"))).collect()
+    data.parts().map(line).chain(data.advice().into_iter().map(|note| format!("note: {note}"))).collect()
 }
 
 /// The number of rows of each part, the origin of each, and the notes.
@@ -18,5 +18,5 @@ pub(super) fn as_json(data: &Dataset) -> [(&'static str, Value); 3] {
         data.parts().map(|part| (part.name.to_string(), part.rows.len().into())).collect();
     let origins: Map<String, Value> =
         data.parts().map(|part| (part.name.to_string(), part.origin.into())).collect();
-    [("splits", rows.into()), ("origins", origins.into()), ("notes", data.notes.clone().into())]
+    [("splits", rows.into()), ("origins", origins.into()), ("notes", data.advice().into())]
 }

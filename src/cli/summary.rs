@@ -132,6 +132,7 @@ impl Summary {
                 sample: sample.clone(),
                 dtype: DType::F32,
                 scaling: Scaling::none(),
+                target_scaling: Scaling::none(),
                 columns: Vec::new(),
                 classes: Vec::new(),
             };

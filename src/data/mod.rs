@@ -3,6 +3,7 @@
 //! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
 //! So it is uploaded once, and one compiled program evaluates any part of it.
 
+mod advice;
 pub mod cifar;
 pub mod fingerprint;
 mod format;
@@ -62,6 +63,9 @@ pub struct Dataset {
     pub columns: Vec<Column>,
     /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
+    /// Of targets that are values: a model is trained to say (value - mean) / deviation, and what it says is brought
+    /// back. `targets` are not scaled.
+    pub target_scaling: Scaling,
     /// What is to be known of how the data was read, a sentence each: what was left out, what is unknown.
     pub notes: Vec<String>,
 }
@@ -93,7 +97,7 @@ pub struct Part<'a> {
 pub enum Targets {
     /// A class for each row, an index into `names`.
     Classes { labels: Vec<i32>, names: Vec<String> },
-    /// f32 `[n, k]`, finite.
+    /// f32 or f64 `[n, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
     Values(Array),
 }
 
@@ -227,10 +231,11 @@ impl Targets {
                 Ok(())
             }
             Targets::Values(values) => {
-                if values.dtype() != DType::F32 || values.shape().len() != 2 || values.is_empty() {
-                    return Err(Error::shape("targets", "values f32[n, k]", format!("{values:?}")));
+                let is_float = matches!(values.dtype(), DType::F32 | DType::F64);
+                if !is_float || values.shape().len() != 2 || values.is_empty() {
+                    return Err(Error::shape("targets", "values f32 or f64 [n, k]", format!("{values:?}")));
                 }
-                bytes::check_finite(values).map_err(|e| e.at("targets"))
+                bytes::check_finite(&values.cast(DType::F32)).map_err(|e| e.at("targets"))
             }
         }
     }
@@ -271,7 +276,8 @@ impl Dataset {
         targets.check()?;
         splits.check(rows)?;
         let (origins, columns, notes) = (Origins::default(), Vec::new(), Vec::new());
-        Ok(Self { inputs, targets, splits, origins, columns, scaling: Scaling::none(), notes })
+        let (scaling, target_scaling) = (Scaling::none(), Scaling::none());
+        Ok(Self { inputs, targets, splits, origins, columns, scaling, target_scaling, notes })
     }
 
     /// The number of samples.
@@ -405,6 +411,33 @@ impl Dataset {
     /// See [`Scaling::fit`].
     pub fn scaled(mut self, scale: Scale) -> Result<Self> {
         self.scaling = Scaling::fit(&self.inputs, &self.splits.train, scale)?;
+        Ok(self)
+    }
+
+    /// Fits the scaling of targets that are values to the training rows, of each output by itself. The targets stay as
+    /// they are, and so do predictions and figures: only the loss is of scaled targets.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Dataset, Scale, Splits, Targets}};
+    /// let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
+    /// let targets = Targets::Values(Array::new(&[3, 1], vec![100f64, 300.0, 9e9])?);
+    /// let data = Dataset::new(Array::new(&[3, 1], vec![1f32, 2.0, 3.0])?, targets, splits)?;
+    /// let scaled = data.scaled_target(Scale::Standardize)?;
+    /// assert_eq!(scaled.target_scaling.mean.to_f64(), [200.0]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the targets are classes, and see [`Scaling::fit`].
+    pub fn scaled_target(mut self, scale: Scale) -> Result<Self> {
+        let scale = if scale == Scale::Standardize { Scale::StandardizeFeatures } else { scale };
+        self.target_scaling = match &self.targets {
+            _ if scale == Scale::None => Scaling::none(),
+            Targets::Values(values) => Scaling::fit(values, &self.splits.train, scale)?,
+            Targets::Classes { .. } => {
+                return Err(Error::value("scale_target", "targets that are values", "classes"));
+            }
+        };
         Ok(self)
     }
 

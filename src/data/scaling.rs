@@ -68,7 +68,52 @@ impl Scaling {
         *self == Self::none()
     }
 
-    /// Fits `scale` to the given rows of `inputs`, u8, i32 or f32 `[n, sample...]`.
+    /// The scaled values, f32 `[n, sample...]`: computed in f64 and then rounded.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Scale, Scaling}};
+    /// let seconds = Array::new(&[2, 1], vec![1_700_000_001f64, 1_700_000_003.0])?;
+    /// let scaling = Scaling::fit(&seconds, &[0, 1], Scale::Unit)?;
+    /// assert_eq!(scaling.apply(&seconds)?.to_f64()[1] - scaling.apply(&seconds)?.to_f64()[0], 1.0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the samples are not of the scaling's shape.
+    pub fn apply(&self, values: &Array) -> Result<Array> {
+        if self.is_none() {
+            return Ok(values.cast(DType::F32));
+        }
+        let (mean, deviation) = self.of_sample(&values.shape()[1..])?;
+        let scale = |(i, x): (usize, f64)| ((x - mean[i % mean.len()]) / deviation[i % mean.len()]) as f32;
+        Array::new(values.shape(), values.to_f64().into_iter().enumerate().map(scale).collect())
+    }
+
+    /// Brings scaled values back in their place.
+    pub(crate) fn undo(&self, values: &mut [f64]) {
+        if self.is_none() {
+            return;
+        }
+        let (mean, deviation) = (self.mean.to_f64(), self.deviation.to_f64());
+        for row in values.chunks_mut(mean.len().max(1)) {
+            row.iter_mut()
+                .zip(mean.iter().zip(&deviation))
+                .for_each(|(x, (mean, deviation))| *x = *x * deviation + mean);
+        }
+    }
+
+    fn of_sample(&self, sample: &[usize]) -> Result<(Vec<f64>, Vec<f64>)> {
+        if !self.mean.shape().is_empty() && self.mean.shape() != sample {
+            return Err(Error::shape(
+                "scaling",
+                format!("samples {:?}", self.mean.shape()),
+                format!("{sample:?}"),
+            ));
+        }
+        Ok((self.mean.to_f64(), self.deviation.to_f64()))
+    }
+
+    /// Fits `scale` to the given rows of `inputs`, u8, i32, f32 or f64 `[n, sample...]`.
     ///
     /// Deviations are those of the population, accumulated in f64. A feature that never changes has the
     /// deviation 1, so that it becomes 0.
@@ -197,7 +242,8 @@ fn moments(inputs: &Array, rows: &[u32]) -> Result<Vec<Moments>> {
         DType::U8 => Ok(moments_u8(features, rows, sample)),
         DType::I32 => moments_of::<i32>(features, rows, sample),
         DType::F32 => moments_of::<f32>(features, rows, sample),
-        other => Err(Error::shape("scaling", "inputs of u8, i32 or f32", other)),
+        DType::F64 => moments_of::<f64>(features, rows, sample),
+        other => Err(Error::shape("scaling", "inputs of u8, i32, f32 or f64", other)),
     }
 }
 

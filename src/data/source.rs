@@ -2,7 +2,7 @@
 
 use super::cifar::{self, Cifar};
 use super::images::{self, Background, Color, Form};
-use super::table::{Delimiter, Missing, Table, TargetKind};
+use super::table::{Column, DateOrder, Decimal, Delimiter, Missing, TargetKind, Thousands, Unknown};
 use super::tensors::Tensors;
 use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, idx, split};
 use crate::array::Array;
@@ -97,6 +97,21 @@ pub struct Source {
     /// `table`: told by the header if not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Delimiter>,
+    /// `table`: whether the first line holds the columns' names; told by what is below it if not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// `table`: what stands before the fraction of all numbers, and between their thousands; told by each column if
+    /// neither is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<Decimal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<Thousands>,
+    /// `table`: how dates such as 03/04/2024 are read, where their column does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
+    /// `table`: a column that is no feature and stands beside the predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// `table`: columns of numbers that are names all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categorical: Vec<String>,
@@ -106,6 +121,9 @@ pub struct Source {
     /// `table`: what becomes of missing values.
     #[serde(default, skip_serializing_if = "is_default")]
     pub missing: Missing,
+    /// `table`: what becomes of names that were in no training row.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unknown: Unknown,
     /// `images`: height and width to resize to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
@@ -142,6 +160,9 @@ pub struct Source {
     pub seed: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub scale: Scale,
+    /// How targets that are values are scaled for the loss; predictions and figures are brought back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scale_target: Scale,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -164,9 +185,15 @@ impl Source {
             one_vs_rest: None,
             inputs: None,
             delimiter: None,
+            header: None,
+            decimal: None,
+            thousands: None,
+            dates: None,
+            id: None,
             categorical: Vec::new(),
             ignore: Vec::new(),
             missing: Missing::default(),
+            unknown: Unknown::default(),
             size: None,
             color: None,
             background: Background::default(),
@@ -179,6 +206,7 @@ impl Source {
             stratify: false,
             seed: 0,
             scale: Scale::default(),
+            scale_target: Scale::default(),
         }
     }
 
@@ -232,11 +260,18 @@ impl Source {
     /// As [`Source::load`], and when targets cannot be taken as what the task needs.
     pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {
         self.check_keys()?;
+        if self.scale_target != Scale::None && matches!(task, Some(Task::Classes | Task::Labels)) {
+            return Err(Error::value(
+                "scale_target",
+                "a loss of values, such as mean-squared-error",
+                "one of classes",
+            ));
+        }
         let path = self.path.as_path();
         let form = Form { size: self.size, color: self.color, background: self.background };
         let mut notes = Vec::new();
         let (inputs, targets, parts) = match self.format {
-            Format::Table => return self.load_table(task),
+            Format::Table => return self.of_table(&self.read_table(task, None, false)?, task, None),
             Format::Idx => idx::load(path)?,
             Format::Images => {
                 let (inputs, targets, parts, passed_over) = images::load(path, form)?;
@@ -252,7 +287,7 @@ impl Source {
         let (splits, origins) = self.split(&targets, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
         let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
-        Dataset { origins, notes, ..data }.scaled(self.scale).map_err(in_file)
+        self.scaled(Dataset { origins, notes, ..data }).map_err(in_file)
     }
 
     fn load_tensors(&self, tensors: Tensors, task: Option<Task>) -> Result<(Array, Targets, Parts)> {
@@ -260,24 +295,32 @@ impl Source {
         tensors.load(inputs, target, self.target_kind, task)
     }
 
-    fn load_table(&self, task: Option<Task>) -> Result<Dataset> {
-        let table = Table::read(&self.path, self.delimiter)?;
-        let last = table.header().last().map_or("", String::as_str);
-        let target = self.target.as_deref().unwrap_or(last);
-        let kind = self.target_kind.or(match task {
-            Some(Task::Classes) => Some(TargetKind::Class),
-            Some(Task::Values) => Some(TargetKind::Value),
-            Some(Task::Labels) | None => None,
-        });
-        let targets = self.choose(table.targets(target, kind)?)?;
-        let (splits, origins) = self.split(&targets, Parts::undivided(table.rows()))?;
-        let columns = table.features(target, &self.categorical, &self.ignore, self.missing, &splits.train)?;
-        let in_file = |e: Error| Error::format(&self.path, e.to_string());
-        let data = Dataset::new(table.encode(&columns)?, targets, splits).map_err(in_file)?;
-        Dataset { origins, columns, ..data }.scaled(self.scale).map_err(in_file)
+    /// The data set in a table with the features that a model was trained on, as far as they are those of a table;
+    /// what the targets are has to be told by `target_kind`.
+    ///
+    /// ```
+    /// use neural::data::{Format, Source, TargetKind};
+    /// let pizza = Source { target_kind: Some(TargetKind::Value), ..Source::new(Format::Table, "data/pizza.txt") };
+    /// let columns = pizza.load()?.columns[..1].to_vec();
+    /// assert_eq!(pizza.load_with(&columns)?.sample_shape(), [1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Source::load`], and when the table lacks one of the columns.
+    pub fn load_with(&self, columns: &[Column]) -> Result<Dataset> {
+        if self.format != Format::Table || columns.is_empty() {
+            return self.load();
+        }
+        self.check_keys()?;
+        self.of_table(&self.read_table(None, Some(columns), false)?, None, Some(columns))
     }
 
-    fn choose(&self, targets: Targets) -> Result<Targets> {
+    pub(super) fn scaled(&self, data: Dataset) -> Result<Dataset> {
+        data.scaled(self.scale)?.scaled_target(self.scale_target)
+    }
+
+    pub(super) fn choose(&self, targets: Targets) -> Result<Targets> {
         match &self.one_vs_rest {
             Some(class) => targets.one_vs_rest(class),
             None => Ok(targets),
@@ -285,13 +328,19 @@ impl Source {
     }
 
     /// Refuses keys that have no meaning for the format or without another key.
-    fn check_keys(&self) -> Result<()> {
+    pub(crate) fn check_keys(&self) -> Result<()> {
         use Format::{Images, Npy, Safetensors, Table};
-        let uses: [(&str, bool, &[Format]); 8] = [
+        let uses: [(&str, bool, &[Format]); 14] = [
             ("target", self.target.is_some(), &[Table, Npy, Safetensors]),
             ("target_kind", self.target_kind.is_some(), &[Table, Npy, Safetensors]),
             ("inputs", self.inputs.is_some(), &[Npy, Safetensors]),
             ("delimiter", self.delimiter.is_some(), &[Table]),
+            ("header", self.header.is_some(), &[Table]),
+            ("decimal", self.decimal.is_some(), &[Table]),
+            ("thousands", self.thousands.is_some(), &[Table]),
+            ("dates", self.dates.is_some(), &[Table]),
+            ("id", self.id.is_some(), &[Table]),
+            ("unknown", !is_default(&self.unknown), &[Table]),
             ("categorical", !self.categorical.is_empty(), &[Table]),
             ("ignore", !self.ignore.is_empty(), &[Table]),
             ("missing", !is_default(&self.missing), &[Table]),
@@ -335,7 +384,7 @@ impl Source {
     }
 
     /// Which rows are for what, and where they come from.
-    fn split(&self, targets: &Targets, parts: Parts) -> Result<(Splits, Origins)> {
+    pub(super) fn split(&self, targets: &Targets, parts: Parts) -> Result<(Splits, Origins)> {
         let labels = match (self.stratify, targets.labels()) {
             (false, _) => None,
             (true, Some(labels)) => Some(labels),

@@ -22,6 +22,7 @@ use xla::HloModuleProto;
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
+/// #     target_scaling: Scaling::none(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -53,6 +54,7 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
+/// #     target_scaling: Scaling::none(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };

@@ -23,6 +23,7 @@ use std::path::Path;
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
+/// #     target_scaling: Scaling::none(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };

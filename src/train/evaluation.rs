@@ -1,7 +1,7 @@
 //! What a model says of rows, and how good that is.
 
 use crate::array::Array;
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, Scaling, Targets};
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::metric::{
@@ -29,7 +29,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// As the last layer gives them, `[rows, width]`, row-major.
+    /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets.
     pub outputs: Vec<f64>,
     pub width: usize,
     truth: Truth,
@@ -39,6 +39,8 @@ pub struct Evaluation {
     probabilities: OnceCell<Vec<f64>>,
     sum: f64,
     divisor: f64,
+    /// Of the targets that the loss is of.
+    scaling: Scaling,
 }
 
 /// What came true of each row.
@@ -109,6 +111,7 @@ impl Evaluation {
             probabilities: OnceCell::new(),
             sum: 0.0,
             divisor: 0.0,
+            scaling: data.target_scaling.clone(),
         }
     }
 
@@ -120,7 +123,9 @@ impl Evaluation {
         let losses = losses.to_vec::<f64>()?;
         for ((outputs, [sum, divisor]), &count) in steps.zip(losses.as_chunks().0).zip(valid) {
             if count > 0 {
+                let from = self.outputs.len();
                 self.outputs.extend(outputs[..count as usize * self.width].iter().map(|&v| f64::from(v)));
+                self.scaling.undo(&mut self.outputs[from..]);
                 self.sum += sum;
                 self.divisor += divisor;
             }

@@ -31,7 +31,7 @@ impl<'a> Feed<'a> {
     pub fn new(device: &Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
         let resident = match streamed {
             true => None,
-            false => Some(Rows::upload(device, &data.inputs, &targets(data))?),
+            false => Some(Rows::upload(device, &data.inputs, &targets(data)?)?),
         };
         let scaling = match data.scaling.is_none() {
             true => Vec::new(),
@@ -56,7 +56,7 @@ impl<'a> Feed<'a> {
             Targets::Classes { labels, .. } => {
                 Array::vector(&rows.iter().map(|&row| labels[row as usize]).collect::<Vec<_>>())
             }
-            Targets::Values(values) => gather(values, rows)?,
+            Targets::Values(values) => self.data.target_scaling.apply(&gather(values, rows)?)?,
         };
         Ok(Piece { rows: Rows::upload(&self.device, &inputs, &targets)?, order })
     }
@@ -79,10 +79,10 @@ impl Rows {
     }
 }
 
-fn targets(data: &Dataset) -> Array {
+fn targets(data: &Dataset) -> Result<Array> {
     match &data.targets {
-        Targets::Classes { labels, .. } => Array::vector(labels),
-        Targets::Values(values) => values.clone(),
+        Targets::Classes { labels, .. } => Ok(Array::vector(labels)),
+        Targets::Values(values) => data.target_scaling.apply(values),
     }
 }
 

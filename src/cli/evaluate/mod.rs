@@ -8,7 +8,6 @@ use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::data::images::Form;
-use crate::data::table::Table;
 use crate::data::{Dataset, Format, Scale, Source, TargetKind, Targets};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
@@ -179,6 +178,7 @@ impl Evaluate {
             if !changes.is_empty() {
                 writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
             }
+            data.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
             if let Some(threshold) = &threshold {
                 writeln!(out, "{threshold}")?;
             }
@@ -200,6 +200,7 @@ impl Evaluate {
             object["data_changes"] = json!(changes);
             let origin = data.parts().find(|one| one.name == part.name()).map(|one| one.origin);
             object["origin"] = json!(origin.unwrap_or("all rows"));
+            object["notes"] = json!(data.notes);
             object["pictures"] = pictures.iter().map(|path| json!(path.to_string_lossy())).collect();
             for (key, value) in report.json {
                 object[key] = value;
@@ -259,7 +260,7 @@ impl Evaluate {
             source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
         }
         // The model has its own.
-        source.scale = Scale::None;
+        (source.scale, source.scale_target) = (Scale::None, Scale::None);
         source
     }
 
@@ -376,11 +377,7 @@ impl Evaluate {
 
 /// The data as the model was given it: the same features of the same columns, the same classes, the same scaling.
 fn as_in_training(source: &Source, description: &Description) -> Result<Dataset> {
-    let mut data = source.load()?;
-    if source.format == Format::Table && !description.columns.is_empty() {
-        data.inputs = Table::read(&source.path, source.delimiter)?.encode(&description.columns)?;
-        data.columns.clone_from(&description.columns);
-    }
+    let mut data = source.load_with(&description.columns)?;
     if data.sample_shape() != description.sample {
         let (given, expected) = (text::samples(data.sample_shape()), text::samples(&description.sample));
         let message = format!("expected the model's samples {expected}, got {given}");
@@ -417,6 +414,7 @@ fn as_in_training(source: &Source, description: &Description) -> Result<Dataset>
         }
     };
     data.scaling = description.scaling.clone();
+    data.target_scaling = description.target_scaling.clone();
     Ok(data)
 }
 

@@ -1,23 +1,19 @@
-//! The columns of a table as numbers and classes.
+//! The columns of a table as the model's features see them.
 
-use super::{Table, is_missing};
-use crate::array::Array;
-use crate::data::{MAX_CLASSES, Targets};
-use crate::error::{Error, Result};
+use super::date::{Cycle, DateOrder};
+use super::number::Notation;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
 
-/// The most names of one column: a cell of two bytes becomes a number of four bytes for each.
-const MAX_NAMES: usize = 256;
-
-/// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, NaN or null.
+/// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
+///
+/// In a column of names they become a feature of their own, if there are any among the training rows.
 ///
 /// ```
-/// # use neural::data::table::Table;
-/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
-/// use neural::data::table::Missing;
-/// let columns = |missing| table.features("c", &[], &[], missing, &[0, 1]);
-/// assert!(columns(Missing::Refuse).and_then(|columns| table.encode(&columns)).is_err());
+/// # use neural::data::table::{Layout, Table};
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
+/// use neural::data::table::{Features, Missing};
+/// let columns = |missing| Ok::<_, neural::Error>(table.features("c", &Features { missing, ..Features::default() }, &[0, 1])?.0);
+/// assert!(table.encode(&columns(Missing::Refuse)?).is_err());
 /// assert_eq!(table.encode(&columns(Missing::Constant(0.5))?)?.to_f64(), [1.0, 0.5]);
 /// # Ok::<(), neural::Error>(())
 /// ```
@@ -29,32 +25,59 @@ pub enum Missing {
     Refuse,
     /// The mean of the column over the training rows.
     Mean,
+    /// Its median over the training rows.
+    Median,
     /// This number.
     Constant(f64),
 }
 
-/// What a target is.
+/// What becomes of a name that was in none of the training rows.
 ///
 /// ```
-/// # use neural::data::table::Table;
-/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
-/// use neural::data::TargetKind;
-/// assert_eq!(table.targets("c", Some(TargetKind::Class))?.names(), ["no", "yes"]);
+/// # use neural::data::table::{Layout, Table};
+/// # let parse = |text: &str| Table::parse("t.csv".as_ref(), text.as_bytes(), &Layout::default());
+/// use neural::data::table::{Features, Unknown};
+/// let train = parse("day,y\nsat,1\nsun,2\n")?;
+/// let columns = |unknown| Ok::<_, neural::Error>(train.features("y", &Features { unknown, ..Features::default() }, &[0, 1])?.0);
+/// let other = parse("day,y\nsat,1\nmon,2\n")?;
+/// assert_eq!(other.encode(&columns(Unknown::Unknown)?)?.to_f64(), [1.0, 0.0, 0.0, 0.0]);
+/// assert!(other.encode(&columns(Unknown::Refuse)?).is_err());
 /// # Ok::<(), neural::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TargetKind {
-    Class,
-    Value,
+pub enum Unknown {
+    /// It is none of the names: 0 in all of their features.
+    #[default]
+    Unknown,
+    /// An error.
+    Refuse,
+}
+
+/// How the columns of a table become features.
+///
+/// ```
+/// use neural::data::table::{Features, Missing};
+/// assert_eq!(Features::default().missing, Missing::Refuse);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    /// Columns that hold names, even if they are numbers.
+    pub categorical: Vec<String>,
+    /// Columns that are no features.
+    pub ignore: Vec<String>,
+    pub missing: Missing,
+    pub unknown: Unknown,
+    /// How dates such as 03/04/2024 are read, where the column does not say so.
+    pub dates: Option<DateOrder>,
 }
 
 /// A column of a table as the model's features see it: saved with the model, it encodes other rows alike.
 ///
 /// ```
 /// use neural::data::table::{Column, ColumnKind};
-/// let column = Column { name: "size".into(), kind: ColumnKind::Number { fill: None } };
-/// assert_eq!(column.features(), ["size"]);
+/// let kind = ColumnKind::Number { fill: None, offset: 0.0, notation: Default::default() };
+/// assert_eq!(Column { name: "size".into(), kind }.features(), ["size"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
@@ -65,243 +88,111 @@ pub struct Column {
 
 /// What a column holds.
 ///
+/// A feature is f32, and most columns are rounded to that without harm. Of a column whose values differ far less than
+/// they are large, such as seconds since 1970, f32 would leave few different values; so `offset`, the mean of such a
+/// column over the training rows and 0 of all others, is subtracted in f64 before the feature is rounded. It is a part
+/// of the column, not of the model's scaling, so that whoever encodes rows with these columns does the same.
+///
 /// ```
 /// use neural::data::table::{Column, ColumnKind};
-/// let kind = ColumnKind::Category { names: vec!["sat".into(), "sun".into()], missing: false };
+/// let kind = ColumnKind::Category {
+///     names: vec!["sat".into(), "sun".into()],
+///     missing: false,
+///     missing_is_feature: false,
+///     unknown: Default::default(),
+/// };
 /// assert_eq!(Column { name: "day".into(), kind }.features(), ["day=sat", "day=sun"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ColumnKind {
-    /// One feature, the number. A missing one is `fill`, or an error where that is `None`.
+    /// One feature, the number less `offset`. A missing one is `fill`, or an error where that is `None`.
     Number {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fill: Option<f64>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        offset: f64,
+        #[serde(default, skip_serializing_if = "is_plain")]
+        notation: Notation,
     },
-    /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is 0 in all of them where
-    /// `missing` allows it, else an error.
-    Category { names: Vec<String>, missing: bool },
+    /// One feature: 1 for true and yes, 0 for false and no, in any case of letters; one half for what is neither.
+    Boolean {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fill: Option<f64>,
+        #[serde(default)]
+        unknown: Unknown,
+    },
+    /// The days since 1970-01-01 less `offset`, and for each cycle the sine and the cosine of 2π times the part of it
+    /// that is over.
+    Date {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fill: Option<f64>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        offset: f64,
+        order: DateOrder,
+        cycles: Vec<Cycle>,
+    },
+    /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is an error unless `missing` allows it,
+    /// and then has a feature of its own after the names if it is to be one.
+    Category {
+        names: Vec<String>,
+        missing: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        missing_is_feature: bool,
+        #[serde(default)]
+        unknown: Unknown,
+    },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_plain(notation: &Notation) -> bool {
+    notation.is_plain()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Column {
-    /// The names of the column's features: its own, or `column=name` for each name.
+    /// The names of the column's features: its own, `column=name` for each name, and `column (year, sine)` and the like
+    /// for the cycles of a date.
     ///
     /// ```
-    /// use neural::data::table::{Column, ColumnKind};
-    /// let kind = ColumnKind::Number { fill: Some(0.0) };
-    /// assert_eq!(Column { name: "age".into(), kind }.features(), ["age"]);
+    /// use neural::data::table::{Column, ColumnKind, Cycle, DateOrder};
+    /// let kind = ColumnKind::Date { fill: None, offset: 0.0, order: DateOrder::DayFirst, cycles: vec![Cycle::Week] };
+    /// let features = Column { name: "day".into(), kind }.features();
+    /// assert_eq!(features, ["day", "day (week, sine)", "day (week, cosine)"]);
     /// ```
     pub fn features(&self) -> Vec<String> {
+        let Self { name, kind } = self;
+        match kind {
+            ColumnKind::Number { .. } | ColumnKind::Boolean { .. } => vec![name.clone()],
+            ColumnKind::Date { cycles, .. } => {
+                let of = |cycle: &Cycle| {
+                    ["sine", "cosine"].map(|part| format!("{name} ({}, {part})", cycle.name()))
+                };
+                std::iter::once(name.clone()).chain(cycles.iter().flat_map(of)).collect()
+            }
+            ColumnKind::Category { names, missing_is_feature, .. } => {
+                let missing = missing_is_feature.then(|| format!("{name} (missing)"));
+                names.iter().map(|one| format!("{name}={one}")).chain(missing).collect()
+            }
+        }
+    }
+
+    pub(super) fn width(&self) -> usize {
         match &self.kind {
-            ColumnKind::Number { .. } => vec![self.name.clone()],
-            ColumnKind::Category { names, .. } => {
-                names.iter().map(|n| format!("{}={n}", self.name)).collect()
+            ColumnKind::Number { .. } | ColumnKind::Boolean { .. } => 1,
+            ColumnKind::Date { cycles, .. } => 1 + 2 * cycles.len(),
+            ColumnKind::Category { names, missing_is_feature, .. } => {
+                names.len() + usize::from(*missing_is_feature)
             }
         }
-    }
-
-    fn width(&self) -> usize {
-        match &self.kind {
-            ColumnKind::Number { .. } => 1,
-            ColumnKind::Category { names, .. } => names.len(),
-        }
-    }
-}
-
-impl Table {
-    /// Whether a column holds names: nothing in it reads as a number, not even with a decimal comma.
-    fn is_names(&self, column: usize) -> bool {
-        let mut values = self.cells(column).filter(|cell| !is_missing(cell)).peekable();
-        let number =
-            |cell: &str| cell.parse::<f64>().is_ok() || cell.replacen(',', ".", 1).parse::<f64>().is_ok();
-        values.peek().is_some() && !values.any(number)
-    }
-
-    /// The columns to make features of: all but `target` and those in `ignore`, in the order of the header.
-    ///
-    /// A column holds categories when `categorical` names it or nothing in it is a number, else numbers.
-    /// Categories come in the order of their names. `missing` is fitted to the training rows.
-    ///
-    /// ```
-    /// use neural::data::table::{Missing, Table};
-    /// let table = Table::parse("t.csv".as_ref(), b"id,size,kind\n1,2,a\n2,3,b\n", None)?;
-    /// let columns = table.features("kind", &[], &["id".into()], Missing::Refuse, &[0, 1])?;
-    /// assert_eq!(columns[0].name, "size");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When a named column is not there, no column is left, a number is not one, a value is missing where that
-    /// is refused, or a column holds more than 256 names.
-    pub fn features(
-        &self,
-        target: &str,
-        categorical: &[String],
-        ignore: &[String],
-        missing: Missing,
-        train: &[u32],
-    ) -> Result<Vec<Column>> {
-        self.index(target)?;
-        for name in categorical.iter().chain(ignore) {
-            self.index(name)?;
-            if name == target {
-                let message =
-                    format!("expected features in categorical and ignore, got the target \"{target}\"");
-                return Err(self.refuse(message));
-            }
-        }
-        let mut columns = Vec::new();
-        for (i, name) in
-            self.header.iter().enumerate().filter(|(_, name)| *name != target && !ignore.contains(name))
-        {
-            let kind = if categorical.contains(name) || self.is_names(i) {
-                ColumnKind::Category { names: self.names(i)?, missing: missing != Missing::Refuse }
-            } else {
-                ColumnKind::Number { fill: self.fill(i, missing, train)? }
-            };
-            columns.push(Column { name: name.clone(), kind });
-        }
-        if columns.is_empty() {
-            return Err(self.refuse(format!(
-                "expected a column for a feature besides the target \"{target}\", got none"
-            )));
-        }
-        Ok(columns)
-    }
-
-    fn names(&self, column: usize) -> Result<Vec<String>> {
-        let mut names = BTreeSet::new();
-        for cell in self.cells(column).filter(|cell| !is_missing(cell)) {
-            names.insert(cell);
-            if names.len() > MAX_NAMES {
-                let name = &self.header[column];
-                let message = format!(
-                    "expected at most {MAX_NAMES} names in column \"{name}\", got more; list it in ignore"
-                );
-                return Err(self.refuse(message));
-            }
-        }
-        Ok(names.into_iter().map(String::from).collect())
-    }
-
-    fn fill(&self, column: usize, missing: Missing, train: &[u32]) -> Result<Option<f64>> {
-        match missing {
-            Missing::Refuse => return Ok(None),
-            Missing::Constant(value) if (value as f32).is_finite() => return Ok(Some(value)),
-            Missing::Constant(value) => return Err(Error::value("missing", "a finite number of f32", value)),
-            Missing::Mean => {}
-        }
-        let (mut sum, mut count) = (0.0, 0u32);
-        for &row in train.iter().filter(|&&row| (row as usize) < self.rows()) {
-            if let Some(number) = self.number(row as usize, column)? {
-                sum += f64::from(number);
-                count += 1;
-            }
-        }
-        if count == 0 {
-            let name = &self.header[column];
-            return Err(
-                self.refuse(format!("expected values in column \"{name}\" to take the mean of, got none"))
-            );
-        }
-        Ok(Some(sum / f64::from(count)))
-    }
-
-    /// The features of every row, f32 `[rows, features]`. The table may hold other columns too.
-    ///
-    /// ```
-    /// # use neural::data::table::Table;
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
-    /// use neural::data::table::Missing;
-    /// let columns = table.features("c", &[], &[], Missing::Mean, &[0, 1])?;
-    /// assert_eq!(table.encode(&columns)?.shape(), [2, 1]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When a column is not there, or a cell is not what its column holds.
-    pub fn encode(&self, columns: &[Column]) -> Result<Array> {
-        let indices = columns.iter().map(|column| self.index(&column.name)).collect::<Result<Vec<_>>>()?;
-        let width: usize = columns.iter().map(Column::width).sum();
-        let mut features = Vec::with_capacity(self.rows() * width);
-        for row in 0..self.rows() {
-            for (column, &i) in columns.iter().zip(&indices) {
-                match &column.kind {
-                    ColumnKind::Number { fill } => {
-                        let number = self.number(row, i)?.or(fill.map(|fill| fill as f32));
-                        features.push(number.ok_or_else(|| self.missing(row, i))?);
-                    }
-                    ColumnKind::Category { names, missing } => {
-                        let cell = self.cell(row, i);
-                        let name = names.iter().position(|name| name == cell);
-                        if name.is_none() && !is_missing(cell) {
-                            let (at, known) = (self.at(row, i), names.join(", "));
-                            return Err(self.refuse(format!("expected one of {known} {at}, got \"{cell}\"")));
-                        }
-                        if name.is_none() && !missing {
-                            return Err(self.missing(row, i));
-                        }
-                        features.extend((0..names.len()).map(|j| if Some(j) == name { 1f32 } else { 0.0 }));
-                    }
-                }
-            }
-        }
-        Array::new(&[self.rows(), width], features)
-    }
-
-    /// The column `target`, f32 `[rows, 1]` or classes.
-    ///
-    /// Where `kind` does not tell, it is classes when it holds names or nothing but 0 and 1, else values.
-    /// Classes come in the order of their names, or of their numbers if all are numbers.
-    ///
-    /// ```
-    /// # use neural::data::table::Table;
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
-    /// assert_eq!(table.targets("c", None)?.labels(), Some(&[1, 0][..]));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When the column is not there, a value is missing or no finite number, or there are more than 65,536
-    /// classes.
-    pub fn targets(&self, target: &str, kind: Option<TargetKind>) -> Result<Targets> {
-        let column = self.index(target)?;
-        if let Some(row) = self.cells(column).position(is_missing) {
-            let (at, cell) = (self.at(row, column), self.cell(row, column));
-            return Err(self.refuse(format!("expected a target {at}, got \"{cell}\"; remove the row")));
-        }
-        let binary = || self.cells(column).all(|cell| matches!(cell.parse::<f32>(), Ok(0.0 | 1.0)));
-        let kind = kind.unwrap_or_else(|| match self.is_names(column) || binary() {
-            true => TargetKind::Class,
-            false => TargetKind::Value,
-        });
-        if kind == TargetKind::Class {
-            return self.classes(column);
-        }
-        let mut values = Vec::with_capacity(self.rows());
-        for row in 0..self.rows() {
-            values.extend(self.number(row, column)?);
-        }
-        Ok(Targets::Values(Array::new(&[self.rows(), 1], values)?))
-    }
-
-    fn classes(&self, column: usize) -> Result<Targets> {
-        let distinct: BTreeSet<&str> = self.cells(column).collect();
-        if distinct.len() > MAX_CLASSES {
-            let name = &self.header[column];
-            return Err(self.refuse(format!(
-                "expected at most {MAX_CLASSES} classes in column \"{name}\", got {}; \
-                 set target_kind = \"value\"",
-                distinct.len()
-            )));
-        }
-        let mut names: Vec<&str> = distinct.into_iter().collect();
-        let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
-        if numbers.is_some_and(|numbers| numbers.iter().all(|n| n.is_finite())) {
-            names.sort_by(|a, b| a.parse::<f64>().unwrap_or(0.0).total_cmp(&b.parse().unwrap_or(0.0)));
-        }
-        let index: BTreeMap<&str, i32> = names.iter().copied().zip(0..).collect();
-        let labels = self.cells(column).map(|cell| index[cell]).collect();
-        Ok(Targets::Classes { labels, names: names.into_iter().map(String::from).collect() })
     }
 }

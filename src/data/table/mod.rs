@@ -1,67 +1,63 @@
-//! Delimited tables with a header: CSV, TSV, or columns between white space.
+//! Delimited tables: CSV, TSV, or columns between white space.
 
+mod block;
+mod cells;
 mod column;
+mod date;
+mod encode;
+mod fit;
+mod holds;
+mod layout;
+mod load;
+mod number;
+mod read;
+mod records;
+mod summary;
+mod target;
 
-pub use column::{Column, ColumnKind, Missing, TargetKind};
+pub use column::{Column, ColumnKind, Features, Missing, Unknown};
+pub use date::{Cycle, DateOrder};
+pub use encode::Encoded;
+pub use layout::{Delimiter, Layout};
+pub use number::{Decimal, Notation, Thousands};
+pub use summary::Summary;
+pub use target::TargetKind;
 
 use super::bytes;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use cells::{Cell, Cells};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What stands for a missing value, in any case of letters.
-const MISSING: [&str; 7] = ["", "?", "-", "na", "n/a", "nan", "null"];
+const MISSING: [&str; 10] = ["", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "\\n"];
 
-/// What stands between two cells of a row.
+/// How a column is read.
 ///
 /// ```
-/// use neural::data::table::{Delimiter, Table};
-/// let table = Table::parse("t".as_ref(), b"a|b\n1|2\n", Some(Delimiter::Pipe))?;
-/// assert_eq!(table.header(), ["a", "b"]);
+/// # use neural::data::table::{Layout, Reading, Table};
+/// let table = Table::parse_columns("t.csv".as_ref(), b"a,b\n007,1\n", &Layout::default(), |header| {
+///     header.iter().map(|name| if name == "a" { Reading::Names } else { Reading::Skip }).collect()
+/// })?;
+/// assert_eq!(table.text(0, "a")?, "007");
 /// # Ok::<(), neural::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Delimiter {
-    Comma,
-    Semicolon,
-    Tab,
-    /// `|`
-    Pipe,
-    /// Any number of blanks and tabs. Here the first blank line ends the table, and notes may follow it.
-    Whitespace,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// Numbers are read as numbers, all else as texts.
+    #[default]
+    Values,
+    /// Every cell is a text: 007 is not 7.
+    Names,
+    /// It is left out: it has no rows.
+    Skip,
 }
 
-impl Delimiter {
-    fn byte(self) -> Option<u8> {
-        match self {
-            Delimiter::Comma => Some(b','),
-            Delimiter::Semicolon => Some(b';'),
-            Delimiter::Tab => Some(b'\t'),
-            Delimiter::Pipe => Some(b'|'),
-            Delimiter::Whitespace => None,
-        }
-    }
-
-    /// The delimiter that the header has most of; white space when it has none of the others.
-    fn detect(header: &str) -> Self {
-        let mut best = (0, Delimiter::Whitespace);
-        for delimiter in [Delimiter::Tab, Delimiter::Comma, Delimiter::Semicolon, Delimiter::Pipe] {
-            let count = header.bytes().filter(|&b| Some(b) == delimiter.byte()).count();
-            if count > best.0 {
-                best = (count, delimiter);
-            }
-        }
-        best.1
-    }
-}
-
-/// A table as it was read: the text of every cell, and the line that each row starts at.
+/// A table as it was read, column after column: of each cell the number that it is, or its text.
 ///
 /// ```
-/// # use neural::data::table::Table;
-/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+/// # use neural::data::table::{Layout, Table};
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
 /// assert_eq!((table.header().len(), table.rows()), (2, 2));
 /// # Ok::<(), neural::Error>(())
 /// ```
@@ -69,34 +65,58 @@ impl Delimiter {
 pub struct Table {
     path: PathBuf,
     header: Vec<String>,
-    text: String,
-    ends: Vec<usize>,
-    lines: Vec<usize>,
+    cells: Vec<Cells>,
+    rows: usize,
+    lines: Lines,
+    notes: Vec<String>,
+    /// Of all numbers, where one was asked for.
+    notation: Option<Notation>,
 }
 
 impl Table {
-    /// Reads a table; `None` detects the delimiter by the header.
+    /// Reads a table on all cores, block after block, so that beside its cells little memory is needed.
     ///
     /// ```
-    /// use neural::data::table::Table;
-    /// assert!(Table::read("data/pizza.txt", None)?.rows() > 0);
+    /// use neural::data::table::{Layout, Table};
+    /// assert!(Table::read("data/pizza.txt", &Layout::default())?.rows() > 0);
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike or one not at all, or
-    /// has a row of another number of cells than the header.
-    pub fn read(path: impl AsRef<Path>, delimiter: Option<Delimiter>) -> Result<Self> {
+    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike, leaves a quote open, or has a
+    /// row of another number of cells than the header; and where nothing tells whether it has a header.
+    pub fn read(path: impl AsRef<Path>, layout: &Layout) -> Result<Self> {
+        Self::read_columns(path, layout, |header| vec![Reading::Values; header.len()])
+    }
+
+    /// [`Table::read`] with a choice of how each column is read, made when the header is known.
+    ///
+    /// ```
+    /// use neural::data::table::{Layout, Reading, Table};
+    /// let first = |header: &[String]| (0..header.len()).map(|i| if i == 0 { Reading::Values } else { Reading::Skip }).collect();
+    /// let table = Table::read_columns("data/pizza.txt", &Layout::default(), first)?;
+    /// assert!(table.text(0, &table.header()[0])?.parse::<f64>().is_ok());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table::read`].
+    pub fn read_columns(
+        path: impl AsRef<Path>,
+        layout: &Layout,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Self> {
         let path = path.as_ref();
-        Self::parse(path, &bytes::read_file(path)?, delimiter)
+        let (file, _) = bytes::open_file(path)?;
+        read::read(path, file, layout, choose)
     }
 
     /// Parses the contents of a table; `path` is for the errors only.
     ///
     /// ```
-    /// use neural::data::{Targets, table::{Missing, Table}};
-    /// let table = Table::parse("pizza".as_ref(), b"guests,day,pizzas\n13,sat,33\n2,sun,16\n", None)?;
-    /// let columns = table.features("pizzas", &[], &[], Missing::Refuse, &[0, 1])?;
+    /// use neural::data::table::{Features, Layout, Table};
+    /// let table = Table::parse("pizza".as_ref(), b"guests,day,pizzas\n13,sat,33\n2,sun,16\n", &Layout::default())?;
+    /// let columns = table.features("pizzas", &Features::default(), &[0, 1])?.0;
     /// assert_eq!(columns[1].features(), ["day=sat", "day=sun"]);
     /// assert_eq!(table.encode(&columns)?.to_vec::<f32>()?, [13.0, 1.0, 0.0, 2.0, 0.0, 1.0]);
     /// # Ok::<(), neural::Error>(())
@@ -104,133 +124,36 @@ impl Table {
     ///
     /// # Errors
     /// See [`Table::read`].
-    pub fn parse(path: &Path, contents: &[u8], delimiter: Option<Delimiter>) -> Result<Self> {
-        let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
-        let text = std::str::from_utf8(contents).map_err(|e| {
-            let line = 1 + newlines(&contents[..e.valid_up_to()]);
-            Error::format(
-                path,
-                format!("expected UTF-8, got other bytes in line {line}; save the file as UTF-8"),
-            )
-        })?;
-        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-        let delimiter = delimiter.unwrap_or_else(|| Delimiter::detect(first));
-
-        let path = path.to_path_buf();
-        let mut table =
-            Self { path, header: Vec::new(), text: String::new(), ends: Vec::new(), lines: Vec::new() };
-        match delimiter.byte() {
-            Some(byte) => table.push_delimited(text, byte)?,
-            None => table.push_spaced(text)?,
-        }
-        if table.lines.is_empty() {
-            return Err(table.refuse("expected a header and at least one row below it, got no row".into()));
-        }
-        Ok(table)
+    pub fn parse(path: &Path, contents: &[u8], layout: &Layout) -> Result<Self> {
+        Self::parse_columns(path, contents, layout, |header| vec![Reading::Values; header.len()])
     }
 
-    fn push_delimited(&mut self, text: &str, delimiter: u8) -> Result<()> {
-        let mut builder = csv::ReaderBuilder::new();
-        builder.delimiter(delimiter).has_headers(false).flexible(true).trim(csv::Trim::All);
-        let mut reader = builder.from_reader(text.as_bytes());
-        let mut record = csv::StringRecord::new();
-        let mut line = 1;
-        let mut unread = text.as_bytes();
-        loop {
-            // The reader passes over blank lines before a record.
-            let position = reader.position().byte() as usize;
-            let read = position.saturating_sub(text.len() - unread.len()).min(unread.len());
-            let blank = unread[read..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            let (passed, rest) = unread.split_at(read + blank);
-            line += newlines(passed);
-            unread = rest;
-            if !reader.read_record(&mut record).map_err(|e| self.refuse(e.to_string()))? {
-                return Ok(());
-            }
-            self.push(line, record.iter())?;
-        }
-    }
-
-    fn push_spaced(&mut self, text: &str) -> Result<()> {
-        let mut ended = false;
-        for (i, line) in text.lines().enumerate() {
-            let cells = line.split_whitespace();
-            let blank = line.trim().is_empty();
-            if !ended && !blank {
-                self.push(i + 1, cells)?;
-            } else if ended && !blank && self.is_like_a_row(cells) {
-                let message = format!(
-                    "expected nothing like a row after the blank line that ends the table, got one in \
-                     line {}; remove the blank line, or what follows it",
-                    i + 1
-                );
-                return Err(self.refuse(message));
-            }
-            ended |= blank && !self.header.is_empty();
-        }
-        Ok(())
-    }
-
-    /// Whether cells are as many as those of the first row, and numbers where those are.
-    fn is_like_a_row<'a>(&self, cells: impl Iterator<Item = &'a str>) -> bool {
-        let numbers = |cell: &str| cell.parse::<f64>().is_ok();
-        let first = (0..self.header.len()).map(|column| numbers(self.cell(0, column)));
-        self.rows() > 0 && cells.map(numbers).eq(first)
-    }
-
-    /// Takes the header first, then rows.
-    fn push<'a>(&mut self, line: usize, cells: impl Iterator<Item = &'a str>) -> Result<()> {
-        if self.header.is_empty() {
-            self.header = cells.map(String::from).collect();
-            return self.check_header();
-        }
-        let before = self.ends.len();
-        for cell in cells {
-            self.text.push_str(cell);
-            self.ends.push(self.text.len());
-        }
-        self.lines.push(line);
-        let (expected, got) = (self.header.len(), self.ends.len() - before);
-        if expected != got {
-            let message = format!("expected {expected} cells in line {line} as in the header, got {got}");
-            return Err(self.refuse(message));
-        }
-        Ok(())
-    }
-
-    fn check_header(&self) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        for (i, name) in self.header.iter().enumerate() {
-            if name.is_empty() {
-                return Err(self.refuse(format!(
-                    "expected a name for every column in the header, got none for column {}",
-                    i + 1
-                )));
-            }
-            if !seen.insert(name) {
-                return Err(
-                    self.refuse(format!("expected every column in the header once, got \"{name}\" twice"))
-                );
-            }
-        }
-        if self.header.iter().all(|name| name.parse::<f64>().is_ok()) {
-            let got = self.header.join(", ");
-            return Err(self.refuse(format!(
-                "expected the columns' names in the first line, got the numbers {got}; add a header"
-            )));
-        }
-        Ok(())
-    }
-
-    fn refuse(&self, message: String) -> Error {
-        Error::format(&self.path, message)
-    }
-
-    /// The names of the columns.
+    /// [`Table::parse`] with a choice of how each column is read.
     ///
     /// ```
-    /// # use neural::data::table::Table;
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// use neural::data::table::{Layout, Reading, Table};
+    /// let names = |header: &[String]| vec![Reading::Names; header.len()];
+    /// let table = Table::parse_columns("t".as_ref(), b"zip\n01234\n", &Layout::default(), names)?;
+    /// assert_eq!(table.text(0, "zip")?, "01234");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Table::read`].
+    pub fn parse_columns(
+        path: &Path,
+        contents: &[u8],
+        layout: &Layout,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Self> {
+        read::read(path, contents, layout, choose)
+    }
+
+    /// The names of the columns, without those that have none.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
     /// assert_eq!(table.header(), ["a", "c"]);
     /// # Ok::<(), neural::Error>(())
     /// ```
@@ -241,81 +164,88 @@ impl Table {
     /// The number of rows.
     ///
     /// ```
-    /// # use neural::data::table::Table;
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
+    /// # use neural::data::table::{Layout, Table};
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
     /// assert_eq!(table.rows(), 2);
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn rows(&self) -> usize {
-        self.lines.len()
+        self.rows
     }
 
-    /// The text of a column's cells, row after row.
+    /// What was found besides the cells, a sentence each: columns that were left out, a header that is not there.
     ///
     /// ```
-    /// # use neural::data::table::Table;
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", None)?;
-    /// assert_eq!(table.column("c")?.collect::<Vec<_>>(), ["yes", "no"]);
-    /// assert!(table.column("b").is_err());
+    /// # use neural::data::table::{Layout, Table};
+    /// let table = Table::parse("t.csv".as_ref(), b",a\n0,5\n1,7\n", &Layout::default())?;
+    /// assert_eq!(table.notes(), ["column 1 is left out, as it has no name"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The line of the file in which a row begins, from 1.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// let table = Table::parse("t.csv".as_ref(), b"a,b\n1,x\n\n2,y\n", &Layout::default())?;
+    /// assert_eq!((table.line(0), table.line(1)), (2, 4));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn line(&self, row: usize) -> usize {
+        self.lines.of(row)
+    }
+
+    /// The text of a cell: as it was written, or where it was read as a number, that number.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1.50,yes\n,no\n", &Layout::default())?;
+    /// assert_eq!((table.text(0, "c")?, table.text(0, "a")?), ("yes".into(), "1.5".into()));
+    /// assert!(table.text(0, "b").is_err());
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
-    /// When there is no such column.
-    pub fn column(&self, name: &str) -> Result<impl Iterator<Item = &str>> {
-        Ok(self.cells(self.index(name)?))
+    /// When there is no such row or column, or the column was left out.
+    pub fn text(&self, row: usize, column: &str) -> Result<Cow<'_, str>> {
+        let column = self.read_index(column)?;
+        if row >= self.rows {
+            return Err(Error::value("row", format!("a number below {}", self.rows), row));
+        }
+        Ok(self.cell_text(row, column))
     }
 
-    fn cell(&self, row: usize, column: usize) -> &str {
-        let i = row * self.header.len() + column;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.text[start..self.ends[i]]
+    fn cell_text(&self, row: usize, column: usize) -> Cow<'_, str> {
+        match self.cells[column].get(row) {
+            Cell::Number(number) => number.to_string().into(),
+            Cell::Text(place) => self.cells[column].text(place).into(),
+        }
     }
 
-    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
-        (0..self.rows()).map(move |row| self.cell(row, column))
-    }
-
-    fn index(&self, name: &str) -> Result<usize> {
+    pub(crate) fn index(&self, name: &str) -> Result<usize> {
         self.header.iter().position(|known| known == name).ok_or_else(|| {
-            self.refuse(format!("expected a column \"{name}\", got {}", self.header.join(", ")))
+            let all: Vec<_> = self.header.iter().map(|name| shown(name)).collect();
+            self.refuse(format!("expected a column \"{}\", got {}", shown(name), all.join(", ")))
         })
     }
 
+    /// The place of a column that was not left out.
+    fn read_index(&self, name: &str) -> Result<usize> {
+        let index = self.index(name)?;
+        match self.cells[index].iter().next() {
+            Some(_) => Ok(index),
+            None => Err(Error::value(name, "a column that was read", "one that was left out")),
+        }
+    }
+
+    fn refuse(&self, message: impl Into<String>) -> Error {
+        Error::format(&self.path, message)
+    }
+
     fn at(&self, row: usize, column: usize) -> String {
-        format!("in line {}, column \"{}\"", self.lines[row], self.header[column])
-    }
-
-    /// The finite number in a cell; `None` where the value is missing.
-    fn number(&self, row: usize, column: usize) -> Result<Option<f32>> {
-        let cell = self.cell(row, column);
-        if is_missing(cell) {
-            return Ok(None);
-        }
-        match cell.parse::<f32>() {
-            Ok(number) if number.is_finite() => Ok(Some(number)),
-            Ok(_) => {
-                let at = self.at(row, column);
-                Err(self.refuse(format!("expected a finite number of f32 {at}, got \"{cell}\"")))
-            }
-            Err(_) => {
-                let advice = if cell.replacen(',', ".", 1).parse::<f32>().is_ok() {
-                    "write a point, not a comma, before the fraction".to_string()
-                } else {
-                    format!(
-                        "correct it, or name \"{}\" in categorical if it holds names",
-                        self.header[column]
-                    )
-                };
-                let at = self.at(row, column);
-                Err(self.refuse(format!("expected a number {at}, got \"{cell}\"; {advice}")))
-            }
-        }
-    }
-
-    fn missing(&self, row: usize, column: usize) -> Error {
-        let (at, cell) = (self.at(row, column), self.cell(row, column));
-        self.refuse(format!("expected a value {at}, got \"{cell}\"; set missing to fill it"))
+        format!("in line {}, column \"{}\"", self.line(row), shown(&self.header[column]))
     }
 }
 
@@ -326,10 +256,40 @@ impl Table {
 /// assert!(is_missing("NaN") && is_missing("?") && !is_missing("0"));
 /// ```
 pub fn is_missing(cell: &str) -> bool {
-    MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
+    cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
-#[allow(clippy::naive_bytecount, reason = "only counted for messages")]
-fn newlines(text: &[u8]) -> usize {
-    text.iter().filter(|&&b| b == b'\n').count()
+/// In which line each row begins: those after which others do not follow at once.
+#[derive(Clone, Debug, Default)]
+struct Lines(Vec<(usize, usize)>);
+
+impl Lines {
+    /// Row `row`, which comes after all before, begins in `line`, and the rows after it in the lines after it.
+    fn push(&mut self, row: usize, line: usize) {
+        if self.0.is_empty() || self.of(row) != line {
+            self.0.push((row, line));
+        }
+    }
+
+    fn of(&self, row: usize) -> usize {
+        let known = self.0.partition_point(|(first, _)| *first <= row);
+        self.0[..known].last().map_or(row, |(first, line)| line + row - first)
+    }
+}
+
+/// The most letters of a cell or a name that are shown.
+const SHOWN: usize = 60;
+
+/// A cell in a message: cut where it is long, on one line.
+pub(crate) fn shown(cell: &str) -> Cow<'_, str> {
+    let is_plain = cell.len() <= SHOWN && !cell.contains(char::is_control);
+    if is_plain {
+        return cell.into();
+    }
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = cell.chars().take(SHOWN).map(line).collect();
+    if cell.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown.into()
 }

@@ -35,6 +35,7 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
+/// #     target_scaling: Scaling::none(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -72,7 +73,15 @@ pub fn onnx(model: &Model) -> Result<Vec<u8>> {
         Link::Softmax => ("Softmax", vec![int("axis", -1)]),
         Link::Sigmoid => ("Sigmoid", vec![]),
     };
-    builder.push(link, &[&x.name], vec!["output".into()], attributes);
+    if description.target_scaling.is_none() {
+        builder.push(link, &[&x.name], vec!["output".into()], attributes);
+    } else {
+        let linked = builder.node(link, &[&x.name], attributes);
+        let deviation = builder.constant("target.deviation", &description.target_scaling.deviation);
+        let mean = builder.constant("target.mean", &description.target_scaling.mean);
+        let scaled = builder.node("Mul", &[&linked, &deviation], vec![]);
+        builder.push("Add", &[&scaled, &mean], vec!["output".into()], vec![]);
+    }
 
     let output = builder::tensor_info("output", DType::F32, &x.shape);
     let (node, initializer) = builder.finish();

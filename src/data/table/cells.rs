@@ -1,0 +1,124 @@
+//! The cells of one column, as they were read.
+
+use indexmap::IndexSet;
+
+/// The bits of a quiet NaN, which no number that is read has; the low half holds the place of a text.
+const TEXT: u64 = 0x7ff8_0000_0000_0000;
+
+/// One cell: a number, or a text by its place among the different texts of its column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cell {
+    Number(f64),
+    Text(usize),
+}
+
+/// The cells of a column in 8 bytes each, whether they are numbers or texts. Every different text is kept once, so what
+/// a text means is worked out once and not in every row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cells {
+    bits: Vec<u64>,
+    texts: IndexSet<Box<str>>,
+    /// Whether some number was written with a decimal point.
+    has_points: bool,
+}
+
+impl Cells {
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { bits: Vec::with_capacity(rows), ..Self::default() }
+    }
+
+    /// A finite number, written as `text`.
+    pub fn push_number(&mut self, number: f64, text: &[u8]) {
+        self.has_points |= !self.has_points && text.contains(&b'.');
+        self.bits.push(number.to_bits());
+    }
+
+    pub fn push_text(&mut self, text: &str) {
+        let place = match self.texts.get_index_of(text) {
+            Some(place) => place,
+            None => self.texts.insert_full(text.into()).0,
+        };
+        self.bits.push(TEXT | place as u64);
+    }
+
+    /// Adds the cells of the rows that follow.
+    pub fn append(&mut self, other: Self) {
+        self.has_points |= other.has_points;
+        if other.texts.is_empty() {
+            self.bits.extend_from_slice(&other.bits);
+            return;
+        }
+        let places: Vec<usize> = other.texts.into_iter().map(|text| self.texts.insert_full(text).0).collect();
+        self.bits.extend(other.bits.into_iter().map(|bits| match cell(bits) {
+            Cell::Number(_) => bits,
+            Cell::Text(place) => TEXT | places[place] as u64,
+        }));
+    }
+
+    pub fn shrink(&mut self) {
+        self.bits.shrink_to_fit();
+    }
+
+    pub fn get(&self, row: usize) -> Cell {
+        cell(self.bits[row])
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Cell> {
+        self.bits.iter().map(|&bits| cell(bits))
+    }
+
+    /// The different texts, in the order in which they came first.
+    pub fn texts(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.texts.iter().map(|text| &**text)
+    }
+
+    pub fn text(&self, place: usize) -> &str {
+        self.texts.get_index(place).map_or("", |text| text)
+    }
+
+    /// Whether any of the cells is a number.
+    pub fn has_numbers(&self) -> bool {
+        self.iter().any(|cell| matches!(cell, Cell::Number(_)))
+    }
+
+    /// See [`Cells::push_number`].
+    pub fn has_points(&self) -> bool {
+        self.has_points
+    }
+}
+
+fn cell(bits: u64) -> Cell {
+    if bits & TEXT == TEXT {
+        Cell::Text((bits & 0xffff_ffff) as usize)
+    } else {
+        Cell::Number(f64::from_bits(bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_texts_come_back() {
+        let numbers = [0.0, -0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE / 8.0, -1e-300];
+        let mut cells = Cells::default();
+        numbers.iter().for_each(|&number| cells.push_number(number, b"1"));
+        cells.push_text("a");
+        let mut more = Cells::default();
+        ["b", "a", "b"].iter().for_each(|text| more.push_text(text));
+        more.push_number(2.5, b"2.5");
+        cells.append(more);
+        for (row, number) in numbers.iter().enumerate() {
+            assert!(matches!(cells.get(row), Cell::Number(x) if x.to_bits() == number.to_bits()));
+        }
+        let texts: Vec<&str> = (6..10)
+            .map(|row| match cells.get(row) {
+                Cell::Text(place) => cells.text(place),
+                Cell::Number(_) => "a number",
+            })
+            .collect();
+        assert_eq!(texts, ["a", "b", "a", "b"]);
+        assert_eq!((cells.get(10), cells.has_points()), (Cell::Number(2.5), true));
+    }
+}

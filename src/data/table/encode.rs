@@ -1,0 +1,273 @@
+//! The features of rows.
+
+use super::cells::{Cell, Cells};
+use super::column::{Column, ColumnKind, Unknown};
+use super::date::Cycle;
+use super::holds::boolean;
+use super::{Table, is_missing, shown};
+use crate::array::{Array, DType};
+use crate::error::Result;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::f64::consts::TAU;
+
+/// Rows that are encoded together.
+const ROWS: usize = 4096;
+
+/// The features of a table's rows, with what could not be taken.
+///
+/// ```
+/// use neural::data::table::{Column, ColumnKind, Layout, Table};
+/// let table = Table::parse("t.csv".as_ref(), b"a\n1\nx\n", &Layout::default())?;
+/// let kind = ColumnKind::Number { fill: None, offset: 0.0, notation: Default::default() };
+/// let encoded = table.try_encode(&[Column { name: "a".into(), kind }])?;
+/// assert_eq!((encoded.features.to_f64(), encoded.refused[0].0), (vec![1.0, 0.0], 1));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// f32 `[rows, features]`; 0 in the rows that were refused.
+    pub features: Array,
+    /// Rows with a cell that is not what its column holds, and what is wrong with the first such cell.
+    pub refused: Vec<(usize, String)>,
+    /// Columns with names that were in no training row, and in how many rows.
+    pub unknown: Vec<(String, usize)>,
+}
+
+impl Table {
+    /// The features of every row, f32 `[rows, features]`. The table may hold other columns too.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
+    /// use neural::data::table::{Features, Missing};
+    /// let (columns, _) = table.features("c", &Features { missing: Missing::Mean, ..Features::default() }, &[0, 1])?;
+    /// assert_eq!(table.encode(&columns)?.shape(), [2, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a column is not there, or a cell is not what its column holds.
+    pub fn encode(&self, columns: &[Column]) -> Result<Array> {
+        let Encoded { features, refused, .. } = self.try_encode(columns)?;
+        match refused.into_iter().next() {
+            None => Ok(features),
+            Some((_, message)) => Err(self.refuse(message)),
+        }
+    }
+
+    /// [`Table::encode`] that goes on past rows which cannot be encoded, and counts names that it does not know.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// # let parse = |text: &str| Table::parse("t.csv".as_ref(), text.as_bytes(), &Layout::default());
+    /// let train = parse("day,y\nsat,1\nsun,2\n")?;
+    /// let (columns, _) = train.features("y", &Default::default(), &[0, 1])?;
+    /// let encoded = parse("day,y\nmon,1\nsun,2\nmon,1\n")?.try_encode(&columns)?;
+    /// assert_eq!(encoded.unknown, [("day".to_string(), 2)]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a column is not there.
+    pub fn try_encode(&self, columns: &[Column]) -> Result<Encoded> {
+        let encoders = columns.iter().map(|column| self.encoder(column)).collect::<Result<Vec<_>>>()?;
+        let width: usize = columns.iter().map(Column::width).sum();
+        let size = DType::F32.size();
+        let mut bytes = vec![0; self.rows * width * size];
+        let each = ROWS * width.max(1) * size;
+        let bad: Vec<usize> = bytes
+            .par_chunks_mut(each)
+            .enumerate()
+            .flat_map_iter(|(block, bytes)| {
+                let rows = (block * ROWS..).zip(bytes.chunks_exact_mut((width * size).max(1)));
+                let mut features = vec![0f32; width];
+                let encode = |(row, bytes): (usize, &mut [u8])| {
+                    let mut at = 0;
+                    for encoder in &encoders {
+                        encoder.encode(row, &mut features[at..at + encoder.width]);
+                        at += encoder.width;
+                    }
+                    let is_good = features.iter().all(|feature| feature.is_finite());
+                    if is_good {
+                        let places = bytes.chunks_exact_mut(size).zip(&features);
+                        places.for_each(|(place, feature)| place.copy_from_slice(&feature.to_le_bytes()));
+                    }
+                    (!is_good).then_some(row)
+                };
+                rows.filter_map(encode).collect::<Vec<_>>()
+            })
+            .collect();
+        let refused = bad.into_iter().map(|row| (row, self.diagnose(row, columns, &encoders))).collect();
+        let unknown = columns.iter().zip(&encoders).filter_map(|(column, encoder)| {
+            let count = encoder.unknown();
+            (count > 0).then(|| (column.name.clone(), count))
+        });
+        let unknown = unknown.collect();
+        Ok(Encoded { features: Array::from_bytes(DType::F32, &[self.rows, width], bytes)?, refused, unknown })
+    }
+
+    fn encoder<'a>(&'a self, column: &'a Column) -> Result<Encoder<'a>> {
+        let index = self.read_index(&column.name)?;
+        let cells = &self.cells[index];
+        let names: HashMap<&str, usize> = match &column.kind {
+            ColumnKind::Category { names, .. } => names.iter().map(String::as_str).zip(0..).collect(),
+            _ => HashMap::new(),
+        };
+        let text = |text: &str| match &column.kind {
+            ColumnKind::Number { fill, offset, notation } => {
+                let number = if is_missing(text) { *fill } else { notation.parse(text) };
+                Means::from(number.map(|number| vec![(number - offset) as f32]))
+            }
+            ColumnKind::Boolean { fill, unknown } => match (is_missing(text), boolean(text)) {
+                (true, _) => fill.map(|fill| vec![fill as f32]).into(),
+                (_, Some(is)) => Means::Features(vec![f32::from(u8::from(is))]),
+                _ if *unknown == Unknown::Unknown => Means::Unknown(0.5),
+                _ => Means::Refused,
+            },
+            ColumnKind::Date { fill, offset, order, cycles } => {
+                let days = if is_missing(text) { *fill } else { order.days(text) };
+                days.map(|days| dated(days, *offset, cycles)).into()
+            }
+            ColumnKind::Category { missing, missing_is_feature, unknown, .. } => {
+                match (names.get(text), is_missing(text)) {
+                    (Some(place), _) => Means::One(*place),
+                    (None, true) if *missing && *missing_is_feature => Means::One(names.len()),
+                    (None, true) if *missing => Means::Features(vec![0.0; names.len()]),
+                    (None, false) if *unknown == Unknown::Unknown => Means::Unknown(0.0),
+                    _ => Means::Refused,
+                }
+            }
+        };
+        let texts = cells.texts().map(text).collect();
+        Ok(Encoder { cells, index, width: column.width(), kind: &column.kind, texts, names })
+    }
+
+    /// What is wrong with the first cell of a row that cannot be encoded.
+    fn diagnose(&self, row: usize, columns: &[Column], encoders: &[Encoder]) -> String {
+        let mut features = Vec::new();
+        let is_bad = |encoder: &&Encoder| {
+            features.clear();
+            features.resize(encoder.width, 0.0);
+            encoder.encode(row, &mut features);
+            !features.iter().all(|feature| feature.is_finite())
+        };
+        let Some(encoder) = encoders.iter().find(is_bad) else {
+            return "expected rows of finite numbers".into();
+        };
+        let (at, cell) = (self.at(row, encoder.index), self.cell_text(row, encoder.index));
+        let (cell, name) = (shown(&cell), shown(&self.header[encoder.index]));
+        if is_missing(&cell) {
+            return format!("expected a value {at}, got \"{cell}\"; set missing to fill it");
+        }
+        let kind = columns
+            .iter()
+            .find(|column| column.name == self.header[encoder.index])
+            .map(|column| &column.kind);
+        let infinite = || cell.parse::<f64>().is_ok();
+        match kind {
+            Some(ColumnKind::Category { names, .. }) => {
+                let known = shown(&names.join(", ")).into_owned();
+                format!(
+                    "expected one of {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
+                )
+            }
+            Some(ColumnKind::Date { .. }) => {
+                format!("expected a date {at}, got \"{cell}\"; write it as 2024-12-31")
+            }
+            Some(ColumnKind::Boolean { .. }) => {
+                format!("expected true, false, yes or no {at}, got \"{cell}\"")
+            }
+            _ if infinite() => format!("expected a finite number of f32 {at}, got \"{cell}\""),
+            _ => format!(
+                "expected a number {at}, got \"{cell}\"; correct it, or list \"{name}\" in categorical if it holds names"
+            ),
+        }
+    }
+}
+
+/// How one column becomes features.
+struct Encoder<'a> {
+    cells: &'a Cells,
+    index: usize,
+    width: usize,
+    kind: &'a ColumnKind,
+    /// What each text means.
+    texts: Vec<Means>,
+    /// The places of a category's names.
+    names: HashMap<&'a str, usize>,
+}
+
+/// What a text is as features.
+enum Means {
+    Features(Vec<f32>),
+    /// 1 in this place and 0 in all others.
+    One(usize),
+    /// A name that was in no training row: this number in all places.
+    Unknown(f32),
+    Refused,
+}
+
+impl From<Option<Vec<f32>>> for Means {
+    fn from(features: Option<Vec<f32>>) -> Self {
+        features.map_or(Means::Refused, Means::Features)
+    }
+}
+
+impl Encoder<'_> {
+    /// Writes the features of a row; the first is not finite if the cell cannot be taken.
+    fn encode(&self, row: usize, features: &mut [f32]) {
+        match (self.cells.get(row), self.kind) {
+            (Cell::Number(number), ColumnKind::Number { offset, .. }) => {
+                features[0] = (number - offset) as f32;
+            }
+            (Cell::Number(number), ColumnKind::Boolean { .. }) if number == 0.0 || number == 1.0 => {
+                features[0] = number as f32;
+            }
+            (Cell::Number(number), ColumnKind::Category { unknown, .. }) => {
+                features.fill(0.0);
+                match self.names.get(number.to_string().as_str()) {
+                    Some(place) => features[*place] = 1.0,
+                    None if *unknown == Unknown::Unknown => {}
+                    None => features[0] = f32::NAN,
+                }
+            }
+            (Cell::Number(_), _) => features[0] = f32::NAN,
+            (Cell::Text(place), _) => match &self.texts[place] {
+                Means::Features(means) => features.copy_from_slice(means),
+                Means::Unknown(means) => features.fill(*means),
+                Means::One(place) => {
+                    features.fill(0.0);
+                    features[*place] = 1.0;
+                }
+                Means::Refused => features[0] = f32::NAN,
+            },
+        }
+    }
+
+    /// The number of rows with a name that was in no training row.
+    fn unknown(&self) -> usize {
+        let by_text = self.texts.iter().any(|means| matches!(means, Means::Unknown(_)));
+        let by_number = matches!(self.kind, ColumnKind::Category { .. }) && self.cells.has_numbers();
+        if !by_text && !by_number {
+            return 0;
+        }
+        let is_unknown = |cell: Cell| match (cell, self.kind) {
+            (Cell::Text(place), _) => matches!(self.texts[place], Means::Unknown(_)),
+            (Cell::Number(number), ColumnKind::Category { unknown: Unknown::Unknown, .. }) => {
+                !self.names.contains_key(number.to_string().as_str())
+            }
+            _ => false,
+        };
+        self.cells.iter().filter(|cell| is_unknown(*cell)).count()
+    }
+}
+
+/// Days less an offset, and the sine and the cosine of each cycle.
+fn dated(days: f64, offset: f64, cycles: &[Cycle]) -> Vec<f32> {
+    let cycle = |cycle: &Cycle| {
+        let (sine, cosine) = (TAU * cycle.at(days)).sin_cos();
+        [sine as f32, cosine as f32]
+    };
+    std::iter::once((days - offset) as f32).chain(cycles.iter().flat_map(cycle)).collect()
+}

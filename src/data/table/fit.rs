@@ -1,0 +1,226 @@
+//! From the cells of a column to a [`Column`], fitted to the training rows.
+
+use super::cells::Cell;
+use super::column::{Column, ColumnKind, Features, Missing};
+use super::date::Cycle;
+use super::holds::{Holds, Numbers};
+use super::{Table, is_missing, shown};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// The most names of one column: a cell of two bytes becomes a number of four bytes for each.
+const MAX_NAMES: usize = 256;
+
+/// Up to here, names in half of the rows do not look like those of single rows.
+const FEW_NAMES: usize = 20;
+
+impl Table {
+    /// The columns to make features of, and a sentence for each that was left out: all but `target` and those that are
+    /// to be ignored, in the order of the header.
+    ///
+    /// A column holds names if it is `categorical` or holds neither numbers nor dates nor truth values. Names come in
+    /// their own order, and only from the training rows, as do offsets and what fills missing values. Columns without a
+    /// value, and those that hold a name for almost every row, are left out.
+    ///
+    /// ```
+    /// use neural::data::table::{Features, Layout, Table};
+    /// let table = Table::parse("t.csv".as_ref(), b"id,size,kind\n1,2,a\n2,3,b\n", &Layout::default())?;
+    /// let (columns, _) = table.features("kind", &Features { ignore: vec!["id".into()], ..Features::default() }, &[0, 1])?;
+    /// assert_eq!(columns[0].name, "size");
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a named column is not there, no column is left, some cells of a column are numbers and others not, numbers
+    /// or dates can be read in two ways, or a column holds more than 256 names.
+    pub fn features(
+        &self,
+        target: &str,
+        how: &Features,
+        train: &[u32],
+    ) -> Result<(Vec<Column>, Vec<String>)> {
+        self.index(target)?;
+        for name in how.categorical.iter().chain(&how.ignore) {
+            self.index(name)?;
+            if name == target {
+                let message = format!(
+                    "expected features in categorical and ignore, got the target \"{}\"",
+                    shown(target)
+                );
+                return Err(self.refuse(message));
+            }
+        }
+        if let Missing::Constant(value) = how.missing
+            && !(value as f32).is_finite()
+        {
+            return Err(Error::value("missing", "a finite number of f32", value));
+        }
+        let train: Vec<u32> = train.iter().copied().filter(|&row| (row as usize) < self.rows).collect();
+        let is_feature = |name: &String| name != target && !how.ignore.contains(name);
+        let fitted: Vec<Fitted> = self
+            .header
+            .par_iter()
+            .enumerate()
+            .filter(|(_, name)| is_feature(name))
+            .map(|(i, _)| self.fit(i, how, &train))
+            .collect::<Result<_>>()?;
+        let (mut columns, mut notes) = (Vec::new(), Vec::new());
+        for fitted in fitted {
+            match fitted {
+                Fitted::Column(column) => columns.push(column),
+                Fitted::LeftOut(note) => notes.push(note),
+            }
+        }
+        if columns.is_empty() {
+            let mut message =
+                format!("expected a column for a feature besides the target \"{}\", got none", shown(target));
+            notes.iter().for_each(|note| message.push_str(&format!("; {note}")));
+            return Err(self.refuse(message));
+        }
+        Ok((columns, notes))
+    }
+
+    fn fit(&self, i: usize, how: &Features, train: &[u32]) -> Result<Fitted> {
+        let name = &self.header[i];
+        let is_categorical = how.categorical.contains(name);
+        let holds = if is_categorical { Holds::Names } else { self.holds(i, how.dates) };
+        let quoted = shown(name);
+        let kind = match holds {
+            Holds::Nothing => {
+                return Ok(Fitted::LeftOut(format!("column \"{quoted}\" is left out, as it holds no value")));
+            }
+            Holds::Mixture => return Err(self.mixture(i)),
+            Holds::Unclear(unclear) => return Err(self.unclear(i, unclear)),
+            Holds::Names => match self.category(i, how, train) {
+                // As many names as rows tell rows apart, not kinds of rows.
+                ColumnKind::Category { names, .. } if names.is_empty() => {
+                    return Ok(Fitted::LeftOut(format!(
+                        "column \"{quoted}\" is left out, as no training row has a value in it"
+                    )));
+                }
+                ColumnKind::Category { names, .. }
+                    if !is_categorical && names.len() > FEW_NAMES && names.len() * 2 > train.len() =>
+                {
+                    let note = format!(
+                        "column \"{quoted}\" is left out, as it holds {} names in {} training rows; list it in categorical if they \
+                         are kinds, or name it as id to carry it to predictions",
+                        names.len(),
+                        train.len()
+                    );
+                    return Ok(Fitted::LeftOut(note));
+                }
+                ColumnKind::Category { names, .. } if names.len() > MAX_NAMES => {
+                    let message = format!(
+                        "expected at most {MAX_NAMES} names in column \"{quoted}\", got {}; list it in ignore",
+                        names.len()
+                    );
+                    return Err(self.refuse(message));
+                }
+                kind => kind,
+            },
+            Holds::Numbers(notation) => {
+                let numbers = self.numbers(i, holds);
+                let fill = fill(&numbers, how.missing, train);
+                ColumnKind::Number { fill, offset: offset(&numbers, train), notation }
+            }
+            Holds::Booleans => ColumnKind::Boolean {
+                fill: fill(&self.numbers(i, holds), how.missing, train),
+                unknown: how.unknown,
+            },
+            Holds::Dates(order) => {
+                let days = self.numbers(i, holds);
+                let missing =
+                    if let Missing::Constant(_) = how.missing { Missing::Mean } else { how.missing };
+                let moves = |cycle: &Cycle| {
+                    let mut parts = days.of(train).map(|days| cycle.at(days));
+                    parts.next().is_some_and(|first| parts.any(|part| part != first))
+                };
+                let cycles = Cycle::ALL.into_iter().filter(moves).collect();
+                ColumnKind::Date {
+                    fill: fill(&days, missing, train),
+                    offset: offset(&days, train),
+                    order,
+                    cycles,
+                }
+            }
+        };
+        Ok(Fitted::Column(Column { name: name.clone(), kind }))
+    }
+
+    fn category(&self, column: usize, how: &Features, train: &[u32]) -> ColumnKind {
+        let (mut names, mut has_missing) = (BTreeSet::<Cow<str>>::new(), false);
+        let cells = &self.cells[column];
+        let mut seen = vec![false; cells.texts().len()];
+        for &row in train {
+            match cells.get(row as usize) {
+                Cell::Number(number) => {
+                    names.insert(number.to_string().into());
+                }
+                Cell::Text(place) => seen[place] = true,
+            }
+        }
+        for (text, _) in cells.texts().zip(seen).filter(|(_, seen)| *seen) {
+            if is_missing(text) {
+                has_missing = true;
+            } else {
+                names.insert(text.into());
+            }
+        }
+        let missing = how.missing != Missing::Refuse;
+        ColumnKind::Category {
+            names: names.into_iter().map(Cow::into_owned).collect(),
+            missing,
+            missing_is_feature: missing && has_missing,
+            unknown: how.unknown,
+        }
+    }
+}
+
+enum Fitted {
+    Column(Column),
+    LeftOut(String),
+}
+
+fn fill(numbers: &Numbers, missing: Missing, train: &[u32]) -> Option<f64> {
+    match missing {
+        Missing::Refuse => None,
+        Missing::Constant(value) => Some(value),
+        Missing::Mean => {
+            let (sum, count) =
+                numbers.of(train).fold((0.0, 0u32), |(sum, count), number| (sum + number, count + 1));
+            Some(if count == 0 { 0.0 } else { sum / f64::from(count) })
+        }
+        Missing::Median => {
+            let mut all: Vec<f64> = numbers.of(train).collect();
+            all.sort_unstable_by(f64::total_cmp);
+            let (low, high) = (all.len().saturating_sub(1) / 2, all.len() / 2);
+            Some(all.get(low).map_or(0.0, |number| f64::midpoint(*number, all[high])))
+        }
+    }
+}
+
+/// How many times as large as their deviation values may be before their rounding to f32 is felt: it is then a part in
+/// 65,536 of the deviation.
+const FAR: f64 = 256.0;
+
+/// What to subtract before rounding, see [`ColumnKind`].
+fn offset(numbers: &Numbers, train: &[u32]) -> f64 {
+    let all = || numbers.of(train);
+    let (mut least, mut greatest, mut sum, mut count, mut is_exact) =
+        (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0, true);
+    for number in all() {
+        (least, greatest) = (least.min(number), greatest.max(number));
+        is_exact &= f64::from(number as f32) == number;
+        sum += number;
+        count += 1.0;
+    }
+    let mean: f64 = sum / count;
+    // No deviation is larger than the range.
+    if is_exact || least == greatest || mean.abs() * 2.0 < least.abs().max(greatest.abs()) {
+        return 0.0;
+    }
+    let deviation = (all().map(|number| (number - mean).powi(2)).sum::<f64>() / count).sqrt();
+    if mean.is_finite() && mean.abs() > FAR * deviation { mean } else { 0.0 }
+}

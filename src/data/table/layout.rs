@@ -1,0 +1,184 @@
+//! How a table is laid out: what stands between cells, and whether the first line holds the columns' names.
+
+use super::number::{Decimal, Notation, Thousands, plain};
+use super::records::{Dialect, End};
+use super::{is_missing, shown};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands between two cells of a row.
+///
+/// ```
+/// use neural::data::table::{Delimiter, Layout, Table};
+/// let layout = Layout { delimiter: Some(Delimiter::Pipe), ..Layout::default() };
+/// assert_eq!(Table::parse("t".as_ref(), b"a|b\n1|2\n", &layout)?.header(), ["a", "b"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delimiter {
+    Comma,
+    Semicolon,
+    Tab,
+    /// `|`
+    Pipe,
+    /// Any number of blanks and tabs. Here the first blank line ends the table, and notes may follow it.
+    Whitespace,
+}
+
+/// How a table is written. What is `None` is told by the table itself.
+///
+/// ```
+/// use neural::data::table::{Layout, Table};
+/// let layout = Layout { header: Some(false), ..Layout::default() };
+/// let table = Table::parse("t.csv".as_ref(), b"2000,2001\n1,2\n", &layout)?;
+/// assert_eq!((table.header(), table.rows()), (&["column 1".to_string(), "column 2".into()][..], 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    pub delimiter: Option<Delimiter>,
+    /// Whether the first line holds the columns' names. Without names the columns are `column 1`, `column 2` and so on.
+    pub header: Option<bool>,
+    /// Of all numbers, as is `thousands`. Where both are `None`, a column is read in the one notation that fits all of
+    /// its cells.
+    pub decimal: Option<Decimal>,
+    pub thousands: Option<Thousands>,
+    /// Names of columns that are expected: a first line that holds all of them is a header.
+    pub known: Vec<String>,
+}
+
+impl Layout {
+    /// The notation of all numbers, where one was asked for.
+    pub(super) fn notation(&self) -> Option<Notation> {
+        let asked = self.decimal.is_some() || self.thousands.is_some();
+        asked.then(|| Notation {
+            decimal: self.decimal.unwrap_or_default(),
+            thousands: self.thousands,
+            sign: None,
+        })
+    }
+}
+
+impl Delimiter {
+    pub(super) fn byte(self) -> Option<u8> {
+        match self {
+            Delimiter::Comma => Some(b','),
+            Delimiter::Semicolon => Some(b';'),
+            Delimiter::Tab => Some(b'\t'),
+            Delimiter::Pipe => Some(b'|'),
+            Delimiter::Whitespace => None,
+        }
+    }
+
+    /// The first delimiter that cuts the first lines into equally many cells, commas last, as they may be decimal ones;
+    /// if there is none the one that the first line has most of; white space if it has none.
+    pub(super) fn detect(text: &[u8], end: u8) -> Self {
+        let all = [Delimiter::Tab, Delimiter::Semicolon, Delimiter::Pipe, Delimiter::Comma];
+        let counts = all.map(|delimiter| (delimiter, counts(text, delimiter.byte(), end)));
+        let first = |(_, counts): &(Self, Vec<usize>)| counts.first().copied().unwrap_or(0);
+        let even =
+            |counts: &&(Self, Vec<usize>)| first(counts) > 1 && counts.1.iter().all(|n| *n == counts.1[0]);
+        let most = || counts.iter().filter(|one| first(one) > 1).max_by_key(|one| first(one));
+        counts.iter().find(even).or_else(most).map_or(Delimiter::Whitespace, |(delimiter, _)| *delimiter)
+    }
+}
+
+/// Lines that are looked at to tell the delimiter.
+const LINES: usize = 20;
+
+/// The number of cells in each of the first records that are not blank.
+fn counts(text: &[u8], delimiter: Option<u8>, end: u8) -> Vec<usize> {
+    let dialect = Dialect { delimiter, end };
+    let count = |record: &[u8]| {
+        let mut count = 0;
+        dialect.cells(record, |_| count += 1);
+        count
+    };
+    records(text, dialect).filter(|record| !record.trim_ascii().is_empty()).take(LINES).map(count).collect()
+}
+
+/// The records of a text, with the last one even if nothing ends it.
+pub(super) fn records(text: &[u8], dialect: Dialect) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        if from >= text.len() {
+            return None;
+        }
+        let to = match dialect.record(text, from) {
+            End::At(to) => to,
+            End::Beyond | End::InQuotes(_) => text.len(),
+        };
+        let record = &text[from..to];
+        from = to;
+        Some(record)
+    })
+}
+
+/// Rows that are looked at to tell a header.
+const ROWS: usize = 1000;
+
+/// Whether the first of `records` is a header, told by what is below it; or why that cannot be told.
+///
+/// A name above numbers says that it is one. A number with a fraction, the same number twice, or a text that its own
+/// column has again says that it is a row. Otherwise a text that its column of repeating texts never has again says
+/// that it is one, too.
+pub(super) fn is_header(records: &[Vec<String>], layout: &Layout) -> Result<bool, String> {
+    let [first, rows @ ..] = records else { return Ok(true) };
+    if let Some(header) = layout.header {
+        return Ok(header);
+    }
+    if !layout.known.is_empty() && layout.known.iter().all(|name| first.contains(name)) {
+        return Ok(true);
+    }
+    let is_numbered =
+        |name: &String| name.strip_prefix("column ").is_some_and(|number| number.parse::<usize>().is_ok());
+    if !layout.known.is_empty() && layout.known.iter().all(is_numbered) {
+        return Ok(false);
+    }
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    let number = |cell: &str| {
+        plain(cell.as_bytes()).or_else(|| layout.notation().and_then(|notation| notation.parse(cell)))
+    };
+    let like_number = |cell: &str| {
+        cell.bytes().any(|byte| byte.is_ascii_digit()) && !cell.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    let (mut named, mut numbers, mut again, mut never_again) = (false, Vec::new(), false, false);
+    for (column, cell) in first.iter().enumerate().filter(|(_, cell)| !is_missing(cell)) {
+        let below: Vec<&str> = rows
+            .iter()
+            .take(ROWS)
+            .filter_map(|row| Some(row.get(column)?.as_str()))
+            .filter(|cell| !is_missing(cell))
+            .collect();
+        if below.is_empty() {
+            continue;
+        }
+        match number(cell) {
+            Some(number) => numbers.push(number),
+            None if like_number(cell) => {}
+            None if below.iter().all(|cell| like_number(cell) || number(cell).is_some()) => named = true,
+            None => {
+                let distinct: BTreeSet<&str> = below.iter().copied().collect();
+                again |= distinct.contains(cell.as_str());
+                never_again |= !distinct.contains(cell.as_str()) && distinct.len() * 2 <= below.len();
+            }
+        }
+    }
+    let mut counts = BTreeMap::new();
+    numbers.iter().for_each(|number| *counts.entry(number.to_bits()).or_insert(0) += 1);
+    let is_row = again
+        || numbers.iter().any(|number| number.fract() != 0.0)
+        || counts.values().any(|&count| count > 1);
+    if named || is_row || (never_again && numbers.is_empty()) {
+        return Ok(named || !is_row);
+    }
+    let line = first.iter().map(|cell| shown(cell)).collect::<Vec<_>>().join(", ");
+    Err(format!(
+        "expected to tell whether the first line ({}) holds the names of the columns, got nothing that says so; \
+         set header = true if it does, or header = false if it is a row",
+        shown(&line)
+    ))
+}

@@ -1,0 +1,114 @@
+//! What the columns of a table hold, for people who look at it.
+
+use super::cells::Cell;
+use super::holds::Holds;
+use super::{Table, is_missing, shown};
+use crate::error::Result;
+use rayon::prelude::*;
+use std::collections::HashSet;
+
+/// Different numbers are counted up to here.
+const MOST: usize = 1000;
+
+/// Names that are kept of a column.
+const NAMES: usize = 7;
+
+/// What a column holds.
+///
+/// ```
+/// use neural::data::table::{Layout, Table};
+/// let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n4,no\n", &Layout::default())?;
+/// let [a, c] = &table.summaries()?[..] else { panic!("two columns") };
+/// assert_eq!((a.missing, a.numbers), (1, Some([1.0, 2.5, 4.0])));
+/// assert_eq!((c.holds, c.distinct, &c.texts[..]), ("yes or no", 2, &["no".to_string(), "yes".into()][..]));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub name: String,
+    /// Numbers, yes or no, dates, names, numbers and names, or nothing.
+    pub holds: &'static str,
+    /// Cells without a value.
+    pub missing: usize,
+    /// Different values, counted up to `is_more` than 1000 of numbers.
+    pub distinct: usize,
+    pub is_more: bool,
+    /// Of numbers the least, the mean and the greatest.
+    pub numbers: Option<[f64; 3]>,
+    /// Of other columns some of the texts, in their order; of dates the first and the last.
+    pub texts: Vec<String>,
+}
+
+impl Table {
+    /// What each column holds, in the order of the header.
+    ///
+    /// ```
+    /// # use neural::data::table::{Layout, Table};
+    /// let table = Table::read("data/pizza.txt", &Layout::default())?;
+    /// assert!(table.summaries()?.iter().all(|column| column.holds == "numbers"));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a column was left out in reading.
+    pub fn summaries(&self) -> Result<Vec<Summary>> {
+        self.header.par_iter().map(|name| Ok(self.summary(self.read_index(name)?))).collect()
+    }
+
+    fn summary(&self, column: usize) -> Summary {
+        let cells = &self.cells[column];
+        let holds = self.holds(column, None);
+        let is_gap: Vec<bool> = cells.texts().map(is_missing).collect();
+        let missing = cells.iter().filter(|cell| matches!(cell, Cell::Text(place) if is_gap[*place])).count();
+        let mut summary = Summary {
+            name: self.header[column].clone(),
+            holds: match holds {
+                Holds::Nothing => "nothing",
+                Holds::Numbers(_) => "numbers",
+                Holds::Booleans => "yes or no",
+                Holds::Dates(_) => "dates",
+                Holds::Names => "names",
+                Holds::Mixture => "numbers and names",
+                Holds::Unclear(_) => "numbers or dates that can be read in two ways",
+            },
+            missing,
+            distinct: 0,
+            is_more: false,
+            numbers: None,
+            texts: Vec::new(),
+        };
+        if let Holds::Numbers(_) | Holds::Dates(_) = holds {
+            let numbers = self.numbers(column, holds);
+            let (mut least, mut greatest, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+            let (mut first, mut last) = (0, 0);
+            let mut distinct = HashSet::new();
+            for (row, number) in (0..self.rows).filter_map(|row| Some((row, numbers.get(row)?))) {
+                if number < least {
+                    (least, first) = (number, row);
+                }
+                if number > greatest {
+                    (greatest, last) = (number, row);
+                }
+                sum += number;
+                if !summary.is_more {
+                    distinct.insert((number + 0.0).to_bits());
+                    summary.is_more = distinct.len() > MOST;
+                }
+            }
+            summary.distinct = distinct.len().min(MOST);
+            match holds {
+                Holds::Dates(_) => {
+                    summary.texts =
+                        [first, last].map(|row| self.cell_text(row, column).into_owned()).to_vec();
+                }
+                _ => summary.numbers = Some([least, sum / (self.rows - missing) as f64, greatest]),
+            }
+            return summary;
+        }
+        let mut texts: Vec<&str> = cells.texts().filter(|text| !is_missing(text)).collect();
+        texts.sort_unstable();
+        summary.distinct = texts.len();
+        summary.texts = texts.into_iter().take(NAMES).map(|text| shown(text).into_owned()).collect();
+        summary
+    }
+}
