@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// `python3` that answers for pip: a wheel with the plugin, or with one library. It fails for the package that the file
-/// `broken` names. Everything else goes to the real one.
+/// `broken` names, and for the one that `changed` names as pip does where a hash is wrong. Everything else goes to the real
+/// one.
 const PYTHON: &str = r#"#!/usr/bin/env bash
 here=$(cd "$(dirname "$0")" && pwd)
 real() { PATH=${PATH#"$here:"} exec python3 "$@"; }
@@ -19,6 +20,11 @@ done
 name=${requirement%%==*}
 echo "$name" >>"$here/fetched"
 [ "$name" != "$(cat "$here/broken" 2>/dev/null)" ] || exit 1
+if [ "$name" = "$(cat "$here/changed" 2>/dev/null)" ]; then
+  echo "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE." >&2
+  echo "Expected sha256 1234, Got 5678" >&2
+  exit 1
+fi
 real - "$dest" "$name" <<'END'
 import sys, zipfile
 dest, name = sys.argv[1:]
@@ -146,6 +152,17 @@ fn a_run_that_failed_leaves_nothing_that_looks_whole_and_is_taken_up() {
 
     setup.succeeds(&["--cuda"]);
     assert_eq!(setup.fetched(), [""; 0], "nothing is fetched twice");
+}
+
+#[test]
+fn a_file_of_another_hash_is_named_as_such() {
+    let setup = Setup::new();
+    let package = &requirements()[1];
+    setup.write("bin/changed", package);
+    setup.refuses(&["--cuda"], 1, &[package, "not the one that is pinned", "Got 5678"]);
+    let output = setup.run(&["--cuda"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("Check the network"));
+    assert_eq!(setup.cuda(), None);
 }
 
 #[test]

@@ -36,6 +36,15 @@ key_of() { # the files that a tree is made from; their hash is in its name, so a
   cat "$@" | sha256sum | cut -c1-16
 }
 
+fetch_failed() { # the package, what pip wrote to stderr
+  if grep -q 'DO NOT MATCH THE HASHES' "$2"; then
+    die "the file that came for $1 is not the one that is pinned: its SHA-256 is another (both are above)." \
+      "Use another network or package index; if the index serves a changed file, do not trust it."
+  fi
+  die "pip could not fetch $1 (its message is above)." \
+    "Check the network, and pip's settings if you are behind a proxy, then run scripts/setup again: it goes on from here."
+}
+
 # Fetches the wheels that stdin lists, one requirement a line, into folder $2 for Python $1. One at a time, so that
 # a run that was interrupted goes on with the wheel that it was at.
 fetch_wheels() {
@@ -51,11 +60,11 @@ fetch_wheels() {
   while read -r requirement; do
     case $requirement in '' | '#'*) continue ;; esac
     printf '%s\n' "$requirement" >"$wheels/requirement.txt"
-    $pip download --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    # Both streams reach the terminal; errors are looked at as well.
+    { $pip download --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
       --python-version "$python" --implementation cp "${platforms[@]}" \
-      --dest "$wheels" --requirement "$wheels/requirement.txt" </dev/null ||
-      die "pip could not fetch ${requirement%% *} (its message is above)." \
-        "Check the network, and pip's settings if you are behind a proxy, then run scripts/setup again: it goes on from here."
+      --dest "$wheels" --requirement "$wheels/requirement.txt" </dev/null 2>&1 >&3 | tee "$wheels/errors.txt" >&2; } 3>&1 ||
+      fetch_failed "${requirement%% *}" "$wheels/errors.txt"
   done
 }
 
