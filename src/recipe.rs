@@ -324,6 +324,10 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
+/// How many names the key of a setting may have. Tables that lie much deeper than any recipe's would be written and dropped
+/// by as many calls one inside the other.
+const DEEPEST: usize = 32;
+
 /// Puts the value of `a.b=value` into the table, making tables on the way.
 pub(crate) fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
     let form = || Error::value("--set", "section.key=value", setting);
@@ -334,6 +338,10 @@ pub(crate) fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| toml::Value::String(value.to_string()));
     let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
+    if keys.len() > DEEPEST {
+        let got = format!("{} that begin with {}", keys.len(), keys[..3].join("."));
+        return Err(Error::value("--set", format!("a key of at most {DEEPEST} names"), got));
+    }
     let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(form)?;
     let mut at = table;
     for key in keys {
@@ -408,6 +416,32 @@ mod tests {
                 assert!(REFERENCE.contains(&format!("`{key}`")), "{section}.{key}");
             }
         }
+    }
+
+    #[test]
+    fn no_depth_is_too_deep_for_a_sentence() {
+        let text = "[data]\nformat = 'idx'\npath = 'x'\n";
+        for n in [DEEPEST, DEEPEST + 1, 100_000] {
+            let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+            for setting in [
+                format!("{}a=1", "a.".repeat(n)),
+                format!("train.seed={}", nested("[", "]")),
+                format!("train.seed={}", nested("{ a = ", " }")),
+            ] {
+                let error =
+                    Recipe::with_settings(text, Path::new("r.toml"), &[setting]).unwrap_err().to_string();
+                assert!(!error.is_empty());
+            }
+            for value in [nested("[", "]"), nested("{ a = ", " }")] {
+                let error = Recipe::parse(&format!("{text}size = {value}"), Path::new("r.toml")).unwrap_err();
+                assert!(error.to_string().starts_with("r.toml: "), "{error}");
+            }
+            let tables = format!("{text}[{}a]", "a.".repeat(n));
+            assert!(Recipe::parse(&tables, Path::new("r.toml")).is_err());
+        }
+        let long =
+            Recipe::with_settings(text, Path::new("r.toml"), &[format!("{}a=1", "a.".repeat(100_000))]);
+        assert!(long.unwrap_err().to_string().len() < 200);
     }
 
     #[test]
