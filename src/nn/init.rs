@@ -1,5 +1,6 @@
 //! How variables begin.
 
+use super::orthogonal::orthonormal;
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
@@ -141,25 +142,18 @@ impl Draw {
     }
 }
 
-/// The first axis against the rest as a matrix, its shorter side made orthonormal by Gram and Schmidt.
-fn orthogonal(values: &[f64], shape: &[usize], gain: f64) -> Vec<f64> {
+/// The first axis against the rest as a matrix, with its shorter side orthonormal.
+fn orthogonal(normal: &[f64], shape: &[usize], gain: f64) -> Vec<f64> {
     let rows = shape.first().copied().unwrap_or(1);
-    let columns = values.len() / rows.max(1);
-    let wide = columns >= rows;
-    let (count, length) = if wide { (rows, columns) } else { (columns, rows) };
-    let at = |vector: usize, i: usize| if wide { vector * columns + i } else { i * columns + vector };
-    let mut result = vec![0.0; values.len()];
-    for k in 0..count {
-        let mut vector: Vec<f64> = (0..length).map(|i| values[at(k, i)]).collect();
-        // Twice: once leaves rounding errors along the earlier vectors.
-        for j in (0..k).chain(0..k) {
-            let along: f64 = (0..length).map(|i| vector[i] * result[at(j, i)]).sum();
-            (0..length).for_each(|i| vector[i] -= along * result[at(j, i)]);
-        }
-        let norm = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
-        (0..length).for_each(|i| result[at(k, i)] = vector[i] / norm);
-    }
-    result.iter().map(|v| v * gain).collect()
+    let columns = normal.len() / rows.max(1);
+    let (length, count) = (rows.max(columns), rows.min(columns));
+    let vectors = orthonormal(normal, length, count);
+    let at = |row: usize, column: usize| match columns >= rows {
+        true => row * length + column,
+        false => column * length + row,
+    };
+    let places = (0..rows).flat_map(|row| (0..columns).map(move |column| at(row, column)));
+    places.map(|place| vectors[place] * gain).collect()
 }
 
 #[cfg(test)]
@@ -196,9 +190,30 @@ mod tests {
         }
     }
 
+    /// Of a uniform orthogonal matrix of n rows the trace has mean 0 and variance 1, and an element variance 1 / n
+    /// (Diaconis and Shahshahani, 1994).
+    #[test]
+    fn orthogonal_matrices_are_uniform() {
+        const N: usize = 6;
+        let count = 4000;
+        let (mut trace, mut corners) = ([0.0; 2], [0.0; 4]);
+        for seed in 0..count {
+            let w = Init::Orthogonal(1.0).array(DType::F64, &[N, N], (N, N), seed, "w").to_f64();
+            let sum: f64 = (0..N).map(|i| w[i * N + i]).sum();
+            trace = [trace[0] + sum, trace[1] + sum * sum];
+            for (corner, at) in corners.iter_mut().zip([0, N - 1, N * N - N, N * N - 1]) {
+                *corner += w[at] * w[at];
+            }
+        }
+        let of = |sum: f64| sum / count as f64;
+        assert!(of(trace[0]).abs() < 0.08 && (of(trace[1]) - 1.0).abs() < 0.1, "{trace:?}");
+        assert!(corners.iter().all(|&sum| (of(sum) * N as f64 - 1.0).abs() < 0.1), "{corners:?}");
+    }
+
     #[test]
     fn orthogonal_matrices_are_orthogonal() {
-        for (rows, columns) in [(5, 8), (8, 5)] {
+        // Fewer reflections than are applied at once, as many, and more; a row and a column.
+        for (rows, columns) in [(5, 8), (8, 5), (1, 3), (3, 1), (64, 64), (150, 200), (140, 129)] {
             let w = values(&Init::Orthogonal(2.0), &[rows, columns], (columns, rows));
             let short = rows.min(columns);
             for a in 0..short {

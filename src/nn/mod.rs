@@ -13,6 +13,7 @@ mod embedding;
 mod init;
 mod layer;
 mod norm;
+mod orthogonal;
 mod pool;
 mod recurrent;
 mod residual;
