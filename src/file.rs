@@ -1,7 +1,7 @@
 //! Reading regular files alone, and writing files that are whole or not there.
 
 use crate::error::{Error, Result};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -57,8 +57,14 @@ fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
 /// Writes a file beside its place, brings it to the disk, and puts it in its place: at every moment, a power cut
 /// included, there is the old file or the new one.
 pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    write_with_mode(path, contents, 0o666)
+}
+
+/// The same with these permissions, less those that the process's mask takes.
+pub(crate) fn write_with_mode(path: &Path, contents: &[u8], mode: u32) -> Result<()> {
     let beside = beside(path);
-    let written = File::create(&beside).and_then(|mut file| file.write_all(contents));
+    let created = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);
+    let written = created.and_then(|mut file| file.write_all(contents));
     written.and_then(|()| put(&beside, path)).map_err(|e| {
         // What is left of a file that found no room would take the room of the next one.
         let _ = fs::remove_file(&beside);

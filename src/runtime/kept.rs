@@ -1,17 +1,15 @@
 //! Compiled programs for the CPU that is built in, kept in a folder for later processes.
 
 use super::library::linked;
+use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
-use crate::error::{Error, Result};
-use crate::file;
 use sha2::{Digest, Sha256};
 use std::ffi::c_void;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
 
@@ -41,8 +39,9 @@ pub(super) fn compile(
     let (Some(exchange_programs), Some(key)) = (exchange_programs, key(computation)) else {
         return Ok((client.compile(computation)?, false));
     };
-    let file = folder.join(key);
-    let written = read(&file);
+    // What lies in the folder is run: it must be what this user left there.
+    let folder = PrivateFolder::open(folder).map_err(|reason| complain(&reason)).ok();
+    let written = folder.as_ref().and_then(|folder| read(folder, &key));
     let mut compiled: Option<Vec<u8>> = None;
     let exchange = Exchange {
         written: written.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
@@ -57,10 +56,10 @@ pub(super) fn compile(
         exchange_programs(std::ptr::null());
         executable?
     };
-    if let Some(program) = &compiled
-        && write(&file, program).is_ok()
+    if let (Some(program), Some(folder)) = (&compiled, &folder)
+        && folder.write(&key, &signed(&key, program)).is_ok()
     {
-        let _ = make_room(folder, MOST);
+        let _ = make_room(folder.path(), MOST);
     }
     Ok((executable, compiled.is_none() && written.is_some()))
 }
@@ -68,8 +67,26 @@ pub(super) fn compile(
 /// # Safety
 /// `keeper` points to an `Option<Vec<u8>>`, and `written` to as many bytes.
 unsafe extern "C" fn keep(keeper: *mut c_void, written: *const u8, size: usize) {
-    // SAFETY: the caller's.
-    unsafe { *keeper.cast::<Option<Vec<u8>>>() = Some(slice::from_raw_parts(written, size).to_vec()) };
+    if written.is_null() {
+        return;
+    }
+    // A program that finds no room is not kept.
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(size).is_ok() {
+        // SAFETY: the caller's.
+        unsafe {
+            copy.extend_from_slice(slice::from_raw_parts(written, size));
+            *keeper.cast::<Option<Vec<u8>>>() = Some(copy);
+        }
+    }
+}
+
+/// Says on stderr, once, that the folder or a file in it is not trusted. One that cannot be used at all costs only time.
+fn complain(reason: &Refused) {
+    static ONCE: Once = Once::new();
+    if let Refused::Distrusted(reason) = reason {
+        ONCE.call_once(|| eprintln!("kept programs are not used: {reason}"));
+    }
 }
 
 /// The name of a program's file: a hash of all that decides what is compiled. There is none where the user has given XLA
@@ -79,9 +96,12 @@ fn key(computation: &XlaComputation) -> Option<String> {
         return None;
     }
     let program = computation.proto().to_bytes().ok()?;
+    // XLA divides a program's work by the number of its threads: the cores', or what these variables say.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = ["NPROC", "PJRT_NPROC"].map(|name| std::env::var_os(name).unwrap_or_default());
+    let threads = format!("{threads} {asked:?}");
     let mut hash = Sha256::new();
-    for part in [machine()?.as_bytes(), &threads.to_le_bytes(), &program] {
+    for part in [machine()?.as_bytes(), threads.as_bytes(), &program] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
@@ -106,23 +126,21 @@ fn machine() -> Option<&'static str> {
     MACHINE.get_or_init(found).as_deref()
 }
 
-/// The program in a file, which is marked as used; `None` if it is not there or is damaged.
-fn read(file: &Path) -> Option<Vec<u8>> {
-    let mut contents = fs::read(file).ok()?;
+/// The program that is kept under `key`; `None` if there is none, or it is damaged or not trusted.
+fn read(folder: &PrivateFolder, key: &str) -> Option<Vec<u8>> {
+    let mut contents = folder.read(key, MOST).map_err(|reason| complain(&reason)).ok()??;
     let sum = contents.split_off(contents.len().checked_sub(Sha256::output_size())?);
-    if Sha256::digest(&contents)[..] != sum {
-        return None;
-    }
-    let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
-    Some(contents)
+    (checksum(key, &contents)[..] == sum).then_some(contents)
 }
 
-/// Writes a program with its hash behind it. Only the user may write to the folder: what lies there is run.
-fn write(path: &Path, program: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| Error::io("create", folder, e))?;
-    file::write(path, &[program, &Sha256::digest(program)].concat())
+/// A program with its checksum behind it.
+fn signed(key: &str, program: &[u8]) -> Vec<u8> {
+    [program, &checksum(key, program)].concat()
+}
+
+/// It covers the key, so that a file under the name of another is not taken for it.
+fn checksum(key: &str, program: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(program).finalize().into()
 }
 
 /// Removes the files of a folder that were not used for the longest time, until the others hold `most` bytes or less.
@@ -150,35 +168,129 @@ fn make_room(folder: &Path, most: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use std::time::Duration;
+
+    fn folder(of: &Path) -> PrivateFolder {
+        PrivateFolder::open(&of.join("programs")).unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn write(folder: &PrivateFolder, key: &str, program: &[u8]) {
+        folder.write(key, &signed(key, program)).unwrap();
+    }
 
     #[test]
     fn a_file_is_read_as_it_was_written_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("programs/key");
-        assert_eq!(read(&file), None);
-        write(&file, b"program").unwrap();
-        assert_eq!(read(&file).as_deref(), Some(&b"program"[..]));
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(place.path());
+        assert_eq!(read(&folder, "key"), None);
+        write(&folder, "key", b"program");
+        assert_eq!(read(&folder, "key").as_deref(), Some(&b"program"[..]));
+        let file = folder.path().join("key");
+        assert_eq!((mode(folder.path()), mode(&file)), (0o700, 0o600));
         let whole = fs::read(&file).unwrap();
+        // Under another key it is another program.
+        folder.write("other", &whole).unwrap();
+        assert_eq!(read(&folder, "other"), None);
         for damaged in [&whole[1..], &whole[..whole.len() - 1], &whole[..5], b""] {
             fs::write(&file, damaged).unwrap();
-            assert_eq!(read(&file), None);
+            assert_eq!(read(&folder, "key"), None);
         }
-        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let within = folder(place.path());
+        write(&within, "key", b"program");
+        let file = within.path().join("key");
+        let refused = || within.read("key", MOST).unwrap_err().to_string();
+        let permit = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o620, 0o602, 0o666] {
+            permit(&file, mode);
+            assert!(refused().contains("chmod go-w"), "{}", refused());
+        }
+        permit(&file, 0o600);
+        assert!(read(&within, "key").is_some());
+
+        // A link, a pipe and a folder in the place of the file.
+        fs::rename(&file, within.path().join("elsewhere")).unwrap();
+        symlink("elsewhere", &file).unwrap();
+        assert!(refused().contains("is a link"), "{}", refused());
+        fs::remove_file(&file).unwrap();
+        let name = CString::new(file.as_os_str().as_bytes()).unwrap();
+        // SAFETY: the name ends in a nul byte.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(refused().contains("is not a file"), "{}", refused());
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        permit(&file, 0o700);
+        assert!(refused().contains("is not a file"), "{}", refused());
+
+        // The folder and those above it; a sticky one, as /tmp is, lets nobody replace what is in it.
+        let open =
+            || PrivateFolder::open(&place.path().join("programs")).map(|_| ()).map_err(|e| e.to_string());
+        for (path, mode, trusted) in [
+            (within.path(), 0o770, false),
+            (within.path(), 0o1777, false),
+            (within.path(), 0o755, true),
+            (place.path(), 0o777, false),
+            (place.path(), 0o775, false),
+            (place.path(), 0o1777, true),
+            (place.path(), 0o755, true),
+        ] {
+            permit(path, mode);
+            let opened = open();
+            assert_eq!(opened.is_ok(), trusted, "{}: {mode:o}", path.display());
+            if let Err(reason) = opened {
+                assert!(reason.contains(&format!("chmod go-w {}", path.display())), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_not_read() {
+        // Only root can give a file away.
+        // SAFETY: geteuid only looks the number up.
+        if unsafe { libc::geteuid() } != 0 {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let within = folder(place.path());
+        write(&within, "key", b"program");
+        chown(within.path().join("key"), Some(65534), None).unwrap();
+        let refused = within.read("key", MOST).unwrap_err().to_string();
+        assert!(refused.contains("belongs to another user (uid 65534)"), "{refused}");
+        for path in [within.path(), place.path()] {
+            chown(path, Some(65534), None).unwrap();
+            let refused = PrivateFolder::open(within.path()).map(|_| ()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("{} belongs to another", path.display())), "{refused}");
+            chown(path, Some(0), None).unwrap();
+        }
+        assert!(PrivateFolder::open(within.path()).is_ok());
     }
 
     #[test]
     fn what_was_used_last_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = ["old", "used", "new"].map(|name| folder.path().join(name));
-        for (age, file) in [3, 2, 1].into_iter().zip(&files) {
-            write(file, &[0; 68]).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(place.path());
+        let names = ["old", "used", "new"];
+        let files = names.map(|name| folder.path().join(name));
+        for (age, name) in [3, 2, 1].into_iter().zip(names) {
+            write(&folder, name, &[0; 68]);
             let then = SystemTime::now() - Duration::from_secs(age * 60);
-            File::open(file).unwrap().set_modified(then).unwrap();
+            File::open(folder.path().join(name)).unwrap().set_modified(then).unwrap();
         }
         make_room(folder.path(), 300).unwrap();
         assert!(files.iter().all(|file| file.exists()));
-        read(&files[0]).unwrap();
+        read(&folder, names[0]).unwrap();
         make_room(folder.path(), 299).unwrap();
         assert_eq!(files.map(|file| file.exists()), [true, false, true]);
     }
