@@ -39,6 +39,10 @@ pub enum Error {
     #[error("{0}")]
     Device(String),
 
+    /// More memory is needed than is free, which is known before any of it is taken. Both are in bytes.
+    #[error("{what} needs {} of memory, and {} are free; {advice}", gib(*needs), gib(*has))]
+    Memory { what: String, needs: u64, has: u64, advice: String },
+
     /// XLA refused a program or failed while it ran it.
     #[error("XLA could not {action}: {message}")]
     Xla { action: &'static str, message: String },
@@ -59,6 +63,11 @@ pub enum Error {
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Bytes in GiB.
+pub(crate) fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
 
 impl Error {
     /// ```

@@ -20,6 +20,25 @@ pub fn flops(function: &Function) -> f64 {
     (0..live.len()).filter(|&id| live[id]).map(|id| of_node(function, &function.graph().node(id))).sum()
 }
 
+/// Bytes of the largest result that is written to memory for certain: that of a product, a convolution, a pool or a gather.
+/// Others may be fused with what reads them.
+pub(crate) fn largest_result(function: &Function) -> usize {
+    let live = function.live();
+    let nodes = (0..live.len()).filter(|&id| live[id]).map(|id| function.graph().node(id));
+    let bytes = nodes.map(|node| match &node.op {
+        Op::Scan(scan) => largest_result(&scan.body),
+        Op::Dot(_)
+        | Op::Conv { .. }
+        | Op::ConvInputGrad { .. }
+        | Op::ConvKernelGrad { .. }
+        | Op::Pool { .. }
+        | Op::Take
+        | Op::TakeGrad => count(&node.ty.shape).saturating_mul(node.ty.dtype.size()),
+        _ => 0,
+    });
+    bytes.max().unwrap_or(0)
+}
+
 fn of_node(function: &Function, node: &Node) -> f64 {
     let input = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
     let size = |shape: &[usize]| count(shape) as f64;

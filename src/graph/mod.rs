@@ -26,6 +26,7 @@ mod scan;
 mod window;
 
 pub use cost::flops;
+pub(crate) use cost::largest_result;
 pub use function::Function;
 pub use gradient::gradients;
 pub use op::{Binary, Comparison, DotDims, Op, Reduction, Type, Unary, Window};

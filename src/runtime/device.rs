@@ -1,6 +1,8 @@
 //! Where programs run.
 
 use super::cuda::{CudaPlugin, Origin};
+use super::driver::Driver;
+use super::memory;
 use super::settings::prepare;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::xla_error;
@@ -224,6 +226,20 @@ impl Device {
         };
         let message = format!("{}: expected at least {} devices, got {count}{more}", self.name, ordinal + 1);
         Err(Error::Device(message))
+    }
+
+    /// How many bytes are free for programs and their arrays: of this machine's memory, within the limits of the process's
+    /// control groups, or all that the largest GPU has. `None` where the system does not tell.
+    ///
+    /// ```
+    /// assert!(neural::runtime::Device::cpu()?.free_memory().is_some_and(|bytes| bytes > 1 << 20));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn free_memory(&self) -> Option<u64> {
+        match self.target {
+            Target::Cpu | Target::CpuPlugin => memory::free(Path::new("/")),
+            Target::Gpu => Driver::load().ok()?.gpus.iter().map(|gpu| gpu.memory).max(),
+        }
     }
 
     pub(super) fn ordinal(&self) -> usize {

@@ -10,6 +10,7 @@ mod gpu;
 mod kept;
 mod kernels;
 mod library;
+mod memory;
 mod private;
 #[cfg(xla_glue)]
 mod product;

@@ -5,6 +5,7 @@ use super::device::Device;
 use super::driver::Driver;
 use super::library;
 use super::spec::{Choice, DeviceSpec};
+use crate::error::gib;
 use serde::Serialize;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write as _};
@@ -267,11 +268,6 @@ fn found_or_reason<S: serde::Serializer>(
         Err(reason) => Found::Missing(reason),
     }
     .serialize(serializer)
-}
-
-/// Bytes in GiB.
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 impl fmt::Display for Report {

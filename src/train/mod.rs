@@ -17,6 +17,7 @@ mod checkpoint;
 mod evaluation;
 mod feed;
 mod fit;
+mod memory;
 mod monitor;
 mod program;
 mod range_test;

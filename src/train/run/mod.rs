@@ -10,6 +10,7 @@ use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
 use super::evaluation::{Evaluation, task};
 use super::feed::Piece;
+use super::memory;
 use super::program::Plan;
 use super::replica::{Arguments, Replica};
 use super::targets;
@@ -115,6 +116,7 @@ impl<'a> Run<'a> {
         let task = task(data, &trainer.loss, width);
         let metrics = if trainer.metrics.is_empty() { Metric::usual(task) } else { trainer.metrics.clone() };
         metrics.iter().try_for_each(|metric| check_metric(*metric, task))?;
+        memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = (0..trainer.devices)
             .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
             .collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,85 @@
+//! How much memory a run takes, known before any of it is taken.
+
+use super::Trainer;
+use super::program::Plan;
+use crate::data::{Dataset, Targets};
+use crate::error::{Error, Result, gib};
+use crate::graph::largest_result;
+use crate::lower::Target;
+use crate::runtime::Device;
+use crate::variables::{Role, Variable};
+
+/// # Errors
+/// When a run takes more than is free, as far as that is certain.
+pub(super) fn check(
+    trainer: &Trainer,
+    plan: &Plan,
+    variables: &[Variable],
+    device: &Device,
+    data: &Dataset,
+) -> Result<()> {
+    let Some(has) = device.free_memory() else { return Ok(()) };
+    let mut needs = Needs::of(trainer, plan, variables, data)?;
+    // The parts of a CPU share its memory, and the values with which a run begins are there twice for a while.
+    let all = if device.target() == Target::Gpu {
+        needs.total()
+    } else {
+        needs.step = needs.step.max(needs.state);
+        needs.total().saturating_mul(trainer.devices as u64)
+    };
+    if all <= has {
+        return Ok(());
+    }
+    let Needs { state, step, data } = needs;
+    let what = format!(
+        "training ({} of weights and optimizer, {} of gradients and results, {} of data)",
+        gib(state),
+        gib(step),
+        gib(data)
+    );
+    let parameters = variables.iter().filter(|v| v.role == Role::Parameter);
+    let largest = parameters.max_by_key(|v| bytes(v));
+    let advice = match largest {
+        _ if data > state.saturating_add(step) => "set stream = true, or take fewer rows".to_string(),
+        Some(v) if state >= step || bytes(v) >= step / 2 => {
+            let (name, shape) = (&v.name, &v.shape);
+            format!("the largest part is {name} {shape:?} of {}: make that layer smaller", gib(bytes(v)))
+        }
+        _ => format!("take a smaller batch_size than {}, or smaller layers", trainer.batch_size),
+    };
+    Err(Error::Memory { what, needs: all, has, advice })
+}
+
+/// Bytes, each less than it may be: XLA's own copies do not count.
+struct Needs {
+    /// The variables.
+    state: u64,
+    /// Gradients and the largest result of a step.
+    step: u64,
+    /// On the device.
+    data: u64,
+}
+
+impl Needs {
+    fn of(trainer: &Trainer, plan: &Plan, variables: &[Variable], data: &Dataset) -> Result<Self> {
+        let sum = |of: &mut dyn Iterator<Item = &Variable>| of.map(bytes).fold(0, u64::saturating_add);
+        let state = sum(&mut variables.iter());
+        let gradients = sum(&mut variables.iter().filter(|v| v.role == Role::Parameter));
+        let part = trainer.batch_size / trainer.devices;
+        let result = largest_result(&plan.train(variables, 1, part, false)?) as u64;
+        let targets = match &data.targets {
+            Targets::Classes { labels, .. } => size_of_val(&labels[..]),
+            Targets::Values(values) => values.bytes().len(),
+        };
+        let data = if trainer.stream { 0 } else { (data.inputs.bytes().len() + targets) as u64 };
+        Ok(Self { state, step: gradients.saturating_add(result), data })
+    }
+
+    fn total(&self) -> u64 {
+        self.state.saturating_add(self.step).saturating_add(self.data)
+    }
+}
+
+fn bytes(variable: &Variable) -> u64 {
+    (variable.len() as u64).saturating_mul(variable.dtype.size() as u64)
+}
