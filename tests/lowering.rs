@@ -89,6 +89,10 @@ const DIRECT: &[Conv] = &[
     Conv { input: &[2, 12, 14, 5], kernel: &[3, 2, 5, 18], stride: &[1, 1], padding: &[(6, 1), (0, 5)], dilation: &[2, 4], groups: 1 },
     Conv { input: &[3, 50, 6], kernel: &[9, 6, 12], stride: &[1], padding: &[(8, 0)], dilation: &[1], groups: 1 },
     Conv { input: &[3, 50, 2], kernel: &[2, 2, 3], stride: &[4], padding: &[(0, 0)], dilation: &[1], groups: 1 },
+    // Padding wider than all that is read, kernels larger than the image, strides larger than the kernel.
+    Conv { input: &[3, 1, 1, 2], kernel: &[2, 2, 2, 4], stride: &[3, 3], padding: &[(1, 0), (3, 0)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[2, 3, 2, 3], kernel: &[5, 7, 3, 2], stride: &[4, 9], padding: &[(6, 9), (12, 0)], dilation: &[1, 1], groups: 1 },
+    Conv { input: &[2, 2, 3], kernel: &[4, 3, 2], stride: &[1], padding: &[(9, 0)], dilation: &[3], groups: 1 },
 ];
 
 /// How far the results in f32 of the CPU's lowering are from those of XLA's own convolutions in f64, and how many calls of

@@ -1,17 +1,17 @@
 //! A convolution as it is defined, and its gradient for the filters: products of which one operand is read where it lies
 //! in the image, so that no patches go through memory.
 
-use super::images_a_task;
+use super::Kernel;
 use super::lanes::store;
+use super::parts::{each_task, sum_over_images};
 use super::product::{Columns, Line, REGISTERS, ROWS, Scattered, lines, product};
 use super::sliding::Sliding;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
-use std::ffi::c_void;
-use std::slice;
 
 /// So many positions are worked on at a time, whose numbers stay in the cache of a core.
 const BLOCK: usize = 256;
+/// A part of the sum over images has at least this many positions.
+const LEAST: usize = 1024;
 
 /// Where the numbers that a convolution reads lie in a padded image: that of a tap at a position is at the sum of both.
 struct Layout {
@@ -48,9 +48,12 @@ impl Layout {
     fn pad(&self, image: &[f32], padded: &mut [f32]) {
         let Sliding { image: [height, width, channels], padding, .. } = self.sizes;
         let [_, padded_width] = self.padded;
-        // The columns that are on both.
+        // The columns that are on both: none, where the padding is wider than what is read.
         let from = padding[1].max(0);
-        let to = (width + padding[1]).min(padded_width).max(from);
+        let to = (width + padding[1]).min(padded_width);
+        if to <= from {
+            return;
+        }
         let length = ((to - from) * channels) as usize;
         for y in padding[0].max(0)..(height + padding[0]).min(self.padded[0]) {
             let source = (((y - padding[0]) * width + from - padding[1]) * channels) as usize;
@@ -207,56 +210,58 @@ impl WithSimd for FilterGrad<'_> {
 }
 
 /// `(images, kernel) -> results`
-pub(super) unsafe extern "C" fn conv(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        let [images, kernel, sizes] = *given.cast::<[*const c_void; 3]>();
-        let layout = Layout::new(sizes.cast::<Sliding>().read_unaligned());
-        let [image, _, result] = layout.numbers();
-        let count = layout.sizes.images as usize;
-        let images = slice::from_raw_parts(images.cast::<f32>(), count * image);
-        let kernel = slice::from_raw_parts(kernel.cast::<f32>(), layout.taps.len() * layout.sizes.filters());
-        let results = slice::from_raw_parts_mut(out.cast::<f32>(), count * result);
+pub(crate) struct Direct;
+
+impl Kernel<2> for Direct {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = sizes.lengths()?;
+        Some(([images, filters], results))
+    }
+
+    fn compute(sizes: &Sliding, [images, kernel]: [&[f32]; 2], results: &mut [f32]) {
         if images.is_empty() || kernel.is_empty() || results.is_empty() {
             return results.fill(0.0);
         }
-        let task = images_a_task(count, 4);
-        results.par_chunks_mut(task * result).zip(images.par_chunks(task * image)).for_each(
-            |(results, images)| {
-                Arch::new().dispatch(Conv { layout: &layout, images, kernel, results });
-            },
-        );
+        let layout = &Layout::new(*sizes);
+        each_task(sizes.images as usize, images, results, |images, results| {
+            Arch::new().dispatch(Conv { layout, images, kernel, results });
+        });
     }
 }
 
 /// `(images, gradient for the results) -> gradient for the filters`
-pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        let [images, results, sizes] = *given.cast::<[*const c_void; 3]>();
-        let layout = Layout::new(sizes.cast::<Sliding>().read_unaligned());
-        let [image, _, result] = layout.numbers();
-        let (count, filters) = (layout.sizes.images as usize, layout.sizes.filters());
-        let images = slice::from_raw_parts(images.cast::<f32>(), count * image);
-        let results = slice::from_raw_parts(results.cast::<f32>(), count * result);
-        let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), layout.taps.len() * filters);
-        gradient.fill(0.0);
+pub(crate) struct DirectFilterGrad;
+
+impl Kernel<2> for DirectFilterGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = sizes.lengths()?;
+        Some(([images, results], filters))
+    }
+
+    fn compute(sizes: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32]) {
         if images.is_empty() || results.is_empty() || gradient.is_empty() {
-            return;
+            return gradient.fill(0.0);
         }
-        // The sum is taken in the order of the images, so that it is the same each time.
-        let task = images_a_task(count, 1);
-        let parts: Vec<Vec<Line>> = images
-            .par_chunks(task * image)
-            .zip(results.par_chunks(task * result))
-            .map(|(images, results)| Arch::new().dispatch(FilterGrad { layout: &layout, images, results }))
-            .collect();
-        for part in &parts {
-            let part: &[f32] = bytemuck::cast_slice(part);
-            let width = part.len() / layout.taps.len().next_multiple_of(ROWS);
-            for (gradient, part) in gradient.chunks_exact_mut(filters).zip(part.chunks_exact(width)) {
-                gradient.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
-            }
+        let layout = &Layout::new(*sizes);
+        let [image, _, result] = layout.numbers();
+        let sum = sum_over_images(sizes.images as usize, layout.starts.len(), LEAST, &|part| {
+            let images = &images[part.start * image..part.end * image];
+            let results = &results[part.start * result..part.end * result];
+            Arch::new().dispatch(FilterGrad { layout, images, results })
+        });
+        let sum: &[f32] = bytemuck::cast_slice(&sum);
+        let width = sum.len() / layout.taps.len().next_multiple_of(ROWS);
+        let filters = sizes.filters();
+        for (gradient, sum) in gradient.chunks_exact_mut(filters).zip(sum.chunks_exact(width)) {
+            gradient.copy_from_slice(&sum[..filters]);
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What looks at an array row by row: the logarithm of softmax with its gradient, and the place of the largest number.
 //! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
 
-use super::sum;
+use super::{Kernel, length, sum};
 use bytemuck::{Pod, Zeroable};
 use pulp::Arch;
-use std::ffi::c_void;
 use std::slice;
 
 /// The rows of an array and their length, as a program passes them.
@@ -21,6 +20,11 @@ impl LastAxis {
         let (&length, outer) = shape.split_last()?;
         let rows = outer.iter().product::<usize>();
         (rows * length > 0).then_some(Self { rows: rows as i64, length: length as i64 })
+    }
+
+    /// How many numbers the array has, which is more than none.
+    fn numbers(&self) -> Option<usize> {
+        length(&[self.rows, self.length]).filter(|&numbers| numbers > 0)
     }
 }
 
@@ -114,21 +118,6 @@ struct Part<'a, const N: usize, T> {
 }
 
 impl<const N: usize, T: Send> Part<'_, N, T> {
-    /// # Safety
-    /// XLA calls with N operands of f32, the sizes, and a result that has a number for each of the operands', or one for
-    /// each row.
-    unsafe fn of_call(out: *mut c_void, given: *const *const c_void, one_a_row: bool) -> Self {
-        // SAFETY: the caller's.
-        unsafe {
-            let LastAxis { rows, length } = (*given.add(N)).cast::<LastAxis>().read_unaligned();
-            let [rows, length] = [rows, length].map(|n| n as usize);
-            let width = if one_a_row { 1 } else { length };
-            let operand = |i| slice::from_raw_parts((*given.add(i)).cast::<f32>(), rows * length);
-            let result = slice::from_raw_parts_mut(out.cast(), rows * width);
-            Self { operands: std::array::from_fn(operand), result, length, width }
-        }
-    }
-
     /// Has `f` compute the result, in halves by several threads where that is worth it.
     fn compute(self, f: &(impl Fn(Self) + Sync)) {
         let Self { operands, result, length, width } = self;
@@ -146,48 +135,86 @@ impl<const N: usize, T: Send> Part<'_, N, T> {
 }
 
 /// `x -> ln softmax(x)` along the last axis.
-pub(super) unsafe extern "C" fn log_softmax(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has an operand and a result of these sizes.
-    unsafe { Part::of_call(out, given, false) }.compute(&|part: Part<'_, 1, f32>| {
-        let Part { operands: [x], result, length, .. } = part;
-        let block = length * (BLOCK / length).max(1);
-        let mut exps = vec![0.0; block.min(x.len())];
-        for (x, result) in x.chunks(block).zip(result.chunks_mut(block)) {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || log_softmax_block(x, result, &mut exps, length),
-            );
-        }
-    });
+pub(crate) struct LogSoftmax;
+
+impl Kernel<1> for LogSoftmax {
+    type Sizes = LastAxis;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &LastAxis) -> Option<([usize; 1], usize)> {
+        let all = sizes.numbers()?;
+        Some(([all], all))
+    }
+
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [f32]) {
+        let length = sizes.length as usize;
+        Part { operands, result, length, width: length }.compute(&|part: Part<'_, 1, f32>| {
+            let Part { operands: [x], result, length, .. } = part;
+            let block = length * (BLOCK / length).max(1);
+            let mut exps = vec![0.0; block.min(x.len())];
+            for (x, result) in x.chunks(block).zip(result.chunks_mut(block)) {
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || log_softmax_block(x, result, &mut exps, length),
+                );
+            }
+        });
+    }
 }
 
-/// `(y, dy) -> dx` of [`log_softmax`].
-pub(super) unsafe extern "C" fn log_softmax_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe { Part::of_call(out, given, false) }.compute(&|part: Part<'_, 2, f32>| {
-        let Part { operands: [y, dy], result, length, .. } = part;
-        Arch::new().dispatch(
-            #[inline(always)]
-            || gradient_rows(y, dy, result, length),
-        );
-    });
+/// `(y, dy) -> dx` of [`LogSoftmax`].
+pub(crate) struct LogSoftmaxGrad;
+
+impl Kernel<2> for LogSoftmaxGrad {
+    type Sizes = LastAxis;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &LastAxis) -> Option<([usize; 2], usize)> {
+        let all = sizes.numbers()?;
+        Some(([all; 2], all))
+    }
+
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 2], result: &mut [f32]) {
+        let length = sizes.length as usize;
+        Part { operands, result, length, width: length }.compute(&|part: Part<'_, 2, f32>| {
+            let Part { operands: [y, dy], result, length, .. } = part;
+            Arch::new().dispatch(
+                #[inline(always)]
+                || gradient_rows(y, dy, result, length),
+            );
+        });
+    }
 }
 
 /// `x -> i` of the largest number along the last axis, the first of equals.
-pub(super) unsafe extern "C" fn arg_max(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has an operand and a result of these sizes.
-    unsafe { Part::of_call(out, given, true) }.compute(&|part: Part<'_, 1, i32>| {
-        let Part { operands: [x], result, length, .. } = part;
-        for (row, place) in x.chunks_exact(length).zip(result) {
-            let mut largest = 0;
-            for (i, x) in row.iter().enumerate() {
-                if *x > row[largest] {
-                    largest = i;
+pub(crate) struct ArgMax;
+
+impl Kernel<1> for ArgMax {
+    type Sizes = LastAxis;
+    type Operand = f32;
+    type Result = i32;
+
+    fn lengths(sizes: &LastAxis) -> Option<([usize; 1], usize)> {
+        Some(([sizes.numbers()?], length(&[sizes.rows])?))
+    }
+
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [i32]) {
+        let length = sizes.length as usize;
+        Part { operands, result, length, width: 1 }.compute(&|part: Part<'_, 1, i32>| {
+            let Part { operands: [x], result, length, .. } = part;
+            for (row, place) in x.chunks_exact(length).zip(result) {
+                let mut largest = 0;
+                for (i, x) in row.iter().enumerate() {
+                    if *x > row[largest] {
+                        largest = i;
+                    }
                 }
+                *place = largest as i32;
             }
-            *place = largest as i32;
-        }
-    });
+        });
+    }
 }
 
 #[cfg(test)]

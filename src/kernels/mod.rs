@@ -1,5 +1,8 @@
 //! Functions that XLA's programs call on the CPU that is built in, where XLA's own form is far from what the cores can
-//! do. A device behind a plugin has an XLA of its own, which does not know them.
+//! do. Here they are functions over slices, which know nothing of XLA; `lower::calls` hands them to it.
+//!
+//! A result does not depend on the number of threads: where numbers are added by several, which numbers are added
+//! together is a function of the sizes alone.
 
 #![allow(
     clippy::inline_always,
@@ -10,6 +13,7 @@
 mod direct;
 mod lanes;
 mod last_axis;
+mod parts;
 mod pool;
 mod product;
 mod sliding;
@@ -18,63 +22,66 @@ mod tiles;
 mod transform;
 mod winograd;
 
-pub(crate) use last_axis::LastAxis;
+pub(crate) use direct::{Direct, DirectFilterGrad};
+pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
+pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
 pub(crate) use sliding::Sliding;
-pub(crate) use sum::Sum;
-pub(crate) use winograd::pays as winograd_pays;
+pub(crate) use sum::{Sum, SumOver};
+pub(crate) use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
 
-use std::ffi::c_void;
-use std::num::Wrapping;
-use std::sync::Once;
+use bytemuck::AnyBitPattern;
+use std::fmt;
 
-/// What XLA calls: the memory of the result, and that of each operand.
-type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void);
+/// A function of `N` arrays whose sizes are known when a program is made.
+pub(crate) trait Kernel<const N: usize> {
+    /// The sizes, as a program passes them behind the operands.
+    type Sizes: AnyBitPattern;
+    type Operand: AnyBitPattern + Sync;
+    type Result: AnyBitPattern + Send;
 
-/// The names by which programs call the functions.
-pub(crate) const CONV: &str = "neural_conv";
-pub(crate) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
-pub(crate) const WINOGRAD: &str = "neural_winograd";
-pub(crate) const WINOGRAD_INPUT_GRAD: &str = "neural_winograd_input_grad";
-pub(crate) const WINOGRAD_FILTER_GRAD: &str = "neural_winograd_filter_grad";
-pub(crate) const MAX_POOL: &str = "neural_max_pool";
-pub(crate) const MAX_POOL_GRAD: &str = "neural_max_pool_grad";
-pub(crate) const SUM_POOL: &str = "neural_sum_pool";
-pub(crate) const SUM_POOL_GRAD: &str = "neural_sum_pool_grad";
-pub(crate) const SUM_F32: &str = "neural_sum_f32";
-pub(crate) const SUM_F64: &str = "neural_sum_f64";
-pub(crate) const SUM_I32: &str = "neural_sum_i32";
-pub(crate) const LOG_SOFTMAX: &str = "neural_log_softmax";
-pub(crate) const LOG_SOFTMAX_GRAD: &str = "neural_log_softmax_grad";
-pub(crate) const ARG_MAX: &str = "neural_arg_max";
+    /// How many numbers each operand has, and the result; `None` for sizes that no arrays have.
+    fn lengths(sizes: &Self::Sizes) -> Option<([usize; N], usize)>;
 
-/// Tells XLA of the functions, once.
-pub(crate) fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let functions: [(&str, Call); 15] = [
-            (CONV, direct::conv),
-            (CONV_FILTER_GRAD, direct::filter_grad),
-            (WINOGRAD, winograd::conv),
-            (WINOGRAD_INPUT_GRAD, winograd::input_grad),
-            (WINOGRAD_FILTER_GRAD, winograd::filter_grad),
-            (MAX_POOL, pool::max),
-            (MAX_POOL_GRAD, pool::max_grad),
-            (SUM_POOL, pool::sum),
-            (SUM_POOL_GRAD, pool::sum_grad),
-            (SUM_F32, sum::sum::<f32>),
-            (SUM_F64, sum::sum::<f64>),
-            (SUM_I32, sum::sum::<Wrapping<i32>>),
-            (LOG_SOFTMAX, last_axis::log_softmax),
-            (LOG_SOFTMAX_GRAD, last_axis::log_softmax_grad),
-            (ARG_MAX, last_axis::arg_max),
-        ];
-        for (name, function) in functions {
-            xla::register_custom_call_target(name, function as *const c_void, "Host");
+    /// Writes every number of the result. The slices are as long as [`lengths`](Self::lengths) says.
+    fn compute(sizes: &Self::Sizes, operands: [&[Self::Operand]; N], result: &mut [Self::Result]);
+
+    /// # Errors
+    /// When the slices are not as long as the sizes say. Nothing is computed then.
+    fn run(
+        sizes: &Self::Sizes,
+        operands: [&[Self::Operand]; N],
+        result: &mut [Self::Result],
+    ) -> Result<(), Misfit> {
+        let got = (operands.map(<[_]>::len), result.len());
+        match Self::lengths(sizes) {
+            Some(expected) if expected == got => {
+                Self::compute(sizes, operands, result);
+                Ok(())
+            }
+            expected => Err(Misfit { expected: format!("{expected:?}"), got: format!("{got:?}") }),
         }
-    });
+    }
 }
 
-/// How many images a task takes: a few tasks for each thread, so that one which is held up leaves the rest to others.
-fn images_a_task(images: usize, tasks_a_thread: usize) -> usize {
-    images.div_ceil(rayon::current_num_threads() * tasks_a_thread).max(1)
+/// Slices that are not as long as the sizes say.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Misfit {
+    expected: String,
+    got: String,
 }
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected operands and a result of {} numbers, got {}", self.expected, self.got)
+    }
+}
+
+/// The product of the sizes of an array's axes, if there can be such an array of numbers of up to 8 bytes.
+fn length(sizes: &[i64]) -> Option<usize> {
+    let length =
+        sizes.iter().try_fold(1, |length: usize, &size| length.checked_mul(size.try_into().ok()?))?;
+    (length <= isize::MAX as usize / 8).then_some(length)
+}
+
+#[cfg(test)]
+mod tests;

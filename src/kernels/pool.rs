@@ -1,13 +1,12 @@
 //! Pools over channels-last images, and the way back: for each position of the window a few lines of channels, which a
 //! core's cache holds, where XLA passes over the whole images for each cell of the window.
 
+use super::Kernel;
 use super::lanes::{load, store};
 use super::sliding::Sliding;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::ffi::c_void;
 use std::ops::Range;
-use std::slice;
 
 /// What is done to an image: from its numbers `x` to those of the result `y`, or from `dy` to `dx`, which is zero at first.
 enum Way<'a> {
@@ -93,74 +92,104 @@ impl WithSimd for Image<'_> {
     }
 }
 
-/// Runs the way that `way` makes for each image: of the result's part, and those of the operands.
-///
-/// # Safety
-/// XLA calls with `N` operands of f32 and the sizes in one more; `of_image` says which have the size of an image, the
-/// result first, and which that of a pool's result.
-unsafe fn each_image<const N: usize>(
-    out: *mut c_void,
-    given: *const *const c_void,
-    of_image: (bool, [bool; N]),
-    way: impl for<'a> Fn(&'a mut [f32], [&'a [f32]; N]) -> Way<'a> + Sync,
+/// The images and the results of a pool, which has as many channels in as out.
+fn lengths(sizes: &Sliding) -> Option<[usize; 2]> {
+    let [images, results, _] = sizes.lengths()?;
+    (sizes.image[2] == sizes.result[2]).then_some([images, results])
+}
+
+/// Computes each image's part of `out` from its parts of the operands, in the way that `way` makes of them.
+fn each_image<const N: usize>(
+    sizes: &Sliding,
+    operands: [&[f32]; N],
+    out: &mut [f32],
+    way: impl for<'a> Fn([&'a [f32]; N], &'a mut [f32]) -> Way<'a> + Sync,
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        let pool = (*given.add(N)).cast::<Sliding>().read_unaligned();
-        let numbers = |of_image: bool| {
-            let size = if of_image { pool.image } else { pool.result };
-            size.iter().product::<i64>() as usize
-        };
-        let images = pool.images as usize;
-        let out = slice::from_raw_parts_mut(out.cast::<f32>(), images * numbers(of_image.0));
-        let operands: [&[f32]; N] = std::array::from_fn(|i| {
-            slice::from_raw_parts((*given.add(i)).cast(), images * numbers(of_image.1[i]))
-        });
-        if out.is_empty() {
-            return;
-        }
-        let windows: Vec<Vec<usize>> = pool.positions().map(|at| pool.cells(at).collect()).collect();
-        let channels = pool.channels();
-        out.par_chunks_exact_mut(numbers(of_image.0)).enumerate().for_each(|(image, out)| {
-            let operands = std::array::from_fn(|i| {
-                let numbers = numbers(of_image.1[i]);
-                &operands[i][image * numbers..(image + 1) * numbers]
-            });
-            Arch::new().dispatch(Image { windows: &windows, channels, way: way(out, operands) });
-        });
+    if out.is_empty() {
+        return;
     }
+    let images = sizes.images as usize;
+    let windows: &[Vec<usize>] = &sizes.positions().map(|at| sizes.cells(at).collect()).collect::<Vec<_>>();
+    let channels = sizes.channels();
+    out.par_chunks_exact_mut(out.len() / images).enumerate().for_each(|(image, out)| {
+        let operands = operands.map(|operand| {
+            let numbers = operand.len() / images;
+            &operand[image * numbers..(image + 1) * numbers]
+        });
+        Arch::new().dispatch(Image { windows, channels, way: way(operands, out) });
+    });
 }
 
 /// `x -> y`
-pub(super) unsafe extern "C" fn max(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has an operand and a result of these sizes.
-    unsafe { each_image(out, given, (false, [true]), |y, [x]| Way::Max { x, y }) }
+pub(crate) struct MaxPool;
+
+impl Kernel<1> for MaxPool {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 1], usize)> {
+        let [images, results] = lengths(sizes)?;
+        Some(([images], results))
+    }
+
+    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32]) {
+        each_image(sizes, x, y, |[x], y| Way::Max { x, y });
+    }
 }
 
 /// `(x, y, dy) -> dx`
-pub(super) unsafe extern "C" fn max_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        each_image(out, given, (true, [true, false, false]), |dx, [x, y, dy]| {
-            dx.fill(0.0);
-            Way::MaxGrad { x, y, dy, dx }
-        });
+pub(crate) struct MaxPoolGrad;
+
+impl Kernel<3> for MaxPoolGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 3], usize)> {
+        let [images, results] = lengths(sizes)?;
+        Some(([images, results, results], images))
+    }
+
+    fn compute(sizes: &Sliding, given: [&[f32]; 3], dx: &mut [f32]) {
+        dx.fill(0.0);
+        each_image(sizes, given, dx, |[x, y, dy], dx| Way::MaxGrad { x, y, dy, dx });
     }
 }
 
 /// `x -> y`
-pub(super) unsafe extern "C" fn sum(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has an operand and a result of these sizes.
-    unsafe { each_image(out, given, (false, [true]), |y, [x]| Way::Sum { x, y }) }
+pub(crate) struct SumPool;
+
+impl Kernel<1> for SumPool {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 1], usize)> {
+        let [images, results] = lengths(sizes)?;
+        Some(([images], results))
+    }
+
+    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32]) {
+        each_image(sizes, x, y, |[x], y| Way::Sum { x, y });
+    }
 }
 
 /// `dy -> dx`
-pub(super) unsafe extern "C" fn sum_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        each_image(out, given, (true, [false]), |dx, [dy]| {
-            dx.fill(0.0);
-            Way::SumGrad { dy, dx }
-        });
+pub(crate) struct SumPoolGrad;
+
+impl Kernel<1> for SumPoolGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 1], usize)> {
+        let [images, results] = lengths(sizes)?;
+        Some(([results], images))
+    }
+
+    fn compute(sizes: &Sliding, dy: [&[f32]; 1], dx: &mut [f32]) {
+        dx.fill(0.0);
+        each_image(sizes, dy, dx, |[dy], dx| Way::SumGrad { dy, dx });
     }
 }

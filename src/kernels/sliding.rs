@@ -1,5 +1,6 @@
 //! The sizes of a window that moves over images.
 
+use super::length;
 use bytemuck::{Pod, Zeroable};
 
 /// Channels-last images under a window, and what has a number for each of its positions, as a program passes them.
@@ -20,6 +21,23 @@ pub(crate) struct Sliding {
 }
 
 impl Sliding {
+    /// How many numbers all images have, all results, and the filters of a convolution; `None` for sizes that no arrays
+    /// have.
+    pub fn lengths(&self) -> Option<[usize; 3]> {
+        let Self { images, image, result, window, stride, dilation, padding } = *self;
+        let moves = [stride, dilation].concat().into_iter().all(|n| n > 0);
+        let images = |[height, width, channels]: [i64; 3]| length(&[images, height, width, channels]);
+        // As far as a window reaches, which places are computed with.
+        for axis in 0..2 {
+            let reach = (result[axis].checked_mul(stride[axis])?)
+                .checked_add(window[axis].checked_mul(dilation[axis])?)?
+                .checked_add(padding[axis].checked_abs()?)?;
+            reach.checked_add(image[axis]).filter(|&reach| reach <= i64::from(i32::MAX))?;
+        }
+        let filters = length(&[window[0], window[1], image[2], result[2]])?;
+        moves.then_some([images(image)?, images(result)?, filters])
+    }
+
     pub fn channels(&self) -> usize {
         self.image[2] as usize
     }

@@ -1,10 +1,11 @@
 //! Sums along axes. XLA's CPU backend adds an axis of 32 or more in windows of 32, each round of them a kernel of its
 //! own to compile and to wait for.
 
-use bytemuck::{Pod, Zeroable};
+use super::{Kernel, length};
+use bytemuck::{AnyBitPattern, Pod, Zeroable};
 use pulp::Arch;
 use rayon::prelude::*;
-use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::ops::AddAssign;
 use std::slice;
 
@@ -37,9 +38,9 @@ impl Sum {
     }
 }
 
-pub(super) trait Number: Copy + Default + AddAssign + Send + Sync {}
+pub(crate) trait Number: AnyBitPattern + Default + AddAssign + Send + Sync {}
 
-impl<T: Copy + Default + AddAssign + Send + Sync> Number for T {}
+impl<T: AnyBitPattern + Default + AddAssign + Send + Sync> Number for T {}
 
 /// So many numbers are added one after the other. More are added in halves, whose rounding errors grow with the
 /// logarithm of their length, whatever the number of threads.
@@ -96,18 +97,23 @@ pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
 }
 
 /// `x -> Σ x` over the middle axis of [`Sum`]'s shape.
-pub(super) unsafe extern "C" fn sum<T: Number>(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has an operand and a result of these sizes.
-    unsafe {
-        let [x, sizes] = *given.cast::<[*const c_void; 2]>();
-        let sizes = sizes.cast::<Sum>().read_unaligned();
-        let [outer, summed, inner] = [sizes.outer, sizes.summed, sizes.inner].map(|n| n as usize);
-        let x = slice::from_raw_parts(x.cast::<T>(), outer * summed * inner);
-        let sums = slice::from_raw_parts_mut(out.cast::<T>(), outer * inner);
+pub(crate) struct SumOver<T>(PhantomData<T>);
+
+impl<T: Number> Kernel<1> for SumOver<T> {
+    type Sizes = Sum;
+    type Operand = T;
+    type Result = T;
+
+    fn lengths(&Sum { outer, summed, inner }: &Sum) -> Option<([usize; 1], usize)> {
+        Some(([length(&[outer, summed, inner])?], length(&[outer, inner])?))
+    }
+
+    fn compute(sizes: &Sum, [x]: [&[T]; 1], sums: &mut [T]) {
         sums.fill(T::default());
         if x.is_empty() {
             return;
         }
+        let [summed, inner] = [sizes.summed, sizes.inner].map(|n| n as usize);
         if x.len() < PARALLEL {
             sums.chunks_exact_mut(inner)
                 .zip(x.chunks_exact(summed * inner))

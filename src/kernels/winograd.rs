@@ -6,22 +6,23 @@
 //! matrices; and the products are transformed to the results. The transforms are linear, so the gradients are made of
 //! the transposed ones around products of the same sizes.
 
-use super::images_a_task;
+use super::Kernel;
+use super::parts::{each_task, sum_over_images};
 use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
 use super::sliding::Sliding;
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
-use std::ffi::c_void;
-use std::slice;
 
-/// Whether this way can do the convolution, with clearly fewer operations than a product of matrices, and the cores have
-/// registers for it.
-pub(crate) fn pays(conv: &Sliding) -> bool {
+/// Whether this way can do the convolution.
+fn possible(conv: &Sliding) -> bool {
     let plain = conv.stride == [1, 1] && conv.dilation == [1, 1];
-    let sized = conv.window.iter().all(|&size| SIZES.contains(&(size as usize)));
-    if matches!(Arch::new(), Arch::Scalar) || !plain || !sized {
+    plain && conv.window.iter().all(|&size| SIZES.contains(&(size as usize)))
+}
+
+/// Whether it has clearly fewer operations than a product of matrices, and the cores have registers for it.
+pub(crate) fn pays(conv: &Sliding) -> bool {
+    if matches!(Arch::new(), Arch::Scalar) || !possible(conv) {
         return false;
     }
     let sizes = Sizes::of(conv);
@@ -234,87 +235,87 @@ impl WithSimd for Gradient<'_> {
     }
 }
 
-/// The operands and the result of a call by their sizes.
-///
-/// # Safety
-/// XLA calls with two operands of f32, as long as `len` says, and the sizes in a third.
-unsafe fn operands<'a>(
-    operands: *const *const c_void,
-    len: impl Fn(&Sliding) -> [usize; 2],
-) -> (Sliding, &'a [f32], &'a [f32]) {
-    // SAFETY: the caller's.
-    unsafe {
-        let [first, second, sizes] = *operands.cast::<[*const c_void; 3]>();
-        let sizes = sizes.cast::<Sliding>().read_unaligned();
-        let [a, b] = len(&sizes);
-        (sizes, slice::from_raw_parts(first.cast(), a), slice::from_raw_parts(second.cast(), b))
+/// A part of the sum over images has at least this many tiles.
+const LEAST: usize = 128;
+
+/// `(images, filters) -> results`
+pub(crate) struct Winograd;
+
+impl Kernel<2> for Winograd {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = lengths(sizes)?;
+        Some(([images, filters], results))
+    }
+
+    fn compute(sizes: &Sliding, [images, filters]: [&[f32]; 2], results: &mut [f32]) {
+        convolve(sizes, images, filters, results, false);
     }
 }
 
-fn len(images: i64, size: [i64; 3]) -> usize {
-    (images * size.iter().product::<i64>()) as usize
-}
-
-fn filters_len(sizes: &Sliding) -> usize {
-    (sizes.window.iter().product::<i64>() * sizes.image[2] * sizes.result[2]) as usize
-}
-
-/// `(images, filters) -> results`
-pub(super) unsafe extern "C" fn conv(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the caller's.
-    unsafe { convolve(out, given, false) }
-}
-
 /// `(gradient for the results, filters) -> gradient for the images`
-pub(super) unsafe extern "C" fn input_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the caller's.
-    unsafe { convolve(out, given, true) }
+pub(crate) struct WinogradInputGrad;
+
+impl Kernel<2> for WinogradInputGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = lengths(sizes)?;
+        Some(([results, filters], images))
+    }
+
+    fn compute(sizes: &Sliding, [results, filters]: [&[f32]; 2], images: &mut [f32]) {
+        convolve(sizes, results, filters, images, true);
+    }
 }
 
 /// `(images, gradient for the results) -> gradient for the filters`
-pub(super) unsafe extern "C" fn filter_grad(out: *mut c_void, given: *const *const c_void) {
-    // SAFETY: the program that calls has operands and a result of these sizes.
-    unsafe {
-        let (conv, images, results) =
-            operands(given, |sizes| [len(sizes.images, sizes.image), len(sizes.images, sizes.result)]);
-        let gradient = slice::from_raw_parts_mut(out.cast::<f32>(), filters_len(&conv));
-        let sizes = Sizes::of(&conv);
-        // The sum is taken in the order of the images, so that it is the same each time.
-        let task = images_a_task(conv.images as usize, 1);
-        let sums: Vec<Vec<Line>> = images
-            .par_chunks(task * sizes.read().numbers())
-            .zip(results.par_chunks(task * sizes.written().numbers()))
-            .map(|(images, results)| Arch::new().dispatch(FilterGrad { sizes, images, results }))
-            .collect();
-        let mut sums = sums.into_iter();
-        let Some(mut sum) = sums.next() else { return gradient.fill(0.0) };
-        for part in sums {
-            let numbers: &mut [f32] = bytemuck::cast_slice_mut(&mut sum);
-            numbers.iter_mut().zip(bytemuck::cast_slice::<_, f32>(&part)).for_each(|(sum, x)| *sum += x);
+pub(crate) struct WinogradFilterGrad;
+
+impl Kernel<2> for WinogradFilterGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = lengths(sizes)?;
+        Some(([images, results], filters))
+    }
+
+    fn compute(conv: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32]) {
+        if images.is_empty() || results.is_empty() || gradient.is_empty() {
+            return gradient.fill(0.0);
         }
+        let sizes = Sizes::of(conv);
+        let [image, result] = [sizes.read().numbers(), sizes.written().numbers()];
+        let tiles = sizes.tiles().iter().product();
+        let sum = sum_over_images(conv.images as usize, tiles, LEAST, &|part| {
+            let images = &images[part.start * image..part.end * image];
+            let results = &results[part.start * result..part.end * result];
+            Arch::new().dispatch(FilterGrad { sizes, images, results })
+        });
         Arch::new().dispatch(Gradient { sizes, sum: &sum, to: gradient });
     }
 }
 
+/// Those of a convolution that can be done this way.
+fn lengths(sizes: &Sliding) -> Option<[usize; 3]> {
+    possible(sizes).then(|| sizes.lengths()).flatten()
+}
+
 /// From images to results, or `back` from the gradient for the results to that for the images.
-///
-/// # Safety
-/// XLA calls with operands and a result of the sizes that it hands on.
-unsafe fn convolve(out: *mut c_void, given: *const *const c_void, back: bool) {
-    let ends = |sizes: &Sliding| {
-        let (images, results) = (len(sizes.images, sizes.image), len(sizes.images, sizes.result));
-        if back { [results, images] } else { [images, results] }
-    };
-    // SAFETY: the caller's.
-    let (conv, from, values, to) = unsafe {
-        let (conv, from, values) = operands(given, |sizes| [ends(sizes)[0], filters_len(sizes)]);
-        (conv, from, values, slice::from_raw_parts_mut(out.cast::<f32>(), ends(&conv)[1]))
-    };
-    let sizes = Sizes::of(&conv);
-    let filters = Arch::new().dispatch(Filters { sizes, values, back });
-    let task = images_a_task(conv.images as usize, 4);
-    let (a, b) = if back { (sizes.written(), sizes.read()) } else { (sizes.read(), sizes.written()) };
-    from.par_chunks(task * a.numbers()).zip(to.par_chunks_mut(task * b.numbers())).for_each(|(from, to)| {
-        Arch::new().dispatch(Images { sizes, filters: &filters, from, to, back });
+fn convolve(conv: &Sliding, from: &[f32], values: &[f32], to: &mut [f32], back: bool) {
+    if from.is_empty() || values.is_empty() || to.is_empty() {
+        return to.fill(0.0);
+    }
+    let sizes = Sizes::of(conv);
+    let filters = &Arch::new().dispatch(Filters { sizes, values, back });
+    each_task(conv.images as usize, from, to, |from, to| {
+        Arch::new().dispatch(Images { sizes, filters, from, to, back });
     });
 }

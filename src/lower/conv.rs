@@ -10,7 +10,7 @@
 //! gradients are products over the same patches. Where a patch is only a few numbers, their sum is written out instead.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
-use super::{Lowering, Target, XlaResult, dims, element, isolated};
+use super::{Lowering, Target, XlaResult, calls, dims, element, isolated};
 use crate::array::{DType, count};
 use crate::graph::Window;
 use crate::kernels::{self, Sliding};
@@ -69,10 +69,10 @@ impl Lowering<'_> {
         let positions = positions(conv.input, conv.window);
         let result_shape = [&[conv.input[0]], &positions[..], &[conv.filters()]].concat();
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::WINOGRAD, &[input, kernel], &winograd, conv.dtype, &result_shape);
+            return self.call(calls::WINOGRAD, &[input, kernel], &winograd, conv.dtype, &result_shape);
         }
         if let Some(sizes) = self.direct(conv) {
-            return self.call(kernels::CONV, &[input, kernel], &sizes, conv.dtype, &result_shape);
+            return self.call(calls::CONV, &[input, kernel], &sizes, conv.dtype, &result_shape);
         }
         if conv.groups == 1 && conv.patch() <= FEW {
             return self.conv_as_sum(input, kernel, conv);
@@ -113,13 +113,13 @@ impl Lowering<'_> {
             return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(kernels::WINOGRAD_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
+            return self.call(calls::WINOGRAD_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
         }
         if let Some(sizes) = self.direct(conv).filter(|sizes| sizes.stride == [1, 1]) {
             let spatial: Vec<_> = (0..axes as i64).collect();
             let perm = [&spatial[..], &[axes as i64 + 1, axes as i64]].concat();
             let turned = kernel.rev(&spatial)?.transpose(&perm)?;
-            return self.call(kernels::CONV, &[dy, &turned], &sizes.back(), conv.dtype, conv.input);
+            return self.call(calls::CONV, &[dy, &turned], &sizes.back(), conv.dtype, conv.input);
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
@@ -172,16 +172,10 @@ impl Lowering<'_> {
             );
         }
         if let Some(winograd) = self.winograd(conv) {
-            return self.call(
-                kernels::WINOGRAD_FILTER_GRAD,
-                &[input, dy],
-                &winograd,
-                conv.dtype,
-                conv.kernel,
-            );
+            return self.call(calls::WINOGRAD_FILTER_GRAD, &[input, dy], &winograd, conv.dtype, conv.kernel);
         }
         if let Some(sizes) = self.direct(conv) {
-            return self.call(kernels::CONV_FILTER_GRAD, &[input, dy], &sizes, conv.dtype, conv.kernel);
+            return self.call(calls::CONV_FILTER_GRAD, &[input, dy], &sizes, conv.dtype, conv.kernel);
         }
         let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {

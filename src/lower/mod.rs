@@ -2,6 +2,7 @@
 //! the kind of device that will run it.
 
 mod accumulate;
+mod calls;
 mod conv;
 mod full_precision;
 mod pool;
@@ -11,7 +12,6 @@ mod window;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
-use crate::kernels;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
 use std::cell::RefCell;
@@ -272,7 +272,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// A function of [`kernels`] over some operands, with the sizes that it takes as its last.
+    /// A function of [`calls`] over some operands, with the sizes that it takes as its last.
     fn call(
         &self,
         function: &str,
@@ -281,7 +281,7 @@ impl Lowering<'_> {
         dtype: DType,
         result: &[usize],
     ) -> XlaResult {
-        kernels::register();
+        calls::register();
         let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
         let operands = [operands, &[&sizes]].concat();
         self.builder.custom_call(function, &operands, element(dtype), &dims(result), &[])

@@ -1,12 +1,11 @@
-//! Pooling: on the CPU that is built in, of f32 over one or two axes, by calls of [`kernels`]; elsewhere composed of the
+//! Pooling: on the CPU that is built in, of f32 over one or two axes, by [`calls`]; elsewhere composed of the
 //! cells of the window, as XLA's own form, select-and-scatter for the gradient, is serial on a CPU, not deterministic on
 //! a GPU, and not in the crate.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
-use super::{Lowering, Target, XlaResult, isolated};
+use super::{Lowering, Target, XlaResult, calls, isolated};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
-use crate::kernels;
 use xla::XlaOp;
 
 impl Lowering<'_> {
@@ -19,8 +18,8 @@ impl Lowering<'_> {
         dtype: DType,
     ) -> XlaResult {
         let function = match kind {
-            Reduction::Max => Some(kernels::MAX_POOL),
-            Reduction::Sum => Some(kernels::SUM_POOL),
+            Reduction::Max => Some(calls::MAX_POOL),
+            Reduction::Sum => Some(calls::SUM_POOL),
             Reduction::Min => None,
         };
         if let Some((function, sizes)) =
@@ -57,7 +56,7 @@ impl Lowering<'_> {
         dtype: DType,
     ) -> XlaResult {
         if let Some(sizes) = self.sliding(shape, shape[shape.len() - 1], window, dtype) {
-            return self.call(kernels::MAX_POOL_GRAD, &[input, y, dy], &sizes, dtype, shape);
+            return self.call(calls::MAX_POOL_GRAD, &[input, y, dy], &sizes, dtype, shape);
         }
         let padded = self.pad_window(input, window, dtype, nothing(Reduction::Max))?;
         let place_back = |[padded, y, dy]: [XlaOp; 3]| {
@@ -86,7 +85,7 @@ impl Lowering<'_> {
         dtype: DType,
     ) -> XlaResult {
         if let Some(sizes) = self.sliding(shape, shape[shape.len() - 1], window, dtype) {
-            return self.call(kernels::SUM_POOL_GRAD, &[dy], &sizes, dtype, shape);
+            return self.call(calls::SUM_POOL_GRAD, &[dy], &sizes, dtype, shape);
         }
         (0..window.size.len()).try_fold(dy.clone(), |dy, axis| {
             total((0..window.size[axis]).map(|at| place(&dy, shape, window, &[(axis, at)], dtype)))

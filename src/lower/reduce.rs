@@ -1,7 +1,7 @@
 //! What combines the elements along axes: on the CPU that is built in, by calls of [`kernels`] where XLA would write
 //! several kernels for it.
 
-use super::{Lowering, Target, XlaResult, dims};
+use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
 use crate::kernels;
 use xla::{ElementType, XlaOp};
@@ -16,14 +16,14 @@ impl Lowering<'_> {
     /// Where the largest element lies along `dim`, of an array of `shape`.
     pub(super) fn arg_max(&self, x: &XlaOp, shape: &[usize], dim: usize, dtype: DType) -> XlaResult {
         match self.last_axis(shape, dtype).filter(|_| dim + 1 == shape.len()) {
-            Some(sizes) => self.call(kernels::ARG_MAX, &[x], &sizes, DType::I32, &shape[..dim]),
+            Some(sizes) => self.call(calls::ARG_MAX, &[x], &sizes, DType::I32, &shape[..dim]),
             None => x.argmax(ElementType::S32, dim as i64),
         }
     }
 
     pub(super) fn log_softmax(&self, x: &XlaOp, shape: &[usize], dtype: DType) -> XlaResult {
         if let Some(sizes) = self.last_axis(shape, dtype) {
-            return self.call(kernels::LOG_SOFTMAX, &[x], &sizes, dtype, shape);
+            return self.call(calls::LOG_SOFTMAX, &[x], &sizes, dtype, shape);
         }
         let shifted = x.sub_(&along_last(x, XlaOp::reduce_max)?)?;
         shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
@@ -32,16 +32,16 @@ impl Lowering<'_> {
     /// From the result `y` and its gradient.
     pub(super) fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, shape: &[usize], dtype: DType) -> XlaResult {
         if let Some(sizes) = self.last_axis(shape, dtype) {
-            return self.call(kernels::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, dtype, shape);
+            return self.call(calls::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, dtype, shape);
         }
         dy.sub_(&y.exp()?.mul_(&along_last(dy, XlaOp::reduce_sum)?)?)
     }
 
     pub(super) fn sum(&self, x: &XlaOp, shape: &[usize], axes: &[usize], dtype: DType) -> XlaResult {
         let function = match dtype {
-            DType::F32 => Some(kernels::SUM_F32),
-            DType::F64 => Some(kernels::SUM_F64),
-            DType::I32 => Some(kernels::SUM_I32),
+            DType::F32 => Some(calls::SUM_F32),
+            DType::F64 => Some(calls::SUM_F64),
+            DType::I32 => Some(calls::SUM_I32),
             _ => None,
         };
         match function.filter(|_| self.target == Target::Cpu).zip(kernels::Sum::of(shape, axes)) {

@@ -1,6 +1,7 @@
 //! The products of f32 matrices on the CPU that is built in, where XLA is that of `scripts/setup`.
 
 use gemm::{Parallelism, gemm};
+use std::panic::catch_unwind;
 
 /// A matrix in memory, as `scripts/xla/product_glue.cc` has it: element (i, j) is at `data[i * row + j * column]`.
 #[repr(C)]
@@ -40,7 +41,7 @@ unsafe extern "C" fn multiply(
 ) {
     let [m, n, k] = [m, n, k].map(|size| size as usize);
     // SAFETY: the caller's.
-    unsafe {
+    let multiplied = catch_unwind(|| unsafe {
         gemm(
             m, n, k,
             c.data, c.column, c.row, false,
@@ -51,5 +52,12 @@ unsafe extern "C" fn multiply(
             false, false, false,
             Parallelism::None,
         );
+    });
+    if multiplied.is_err() {
+        // XLA's frames cannot be unwound, and this function has no way to report a failure but numbers that are none.
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i as isize, j as isize))) {
+            // SAFETY: the caller's.
+            unsafe { *c.data.offset(i * c.row + j * c.column) = f32::NAN };
+        }
     }
 }
