@@ -38,11 +38,19 @@ using Done = absl::AnyInvocable<void()>;
 
 // Additions and multiplications: less than kLeast is not worth a second thread, and pieces of kPiece keep the cost of
 // packing small.
-constexpr double kLeast = 2e6, kPiece = 20e6;
-// So many pieces for each thread at most: enough that a thread which is held up leaves the rest to the others.
-constexpr int64_t kPiecesPerThread = 8;
+constexpr double kLeast = 2e6, kPiece = 8e6;
+// So many pieces of kLeast, and so many of kPiece, at most.
+constexpr int64_t kFew = 4, kMany = 64;
 // A kernel works on so many rows or columns at a time; a piece has whole multiples.
 constexpr int64_t kRows = 16, kColumns = 6;
+
+// The largest power of two that is not above `x`, which is at least 1: as many pieces, two, four or eight threads share
+// evenly.
+int64_t PowerOfTwo(double x) {
+  int64_t power = 1;
+  while (2 * power <= x) power *= 2;
+  return power;
+}
 
 // A product on its way through the threads.
 struct MatrixProduct {
@@ -56,11 +64,13 @@ struct MatrixProduct {
   bool by_columns = true;
   std::atomic<int64_t> next{0}, left{1};
 
-  void Cut(int64_t threads) {
+  // How the product is cut depends on its sizes alone and never on the number of threads: in which order the numbers of
+  // an element are added may depend on the size of its piece.
+  void Cut() {
     double operations = 2.0 * m * n * k;
-    int64_t useful = std::max<int64_t>(1, std::min<double>(threads, operations / kLeast));
-    int64_t wanted = std::min<double>(threads * kPiecesPerThread, operations / kPiece);
-    wanted = std::max(useful, (wanted + useful - 1) / useful * useful);
+    int64_t few = PowerOfTwo(std::clamp<double>(operations / kLeast, 1, kFew));
+    int64_t many = PowerOfTwo(std::clamp<double>(2 * operations / kPiece, 1, kMany));
+    int64_t wanted = std::max(few, many);
     // Where the rows of `a` are not one apart, every few columns would have it packed anew.
     by_columns = n >= 4 * m || (a.row == 1 && n >= wanted * kColumns);
     pieces = std::clamp<int64_t>(Units(), 1, wanted);
@@ -115,8 +125,8 @@ void TypedMatMul<float, float, float>(const Eigen::ThreadPoolDevice* device, voi
   product->b = {static_cast<const float*>(rhs), transpose_rhs ? n : 1, transpose_rhs ? 1 : k};
   product->c = {static_cast<float*>(out), 1, m};
   product->done = std::move(done);
+  product->Cut();
   int64_t threads = device == nullptr ? 1 : device->numThreads();
-  product->Cut(threads);
   // This thread works too, so that nothing waits for another to wake up.
   for (int64_t helper = 1; helper < std::min(threads, product->pieces); ++helper) {
     device->getPool()->Schedule([product] { product->Work(); });
