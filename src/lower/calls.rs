@@ -112,3 +112,54 @@ unsafe fn fail(status: *mut c_void, message: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Device;
+    use rayon::prelude::*;
+    use xla::{ElementType, PjRtClient, XlaBuilder};
+
+    /// Looks beyond an array, on one of several threads.
+    struct Fails;
+
+    impl Kernel<1> for Fails {
+        type Sizes = [i64; 1];
+        type Operand = f32;
+        type Result = f32;
+
+        fn lengths(sizes: &[i64; 1]) -> Option<([usize; 1], usize)> {
+            let length = usize::try_from(sizes[0]).ok()?;
+            Some(([length], length))
+        }
+
+        fn compute(_: &[i64; 1], [x]: [&[f32]; 1], result: &mut [f32]) {
+            result.par_iter_mut().enumerate().for_each(|(i, result)| *result = x[i + 1]);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_an_error_of_the_program_and_no_result() {
+        Device::cpu().unwrap();
+        xla::register_custom_call_target("neural_fails", call::<1, Fails> as *const c_void, "Host");
+        let run = |sizes: i64, given: &[f32]| {
+            let client = PjRtClient::cpu()?;
+            let builder = XlaBuilder::new("fails");
+            let x = builder.parameter(0, ElementType::F32, &[given.len() as i64], "x")?;
+            let sizes = builder.c1(&[sizes])?;
+            let length = given.len() as i64;
+            let y = builder.custom_call("neural_fails", &[&x, &sizes], ElementType::F32, &[length], &[])?;
+            let program = client.compile(&y.build()?)?;
+            let x = client.buffer_from_host_buffer(given, &[given.len()], None)?;
+            program.execute_b(&[&x])?[0][0].to_literal_sync()?.to_vec::<f32>()
+        };
+        for (sizes, words) in [(100, "index out of bounds"), (-1, "sizes that no arrays have")] {
+            match run(sizes, &[1.0; 100]) {
+                Err(error) => assert!(error.to_string().contains(words), "{error}"),
+                // An XLA that takes no failures gives what is no number.
+                Ok(values) => assert!(sizes < 0 || values.iter().all(|x| x.is_nan()), "{values:?}"),
+            }
+        }
+        assert_eq!(run(0, &[]).unwrap(), [0f32; 0]);
+    }
+}
