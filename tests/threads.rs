@@ -3,6 +3,8 @@
 mod common;
 
 use common::{device_name, numbers};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -112,12 +114,13 @@ fn train(folder: &Path, arguments: &[&str], threads: Threads) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Everything that the last checkpoint holds: weights, statistics, the optimizer's moments.
-fn state(folder: &Path, run: &str) -> Vec<u8> {
+/// What the last checkpoint holds by name: weights, statistics, the optimizer's moments; not the history, which has the
+/// seconds that passed.
+fn state(folder: &Path, run: &str) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(folder.join("runs").join(run).join("last.safetensors")).expect("a checkpoint");
-    // What lies behind the header; that has the seconds that passed.
-    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-    bytes[8 + header..].to_vec()
+    let tensors = SafeTensors::deserialize(&bytes).expect("a whole checkpoint");
+    let tensors = tensors.iter().filter(|(name, _)| *name != "neural.history");
+    tensors.map(|(name, tensor)| (name.to_string(), tensor.data().to_vec())).collect()
 }
 
 #[test]
