@@ -7,7 +7,7 @@ mod jobs;
 use clap::Parser;
 use jobs::{Job, Sizes};
 use neural::data::{self, Dataset, Splits, Targets};
-use neural::runtime::{Device, DeviceSpec};
+use neural::runtime::{Device, DeviceOptions, DeviceSpec};
 use neural::train::{Event, Trainer};
 use neural::{Array, Result};
 use std::ops::ControlFlow;
@@ -35,6 +35,9 @@ struct Arguments {
     channels: usize,
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Products and convolutions of f32 in full precision
+    #[arg(long)]
+    no_tf32: bool,
     /// bf16 inside the layers
     #[arg(long)]
     bf16: bool,
@@ -65,8 +68,10 @@ fn table(folder: &Path) -> Result<Dataset> {
 }
 
 fn main() -> Result<()> {
-    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, bf16, .. } = Arguments::parse();
-    let device = Device::open(&device.parse::<DeviceSpec>()?)?;
+    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, no_tf32, bf16, .. } =
+        Arguments::parse();
+    let options = DeviceOptions { tf32: !no_tf32, ..DeviceOptions::default() };
+    let device = Device::open_with(&device.parse::<DeviceSpec>()?, &options)?;
     let mut data = match (noise, job) {
         (Some(rows), _) => job.noise(rows)?,
         (None, Job::Table) => table(&data)?,
