@@ -64,7 +64,9 @@ impl Lowering<'_> {
         if self.target == Target::Gpu {
             let padding: Vec<_> =
                 conv.window.padding.iter().map(|&(low, high)| (low as i64, high as i64)).collect();
-            return native(input, kernel, conv, &conv.window.stride, &padding, &vec![1; conv.axes()]);
+            let channels = [conv.axes() as i64, conv.axes() as i64 + 1];
+            let ones = vec![1; conv.axes()];
+            return native(input, kernel, conv, &conv.window.stride, &padding, &ones, channels);
         }
         let positions = positions(conv.input, conv.window);
         let result_shape = [&[conv.input[0]], &positions[..], &[conv.filters()]].concat();
@@ -93,15 +95,22 @@ impl Lowering<'_> {
         let Conv { window, groups, .. } = *conv;
         let (axes, filters) = (conv.axes(), conv.filters());
         if self.target == Target::Gpu {
-            // The transposed convolution: dy spread out by the stride, with the kernel turned around.
+            // The transposed convolution: dy spread out by the stride, with the kernel turned around. XLA finds cuDNN's
+            // backward pass in it by the reversal that stands right before it, so the axes are only named in another
+            // order. It looks for none where there are groups, whose channels must be moved.
             let spatial: Vec<_> = (0..axes as i64).collect();
-            let channels = conv.kernel[axes];
-            let split = [&conv.kernel[..axes], &[channels, groups, filters / groups]].concat();
-            let mut perm = spatial.clone();
-            perm.extend([2, 1, 0].map(|i| (axes + i) as i64));
-            let swapped = [&conv.kernel[..axes], &[filters / groups, groups * channels]].concat();
-            let turned =
-                kernel.rev(&spatial)?.reshape(&dims(&split))?.transpose(&perm)?.reshape(&dims(&swapped))?;
+            let turned = kernel.rev(&spatial)?;
+            let (turned, from, to) = if groups == 1 {
+                (turned, axes as i64 + 1, axes as i64)
+            } else {
+                let channels = conv.kernel[axes];
+                let split = [&conv.kernel[..axes], &[channels, groups, filters / groups]].concat();
+                let mut perm = spatial.clone();
+                perm.extend([2, 1, 0].map(|i| (axes + i) as i64));
+                let swapped = [&conv.kernel[..axes], &[filters / groups, groups * channels]].concat();
+                let turned = turned.reshape(&dims(&split))?.transpose(&perm)?.reshape(&dims(&swapped))?;
+                (turned, axes as i64, axes as i64 + 1)
+            };
             let positions = positions(conv.input, window);
             let padding: Vec<_> = (0..axes)
                 .map(|i| {
@@ -110,7 +119,7 @@ impl Lowering<'_> {
                     (low, (conv.input[i + 1] + window.extent(i) - 1) as i64 - spread as i64 - low)
                 })
                 .collect();
-            return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride);
+            return native(dy, &turned, conv, &vec![1; axes], &padding, &window.stride, [from, to]);
         }
         if let Some(winograd) = self.winograd(conv) {
             return self.call(calls::WINOGRAD_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
@@ -330,7 +339,8 @@ fn joined(padded: XlaOp, mut shape: Vec<usize>, conv: &Conv) -> XlaResult {
     Ok(patches)
 }
 
-/// XLA's own convolution, channels last. `spread` puts zeros between the input's cells.
+/// XLA's own convolution, channels last. `spread` puts zeros between the input's cells; `channels` are the kernel's axes of
+/// the input's channels and of the result's.
 fn native(
     input: &XlaOp,
     kernel: &XlaOp,
@@ -338,6 +348,7 @@ fn native(
     stride: &[usize],
     padding: &[(i64, i64)],
     spread: &[usize],
+    channels: [i64; 2],
 ) -> XlaResult {
     let axes = conv.axes() as i64;
     let spatial: Vec<i64> = (1..=axes).collect();
@@ -356,8 +367,8 @@ fn native(
         0,
         last,
         &spatial,
-        axes,
-        last,
+        channels[0],
+        channels[1],
         &kernel_spatial,
         conv.groups as i64,
         1,
