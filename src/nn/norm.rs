@@ -57,8 +57,15 @@ impl BatchNorm {
             false => (running_mean, running_var),
         };
         let scale = ((variance + self.epsilon)?.rsqrt()? * weight)?;
-        let y = (((values - mean)? * scale)? + bias)?;
-        y.convert(x.dtype())
+        // The mean is taken off as a constant, and what that leaves of it, zero, is added where it costs nothing but has
+        // the mean's gradient. That is then made of sums that the gradients of weight and bias need anyway, and no
+        // further sum over the batch has to wait for them.
+        let centre = mean.stop_gradient()?;
+        let bias = match cx.is_training() {
+            true => (bias - ((mean - &centre)? * &scale)?)?,
+            false => bias,
+        };
+        (((values - centre)? * scale)? + bias)?.convert(x.dtype())
     }
 
     /// The batch's mean and variance, by which the running ones move.
@@ -87,7 +94,10 @@ impl BatchNorm {
             None => Ok(batch),
         };
         let mean = cx.batch_mean(x, &axes)?;
-        let variance = cx.batch_mean(&(x - &mean)?.square()?, &axes)?;
+        // As in `forward`: of the same value, with a gradient that sums once.
+        let centre = mean.stop_gradient()?;
+        let variance = cx.batch_mean(&(x - &centre)?.square()?, &axes)?;
+        let variance = (variance - (&mean - &centre)?.square()?)?;
         let (mean, variance) = (or_running(mean, running_mean)?, or_running(variance, running_var)?);
         for (name, running, batch) in
             [("running_mean", running_mean, &mean), ("running_var", running_var, &variance)]
