@@ -24,6 +24,7 @@ class Program(NamedTuple):
     loops: list[Loop]  # the first is what is outside of loops
     turns: list[int | None]  # of each, where XLA knows
     aliased: int  # the bytes of the results that are to take over an argument's memory
+    rounded: int  # products and convolutions that may round their operands to TF32
     faults: list[str]
 
     def step(self, loops: bool) -> tuple[Loop, list[tuple[Loop, int | None]]]:
@@ -99,7 +100,7 @@ def read(dump: pathlib.Path, stem: str) -> Program:
     aliases = re.search(r"input_output_alias=\{(.*?\))\s*\}", header)
     aliased = sum(size(results[int(i)]) for i in re.findall(r"\{(\d+)\}: \(", aliases[1])) if aliases else 0
 
-    faults = []
+    faults, rounded = [], 0
     loops_of: dict[str, list[tuple[str, int | None]]] = {}  # of a computation: the body of each loop and its turns
     computation = entry = ""
     for line in re.sub(r"/\*index=\d+\*/", "", text).splitlines():
@@ -111,6 +112,8 @@ def read(dump: pathlib.Path, stem: str) -> Program:
         if not matched:
             continue
         name, operation = matched.groups()
+        if operation == "dot" or "__cudnn$conv" in line or "__cublas$" in line:
+            rounded += "operand_precision={highest,highest}" not in line and '"HIGHEST","HIGHEST"' not in line
         if operation == "while":
             body = re.search(r"body=%?([\w.\-]+)", line)[1]
             turns = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)
@@ -132,4 +135,4 @@ def read(dump: pathlib.Path, stem: str) -> Program:
     def turns_within(computation: str) -> list[int | None]:
         return [n for body, turns in loops_of.get(computation, []) for n in [turns, *turns_within(body)]]
 
-    return Program(loops, [1, *turns_within(entry)], aliased, faults)
+    return Program(loops, [1, *turns_within(entry)], aliased, rounded, faults)

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import analysis
 from chips import CHIPS
-from programs import Compilation, Recorder
+from programs import Compilation, Recorder, unasked
 
 BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
 # The chip that the bounds are for.
@@ -62,7 +63,9 @@ class Compiler:
         seconds, _, _, aliased, _ = rest.split()
         (stem,) = self.stems() - before
         program = analysis.read(self.dump, stem)
-        faults = list(program.faults)
+        faults = program.faults + unasked(compilation.options.read_bytes())
+        if compilation.precise and program.rounded:
+            faults.append(f"{program.rounded} products and convolutions may round to TF32")
         if int(aliased) != program.aliased:
             faults.append(f"{program.aliased} bytes were to take over an argument's memory, {aliased} do")
         return Outcome(compilation, chip, float(seconds), program, faults)
@@ -73,13 +76,23 @@ class Compiler:
         self.errors.close()
 
 
+def distinct(compilations: list[Compilation]) -> list[Compilation]:
+    """The first of those that are the same program with the same settings."""
+    found = {}
+    for compilation in compilations:
+        settings = tuple(re.findall(rb"xla_\w+", compilation.options.read_bytes()))
+        found.setdefault((compilation.program.read_bytes(), settings, compilation.devices), compilation)
+    return list(found.values())
+
+
 def compile_all(tools, compilations, chips, scratch) -> list[Outcome]:
     """With as many processes as there are cores, each for a chip and a number of devices at a time."""
     outcomes: list[Outcome] = []
     for chip in chips:
-        for devices in sorted({compilation.devices for compilation in compilations}):
+        wanted = [compilation for compilation in compilations if compilation.everywhere or chip == BOUNDED or tools.everything]
+        for devices in sorted({compilation.devices for compilation in wanted}):
             waiting = queue.SimpleQueue()
-            for compilation in compilations:
+            for compilation in wanted:
                 if compilation.devices == devices:
                     waiting.put(compilation)
 
@@ -150,6 +163,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/cuda_compile", description=__doc__)
     parser.add_argument("--recipes", action="store_true", help="only the recipes and models, on one chip")
     parser.add_argument("--chips", nargs="+", choices=CHIPS, help="instead of all of them")
+    parser.add_argument("--everything", action="store_true", help=f"all programs for all chips, not for {BOUNDED} alone")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="only programs whose name has one of these words")
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write the table there too")
     parser.add_argument("--write-bounds", action="store_true", help="make what is found the bounds of later runs")
@@ -167,11 +181,12 @@ def main() -> int:
         if arguments.only:
             jobs = [job for job in jobs if any(word in job.name for word in arguments.only)]
         compilations = [compilation for job in jobs for compilation in recorder.record(job)]
+        recorded, compilations = len(compilations), distinct(compilations)
+        print(f"{recorded} programs, {len(compilations)} of them distinct, were recorded in {time.monotonic() - started:.0f} s\n")
         trained = {job.name for job in jobs} & {"mnist_cnn", "lstm", "attention"}
         compilations += [compilation for name in sorted(trained) for compilation in recorder.exported(name)]
         if arguments.jax:
             compilations = recorder.jax(arguments.jax)
-        print(f"{len(compilations)} programs were recorded in {time.monotonic() - started:.0f} s\n")
         print("| program | chip | compiled in, s | launches a step | JAX's | command buffers | launches outside of them |")
         print("|---|---|---|---|---|---|---|")
         chips = arguments.chips or ([BOUNDED] if arguments.recipes or arguments.jax else list(CHIPS))

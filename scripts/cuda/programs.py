@@ -17,6 +17,7 @@ class Job(NamedTuple):
     words: list[str]  # the binary and its arguments
     devices: int = 1
     status: int = 0  # with which it ends
+    everywhere: bool = False  # its training, for every chip
 
 
 class Compilation(NamedTuple):
@@ -27,6 +28,8 @@ class Compilation(NamedTuple):
     options: pathlib.Path
     devices: int = 1
     loops: bool = True  # over steps, in its outermost loop
+    everywhere: bool = False  # for every chip
+    precise: bool = False  # without TF32
 
 
 def write_npy(path: pathlib.Path, kind: str, shape: list[int], values: bytes) -> None:
@@ -61,29 +64,46 @@ def recipe(folder: pathlib.Path, name: str, data: str, layers: str, train: str =
     return path
 
 
-def hands_memory_on(program: bytes) -> bool:
-    """Whether results of an xla.HloModuleProto take over the memory of arguments, as in training alone."""
-    at = 0
+def fields(message: bytes) -> dict[int, list[bytes]]:
+    """The contents of a protocol buffer's fields, those that hold bytes."""
+    at, found = 0, {}
 
     def varint() -> int:
         nonlocal at
         value = shift = 0
         while True:
-            byte = program[at]
+            byte = message[at]
             at += 1
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
             shift += 7
 
-    while at < len(program):
+    while at < len(message):
         key = varint()
-        length = varint()
-        if key & 7 == 2:
-            if key >> 3 == 8 and length > 0:  # input_output_alias
-                return True
+        length = varint() if key & 7 in (0, 2) else {1: 8, 5: 4}[key & 7]
+        if key & 7 != 0:
+            found.setdefault(key >> 3, []).append(message[at:at + length])
             at += length
-    return False
+    return found
+
+
+def hands_memory_on(program: bytes) -> bool:
+    """Whether results of an xla.HloModuleProto take over the memory of arguments (input_output_alias), as in training."""
+    return any(fields(program).get(8, []))
+
+
+# What is set for a program, and nothing else.
+SETTINGS = {b"xla_gpu_load_autotune_results_from", b"xla_gpu_dump_autotune_results_to", b"xla_gpu_enable_command_buffer"}
+
+
+def unasked(options: bytes) -> list[str]:
+    """What an xla.CompileOptionsProto sets without having been asked to."""
+    parts = fields(options)
+    settings = [fields(entry)[1][0] for entry in parts.get(7, [])]  # env_option_overrides
+    whole = any(3 in fields(build) for build in parts.get(3, []))  # executable_build_options.debug_options
+    faults = [f"{setting.decode()} is set" for setting in settings if setting not in SETTINGS]
+    return faults + ["all settings of another XLA are sent"] * whole
 
 
 # Recipes whose data the repository does not hold.
@@ -144,7 +164,8 @@ class Recorder:
 
     def train(self, name: str, path: pathlib.Path, *words: str, devices: int = 1) -> Job:
         runs = self.scratch / "runs" / name
-        return Job(name, ["neural", "train", str(path), "--quiet", "--epochs", "1", "--runs", str(runs), *words], devices)
+        words = ["neural", "train", str(path), "--quiet", "--epochs", "1", "--runs", str(runs), *words]
+        return Job(name, words, devices, everywhere=devices == 1)
 
     def recipes(self) -> list[Job]:
         jobs = []
@@ -168,7 +189,7 @@ class Recorder:
                 self.scratch, name, f'format = "idx"\npath = "{root}/data/mnist"',
                 '["flatten", { dense = 128 }, "relu", { dense = 10 }]', f"optimizer = {{ {setting} }}",
             )
-            jobs.append(self.train(f"optimizer {name}", path))
+            jobs.append(self.train(f"optimizer {name}", path)._replace(everywhere=False))
         return jobs
 
     def layers(self) -> list[Job]:
@@ -205,7 +226,10 @@ class Recorder:
             names = [f"{job.name}, {kind}" for kind in kinds]
             names = [name if i == names.index(name) else f"{name} {names[:i].count(name) + 1}" for i, name in enumerate(names)]
         return [
-            Compilation(name, path, path.with_suffix(".options"), job.devices, loops=job.name != "layers")
+            Compilation(
+                name, path, path.with_suffix(".options"), job.devices, loops=job.name != "layers",
+                everywhere=job.everywhere and name.endswith("training"), precise="--no-tf32" in job.words,
+            )
             for name, path in zip(names, found, strict=True)
         ]
 
