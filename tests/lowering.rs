@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{Function, Graph, ScanInputs, StepOutputs, Tensor, Window, gradients};
+use neural::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, gradients};
 use neural::lower::{Target, hlo_text};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
@@ -64,6 +64,25 @@ fn both_forms_of_a_convolution_agree() {
         for (part, (cpu, gpu)) in run(Target::Cpu).iter().zip(run(Target::Gpu)).enumerate() {
             let off = difference(&cpu.to_f64(), &gpu.to_f64());
             assert!(off < 1e-12, "convolution {i}, result {part}: the forms differ by {off:e}");
+        }
+    }
+}
+
+#[test]
+fn random_bits_are_the_same_in_both_forms() {
+    // Numbers of words that blocks of four do not divide, too.
+    let states: [[u64; 2]; 4] = [[0, 0], [0x1234_5678_9abc_def0, 42], [u64::MAX, 5], [1, u64::MAX]];
+    for shape in [&[1][..], &[7], &[16], &[3, 5, 2], &[129, 33]] {
+        for state in states {
+            let graph = Graph::new();
+            let [seed, step] = state.map(|word| graph.scalar(word));
+            let bits = Random::new(seed, step).bits(shape).expect("well formed");
+            let function = Function::new(&graph, vec![bits]);
+            let run = |target| {
+                let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+                program.call(device(), &[]).expect("runs")
+            };
+            assert_eq!(run(Target::Cpu), run(Target::Gpu), "{shape:?} from {state:x?}");
         }
     }
 }

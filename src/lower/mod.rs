@@ -6,6 +6,7 @@ mod calls;
 mod conv;
 mod full_precision;
 mod pool;
+mod random;
 mod reduce;
 mod window;
 
@@ -16,7 +17,7 @@ use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use xla::{ElementType, RandomAlgorithm, XlaBuilder, XlaComputation, XlaOp};
+use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
 
 /// The kinds of device for which operations are lowered differently.
 ///
@@ -265,9 +266,7 @@ impl Lowering<'_> {
                 input(0).dynamic_update_slice(input(1), &offsets)
             }
 
-            Op::RandomBits => input(0)
-                .rng_bit_generator(RandomAlgorithm::Philox, ElementType::U32, &shape)?
-                .get_tuple_element(1),
+            Op::RandomBits => self.random_bits(input(0), &node.ty.shape),
             Op::AllReduce => input(0).all_reduce(&scalar_function(dtype, Binary::Add)?),
         }
     }
