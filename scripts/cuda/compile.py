@@ -106,6 +106,9 @@ def compile_all(tools, compilations, chips, scratch) -> list[Outcome]:
                     outcome = compiler.compile(compilation, chip)
                     outcomes.append(outcome)
                     print(line(outcome), flush=True)
+                    if tools.report:
+                        with open(tools.report, "a") as report:
+                            report.write(f"{line(outcome)}\n")
                 compiler.close()
 
             threads = [threading.Thread(target=work, args=[i]) for i in range(min(os.cpu_count() or 1, waiting.qsize()))]
@@ -172,6 +175,8 @@ def main() -> int:
         parser.add_argument(f"--{tool}", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     started = time.monotonic()
+    if arguments.report:
+        arguments.report.write_text("")
     with tempfile.TemporaryDirectory(prefix="cuda_compile-") as folder:
         scratch = pathlib.Path(folder)
         recorder = Recorder(arguments.recorder, arguments.cpu, scratch)
@@ -189,7 +194,7 @@ def main() -> int:
             compilations = recorder.jax(arguments.jax)
         print("| program | chip | compiled in, s | launches a step | JAX's | command buffers | launches outside of them |")
         print("|---|---|---|---|---|---|---|")
-        chips = arguments.chips or ([BOUNDED] if arguments.recipes or arguments.jax else list(CHIPS))
+        chips = arguments.chips or ([BOUNDED] if arguments.recipes or arguments.jax else sorted(CHIPS, key=BOUNDED.__ne__))
         outcomes = compile_all(arguments, compilations, chips, scratch)
     if arguments.jax:
         write_bounds(outcomes, "jax")
@@ -201,8 +206,6 @@ def main() -> int:
     print(f"\n{len(outcomes)} compilations in {time.monotonic() - started:.0f} s, {len(faults)} faults")
     for fault in faults:
         print(f"fault: {fault}")
-    if arguments.report:
-        arguments.report.write_text("\n".join(map(line, outcomes)) + "\n")
     return 1 if faults else 0
 
 
