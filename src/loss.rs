@@ -107,6 +107,21 @@ impl Named for Loss {
         "huber",
         "hinge",
     ];
+    const ALIASES: &'static [(&'static str, &'static str)] = &[
+        ("crossentropy", "softmax-cross-entropy"),
+        ("crossentropyloss", "softmax-cross-entropy"),
+        ("categoricalcrossentropy", "softmax-cross-entropy"),
+        ("sparsecategoricalcrossentropy", "softmax-cross-entropy"),
+        ("binarycrossentropy", "sigmoid-cross-entropy"),
+        ("bce", "sigmoid-cross-entropy"),
+        ("bcewithlogits", "sigmoid-cross-entropy"),
+        ("bcewithlogitsloss", "sigmoid-cross-entropy"),
+        ("mse", "mean-squared-error"),
+        ("mseloss", "mean-squared-error"),
+        ("mae", "mean-absolute-error"),
+        ("l1loss", "mean-absolute-error"),
+        ("huberloss", "huber"),
+    ];
 
     fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
         let plain = |loss: Loss, settings: D| <()>::deserialize(settings).map(|()| loss);

@@ -10,6 +10,8 @@ pub(crate) trait Named: Sized {
     /// What is chosen among, for messages.
     const WHAT: &'static str;
     const NAMES: &'static [&'static str];
+    /// What other libraries call a choice that is the same, with its name here: lower case, without separators.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
     /// The choice of this name, its settings read from `settings`.
     fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> Result<Self, D::Error>;
@@ -30,16 +32,14 @@ impl<'de, T: Named> Visitor<'de> for Choice<T> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<T, E> {
-        known::<T, E>(name)?;
-        T::read(name, Nothing::<E>(PhantomData))
+        T::read(known::<T, E>(name)?, Nothing::<E>(PhantomData))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let Some(name) = map.next_key::<String>()? else {
             return Err(A::Error::custom(format!("expected the name of {}, got an empty table", T::WHAT)));
         };
-        known::<T, A::Error>(&name)?;
-        let value = map.next_value_seed(Settings::<T>(&name, PhantomData))?;
+        let value = map.next_value_seed(Settings::<T>(known::<T, A::Error>(&name)?, PhantomData))?;
         match map.next_key::<String>()? {
             None => Ok(value),
             Some(second) => {
@@ -49,12 +49,15 @@ impl<'de, T: Named> Visitor<'de> for Choice<T> {
     }
 }
 
-/// That `name` is one of the choices; otherwise the nearest is proposed.
-fn known<T: Named, E: Error>(name: &str) -> Result<(), E> {
-    if T::NAMES.contains(&name) {
-        return Ok(());
-    }
-    Err(E::custom(unknown(T::WHAT, name, T::NAMES)))
+/// The name here of the choice that `name` means: `Conv2d` and `conv_2d` are `conv`. Of an unknown one the nearest is
+/// proposed.
+fn known<T: Named, E: Error>(name: &str) -> Result<&'static str, E> {
+    let plain =
+        |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let asked = plain(name);
+    let own = T::NAMES.iter().find(|known| plain(known) == asked).copied();
+    let alias = || T::ALIASES.iter().find(|(alias, _)| *alias == asked).map(|(_, known)| *known);
+    own.or_else(alias).ok_or_else(|| E::custom(unknown(T::WHAT, name, T::NAMES)))
 }
 
 /// `unknown layer dence, did you mean dense?`
@@ -203,48 +206,94 @@ impl<'de, T: Named> Visitor<'de> for NumberOr<T> {
     }
 }
 
-/// Reads a choice that is a derived enum from its name and settings.
+/// Reads a choice that is a derived enum from its name and settings. Where these are no table, they are the value of the
+/// setting `main`.
 pub(crate) fn variant<'de, T, D: Deserializer<'de>>(
     name: &str,
+    main: &'static str,
     settings: D,
     read: impl FnOnce(serde::de::value::EnumAccessDeserializer<Variant<'_, D>>) -> Result<T, D::Error>,
 ) -> Result<T, D::Error> {
-    read(serde::de::value::EnumAccessDeserializer::new(Variant(name, settings)))
+    read(serde::de::value::EnumAccessDeserializer::new(Variant { name, main, settings }))
 }
 
-pub(crate) struct Variant<'a, D>(&'a str, D);
+pub(crate) struct Variant<'a, D> {
+    name: &'a str,
+    main: &'static str,
+    settings: D,
+}
 
 impl<'de, D: Deserializer<'de>> serde::de::EnumAccess<'de> for Variant<'_, D> {
     type Error = D::Error;
     type Variant = Content<D>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<D>), D::Error> {
-        Ok((seed.deserialize(self.0.into_deserializer())?, Content(self.1)))
+        let content = Content { main: self.main, settings: self.settings };
+        Ok((seed.deserialize(self.name.into_deserializer())?, content))
     }
 }
 
-pub(crate) struct Content<D>(D);
+pub(crate) struct Content<D> {
+    main: &'static str,
+    settings: D,
+}
 
 impl<'de, D: Deserializer<'de>> serde::de::VariantAccess<'de> for Content<D> {
     type Error = D::Error;
 
     fn unit_variant(self) -> Result<(), D::Error> {
-        <()>::deserialize(self.0)
+        <()>::deserialize(self.settings)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, D::Error> {
-        seed.deserialize(self.0)
+        seed.deserialize(self.settings)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_any(visitor)
+        self.settings.deserialize_any(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_struct("", fields, visitor)
+        self.settings.deserialize_any(TableOr { main: self.main, visitor })
+    }
+}
+
+/// Reads a table of settings, or the value of the one setting `main`.
+struct TableOr<V> {
+    main: &'static str,
+    visitor: V,
+}
+
+impl<'de, V: Visitor<'de>> TableOr<V> {
+    fn only<T: IntoDeserializer<'de, E>, E: Error>(self, value: T) -> Result<V::Value, E> {
+        self.visitor.visit_map(serde::de::value::MapDeserializer::new(std::iter::once((self.main, value))))
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for TableOr<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} or a table of settings", self.main)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
+        self.only(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<V::Value, E> {
+        self.only(value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<V::Value, E> {
+        self.only(value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(map)
     }
 }

@@ -5,12 +5,17 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::loss::Loss;
 use crate::metric::Metric;
-use crate::named;
 use crate::nn::Sequential;
 use crate::optim::{Average, Group, Optimizer, Rule};
 use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
+
+mod messages;
+mod settings;
+
+use messages::{Complaint, missing, not_a_recipe};
+pub(crate) use settings::set;
 
 /// Everything that a training run depends on but the device.
 ///
@@ -171,6 +176,9 @@ impl Recipe {
     /// # Errors
     /// When the file cannot be read or is not a recipe; the error names the line, the key and what was expected.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        if let Some(message) = not_a_recipe(path) {
+            return Err(Error::format(path, message));
+        }
         let text = file::read_text("read the recipe", path, LONGEST)?;
         let mut recipe = Self::with_settings(&text, path, settings)?;
         let sets_path = |setting: &String| {
@@ -193,10 +201,11 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        toml::from_str(text).map_err(|error| describe(&error, text, path))
+        read(text, |line, complaint| Error::format(path, format!("{line}{complaint}")))
     }
 
-    /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file.
+    /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file,
+    /// or `-section.key`, which drops the key. A number is a place in a list: `model.layers.1.dense=32`.
     ///
     /// ```
     /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
@@ -213,15 +222,20 @@ impl Recipe {
         if settings.is_empty() {
             return Self::parse(text, path);
         }
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| describe(&error, text, path))?;
+        let mut table: toml::Table = toml::from_str(text)
+            .map_err(|error| Error::format(path, format!("{}{}", line(&error, text), error.message())))?;
         for setting in settings {
             set(&mut table, setting)?;
         }
         // Written out and read again, so that an error names the key as it stands after the change.
         let text = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
-        toml::from_str(&text).map_err(|error| match settings {
-            [one] => Error::value(format!("--set {one}"), "a recipe", one_line(error.message())),
-            _ => Error::value("--set", "a recipe", one_line(error.message())),
+        let name = match settings {
+            [one] => format!("--set {one}"),
+            _ => "--set".to_string(),
+        };
+        read(&text, |_, complaint| match complaint {
+            Complaint::Expected { expected, got } => Error::value(&name, expected, got),
+            Complaint::Other(message) => Error::value(&name, "a recipe", message),
         })
     }
 
@@ -324,59 +338,30 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
-/// How many names the key of a setting may have. Tables that lie much deeper than any recipe's would be written and dropped
-/// by as many calls one inside the other.
-const DEEPEST: usize = 32;
-
-/// Puts the value of `a.b=value` into the table, making tables on the way.
-pub(crate) fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
-    let form = || Error::value("--set", "section.key=value", setting);
-    let (path, value) = setting.split_once('=').ok_or_else(form)?;
-    // What is not a value of TOML's is taken as a string, so that quotes need not be quoted in a shell.
-    let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_string()));
-    let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
-    if keys.len() > DEEPEST {
-        let got = format!("{} that begin with {}", keys.len(), keys[..3].join("."));
-        return Err(Error::value("--set", format!("a key of at most {DEEPEST} names"), got));
+/// Reads a recipe; `refuse` makes the error of what is wrong and of the line where it stands, `"line 3: "`.
+fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recipe> {
+    let malformed =
+        |error: toml::de::Error| refuse(line(&error, text), Complaint::Other(error.message().into()));
+    if let Some(lacking) = missing(&toml::from_str(text).map_err(malformed)?) {
+        return Err(refuse(String::new(), Complaint::Other(lacking)));
     }
-    let last = keys.pop().filter(|key| !key.is_empty()).ok_or_else(form)?;
-    let mut at = table;
-    for key in keys {
-        let next = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        if !next.is_table() {
-            *next = toml::Value::Table(toml::Table::new());
-        }
-        at = next.as_table_mut().ok_or_else(form)?;
-    }
-    at.insert(last.to_string(), value);
-    Ok(())
+    let document = toml::Deserializer::parse(text).map_err(malformed)?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        let place = if key == "." { String::new() } else { format!("{key}: ") };
+        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(error.inner().message()))
+    })
 }
 
-/// An error of the TOML reader, with its line and, for an unknown key, the nearest known one.
-fn describe(error: &toml::de::Error, text: &str, path: &Path) -> Error {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
-    Error::format(path, format!("{place}{}", one_line(error.message())))
-}
-
-fn one_line(message: &str) -> String {
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match &quoted[..] {
-        [unknown, known @ ..] if message.starts_with("unknown field") && !known.is_empty() => {
-            named::unknown("a key here", unknown, known)
-        }
-        _ => ["usize", "u64"].iter().fold(message, |message, kind| {
-            message.replace(&format!("expected {kind}"), "expected a whole number of at least 0")
-        }),
-    }
+fn line(error: &toml::de::Error, text: &str) -> String {
+    error.span().map_or_else(String::new, |span| {
+        format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::settings::DEEPEST;
     use super::*;
     use crate::named::Named;
     use crate::nn::Layer;
@@ -416,6 +401,107 @@ mod tests {
                 assert!(REFERENCE.contains(&format!("`{key}`")), "{section}.{key}");
             }
         }
+    }
+
+    /// The values of the reference's recipe, each by the words that lead to it.
+    fn leaves(value: &toml::Value, path: &[String]) -> Vec<Vec<String>> {
+        let below = |key: String, value| leaves(value, &[path, &[key]].concat());
+        let deeper: Vec<_> = match value {
+            toml::Value::Table(table) => {
+                table.iter().flat_map(|(key, value)| below(key.clone(), value)).collect()
+            }
+            toml::Value::Array(list) => {
+                list.iter().enumerate().flat_map(|(i, value)| below(i.to_string(), value)).collect()
+            }
+            _ => Vec::new(),
+        };
+        [vec![path.to_vec()], deeper].concat()
+    }
+
+    fn at<'a>(value: &'a mut toml::Value, path: &[String]) -> &'a mut toml::Value {
+        path.iter().fold(value, |value, key| match value {
+            toml::Value::Array(list) => &mut list[key.parse::<usize>().unwrap()],
+            value => &mut value[key.as_str()],
+        })
+    }
+
+    /// Words of Rust and of its readers that no user should meet.
+    const RUST: [&str; 19] = [
+        "usize", "u64", "u32", "i64", "f64", "f32", "struct", "enum", "variant", "newtype", "sequence",
+        "tuple", "map", "untagged", "Rule", "Loss", "invalid", "type", "Option",
+    ];
+
+    #[test]
+    fn wrong_values_are_answered_in_the_words_of_toml() {
+        let text = REFERENCE.rsplit("```toml\n").next().unwrap().split("```").next().unwrap();
+        let whole: toml::Value = toml::Value::Table(toml::from_str(text).unwrap());
+        let wrong = [
+            toml::Value::from("nonsense"),
+            (-1).into(),
+            1.5.into(),
+            true.into(),
+            toml::Value::Array(vec![1.into(), "x".into()]),
+            toml::Value::Table([("nonsense".to_string(), 1.into())].into_iter().collect()),
+        ];
+        let (mut refused, mut bad, mut places) = (0, Vec::new(), leaves(&whole, &[]));
+        places.retain(|path| path.len() > 1);
+        for path in &places {
+            for value in &wrong {
+                let mut recipe = whole.clone();
+                *at(&mut recipe, path) = value.clone();
+                let text = toml::to_string(&recipe).unwrap();
+                let Err(error) = Recipe::parse(&text, Path::new("r.toml")) else { continue };
+                refused += 1;
+                let error = error.to_string();
+                let words: Vec<_> = error.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+                let said = RUST.iter().any(|word| words.contains(word));
+                if said || !error.starts_with("r.toml: line ") || !error.contains(path[1].as_str()) {
+                    bad.push(format!("{path:?} = {value}: {error}"));
+                }
+            }
+        }
+        assert!(bad.is_empty(), "{}", bad.join("\n"));
+        assert!(refused > places.len(), "{refused} of {} refused", places.len() * wrong.len());
+    }
+
+    #[test]
+    fn names_of_other_libraries_are_understood() {
+        let recipe = |layers: &str, loss: &str, optimizer: &str| {
+            let text = format!(
+                "[data]\nformat = 'idx'\npath = 'x'\n[model]\nlayers = {layers}\n[train]\nloss = {loss}\noptimizer = {optimizer}\n"
+            );
+            Recipe::parse(&text, Path::new("r.toml"))
+        };
+        let ours = recipe(
+            "[{ conv = { filters = 4, kernel = [3, 3] } }, 'batch-norm', 'relu', { max-pool = [2, 2] }, 'flatten', { dense = 10 }]",
+            "'softmax-cross-entropy'",
+            "{ adam = { learning_rate = 0.001 } }",
+        )
+        .unwrap();
+        let theirs = "[{ Conv2d = { out_channels = 4, kernel_size = [3, 3] } }, 'BatchNorm2d', 'ReLU', { MaxPooling2D = { pool_size = [2, 2] } }, 'Flatten', { Linear = { out_features = 10 } }]";
+        for (loss, optimizer) in [
+            ("'categorical_crossentropy'", "'adam'"),
+            ("'CrossEntropyLoss'", "{ Adam = { lr = 0.001 } }"),
+            ("'cross_entropy'", "{ adam = 0.001 }"),
+        ] {
+            assert_eq!(recipe(theirs, loss, optimizer).unwrap(), ours, "{loss} {optimizer}");
+        }
+        // They are written out under the names of this library.
+        assert!(ours.to_toml().unwrap().contains("softmax-cross-entropy"));
+        let error =
+            recipe("[{ conv3d = { filters = 4, kernel = [3, 3, 3] } }]", "'mse'", "'sgd'").unwrap_err();
+        assert!(error.to_string().contains("did you mean conv?"), "{error}");
+    }
+
+    #[test]
+    fn data_in_place_of_a_recipe_is_answered_with_a_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| Recipe::read(path, &[]).unwrap_err().to_string();
+        let table = refused(&folder.path().join("house.csv"));
+        assert!(table.contains("format = \"table\"") && table.contains("house.csv\""), "{table}");
+        assert!(refused(folder.path()).contains("format = \"images\""));
+        std::fs::write(folder.path().join("recipe.toml"), "").unwrap();
+        assert!(refused(folder.path()).contains("--resume"));
     }
 
     #[test]

@@ -39,7 +39,7 @@ use std::process::ExitCode;
 /// assert!(Cli::try_parse_from(["neural", "fly"]).is_err());
 /// ```
 #[derive(Debug, Parser)]
-#[command(name = "neural", version)]
+#[command(name = "neural", version, about = "Trains neural networks on XLA", long_about = None)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -132,4 +132,54 @@ impl From<ExitCode> for Ending {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |e: &(dyn std::error::Error + 'static)| e.downcast_ref::<io::Error>().map(io::Error::kind);
     error.chain().any(|e| kind(e) == Some(io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The command and those below it, with the words that call them.
+    fn all(command: &clap::Command, words: &[&str]) -> Vec<(Vec<String>, clap::Command)> {
+        let words = [words, &[command.get_name()]].concat();
+        let below = command.get_subcommands().flat_map(|command| all(command, &words));
+        let own = (words.iter().map(ToString::to_string).collect(), command.clone());
+        std::iter::once(own).chain(below).collect()
+    }
+
+    #[test]
+    fn help_is_text_and_leaves_nothing_out() {
+        let mut root = Cli::command();
+        root.build();
+        for (words, mut command) in all(&root, &[]) {
+            let words = words.join(" ");
+            let help = command.render_long_help().to_string();
+            for code in ["```", "assert", "neural::", "unwrap", "::new"] {
+                assert!(!help.contains(code), "{words} --help: {help}");
+            }
+            assert!(command.get_about().is_some(), "{words} has no line of help");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{words} {argument} has no help");
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_in_help_are_commands() {
+        let mut root = Cli::command();
+        root.build();
+        let mut count = 0;
+        for (_, command) in all(&root, &[]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().map(str::trim).filter(|line| line.starts_with("neural ")) {
+                // What it does stands behind the command, two spaces apart.
+                let example = line.split("  ").next().unwrap_or_default();
+                if let Err(error) = Cli::try_parse_from(example.split_whitespace()) {
+                    panic!("{example}: {error}");
+                }
+                count += 1;
+            }
+        }
+        assert!(count > 10, "{count} examples");
+    }
 }

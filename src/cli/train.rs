@@ -53,7 +53,7 @@ pub struct Train {
     runs: PathBuf,
 
     /// Go on with the run in this folder, or with the seeds that a --repeat has left; --epochs may add to it
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "batch_size", "lr", "seed", "settings"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "batch_size", "lr", "seed", "settings", "unset"])]
     resume: Option<PathBuf>,
 
     /// Go on from this checkpoint: best, last or, where they are kept, epoch-N
@@ -110,6 +110,10 @@ pub struct RecipeOptions {
     /// Replace a key of the recipe
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     settings: Vec<String>,
+
+    /// Drop a key of the recipe, so that it has its default
+    #[arg(long, value_name = "SECTION.KEY")]
+    unset: Vec<String>,
 }
 
 /// The recipe that is trained when none is given.
@@ -118,7 +122,8 @@ const DEFAULT: &str = include_str!("../../scripts/recipes/mnist.toml");
 impl RecipeOptions {
     /// The recipe, with `more` settings after those of the command line.
     pub(super) fn read(&self, more: &[String]) -> anyhow::Result<Recipe> {
-        let mut settings = self.settings.clone();
+        let dropped = self.unset.iter().map(|key| format!("-{key}"));
+        let mut settings: Vec<String> = dropped.chain(self.settings.iter().cloned()).collect();
         let mut set = |key: &str, value: Option<String>| {
             settings.extend(value.map(|value| format!("train.{key}={value}")));
         };

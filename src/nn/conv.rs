@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv {
+    #[serde(alias = "out_channels")]
     pub filters: usize,
     /// The window's size, a number for each spatial axis.
+    #[serde(alias = "kernel_size")]
     pub kernel: Vec<usize>,
     /// 1 along each axis if absent.
-    #[serde(default)]
+    #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
     #[serde(default)]
     pub padding: Padding,

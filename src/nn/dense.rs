@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
+    #[serde(alias = "out_features")]
     pub units: usize,
     #[serde(default = "super::yes")]
     pub bias: bool,

@@ -82,6 +82,29 @@ impl Named for Layer {
         "softmax",
         "log-softmax",
     ];
+    const ALIASES: &'static [(&'static str, &'static str)] = &[
+        ("linear", "dense"),
+        ("conv1d", "conv"),
+        ("conv2d", "conv"),
+        ("maxpool1d", "max-pool"),
+        ("maxpool2d", "max-pool"),
+        ("maxpooling1d", "max-pool"),
+        ("maxpooling2d", "max-pool"),
+        ("avgpool1d", "avg-pool"),
+        ("avgpool2d", "avg-pool"),
+        ("averagepooling1d", "avg-pool"),
+        ("averagepooling2d", "avg-pool"),
+        ("globalmaxpooling1d", "global-max-pool"),
+        ("globalmaxpooling2d", "global-max-pool"),
+        ("globalaveragepooling1d", "global-avg-pool"),
+        ("globalaveragepooling2d", "global-avg-pool"),
+        ("batchnorm1d", "batch-norm"),
+        ("batchnorm2d", "batch-norm"),
+        ("batchnormalization", "batch-norm"),
+        ("layernormalization", "layer-norm"),
+        ("multiheadattention", "attention"),
+        ("swish", "silu"),
+    ];
 
     fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
         let plain = |layer: Layer, settings: D| <()>::deserialize(settings).map(|()| layer);

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
+    #[serde(alias = "pool_size", alias = "kernel_size")]
     pub size: Vec<usize>,
-    #[serde(default)]
+    #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
     #[serde(default)]
     pub padding: Padding,

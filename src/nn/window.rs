@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(
+    rename_all = "kebab-case",
+    expecting = "expected \"valid\", \"same\" or a pair for each axis, such as [[1, 1], [2, 0]], got another value"
+)]
 pub enum Padding {
     /// None: the window stays inside.
     #[default]

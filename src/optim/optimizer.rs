@@ -23,6 +23,7 @@ pub enum Rule {
     /// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if asked for. Weight decay is added to the
     /// gradient.
     Sgd {
+        #[serde(default = "hundredth", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default)]
         momentum: f64,
@@ -33,6 +34,7 @@ pub enum Rule {
     },
     /// See [`Transform::RmsProp`].
     Rmsprop {
+        #[serde(default = "thousandth", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "decay")]
         decay: f64,
@@ -45,6 +47,7 @@ pub enum Rule {
     },
     /// See [`Transform::Adagrad`].
     Adagrad {
+        #[serde(default = "hundredth", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "small_epsilon")]
         epsilon: f64,
@@ -53,6 +56,7 @@ pub enum Rule {
     },
     /// See [`Transform::Adam`]; weight decay is added to the gradient.
     Adam {
+        #[serde(default = "thousandth", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "decay")]
         beta1: f64,
@@ -67,6 +71,7 @@ pub enum Rule {
     },
     /// Adam whose weight decay does not pass through the rescaling (Loshchilov and Hutter, 2019).
     Adamw {
+        #[serde(default = "thousandth", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "decay")]
         beta1: f64,
@@ -79,6 +84,7 @@ pub enum Rule {
     },
     /// See [`Transform::Lion`]; the decay is decoupled.
     Lion {
+        #[serde(default = "lion_rate", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "decay")]
         beta1: f64,
@@ -89,6 +95,7 @@ pub enum Rule {
     },
     /// See [`Transform::Muon`]; parameters that are not matrices follow their momentum. The decay is decoupled.
     Muon {
+        #[serde(default = "muon_rate", alias = "lr")]
         learning_rate: Schedule,
         #[serde(default = "muon_momentum")]
         momentum: f64,
@@ -99,6 +106,24 @@ pub enum Rule {
         #[serde(default)]
         weight_decay: f64,
     },
+}
+
+// Learning rates where a recipe names none: those of Keras, or of the optimizer's paper.
+
+fn hundredth() -> Schedule {
+    0.01.into()
+}
+
+fn thousandth() -> Schedule {
+    0.001.into()
+}
+
+fn lion_rate() -> Schedule {
+    0.0001.into()
+}
+
+fn muon_rate() -> Schedule {
+    0.02.into()
 }
 
 fn decay() -> f64 {
@@ -142,7 +167,7 @@ impl Named for Rule {
     const NAMES: &'static [&'static str] = &["sgd", "rmsprop", "adagrad", "adam", "adamw", "lion", "muon"];
 
     fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
-        named::variant(name, settings, |one| Rule::deserialize(one))
+        named::variant(name, "learning_rate", settings, |one| Rule::deserialize(one))
     }
 }
 

@@ -95,7 +95,7 @@ impl Named for Schedule {
         &["constant", "step", "exponential", "cosine", "one-cycle", "piecewise", "warmup"];
 
     fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
-        named::variant(name, settings, |one| Schedule::deserialize(one))
+        named::variant(name, "initial", settings, |one| Schedule::deserialize(one))
     }
 }
 

@@ -1,0 +1,221 @@
+//! Errors of the TOML reader as sentences: what was expected and what is there, in TOML's words and not in Rust's.
+
+use crate::named;
+use std::path::Path;
+
+/// What is wrong with a recipe.
+#[derive(Debug, PartialEq)]
+pub(super) enum Complaint {
+    Expected { expected: String, got: String },
+    Other(String),
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Complaint::Expected { expected, got } => write!(f, "expected {expected}, got {got}"),
+            Complaint::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+impl Complaint {
+    /// Of a message of serde's.
+    pub fn new(message: &str) -> Self {
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        if let Some((got, expected)) = after(&message, &["invalid type: ", "invalid value: "])
+            .and_then(|rest| rest.split_once(", expected "))
+        {
+            return Complaint::Expected { expected: expectation(expected), got: found(got) };
+        }
+        if let Some((length, expected)) =
+            after(&message, &["invalid length "]).and_then(|rest| rest.split_once(", expected "))
+        {
+            return Complaint::Expected { expected: expectation(expected), got: length.into() };
+        }
+        match &quoted[..] {
+            [key] if message.starts_with("missing field") => {
+                Complaint::Expected { expected: format!("the key {key}"), got: "none".into() }
+            }
+            [key, known @ ..] if message.starts_with("unknown field") => {
+                Complaint::Other(match misplaced(key) {
+                    Some(place) => format!("{key} is not a key here; {place}"),
+                    None => named::unknown("a key here", key, known),
+                })
+            }
+            [name, known @ ..] if message.starts_with("unknown variant") => {
+                Complaint::Other(named::unknown("a value here", name, known))
+            }
+            [key] if message.starts_with("duplicate field") => {
+                Complaint::Other(format!("{key} is there twice"))
+            }
+            _ => Complaint::Other(message),
+        }
+    }
+}
+
+fn after<'a>(message: &'a str, starts: &[&str]) -> Option<&'a str> {
+    starts.iter().find_map(|start| message.strip_prefix(start))
+}
+
+/// Where a key belongs that users of other libraries look for elsewhere.
+fn misplaced(key: &str) -> Option<&'static str> {
+    match key {
+        "lr" | "learning_rate" => {
+            Some("it belongs to the optimizer, as in optimizer = { adam = { learning_rate = 0.001 } }")
+        }
+        "momentum" | "weight_decay" | "nesterov" => Some(
+            "it belongs to the optimizer, as in optimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }",
+        ),
+        "activation" => {
+            Some("an activation is a layer of its own, as in layers = [{ dense = 32 }, \"relu\"]")
+        }
+        "in_features" | "in_channels" | "input_shape" | "input_size" => {
+            Some("the size of the input is known from the data")
+        }
+        _ => None,
+    }
+}
+
+/// Rust's and serde's words for types, with those of someone who writes TOML.
+const KINDS: [(&[&str], &str); 11] = [
+    (&["usize", "u8", "u16", "u32", "u64"], "a whole number of at least 0"),
+    (&["isize", "i8", "i16", "i32", "i64"], "a whole number"),
+    (&["f32", "f64"], "a number"),
+    (&["a boolean", "bool"], "true or false"),
+    (&["a sequence", "a tuple"], "a list"),
+    (&["a string", "string", "str", "a character", "path string", "identifier"], "a text in quotes"),
+    (&["a map"], "a table"),
+    (&["unit", "unit struct", "null"], "no settings"),
+    (&["a nonzero usize", "a nonzero u64"], "a whole number above 0"),
+    (&["newtype struct"], "a value"),
+    (&["any valid TOML value", "any value"], "a value"),
+];
+
+/// What serde says that it expected.
+fn expectation(expected: &str) -> String {
+    let expected = expected.trim_end_matches('.');
+    let known = KINDS.iter().find(|(words, _)| words.contains(&expected));
+    if let Some((_, kind)) = known {
+        return (*kind).into();
+    }
+    for start in ["an array of length ", "a tuple of size "] {
+        if let Some(n) = expected.strip_prefix(start) {
+            return format!("a list of {n}");
+        }
+    }
+    for start in ["tuple struct ", "tuple variant "] {
+        if expected.starts_with(start) {
+            return match expected.rsplit_once(" with ").and_then(|(_, rest)| rest.split_once(' ')) {
+                Some((n, _)) => format!("a list of {n}"),
+                None => "a list".into(),
+            };
+        }
+    }
+    for start in ["struct ", "struct variant ", "map"] {
+        if expected.starts_with(start) {
+            return "a table of settings".into();
+        }
+    }
+    for start in ["newtype ", "internally tagged ", "adjacently tagged ", "enum ", "variant ", "unit "] {
+        if expected.starts_with(start) {
+            return "a value of another kind".into();
+        }
+    }
+    expected.replace('`', "")
+}
+
+/// What serde says that it found.
+fn found(got: &str) -> String {
+    let value = |got: &str| got.split_once(' ').map(|(_, value)| value.trim_matches('`').to_string());
+    match got {
+        "map" => "a table".into(),
+        "sequence" => "a list".into(),
+        "unit value" | "Option value" => "no value".into(),
+        _ if got.starts_with("string ") => got["string ".len()..].into(),
+        _ if got.starts_with("floating point ") => got["floating point ".len()..].trim_matches('`').into(),
+        _ if got.starts_with("integer ") || got.starts_with("boolean ") => value(got).unwrap_or_default(),
+        _ => got.replace('`', ""),
+    }
+}
+
+/// The keys without which there is no run, each as it may be written.
+const REQUIRED: [(&str, &[(&str, &str)]); 3] = [
+    ("data", &[("format", "format = \"table\""), ("path", "path = \"data.csv\"")]),
+    ("model", &[("layers", "layers = [{ dense = 32 }, \"relu\", { dense = 2 }]")]),
+    (
+        "train",
+        &[
+            ("loss", "loss = \"softmax-cross-entropy\""),
+            ("optimizer", "optimizer = { adam = { learning_rate = 0.001 } }"),
+        ],
+    ),
+];
+
+/// All that a recipe lacks, in one answer, with a form that would do; `None` if it lacks nothing.
+pub(super) fn missing(table: &toml::Table) -> Option<String> {
+    let mut names = Vec::new();
+    let mut example = String::new();
+    for (section, keys) in REQUIRED {
+        let there = table.get(section);
+        let lacks =
+            |key: &str| there.is_none_or(|value| value.as_table().is_some_and(|t| !t.contains_key(key)));
+        let lacking: Vec<_> = keys.iter().filter(|(key, _)| lacks(key)).collect();
+        if !lacking.is_empty() {
+            example.push_str(&format!("\n\n[{section}]"));
+        }
+        for (key, form) in lacking {
+            names.push(format!("{section}.{key}"));
+            example.push_str(&format!("\n{form}"));
+        }
+    }
+    let (last, rest) = names.split_last()?;
+    let names = if rest.is_empty() { last.clone() } else { format!("{} and {last}", rest.join(", ")) };
+    Some(format!("expected {names}, got a recipe without; for example:{example}"))
+}
+
+/// What to do where data was given in place of a recipe; `None` where the path may be a recipe's.
+pub(super) fn not_a_recipe(path: &Path) -> Option<String> {
+    let shown = path.display();
+    if path.is_dir() {
+        if path.join("recipe.toml").is_file() {
+            return Some(format!("expected a recipe, got a run's folder; go on with it by --resume {shown}"));
+        }
+        let form = format!("[data]\nformat = \"images\"\npath = \"{shown}\"");
+        return Some(format!(
+            "expected a recipe, got a folder; a recipe for a folder of pictures begins with\n\n{form}"
+        ));
+    }
+    let name = path.file_name()?.to_str()?.trim_end_matches(".gz").to_lowercase();
+    let (format, more) = match name.rsplit_once('.')?.1 {
+        "csv" | "tsv" | "txt" | "data" => ("table", "\ntarget = \"the name of a column\""),
+        "npy" | "npz" => ("npy", ""),
+        "safetensors" => ("safetensors", ""),
+        _ => return None,
+    };
+    let form = format!("[data]\nformat = \"{format}\"\npath = \"{shown}\"{more}");
+    Some(format!(
+        "expected a recipe, a file such as run.toml, got data; neural data {shown} shows it, and a recipe for it begins with\n\n{form}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_that_lacks_much_gets_one_answer() {
+        let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        let all = missing(&table("")).unwrap();
+        assert!(all.starts_with(
+            "expected data.format, data.path, model.layers, train.loss and train.optimizer, got"
+        ));
+        // What it proposes lacks nothing.
+        let (_, example) = all.split_once("for example:").unwrap();
+        assert_eq!(missing(&table(example)), None);
+        let one = missing(&table("[data]\nformat = 'idx'\npath = 'x'\n[train]\nloss = 'x'\noptimizer = 'x'"))
+            .unwrap();
+        assert_eq!(one.lines().next(), Some("expected model.layers, got a recipe without; for example:"));
+    }
+}
