@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! recipe (TOML) or Rust code
-//!    -> data::Dataset (u8 kept as u8)       uploaded once
+//!    -> data::Dataset (u8, i32 as stored)   uploaded once
 //!    -> nn -> graph -> gradients -> optim   one step, as a graph
 //!    -> lower -> runtime                    several steps in one program, compiled once
 //!    -> train: (state, data, order) -> (state', metrics), state moves in and out

@@ -270,7 +270,7 @@ fn a_last_layer_that_the_loss_applies_itself_is_refused() {
         softmax(),
         "applies the softmax itself, in predictions too, got \"softmax\"",
     );
-    refused(ends(Layer::LogSoftmax), softmax(), "got \"log-softmax\" as the last layer; leave it out");
+    refused(ends(Layer::LogSoftmax), softmax(), "got \"log-softmax\"; leave it out");
     refused(ends(Layer::Sigmoid), loss::sigmoid_cross_entropy(), "applies the sigmoid itself");
     refused(ends(Layer::Sigmoid), Loss::Hinge, "compares scores of any size");
     let nested =

@@ -19,21 +19,25 @@ impl Trainer {
         check_token_ids(&data.inputs, vocabulary)
     }
 
-    /// That the last layer gives what the loss takes. Squeezed twice, scores near 0 and 1 hardly move the loss: such a model
-    /// learns slowly and badly, and its predictions are no probabilities.
+    /// That the last layer gives what the loss takes. Through a second softmax or sigmoid the scores differ by at most 1:
+    /// such a model hardly learns, and its predictions are no probabilities.
     fn check_outputs(&self) -> Result<()> {
         let Some(last) = self.model.last() else {
             return Err(Error::value("model.layers", "at least one layer, such as { dense = 2 }", "none"));
         };
         let takes = match self.loss {
-            Loss::SoftmaxCrossEntropy(_) => "softmax-cross-entropy applies the softmax itself",
-            Loss::SigmoidCrossEntropy(_) => "sigmoid-cross-entropy applies the sigmoid itself",
+            Loss::SoftmaxCrossEntropy(_) => {
+                "softmax-cross-entropy applies the softmax itself, in predictions too"
+            }
+            Loss::SigmoidCrossEntropy(_) => {
+                "sigmoid-cross-entropy applies the sigmoid itself, in predictions too"
+            }
             Loss::Hinge => "hinge compares scores of any size",
             Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) => return Ok(()),
         };
         if matches!(last, Layer::Sigmoid | Layer::Softmax | Layer::LogSoftmax) {
-            let expected = format!("outputs as the layer before gives them, as {takes}, in predictions too");
-            let got = format!("\"{}\" as the last layer; leave it out", last.kind());
+            let expected = format!("a last layer that gives scores, as {takes}");
+            let got = format!("\"{}\"; leave it out", last.kind());
             return Err(Error::value("model.layers", expected, got));
         }
         Ok(())
