@@ -83,7 +83,7 @@ def main() -> None:
                 # A journal that is written every second loses less, but more of what is written is half there.
                 with mounted(disk, folder / "disk", random.choice(["", ",commit=1"])) as here:
                     run = here / "runs/run"
-                    words = [arguments.neural, "train"]
+                    words = [arguments.neural, "train", "--tensorboard"]
                     if run.joinpath("recipe.toml").exists():
                         words += ["--resume", run]
                         begun += is_cut
