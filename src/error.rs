@@ -35,6 +35,11 @@ pub enum Error {
     #[error("{}: in use by {holder}, which trains in it; wait until it has ended, or end it", path.display())]
     InUse { path: PathBuf, holder: String },
 
+    /// A run that cannot go on from where it was asked to. Nothing on the disk is changed; `choices` are what its user
+    /// can do.
+    #[error("{}: {reason}; nothing is changed: {}", path.display(), choices.join(", or "))]
+    Resume { path: PathBuf, reason: String, choices: Vec<String> },
+
     /// A device was asked for that is not there, or cannot be used.
     #[error("{0}")]
     Device(String),

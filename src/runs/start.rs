@@ -6,6 +6,7 @@ use crate::data::Fingerprint;
 use crate::error::{Error, Result};
 use crate::model::Description;
 use crate::train::{Epoch, Run};
+use std::path::PathBuf;
 
 /// Where a run begins in its folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +27,6 @@ pub(super) struct Begun {
     pub notes: Vec<String>,
 }
 
-const RESTART: &str = "--restart begins anew and removes what the run has reached";
-
 /// Puts the run where it goes on from. Nothing is changed on the disk unless the start is asked to be anew.
 pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerprint) -> Result<Begun> {
     let which = match start {
@@ -43,60 +42,67 @@ pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerp
         }
     };
     let Some(which) = which else { return Ok(Begun { epochs: Vec::new(), notes: Vec::new() }) };
-    let saved = folder.checkpoint(which).map_err(|e| with_choices(e, folder, which))?;
+    let saved = read(folder, which)?;
     check(&saved, run, folder, which, data)?;
     run.restore(&saved.checkpoint).map_err(|e| {
-        let message = format!(
-            "the checkpoint is not of this recipe: {e}; nothing is changed: put the recipe back, or {RESTART}"
-        );
-        Error::format(&folder.checkpoint_file(which), message)
+        let reason = format!("the checkpoint is not of this recipe: {e}");
+        refused(folder.checkpoint_file(which), reason, ["put the recipe back".into()])
     })?;
     check_epochs(run, folder)?;
     Ok(behind(saved, run, folder))
 }
 
+/// A start that is refused, with what can be done; to begin anew always can.
+fn refused(path: PathBuf, reason: String, choices: impl IntoIterator<Item = String>) -> Error {
+    let anew = "begin anew with --restart, which removes what the run has reached".to_string();
+    Error::Resume { path, reason, choices: choices.into_iter().chain([anew]).collect() }
+}
+
+/// Going on from one of the checkpoints that are there.
+fn others(folder: &Folder, without: Which) -> Vec<String> {
+    let mut others = folder.checkpoints().unwrap_or_default();
+    others.retain(|which| *which != without);
+    others.iter().map(|which| format!("go on with --from {which}")).collect()
+}
+
 /// Without its last checkpoint a run that has reached something would begin anew and overwrite it.
 fn refuse_missing(folder: &Folder) -> Result<()> {
-    let (epochs, others) = (History::read(folder)?.len(), folder.checkpoints()?);
+    let (epochs, others) = (History::read(folder)?.len(), others(folder, Which::Last));
     if epochs == 0 && others.is_empty() {
         return Ok(());
     }
-    let message = format!("there is none, though the run has a history of {epochs} epochs");
-    Err(with_choices(Error::format(&folder.checkpoint_file(Which::Last), message), folder, Which::Last))
+    let reason = format!("the file is missing, though the run has a history of {epochs} epochs");
+    Err(refused(folder.checkpoint_file(Which::Last), reason, others))
 }
 
-/// An error about a checkpoint, and what can be done without it.
-fn with_choices(error: Error, folder: &Folder, without: Which) -> Error {
-    let mut others = folder.checkpoints().unwrap_or_default();
-    others.retain(|which| *which != without);
-    let from: Vec<String> = others.iter().map(|which| format!("--from {which}")).collect();
-    let choices = match &from[..] {
-        [] => RESTART.to_string(),
-        from => format!("{} goes on from there, {RESTART}", from.join(" or ")),
-    };
-    match error {
-        Error::Format { path, message } => Error::Format { path, message: format!("{message}; {choices}") },
-        other => other,
+fn read(folder: &Folder, which: Which) -> Result<Saved> {
+    let path = folder.checkpoint_file(which);
+    if !path.exists() {
+        return Err(refused(path, "there is no such checkpoint".into(), others(folder, which)));
     }
+    folder.checkpoint(which).map_err(|error| match error {
+        Error::Format { path, message } => refused(path, message, others(folder, which)),
+        other => other,
+    })
 }
 
 /// Refuses a checkpoint of another model or other data.
 fn check(saved: &Saved, run: &Run, folder: &Folder, which: Which, data: &Fingerprint) -> Result<()> {
-    let refuse = |what: String| {
-        let message = format!("{what}; nothing is changed: put it back, or {RESTART}");
-        Err(Error::format(&folder.checkpoint_file(which), message))
+    let refuse = |reason: String, choice: &str| {
+        Err(refused(folder.checkpoint_file(which), reason, [choice.to_string()]))
     };
     let (then, now) = (&saved.description, run.description());
     if then.layers != now.layers || then.link != now.link {
-        return refuse("the recipe has another model than the checkpoint was made with".into());
+        let reason = "the recipe has another model than the checkpoint was made with";
+        return refuse(reason.into(), "put the model back");
     }
     let mut changes = saved.data.as_ref().map_or_else(Vec::new, |then| then.changes(data));
     if changes.is_empty() {
         changes = described_changes(then, &now);
     }
     if !changes.is_empty() {
-        let moved = "--data PATH names the place of the data that it began with";
-        return refuse(format!("the data has changed since the run began: {} ({moved})", changes.join(", ")));
+        let reason = format!("the data has changed since the run began: {}", changes.join(", "));
+        return refuse(reason, "name the place of the data that it began with by --data PATH");
     }
     Ok(())
 }
@@ -118,11 +124,9 @@ fn check_epochs(run: &Run, folder: &Folder) -> Result<()> {
     if run.step() <= asked.saturating_mul(steps) {
         return Ok(());
     }
-    let done = run.step() as f64 / steps as f64;
-    let message = format!(
-        "{done} epochs are done, and {asked} were asked for; nothing is changed: ask for more, or {RESTART}"
-    );
-    Err(Error::format(folder.path(), message))
+    let done = (100.0 * run.step() as f64 / steps as f64).round() / 100.0;
+    let reason = format!("{done} epochs are done, and {asked} were asked for");
+    Err(refused(folder.path().to_path_buf(), reason, ["ask for more".into()]))
 }
 
 /// The epochs behind a run, and where they are from.
