@@ -130,6 +130,24 @@ fn a_repeat_goes_on_with_the_seeds_that_are_missing() {
 }
 
 #[test]
+fn a_sweep_goes_on_with_the_trials_that_are_missing() {
+    let home = home();
+    let all = succeeds(home.path(), "sweep project/points.toml --over train.batch_size=8,16,32 --quiet");
+    let ranking = all.split("| rank").nth(1).expect("a ranking").to_string();
+    let group = home.path().join("runs/points-sweep-1");
+    fs::remove_dir_all(group.join("trial-3")).expect("removable");
+    fs::rename(home.path().join("project/points.toml"), home.path().join("gone.toml")).expect("movable");
+    refuses(
+        home.path(),
+        "train --resume runs/points-sweep-1",
+        &["neural sweep --resume runs/points-sweep-1"],
+    );
+    let again = succeeds(home.path(), "sweep --resume runs/points-sweep-1 --quiet");
+    assert!(again.ends_with(&ranking), "{ranking} in {again}");
+    refuses(home.path(), "sweep --resume runs/points-sweep-1/trial-1", &["not the folder of a sweep"]);
+}
+
+#[test]
 fn training_goes_on_when_its_reader_goes_away() {
     let home = home();
     for mode in ["--verbose", "--json", "--repeat 2"] {

@@ -7,6 +7,7 @@ use super::screen::{Screen, Verbosity};
 use super::text;
 use super::train::{Loaded, Outcome, Output, Place, RecipeOptions, train};
 use crate::metric::Metric;
+use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder};
 use crate::train::Monitor;
 use anyhow::{Context, bail, ensure};
@@ -14,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -23,6 +24,7 @@ use std::str::FromStr;
 #[command(after_help = "Examples:
   neural sweep my.toml --over train.batch_size=64,256 --over train.optimizer.sgd.learning_rate=0.1,0.3,1
   neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --random 20
+  neural sweep --resume runs/my-sweep-1           go on with a sweep that was interrupted
 
 A range A..B is drawn from at random, evenly on a logarithmic scale where both ends are above 0; whole numbers stay
 whole. Without --random every combination of the listed values is trained.")]
@@ -31,12 +33,20 @@ pub struct Sweep {
     recipe: RecipeOptions,
 
     /// A key and its values, or the range that they are drawn from
-    #[arg(long, required = true, value_name = "KEY=VALUES")]
+    #[arg(long, required_unless_present = "resume", value_name = "KEY=VALUES")]
     over: Vec<Over>,
 
     /// Draw N combinations at random instead of training all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     random: Option<u64>,
+
+    /// Go on with the sweep in this folder: with the trials that were interrupted or are missing
+    #[arg(
+        long,
+        value_name = "SWEEP",
+        conflicts_with_all = ["recipe", "epochs", "batch_size", "lr", "seed", "data", "settings", "over", "random"]
+    )]
+    resume: Option<PathBuf>,
 
     #[command(flatten)]
     device: DeviceArguments,
@@ -106,22 +116,24 @@ impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         interrupt::listen()?;
         let device = self.device.open()?;
-        let base = self.recipe.read(&[])?;
-        let trials = self.trials(base.train.seed)?;
-        // All recipes are read before the first is trained, so that a wrong key shows at once.
-        let recipes =
-            trials.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
-        let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
+        let Plan { group, trials } = match &self.resume {
+            Some(path) => Plan::read(path)?,
+            None => self.plan()?,
+        };
+        let _lock = group.lock()?;
         let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
         let mut interrupted = false;
-        let screen = Screen::new(self.verbosity, base.train.epochs);
+        let screen = Screen::new(self.verbosity, 0);
         let mut loaded = Loaded::default();
         let output = Output { verbosity: self.verbosity, ..Output::default() };
-        for (number, (trial, recipe)) in trials.into_iter().zip(recipes).enumerate() {
+        for (number, (trial, recipe)) in trials.into_iter().enumerate() {
             screen.result(&format!("\ntrial {}: {}", number + 1, trial.join(", ")));
             let data = loaded.data(&recipe)?;
             let path = group.file(&format!("trial-{}", number + 1));
-            let place = || Ok(Place::new(Folder::create(path, &recipe)?));
+            let place = || {
+                let folder = if path.exists() { Folder::open(path)? } else { Folder::create(path, &recipe)? };
+                Ok(Place::new(folder))
+            };
             match train(recipe.trainer(), &device, data, place, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     interrupted = true;
@@ -140,6 +152,11 @@ impl Sweep {
                 (a, b) => b.is_some().cmp(&a.is_some()),
             });
         }
+        if interrupted {
+            let group = group.path().display();
+            screen
+                .line(&format!("the trials that are missing are trained by: neural sweep --resume {group}"));
+        }
         let code = if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS };
         if ranked.is_empty() {
             ensure!(interrupted, "no trial came to its end");
@@ -150,6 +167,18 @@ impl Sweep {
         screen.json("ranking", json!({ "trials": ranked.iter().map(object).collect::<Vec<_>>() }));
         screen.result(&format!("\n{}", table.trim_end()));
         Ok(code)
+    }
+
+    /// Makes the folder of a new sweep.
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let base = self.recipe.read(&[])?;
+        let settings = self.trials(base.train.seed)?;
+        // All recipes are read before the first is trained, so that a wrong key shows at once.
+        let recipes =
+            settings.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
+        let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
+        group.keep_text(Plan::FILE, &serde_json::to_string(&settings)?)?;
+        Ok(Plan { group, trials: settings.into_iter().zip(recipes).collect() })
     }
 
     /// The settings of each trial, as `--set` takes them.
@@ -173,6 +202,35 @@ impl Sweep {
                 .collect();
         }
         Ok(trials)
+    }
+}
+
+/// The trials of a sweep, each with its settings and its recipe, and the folder in which theirs are.
+struct Plan {
+    group: Folder,
+    trials: Vec<(Vec<String>, Recipe)>,
+}
+
+impl Plan {
+    /// The settings of all trials, as JSON.
+    const FILE: &str = "trials.json";
+
+    /// That of a sweep that was begun.
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let group = Folder::open(path)?;
+        let file = group.file(Self::FILE);
+        let text = std::fs::read_to_string(&file).with_context(|| {
+            format!("{} is not the folder of a sweep: cannot read {}", path.display(), Self::FILE)
+        })?;
+        let settings: Vec<Vec<String>> =
+            serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+        let base = group.recipe()?.to_toml()?;
+        let recipe = |trial: Vec<String>| {
+            let recipe = Recipe::with_settings(&base, &group.file("recipe.toml"), &trial)?;
+            Ok((trial, recipe))
+        };
+        let trials = settings.into_iter().map(recipe).collect::<anyhow::Result<_>>()?;
+        Ok(Self { group, trials })
     }
 }
 

@@ -217,8 +217,8 @@ impl Train {
             let one = group.kind.of_one();
             bail!("{} is a group: --from and --restart are for one of its runs, {0}/{one}-N", path.display());
         }
-        if folder.file("trial-1").is_dir() {
-            bail!("{} is a sweep: go on with one of its trials, {0}/trial-N", path.display());
+        if folder.file("trials.json").is_file() {
+            bail!("{} is a sweep: go on with neural sweep --resume {0}", path.display());
         }
         let mut recipe = folder.recipe()?;
         recipe.train.epochs = self.recipe.epochs.unwrap_or(recipe.train.epochs);
