@@ -126,7 +126,7 @@ fn a_repeat_goes_on_with_the_seeds_that_are_missing() {
     fs::copy(group.join("seed-2/best.safetensors"), group.join("seed-2/last.safetensors")).expect("copied");
     let again = succeeds(home.path(), "train --resume runs/group --quiet");
     assert!(again.ends_with(&summary), "{summary} in {again}");
-    refuses(home.path(), "train --resume runs/group --restart", &["a repeat", "seed-N"]);
+    refuses(home.path(), "train --resume runs/group --restart", &["is a group", "seed-N"]);
 }
 
 #[test]

@@ -81,3 +81,41 @@ impl Drop for Background {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn of_what_waits_only_the_latest_is_done() {
+        let (said, heard) = channel();
+        let (release, wait) = channel::<()>();
+        let say = |name: &'static str| {
+            let said = said.clone();
+            Box::new(move || said.send(name).map_err(|e| Error::value("job", "a listener", e)))
+        };
+        let mut background = Background::default();
+        let first = say("first");
+        background.run(Box::new(move || wait.recv().map_or(Ok(()), |()| first()))).unwrap();
+        for name in ["second", "third"] {
+            background.run_latest(say(name)).unwrap();
+            assert!(!background.is_idle().unwrap());
+        }
+        release.send(()).unwrap();
+        background.run(say("fourth")).unwrap();
+        background.finish().unwrap();
+        assert!(background.is_idle().unwrap());
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["first", "third", "fourth"]);
+    }
+
+    #[test]
+    fn an_error_comes_back_with_the_next_call() {
+        let failed = || Error::value("disk", "room", "none");
+        let mut background = Background::default();
+        background.run(Box::new(move || Err(failed()))).unwrap();
+        // The first that hears of it depends on how long the job takes.
+        let told = [background.run_latest(Box::new(|| Ok(()))), background.finish(), background.finish()];
+        assert_eq!(told.iter().filter(|result| result.is_err()).count(), 1);
+    }
+}
