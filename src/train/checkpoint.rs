@@ -59,8 +59,11 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoFar {
-    /// The losses of its rows.
+    /// The losses of its rows, each as often as the row weighs.
     pub loss: f64,
+    /// What the rows weigh together; 0 in a checkpoint from before this was kept, when all weighed 1.
+    #[serde(default)]
+    pub weight: f64,
     /// Rows that were classified right.
     pub right: u64,
     pub rows: u64,

@@ -187,13 +187,13 @@ impl Run<'_> {
             return Err(self.explain(step, bad.loss));
         }
         self.add(&done, started.elapsed());
-        let SoFar { loss, rows, seconds, .. } = self.so_far;
+        let SoFar { loss, weight, rows, seconds, .. } = self.so_far;
         let step = (self.step() - (epoch - 1) * steps_per_epoch as u64) as usize;
         Ok(Progress {
             epoch,
             step,
             steps: steps_per_epoch,
-            loss: loss / rows as f64,
+            loss: loss / weight,
             samples_per_second: rows as f64 / seconds,
             steps_per_second: step as f64 / seconds,
         })
@@ -207,11 +207,11 @@ impl Run<'_> {
                 Some(evaluation.score(self.metrics()))
             }
         };
-        let SoFar { loss, right, rows, seconds } = std::mem::take(&mut self.so_far);
+        let SoFar { loss, weight, right, rows, seconds } = std::mem::take(&mut self.so_far);
         let last = self.step().saturating_sub(1);
         Ok(Epoch {
             number: self.epoch(),
-            loss: loss / rows as f64,
+            loss: loss / weight,
             accuracy: self.data().classes().map(|_| right as f64 / rows as f64),
             validation,
             learning_rate: self.trainer().optimizer.rule.learning_rate().at(last),

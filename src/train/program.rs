@@ -91,8 +91,8 @@ impl Plan {
     /// seed and number of the first step (u64); inputs, targets, and mean and deviation if inputs are scaled; row
     /// numbers `[steps, batch]` (i32); and `[steps]` each, the learning rates (f32), how many rows of a step count
     /// (i32, if `masked`), the rates of the moving average (f32, if one is kept), and whether a step makes an update
-    /// (i32, if steps share one). Results: the variables, then `[steps, 2]` (f64), for each step the mean loss and how
-    /// many rows were right (0 where targets are values), both over all devices.
+    /// (i32, if steps share one). Results: the variables, then `[steps, 3]` (f64), for each step the mean loss, the
+    /// weight of its rows, and how many were right (0 where targets are values), all over all devices.
     pub fn train(
         &self,
         variables: &[Variable],
@@ -193,7 +193,7 @@ impl Plan {
         })
     }
 
-    /// One training step; returns its loss and the number of right rows, `[2]`.
+    /// One training step; returns its loss, the weight of its rows and the number of right ones, `[3]`.
     fn step(&self, variables: &mut Variables, resident: &Resident<Tensor>, now: Now) -> Result<Tensor> {
         let Now { mut random, rows, mask, rate, average_rate, updates } = now;
         let (mask, batch) = (mask.as_ref(), rows.shape()[0] * self.replicas);
@@ -217,8 +217,8 @@ impl Plan {
             return Err(Error::shape("model", expected, outputs.ty()));
         }
         // The losses of all devices add up to the batch's mean loss, and so do their gradients.
-        let (sum, weight) = self.loss.sums(&outputs, &targets, mask)?;
-        let weight = self.total(&weight)?;
+        let (sum, part) = self.loss.sums(&outputs, &targets, mask)?;
+        let weight = self.total(&part)?;
         let loss = (sum / &weight)?;
         let parameters = self.optimizer.trained(variables);
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
@@ -232,7 +232,9 @@ impl Plan {
         };
         self.optimizer.update(variables, &grads, inputs)?;
         let right = right(&outputs, &targets, mask)?.convert(DType::F64)?;
-        let metrics = Tensor::concatenate(&[&loss.reshape(&[1])?, &right.reshape(&[1])?], 0)?;
+        let metrics = [&loss, &part, &right].map(|metric| metric.reshape(&[1]));
+        let metrics = metrics.into_iter().collect::<Result<Vec<_>>>()?;
+        let metrics = Tensor::concatenate(&metrics.iter().collect::<Vec<_>>(), 0)?;
         self.total(&metrics)
     }
 

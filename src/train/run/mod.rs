@@ -45,6 +45,8 @@ use std::time::{Duration, Instant};
 pub struct Step {
     /// The mean loss over the rows of the batch that count, before the step moved the parameters.
     pub loss: f32,
+    /// What the rows weigh together in the mean: how many they are, unless the loss has class weights.
+    pub weight: f64,
     /// How many of them were classified right; 0 where targets are values.
     pub right: u32,
     /// How many rows counted.
@@ -330,12 +332,16 @@ impl<'a> Run<'a> {
             self.ahead = Some((self.step, next, self.pieces(next)?));
         }
         let Some([metrics]) = metrics.as_deref() else {
-            return Err(Error::shape("step", "a loss and a count", "other results"));
+            return Err(Error::shape("step", "a loss, a weight and a count", "other results"));
         };
         let metrics = metrics.download()?.to_vec::<f64>()?;
         let valid = &self.order.valid[range];
-        let step =
-            |([loss, right], &rows): (&[f64; 2], _)| Step { loss: *loss as f32, right: *right as u32, rows };
+        let step = |(&[loss, weight, right], &rows): (&[f64; 3], _)| Step {
+            loss: loss as f32,
+            weight,
+            right: right as u32,
+            rows,
+        };
         Ok(metrics.as_chunks().0.iter().zip(valid).map(step).collect())
     }
 
@@ -489,7 +495,8 @@ impl<'a> Run<'a> {
     /// Adds what steps came to to the epoch under way.
     pub(super) fn add(&mut self, steps: &[Step], time: Duration) {
         for step in steps {
-            self.so_far.loss += f64::from(step.loss) * f64::from(step.rows);
+            self.so_far.loss += f64::from(step.loss) * step.weight;
+            self.so_far.weight += step.weight;
             self.so_far.right += u64::from(step.right);
             self.so_far.rows += u64::from(step.rows);
         }

@@ -188,6 +188,9 @@ impl Run<'_> {
         self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
         self.step = step;
         self.so_far = so_far;
+        if so_far.weight == 0.0 {
+            self.so_far.weight = so_far.rows as f64;
+        }
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
         self.ahead = None;
         self.order_epoch()
