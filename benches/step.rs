@@ -99,7 +99,7 @@ fn main() -> Result<()> {
         }
         ControlFlow::Continue(())
     })?;
-    let accuracy = if test.is_empty() { None } else { run.evaluate(&test)?.score().accuracy };
+    let accuracy = if test.is_empty() { None } else { run.evaluate(&test)?.accuracy() };
     let said = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "epoch_s": seconds,

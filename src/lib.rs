@@ -17,16 +17,16 @@
 //! | `kernels` | functions that the programs for a CPU call: convolution with few multiplications | graphs |
 //! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, the summary | loops |
-//! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results | |
+//! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
 //! | [`optim`] | chains of gradient transformations, schedules | |
 //! | [`variables`] | the state of a run as one list of named tensors | |
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
-//! | [`train`] | the programs of a run, the loop over epochs, evaluation | file formats |
+//! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
 //! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | how it was trained |
 //! | [`tensorboard`] | event files | everything else |
 //! | [`recipe`] | a run as a file | |
-//! | [`runs`] | a run on disk: checkpoints, history, early stopping | devices |
+//! | [`runs`] | a run on disk: checkpoints, history, resume | devices |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
 

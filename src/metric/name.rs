@@ -191,6 +191,11 @@ impl Metric {
         self.row().2
     }
 
+    /// Whether the figure is a part of 1, which is shown in per cent.
+    pub fn is_part(self) -> bool {
+        self.row().3 == Style::Percent
+    }
+
     /// A value of the figure as people read it: `98.40%`, or a [`number`]. One that is undefined is `-`.
     pub fn show(self, value: f64) -> String {
         match self.row().3 {

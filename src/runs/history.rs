@@ -91,7 +91,7 @@ impl History {
         &self.epochs
     }
 
-    /// Draws the curves of loss and accuracy.
+    /// Draws the curves of the loss and of each figure.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -106,36 +106,47 @@ impl History {
     }
 }
 
-/// A chart of losses and, where there are any, one of accuracies, for one run or several in the same picture.
+/// A chart of the losses and one of each figure that the epochs have, by their names, for one run or several in the
+/// same picture.
 ///
 /// ```
 /// assert!(neural::runs::curves(&[("first".to_string(), &[])]).is_empty());
 /// ```
-pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(&'static str, Chart)> {
-    type Figure = fn(&Epoch) -> Option<f64>;
-    let chart = |quantity: &'static str, unit: &str, figures: [(&str, Figure); 2]| {
-        let mut chart = Chart::new(quantity).x_label("epoch").y_label(unit);
-        let mut drawn = false;
-        for (name, epochs) in runs {
-            for (part, figure) in figures {
-                let of = |epoch: &Epoch| Some((epoch.number as f64, figure(epoch)?));
+pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(String, Chart)> {
+    let mut metrics: Vec<Metric> = Vec::new();
+    for epoch in runs.iter().flat_map(|(_, epochs)| *epochs) {
+        let of_validation =
+            epoch.validation.iter().flat_map(|score| score.figures.iter()).map(|(metric, _)| metric);
+        for metric in epoch.accuracy.map(|_| Metric::Accuracy).into_iter().chain(of_validation) {
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+    }
+    let chart = |name: String, percent: bool, training: Option<Monitor>, validation: Monitor| {
+        let (unit, factor) = if percent { (format!("{name}, %"), 100.0) } else { (name.clone(), 1.0) };
+        let mut chart = Chart::new(name.as_str()).x_label("epoch").y_label(unit);
+        let mut is_drawn = false;
+        let parts = [("training", training), ("validation", Some(validation))];
+        for (run, epochs) in runs {
+            for (part, figure) in parts.iter().filter_map(|(part, figure)| Some((part, (*figure)?))) {
+                let of = |epoch: &Epoch| Some((epoch.number as f64, factor * figure.of(epoch)?));
                 let points: Vec<(f64, f64)> = epochs.iter().filter_map(of).collect();
                 if points.iter().any(|(_, y)| y.is_finite()) {
-                    let name = if runs.len() == 1 { part.to_string() } else { format!("{name}, {part}") };
-                    chart = chart.line(name, &points);
-                    drawn = true;
+                    let line = if runs.len() == 1 { (*part).to_string() } else { format!("{run}, {part}") };
+                    chart = chart.line(line, &points);
+                    is_drawn = true;
                 }
             }
         }
-        drawn.then_some((quantity, chart))
+        is_drawn.then_some((name, chart))
     };
-    let loss: [(&str, Figure); 2] =
-        [("training", |e| Some(e.loss)), ("validation", |e| Some(e.validation.as_ref()?.loss))];
-    let accuracy: [(&str, Figure); 2] = [
-        ("training", |e| Some(100.0 * e.accuracy?)),
-        ("validation", |e| Some(100.0 * e.validation.as_ref()?.get(Metric::Accuracy)?)),
-    ];
-    [chart("loss", "loss", loss), chart("accuracy", "accuracy, %", accuracy)].into_iter().flatten().collect()
+    let losses = chart("loss".into(), false, Some(Monitor::Loss), Monitor::ValidationLoss);
+    let of_figure = |metric: Metric| {
+        let training = (metric == Metric::Accuracy).then_some(Monitor::Accuracy);
+        chart(metric.to_string(), metric.is_part(), training, Monitor::Validation(metric))
+    };
+    losses.into_iter().chain(metrics.into_iter().filter_map(of_figure)).collect()
 }
 
 /// The epochs as JSON, a line each.

@@ -7,7 +7,7 @@
 //! | `best.safetensors` | the state after the best epoch |
 //! | `epoch-N.safetensors` | where `keep_checkpoints` asks for them, the states after the last epochs |
 //! | `history.csv`, `history.jsonl` | a line an epoch, made anew from the checkpoint when a run goes on |
-//! | `loss.svg`, `loss.png`, `accuracy.svg`, `accuracy.png` | the curves |
+//! | `loss.svg`, `loss.png`, `accuracy.svg`, … | the curves of the loss and of each figure |
 //! | `report.md` | what was reached |
 //! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
 //! | `.lock` | what keeps a second process from training here, and who holds it |
