@@ -146,12 +146,11 @@ impl Sweep {
                 }
             }
         }
-        if let Some(monitor) = ranked.first().map(|(_, trained)| trained.monitor) {
-            ranked.sort_by(|(_, a), (_, b)| match (&a.best, &b.best) {
-                (Some(a), Some(b)) => monitor.compare(b, a),
-                (a, b) => b.is_some().cmp(&a.is_some()),
-            });
-        }
+        let by = ranked.first().map_or(Monitor::Loss, |(_, trained)| ranking(trained));
+        ranked.sort_by(|(_, a), (_, b)| match (&a.best, &b.best) {
+            (Some(a), Some(b)) => by.compare(b, a),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
         if interrupted {
             let group = group.path().display();
             screen
@@ -162,7 +161,7 @@ impl Sweep {
             ensure!(interrupted, "no trial came to its end");
             return Ok(code);
         }
-        let table = table(&ranked);
+        let table = table(&ranked, by);
         group.keep_text("report.md", &table)?;
         screen.json("ranking", json!({ "trials": ranked.iter().map(object).collect::<Vec<_>>() }));
         screen.result(&format!("\n{}", table.trim_end()));
@@ -245,10 +244,16 @@ fn object((settings, trained): &(Vec<String>, Outcome)) -> Value {
     })
 }
 
+/// By what trials are ranked: what chose their best epochs, or the usual figure where the last one counts.
+fn ranking(trained: &Outcome) -> Monitor {
+    let has_validation = trained.best.as_ref().is_some_and(|epoch| epoch.validation.is_some());
+    let chosen = Some(trained.monitor).filter(|monitor| *monitor != Monitor::Last);
+    Monitor::chosen(chosen, has_validation)
+}
+
 /// The trials, the best first, with the figure that ranks them before all others.
-fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
-    let Some((_, first)) = ranked.first() else { return String::new() };
-    let mut figures = vec![first.monitor, Monitor::Loss, Monitor::ValidationLoss];
+fn table(ranked: &[(Vec<String>, Outcome)], by: Monitor) -> String {
+    let mut figures = vec![by, Monitor::Loss, Monitor::ValidationLoss];
     let mut test: Vec<Metric> = Vec::new();
     for (_, trained) in ranked {
         let validation = trained.best.iter().flat_map(|epoch| &epoch.validation);
@@ -268,7 +273,7 @@ fn table(ranked: &[(Vec<String>, Outcome)]) -> String {
             .iter()
             .any(|(_, trained)| trained.best.as_ref().is_some_and(|epoch| figure.of(epoch).is_some()))
     };
-    figures.retain(|figure| *figure != Monitor::Last && has(figure));
+    figures.retain(has);
     let (figures, test) = (without_repeats(figures), without_repeats(test));
 
     let mut head = vec!["rank".to_string(), "trial".into(), "epoch".into()];
