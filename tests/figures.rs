@@ -5,8 +5,8 @@ mod common;
 use common::{device, device_name, numbers};
 use neural::data::{Dataset, Splits, Targets};
 use neural::loss::{CrossEntropy, Loss, SigmoidCrossEntropy};
-use neural::metric::{Average, Metric, Task};
-use neural::train::{Evaluation, Trainer};
+use neural::metric::{Average, Figures, Metric, Task};
+use neural::train::{Evaluation, Score, Trainer};
 use neural::{Array, nn, optim};
 use serde_json::Value;
 use std::fs;
@@ -297,4 +297,17 @@ fn outputs_without_a_class_are_warned_of() {
     let recipe = RECIPE.replace("{ dense = 2 }", "{ dense = 4 }").replace("epochs = 12", "epochs = 1");
     fs::write(home.path().join("wide.toml"), recipe).expect("writable");
     assert!(said(&home, &["train", "wide.toml"]).contains("note: the model has 4 outputs for 2 classes"));
+}
+
+#[test]
+fn scores_of_other_versions_and_undefined_ones_are_read() {
+    let old = r#"{"rows": 4, "loss": 0.5, "accuracy": 0.75, "errors": {"absolute": 1.0, "squared": 2.0, "r2": 0.5}}"#;
+    let score: Score = serde_json::from_str(old).expect("a score");
+    assert_eq!((score.rows, score.loss, score.get(Metric::Accuracy)), (4, 0.5, Some(0.75)));
+    assert_eq!(score.figures.0.len(), 1);
+    let undefined = Score { rows: 1, loss: f64::NAN, figures: Figures(vec![(Metric::RocAuc, f64::NAN)]) };
+    let text = serde_json::to_string(&undefined).expect("JSON");
+    assert_eq!(text, r#"{"rows":1,"loss":null,"roc-auc":null}"#);
+    let read: Score = serde_json::from_str(&text).expect("a score");
+    assert!(read.loss.is_nan() && read.get(Metric::RocAuc).is_some_and(f64::is_nan));
 }
