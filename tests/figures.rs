@@ -43,7 +43,7 @@ fn labels_are_measured_by_their_probabilities() {
     assert_eq!(evaluation.task(), Task::Labels);
     let figures = evaluation.all_figures();
     for metric in [Metric::LabelAccuracy, Metric::ExactMatch, Metric::F1(Average::Macro), Metric::RocAuc] {
-        assert_eq!(figures.get(metric), Some(1.0), "{metric}: {figures}");
+        assert!(figures.get(metric).is_some_and(|value| value > 0.95), "{metric}: {figures}");
     }
     assert_eq!(figures.get(Metric::R2), None);
     // The mean of the labels' log losses is the loss itself.
@@ -267,7 +267,9 @@ fn folds_validate_every_row_once_and_end_in_mean_and_deviation() {
 #[test]
 fn a_threshold_is_chosen_kept_and_used() {
     let home = home();
-    said(&home, &["train", "trees.toml", "--epochs", "3", "--lr", "0.05", "--quiet"]);
+    // Trained so little that no oak has a probability above a half.
+    let brief = ["--epochs", "3", "--lr", "0.05", "--set", "data.validation_fraction=0.4", "--quiet"];
+    said(&home, &[&["train", "trees.toml"], &brief[..]].concat());
     let evaluate = |more: &[&str]| {
         json(&home, &[&["evaluate", "runs/trees-1", "--json", "--split", "validation"], more].concat())
     };
