@@ -1,12 +1,16 @@
-"""Fifty training steps of a small convolutional network in PyTorch, in float32 and again in float64."""
+"""Fifty training steps of a small convolutional network in PyTorch, in float32 and again in float64; with a short last
+batch, and by Muon, in float64."""
 
 import numpy as np
 import torch
 from torch import nn
 
+from optimizers import newton_schulz
 from store import Family, generator
 
 BATCH, BATCHES, STEPS, CLASSES = 16, 5, 50, 3
+# So many rows leave six for the last batch.
+SHORT = BATCH * (BATCHES - 1) + 6
 
 LAYERS = [
     {"conv": {"filters": 6, "kernel": [3, 3], "padding": "same"}},
@@ -59,10 +63,36 @@ def initial(rng):
     return params
 
 
-def train(params, inputs, targets, dtype):
+class Muon(torch.optim.Optimizer):
+    """Jordan et al.'s update of all parameters: a kernel as a matrix of a row for each filter, vectors as they are."""
+
+    def __init__(self, params, lr, momentum=0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, momentum = group["lr"], group["momentum"]
+            for param in group["params"]:
+                mean = self.state[param].setdefault("momentum", torch.zeros_like(param))
+                mean.lerp_(param.grad, 1 - momentum)
+                update = param.grad.lerp(mean, momentum)
+                if update.ndim > 1:
+                    matrix = update.reshape(len(update), -1)
+                    scale = max(1, matrix.size(0) / matrix.size(1)) ** 0.5
+                    matrix = newton_schulz(matrix, (3.4445, -4.775, 2.0315), 5, 1e-7)
+                    update = scale * matrix.reshape(update.shape)
+                param.sub_(lr * update)
+
+
+def adam(params):
+    return torch.optim.Adam(params, lr=1e-3)
+
+
+def train(params, inputs, targets, dtype, optimizer=adam):
     model = network().to(dtype)
     model.load_state_dict({name: torch.tensor(value) for name, value in params.items()}, strict=False)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optimizer(model.parameters())
     inputs = torch.tensor(inputs, dtype=dtype).permute(0, 3, 1, 2)
     targets = torch.tensor(targets)
     losses = []
@@ -90,7 +120,13 @@ def family():
     exact = train(params, inputs, targets, torch.float64)
     np.testing.assert_allclose(losses, exact, rtol=1e-5)
 
+    short = train(params, inputs[:SHORT], targets[:SHORT], torch.float64)
+    muon = train(params, inputs, targets, torch.float64, lambda params: Muon(params, 0.02))
+    rounded = train(params, inputs, targets, torch.float32, lambda params: Muon(params, 0.02))
+    np.testing.assert_allclose(rounded, muon, rtol=1e-4, atol=1e-5)
+
     tensors = {"inputs": inputs, "targets": targets, "losses": losses, "losses_float64": exact}
+    tensors |= {"losses_short": short, "losses_muon": muon}
     for name, value in params.items():
         tensors[f"param.{name}"] = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
     config = {
