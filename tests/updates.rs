@@ -439,3 +439,36 @@ fn class_weights_that_weigh_nothing_are_named() {
     assert!(message.contains("in step 1 ") && message.contains("a class with weight 0"), "{message}");
     assert!(!message.contains("learning rate"), "{message}");
 }
+
+#[test]
+fn the_bits_of_convolutions_do_not_depend_on_how_many_steps_are_in_a_call() {
+    let conv = |filters, kernel: &[usize]| -> Layer { nn::conv(filters, kernel) };
+    let networks: [(Vec<Layer>, &[usize]); 3] = [
+        (
+            vec![conv(4, &[3, 3]), nn::batch_norm(), nn::relu(), nn::max_pool(&[2, 2]), nn::flatten()],
+            &[8, 8, 2],
+        ),
+        (
+            vec![
+                nn::Conv { stride: vec![2, 2], ..nn::Conv::new(5, &[3, 3]) }.into(),
+                nn::tanh(),
+                nn::flatten(),
+            ],
+            &[9, 9, 1],
+        ),
+        (vec![conv(3, &[3]), nn::lstm(4)], &[7, 3]),
+    ];
+    for (mut layers, sample) in networks {
+        layers.push(nn::dense(3));
+        let data = classes(13, sample);
+        let optimizer = Optimizer { clip_norm: Some(1.0), average: Some(Average::from(0.9)), ..adam(0.01) };
+        let trainer = trainer(nn::sequential(layers), optimizer).batch_size(4).epochs(2);
+        let end = |steps: usize| {
+            let mut run = trainer.clone().steps_per_call(steps).start(device(), &data).expect("starts");
+            run.fit(|_| std::ops::ControlFlow::Continue(())).expect("trains");
+            run.state().expect("readable")
+        };
+        let one = end(1);
+        assert!(one == end(2) && one == end(4), "{sample:?}");
+    }
+}
