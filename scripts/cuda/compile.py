@@ -146,7 +146,7 @@ def check_bounds(outcomes: list[Outcome], needed: bool) -> list[str]:
         if outcome.chip != BOUNDED or outcome.program is None:
             continue
         bound = known.get(outcome.compilation.name, {}).get("most")
-        if bound is None and needed:
+        if bound is None and needed and outcome.compilation.everywhere:
             faults.append(f"{outcome.compilation.name}: no bound in {BOUNDS.name}; --write-bounds adds it")
         elif bound is not None and launches(outcome) > bound:
             faults.append(f"{outcome.compilation.name}: {launches(outcome)} launches a step, at most {bound} in {BOUNDS.name}")

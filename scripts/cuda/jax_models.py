@@ -3,7 +3,7 @@
 usage: jax_models.py FOLDER [NAME ...]
 
 Each file trains as its recipe does, all steps of an epoch in one lax.scan that donates its state, as ours do. Batches lie
-in order: the order of rows, which ours looks up in each step, is left out. It needs jax 0.11.
+in order: the order of rows, which ours looks up in each step, is left out.
 """
 
 import pathlib
