@@ -37,20 +37,13 @@ std::atomic<Multiply> multiply{nullptr};
 using Done = absl::AnyInvocable<void()>;
 
 // Additions and multiplications: less than kLeast is not worth a second thread, and pieces of kPiece keep the cost of
-// packing small.
-constexpr double kLeast = 2e6, kPiece = 8e6;
-// So many pieces of kLeast, and so many of kPiece, at most.
-constexpr int64_t kFew = 4, kMany = 64;
+// packing small. Smaller pieces would keep more than two threads busy with products of some 50 million operations, but
+// take a fifth longer on one and two: 32 columns are too few for a kernel to pack the other operand.
+constexpr double kLeast = 2e6, kPiece = 20e6;
+// At most so many pieces of less than kPiece, and so many in all.
+constexpr int64_t kFew = 2, kMany = 16;
 // A kernel works on so many rows or columns at a time; a piece has whole multiples.
 constexpr int64_t kRows = 16, kColumns = 6;
-
-// The largest power of two that is not above `x`, which is at least 1: as many pieces, two, four or eight threads share
-// evenly.
-int64_t PowerOfTwo(double x) {
-  int64_t power = 1;
-  while (2 * power <= x) power *= 2;
-  return power;
-}
 
 // A product on its way through the threads.
 struct MatrixProduct {
@@ -68,9 +61,9 @@ struct MatrixProduct {
   // an element are added may depend on the size of its piece.
   void Cut() {
     double operations = 2.0 * m * n * k;
-    int64_t few = PowerOfTwo(std::clamp<double>(operations / kLeast, 1, kFew));
-    int64_t many = PowerOfTwo(std::clamp<double>(2 * operations / kPiece, 1, kMany));
-    int64_t wanted = std::max(few, many);
+    int64_t few = std::clamp<double>(operations / kLeast, 1, kFew);
+    int64_t wanted = std::min<double>(operations / kPiece, kMany);
+    wanted = std::max(few, (wanted + few - 1) / few * few);
     // Where the rows of `a` are not one apart, every few columns would have it packed anew.
     by_columns = n >= 4 * m || (a.row == 1 && n >= wanted * kColumns);
     pieces = std::clamp<int64_t>(Units(), 1, wanted);
