@@ -264,6 +264,7 @@ fn hlo_runs_by_itself() {
         let samples = samples(&model, 3);
         let ty = match samples.dtype() {
             DType::U8 => xla::ElementType::U8,
+            DType::I32 => xla::ElementType::S32,
             _ => xla::ElementType::F32,
         };
         let literal = xla::Literal::create_from_shape_and_untyped_data(ty, samples.shape(), samples.bytes());
@@ -283,6 +284,9 @@ fn stablehlo_takes_the_samples_alone() {
     assert!(text.contains("@main(%arg0: tensor<2x5xf32>)"), "{text}");
     assert!(text.contains("stablehlo.dot_general"));
     assert!(export::stablehlo(&table, 0).is_err());
+    // Token ids are whole numbers, however the model was described.
+    let text = export::stablehlo(&named("gru"), 2).expect("writes");
+    assert!(text.contains("@main(%arg0: tensor<2x6xi32>)"), "{text}");
     assert!(export::hlo(&table, 0).is_err());
 }
 
