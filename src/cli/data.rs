@@ -295,7 +295,10 @@ impl Shown {
         lines.push(line("rows", &mut parts.iter().map(|part| part.rows.len())));
         let names = data.targets.names();
         for (class, name) in names.iter().enumerate().take(MOST_CLASSES) {
-            lines.push(line(&format!("class {name}"), &mut counts.iter().map(|counts| counts[class])));
+            lines.push(line(
+                &format!("class {}", shown(name)),
+                &mut counts.iter().map(|counts| counts[class]),
+            ));
         }
         self.text.push_str(&format!("\n{}\n", splits::lines(data).join("\n")));
         self.text.push_str(&format!("\n{}", text::table(&lines, 1)));

@@ -44,7 +44,7 @@ impl Format {
         };
         if !path.is_dir() {
             let known: [(Format, &[&str]); 3] = [
-                (Format::Table, &["csv", "tsv", "txt", "tab", "dat"]),
+                (Format::Table, &["csv", "tsv", "txt", "tab", "dat", "data"]),
                 (Format::Npy, &["npz", "npy"]),
                 (Format::Safetensors, &["safetensors"]),
             ];

@@ -18,7 +18,7 @@ const ROWS: usize = 4096;
 ///
 /// ```
 /// use neural::data::table::{Column, ColumnKind, Layout, Table};
-/// let table = Table::parse("t.csv".as_ref(), b"a\n1\nx\n", &Layout::default())?;
+/// let table = Table::parse("t.csv".as_ref(), b"a,b\n1,2\nx,3\n", &Layout::default())?;
 /// let kind = ColumnKind::Number { fill: None, offset: 0.0, notation: Default::default() };
 /// let encoded = table.try_encode(&[Column { name: "a".into(), kind }])?;
 /// assert_eq!((encoded.features.to_f64(), encoded.refused[0].0), (vec![1.0, 0.0], 1));
