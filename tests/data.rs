@@ -7,7 +7,7 @@ use neural::data::{self, Dataset, LastBatch, Scale, Scaling, Shuffle, Source, Sp
 use neural::data::{cifar, epoch_order, idx, npy, safetensors, split};
 use neural::{Array, DType, Result};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
