@@ -1,12 +1,16 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
-use crate::array::{Array, DType, count};
+mod predictor;
+
+pub use predictor::Predictor;
+
+use crate::array::{Array, DType};
 use crate::data::{Column, Dataset, Scaling, check_token_ids, check_token_scaling, place};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::loss::Loss;
 use crate::nn::{Context, Sequential};
-use crate::runtime::{Buffer, Device, Program};
+use crate::runtime::Device;
 use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -22,6 +26,7 @@ use std::borrow::Cow;
 ///     dtype: DType::F32,
 ///     scaling: Scaling::none(),
 ///     target_scaling: Scaling::none(),
+///     target: String::new(),
 ///     columns: Vec::new(),
 ///     classes: Vec::new(),
 /// };
@@ -47,6 +52,9 @@ pub struct Description {
     /// The model's last step, of values alone: output * deviation + mean.
     #[serde(default, skip_serializing_if = "Scaling::is_none")]
     pub target_scaling: Scaling,
+    /// What the targets are called; empty where nothing names them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// What a table's features are made from; empty if the data was no table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
@@ -107,6 +115,7 @@ impl Link {
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
+/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -148,6 +157,7 @@ impl Description {
             dtype: sample_dtype(layers, data.inputs.dtype()),
             scaling: data.scaling.clone(),
             target_scaling: data.target_scaling.clone(),
+            target: data.target.clone(),
             columns: data.columns.clone(),
             classes: data.targets.names().to_vec(),
         }
@@ -164,6 +174,7 @@ impl Description {
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
     /// #     target_scaling: Scaling::none(),
+    /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -255,6 +266,7 @@ impl Model {
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
     /// #     target_scaling: Scaling::none(),
+    /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -304,6 +316,7 @@ impl Model {
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
     /// #     target_scaling: Scaling::none(),
+    /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -351,6 +364,7 @@ impl Model {
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
     /// #     target_scaling: Scaling::none(),
+    /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
     /// # };
@@ -368,31 +382,7 @@ impl Model {
     /// # Errors
     /// When the samples do not fit the model, or the device fails.
     pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
-        let Description { sample, dtype, .. } = &self.description;
-        let samples = self.description.samples(samples)?;
-        let total = samples.shape()[0];
-        let batch = total.clamp(1, MOST_ROWS);
-        let function = self.function(batch)?;
-        let width = function.outputs()[0].shape()[1];
-        let program = Program::compile(device, &function, 0)?;
-        let values =
-            self.variables.iter().map(|(_, a)| Buffer::upload(device, a)).collect::<Result<Vec<_>>>()?;
-        let row = dtype.size() * count(sample);
-        let mut outputs: Vec<f32> = Vec::with_capacity(total * width);
-        for from in (0..total).step_by(batch) {
-            let rows = batch.min(total - from);
-            let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
-            // The last batch is filled with zeros, whose results are left out.
-            bytes.resize(batch * row, 0);
-            let x = Array::from_bytes(*dtype, &[&[batch], &sample[..]].concat(), bytes)?;
-            let x = Buffer::upload(device, &x)?;
-            let arguments: Vec<&Buffer> = values.iter().chain([&x]).collect();
-            let results = program.run(Vec::new(), &arguments)?;
-            outputs.extend(&results[0].download()?.to_vec::<f32>()?[..rows * width]);
-        }
-        Array::new(&[total, width], outputs)
+        let rows = samples.shape().first().copied().unwrap_or(0);
+        Predictor::new(self, device, rows)?.predict(samples)
     }
 }
-
-/// Rows that go through a model at once in prediction.
-const MOST_ROWS: usize = 1000;

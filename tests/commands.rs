@@ -467,7 +467,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
         for (answer, input) in answer.into_iter().zip(["-", "trees.csv"]) {
             assert_eq!((&answer["input"], &answer["row"]), (&input.into(), &row.into()));
             let p = yes[row][0];
-            assert_eq!(answer["class"], if p > 0.5 { "oak" } else { "elm" });
+            assert_eq!(answer["kind"], if p > 0.5 { "oak" } else { "elm" });
             close(&answer["probabilities"]["oak"], p);
             close(&answer["probabilities"]["elm"], 1.0 - p);
         }
@@ -511,7 +511,7 @@ fn arrays_are_predicted_with_or_without_their_channel() {
     let prices: Vec<u8> = [0.5f64, -0.25].iter().flat_map(|v| v.to_le_bytes()).collect();
     let output = neural(&["predict", "runs/prices", "-", "--json"], &npy("<f8", &[2], &prices));
     let price = predict(&model("prices"), &Array::new(&[1, 2], vec![0.5f32, -0.25]).expect("two numbers"));
-    close(&lines(&String::from_utf8_lossy(&output.stdout))[0]["outputs"][0], price[0][0]);
+    close(&lines(&String::from_utf8_lossy(&output.stdout))[0]["price"], price[0][0]);
 
     let refused = |file: &[u8], words: &[&str]| refuses(&["predict", "runs/bands", "-"], file, words);
     refused(&npy("|u1", &[2, 5, 5], &[0; 50]), &["[n, 6, 6, 1]", "[2, 5, 5]"]);

@@ -157,9 +157,9 @@ fn name(format: Format) -> String {
 fn tensors(source: &Source) -> Result<Vec<(String, Array)>> {
     let path = source.path.as_path();
     if source.format == Format::Safetensors {
-        let contents = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let names = safetensors::names(path, &contents)?;
-        let read = |name: String| Ok(safetensors::decode(path, &contents, &name)?.map(|array| (name, array)));
+        let mut file = safetensors::File::open(path)?;
+        let names = file.names();
+        let mut read = |name: String| Ok(file.array(&name)?.map(|array| (name, array)));
         return names.into_iter().filter_map(|name| read(name).transpose()).collect();
     }
     let is_array = |path: &Path| path.extension().is_some_and(|ending| ending == "npy");

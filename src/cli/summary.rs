@@ -133,6 +133,7 @@ impl Summary {
                 dtype: DType::F32,
                 scaling: Scaling::none(),
                 target_scaling: Scaling::none(),
+                target: String::new(),
                 columns: Vec::new(),
                 classes: Vec::new(),
             };

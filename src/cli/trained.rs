@@ -50,7 +50,9 @@ pub(super) struct Answers {
     /// Of the classes, or of the outputs where they are values.
     pub names: Vec<String>,
     pub figure: &'static str,
-    is_class: bool,
+    /// What the answer is called.
+    pub target: String,
+    pub is_class: bool,
     /// Whether the only output speaks for the second of two classes.
     is_single: bool,
     /// The probability above which that of two classes is chosen.
@@ -72,7 +74,16 @@ impl Answers {
             Some(name) => name.clone(),
             None => i.to_string(),
         };
-        Self { names: (0..count).map(name).collect(), figure, is_class, is_single, threshold: 0.5 }
+        let target = match &*description.target {
+            "" if is_class => "class".to_string(),
+            "" => "output".to_string(),
+            // Columns of the table that predictions are, whatever the target is.
+            name @ ("input" | "row" | "probability" | "probabilities" | "score" | "scores") => {
+                format!("predicted {name}")
+            }
+            name => name.to_string(),
+        };
+        Self { names: (0..count).map(name).collect(), figure, target, is_class, is_single, threshold: 0.5 }
     }
 
     /// The same with the threshold that was kept with the run.
@@ -85,6 +96,17 @@ impl Answers {
         match *outputs {
             [yes] if self.is_single => vec![1.0 - yes, yes],
             _ => outputs.to_vec(),
+        }
+    }
+
+    /// The names of the columns of the figures: of values those of the target.
+    pub fn columns(&self) -> Vec<String> {
+        match &self.names[..] {
+            [_] if !self.is_class => vec![self.target.clone()],
+            names if self.is_class || self.figure == "probability" => {
+                names.iter().map(|name| format!("{}_{name}", self.figure)).collect()
+            }
+            names => names.iter().map(|name| format!("{}_{name}", self.target)).collect(),
         }
     }
 

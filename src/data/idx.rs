@@ -146,6 +146,13 @@ pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
     Ok((inputs, Targets::of_labels(&labels)?, parts))
 }
 
+/// The images of the test alone, u8 `[n, height, width, 1]`.
+pub(crate) fn test_images(folder: &Path) -> Result<Array> {
+    let images = read_u8(&find(folder, "t10k-images", "idx3-ubyte")?, 3, "images u8[n, height, width]")?;
+    let shape = [images.shape(), &[1]].concat();
+    images.reshape(&shape)
+}
+
 /// The files of one part.
 struct Pair {
     images: PathBuf,

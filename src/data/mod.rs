@@ -19,6 +19,7 @@ pub mod table;
 
 mod bytes;
 mod random;
+mod samples;
 mod tensors;
 mod tokens;
 
@@ -30,7 +31,9 @@ pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
 pub use split::{Origins, Splits};
 pub use table::{Column, TargetKind};
+pub use tensors::Layout;
 
+pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
 pub(crate) use tokens::{check_token_ids, check_token_scaling, place};
 
@@ -61,6 +64,8 @@ pub struct Dataset {
     pub origins: Origins,
     /// The columns that a table's features were made from; empty for data that was no table.
     pub columns: Vec<Column>,
+    /// What the targets are called: a column, a tensor; empty where nothing names them.
+    pub target: String,
     /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
     /// Of targets that are values: a model is trained to say (value - mean) / deviation, and what it says is brought
@@ -275,9 +280,9 @@ impl Dataset {
         bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
-        let (origins, columns, notes) = (Origins::default(), Vec::new(), Vec::new());
+        let (origins, columns, target, notes) = Default::default();
         let (scaling, target_scaling) = (Scaling::none(), Scaling::none());
-        Ok(Self { inputs, targets, splits, origins, columns, scaling, target_scaling, notes })
+        Ok(Self { inputs, targets, splits, origins, columns, target, scaling, target_scaling, notes })
     }
 
     /// The number of samples.

@@ -3,7 +3,7 @@
 use super::cifar::{self, Cifar};
 use super::images::{self, Background, Color, Form};
 use super::table::{Column, DateOrder, Decimal, Delimiter, Missing, TargetKind, Thousands, Unknown};
-use super::tensors::Tensors;
+use super::tensors::{Layout, Tensors};
 use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, idx, split};
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -94,6 +94,9 @@ pub struct Source {
     /// `npy`, `safetensors`: the tensor of inputs, `x` if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
+    /// `npy`, `safetensors`: the order of the axes of pictures; `nhwc` if they do not look otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// `table`: told by the header if not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Delimiter>,
@@ -184,6 +187,7 @@ impl Source {
             target_kind: None,
             one_vs_rest: None,
             inputs: None,
+            layout: None,
             delimiter: None,
             header: None,
             decimal: None,
@@ -280,14 +284,18 @@ impl Source {
             }
             Format::Cifar10 => cifar::load(path, Cifar::Ten)?,
             Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
-            Format::Npy => self.load_tensors(Tensors::npy(path)?, task)?,
-            Format::Safetensors => self.load_tensors(Tensors::safetensors(path)?, task)?,
+            Format::Npy => self.load_tensors(Tensors::npy(path, self.layout)?, task)?,
+            Format::Safetensors => self.load_tensors(Tensors::safetensors(path, self.layout)?, task)?,
         };
         let targets = self.choose(targets)?;
         let (splits, origins) = self.split(&targets, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
         let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
-        self.scaled(Dataset { origins, notes, ..data }).map_err(in_file)
+        let target = match self.format {
+            Format::Npy | Format::Safetensors => self.target.as_deref().unwrap_or("y"),
+            _ => "class",
+        };
+        self.scaled(Dataset { origins, target: target.into(), notes, ..data }).map_err(in_file)
     }
 
     fn load_tensors(&self, tensors: Tensors, task: Option<Task>) -> Result<(Array, Targets, Parts)> {
@@ -349,6 +357,7 @@ impl Source {
         let more = [
             ("color", self.color.is_some(), &[Images][..]),
             ("background", !is_default(&self.background), &[Images]),
+            ("layout", self.layout.is_some(), &[Npy, Safetensors]),
         ];
         for (key, given, formats) in uses.into_iter().chain(more) {
             if given && !formats.contains(&self.format) {

@@ -2,15 +2,33 @@
 //! test.
 
 use super::{Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
-use crate::array::{Array, DType};
+use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+
+/// The order of a picture's axes in arrays of pictures.
+///
+/// ```
+/// use neural::data::{Format, Layout, Source};
+/// let source = Source { layout: Some(Layout::Nchw), ..Source::new(Format::Npy, "pictures.npz") };
+/// assert!(source.load().unwrap_err().to_string().starts_with("cannot read pictures.npz"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// `[n, height, width, channels]`, as everything here has them.
+    Nhwc,
+    /// `[n, channels, height, width]`, as `PyTorch` has them.
+    Nchw,
+}
 
 /// A place that holds tensors by name.
 pub(crate) struct Tensors<'a> {
     path: &'a Path,
     names: Vec<String>,
+    layout: Option<Layout>,
     read: Box<Read<'a>>,
 }
 
@@ -26,7 +44,7 @@ type Read<'a> = dyn FnMut(&str) -> Result<Option<Array>> + 'a;
 
 impl<'a> Tensors<'a> {
     /// An `.npz` archive, or a folder of `.npy` files.
-    pub(crate) fn npy(path: &'a Path) -> Result<Self> {
+    pub(crate) fn npy(path: &'a Path, layout: Option<Layout>) -> Result<Self> {
         if path.is_dir() {
             let entries = fs::read_dir(path).map_err(|e| Error::io("read", path, e))?;
             let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -35,7 +53,7 @@ impl<'a> Tensors<'a> {
                 let file = path.join(format!("{name}.npy"));
                 if file.exists() { npy::read(file).map(Some) } else { Ok(None) }
             };
-            return Ok(Self { path, names, read: Box::new(read) });
+            return Ok(Self { path, names, layout, read: Box::new(read) });
         }
         if path.extension().is_some_and(|extension| extension == "npy") {
             let message =
@@ -43,12 +61,12 @@ impl<'a> Tensors<'a> {
             return Err(Error::format(path, message));
         }
         let mut archive = npy::Archive::open(path)?;
-        Ok(Self { path, names: archive.names(), read: Box::new(move |name| archive.array(name)) })
+        Ok(Self { path, names: archive.names(), layout, read: Box::new(move |name| archive.array(name)) })
     }
 
-    pub(crate) fn safetensors(path: &'a Path) -> Result<Self> {
+    pub(crate) fn safetensors(path: &'a Path, layout: Option<Layout>) -> Result<Self> {
         let mut file = safetensors::File::open(path)?;
-        Ok(Self { path, names: file.names(), read: Box::new(move |name| file.array(name)) })
+        Ok(Self { path, names: file.names(), layout, read: Box::new(move |name| file.array(name)) })
     }
 
     /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with `_validation` (or
@@ -94,6 +112,31 @@ impl<'a> Tensors<'a> {
         Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind, task)?, parts))
     }
 
+    /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
+    /// trained on, as pictures of few rows and many channels.
+    fn laid_out(&self, x: Array, name: &str) -> Result<Array> {
+        let few = |size: usize| matches!(size, 1 | 3 | 4);
+        match (self.layout, x.shape()) {
+            (Some(Layout::Nchw), [_, _, _, _]) => channels_last(x),
+            (Some(Layout::Nchw), shape) => {
+                let message = format!(
+                    "{name}: expected [n, channels, height, width] for layout \"nchw\", got {shape:?}"
+                );
+                Err(Error::format(self.path, message))
+            }
+            (None, &[_, channels, height, width]) if few(channels) && !few(width) && height > 4 => {
+                let message = format!(
+                    "{name}: expected pictures [n, height, width, channels], got {:?}, which looks like channels first; \
+                     set layout = \"nchw\" if it is, or layout = \"nhwc\" if these are pictures of {channels} x {height} \
+                     with {width} channels",
+                    x.shape()
+                );
+                Err(Error::format(self.path, message))
+            }
+            _ => Ok(x),
+        }
+    }
+
     /// The pair of a part under one of the names that it goes by.
     fn part(&mut self, inputs: &str, target: &str, names: &[&str]) -> Result<Option<Pair>> {
         for name in names {
@@ -129,6 +172,7 @@ impl<'a> Tensors<'a> {
             return Err(Error::format(self.path, message));
         }
         let x = stored(x).map_err(|e| Error::format(self.path, format!("{x_name}: {e}")))?;
+        let x = self.laid_out(x, x_name)?;
         // A vector is a sample of one number each.
         let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
         Ok(Some(Pair { x: x.reshape(&shape)?, y, origin: format!("{x_name} and {y_name}") }))
@@ -152,23 +196,45 @@ fn stored(x: Array) -> Result<Array> {
     }
 }
 
+/// Arrays `[n, channels, …]` as `[n, …, channels]`.
+pub(crate) fn channels_last(x: Array) -> Result<Array> {
+    let &[n, channels, ref rest @ ..] = x.shape() else {
+        return Err(Error::shape("layout", "[n, channels, height, width]", format!("{:?}", x.shape())));
+    };
+    let shape = [&[n], rest, &[channels]].concat();
+    let (dtype, size, pixels) = (x.dtype(), x.dtype().size(), count(rest));
+    let mut bytes = x.into_bytes();
+    let mut planes = vec![0; channels * pixels * size];
+    for sample in bytes.chunks_exact_mut(planes.len().max(1)) {
+        planes.copy_from_slice(sample);
+        for (i, element) in sample.chunks_exact_mut(size).enumerate() {
+            let from = (i % channels * pixels + i / channels) * size;
+            element.copy_from_slice(&planes[from..from + size]);
+        }
+    }
+    Array::from_bytes(dtype, &shape, bytes)
+}
+
 /// What the numbers of an array are: classes or values.
 fn targets(path: &Path, array: &Array, kind: Option<TargetKind>, task: Option<Task>) -> Result<Targets> {
     let rows = array.shape()[0];
     let width = array.len().checked_div(rows).unwrap_or(0);
+    let is_value = kind.map_or(task == Some(Task::Values), |kind| kind == TargetKind::Value);
+    if is_value {
+        return Ok(Targets::Values(array.cast(DType::F32).reshape(&[rows, width])?));
+    }
     let refuse = |message: String| Err(Error::format(path, message));
     let numbers = array.to_f64();
     let fraction = numbers.iter().position(|number| number.fract() != 0.0);
     let is_one_hot = width > 1 && numbers.chunks_exact(width).all(is_one_hot);
     let is_class = match (kind, task) {
-        (Some(kind), _) => kind == TargetKind::Class,
+        (Some(_), _) => true,
         (None, Some(Task::Classes)) => width == 1 || is_one_hot,
         (None, Some(Task::Labels)) => width == 1 && fraction.is_none(),
-        (None, Some(Task::Values)) => false,
-        (None, None) if array.dtype().is_float() => {
+        (None, None | Some(Task::Values)) if array.dtype().is_float() => {
             width == 1 && numbers.iter().all(|number| matches!(number, 0.0 | 1.0))
         }
-        (None, None) => width == 1,
+        (None, None | Some(Task::Values)) => width == 1,
     };
     if !is_class {
         return Ok(Targets::Values(array.cast(DType::F32).reshape(&[rows, width])?));

@@ -23,6 +23,7 @@ use xla::HloModuleProto;
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
+/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -55,6 +56,7 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
+/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };

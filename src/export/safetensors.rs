@@ -24,6 +24,7 @@ use std::path::Path;
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
+/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };

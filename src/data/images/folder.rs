@@ -117,15 +117,22 @@ fn holds_folder(path: &Path) -> Result<bool> {
 
 /// The files of pictures in folders, and what else was there.
 #[derive(Default)]
-struct Pictures {
-    files: Vec<PathBuf>,
+pub(crate) struct Pictures {
+    pub(crate) files: Vec<PathBuf>,
     /// How many files and folders of each name were passed over.
     passed: BTreeMap<String, usize>,
 }
 
 impl Pictures {
+    /// The pictures in a folder and in the folders within it.
+    pub(crate) fn within(path: &Path) -> Result<Self> {
+        let mut pictures = Self::default();
+        pictures.walk(path, &mut Vec::new())?;
+        Ok(pictures)
+    }
+
     /// A sentence about what was passed over.
-    fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let count: usize = self.passed.values().sum();
         if count == 0 {
             return Vec::new();

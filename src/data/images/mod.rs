@@ -4,7 +4,7 @@ mod folder;
 mod jpeg;
 
 pub use folder::folder;
-pub(crate) use folder::load;
+pub(crate) use folder::{Pictures, load};
 
 use super::bytes;
 use crate::array::{Array, DType};

@@ -119,7 +119,7 @@ impl Source {
             )
         };
         data.notes = table.notes().iter().cloned().chain(left_out).chain(unknown.iter().map(rows)).collect();
-        (data.columns, data.origins) = (columns, origins);
+        (data.columns, data.origins, data.target) = (columns, origins, target.into());
         self.scaled(data).map_err(in_file)
     }
 }

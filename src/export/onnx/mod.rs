@@ -36,6 +36,7 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// #     dtype: DType::F32,
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
+/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };

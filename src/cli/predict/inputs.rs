@@ -1,0 +1,277 @@
+//! What is predicted: the rows of files, folders and standard input, some at a time.
+
+use crate::array::{Array, DType, count};
+use crate::cli::text;
+use crate::data::images::{self, Form};
+use crate::data::table::{Table, shown};
+use crate::data::{Column, Samples, Source};
+use crate::error::{Error, Result};
+use crate::model::Description;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Rows that are read, predicted and written together.
+const ROWS: usize = 1000;
+
+/// Some rows of what is predicted.
+pub(super) struct Batch {
+    /// `[rows, sample…]`, as the model takes them.
+    pub samples: Array,
+    /// Where each row comes from.
+    pub places: Vec<Place>,
+    /// Why rows beside these cannot be taken.
+    pub refused: Vec<Error>,
+}
+
+/// Where a row comes from.
+pub(super) struct Place {
+    pub input: String,
+    /// The row's number in its file, from 0.
+    pub number: usize,
+    /// Whether the file has further rows.
+    pub is_one_of_many: bool,
+    /// What the table's column of ids holds.
+    pub id: Option<String>,
+}
+
+/// Reads files as the model's data was read.
+pub(super) struct Reader<'a> {
+    pub source: &'a Source,
+    pub description: &'a Description,
+    /// Whether light and dark are turned around in pictures.
+    pub invert: bool,
+}
+
+impl Reader<'_> {
+    /// Gives the rows of all files to `each`, in their order.
+    pub fn read(
+        &self,
+        paths: &[PathBuf],
+        each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        // Pictures that are named one after another are decoded together.
+        let mut pictures = Vec::new();
+        for path in paths {
+            let samples = match path == Path::new("-") {
+                true => self.source.samples_of(path, standard_input()?)?,
+                false => self.source.samples(path)?,
+            };
+            if let Samples::Pictures(files, notes) = samples {
+                notes.iter().for_each(|note| note_of(path, note));
+                pictures.extend(files);
+                continue;
+            }
+            self.pictures(&std::mem::take(&mut pictures), each)?;
+            match samples {
+                Samples::Arrays(array) => self.array(path, array, each)?,
+                Samples::Text(contents) if !self.description.columns.is_empty() => {
+                    self.table(path, &contents, each)?;
+                }
+                Samples::Text(contents) | Samples::Picture(contents) => {
+                    each(self.batch([(path.as_path(), self.picture(path, Some(&contents)))])?)?;
+                }
+                Samples::Pictures(..) => {}
+            }
+        }
+        self.pictures(&pictures, each)
+    }
+
+    fn pictures(
+        &self,
+        files: &[PathBuf],
+        each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for files in files.chunks(ROWS) {
+            let pictures: Vec<Result<Array>> =
+                files.par_iter().map(|file| self.picture(file, None)).collect();
+            each(self.batch(files.iter().map(PathBuf::as_path).zip(pictures))?)?;
+        }
+        Ok(())
+    }
+
+    /// Pictures of one row each.
+    fn batch<'a>(&self, pictures: impl IntoIterator<Item = (&'a Path, Result<Array>)>) -> Result<Batch> {
+        let (mut bytes, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, picture) in pictures {
+            match picture {
+                Ok(picture) => {
+                    self.note_if_turned_around(path, &picture);
+                    bytes.extend_from_slice(picture.bytes());
+                    let input = path.to_string_lossy().into_owned();
+                    places.push(Place { input, number: 0, is_one_of_many: false, id: None });
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        let Description { dtype, sample, .. } = self.description;
+        let samples = Array::from_bytes(*dtype, &[&[places.len()], &sample[..]].concat(), bytes)?;
+        Ok(Batch { samples, places, refused })
+    }
+
+    /// A picture in the size and the channels of the model's samples, from its contents or its file.
+    fn picture(&self, path: &Path, contents: Option<&[u8]>) -> Result<Array> {
+        let Description { dtype, sample, columns, .. } = self.description;
+        let form = match (dtype, &sample[..]) {
+            (DType::U8, &[height, width]) => Form::of_sample(&[height, width, 1]),
+            (DType::U8, sample) => Form::of_sample(sample),
+            _ => None,
+        };
+        let Some(form) = form else {
+            let expected = match columns.is_empty() {
+                true => format!("an array of {dtype} {}", text::samples(sample)),
+                false => "a table".to_string(),
+            };
+            let message = format!(
+                "expected {expected}, as the model was trained on, got something else; see neural predict --help"
+            );
+            return Err(Error::format(path, message));
+        };
+        let form = Form { background: self.source.background, ..form };
+        let mut picture = match contents {
+            Some(contents) => images::decode(path, contents, form)?,
+            None => images::read(path, form)?,
+        };
+        if self.invert {
+            let turned = picture.bytes().iter().map(|byte| 255 - byte).collect();
+            picture = Array::from_bytes(DType::U8, picture.shape(), turned)?;
+        }
+        picture.reshape(sample)
+    }
+
+    fn note_if_turned_around(&self, path: &Path, picture: &Array) {
+        if is_turned_around(picture, self.description) {
+            note_of(path, "light and dark are the other way around than in training, see --invert");
+        }
+    }
+
+    /// An array of one sample or of several. Axes of one element may lack or abound.
+    fn array(
+        &self,
+        path: &Path,
+        array: Array,
+        each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.refuse_invert(path)?;
+        let sample = &self.description.sample;
+        let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
+        let (given, one) = (long(array.shape()), long(sample));
+        if array.is_empty() || !(given == one || given.get(1..) == Some(&one)) {
+            let message = format!("expected samples {}, got {:?}", text::samples(sample), array.shape());
+            return Err(Error::format(path, message).into());
+        }
+        let rows = array.len() / count(sample).max(1);
+        let array = array.reshape(&[&[rows], &sample[..]].concat())?;
+        self.rows(path, &array, &[], &|_| Ok(None), each)
+    }
+
+    /// A table, read as the run's was; rows that its columns cannot take are refused.
+    fn table(
+        &self,
+        path: &Path,
+        contents: &[u8],
+        each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.refuse_invert(path)?;
+        let (columns, id) = (&self.description.columns, self.source.id.as_deref());
+        let layout = self.source.layout(columns.iter().map(|column| &column.name));
+        let table =
+            Table::parse_columns(path, contents, &layout, |header| Column::readings(header, columns, id))?;
+        let encoded = table.try_encode(columns)?;
+        for (column, rows) in encoded.unknown {
+            let column = shown(&column);
+            let note = format!(
+                "{rows} rows hold names in column \"{column}\" that are in none of the training rows"
+            );
+            note_of(path, &note);
+        }
+        let id = id.filter(|id| table.header().iter().any(|name| name == id));
+        let of_row = |row| id.map(|id| Ok(table.text(row, id)?.into_owned())).transpose();
+        self.rows(path, &encoded.features, &encoded.refused, &of_row, each)
+    }
+
+    /// Rows in blocks, without those that are refused already and those with a value that the model cannot take.
+    fn rows(
+        &self,
+        path: &Path,
+        array: &Array,
+        refused_rows: &[(usize, String)],
+        id: &dyn Fn(usize) -> Result<Option<String>>,
+        each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Description { dtype, sample, .. } = self.description;
+        let input = path.to_string_lossy();
+        let rows = array.shape()[0];
+        let width = count(sample) * array.dtype().size();
+        let of = |from: usize, to: usize| {
+            let bytes = array.bytes()[from * width..to * width].to_vec();
+            Array::from_bytes(array.dtype(), &[&[to - from], &sample[..]].concat(), bytes)
+        };
+        let known: BTreeMap<usize, &str> =
+            refused_rows.iter().map(|(row, message)| (*row, message.as_str())).collect();
+        for from in (0..rows).step_by(ROWS) {
+            let to = rows.min(from + ROWS);
+            let (mut bytes, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+            let mut take = |rows: std::ops::Range<usize>, samples: &Array| {
+                bytes.extend_from_slice(samples.bytes());
+                for number in rows {
+                    let input = input.clone().into_owned();
+                    places.push(Place {
+                        input,
+                        number,
+                        is_one_of_many: array.shape()[0] > 1,
+                        id: id(number)?,
+                    });
+                }
+                Ok::<_, Error>(())
+            };
+            let is_known = known.range(from..to).next().is_some();
+            match self.description.samples(&of(from, to)?) {
+                Ok(samples) if !is_known => take(from..to, &samples)?,
+                // Which of them it is.
+                _ => {
+                    for row in from..to {
+                        match (known.get(&row), self.description.samples(&of(row, row + 1)?)) {
+                            (Some(message), _) => refused.push(Error::format(path, *message)),
+                            (None, Ok(samples)) => take(row..row + 1, &samples)?,
+                            (None, Err(error)) => {
+                                refused.push(Error::format(path, format!("row {row}: {error}")));
+                            }
+                        }
+                    }
+                }
+            }
+            let samples = Array::from_bytes(*dtype, &[&[places.len()], &sample[..]].concat(), bytes)?;
+            each(Batch { samples, places, refused })?;
+        }
+        Ok(())
+    }
+
+    fn refuse_invert(&self, path: &Path) -> Result<()> {
+        match self.invert {
+            true => Err(Error::value("--invert", "pictures", path.display())),
+            false => Ok(()),
+        }
+    }
+}
+
+fn standard_input() -> Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut contents);
+    read.map(|_| contents).map_err(|e| Error::io("read", Path::new("standard input"), e))
+}
+
+/// Nothing depends on whether it is read.
+pub(super) fn note_of(path: &Path, note: &str) {
+    let _ = writeln!(io::stderr(), "note: {}: {note}", path.display());
+}
+
+/// Whether a picture is clearly light where the training pictures are clearly dark on the whole, or the other way
+/// around. The scaling knows what those are only where it standardizes.
+fn is_turned_around(picture: &Array, description: &Description) -> bool {
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let training = mean(description.scaling.mean.to_f64());
+    let this = mean(picture.to_f64());
+    training > 0.0 && ((training < 64.0 && this > 191.0) || (training > 191.0 && this < 64.0))
+}
