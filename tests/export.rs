@@ -26,6 +26,7 @@ fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], 
         dtype,
         scaling,
         target_scaling: Scaling::none(),
+        target: String::new(),
         columns: vec![],
         classes,
     };
