@@ -286,7 +286,7 @@ fn a_threshold_is_chosen_kept_and_used() {
     let (mut above, mut between) = (0, 0);
     for row in predicted.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
         let oak = number(&row["probabilities"]["oak"]);
-        assert_eq!(row["class"], if oak > number(&best["threshold"]) { "oak" } else { "elm" });
+        assert_eq!(row["kind"], if oak > number(&best["threshold"]) { "oak" } else { "elm" });
         above += usize::from(oak > number(&best["threshold"]));
         between += usize::from((oak > number(&best["threshold"])) != (oak > 0.5));
     }

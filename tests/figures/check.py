@@ -77,7 +77,8 @@ def run(name, x, y, loss, outputs, epochs, names=None, fraction=0.3):
     if names:
         given = np.array([[row["probabilities"][name] for name in names] for row in rows])
     else:
-        given = np.array([row.get("outputs", row.get("target")) for row in rows], dtype=float).reshape(len(rows), -1)
+        # The answer is named after its target: that of a table, or the array y.
+        given = np.array([row.get("target", row.get("y")) for row in rows], dtype=float).reshape(len(rows), -1)
     return said, given, halves[3]
 
 
