@@ -202,6 +202,8 @@ impl Description {
     ///     sample: vec![2],
     ///     dtype: DType::I32,
     ///     scaling: Scaling::none(),
+    ///     target_scaling: Scaling::none(),
+    ///     target: String::new(),
     ///     columns: Vec::new(),
     ///     classes: Vec::new(),
     /// };
