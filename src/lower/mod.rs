@@ -303,21 +303,6 @@ impl Lowering<'_> {
         zeros.scatter(&indices, rows, &add, &window, &[0], &[0], rank as i64)
     }
 
-    /// Where a loop's counter begins: at 0.
-    ///
-    /// XLA takes a loop of one step apart and fuses what was in it with what is around it, which may round otherwise
-    /// than the loop of several steps. On a CPU, a repeated step must not depend on how many are in a call; there the
-    /// 0 is one that XLA does not know.
-    fn counter(&self, scan: &Scan, arguments: &[XlaOp]) -> XlaResult {
-        let is_alone = scan.length == 1 && !scan.saves_carries && !scan.reverse;
-        let parameters = scan.body.graph().parameters();
-        let number = parameters.iter().position(|p| p.dtype() == DType::F32);
-        match number.filter(|_| is_alone && self.target == Target::Cpu) {
-            Some(i) => never(&arguments[i], DType::F32)?.convert(ElementType::S32.primitive_type()),
-            None => self.builder.c0(0i32),
-        }
-    }
-
     /// A `while` with a counter from 0 to a constant, which lets XLA know the number of steps.
     fn scan(&self, scan: &Scan, node: &Node) -> XlaResult<Vec<XlaOp>> {
         let builder = self.builder;
@@ -325,7 +310,7 @@ impl Lowering<'_> {
         let slices_from = scan.constants + scan.carries;
         let stacked: Vec<_> = scan.body.outputs()[scan.carries..].to_vec();
 
-        let mut state = vec![self.counter(scan, &arguments)?];
+        let mut state = vec![builder.c0(0i32)?];
         state.extend(arguments);
         for y in &stacked {
             let shape = dims(&[&[scan.length], y.shape()].concat());
@@ -425,15 +410,10 @@ fn isolated<const N: usize>(
         // Both sides of a conditional are computed at once if each is simple, which an iota is not.
         builder.iota(element(dtype), &dims(result), 0)?.build()?
     };
-    never(inputs[0], dtype)?.conditional(given.clone(), nothing, given, wanted)
-}
-
-/// False, which XLA cannot know: whether the first of the numbers `x` is beyond all.
-fn never(x: &XlaOp, dtype: DType) -> XlaResult {
-    let corner = vec![1; x.rank()?];
-    let corner = slice(x, &vec![0; corner.len()], &corner, &corner)?.reshape(&[])?;
-    let infinity = x.builder().c0(f32::INFINITY)?.convert(element(dtype).primitive_type())?;
-    corner.gt(&infinity)
+    let corner = vec![1; inputs[0].rank()?];
+    let corner = slice(inputs[0], &vec![0; corner.len()], &corner, &corner)?.reshape(&[])?;
+    let infinity = outside.c0(f32::INFINITY)?.convert(element(dtype).primitive_type())?;
+    corner.gt(&infinity)?.conditional(given.clone(), nothing, given, wanted)
 }
 
 /// A strided slice, an axis at a time as the crate has it.
