@@ -174,7 +174,7 @@ fn junk_is_passed_over_and_counted() {
     assert_eq!(
         data.notes,
         [
-            "passed over 7 files that are no pictures of a class: ._1.png, .DS_Store (2), .cache, README.txt, Thumbs.db, notes.txt"
+            "passed over 7 files that are no pictures of a class: .DS_Store (2), ._1.png, .cache, README.txt, Thumbs.db, notes.txt"
         ]
     );
     fs::write(shapes.path().join("b/model.bin"), "no picture").unwrap();

@@ -151,11 +151,11 @@ fn days(date: DateTime) -> f64 {
 
 /// ISO 8601, with a `T` or a blank before the time, as pandas, databases and spreadsheets write it.
 fn iso(text: &str) -> Option<f64> {
-    if let Ok(date) = text.parse::<DateTime>() {
-        return Some(days(date));
+    // Moments first: a date and time without a zone would be read past an offset.
+    match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => Some(moment.as_nanosecond() as f64 * 1e-9 / DAY),
+        Err(_) => text.parse::<DateTime>().ok().map(days),
     }
-    let timestamp: jiff::Timestamp = text.parse().ok()?;
-    Some(timestamp.as_nanosecond() as f64 * 1e-9 / DAY)
 }
 
 /// Hours and minutes, and seconds where there are any.
