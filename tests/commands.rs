@@ -483,7 +483,10 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
     let odd = b"height,bark,width\n3,mossy,2\n";
     let output = neural(&["predict", "runs/trees", "-", "--device", device_name()], odd);
     let note = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && note.contains("\"bark\" that are in none of the training rows"), "{note}");
+    assert!(
+        output.status.success() && note.contains("\"bark\" that are in none of the training rows"),
+        "{note}"
+    );
     refuses(&["predict", "runs/trees", "-"], b"height,bark,width\ntall,torn,2\n", &["number", "tall"]);
     refuses(&["predict", "runs/trees", "-"], b"height,bark,width\n,torn,2\n", &["value", "line 2"]);
     refuses(&["predict", "runs/trees", "-"], b"", &["no row"]);

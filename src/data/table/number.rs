@@ -262,8 +262,8 @@ mod tests {
         assert_eq!(found(&["$5", "€5"], false, false), "none");
         assert_eq!(found(&[",123"], false, false), "0.123");
         for text in [
-            "", "-", "a", "1,23,456", "1,,234", "1.2.3", "1,2,3", "12,34.5", "1e400", "inf", "nan",
-            "1 2", "--1",
+            "", "-", "a", "1,23,456", "1,,234", "1.2.3", "1,2,3", "12,34.5", "1e400", "inf", "nan", "1 2",
+            "--1",
         ] {
             assert_eq!(found(&[text], false, false), "none", "{text}");
         }
