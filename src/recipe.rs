@@ -342,14 +342,16 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
 fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recipe> {
     let malformed =
         |error: toml::de::Error| refuse(line(&error, text), Complaint::Other(error.message().into()));
-    if let Some(lacking) = missing(&toml::from_str(text).map_err(malformed)?) {
-        return Err(refuse(String::new(), Complaint::Other(lacking)));
-    }
+    let table = toml::from_str(text).map_err(malformed)?;
     let document = toml::Deserializer::parse(text).map_err(malformed)?;
     serde_path_to_error::deserialize(document).map_err(|error| {
+        let message = error.inner().message();
+        if let Some(lacking) = missing(&table).filter(|_| message.starts_with("missing field")) {
+            return refuse(String::new(), Complaint::Other(lacking));
+        }
         let key = error.path().to_string();
         let place = if key == "." { String::new() } else { format!("{key}: ") };
-        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(error.inner().message()))
+        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(message))
     })
 }
 
@@ -462,6 +464,15 @@ mod tests {
         }
         assert!(bad.is_empty(), "{}", bad.join("\n"));
         assert!(refused > places.len(), "{refused} of {} refused", places.len() * wrong.len());
+    }
+
+    #[test]
+    fn a_mistyped_key_is_named_before_those_that_are_missing() {
+        let error = |text: &str| Recipe::parse(text, Path::new("r.toml")).unwrap_err().to_string();
+        let mistyped = error("[data]\nformat = 'idx'\npaths = 'x'");
+        assert_eq!(mistyped, "r.toml: line 3: data.paths: paths is not a key here; did you mean path?");
+        let lacking = error("[data]\nformat = 'idx'\npath = 'x'");
+        assert!(lacking.contains("model.layers, train.loss and train.optimizer"), "{lacking}");
     }
 
     #[test]

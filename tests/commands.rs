@@ -539,7 +539,7 @@ fn what_is_not_there_or_not_right_is_refused_in_one_sentence() {
     refuses(&["predict", "runs/bands", "trees.csv"], b"", &["trees.csv", "PNG or JPEG"]);
     let picture = fs::read(home().join("runs/bands/loss.png")).expect("drawn");
     refuses(&["predict", "runs/bands", "-"], &picture[..picture.len() / 2], &["decoded"]);
-    refuses(&["predict", "runs/trees", "-"], &picture, &["UTF-8"]);
+    refuses(&["predict", "runs/trees", "-"], &picture, &["expected a table"]);
     for arguments in [
         &["predict", "runs/bands"][..],
         &["predict", "runs/bands", "a.png", "--json", "--csv"],

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 ///
 /// ```
 /// use neural::data::{Format, Source, Task};
-/// let pizza = Source { target: Some("Pizzas".into()), ..Source::new(Format::Table, "data/pizza.txt") };
-/// assert_eq!(pizza.load_for(Some(Task::Values))?.classes(), None);
-/// assert!(pizza.load_for(Some(Task::Classes))?.classes().is_some());
+/// let police = Source { target: Some("Police".into()), ..Source::new(Format::Table, "data/pizza.txt") };
+/// assert_eq!(police.load_for(Some(Task::Values))?.classes(), None);
+/// assert_eq!(police.load_for(Some(Task::Classes))?.classes(), Some(2));
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,6 @@ const MOST_ROWS: usize = 1000;
 /// #     scaling: Scaling::none(),
 /// #     target_scaling: Scaling::none(),
 /// #     target: String::new(),
-/// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
 /// # };
@@ -58,7 +57,6 @@ impl<'a> Predictor<'a> {
     /// #     dtype: DType::F32,
     /// #     scaling: Scaling::none(),
     /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
