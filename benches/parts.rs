@@ -161,7 +161,7 @@ fn readers(c: &mut Criterion) {
     let lines: String = (0..20_000).map(|i| format!("{i},{}.25,{},red\n", i % 97, i % 5)).collect();
     let csv = format!("a,b,c,d\n{lines}");
     reader("table", csv.len(), &|| {
-        drop(black_box(Table::parse(path, csv.as_bytes(), &Layout::default()).unwrap()))
+        drop(black_box(Table::parse(path, csv.as_bytes(), &Layout::default()).unwrap()));
     });
 
     let array = Array::full(DType::F32, &[20_000, 64], 0.5);

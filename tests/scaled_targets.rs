@@ -10,7 +10,7 @@ use neural::train::{Run, Trainer};
 use neural::{Array, export, nn, optim};
 use std::ops::ControlFlow;
 
-fn trained<'a>(data: &'a Dataset, stream: bool) -> Run<'a> {
+fn trained(data: &Dataset, stream: bool) -> Run<'_> {
     let trainer =
         Trainer::new(nn::sequential([nn::dense(1)])).loss(Loss::MeanSquaredError).optimizer(optim::sgd(0.1));
     let trainer = trainer.batch_size(200).epochs(300).stream(stream);

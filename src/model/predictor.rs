@@ -29,7 +29,8 @@ const MOST_ROWS: usize = 1000;
 /// #     _ => Some(Array::vector(&[1f32])),
 /// # };
 /// use neural::{model::Predictor, runtime::Device};
-/// let predictor = Predictor::new(&Model::new(description, value)?, &Device::cpu()?, 2)?;
+/// let (model, device) = (Model::new(description, value)?, Device::cpu()?);
+/// let predictor = Predictor::new(&model, &device, 2)?;
 /// for x in [10f32, 20.0] {
 ///     let answer = predictor.predict(&Array::new(&[1, 2], vec![x, 1.0])?)?;
 ///     assert_eq!(answer.to_vec::<f32>()?, [2.0 * x + 3.0 + 1.0]);
