@@ -93,7 +93,7 @@ def hands_memory_on(program: bytes) -> bool:
     return any(fields(program).get(8, []))
 
 
-# What is set for a program, and nothing else.
+# The keys that a program sets; all others keep their defaults.
 SETTINGS = {b"xla_gpu_load_autotune_results_from", b"xla_gpu_dump_autotune_results_to", b"xla_gpu_enable_command_buffer"}
 
 
@@ -136,7 +136,7 @@ OPTIMIZERS = {
     "muon": "muon = { learning_rate = 0.02 }",
 }
 
-# How the recipes' own training differs: the recipe, and what is set.
+# Variants of the recipes' own training: a recipe and the keys to set.
 VARIANTS = {
     "mnist, f32": ("mnist", ["--no-tf32"]),
     "mnist_cnn, f32": ("mnist_cnn", ["--no-tf32"]),

@@ -1,6 +1,6 @@
 // A PJRT plugin that takes the place of CUDA's: it writes down every program that it is given to compile, with the
-// options, as 0000.hlo and 0000.options and so on in the folder $RECORDER_FOLDER. What it hands back takes and returns
-// arrays of the program's shapes, all ones, so that whoever asked goes on to the next program. For the rest it is the CPU
+// options, as 0000.hlo and 0000.options and so on in the folder $RECORDER_FOLDER. The executable that it returns accepts
+// and gives arrays of the program's shapes, all ones, so that the caller goes on to the next program. For the rest it is the CPU
 // plugin $RECORDER_PLUGIN under another name.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -121,7 +121,7 @@ static char* stand_in(Message module, size_t* size) {
   fputs(") {\n", out);
   for (int i = 0; i < results; ++i) {
     find(result, TUPLE_SHAPES, i, &shape);
-    // The type is needed twice, and what it is made of comes before it.
+    // The type is used twice, so its parts are declared first.
     char* type;
     size_t length;
     FILE* memory = open_memstream(&type, &length);
