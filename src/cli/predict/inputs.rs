@@ -3,7 +3,7 @@
 use crate::array::{Array, DType, count};
 use crate::cli::text;
 use crate::data::images::{self, Form};
-use crate::data::table::{Table, shown};
+use crate::data::table::Table;
 use crate::data::{Column, Samples, Source};
 use crate::error::{Error, Result};
 use crate::model::Description;
@@ -179,13 +179,7 @@ impl Reader<'_> {
         let table =
             Table::parse_columns(path, contents, &layout, |header| Column::readings(header, columns, id))?;
         let encoded = table.try_encode(columns)?;
-        for (column, rows) in encoded.unknown {
-            let column = shown(&column);
-            let note = format!(
-                "{rows} rows hold names in column \"{column}\" that are in none of the training rows"
-            );
-            note_of(path, &note);
-        }
+        encoded.notes().for_each(|note| note_of(path, &note));
         let id = id.filter(|id| table.header().iter().any(|name| name == id));
         let of_row = |row| id.map(|id| Ok(table.text(row, id)?.into_owned())).transpose();
         self.rows(path, &encoded.features, &encoded.refused, &of_row, each)

@@ -34,6 +34,16 @@ pub struct Encoded {
     pub unknown: Vec<(String, usize)>,
 }
 
+impl Encoded {
+    /// A sentence for each column with names that were in no training row.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        self.unknown.iter().map(|(column, rows)| {
+            let column = shown(column);
+            format!("{rows} rows hold names in column \"{column}\" that are in none of the training rows")
+        })
+    }
+}
+
 impl Table {
     /// The features of every row, f32 `[rows, features]`. The table may hold other columns too.
     ///

@@ -107,18 +107,14 @@ impl Source {
             table.features(target, &features, &splits.train)?
         };
         let in_file = |e: Error| Error::format(&self.path, e.to_string());
-        let Encoded { features, refused, unknown } = table.try_encode(&columns)?;
+        let encoded = table.try_encode(&columns)?;
+        let unknown: Vec<String> = encoded.notes().collect();
+        let Encoded { features, refused, .. } = encoded;
         if let Some((_, message)) = refused.into_iter().next() {
             return Err(Error::format(&self.path, message));
         }
         let mut data = Dataset::new(features, targets, splits).map_err(in_file)?;
-        let rows = |(column, rows): &(String, usize)| {
-            format!(
-                "{rows} rows hold names in column \"{}\" that are in none of the training rows",
-                shown(column)
-            )
-        };
-        data.notes = table.notes().iter().cloned().chain(left_out).chain(unknown.iter().map(rows)).collect();
+        data.notes = table.notes().iter().cloned().chain(left_out).chain(unknown).collect();
         (data.columns, data.origins, data.target) = (columns, origins, target.into());
         self.scaled(data).map_err(in_file)
     }
