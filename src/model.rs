@@ -91,7 +91,11 @@ impl Link {
         match loss {
             Loss::SoftmaxCrossEntropy(_) => Self::Softmax,
             Loss::SigmoidCrossEntropy(_) => Self::Sigmoid,
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Hinge => Self::Identity,
+            Loss::MeanSquaredError
+            | Loss::MeanAbsoluteError
+            | Loss::Huber(_)
+            | Loss::Hinge
+            | Loss::Custom(_) => Self::Identity,
         }
     }
 

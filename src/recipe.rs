@@ -278,7 +278,9 @@ impl Recipe {
         match self.train.loss {
             Loss::SoftmaxCrossEntropy(_) | Loss::Hinge => Task::Classes,
             Loss::SigmoidCrossEntropy(_) => Task::Labels,
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) => Task::Values,
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
+                Task::Values
+            },
         }
     }
 

@@ -212,6 +212,43 @@ fn losses_are_those_of_pytorch() {
     }
 }
 
+#[test]
+fn losses_at_positions_are_those_of_pytorch() {
+    let golden = Golden::read("positions");
+    assert!(golden.cases.len() >= 14);
+    for (dtype, tolerance) in PRECISIONS {
+        for case in &golden.cases {
+            let loss: Loss = case.parse();
+            let arguments = ["logits", "targets", "rows"].map(|what| input(golden.get(case, what), dtype));
+            let graph = Graph::new();
+            let t: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
+            let build = || -> Result<Vec<Tensor>> {
+                let rows = Mask::weights(&t[2])?;
+                let (all, some) = if t[1].dtype() == DType::I32 {
+                    let labelled = Mask::labelled(&t[1])?;
+                    let both = rows.and(&labelled)?;
+                    (Some(labelled), both)
+                } else {
+                    (None, rows)
+                };
+                let losses = [all.as_ref(), Some(&some)].map(|mask| loss.mean(&t[0], &t[1], mask));
+                let mut results = Vec::new();
+                for loss in losses {
+                    let loss = loss?;
+                    let grad = gradients(&loss, &[&t[0]])?.remove(0);
+                    results.extend([loss, grad]);
+                }
+                Ok(results)
+            };
+            let outputs = build().unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let got = run(&Function::new(&graph, outputs), &arguments, &case.name);
+            for (what, got) in ["loss", "grad.logits", "loss_masked", "grad_masked.logits"].iter().zip(&got) {
+                check(case, what, got, golden.get(case, what), tolerance);
+            }
+        }
+    }
+}
+
 /// An optimizer as it is written in a golden file: its rule, and what surrounds it.
 fn optimizer(case: &Case) -> Optimizer {
     let mut config = case.config.as_object().expect("a table").clone();

@@ -33,7 +33,9 @@ impl Trainer {
                 "sigmoid-cross-entropy applies the sigmoid itself, in predictions too"
             }
             Loss::Hinge => "hinge compares scores of any size",
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) => return Ok(()),
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
+                return Ok(());
+            },
         };
         if matches!(last, Layer::Sigmoid | Layer::Softmax | Layer::LogSoftmax) {
             let expected = format!("a last layer that gives scores, as {takes}");

@@ -15,12 +15,14 @@ import metrics
 import mixed
 import optimizers
 import pointwise
+import positions
 import schedules
 
 FAMILIES = [
     layers.family,
     pointwise.activations,
     pointwise.losses,
+    positions.family,
     optimizers.family,
     schedules.family,
     cnn.family,

@@ -1,0 +1,58 @@
+//! A loss of one's own.
+
+use super::Mask;
+use super::compare::Each;
+use crate::error::Result;
+use crate::graph::Tensor;
+use std::fmt;
+use std::sync::Arc;
+
+/// A loss as any function of a model's outputs `[n, …, outputs]` and its targets, classes or values. A closure that gives
+/// the loss of each row or position is one.
+pub trait LossFunction {
+    /// The loss of each row, `[n]`, or of each position, `[n, …]`.
+    ///
+    /// # Errors
+    /// When outputs and targets do not fit each other.
+    fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
+
+    /// The sum of the losses of what counts, and what to divide it by for their mean, both f64 scalars; sums of several
+    /// batches add up.
+    ///
+    /// # Errors
+    /// As [`LossFunction::each`], and when the mask does not fit.
+    fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
+        Each { losses: self.each(outputs, targets)?, weights: None }.sums(mask)
+    }
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> LossFunction for F {
+    fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        self(outputs, targets)
+    }
+}
+
+/// A named [`LossFunction`]; equal to another only where both are the same object.
+#[derive(Clone)]
+pub struct Custom {
+    name: String,
+    pub(super) function: Arc<dyn LossFunction + Send + Sync>,
+}
+
+impl Custom {
+    pub(super) fn new(name: &str, function: impl LossFunction + Send + Sync + 'static) -> Self {
+        Self { name: name.to_string(), function: Arc::new(function) }
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Custom").field(&self.name).finish()
+    }
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.function, &other.function)
+    }
+}

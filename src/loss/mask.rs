@@ -1,0 +1,94 @@
+//! Which rows and positions of a batch count.
+
+use crate::array::{DType, count};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+
+/// How much each row of a batch, or each position in its rows, counts.
+///
+/// ```
+/// use neural::{DType, graph::Graph, loss::{Loss, Mask}};
+/// let graph = Graph::new();
+/// let (scores, tags) = (graph.parameter(DType::F32, &[8, 20, 3]), graph.parameter(DType::I32, &[8, 20]));
+/// let filled = graph.parameter(DType::I32, &[]);
+/// // The first rows of the batch, and of these the positions with a tag.
+/// let mask = Mask::first(&filled, 8)?.and(&Mask::labelled(&tags)?)?;
+/// assert_eq!(mask.counts()?.shape(), [8, 20]);
+/// assert_eq!(Loss::Hinge.mean(&scores, &tags, Some(&mask))?.rank(), 0);
+/// # Ok::<(), neural::Error>(())
+/// ```
+pub struct Mask {
+    /// `[n]` or `[n, positions…]`.
+    weights: Tensor,
+    /// Of the weights, f64.
+    sum: Tensor,
+}
+
+impl Mask {
+    /// By a weight for each row, `[n]`, or for each position, `[n, positions…]`; 0 leaves one out.
+    ///
+    /// # Errors
+    /// When the weights are `bool`.
+    pub fn weights(weights: &Tensor) -> Result<Self> {
+        Ok(Self { weights: weights.clone(), sum: weights.convert(DType::F64)?.sum_all()? })
+    }
+
+    /// The first `count` (i32, a scalar) of `rows` rows, and none of the others.
+    ///
+    /// # Errors
+    /// When the count is not an i32 scalar.
+    pub fn first(count: &Tensor, rows: usize) -> Result<Self> {
+        let weights = count.graph().iota(DType::I32, &[rows], 0)?.lt(count)?.convert(DType::F32)?;
+        Ok(Self { weights, sum: count.convert(DType::F64)? })
+    }
+
+    /// The rows or positions whose class is not negative: a negative one says that there is none, as in padding.
+    ///
+    /// # Errors
+    /// When the labels are not numbers.
+    pub fn labelled(labels: &Tensor) -> Result<Self> {
+        Self::weights(&labels.ge(&labels.scalar_like(0.0))?.convert(DType::F32)?)
+    }
+
+    /// What counts by both: one of the two may be by rows and the other by positions.
+    ///
+    /// # Errors
+    /// When the rows of the one are not those of the other.
+    pub fn and(&self, other: &Self) -> Result<Self> {
+        let (few, many) = match self.weights.rank() <= other.weights.rank() {
+            true => (self, other),
+            false => (other, self),
+        };
+        Self::weights(&few.weigh(&many.weights)?)
+    }
+
+    /// Which rows or positions count at all, `bool` of the mask's shape.
+    ///
+    /// # Errors
+    /// When the weights are `bool`.
+    pub fn counts(&self) -> Result<Tensor> {
+        self.weights.gt(&self.weights.scalar_like(0.0))
+    }
+
+    /// `values` `[n, …]` as much as each counts; all that belong to one weight share it.
+    pub(super) fn weigh(&self, values: &Tensor) -> Result<Tensor> {
+        let shape = self.weights.shape();
+        if values.shape().get(..shape.len()) != Some(shape) {
+            let expected = format!("a mask of rows [{}] or of positions", values.shape().first().unwrap_or(&0));
+            return Err(Error::shape("mask", expected, self.weights.ty()));
+        }
+        let weights = self.weights.convert(values.dtype())?;
+        if shape.len() == values.rank() {
+            return values * weights;
+        }
+        values * weights.broadcast_in(values.shape(), (0..shape.len()).collect())?
+    }
+
+    /// What values of this shape weigh together, f64.
+    pub(super) fn total(&self, shape: &[usize]) -> Result<Tensor> {
+        match count(shape.get(self.weights.rank()..).unwrap_or(&[])) {
+            1 => Ok(self.sum.clone()),
+            positions => &self.sum * positions as f64,
+        }
+    }
+}
