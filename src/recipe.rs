@@ -280,7 +280,7 @@ impl Recipe {
             Loss::SigmoidCrossEntropy(_) => Task::Labels,
             Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
                 Task::Values
-            },
+            }
         }
     }
 

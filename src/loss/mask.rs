@@ -74,7 +74,8 @@ impl Mask {
     pub(super) fn weigh(&self, values: &Tensor) -> Result<Tensor> {
         let shape = self.weights.shape();
         if values.shape().get(..shape.len()) != Some(shape) {
-            let expected = format!("a mask of rows [{}] or of positions", values.shape().first().unwrap_or(&0));
+            let expected =
+                format!("a mask of rows [{}] or of positions", values.shape().first().unwrap_or(&0));
             return Err(Error::shape("mask", expected, self.weights.ty()));
         }
         let weights = self.weights.convert(values.dtype())?;

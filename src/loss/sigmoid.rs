@@ -34,7 +34,8 @@ impl SigmoidCrossEntropy {
         let (x, outputs, axis) = (compared.outputs, compared.width(), compared.axis());
         let target = &compared.one_hot_or_values()?;
         let mut each = self.of_outputs(x, target)?;
-        let over_outputs = |each: Tensor| if self.sum_outputs { each.sum(&[axis]) } else { each.mean(&[axis]) };
+        let over_outputs =
+            |each: Tensor| if self.sum_outputs { each.sum(&[axis]) } else { each.mean(&[axis]) };
         if self.class_weights.is_empty() {
             return Ok(Each { losses: over_outputs(each)?, weights: None });
         }
@@ -42,8 +43,7 @@ impl SigmoidCrossEntropy {
             let weights = weights("class_weights", &self.class_weights, outputs, x)?;
             each = (each * weights)?;
             let mean = self.class_weights.iter().sum::<f64>() / outputs as f64;
-            let losses =
-                if self.sum_outputs { over_outputs(each)? } else { (over_outputs(each)? / mean)? };
+            let losses = if self.sum_outputs { over_outputs(each)? } else { (over_outputs(each)? / mean)? };
             return Ok(Each { losses, weights: None });
         }
         let of_class = if outputs == 1 {

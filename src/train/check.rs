@@ -35,7 +35,7 @@ impl Trainer {
             Loss::Hinge => "hinge compares scores of any size",
             Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
                 return Ok(());
-            },
+            }
         };
         if matches!(last, Layer::Sigmoid | Layer::Softmax | Layer::LogSoftmax) {
             let expected = format!("a last layer that gives scores, as {takes}");
