@@ -9,7 +9,7 @@ use jobs::{Job, Sizes};
 use neural::data::table::{Layout, Table};
 use neural::data::{LastBatch, Shuffle, cifar, epoch_order, idx, images, npy, safetensors};
 use neural::graph::{Function, Graph, Random, gradients};
-use neural::nn::{self, Context, Layer};
+use neural::nn::{self, Context, Layer, Module};
 use neural::runs::Saved;
 use neural::runtime::{Buffer, Device, Program};
 use neural::train::{Run, Trainer};

@@ -3,7 +3,7 @@
 use clap::Parser;
 use neural::cli::{self, DeviceArguments};
 use neural::graph::{Function, Graph, Random, gradients};
-use neural::nn::{Context, Layer, Sequential};
+use neural::nn::{Context, Layer, Module, Sequential};
 use neural::runtime::{Device, Program};
 use neural::variables::Variables;
 use neural::{Array, DType, Result};

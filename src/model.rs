@@ -9,7 +9,7 @@ use crate::data::{Column, Dataset, Scaling, check_token_ids, check_token_scaling
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::loss::Loss;
-use crate::nn::{Context, Sequential};
+use crate::nn::{Context, Module, Sequential};
 use crate::runtime::Device;
 use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ mod common;
 use common::{device, difference};
 use neural::graph::{Function, Graph, Random, Tensor, gradients};
 use neural::loss::{Loss, Mask, softmax_cross_entropy};
-use neural::nn::{Context, Layer, Sequential};
+use neural::nn::{Context, Layer, Module, Sequential};
 use neural::optim::{Inputs, Optimizer, Rule, Schedule, Share};
 use neural::runtime::Program;
 use neural::variables::{Variable, Variables};

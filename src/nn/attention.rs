@@ -1,4 +1,4 @@
-use super::{Context, Init, Layer};
+use super::{Context, Init, Layer, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{DotDims, Tensor};
@@ -25,8 +25,8 @@ pub struct Attention {
     pub causal: bool,
 }
 
-impl Attention {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Attention {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         let &[n, length, features] = x.shape() else {
             return Err(Error::shape("attention", "[batch, length, features]", x.ty()));
         };

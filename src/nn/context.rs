@@ -1,7 +1,7 @@
 //! What a layer may use while it writes itself into a graph.
 
-use super::Init;
 use super::summary::Row;
+use super::{Init, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Random, Tensor};
@@ -344,7 +344,7 @@ impl<'a> Context<'a> {
     /// Builds a part of the model named `name`: its variables begin with it, and its errors name it.
     ///
     /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, dense}, variables::Variables};
+    /// # use neural::{DType, graph::Graph, nn::{Context, Module, dense}, variables::Variables};
     /// # let graph = Graph::new();
     /// # let mut variables = Variables::declare(&graph, DType::F32);
     /// # let mut cx = Context::evaluation(&mut variables);
@@ -372,8 +372,26 @@ impl<'a> Context<'a> {
         result
     }
 
+    /// Runs `module` as the part of the model named `name`, see [`Context::within`], and notes it for the summary.
+    ///
+    /// # Errors
+    /// Those of the module, with the part's name.
+    pub fn part(
+        &mut self,
+        name: &str,
+        kind: &str,
+        module: &(impl Module + ?Sized),
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        self.within(name, kind, |cx| {
+            let y = module.forward(x, cx)?;
+            cx.note(kind, &y);
+            Ok(y)
+        })
+    }
+
     /// Notes a layer's result for the summary.
-    pub(super) fn note(&mut self, kind: &str, output: &Tensor) {
+    fn note(&mut self, kind: &str, output: &Tensor) {
         let prefix = format!("{}.", self.path.join("."));
         let own = |role: Role| -> usize {
             let all = self.variables.variables().filter(|v| v.role == role && v.name.starts_with(&prefix));
@@ -390,7 +408,7 @@ impl<'a> Context<'a> {
         self.rows.push(row);
     }
 
-    pub(super) fn into_rows(self) -> Vec<Row> {
+    pub(crate) fn into_rows(self) -> Vec<Row> {
         self.rows
     }
 

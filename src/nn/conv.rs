@@ -1,5 +1,5 @@
 use super::window::{Padding, or, window};
-use super::{Context, Init, Layer};
+use super::{Context, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,10 @@ impl Conv {
         let ones = vec![1; self.kernel.len()];
         window(input, &self.kernel, &or(&self.stride, &ones), &self.padding, &or(&self.dilation, &ones))
     }
+}
 
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Conv {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         super::at_least_one("filters", self.filters)?;
         let window = self.window(x.shape())?;
         let channels = x.shape()[x.rank() - 1];

@@ -1,4 +1,4 @@
-use super::{Context, Init, Layer};
+use super::{Context, Init, Layer, Module};
 use crate::error::Result;
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,10 @@ impl Dense {
     pub fn initialized(self, init: Init) -> Self {
         Self { bias_init: init.clone(), init, ..self }
     }
+}
 
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Dense {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         super::at_least_one("units", self.units)?;
         let inputs = x.shape()[x.last_axis("dense")?];
         let fans = (inputs, self.units);

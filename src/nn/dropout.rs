@@ -1,4 +1,4 @@
-use super::{Context, Layer};
+use super::{Context, Layer, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
@@ -18,8 +18,8 @@ pub struct Dropout {
     pub rate: f64,
 }
 
-impl Dropout {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Dropout {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         if !(0.0..1.0).contains(&self.rate) {
             return Err(Error::value("rate", "a probability from 0 to below 1", self.rate));
         }

@@ -1,4 +1,4 @@
-use super::{Context, Init, Layer, Sequential};
+use super::{Context, Init, Layer, Module, Sequential};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
@@ -31,8 +31,8 @@ fn standard_normal() -> Init {
     Init::Normal(1.0)
 }
 
-impl Embedding {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Embedding {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         super::at_least_one("vocabulary", self.vocabulary)?;
         super::at_least_one("units", self.units)?;
         let shape = [self.vocabulary, self.units];

@@ -1,8 +1,8 @@
 //! All layers, as one type.
 
 use super::{
-    Attention, BatchNorm, Context, Conv, Dense, Dropout, Embedding, LayerNorm, Pool, Recurrent, Residual,
-    activation, pool,
+    Attention, BatchNorm, Context, Conv, Dense, Dropout, Embedding, LayerNorm, Module, Pool, Recurrent,
+    Residual, activation, pool,
 };
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -182,22 +182,10 @@ impl Layer {
             Layer::LogSoftmax => "log-softmax",
         }
     }
+}
 
-    /// Writes the layer into the graph of `x`.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// let x = graph.parameter(DType::F32, &[8, 3]);
-    /// assert_eq!(neural::nn::dense(5).forward(&x, &mut cx)?.shape(), [8, 5]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When `x` or the settings do not fit the layer.
-    pub fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Layer {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         match self {
             Layer::Dense(layer) => layer.forward(x, cx),
             Layer::Conv(layer) => layer.forward(x, cx),

@@ -1,7 +1,8 @@
 //! Models: layers that write themselves into a graph, and the variables they ask for.
 //!
-//! A layer is data, so a model can be written in a recipe and saved with a run, and it is one function from tensor
-//! to tensor. That function serves training and evaluation, and finds out which variables there are.
+//! A model is a [`Module`]: one function from tensor to tensor, which serves training and evaluation and finds out which
+//! variables there are. The layers here are data too, so that a model of them can be written in a recipe and saved with a
+//! run.
 
 mod activation;
 mod attention;
@@ -12,6 +13,7 @@ mod dropout;
 mod embedding;
 mod init;
 mod layer;
+mod module;
 mod norm;
 mod orthogonal;
 mod pool;
@@ -30,6 +32,7 @@ pub use dropout::{Dropout, dropout};
 pub use embedding::{Embedding, embedding};
 pub use init::Init;
 pub use layer::Layer;
+pub use module::Module;
 pub use norm::{BatchNorm, LayerNorm, batch_norm, layer_norm};
 pub use pool::{Pool, avg_pool, max_pool};
 pub use recurrent::{Recurrent, gru, lstm};

@@ -1,4 +1,4 @@
-use super::{Context, Init, Layer};
+use super::{Context, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
@@ -39,35 +39,6 @@ impl Default for BatchNorm {
 }
 
 impl BatchNorm {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-        check_epsilon(self.epsilon)?;
-        if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(Error::value("momentum", "a number from 0 to 1", self.momentum));
-        }
-        let last = x.last_axis("batch-norm")?;
-        let channels = [x.shape()[last]];
-        let weight = cx.parameter("weight", &channels, &Init::Ones, (1, 1))?;
-        let bias = cx.parameter("bias", &channels, &Init::Zeros, (1, 1))?;
-        let running_mean = cx.statistic("running_mean", &channels, &Init::Zeros)?;
-        let running_var = cx.statistic("running_var", &channels, &Init::Ones)?;
-
-        let values = x.convert(weight.dtype())?;
-        let (mean, variance) = match cx.is_training() && !cx.is_frozen("running_mean") {
-            true => self.of_batch(&values, &running_mean, &running_var, cx)?,
-            false => (running_mean, running_var),
-        };
-        let scale = ((variance + self.epsilon)?.rsqrt()? * weight)?;
-        // The mean is taken off as a constant, and what that leaves of it, zero, is added where it costs nothing but has
-        // the mean's gradient. That is then made of sums that the gradients of weight and bias need anyway, and no
-        // further sum over the batch has to wait for them.
-        let centre = mean.stop_gradient()?;
-        let bias = match cx.is_training() {
-            true => (bias - ((mean - &centre)? * &scale)?)?,
-            false => bias,
-        };
-        (((values - centre)? * scale)? + bias)?.convert(x.dtype())
-    }
-
     /// The batch's mean and variance, by which the running ones move.
     fn of_batch(
         &self,
@@ -109,6 +80,37 @@ impl BatchNorm {
     }
 }
 
+impl Module for BatchNorm {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        check_epsilon(self.epsilon)?;
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(Error::value("momentum", "a number from 0 to 1", self.momentum));
+        }
+        let last = x.last_axis("batch-norm")?;
+        let channels = [x.shape()[last]];
+        let weight = cx.parameter("weight", &channels, &Init::Ones, (1, 1))?;
+        let bias = cx.parameter("bias", &channels, &Init::Zeros, (1, 1))?;
+        let running_mean = cx.statistic("running_mean", &channels, &Init::Zeros)?;
+        let running_var = cx.statistic("running_var", &channels, &Init::Ones)?;
+
+        let values = x.convert(weight.dtype())?;
+        let (mean, variance) = match cx.is_training() && !cx.is_frozen("running_mean") {
+            true => self.of_batch(&values, &running_mean, &running_var, cx)?,
+            false => (running_mean, running_var),
+        };
+        let scale = ((variance + self.epsilon)?.rsqrt()? * weight)?;
+        // The mean is taken off as a constant, and what that leaves of it, zero, is added where it costs nothing but has
+        // the mean's gradient. That is then made of sums that the gradients of weight and bias need anyway, and no
+        // further sum over the batch has to wait for them.
+        let centre = mean.stop_gradient()?;
+        let bias = match cx.is_training() {
+            true => (bias - ((mean - &centre)? * &scale)?)?,
+            false => bias,
+        };
+        (((values - centre)? * scale)? + bias)?.convert(x.dtype())
+    }
+}
+
 fn check_epsilon(epsilon: f64) -> Result<()> {
     match epsilon.is_finite() && epsilon >= 0.0 {
         true => Ok(()),
@@ -138,8 +140,8 @@ impl Default for LayerNorm {
     }
 }
 
-impl LayerNorm {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for LayerNorm {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         check_epsilon(self.epsilon)?;
         let last = x.last_axis("layer-norm")?;
         let features = [x.shape()[last]];

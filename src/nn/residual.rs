@@ -1,4 +1,4 @@
-use super::{Context, Layer, Sequential};
+use super::{Context, Layer, Module, Sequential};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct Residual {
     pub shortcut: Sequential,
 }
 
-impl Residual {
-    pub(super) fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+impl Module for Residual {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         let y = cx.within("layers", "sequential", |cx| self.layers.forward(x, cx))?;
         let kept = match self.shortcut.is_empty() {
             true => x.clone(),

@@ -1,4 +1,4 @@
-use super::{Context, Layer, Summary};
+use super::{Context, Layer, Module, Summary};
 use crate::array::DType;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -44,32 +44,6 @@ impl Sequential {
         }
     }
 
-    /// Writes the layers into the graph of `x`.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// let x = graph.parameter(DType::F32, &[8, 3]);
-    /// let model = neural::nn::sequential([neural::nn::dense(5), neural::nn::relu()]);
-    /// assert_eq!(model.forward(&x, &mut cx)?.shape(), [8, 5]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When a layer does not fit what comes into it; the error names the layer.
-    pub fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-        self.0.iter().enumerate().try_fold(x.clone(), |x, (i, layer)| {
-            let kind = layer.kind();
-            cx.within(&i.to_string(), kind, |cx| {
-                let y = layer.forward(&x, cx)?;
-                cx.note(kind, &y);
-                Ok(y)
-            })
-        })
-    }
-
     /// The variables that the model has for samples of this shape, and the table of its layers.
     ///
     /// ```
@@ -81,7 +55,7 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// As [`Sequential::forward`].
+    /// When a layer does not fit what comes into it; the error names the layer.
     pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
         let graph = Graph::new();
         let mut variables = Variables::declare(&graph, dtype);
@@ -102,8 +76,15 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// As [`Sequential::forward`].
+    /// When a layer does not fit what comes into it; the error names the layer.
     pub fn summary(&self, dtype: DType, sample: &[usize]) -> Result<Summary> {
         Ok(self.declare(dtype, sample)?.1)
+    }
+}
+
+impl Module for Sequential {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        let mut layers = self.0.iter().enumerate();
+        layers.try_fold(x.clone(), |x, (i, layer)| cx.part(&i.to_string(), layer.kind(), layer, &x))
     }
 }

@@ -5,7 +5,7 @@ use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
 use crate::loss::{Loss, Mask};
-use crate::nn::{Context, Sequential};
+use crate::nn::{Context, Module, Sequential};
 use crate::optim::{Inputs, Optimizer, Share};
 use crate::variables::{Role, Variable, Variables};
 
