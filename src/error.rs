@@ -99,6 +99,15 @@ impl Error {
         Error::Format { path: path.to_path_buf(), message: message.into() }
     }
 
+    /// A file whose form this build leaves out.
+    #[cfg(not(feature = "cli"))]
+    pub(crate) fn without_feature(path: &Path, feature: &str) -> Self {
+        let message = format!(
+            "expected a form that this build reads, got one that needs `neural`'s feature `{feature}`"
+        );
+        Error::Format { path: path.to_path_buf(), message }
+    }
+
     /// ```
     /// let error = neural::Error::io("read", "a.csv".as_ref(), std::io::ErrorKind::NotFound.into());
     /// assert!(error.to_string().starts_with("cannot read a.csv: "));

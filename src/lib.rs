@@ -30,7 +30,11 @@
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
 
+// What only the command line asks of other rooms is no dead code.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 pub mod array;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -45,10 +49,12 @@ pub mod model;
 mod named;
 pub mod nn;
 pub mod optim;
+#[cfg(feature = "plot")]
 pub mod plot;
 pub mod recipe;
 pub mod runs;
 pub mod runtime;
+#[cfg(feature = "tensorboard")]
 pub mod tensorboard;
 pub mod train;
 pub mod variables;

@@ -14,11 +14,13 @@
 
 mod hlo;
 mod layout;
+#[cfg(feature = "onnx")]
 mod onnx;
 mod pytorch;
 mod safetensors;
 
 pub use self::hlo::{hlo, stablehlo};
+#[cfg(feature = "onnx")]
 pub use self::onnx::onnx;
 pub use self::safetensors::{from_safetensors, safetensors};
 

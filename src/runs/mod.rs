@@ -14,6 +14,8 @@
 
 mod background;
 mod checkpoint;
+#[cfg(feature = "plot")]
+mod curves;
 mod folder;
 mod history;
 mod lock;
@@ -22,8 +24,10 @@ mod start;
 mod weights;
 
 pub use checkpoint::Saved;
+#[cfg(feature = "plot")]
+pub use curves::curves;
 pub use folder::{Folder, Which};
-pub use history::{History, curves};
+pub use history::History;
 pub use lock::Lock;
 pub use session::{Ending, Session};
 pub use start::Start;

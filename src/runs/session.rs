@@ -185,6 +185,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.keep(Which::Last)?;
         self.writer.finish()?;
         if !self.history.epochs().is_empty() {
+            #[cfg(feature = "plot")]
             self.history.draw()?;
         }
         Ok(ending)

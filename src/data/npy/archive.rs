@@ -1,0 +1,96 @@
+//! Archives of NumPy's arrays, `.npz`.
+
+use super::parse;
+use crate::array::Array;
+use crate::data::bytes::{self, MAX_EXPANSION};
+use crate::error::{Error, Result};
+use std::io::{Cursor, Read, Seek};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+
+/// An `.npz` archive.
+///
+/// ```
+/// use neural::data::npy::Archive;
+/// assert!(Archive::new("a.npz".as_ref(), b"no archive".to_vec()).is_err());
+/// ```
+pub struct Archive {
+    path: PathBuf,
+    /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.
+    size: usize,
+    zip: ZipArchive<Box<dyn ReadSeek>>,
+}
+
+/// A file, or what was read of one.
+trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+impl Archive {
+    /// ```
+    /// assert!(neural::data::npy::Archive::open("no/such.npz").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a ZIP archive.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (reader, length) = bytes::open_file(path)?;
+        Self::of(path, Box::new(reader), length)
+    }
+
+    /// An archive of these contents; `path` is for the error only.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert!(Archive::new("a.npz".as_ref(), empty).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// When they are not a ZIP archive.
+    pub fn new(path: &Path, contents: Vec<u8>) -> Result<Self> {
+        let size = contents.len();
+        Self::of(path, Box::new(Cursor::new(contents)), size)
+    }
+
+    fn of(path: &Path, reader: Box<dyn ReadSeek>, size: usize) -> Result<Self> {
+        let zip = ZipArchive::new(reader)
+            .map_err(|e| Error::format(path, format!("expected an NPZ archive, got: {e}")))?;
+        Ok(Self { path: path.to_path_buf(), size, zip })
+    }
+
+    /// The names of the arrays.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert!(Archive::new("a.npz".as_ref(), empty)?.names().is_empty());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn names(&self) -> Vec<String> {
+        self.zip.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
+    }
+
+    /// The array of this name; `None` when there is none.
+    ///
+    /// ```
+    /// # use neural::data::npy::Archive;
+    /// # let empty = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    /// assert_eq!(Archive::new("a.npz".as_ref(), empty)?.array("x")?, None);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`read`](super::read).
+    pub fn array(&mut self, name: &str) -> Result<Option<Array>> {
+        let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
+            return Ok(None);
+        };
+        let path = self.path.join(name);
+        let entry =
+            self.zip.by_index(index).map_err(|e| Error::format(&path, format!("cannot be opened: {e}")))?;
+        let compressed = usize::try_from(entry.compressed_size()).unwrap_or(usize::MAX).min(self.size);
+        parse(&path, entry, compressed.saturating_mul(MAX_EXPANSION)).map(Some)
+    }
+}
