@@ -1,5 +1,11 @@
 //! How a choice among named things is written: `"flatten"`, `{ dense = 128 }` or `{ dense = { units = 128 } }`.
 
+mod table;
+
+#[cfg(test)]
+pub(crate) use table::reference;
+pub(crate) use table::table;
+
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;

@@ -1,5 +1,5 @@
+use super::Layer;
 use super::window::{Padding, or, window};
-use super::{Context, Layer};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,12 @@ impl Pool {
     }
 
     /// The largest element under the window; padding never wins.
-    pub(super) fn max(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+    pub(super) fn max(&self, x: &Tensor) -> Result<Tensor> {
         x.max_pool(self.window(x.shape())?)
     }
 
     /// The mean of the elements under the window; padding is not counted.
-    pub(super) fn average(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+    pub(super) fn average(&self, x: &Tensor) -> Result<Tensor> {
         let window = self.window(x.shape())?;
         let wide = x.dtype().accumulator();
         let ones = x.graph().full(wide, &[&[1], &x.shape()[1..x.rank() - 1], &[1]].concat(), 1.0)?;

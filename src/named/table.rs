@@ -1,0 +1,121 @@
+//! A choice among named things as one table.
+
+/// Declares an enum whose variants are read and written by their names, from one line for each:
+///
+/// ```text
+/// named::table! {
+///     /// A shape.
+///     #[derive(Clone, Debug, PartialEq)]
+///     pub enum Shape: "a shape" {
+///         /// A circle: `radius`, `filled`.
+///         Circle(Circle) = "circle" | "disc" | "disk", short "radius";
+///         /// A polygon of other settings.
+///         Polygon(Polygon) = "polygon";
+///         /// Nothing.
+///         Empty = "empty";
+///     }
+/// }
+/// ```
+///
+/// The names after the first are what other libraries call the same, in lower case without separators. `short` names
+/// the setting whose value may stand for the table of them all. The enum gets `kind()`, serde's two traits,
+/// [`Named`](super::Named), and `REFERENCE`, the rows of its table in docs/recipes.md, made of the variants'
+/// documentation.
+macro_rules! table {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis enum $Enum:ident: $what:literal {
+            $(
+                $(#[doc = $doc:literal])+
+                $Variant:ident $(($Settings:ty))? = $name:literal $(| $alias:literal)* $(, short $short:literal)?;
+            )+
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(serde::Serialize)]
+        $visibility enum $Enum {
+            $(
+                $(#[doc = $doc])+
+                #[serde(rename = $name)]
+                $Variant $(($Settings))?,
+            )+
+        }
+
+        impl $Enum {
+            /// The name under which a recipe has it.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $($crate::named::table!(@pattern $Enum $Variant $(($Settings))?) => $name,)+
+                }
+            }
+
+            /// Each name with its documentation.
+            #[cfg(test)]
+            pub(crate) const REFERENCE: &'static [(&'static str, &'static str)] =
+                &[$(($name, concat!($($doc),+))),+];
+        }
+
+        impl $crate::named::Named for $Enum {
+            const WHAT: &'static str = $what;
+            const NAMES: &'static [&'static str] = &[$($name),+];
+            const ALIASES: &'static [(&'static str, &'static str)] = &[$($(($alias, $name),)*)+];
+
+            fn read<'de, D: serde::Deserializer<'de>>(
+                name: &str,
+                settings: D,
+            ) -> std::result::Result<Self, D::Error> {
+                match name {
+                    $($name => $crate::named::table!(
+                        @read settings, $Enum $Variant $(($Settings))? $(, $short)?
+                    ),)+
+                    _ => Err(serde::de::Error::custom($crate::named::unknown($what, name, Self::NAMES))),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $Enum {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                $crate::named::deserialize(deserializer)
+            }
+        }
+    };
+
+    (@pattern $Enum:ident $Variant:ident) => { $Enum::$Variant };
+    (@pattern $Enum:ident $Variant:ident ($Settings:ty)) => { $Enum::$Variant(_) };
+
+    (@read $settings:ident, $Enum:ident $Variant:ident) => {
+        <()>::deserialize($settings).map(|()| $Enum::$Variant)
+    };
+    (@read $settings:ident, $Enum:ident $Variant:ident ($Settings:ty)) => {
+        <$Settings>::deserialize($settings).map($Enum::$Variant)
+    };
+    (@read $settings:ident, $Enum:ident $Variant:ident ($Settings:ty), $short:literal) => {
+        $crate::named::short($settings, $short).map($Enum::$Variant)
+    };
+}
+
+pub(crate) use table;
+
+#[cfg(test)]
+pub(crate) mod reference {
+    use std::path::Path;
+
+    /// That docs/recipes.md has the table of `rows` between `<!-- name -->` and `<!-- end of name -->`. With
+    /// `UPDATE_REFERENCE=1` in the environment it is written instead.
+    pub fn check(name: &str, rows: &[(&str, &str)]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
+        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("no {begin:?} in {path:?}"));
+        let (written, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end:?} in {path:?}"));
+        let row = |(name, doc): &(&str, &str)| format!("| `{name}` | {} |\n", doc.trim());
+        let table = rows.iter().map(row).collect::<String>();
+        let (header, _) = written.split_once("|---|---|\n").expect("a table of two columns");
+        let made = format!("{header}|---|---|\n{table}");
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(&path, format!("{before}{begin}{made}{end}{after}")).unwrap();
+        } else {
+            assert_eq!(written, made, "UPDATE_REFERENCE=1 writes it");
+        }
+    }
+}
