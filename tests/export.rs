@@ -5,7 +5,8 @@ mod common;
 
 use common::{device, difference, numbers};
 use neural::data::Scaling;
-use neural::export;
+use neural::data::table::{Column, Features, Layout, Missing, Table, Unknown};
+use neural::export::{self, OnnxOptions};
 use neural::model::{Description, Link, Model};
 use neural::nn::Sequential;
 use neural::tensorboard::Writer;
@@ -351,7 +352,7 @@ fn all(message: &[u8], number: u64) -> Vec<Field> {
 #[test]
 fn onnx_holds_the_model() {
     let mlp = named("mlp");
-    let file = export::onnx(&mlp).expect("writes");
+    let file = export::onnx(&mlp, &OnnxOptions::default()).expect("writes");
     assert_eq!(all(&file, 1), [Field::Varint(8)], "ir_version");
     assert_eq!(fields(all(&file, 8)[0].bytes()).pop(), Some((2, Field::Varint(17))), "opset");
     let metadata = all(&file, 14)[0].clone();
@@ -381,11 +382,152 @@ fn onnx_holds_the_model() {
     assert_eq!(dims.len(), 2);
 }
 
+/// A table with all kinds of columns, of which every fifth cell is missing; two are named as parts of the graph are.
+fn table() -> Table {
+    let mut text = String::from("id,seconds,0.weight,output,wet,day,when,kind\n");
+    for (i, x) in numbers(60, 11).into_iter().enumerate() {
+        let or = |place: usize, cell: String| if i % 5 == place { String::new() } else { cell };
+        let cells = [
+            format!("row {i}"),
+            or(0, format!("{}", 1_700_000_000 + (x * 300.0) as i64)),
+            or(1, format!("{x:.4}")),
+            or(2, format!("{}", i * 7 % 13)),
+            or(3, ["yes", "No", "TRUE", "false"][i % 4].into()),
+            or(4, ["sat", "sun", "\u{4e00}", "a \"b\""][i % 4].replace('"', "\"\"")),
+            or(0, format!("{}-{:02}-{:02}T{:02}:30:00Z", 1583 + i * 14, 1 + i * 5 % 12, 1 + i % 28, i % 24)),
+            ["good", "bad"][i % 2].into(),
+        ];
+        text += &cells.map(|cell| format!("\"{cell}\"")).join(",");
+        text.push('\n');
+    }
+    // The first and last days of years, of leap ones and of those that would be.
+    for date in [
+        "1899-12-31",
+        "1900-02-29T23:00:00Z",
+        "1900-03-01",
+        "2000-01-01",
+        "2000-12-31T23:59:59Z",
+        "2024-02-29",
+        "2400-12-31",
+    ] {
+        let date = if date.starts_with("1900-02") { "1900-02-28T23:00:00Z" } else { date };
+        text += &format!("last,1700000000,0.5,3,yes,sat,{date},good\n");
+    }
+    Table::parse("table.csv".as_ref(), text.as_bytes(), &Layout::default()).expect("reads")
+}
+
+/// A model of the columns of [`table`] that are fitted on its first 40 rows.
+fn model_of_columns(how: &Features, layers: serde_json::Value, link: Link, classes: &[&str]) -> Model {
+    let how = Features { ignore: vec!["id".into()], ..how.clone() };
+    let train: Vec<u32> = (0..40).collect();
+    let (columns, notes) = table().features("kind", &how, &train).expect("columns");
+    assert_eq!(notes, [""; 0]);
+    let width = columns.iter().map(|column| column.features().len()).sum::<usize>();
+    // Days are the largest: hundreds of years.
+    let mut model = model(layers, link, DType::F32, &[width], scaled(&[width], 0.0, 2.0));
+    let features = table().try_encode(&columns).expect("the columns are there").features.to_f64();
+    let largest =
+        |i: usize| features.iter().skip(i).step_by(width).fold(1.0, |m: f64, x| m.max(x.abs())) as f32;
+    model.description.scaling.deviation = Array::vector(&(0..width).map(largest).collect::<Vec<_>>());
+    model.description.columns = columns;
+    model.description.classes = classes.iter().map(ToString::to_string).collect();
+    model
+}
+
+/// Models of tables with the threshold of each.
+fn models_of_columns() -> Vec<(&'static str, Model, f64)> {
+    let layers = |units: usize| json!([{"dense": 8}, "tanh", {"dense": units}]);
+    let missing = |missing| Features { missing, ..Features::default() };
+    vec![
+        (
+            "two-classes",
+            model_of_columns(&missing(Missing::Mean), layers(2), Link::Softmax, &["bad", "good"]),
+            0.3,
+        ),
+        (
+            "one-output",
+            model_of_columns(&missing(Missing::Median), layers(1), Link::Sigmoid, &["bad", "good"]),
+            0.6,
+        ),
+        (
+            "scores",
+            model_of_columns(
+                &missing(Missing::Constant(2.5)),
+                layers(3),
+                Link::Identity,
+                &["a", "b", "\u{df}"],
+            ),
+            0.5,
+        ),
+        ("labels", model_of_columns(&missing(Missing::Mean), layers(3), Link::Sigmoid, &[]), 0.4),
+        ("values", model_of_columns(&missing(Missing::Mean), layers(2), Link::Identity, &[]), 0.5),
+        (
+            "refusing",
+            model_of_columns(
+                &Features { unknown: Unknown::Refuse, ..Features::default() },
+                layers(2),
+                Link::Softmax,
+                &["bad", "good"],
+            ),
+            0.5,
+        ),
+    ]
+}
+
+#[test]
+fn onnx_takes_the_columns_of_a_table_and_names_the_class() {
+    let (_, model, threshold) = models_of_columns().swap_remove(0);
+    let named = OnnxOptions { threshold, ..OnnxOptions::default() };
+    let plain = OnnxOptions { names: Some(false), ..named };
+    // Of each input or output its name, the type of its elements, and the number of its axes.
+    let interface = |file: &[u8], number: u64| -> Vec<(String, u64, usize)> {
+        let graph = all(file, 7)[0].clone();
+        let one = |info: &Field| {
+            let ty = all(all(info.bytes(), 2)[0].bytes(), 1)[0].clone();
+            let Field::Varint(elements) = all(ty.bytes(), 1)[0] else { panic!("no type") };
+            let axes = all(all(ty.bytes(), 2)[0].bytes(), 1).len();
+            (all(info.bytes(), 1)[0].text(), elements, axes)
+        };
+        all(graph.bytes(), number).iter().map(one).collect()
+    };
+    let owned = |list: &[(&str, u64, usize)]| -> Vec<(String, u64, usize)> {
+        list.iter().map(|(name, elements, axes)| (name.to_string(), *elements, *axes)).collect()
+    };
+    // FLOAT is 1, STRING 8, DOUBLE 11.
+    let file = export::onnx(&model, &named).expect("writes");
+    let inputs = [
+        ("seconds", 11, 2),
+        ("0.weight", 11, 2),
+        ("output_", 11, 2),
+        ("wet", 8, 2),
+        ("day", 8, 2),
+        ("when", 11, 2),
+    ];
+    assert_eq!(interface(&file, 11), owned(&inputs));
+    assert_eq!(interface(&file, 12), owned(&[("output", 1, 2), ("label", 8, 1)]));
+    let metadata: HashMap<String, String> = all(&file, 14)
+        .iter()
+        .map(|entry| (all(entry.bytes(), 1)[0].text(), all(entry.bytes(), 2)[0].text()))
+        .collect();
+    assert_eq!(metadata["neural.threshold"], "0.3");
+
+    let file = export::onnx(&model, &plain).expect("writes");
+    assert_eq!(interface(&file, 11), owned(&[("input", 1, 2)]));
+    assert_eq!(interface(&file, 12), owned(&[("output", 1, 2)]));
+    // Pictures with names of classes stay as they are unless names are asked for.
+    let mut pictures = self::named("cnn");
+    pictures.description.classes = ["a", "b", "c", "d"].map(String::from).to_vec();
+    let outputs = |options: &OnnxOptions| interface(&export::onnx(&pictures, options).expect("writes"), 12);
+    assert_eq!(outputs(&OnnxOptions::default()), owned(&[("output", 1, 2)]));
+    let named = OnnxOptions { names: Some(true), ..OnnxOptions::default() };
+    assert_eq!(outputs(&named), owned(&[("output", 1, 2), ("label", 8, 1)]));
+}
+
 #[test]
 fn onnx_has_no_pool_of_padding_alone() {
     let layers = json!([{"max-pool": {"size": [2], "stride": [1], "padding": [[2, 0]]}}, "flatten"]);
     let model = model(layers, Link::Identity, DType::F32, &[4, 1], Scaling::none());
-    let error = export::onnx(&model).expect_err("cannot be written").to_string();
+    let error = export::onnx(&model, &OnnxOptions::default()).expect_err("cannot be written").to_string();
     assert!(error.contains("expected padding below the window's [2]"), "{error}");
 }
 
@@ -455,9 +597,29 @@ fn write_exports() {
         let pair = [("samples", &samples), ("outputs", &outputs)];
         write("expected", &neural::data::safetensors::encode(&pair, None).expect("encodes"));
         write("safetensors", &export::safetensors(&model).expect("writes"));
-        write("onnx", &export::onnx(&model).expect("writes"));
+        write("onnx", &export::onnx(&model, &OnnxOptions::default()).expect("writes"));
         write("mlir", export::stablehlo(&model, 4).expect("writes").as_bytes());
         write("hlo", export::hlo(&model, 4).expect("writes").as_bytes());
+    }
+    for (name, model, threshold) in models_of_columns() {
+        let options = OnnxOptions { threshold, ..OnnxOptions::default() };
+        std::fs::write(dir.join(format!("{name}.onnx")), export::onnx(&model, &options).expect("writes"))
+            .expect("writes");
+        let table = table();
+        let columns = &model.description.columns;
+        let encoded = table.try_encode(columns).expect("the columns are there");
+        let outputs = model.predict(device(), &encoded.features).expect("predicts");
+        let cells = |column: &Column| -> Vec<String> {
+            (0..table.rows()).map(|row| table.text(row, &column.name).expect("is there").into()).collect()
+        };
+        let expected = json!({
+            "columns": columns.iter().map(|column| json!({"name": column.name, "kind": column.kind, "cells": cells(column)})).collect::<Vec<_>>(),
+            "outputs": outputs.to_f64().chunks(outputs.shape()[1]).collect::<Vec<_>>(),
+            "refused": encoded.refused.iter().map(|(row, _)| row).collect::<Vec<_>>(),
+            "classes": model.description.classes,
+            "threshold": threshold,
+        });
+        std::fs::write(dir.join(format!("{name}.columns")), expected.to_string()).expect("writes");
     }
     let mut log = Writer::create(&dir.join("events")).expect("creates");
     for step in 1..=100 {

@@ -1,6 +1,6 @@
 //! `neural export`
 
-use crate::export;
+use crate::export::{self, OnnxOptions};
 use crate::runs::Folder;
 use anyhow::Context;
 use std::io::{self, Write};
@@ -15,7 +15,8 @@ use std::process::ExitCode;
   neural export runs/mnist-1 --to stablehlo --batch 32
 
 The whole model, as ONNX, StableHLO or HLO, takes samples as they are stored, pictures as u8 with their channels last, and
-scales them itself; what it gives are probabilities, or values.")]
+scales them itself; what it gives are probabilities, or values. As ONNX, the model of a table takes each column by its name,
+numbers as f64 and names as texts, and gives the class by its name too, by the threshold that was kept with the run.")]
 pub struct Export {
     /// The folder of the run; its best checkpoint is taken
     run: PathBuf,
@@ -31,9 +32,22 @@ pub struct Export {
     /// For how many samples at once StableHLO and HLO are made
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
+
+    /// Whether ONNX takes a table's columns by their names and gives the names of classes: yes for tables, no for other
+    /// data. With no, the input is the features that a table is made into, for engines without texts
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    names: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected yes or no".into()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Form {
     /// The values, named as in PyTorch
     Safetensors,
@@ -47,12 +61,16 @@ enum Form {
 
 impl Export {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if self.names.is_some() && self.to != Form::Onnx {
+            anyhow::bail!("--names is for --to onnx");
+        }
         let folder = Folder::open(&self.run)?;
         let model = folder.model()?;
+        let options = OnnxOptions { names: self.names, threshold: folder.recipe()?.train.threshold };
         let batch = self.batch as usize;
         let (contents, name) = match self.to {
             Form::Safetensors => (export::safetensors(&model)?, "model.safetensors"),
-            Form::Onnx => (export::onnx(&model)?, "model.onnx"),
+            Form::Onnx => (export::onnx(&model, &options)?, "model.onnx"),
             Form::Stablehlo => (export::stablehlo(&model, batch)?.into_bytes(), "model.mlir"),
             Form::Hlo => (export::hlo(&model, batch)?.into_bytes(), "model.hlo"),
         };

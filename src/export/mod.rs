@@ -9,7 +9,8 @@
 //!
 //! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last and token
 //! ids as i32, and scales them itself; it gives `[batch, outputs]` in f32 after the link, as
-//! [`Model::predict`](crate::model::Model) does. An ONNX engine refuses token ids that are not in the vocabulary; a program of
+//! [`Model::predict`](crate::model::Model) does. As ONNX, the model of a table takes its columns instead, and names its
+//! answer. An ONNX engine refuses token ids that are not in the vocabulary; a program of
 //! XLA cannot, and clamps them: check them before.
 
 mod hlo;
@@ -21,7 +22,7 @@ mod safetensors;
 
 pub use self::hlo::{hlo, stablehlo};
 #[cfg(feature = "onnx")]
-pub use self::onnx::onnx;
+pub use self::onnx::{OnnxOptions, onnx};
 pub use self::safetensors::{from_safetensors, safetensors};
 
 /// Under this key safetensors and ONNX files hold the model's [`Description`](crate::model::Description) as JSON.

@@ -76,6 +76,59 @@ def with_torch(path, samples):
         return link[description["link"]](y).numpy()
 
 
+def check_columns(path):
+    """A model of a table, with each column as an input of its own."""
+    import onnx
+    import onnxruntime
+
+    onnx.checker.check_model(onnx.load(path.with_suffix(".onnx")), full_check=True)
+    session = onnxruntime.InferenceSession(path.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
+    expected = json.loads(path.read_text())
+
+    def values(kind, cells):
+        if kind in ("category", "boolean"):
+            return np.array(cells, object)
+        if kind == "date":
+            times = np.array([cell.removesuffix("Z") or "NaT" for cell in cells], "datetime64[s]")
+            return np.where(np.isnat(times), np.nan, times.astype(np.int64) / 86400)
+        return np.array([cell or "nan" for cell in cells], np.float64)
+
+    columns = [values(column["kind"]["kind"], column["cells"])[:, None] for column in expected["columns"]]
+    names = [one.name for one in session.get_inputs()]
+    for name, column in zip(names, expected["columns"], strict=True):
+        assert name.rstrip("_") == column["name"], (name, column["name"])
+    outputs = np.array(expected["outputs"])
+    refused = set(expected["refused"])
+    taken = np.array([row not in refused for row in range(len(outputs))])
+
+    def run(rows):
+        return session.run(None, {name: column[rows] for name, column in zip(names, columns)})
+
+    scores, *answer = run(taken)
+    off = np.abs(scores - outputs[taken]).max()
+    assert off <= TOLERANCE, (path.stem, off)
+    threshold, classes = expected["threshold"], np.array(expected["classes"], object)
+    if path.stem in ("two-classes", "one-output", "refusing"):
+        right = classes[(scores[:, -1] > threshold).astype(int)]
+    elif path.stem == "scores":
+        right = classes[scores.argmax(1)]
+    else:
+        right = scores > threshold
+    assert len(answer) == (path.stem != "values"), path.stem
+    if answer:
+        assert (answer[0] == right).all(), path.stem
+        # Of the refusing model only few rows are left.
+        assert refused or len(np.unique(right)) > 1, path.stem
+    for row in refused:
+        try:
+            run([row])
+        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
+            assert "out of data bounds" in str(error), error
+        else:
+            raise AssertionError((path.stem, row, "taken"))
+    print(f"{path.stem}: onnxruntime off by {off:.1e} at most, answers equal, {len(refused)} rows refused")
+
+
 def check_events(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -111,4 +164,8 @@ if __name__ == "__main__":
             print(f"{name}: {reader} off by {off:.1e} at most")
             assert off <= TOLERANCE, (name, reader)
             assert (outputs.argmax(-1) == expected["outputs"].argmax(-1)).all(), (name, reader)
+    tables = sorted(folder.glob("*.columns"))
+    assert tables, f"no models of tables in {folder}"
+    for path in tables:
+        check_columns(path)
     check_events(folder / "events")

@@ -186,7 +186,7 @@ impl Column {
         }
     }
 
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         match &self.kind {
             ColumnKind::Number { .. } | ColumnKind::Boolean { .. } => 1,
             ColumnKind::Date { cycles, .. } => 1 + 2 * cycles.len(),

@@ -259,6 +259,12 @@ pub fn is_missing(cell: &str) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
+/// What stands for a missing value, in small letters.
+#[cfg(feature = "onnx")]
+pub(crate) fn missing_words() -> impl Iterator<Item = &'static str> {
+    MISSING.into_iter()
+}
+
 /// In which line each row begins: those after which others do not follow at once.
 #[derive(Clone, Debug, Default)]
 struct Lines(Vec<(usize, usize)>);

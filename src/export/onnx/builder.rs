@@ -4,7 +4,7 @@ use super::proto::{self, AttributeType, DataType};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A tensor on its way through the layers.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ pub struct Builder<'a> {
     /// The result of each layer, by its place.
     shapes: HashMap<String, Vec<usize>>,
     path: Vec<String>,
+    /// The names of the graph's tensors so far: a table may name its columns as it likes.
+    taken: HashSet<String>,
     nodes: Vec<proto::Node>,
     initializers: Vec<proto::Tensor>,
 }
@@ -48,6 +50,7 @@ impl<'a> Builder<'a> {
             values: model.variables.iter().map(|(v, value)| (v.name.as_str(), value)).collect(),
             shapes: summary.rows.into_iter().map(|row| (row.path, row.output)).collect(),
             path: Vec::new(),
+            taken: HashSet::new(),
             nodes: Vec::new(),
             initializers: Vec::new(),
         })
@@ -87,26 +90,51 @@ impl<'a> Builder<'a> {
 
     /// A constant of the graph, named within the current layer; returns its full name.
     pub fn constant(&mut self, name: &str, value: &Array) -> String {
-        let name = self.local(name);
+        let name = self.unique(self.local(name));
         self.initializers.push(proto::Tensor {
             dims: value.shape().iter().map(|&n| n as i64).collect(),
             data_type: data_type(value.dtype()) as i32,
             name: name.clone(),
             raw_data: value.bytes().to_vec(),
+            string_data: Vec::new(),
         });
         name
     }
 
+    /// A constant without a name of its own that a node needs as an input; returns the name that it is given.
+    pub fn operand(&mut self, value: &Array) -> String {
+        self.constant(&format!("constant_{}", self.initializers.len()), value)
+    }
+
     /// A number that a node needs as an input; returns its name.
     pub fn scalar(&mut self, value: f64) -> String {
-        let name = format!("constant_{}", self.initializers.len());
-        self.constant(&name, &Array::scalar(value as f32))
+        self.operand(&Array::scalar(value as f32))
     }
 
     /// Whole numbers that a node needs as an input; returns their name.
     pub fn ints(&mut self, values: &[i64]) -> String {
-        let name = format!("constant_{}", self.initializers.len());
-        self.constant(&name, &Array::vector(values))
+        self.operand(&Array::vector(values))
+    }
+
+    /// Texts as a constant of the graph; returns its name.
+    pub fn texts(&mut self, name: &str, texts: &[String]) -> String {
+        let name = self.unique(self.local(name));
+        self.initializers.push(proto::Tensor {
+            dims: vec![texts.len() as i64],
+            data_type: DataType::String as i32,
+            name: name.clone(),
+            raw_data: Vec::new(),
+            string_data: texts.iter().map(|text| text.clone().into_bytes()).collect(),
+        });
+        name
+    }
+
+    /// `name`, or a longer one if a tensor of the graph is called so already.
+    pub fn unique(&mut self, mut name: String) -> String {
+        while !self.taken.insert(name.clone()) {
+            name.push('_');
+        }
+        name
     }
 
     /// A node with one result, whose name is returned.
@@ -122,8 +150,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A name for a result of a node that comes next.
-    pub fn fresh(&self, op: &str) -> String {
-        self.local(&format!("{op}_{}", self.nodes.len()))
+    pub fn fresh(&mut self, op: &str) -> String {
+        let name = self.local(&format!("{op}_{}", self.nodes.len()));
+        self.unique(name)
     }
 
     /// A node with results of given names; one that is not wanted has the empty name.
@@ -134,9 +163,22 @@ impl<'a> Builder<'a> {
         output: Vec<String>,
         attribute: Vec<proto::Attribute>,
     ) {
-        let name = self.fresh(op);
+        self.push_of("", op, inputs, output, attribute);
+    }
+
+    /// A node of an operator from `domain`; the empty one is ONNX's own.
+    pub fn push_of(
+        &mut self,
+        domain: &str,
+        op: &str,
+        inputs: &[impl AsRef<str>],
+        output: Vec<String>,
+        attribute: Vec<proto::Attribute>,
+    ) {
+        let name = self.local(&format!("{op}_{}", self.nodes.len()));
         let input = inputs.iter().map(|input| input.as_ref().to_string()).collect();
-        self.nodes.push(proto::Node { input, output, name, op_type: op.into(), attribute });
+        let (op_type, domain) = (op.into(), domain.into());
+        self.nodes.push(proto::Node { input, output, name, op_type, attribute, domain });
     }
 
     /// The same values with the channels, if there are any, right after the batch.
@@ -177,6 +219,11 @@ pub fn int(name: &str, value: i64) -> proto::Attribute {
     attribute(name, AttributeType::Int, |a| a.i = Some(value))
 }
 
+pub fn texts(name: &str, values: &[String]) -> proto::Attribute {
+    let bytes = values.iter().map(|text| text.clone().into_bytes()).collect();
+    attribute(name, AttributeType::Strings, |a| a.strings = bytes)
+}
+
 pub fn float(name: &str, value: f64) -> proto::Attribute {
     attribute(name, AttributeType::Float, |a| a.f = Some(value as f32))
 }
@@ -193,12 +240,12 @@ fn attribute(name: &str, ty: AttributeType, set: impl FnOnce(&mut proto::Attribu
 }
 
 /// An input or output of the graph, with the first axis of `shape` open.
-pub fn tensor_info(name: &str, dtype: DType, shape: &[usize]) -> proto::ValueInfo {
+pub fn tensor_info(name: &str, elements: DataType, shape: &[usize]) -> proto::ValueInfo {
     let known = |&n: &usize| proto::Dimension { dim_value: Some(n as i64), dim_param: None };
     let batch = proto::Dimension { dim_value: None, dim_param: Some("batch".into()) };
     let dim = std::iter::once(batch).chain(shape.iter().skip(1).map(known)).collect();
     let tensor_type =
-        proto::TensorType { elem_type: data_type(dtype) as i32, shape: Some(proto::TensorShape { dim }) };
+        proto::TensorType { elem_type: elements as i32, shape: Some(proto::TensorShape { dim }) };
     proto::ValueInfo { name: name.into(), r#type: Some(proto::Type { tensor_type: Some(tensor_type) }) }
 }
 

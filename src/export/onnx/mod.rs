@@ -4,28 +4,65 @@
 //! of samples stays open, engines find the operators that they have kernels for, and viewers show the model as it was
 //! written.
 
+mod answers;
 mod builder;
+mod columns;
 mod layers;
 mod proto;
 
 use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::model::{Link, Model};
+use crate::model::{Description, Link, Model};
 use builder::{Builder, Value, int};
 use prost::Message;
 use proto::DataType;
 
 /// Version 17 of the operators is the first to have `LayerNormalization`; version 8 of the format belongs to it.
 const OPERATORS: i64 = 17;
+const TEXT_OPERATORS: i64 = 3;
 const FORMAT: i64 = 8;
 
 /// The largest message that protobuf allows.
 const MOST_BYTES: usize = i32::MAX as usize;
 
+/// Under this key an ONNX file holds the threshold, where there is one.
+const THRESHOLD: &str = "neural.threshold";
+
+/// How a model becomes an ONNX file, see [`onnx()`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnnxOptions {
+    /// Whether the columns of a table come in by their names, and the names of classes go out; where it is absent they do
+    /// if the data was a table. Not every engine has texts.
+    pub names: Option<bool>,
+    /// The probability above which the second of two classes, or a label, is the answer.
+    pub threshold: f64,
+}
+
+impl Default for OnnxOptions {
+    fn default() -> Self {
+        Self { names: None, threshold: 0.5 }
+    }
+}
+
 /// The model as an ONNX file, <https://onnx.ai>, for any number of samples.
 ///
 /// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, outputs]` f32
-/// after the link. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION).
+/// after the link. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
+/// under `neural.threshold`.
+///
+/// With [`names`](OnnxOptions::names) each column of a table is an input `[batch, 1]` of its own in place of `input`,
+/// called as the column is:
+///
+/// | a column of | comes in as |
+/// |---|---|
+/// | numbers | f64, NaN where one is missing |
+/// | names | texts; missing ones may be written as in a table, the empty text among others |
+/// | `true` and `false`, `yes` and `no` | texts |
+/// | dates | f64, the days since 1970-01-01 in UTC, NaN where one is missing |
+///
+/// Missing values are filled, and unknown names are none of the known ones, as in training; where they were to be
+/// refused, an engine refuses them: it reports an index beyond the end of an array. Beside `output` there is then `label`,
+/// texts `[batch]`, the name of the class, or for a model of labels `labels`, booleans `[batch, outputs]`.
 ///
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
@@ -44,63 +81,102 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
 /// #     _ => Some(Array::vector(&[1f32])),
 /// # };
-/// assert!(!neural::export::onnx(&Model::new(description, value)?)?.is_empty());
+/// assert!(!neural::export::onnx(&Model::new(description, value)?, &Default::default())?.is_empty());
 /// # Ok::<(), neural::Error>(())
 /// ```
 ///
 /// # Errors
 /// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse, or
 /// the model is larger than the format's 2 GB.
-pub fn onnx(model: &Model) -> Result<Vec<u8>> {
+pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let description = &model.description;
+    let names = options.names.unwrap_or(!description.columns.is_empty());
     let mut builder = Builder::new(model)?;
-    let shape = [&[1], &description.sample[..]].concat();
-    let mut x = Value::new("input", &shape);
-    let input = builder::tensor_info("input", description.dtype, &shape);
+    let output = builder.unique("output".into());
+    let (inputs, x) = samples(&mut builder, description, names)?;
+    let x = scaled(&mut builder, description, x);
+    let x = builder.layers(&description.layers, x)?;
+    let x = builder.channels_last(x);
+    let x = linked(&mut builder, description, &x, &output);
+    let mut outputs = vec![builder::tensor_info(&output, DataType::Float, &x.shape)];
+    if names {
+        outputs.extend(builder.answer(description, &x, options.threshold));
+    }
 
+    let (node, initializer) = builder.finish();
+    let operators = |domain: &str, version| proto::OperatorSetId { domain: domain.into(), version };
+    let mut opset_import = vec![operators("", OPERATORS)];
+    if node.iter().any(|node| node.domain == columns::TEXT_OPERATORS) {
+        opset_import.push(operators(columns::TEXT_OPERATORS, TEXT_OPERATORS));
+    }
+    let entry = |key: &str, value| proto::StringStringEntry { key: key.into(), value };
+    let mut metadata_props = vec![entry(super::DESCRIPTION, super::description(model)?)];
+    if answers::has_threshold(description, x.shape[x.rank() - 1]) {
+        metadata_props.push(entry(THRESHOLD, options.threshold.to_string()));
+    }
+    let graph = proto::Graph { node, name: "neural".into(), initializer, input: inputs, output: outputs };
+    let file = proto::Model {
+        ir_version: FORMAT,
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        opset_import,
+        metadata_props,
+    };
+    match file.encoded_len() {
+        0..=MOST_BYTES => Ok(file.encode_to_vec()),
+        bytes => Err(Error::value("ONNX", format!("a model of at most {MOST_BYTES} bytes"), bytes)),
+    }
+}
+
+/// The inputs, and samples in the type that the layers take.
+fn samples(
+    builder: &mut Builder,
+    description: &Description,
+    names: bool,
+) -> Result<(Vec<proto::ValueInfo>, Value)> {
+    let is_tokens = description.dtype == DType::I32;
+    if names && !description.columns.is_empty() {
+        let (inputs, mut x) = builder.columns(&description.columns, is_tokens)?;
+        if is_tokens {
+            x = x.with(builder.node("Cast", &[&x.name], vec![int("to", DataType::Int32 as i64)]));
+        }
+        return Ok((inputs, x));
+    }
+    let shape = [&[1], &description.sample[..]].concat();
+    let mut x = Value::new(&builder.unique("input".into()), &shape);
+    let input = builder::tensor_info(&x.name, builder::data_type(description.dtype), &shape);
     if !matches!(description.dtype, DType::F32 | DType::I32) {
         x = x.with(builder.node("Cast", &[&x.name], vec![int("to", DataType::Float as i64)]));
     }
-    if !description.scaling.is_none() {
-        let mean = builder.constant("scaling.mean", &description.scaling.mean);
-        let deviation = builder.constant("scaling.deviation", &description.scaling.deviation);
-        let centred = builder.node("Sub", &[&x.name, &mean], vec![]);
-        x = x.with(builder.node("Div", &[&centred, &deviation], vec![]));
+    Ok((vec![input], x))
+}
+
+fn scaled(builder: &mut Builder, description: &Description, x: Value) -> Value {
+    if description.scaling.is_none() {
+        return x;
     }
-    let x = builder.layers(&description.layers, x)?;
-    let x = builder.channels_last(x);
+    let mean = builder.constant("scaling.mean", &description.scaling.mean);
+    let deviation = builder.constant("scaling.deviation", &description.scaling.deviation);
+    let centred = builder.node("Sub", &[&x.name, &mean], vec![]);
+    x.with(builder.node("Div", &[&centred, &deviation], vec![]))
+}
+
+/// The scores after the link, in the targets' own unit, under the name `output`.
+fn linked(builder: &mut Builder, description: &Description, x: &Value, output: &str) -> Value {
     let (link, attributes) = match description.link {
         Link::Identity => ("Identity", vec![]),
         Link::Softmax => ("Softmax", vec![int("axis", -1)]),
         Link::Sigmoid => ("Sigmoid", vec![]),
     };
     if description.target_scaling.is_none() {
-        builder.push(link, &[&x.name], vec!["output".into()], attributes);
+        builder.push(link, &[&x.name], vec![output.into()], attributes);
     } else {
         let linked = builder.node(link, &[&x.name], attributes);
         let deviation = builder.constant("target.deviation", &description.target_scaling.deviation);
         let mean = builder.constant("target.mean", &description.target_scaling.mean);
         let scaled = builder.node("Mul", &[&linked, &deviation], vec![]);
-        builder.push("Add", &[&scaled, &mean], vec!["output".into()], vec![]);
+        builder.push("Add", &[&scaled, &mean], vec![output.into()], vec![]);
     }
-
-    let output = builder::tensor_info("output", DType::F32, &x.shape);
-    let (node, initializer) = builder.finish();
-    let graph =
-        proto::Graph { node, name: "neural".into(), initializer, input: vec![input], output: vec![output] };
-    let file = proto::Model {
-        ir_version: FORMAT,
-        producer_name: env!("CARGO_PKG_NAME").into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        opset_import: vec![proto::OperatorSetId { domain: String::new(), version: OPERATORS }],
-        metadata_props: vec![proto::StringStringEntry {
-            key: super::DESCRIPTION.into(),
-            value: super::description(model)?,
-        }],
-    };
-    match file.encoded_len() {
-        0..=MOST_BYTES => Ok(file.encode_to_vec()),
-        bytes => Err(Error::value("ONNX", format!("a model of at most {MOST_BYTES} bytes"), bytes)),
-    }
+    x.with(output.into())
 }

@@ -62,6 +62,9 @@ pub struct Node {
     pub op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<Attribute>,
+    /// Empty for ONNX's own operators.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -74,6 +77,8 @@ pub struct Attribute {
     pub i: Option<i64>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     /// Which of the fields it is.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
@@ -86,6 +91,7 @@ pub enum AttributeType {
     Float = 1,
     Int = 2,
     Ints = 7,
+    Strings = 8,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -94,6 +100,9 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(enumeration = "DataType", tag = "2")]
     pub data_type: i32,
+    /// The elements of a tensor of texts.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub string_data: Vec<Vec<u8>>,
     #[prost(string, tag = "8")]
     pub name: String,
     /// Row-major, little-endian.
@@ -109,6 +118,7 @@ pub enum DataType {
     Uint8 = 2,
     Int32 = 6,
     Int64 = 7,
+    String = 8,
     Bool = 9,
     Double = 11,
     Uint32 = 12,

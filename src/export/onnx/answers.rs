@@ -1,0 +1,56 @@
+//! What the scores say: the name of the class, or which labels hold.
+
+use super::builder::{Builder, Value, int, tensor_info};
+use super::proto::{DataType, ValueInfo};
+use crate::array::Array;
+use crate::model::{Description, Link};
+
+/// Whether there is a probability that a threshold divides: of the second of two classes, or of labels.
+pub fn has_threshold(description: &Description, width: usize) -> bool {
+    match (description.link, description.classes.len()) {
+        (Link::Identity, _) | (Link::Softmax, 0) => false,
+        (Link::Sigmoid, 0) => true,
+        (Link::Softmax | Link::Sigmoid, classes) => classes == 2 && width <= 2,
+    }
+}
+
+impl Builder<'_> {
+    /// The answer beside the scores `[batch, outputs]`, if the model gives more than values.
+    pub fn answer(&mut self, description: &Description, scores: &Value, threshold: f64) -> Option<ValueInfo> {
+        let (classes, width) = (&description.classes, scores.shape[scores.rank() - 1]);
+        let divides = has_threshold(description, width);
+        if classes.is_empty() {
+            if !divides {
+                return None;
+            }
+            let name = self.unique("labels".into());
+            let is_there = self.above(&scores.name, threshold);
+            self.push("Identity", &[&is_there], vec![name.clone()], vec![]);
+            return Some(tensor_info(&name, DataType::Bool, &[1, width]));
+        }
+        let place = if divides {
+            // The last is the second of two, or the only one, which speaks for it.
+            let last = self.ints(&[width as i64 - 1]);
+            let second = self.node("Gather", &[&scores.name, &last], vec![int("axis", 1)]);
+            let is_second = self.above(&second, threshold);
+            let place = self.node("Cast", &[&is_second], vec![int("to", DataType::Int64 as i64)]);
+            let axis = self.ints(&[1]);
+            self.node("Squeeze", &[&place, &axis], vec![])
+        } else {
+            self.node("ArgMax", &[&scores.name], vec![int("axis", 1), int("keepdims", 0)])
+        };
+        let of = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
+        let names: Vec<String> = (0..width.max(classes.len())).map(of).collect();
+        let names = self.texts("classes", &names);
+        let name = self.unique("label".into());
+        self.push("Gather", &[&names, &place], vec![name.clone()], vec![int("axis", 0)]);
+        Some(tensor_info(&name, DataType::String, &[1]))
+    }
+
+    /// Whether probabilities in f32 are above a threshold in f64.
+    fn above(&mut self, probabilities: &str, threshold: f64) -> String {
+        let exact = self.node("Cast", &[probabilities], vec![int("to", DataType::Double as i64)]);
+        let threshold = self.operand(&Array::scalar(threshold));
+        self.node("Greater", &[&exact, &threshold], vec![])
+    }
+}
