@@ -1,6 +1,23 @@
 //! A training engine over XLA: a model is a graph, the graph is differentiated, lowered to XLA, compiled once per
 //! shape, and driven by a loop that keeps everything on the device.
 //!
+//! ```no_run
+//! use neural::{data, nn, optim, runtime::Device, train::Trainer};
+//! let device = Device::auto()?;
+//! let digits = data::mnist("data/mnist")?.standardized()?;
+//! let model = nn::sequential([nn::flatten(), nn::dense(128), nn::sigmoid(), nn::dense(10)]);
+//! let mut run = Trainer::new(model).optimizer(optim::sgd(1.0)).batch_size(256).start(&device, &digits)?;
+//! run.fit(|_| std::ops::ControlFlow::Continue(()))?;
+//! println!("{}", run.evaluate(&digits.splits.test)?);
+//! # Ok::<(), neural::Error>(())
+//! ```
+//!
+//! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
+//! tells the crate where XLA is. The features `images`, `npz`, `onnx`, `plot` and `tensorboard` add what their names
+//! say; `cli`, the default, all of them and the command line.
+//!
+//! # The rooms
+//!
 //! ```text
 //! recipe (TOML) or Rust code
 //!    -> data::Dataset (u8, i32 as stored)   uploaded once

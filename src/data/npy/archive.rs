@@ -69,7 +69,7 @@ impl Archive {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn names(&self) -> Vec<String> {
-        self.zip.file_names().filter_map(|name| name.strip_suffix(".npy")).map(String::from).collect()
+        self.zip.file_names().filter_map(|name| name.ok()?.strip_suffix(".npy").map(String::from)).collect()
     }
 
     /// The array of this name; `None` when there is none.

@@ -1,0 +1,41 @@
+# The settings of a crate that depends on this project.
+
+write_for() { # the folder of a crate that depends on this project
+  local crate=$1 tree
+  [ -f "$crate/Cargo.toml" ] || die "$crate holds no Cargo.toml." "Name the folder of a crate (cargo new makes one)."
+  tree=$(readlink -f "${XLA_EXTENSION_DIR:-$root/.xla}")
+  if [ -e "$crate/.cargo/config.toml" ] && ! grep -q '^# Made by scripts/setup --for' "$crate/.cargo/config.toml"; then
+    die "$crate/.cargo/config.toml is there already." "Add to it:"$'\n\n'"$(crate_config "$tree")"
+  fi
+  mkdir -p "$crate/.cargo"
+  crate_config "$tree" >"$crate/.cargo/config.toml"
+  say "wrote $crate/.cargo/config.toml"
+  if [ ! -e "$crate/build.rs" ]; then
+    cp "$parts/dependent_build.rs" "$crate/build.rs"
+    say "wrote $crate/build.rs"
+  elif ! grep -q DEP_NEURAL_XLA_LINK_ARGS "$crate/build.rs"; then
+    say "$crate/build.rs is yours: add to its main what $parts/dependent_build.rs does"
+  fi
+}
+
+crate_config() { # XLA's folder
+  cat <<TOML
+# Made by scripts/setup --for: where XLA lies, for the build scripts of the crates xla and neural.
+[env]
+XLA_EXTENSION_DIR = "$1"
+TOML
+  [ ! -d "$1/clang" ] || cat <<TOML
+LIBCLANG_PATH = "$1/clang"
+CPATH = "$1/clang/include"
+TOML
+  cat <<TOML
+
+# Build scripts cannot speak to the doc tests' linker.
+[build]
+rustdocflags = ["-Clink-arg=-Wl,-rpath,$1/lib"]
+
+# Its one C++ file is glue that only builds and starts programs: not worth the time to optimise it.
+[profile.release.package.xla]
+opt-level = 0
+TOML
+}
