@@ -23,6 +23,15 @@ pub enum Role {
     Statistic,
     /// Kept by the optimizer.
     Optimizer,
+    /// The moving average of a parameter, which evaluation reads in its place.
+    Average,
+}
+
+impl Role {
+    /// Whether a variable belongs to the model itself, whatever trains it.
+    pub fn is_of_model(self) -> bool {
+        matches!(self, Self::Parameter | Self::Statistic)
+    }
 }
 
 /// A variable's name, type, and how it begins.
@@ -43,12 +52,12 @@ pub struct Variable {
     pub init: Init,
     /// How many inputs one output is computed from, and how many outputs one input goes to.
     pub fans: (usize, usize),
-    /// The name by which the first value is drawn: the variable's own, or that of one which it begins as a copy of.
-    pub drawn_as: String,
+    /// The name of the variable whose first value it shares: of an average, its parameter.
+    pub original: Option<String>,
 }
 
 impl Variable {
-    /// The first value: a function of the seed and the name that it is drawn by.
+    /// The first value: a function of the seed and the variable's name, or that of its original.
     ///
     /// ```
     /// use neural::{DType, nn};
@@ -58,7 +67,8 @@ impl Variable {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn initial(&self, seed: u64) -> Array {
-        self.init.array(self.dtype, &self.shape, self.fans, seed, &self.drawn_as)
+        let drawn_as = self.original.as_ref().unwrap_or(&self.name);
+        self.init.array(self.dtype, &self.shape, self.fans, seed, drawn_as)
     }
 
     /// ```
@@ -78,6 +88,17 @@ impl Variable {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The place among `variables` of the moving average of the variable `name`, if one is kept.
+pub(crate) fn average_of(variables: &[Variable], name: &str) -> Option<usize> {
+    variables.iter().position(|v| v.role == Role::Average && v.original.as_deref() == Some(name))
+}
+
+/// The places of the model's variables among `variables`, or of their averages where these are kept.
+pub(crate) fn read_by_evaluation(variables: &[Variable]) -> impl Iterator<Item = usize> {
+    let model = variables.iter().enumerate().filter(|(_, v)| v.role.is_of_model());
+    model.map(|(i, v)| average_of(variables, &v.name).unwrap_or(i))
 }
 
 /// The variables of a program that is being built.
@@ -158,7 +179,7 @@ impl Variables {
         init: &Init,
         fans: (usize, usize),
     ) -> Result<Tensor> {
-        self.declared(role, name, name, (shape, init, fans))
+        self.declared(role, name, None, (shape, init, fans))
     }
 
     /// The value of a variable that begins as a copy of `original`, declared on first use.
@@ -169,7 +190,7 @@ impl Variables {
     /// # let mut variables = Variables::declare(&graph, DType::F32);
     /// variables.get(Role::Parameter, "w", &[2], &Init::Normal(1.0), (1, 1))?;
     /// let (w, _) = variables.parameters().remove(0);
-    /// variables.get_copy(Role::Optimizer, "average.w", &w)?;
+    /// variables.get_copy(Role::Average, "average.w", &w)?;
     /// let first: Vec<_> = variables.variables().map(|variable| variable.initial(7)).collect();
     /// assert_eq!(first[0], first[1]);
     /// # Ok::<(), neural::Error>(())
@@ -178,14 +199,14 @@ impl Variables {
     /// # Errors
     /// As [`Variables::get`].
     pub fn get_copy(&mut self, role: Role, name: &str, original: &Variable) -> Result<Tensor> {
-        self.declared(role, name, &original.drawn_as, (&original.shape, &original.init, original.fans))
+        self.declared(role, name, Some(original), (&original.shape, &original.init, original.fans))
     }
 
     fn declared(
         &mut self,
         role: Role,
         name: &str,
-        drawn_as: &str,
+        original: Option<&Variable>,
         (shape, init, fans): (&[usize], &Init, (usize, usize)),
     ) -> Result<Tensor> {
         if let Some(tensor) = self.updates.get(name) {
@@ -210,7 +231,7 @@ impl Variables {
             shape: shape.to_vec(),
             init: init.clone(),
             fans,
-            drawn_as: drawn_as.to_string(),
+            original: original.map(|original| original.name.clone()),
         };
         self.list.insert(name.to_string(), (variable, tensor.clone()));
         Ok(tensor)
@@ -259,6 +280,15 @@ impl Variables {
     /// ```
     pub fn gate(&mut self, gate: Option<Tensor>) {
         self.gate = gate;
+    }
+
+    /// Makes the values after the step those before the next one, for a program of several updates one after another.
+    pub fn commit(&mut self) {
+        for (name, value) in self.updates.drain(..) {
+            if let Some((_, before)) = self.list.get_mut(&name) {
+                *before = value;
+            }
+        }
     }
 
     /// ```

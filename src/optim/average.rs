@@ -60,6 +60,11 @@ impl<'de> Deserialize<'de> for Average {
     }
 }
 
+/// The name of a variable's average in a checkpoint.
+pub(crate) fn name(variable: &str) -> String {
+    format!("average.{variable}")
+}
+
 impl Average {
     /// How far the average goes towards the parameters in their update `update`, counted from 1.
     pub fn rate(&self, update: u64) -> f64 {

@@ -1,7 +1,7 @@
 //! Parts of a model that the optimizer treats differently.
 
 use crate::error::{Error, Result};
-use crate::variables::{Role, Variable};
+use crate::variables::Variable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ pub(super) fn covers(path: &str, name: &str) -> bool {
 /// Refuses a path that names none of a model's variables, under the key `key`.
 pub(super) fn check_path(key: &str, path: &str, variables: &[Variable]) -> Result<()> {
     let names: Vec<&str> =
-        variables.iter().filter(|v| v.role != Role::Optimizer).map(|v| v.name.as_str()).collect();
+        variables.iter().filter(|v| v.role.is_of_model()).map(|v| v.name.as_str()).collect();
     if names.iter().any(|name| covers(path, name)) {
         return Ok(());
     }

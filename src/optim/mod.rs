@@ -13,6 +13,7 @@ mod transform;
 pub use accumulate::Share;
 pub(crate) use accumulate::Turns;
 pub use average::Average;
+pub(crate) use average::name as average_name;
 pub use group::Group;
 pub use optimizer::{Inputs, Optimizer, Rule, adam, adamw, sgd};
 pub use schedule::Schedule;

@@ -1,7 +1,7 @@
 //! Optimizers as they are named and written in a recipe.
 
 use super::accumulate::Share;
-use super::average::Average;
+use super::average::{self, Average};
 use super::group::{self, Group};
 use super::schedule::Schedule;
 use super::transform::{Item, Transform};
@@ -527,8 +527,8 @@ impl Optimizer {
                 let Some(rate) = inputs.average_rate else {
                     return Err(Error::value("average_rate", "a rate for the moving average", "none"));
                 };
-                let name = format!("average.{}", item.variable.name);
-                let old = variables.get_copy(Role::Optimizer, &name, item.variable)?;
+                let name = average::name(&item.variable.name);
+                let old = variables.get_copy(Role::Average, &name, item.variable)?;
                 // In this form an average that equals the parameter stays equal, to the bit.
                 let towards = (rate.convert(old.dtype())? * (moved - &old)?)?;
                 variables.set(&name, (old + towards)?)?;

@@ -7,6 +7,7 @@ use crate::data::{Fingerprint, safetensors};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::{Description, Model};
+use crate::optim::average_name;
 use crate::train::{Checkpoint, Epoch, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -123,7 +124,7 @@ impl Saved {
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
         let find =
-            |name: &str| tensors.get(&format!("average.{name}")).or_else(|| tensors.get(name)).cloned();
+            |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();
         Model::new(self.description, find)
     }
 }

@@ -7,7 +7,7 @@ use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor,
 use crate::loss::{Loss, Mask};
 use crate::nn::{Context, Module, Sequential};
 use crate::optim::{Inputs, Optimizer, Share};
-use crate::variables::{Role, Variable, Variables};
+use crate::variables::{Variable, Variables};
 
 /// The place of what a program reads besides the variables, see [`Plan::trace`].
 pub(super) const DATA: &str = "the data";
@@ -330,7 +330,7 @@ impl Plan {
 
 /// Those of a model's variables that evaluation reads.
 pub(super) fn is_model(variable: &Variable) -> bool {
-    variable.role != Role::Optimizer
+    variable.role.is_of_model()
 }
 
 /// How many rows have their largest output, or the sign of their only one, where the class is.

@@ -8,20 +8,14 @@ use crate::runtime::Buffer;
 use crate::train::checkpoint::{Checkpoint, Position};
 use crate::train::program::is_model;
 use crate::train::replica::Replica;
-use crate::variables::Variable;
+use crate::variables::{Variable, average_of, read_by_evaluation};
 use std::sync::Arc;
 use std::time::Instant;
 
 impl Run<'_> {
     /// The buffers that evaluation reads: the model's, or their moving averages where those are kept.
     pub(super) fn model_state(&self) -> Vec<&Buffer> {
-        let find = |name: &str| self.variables.iter().position(|v| v.name == name);
-        self.variables
-            .iter()
-            .enumerate()
-            .filter(|(_, v)| is_model(v))
-            .map(|(i, v)| &self.state[0][find(&format!("average.{}", v.name)).unwrap_or(i)])
-            .collect()
+        read_by_evaluation(&self.variables).map(|i| &self.state[0][i]).collect()
     }
 
     /// ```
@@ -66,8 +60,7 @@ impl Run<'_> {
         }
         let value = value.cast(variable.dtype);
         // An average begins as its parameter, whatever that begins as.
-        let average = format!("average.{name}");
-        let average = self.variables.iter().position(|v| self.step == 0 && v.name == average);
+        let average = average_of(&self.variables, name).filter(|_| self.step == 0);
         for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
             for place in [Some(i), average].into_iter().flatten() {
                 state[place] = Buffer::upload(&replica.device, &value)?;
