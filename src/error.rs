@@ -21,11 +21,20 @@ pub enum Error {
 
     /// The same as the error inside, which happened in a named part of a model.
     #[error("{place}: {cause}")]
-    At { place: String, cause: Box<Error> },
+    At {
+        place: String,
+        #[source]
+        cause: Box<Error>,
+    },
 
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}: {cause}", path.display())]
-    Io { action: &'static str, path: PathBuf, cause: std::io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
 
     /// A file was read, but is not what it should be.
     #[error("{}: {message}", path.display())]
@@ -52,9 +61,18 @@ pub enum Error {
     #[error("XLA could not {action}: {message}")]
     Xla { action: &'static str, message: String },
 
-    /// A loss that is not a finite number.
-    #[error("{0}")]
-    NotFinite(String),
+    /// A loss that is not a finite number. The run is in its state before that step.
+    #[error("the loss was {loss} in step {step}{}{}: {advice}", in_epoch(*epoch), came_up(place.as_deref()))]
+    NotFinite {
+        loss: f64,
+        /// From 0.
+        step: u64,
+        /// From 1, where steps are counted in epochs.
+        epoch: Option<u64>,
+        /// The first place, in the order of computation, with a number that is not finite, where one was found.
+        place: Option<String>,
+        advice: String,
+    },
 }
 
 /// The result of everything in this library that can fail.
@@ -68,6 +86,16 @@ pub enum Error {
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn in_epoch(epoch: Option<u64>) -> String {
+    epoch.map_or_else(String::new, |epoch| format!(" (epoch {epoch})"))
+}
+
+fn came_up(place: Option<&str>) -> String {
+    place.map_or_else(String::new, |place| {
+        format!("; the first number that was not finite came up in {place}")
+    })
+}
 
 /// Bytes in GiB.
 pub(crate) fn gib(bytes: u64) -> String {

@@ -292,7 +292,6 @@ impl Recipe {
     pub fn trainer(&self) -> Trainer {
         let train = self.train.clone();
         let optimizer = Optimizer {
-            rule: train.optimizer,
             clip_value: train.clip_value,
             clip_norm: train.clip_norm,
             l1: train.l1,
@@ -300,6 +299,7 @@ impl Recipe {
             average: train.average,
             groups: train.groups,
             freeze: train.freeze,
+            ..train.optimizer.into()
         };
         Trainer {
             model: self.model.layers.clone(),

@@ -282,13 +282,15 @@ impl Variables {
         self.gate = gate;
     }
 
-    /// Makes the values after the step those before the next one, for a program of several updates one after another.
-    pub fn commit(&mut self) {
+    /// Makes the values after an update those before the next one, for a step of several updates. No gradient flows
+    /// back through the update.
+    pub(crate) fn commit(&mut self) -> Result<()> {
         for (name, value) in self.updates.drain(..) {
             if let Some((_, before)) = self.list.get_mut(&name) {
-                *before = value;
+                *before = value.stop_gradient()?;
             }
         }
+        Ok(())
     }
 
     /// ```

@@ -203,7 +203,7 @@ fn a_loss_that_is_not_finite_is_traced_and_the_good_state_is_kept() {
     let mut run = run(&folder, &data);
     let mut session = Session::new(&mut run, folder.clone()).expect("a session");
     let error = session.train(|_| ControlFlow::Continue(())).expect_err("explodes");
-    assert!(matches!(error, Error::NotFinite(_)));
+    assert!(matches!(error, Error::NotFinite { .. }));
     let text = error.to_string();
     for part in ["in step 1 (epoch 1)", "layer 2 (dense), in the operation dot", "smaller learning rate"] {
         assert!(text.contains(part), "{part} in {text}");

@@ -1,5 +1,6 @@
 //! What the programs of several chapters do alike: train epoch by epoch, compare, and say what came of it.
 
+use super::message;
 use crate::array::Array;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -183,8 +184,8 @@ pub fn compare(
             Ok(())
         });
         match (trained, history.last()) {
-            (Err(error), _) if matches!(error.downcast_ref(), Some(Error::NotFinite(_))) => {
-                writeln!(out, "{name:<width$} > {error:#}")?;
+            (Err(error), _) if matches!(error.downcast_ref(), Some(Error::NotFinite { .. })) => {
+                writeln!(out, "{name:<width$} > {}", message(&error))?;
             }
             (Err(error), _) => return Err(error),
             (Ok(()), Some(last)) => writeln!(out, "{name:<width$} > {last}")?,

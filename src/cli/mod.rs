@@ -26,6 +26,7 @@ mod trained;
 pub use devices::DeviceArguments;
 pub use options::{Columns, Options, Passes};
 
+use crate::error::Error;
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -103,7 +104,7 @@ pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where nobody can be told there is still the exit code.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", message(&error));
             ExitCode::FAILURE
         }
     }
@@ -129,15 +130,44 @@ impl From<ExitCode> for Ending {
     }
 }
 
+/// An error with its causes in one line. The library's own errors say their cause themselves.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match &line[..] {
+        "" => cause,
+        line if line.ends_with(&cause) => line.to_string(),
+        line => format!("{line}: {cause}"),
+    })
+}
+
+/// Whether the reader of the output has gone away. A file of ours that could not be written is another matter.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |e: &(dyn std::error::Error + 'static)| e.downcast_ref::<io::Error>().map(io::Error::kind);
-    error.chain().any(|e| kind(e) == Some(io::ErrorKind::BrokenPipe))
+    let outside = error.chain().take_while(|e| !e.is::<Error>());
+    outside.map(kind).any(|kind| kind == Some(io::ErrorKind::BrokenPipe))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::path::Path;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = || io::Error::from(io::ErrorKind::NotFound);
+        let own = Error::io("read", Path::new("a.csv"), io()).at("data");
+        let line = format!("data: cannot read a.csv: {}", io());
+        assert_eq!(message(&own.into()), line);
+        let foreign = anyhow::Error::new(io()).context("cannot print");
+        assert_eq!(message(&foreign), format!("cannot print: {}", io()));
+    }
+
+    #[test]
+    fn only_the_outputs_pipe_may_break() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&broken().into()));
+        assert!(!is_broken_pipe(&Error::io("write", Path::new("a"), broken()).into()));
+    }
 
     /// The command and those below it, with the words that call them.
     fn all(command: &clap::Command, words: &[&str]) -> Vec<(Vec<String>, clap::Command)> {

@@ -4,6 +4,7 @@ use super::DeviceArguments;
 use super::figures::by_part;
 use super::interrupt;
 use super::screen::{Screen, Verbosity};
+use super::message;
 use super::text;
 use super::train::{Loaded, Outcome, Output, Place, RecipeOptions, train};
 use crate::metric::Metric;
@@ -142,7 +143,7 @@ impl Sweep {
                 Ok(trained) => ranked.push((trial, trained)),
                 // A rate that is too high is a finding, not the end of the sweep.
                 Err(error) => {
-                    let _ = writeln!(io::stderr(), "trial {} failed: {error:#}", number + 1);
+                    let _ = writeln!(io::stderr(), "trial {} failed: {}", number + 1, message(&error));
                 }
             }
         }

@@ -18,9 +18,10 @@ pub struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// The mean of the gradients since the last update.
+    /// The mean of the gradients since the last update. Their sums are kept as `name.<parameter>`.
     pub(super) fn mean(
         &self,
+        name: &str,
         variables: &mut Variables,
         parameters: &[(Variable, Tensor)],
         gradients: &[Tensor],
@@ -33,9 +34,9 @@ impl Share<'_> {
         };
         let dtype = parameters.first().map_or(self.weight.dtype(), |(variable, _)| variable.dtype);
         let weight = self.weight.convert(dtype)?;
-        let weights = add("optimizer.accumulated", &[], &weight)?;
+        let weights = add(name, &[], &weight)?;
         let mean = |((variable, _), gradient): (&(Variable, Tensor), &Tensor)| {
-            let name = format!("optimizer.accumulated.{}", variable.name);
+            let name = format!("{name}.{}", variable.name);
             add(&name, &variable.shape, &(gradient * &weight)?)? / &weights
         };
         parameters.iter().zip(gradients).map(mean).collect()
@@ -53,6 +54,11 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// Those of a run whose steps are not counted in epochs.
+    pub fn without_epochs(every: u64) -> Self {
+        Self { every, steps_per_epoch: u64::MAX }
+    }
+
     /// Whether step `step`, from 0, makes an update.
     pub fn is_last(self, step: u64) -> bool {
         let done = step % self.steps_per_epoch + 1;

@@ -310,6 +310,8 @@ impl Rule {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
+    /// The name under which its state is kept, `optimizer.<name>.…`, where several share the variables; otherwise empty.
+    pub name: String,
     pub rule: Rule,
     /// Gradients' elements are limited to this.
     pub clip_value: Option<f64>,
@@ -328,6 +330,9 @@ pub struct Optimizer {
     /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
     /// the optimizer keeps no state for it.
     pub freeze: Vec<String>,
+    /// The paths of the parameters that it moves, see [`Group`]; all of them where it is empty. Others get no gradient,
+    /// but unlike frozen ones they are in training: another optimizer moves them, and their statistics follow the data.
+    pub trains: Vec<String>,
 }
 
 /// What an update depends on that differs from step to step.
@@ -351,6 +356,7 @@ impl<'a> Inputs<'a> {
 impl From<Rule> for Optimizer {
     fn from(rule: Rule) -> Self {
         Self {
+            name: String::new(),
             rule,
             clip_value: None,
             clip_norm: None,
@@ -359,6 +365,7 @@ impl From<Rule> for Optimizer {
             average: None,
             groups: Vec::new(),
             freeze: Vec::new(),
+            trains: Vec::new(),
         }
     }
 }
@@ -438,11 +445,12 @@ impl Optimizer {
     /// When one of them does not, or nothing is left.
     pub fn check_paths(&self, variables: &[Variable]) -> Result<()> {
         let groups = self.groups.iter().map(|group| ("groups", &group.name));
-        for (key, path) in groups.chain(self.freeze.iter().map(|path| ("freeze", path))) {
+        let freeze = self.freeze.iter().map(|path| ("freeze", path));
+        for (key, path) in groups.chain(freeze).chain(self.trains.iter().map(|path| ("trains", path))) {
             group::check_path(key, path, variables)?;
         }
         let mut parameters = variables.iter().filter(|v| v.role == Role::Parameter).peekable();
-        match parameters.peek().is_some() && parameters.all(|v| self.is_frozen(&v.name)) {
+        match parameters.peek().is_some() && parameters.all(|v| !self.is_trained(&v.name)) {
             true => Err(Error::value("freeze", "a parameter that is left to train", "all of them frozen")),
             false => Ok(()),
         }
@@ -460,6 +468,11 @@ impl Optimizer {
             || self.groups.iter().any(|group| group.learning_rate == 0.0 && group.covers(variable))
     }
 
+    fn is_trained(&self, parameter: &str) -> bool {
+        let is_meant = self.trains.is_empty() || self.trains.iter().any(|path| group::covers(path, parameter));
+        is_meant && !self.is_frozen(parameter)
+    }
+
     /// The parameters that an update moves, with their values: those that are not frozen.
     ///
     /// ```
@@ -473,7 +486,12 @@ impl Optimizer {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn trained(&self, variables: &Variables) -> Vec<(Variable, Tensor)> {
-        variables.parameters().into_iter().filter(|(variable, _)| !self.is_frozen(&variable.name)).collect()
+        variables.parameters().into_iter().filter(|(variable, _)| self.is_trained(&variable.name)).collect()
+    }
+
+    /// The name of a variable of the optimizer's own.
+    fn slot(&self, what: &str) -> String {
+        ["optimizer", &self.name, what].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".")
     }
 
     fn chain(&self) -> Vec<Transform> {
@@ -501,7 +519,7 @@ impl Optimizer {
     pub fn update(&self, variables: &mut Variables, gradients: &[Tensor], inputs: Inputs) -> Result<()> {
         let parameters = self.trained(variables);
         let gradients = match inputs.share {
-            Some(share) => share.mean(variables, &parameters, gradients)?,
+            Some(share) => share.mean(&self.slot("accumulated"), variables, &parameters, gradients)?,
             None => gradients.to_vec(),
         };
         variables.gate(inputs.share.map(|share| share.is_last.clone()));
@@ -515,7 +533,7 @@ impl Optimizer {
             })
             .collect();
         for transform in self.chain() {
-            transform.apply(&mut items, variables)?;
+            transform.apply(&mut items, &self.slot(""), variables)?;
         }
         for item in &items {
             let factor: f64 = self.groups_of(&item.variable.name).map(|group| group.learning_rate).product();

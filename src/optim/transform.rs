@@ -52,22 +52,22 @@ pub(super) struct Item<'a> {
 }
 
 impl Transform {
-    /// Transforms all gradients. The transform's own variables are named `optimizer.<what>.<parameter>`.
-    pub(super) fn apply(&self, items: &mut [Item], state: &mut Variables) -> Result<()> {
+    /// Transforms all gradients. The transform's own variables are named `<prefix>.<what>.<parameter>`.
+    pub(super) fn apply(&self, items: &mut [Item], prefix: &str, state: &mut Variables) -> Result<()> {
         let t = match self {
             Transform::ClipNorm(limit) => return clip_norm(items, *limit),
-            Transform::Adam { .. } => Some(next_update(state)?),
+            Transform::Adam { .. } => Some(next_update(prefix, state)?),
             _ => None,
         };
         for item in items {
-            item.gradient = self.one(item, t.as_ref(), state)?;
+            item.gradient = self.one(item, t.as_ref(), prefix, state)?;
         }
         Ok(())
     }
 
-    fn one(&self, item: &Item, t: Option<&Tensor>, state: &mut Variables) -> Result<Tensor> {
+    fn one(&self, item: &Item, t: Option<&Tensor>, prefix: &str, state: &mut Variables) -> Result<Tensor> {
         let (g, w) = (&item.gradient, item.value);
-        let mut slots = Slots { item, state };
+        let mut slots = Slots { item, prefix, state };
         match self {
             Transform::ClipNorm(_) => Ok(g.clone()),
             Transform::ClipValue(limit) => g.clamp(-limit, *limit),
@@ -119,12 +119,13 @@ impl Transform {
 /// The variables that a transform keeps for one parameter.
 struct Slots<'a, 'b> {
     item: &'a Item<'b>,
+    prefix: &'a str,
     state: &'a mut Variables,
 }
 
 impl Slots<'_, '_> {
     fn name(&self, what: &str) -> String {
-        format!("optimizer.{what}.{}", self.item.variable.name)
+        format!("{}.{what}.{}", self.prefix, self.item.variable.name)
     }
 
     /// Zeros at first.
@@ -147,9 +148,10 @@ impl Slots<'_, '_> {
 }
 
 /// The number of this update, from 1, for the transforms that ask.
-fn next_update(state: &mut Variables) -> Result<Tensor> {
-    let t = (counter(state, "optimizer.count")? + 1.0)?;
-    state.set("optimizer.count", t.clone())?;
+fn next_update(prefix: &str, state: &mut Variables) -> Result<Tensor> {
+    let name = format!("{prefix}.count");
+    let t = (counter(state, &name)? + 1.0)?;
+    state.set(&name, t.clone())?;
     Ok(t)
 }
 

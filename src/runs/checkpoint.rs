@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::model::{Description, Model};
 use crate::optim::average_name;
-use crate::train::{Checkpoint, Epoch, Position};
+use crate::train::{CHECKPOINT_KEY as KEY, Checkpoint, Epoch, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -48,9 +48,6 @@ pub struct Saved {
     /// Of the data that the run is trained on; `None` in files from before it was kept.
     pub data: Option<Fingerprint>,
 }
-
-/// Under this key the file says, as JSON, what model it is of and where the run was.
-const KEY: &str = "neural.checkpoint";
 
 /// The epochs, as the lines of the history's file. They are a tensor of bytes, since metadata may not grow without
 /// bound: readers of the format refuse more than 100 MB of it.

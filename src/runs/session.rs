@@ -163,7 +163,7 @@ impl<'r, 'a> Session<'r, 'a> {
             let event = match self.run.proceed() {
                 Ok(Some(event)) => event,
                 Ok(None) => break Ending::Finished,
-                Err(error @ Error::NotFinite(_)) => {
+                Err(error @ Error::NotFinite { .. }) => {
                     self.keep(Which::Last)?;
                     self.writer.finish()?;
                     return Err(error);

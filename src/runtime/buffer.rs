@@ -6,6 +6,7 @@ use crate::array::{Array, DType, count};
 use crate::error::Result;
 use crate::graph::Type;
 use crate::lower::element;
+use std::fmt;
 use xla::PjRtBuffer;
 
 /// A tensor in a device's memory.
@@ -95,5 +96,11 @@ impl Buffer {
     /// ```
     pub fn ty(&self) -> &Type {
         &self.ty
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({})", self.ty)
     }
 }

@@ -9,6 +9,7 @@ use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Type};
 use crate::lower::{Target, lower};
+use std::fmt;
 use std::time::{Duration, Instant};
 use xla::PjRtLoadedExecutable;
 
@@ -267,5 +268,16 @@ impl Program {
             arguments.iter().map(|array| Buffer::upload(device, array)).collect::<Result<Vec<_>>>()?;
         let rest = buffers.split_off(self.donated.min(buffers.len()));
         self.run(buffers, &rest.iter().collect::<Vec<_>>())?.iter().map(Buffer::download).collect()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("arguments", &self.arguments)
+            .field("results", &self.results)
+            .field("donated", &self.donated)
+            .field("replicas", &self.replicas)
+            .finish_non_exhaustive()
     }
 }

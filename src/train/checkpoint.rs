@@ -1,7 +1,12 @@
 //! The state of a run at one moment.
 
 use crate::array::Array;
+use crate::data::safetensors;
+use crate::error::{Error, Result};
+use crate::file;
+use crate::variables::Variable;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything that a run goes on from: a run that is given it back computes what it would have computed without the
 /// break, bit for bit on a CPU.
@@ -25,6 +30,69 @@ pub struct Checkpoint {
     pub position: Position,
     /// All variables by name, in any order: parameters, running statistics, the optimizer's state.
     pub tensors: Vec<(String, Array)>,
+}
+
+/// Under this key a checkpoint's file says, as JSON, where the run was.
+pub(crate) const KEY: &str = "neural.checkpoint";
+
+/// The part of that text that every checkpoint has.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    position: Position,
+}
+
+impl Checkpoint {
+    /// Writes a safetensors file of the tensors, with the position in its metadata.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string(&Metadata { position: self.position })
+            .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
+        let tensors: Vec<_> = self.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
+        file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
+    }
+
+    /// # Errors
+    /// When the file cannot be read, or is no checkpoint.
+    pub fn read(path: &Path) -> Result<Self> {
+        let contents = file::read("read the checkpoint", path)?;
+        let foreign = |e: String| Error::format(path, format!("expected a checkpoint: {e}"));
+        let text = safetensors::text(path, &contents, KEY)?
+            .ok_or_else(|| foreign(format!("there is no {KEY} in the file's metadata")))?;
+        let Metadata { position } = serde_json::from_str(&text).map_err(|e| foreign(e.to_string()))?;
+        let mut tensors = Vec::new();
+        for name in safetensors::names(path, &contents)? {
+            if let Some(array) = safetensors::decode(path, &contents, &name)? {
+                tensors.push((name, array));
+            }
+        }
+        Ok(Self { position, tensors })
+    }
+
+    /// The values of `variables`, in their order. Tensors beside them are an error, but for those that `is_needless`
+    /// knows by their name.
+    pub(crate) fn values(
+        &self,
+        variables: &[Variable],
+        is_needless: impl Fn(&str) -> bool,
+    ) -> Result<Vec<&Array>> {
+        let unknown = |name: &str| variables.iter().all(|v| v.name != name) && !is_needless(name);
+        if let Some((name, _)) = self.tensors.iter().find(|(name, _)| unknown(name)) {
+            return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
+        }
+        let value = |name: &str| self.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
+        let checked = |variable: &Variable| match value(&variable.name) {
+            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => Ok(array),
+            other => {
+                let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
+                let got =
+                    other.map_or("no such variable".into(), |a| format!("{:?} {:?}", a.dtype(), a.shape()));
+                Err(Error::shape(variable.name.clone(), expected, got).at("checkpoint of another model"))
+            }
+        };
+        variables.iter().map(checked).collect()
+    }
 }
 
 /// Where in its course a run is.

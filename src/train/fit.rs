@@ -233,12 +233,11 @@ impl Run<'_> {
             }
             _ => "try a smaller learning rate, clip_norm = 1.0, or scaled data",
         };
-        let place = match place {
-            Ok(Some(place)) => format!("; the first number that was not finite came up in {place}"),
-            Ok(None) => String::new(),
-            Err(error) => format!("; where it came up could not be found ({error})"),
+        let (place, advice) = match place {
+            Ok(place) => (place, advice.to_string()),
+            Err(error) => (None, format!("{advice}; where it came up could not be found ({error})")),
         };
-        let epoch = step / self.steps_per_epoch() as u64 + 1;
-        Error::NotFinite(format!("the loss was {loss} in step {step} (epoch {epoch}){place}: {advice}"))
+        let epoch = Some(step / self.steps_per_epoch() as u64 + 1);
+        Error::NotFinite { loss: loss.into(), step, epoch, place, advice }
     }
 }

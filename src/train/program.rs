@@ -1,9 +1,10 @@
 //! The programs of a training run: several training steps in one call, and evaluation.
 
 use super::augment::{self, Augment};
+use super::finite;
 use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Function, Graph, Op, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
+use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
 use crate::loss::{Loss, Mask};
 use crate::nn::{Context, Module, Sequential};
 use crate::optim::{Inputs, Optimizer, Share};
@@ -304,27 +305,11 @@ impl Plan {
         let mut after = Variables::given(&graph, DType::F32, variables, &state);
         let now = self.now(self.random(&replica, &seed, &number), &rows, &timed, masked)?;
         let metrics = self.step(&mut after, &resident, now)?;
-        let live = Function::new(&graph, [after.after(), vec![metrics]].concat()).live();
-
-        let (mut finite, mut places) = (Vec::new(), Vec::new());
-        for id in (0..live.len()).filter(|&id| live[id]) {
-            let (node, tensor) = (graph.node(id), graph.tensor(id));
-            if !tensor.dtype().is_float() || matches!(node.op, Op::Constant(_)) {
-                continue;
-            }
-            let all: Vec<usize> = (0..tensor.rank()).collect();
-            finite.push(tensor.is_finite()?.convert(DType::F32)?.min(&all)?.reshape(&[1])?);
-            places.push(match node.op {
-                Op::Parameter { index } => match variables.get(index) {
-                    Some(variable) => format!("{}, as the step before left it", variable.name),
-                    None => DATA.to_string(),
-                },
-                op if node.place.is_empty() => format!("the operation {} outside the layers", op.name()),
-                op => format!("{}, in the operation {}", node.place, op.name()),
-            });
-        }
-        let flags = Tensor::concatenate(&finite.iter().collect::<Vec<_>>(), 0)?;
-        Ok((Function::new(&graph, vec![flags]), places))
+        let outputs = [after.after(), vec![metrics]].concat();
+        finite::flags(&graph, outputs, |index| match variables.get(index) {
+            Some(variable) => format!("{}, as the step before left it", variable.name),
+            None => DATA.to_string(),
+        })
     }
 }
 

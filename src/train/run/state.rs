@@ -151,7 +151,6 @@ impl Run<'_> {
         if let Some((name, then, now)) = sizes.into_iter().find(|(_, then, now)| *then > 0 && then != now) {
             return Err(Error::value(name, format!("{then}, as the checkpoint was made with"), now));
         }
-        let value = |name: &str| checkpoint.tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
         let optimizer = &self.trainer.optimizer;
         // Of parameters that were trained and are frozen now, the optimizer's state is not needed.
         let is_needless = |name: &str| {
@@ -160,23 +159,7 @@ impl Run<'_> {
             };
             optimizer.is_frozen(of) && self.variables.iter().any(|v| v.name == of)
         };
-        if let Some((name, _)) = checkpoint
-            .tensors
-            .iter()
-            .find(|(name, _)| self.variables.iter().all(|v| v.name != *name) && !is_needless(name))
-        {
-            return Err(Error::shape("checkpoint", "the variables of this model and optimizer", name));
-        }
-        let checked = |variable: &Variable| match value(&variable.name) {
-            Some(array) if array.shape() == variable.shape && array.dtype() == variable.dtype => Ok(array),
-            other => {
-                let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
-                let got =
-                    other.map_or("no such variable".into(), |a| format!("{:?} {:?}", a.dtype(), a.shape()));
-                Err(Error::shape(variable.name.clone(), expected, got).at("checkpoint of another model"))
-            }
-        };
-        let values = self.variables.iter().map(checked).collect::<Result<Vec<_>>>()?;
+        let values = checkpoint.values(&self.variables, is_needless)?;
         let upload = |replica: &Replica| replica.upload(values.iter().copied());
         self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
         self.step = step;
