@@ -4,11 +4,12 @@ mod common;
 
 use common::{difference, numbers};
 use neural::data::{Dataset, LastBatch, Splits, Targets};
-use neural::nn;
+use neural::graph::Type;
+use neural::nn::{self, Module};
 use neural::optim::{self, Optimizer};
 use neural::runtime::Device;
-use neural::train::{Augment, Run, Trainer};
-use neural::{Array, Error};
+use neural::train::{Augment, FunctionTrainer, Run, Trainer};
+use neural::{Array, DType, Error};
 use std::sync::OnceLock;
 
 /// The CPU as four devices.
@@ -98,6 +99,34 @@ fn a_checkpoint_goes_from_one_device_to_several_and_back() {
     let (_, state) = end(&mut third);
     let worst = difference(&state, &expected);
     assert!(worst < 1e-4, "{worst}");
+}
+
+#[test]
+fn a_function_trains_on_two_devices_as_on_one() {
+    let model = nn::sequential([nn::dense(5), nn::batch_norm(), nn::tanh(), nn::dropout(0.2), nn::dense(1)]);
+    let types = [Type::new(DType::F32, &[8, 3]), Type::new(DType::F32, &[])];
+    let trained = |devices: usize| {
+        let mut run = FunctionTrainer::new(&types, |cx, batch| {
+            let y = (model.forward(&batch[0], cx)? * &batch[1])?;
+            let loss = (y - 1.0)?.square()?.mean_all()?;
+            Ok(vec![loss.clone(), (loss * 2.0)?])
+        })
+        .optimizer(optim::sgd(0.05))
+        .devices(devices)
+        .start(device())
+        .expect("starts");
+        let x: Vec<f32> = numbers(3 * 8 * 3, 1).iter().map(|&x| x as f32).collect();
+        let batches = [
+            Array::new(&[3, 8, 3], x).expect("as many values"),
+            Array::new(&[3], vec![1f32, 2.0, 3.0]).expect("a number a step"),
+        ];
+        let results = run.steps(&batches).expect("trains").iter().flat_map(Array::to_f64).collect::<Vec<_>>();
+        let state = run.state().expect("readable");
+        (results, state.iter().flat_map(|(_, value)| value.to_f64()).collect::<Vec<_>>())
+    };
+    let ((one, state), (two, other)) = (trained(1), trained(2));
+    assert!(difference(&two, &one) < 1e-5, "{two:?} {one:?}");
+    assert!(difference(&other, &state) < 1e-4);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use common::{device, difference, numbers};
 use neural::graph::{Tensor, Type};
 use neural::loss::Loss;
-use neural::nn::{self, Context, Init, Sequential};
+use neural::nn::{self, Context, Init, Module, Sequential};
 use neural::optim::{Average, Optimizer, Schedule, adam, sgd};
 use neural::train::{Checkpoint, FunctionRun, FunctionTrainer, Objective, Trainer};
 use neural::{Array, DType, Error, Result};

@@ -70,7 +70,7 @@ impl fmt::Debug for Objective<'_> {
 /// let layer = nn::dense(2);
 /// let pair = [Type::new(DType::F32, &[4, 3]), Type::new(DType::F32, &[4, 3])];
 /// let trainer = FunctionTrainer::new(&pair, |cx, batch| {
-///     let [a, b] = [&batch[0], &batch[1]].map(|x| cx.within("layer", "dense", |cx| layer.forward(x, cx)));
+///     let [a, b] = [&batch[0], &batch[1]].map(|x| cx.part("layer", "dense", &layer, x));
 ///     Ok(vec![(a? - b?)?.square()?.mean_all()?])
 /// });
 /// let mut run = trainer.optimizer(optim::adam(0.1)).seed(7).start(&Device::cpu()?)?;
