@@ -131,7 +131,7 @@ fn what_is_no_plugin_is_refused() {
 fn the_part_of_memory_is_a_part() {
     for fraction in [0.0, -0.5, 1.5, f32::NAN] {
         let options = DeviceOptions { memory_fraction: Some(fraction), ..DeviceOptions::default() };
-        let error = Device::open_with(&DeviceSpec::Cpu, &options).err().expect("refused").to_string();
+        let error = Device::open_with(&DeviceSpec::Cpu, &options).expect_err("refused").to_string();
         assert!(error.contains("memory_fraction") && error.contains("at most 1"), "{error}");
     }
 }

@@ -108,13 +108,14 @@ fn a_model_trains_as_under_the_trainer() {
 fn steps_of_one_call_are_steps() {
     let model = model();
     let (mut single, mut several) = (rich(&model), rich(&model));
-    let losses: Vec<f64> =
-        (0..6).map(|step| loss_of(&single.step(&batch(step)).expect("trains"))).collect();
+    let losses: Vec<f64> = (0..6).map(|step| loss_of(&single.step(&batch(step)).expect("trains"))).collect();
     let mut others = several.steps(&stacked(0..2)).expect("trains")[0].to_f64();
     others.extend(several.steps(&stacked(2..6)).expect("trains")[0].to_f64());
     assert!(difference(&others, &losses) < 1e-6, "{others:?} {losses:?}");
     assert_eq!((single.steps_done(), several.steps_done()), (6, 6));
-    for ((name, a), (_, b)) in single.state().expect("readable").iter().zip(several.state().expect("readable")) {
+    for ((name, a), (_, b)) in
+        single.state().expect("readable").iter().zip(several.state().expect("readable"))
+    {
         assert!(difference(&a.to_f64(), &b.to_f64()) < 1e-5, "{name}");
     }
     let programs: Vec<String> = several.take_compiled().into_iter().map(|program| program.what).collect();
@@ -233,7 +234,8 @@ fn a_loss_that_is_not_finite_is_traced_and_undone() {
         }
         other => panic!("{other}"),
     }
-    run.restore(&Checkpoint { tensors: before.clone(), ..run.checkpoint().expect("readable") }).expect("fits");
+    run.restore(&Checkpoint { tensors: before.clone(), ..run.checkpoint().expect("readable") })
+        .expect("fits");
     run.step(&good()).expect("trains");
     assert_ne!(run.state().expect("readable"), before);
 }
@@ -261,7 +263,8 @@ fn of_several_steps_those_before_the_bad_one_are_done() {
     assert_eq!(run.steps_done(), 2);
     let mut expected = start();
     expected.steps(&stacked(0..2)).expect("trains");
-    for ((name, a), (_, b)) in run.state().expect("readable").iter().zip(expected.state().expect("readable")) {
+    for ((name, a), (_, b)) in run.state().expect("readable").iter().zip(expected.state().expect("readable"))
+    {
         assert!(difference(&a.to_f64(), &b.to_f64()) < 1e-6, "{name}");
     }
     run.step(&batch(3)).expect("goes on with another batch");
@@ -272,7 +275,8 @@ fn a_predictor_reads_what_training_left_on_the_device() {
     let model = model();
     let mut run = rich(&model);
     let inputs = [Type::new(DType::F32, &[1, 3])];
-    let predictor = run.predictor(&inputs, |cx, inputs| Ok(vec![model.forward(&inputs[0], cx)?])).expect("compiles");
+    let predictor =
+        run.predictor(&inputs, |cx, inputs| Ok(vec![model.forward(&inputs[0], cx)?])).expect("compiles");
     let x = [Array::new(&[1, 3], vec![0.5f32, -1.0, 2.0]).expect("three values")];
     let first = run.predict(&predictor, &x).expect("runs");
     run.steps(&stacked(0..4)).expect("trains");
@@ -295,14 +299,14 @@ fn a_predictor_reads_what_training_left_on_the_device() {
         .expect("starts");
     assert!(foreign.predict(&predictor, &x).is_err());
     let unknown = run.predictor(&[], |cx, _| Ok(vec![scalar(cx, "one.a", 1.0)?]));
-    assert!(unknown.err().expect("refused").to_string().contains("one.a"));
+    assert!(unknown.expect_err("refused").to_string().contains("one.a"));
 }
 
 #[test]
 fn what_cannot_be_trained_is_refused() {
     type Function = fn(&mut Context, &[Tensor]) -> Result<Vec<Tensor>>;
     let one: Function = |cx, _| Ok(vec![scalar(cx, "one.a", 1.0)?.square()?]);
-    let refusal = |trainer: FunctionTrainer| trainer.start(device()).err().expect("refused").to_string();
+    let refusal = |trainer: FunctionTrainer| trainer.start(device()).expect_err("refused").to_string();
     let cases: [(Function, &str); 3] = [
         (|_, _| Ok(Vec::new()), "a scalar as the first result, got no result"),
         (|_, batch| Ok(batch.to_vec()), "a floating-point scalar as the first result, got f32[8, 3]"),

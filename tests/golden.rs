@@ -310,7 +310,8 @@ fn updates_are_those_of_pytorch_and_optax() {
                 .iter()
                 .map(|v| {
                     // Where a parameter begins, so does what is drawn as it.
-                    let given = golden.find(case, &format!("initial.{}", v.original.as_ref().unwrap_or(&v.name)));
+                    let given =
+                        golden.find(case, &format!("initial.{}", v.original.as_ref().unwrap_or(&v.name)));
                     given.map_or_else(|| v.initial(0), |a| a.cast(dtype))
                 })
                 .collect();

@@ -3,8 +3,8 @@
 use super::DeviceArguments;
 use super::figures::by_part;
 use super::interrupt;
-use super::screen::{Screen, Verbosity};
 use super::message;
+use super::screen::{Screen, Verbosity};
 use super::text;
 use super::train::{Loaded, Outcome, Output, Place, RecipeOptions, train};
 use crate::metric::Metric;

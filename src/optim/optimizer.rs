@@ -469,7 +469,8 @@ impl Optimizer {
     }
 
     fn is_trained(&self, parameter: &str) -> bool {
-        let is_meant = self.trains.is_empty() || self.trains.iter().any(|path| group::covers(path, parameter));
+        let is_meant =
+            self.trains.is_empty() || self.trains.iter().any(|path| group::covers(path, parameter));
         is_meant && !self.is_frozen(parameter)
     }
 
@@ -491,7 +492,12 @@ impl Optimizer {
 
     /// The name of a variable of the optimizer's own.
     fn slot(&self, what: &str) -> String {
-        ["optimizer", &self.name, what].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".")
+        ["optimizer", &self.name, what]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join(".")
     }
 
     fn chain(&self) -> Vec<Transform> {

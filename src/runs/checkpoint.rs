@@ -120,8 +120,7 @@ impl Saved {
     pub fn model(self) -> Result<Model> {
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
-        let find =
-            |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();
+        let find = |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();
         Model::new(self.description, find)
     }
 }

@@ -30,7 +30,8 @@ impl FunctionRun<'_> {
         forward: impl FnOnce(&mut Context, &[Tensor]) -> Result<Vec<Tensor>>,
     ) -> Result<FunctionPredictor> {
         let graph = Graph::new();
-        let model: Vec<Variable> = self.variables().iter().filter(|v| v.role.is_of_model()).cloned().collect();
+        let model: Vec<Variable> =
+            self.variables().iter().filter(|v| v.role.is_of_model()).cloned().collect();
         let state: Vec<_> = model.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
         let given: Vec<_> = inputs.iter().map(|ty| graph.parameter(ty.dtype, &ty.shape)).collect();
         let mut variables = Variables::given(&graph, DType::F32, &model, &state);

@@ -76,7 +76,8 @@ impl Plan<'_> {
                 true => Ok(new),
                 false => goes_on.select(&new, old),
             };
-            let mut carries = variables.after().into_iter().zip(before).map(kept).collect::<Result<Vec<_>>>()?;
+            let mut carries =
+                variables.after().into_iter().zip(before).map(kept).collect::<Result<Vec<_>>>()?;
             carries.push(goes_on);
             Ok(StepOutputs { carries, ys: results.concat() })
         })?;
@@ -95,10 +96,12 @@ impl Plan<'_> {
         let random = self.random(&arguments.replica, &arguments.seed, &step.number);
         let results = self.step(&mut after, random, &step)?.results;
         let first_of_batch = graph.parameters().len() - self.part.len();
-        finite::flags(&graph, [after.after(), results.concat()].concat(), |index| match variables.get(index) {
-            Some(variable) => format!("{}, as the step before left it", variable.name),
-            None if index >= first_of_batch => format!("input {} of the batch", index - first_of_batch),
-            None => "the settings of the step".to_string(),
+        finite::flags(&graph, [after.after(), results.concat()].concat(), |index| {
+            match variables.get(index) {
+                Some(variable) => format!("{}, as the step before left it", variable.name),
+                None if index >= first_of_batch => format!("input {} of the batch", index - first_of_batch),
+                None => "the settings of the step".to_string(),
+            }
         })
     }
 

@@ -132,8 +132,7 @@ impl<'a> FunctionRun<'a> {
             self.step += step as u64;
             let batch = batches.iter().map(|array| row(array, step)).collect::<Result<Vec<_>>>()?;
             if let Some(before) = step.checked_sub(1) {
-                self.last =
-                    Some(batches.iter().map(|array| row(array, before)).collect::<Result<Vec<_>>>()?);
+                self.last = Some(batches.iter().map(|array| row(array, before)).collect::<Result<Vec<_>>>()?);
             }
             return Err(self.explain(loss, &batch));
         }
@@ -227,8 +226,11 @@ impl<'a> FunctionRun<'a> {
             let stacked = |array: &Array| array.clone().reshape(&[&[1], array.shape()].concat());
             let batch = batch.iter().map(stacked).collect::<Result<Vec<_>>>()?;
             let arguments = self.arguments(step, 1, &batch)?;
-            let lists: Vec<Vec<&Buffer>> =
-                state.iter().zip(&arguments).map(|(state, a)| state.iter().chain(a.list()).collect()).collect();
+            let lists: Vec<Vec<&Buffer>> = state
+                .iter()
+                .zip(&arguments)
+                .map(|(state, a)| state.iter().chain(a.list()).collect())
+                .collect();
             let none = self.replicas.iter().map(|_| Vec::new()).collect();
             let results = program.run_replicated(none, &lists)?;
             let mut finite = vec![true; places.len()];
@@ -243,7 +245,8 @@ impl<'a> FunctionRun<'a> {
             None => vec![true; places.len()],
         };
         let now = flags(&self.state, self.step, batch)?;
-        let found = places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (usual, now))| *usual && !now);
+        let found =
+            places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (usual, now))| *usual && !now);
         Ok(found.map(|(place, _)| place))
     }
 
@@ -307,7 +310,8 @@ impl<'a> FunctionRun<'a> {
     /// # Errors
     /// When the checkpoint's variables are not those of this run.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let values: Vec<Array> = checkpoint.values(&self.variables, |_| false)?.into_iter().cloned().collect();
+        let values: Vec<Array> =
+            checkpoint.values(&self.variables, |_| false)?.into_iter().cloned().collect();
         self.state = self.upload(&values)?;
         self.step = checkpoint.position.step;
         self.last = None;
