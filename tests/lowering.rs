@@ -134,7 +134,7 @@ fn off_from_f64(conv: &Conv, name: &str) -> (Vec<f64>, usize) {
 #[test]
 fn winograds_convolution_is_that_of_f64() {
     for (i, conv) in WINOGRAD.iter().enumerate() {
-        let (off, calls) = off_from_f64(conv, "\"neural_winograd");
+        let (off, calls) = off_from_f64(conv, "\"neural.winograd");
         assert_eq!(calls, 3, "convolution {i}");
         assert!(off.iter().all(|off| *off < 1e-5), "convolution {i}: off by {off:?}");
     }
@@ -143,7 +143,7 @@ fn winograds_convolution_is_that_of_f64() {
 #[test]
 fn direct_convolution_is_that_of_f64() {
     for (i, conv) in DIRECT.iter().enumerate() {
-        let (off, calls) = off_from_f64(conv, "\"neural_conv");
+        let (off, calls) = off_from_f64(conv, "\"neural.conv");
         // With a stride the gradient for the input is a product.
         let expected = if conv.stride.iter().all(|&n| n == 1) { 3 } else { 2 };
         assert_eq!(calls, expected, "convolution {i}");
@@ -199,7 +199,7 @@ fn sums_are_those_of_f64_in_few_kernels() {
             let sum = graph.parameter(dtype, shape).sum(axes).expect("well formed");
             let function = Function::new(&graph, vec![sum]);
             let text = hlo_text(&function, Target::Cpu).expect("lowers");
-            assert_eq!(text.contains("neural_sum"), called, "{shape:?} over {axes:?}");
+            assert_eq!(text.contains("neural.sum"), called, "{shape:?} over {axes:?}");
             let program = Program::compile(device(), &function, 0).expect("compiles");
             let got = program.call(device(), &[array(shape, &values).cast(dtype)]).expect("runs");
             let off = got[0].to_f64().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

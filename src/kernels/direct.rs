@@ -6,6 +6,7 @@ use super::lanes::store;
 use super::parts::{each_task, sum_over_images};
 use super::product::{Columns, Line, REGISTERS, ROWS, Scattered, lines, product};
 use super::sliding::Sliding;
+use super::threads::Threads;
 use pulp::{Arch, Simd, WithSimd};
 
 /// So many positions are worked on at a time, whose numbers stay in the cache of a core.
@@ -222,12 +223,12 @@ impl Kernel<2> for Direct {
         Some(([images, filters], results))
     }
 
-    fn compute(sizes: &Sliding, [images, kernel]: [&[f32]; 2], results: &mut [f32]) {
+    fn compute(sizes: &Sliding, [images, kernel]: [&[f32]; 2], results: &mut [f32], threads: &dyn Threads) {
         if images.is_empty() || kernel.is_empty() || results.is_empty() {
             return results.fill(0.0);
         }
         let layout = &Layout::new(*sizes);
-        each_task(sizes.images as usize, images, results, |images, results| {
+        each_task(sizes.images as usize, images, results, threads, |images, results| {
             Arch::new().dispatch(Conv { layout, images, kernel, results });
         });
     }
@@ -246,13 +247,13 @@ impl Kernel<2> for DirectFilterGrad {
         Some(([images, results], filters))
     }
 
-    fn compute(sizes: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32]) {
+    fn compute(sizes: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32], threads: &dyn Threads) {
         if images.is_empty() || results.is_empty() || gradient.is_empty() {
             return gradient.fill(0.0);
         }
         let layout = &Layout::new(*sizes);
         let [image, _, result] = layout.numbers();
-        let sum = sum_over_images(sizes.images as usize, layout.starts.len(), LEAST, &|part| {
+        let sum = sum_over_images(sizes.images as usize, layout.starts.len(), LEAST, threads, &|part| {
             let images = &images[part.start * image..part.end * image];
             let results = &results[part.start * result..part.end * result];
             Arch::new().dispatch(FilterGrad { layout, images, results })

@@ -1,6 +1,7 @@
 //! What looks at an array row by row: the logarithm of softmax with its gradient, and the place of the largest number.
 //! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
 
+use super::threads::{Threads, each};
 use super::{Kernel, length, sum};
 use bytemuck::{Pod, Zeroable};
 use pulp::Arch;
@@ -118,19 +119,24 @@ struct Part<'a, const N: usize, T> {
 }
 
 impl<const N: usize, T: Send> Part<'_, N, T> {
-    /// Has `f` compute the result, in halves by several threads where that is worth it.
-    fn compute(self, f: &(impl Fn(Self) + Sync)) {
+    /// Has `f` compute the result, in parts by several threads where that is worth it.
+    fn compute(self, threads: &dyn Threads, f: &(impl Fn(Part<'_, N, T>) + Sync)) {
         let Self { operands, result, length, width } = self;
         let rows = result.len() / width;
         if rows < 2 || rows * length < PARALLEL {
             return f(Self { operands, result, length, width });
         }
-        let (first, second) = result.split_at_mut(rows / 2 * width);
-        let halves = operands.map(|operand| operand.split_at(rows / 2 * length));
-        rayon::join(
-            || Self { operands: halves.map(|half| half.0), result: first, length, width }.compute(f),
-            || Self { operands: halves.map(|half| half.1), result: second, length, width }.compute(f),
-        );
+        let rows = rows.div_ceil(threads.count() * 4).max(PARALLEL / 2 / length).max(1);
+        let parts = result.chunks_mut(rows * width).enumerate().map(|(i, result)| Part {
+            operands: operands.map(|operand| {
+                let from = i * rows * length;
+                &operand[from..from + result.len() / width * length]
+            }),
+            result,
+            length,
+            width,
+        });
+        each(threads, parts, f);
     }
 }
 
@@ -147,9 +153,9 @@ impl Kernel<1> for LogSoftmax {
         Some(([all], all))
     }
 
-    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [f32]) {
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [f32], threads: &dyn Threads) {
         let length = sizes.length as usize;
-        Part { operands, result, length, width: length }.compute(&|part: Part<'_, 1, f32>| {
+        Part { operands, result, length, width: length }.compute(threads, &|part: Part<'_, 1, f32>| {
             let Part { operands: [x], result, length, .. } = part;
             let block = length * (BLOCK / length).max(1);
             let mut exps = vec![0.0; block.min(x.len())];
@@ -176,9 +182,9 @@ impl Kernel<2> for LogSoftmaxGrad {
         Some(([all; 2], all))
     }
 
-    fn compute(sizes: &LastAxis, operands: [&[f32]; 2], result: &mut [f32]) {
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 2], result: &mut [f32], threads: &dyn Threads) {
         let length = sizes.length as usize;
-        Part { operands, result, length, width: length }.compute(&|part: Part<'_, 2, f32>| {
+        Part { operands, result, length, width: length }.compute(threads, &|part: Part<'_, 2, f32>| {
             let Part { operands: [y, dy], result, length, .. } = part;
             Arch::new().dispatch(
                 #[inline(always)]
@@ -200,9 +206,9 @@ impl Kernel<1> for ArgMax {
         Some(([sizes.numbers()?], length(&[sizes.rows])?))
     }
 
-    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [i32]) {
+    fn compute(sizes: &LastAxis, operands: [&[f32]; 1], result: &mut [i32], threads: &dyn Threads) {
         let length = sizes.length as usize;
-        Part { operands, result, length, width: 1 }.compute(&|part: Part<'_, 1, i32>| {
+        Part { operands, result, length, width: 1 }.compute(threads, &|part: Part<'_, 1, i32>| {
             let Part { operands: [x], result, length, .. } = part;
             for (row, place) in x.chunks_exact(length).zip(result) {
                 let mut largest = 0;

@@ -18,6 +18,7 @@ mod pool;
 mod product;
 mod sliding;
 mod sum;
+mod threads;
 mod tiles;
 mod transform;
 mod winograd;
@@ -27,6 +28,7 @@ pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
 pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::{Sum, SumOver};
+pub(crate) use threads::Threads;
 pub(crate) use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
 
 use bytemuck::AnyBitPattern;
@@ -34,7 +36,7 @@ use std::fmt;
 
 /// A function of `N` arrays whose sizes are known when a program is made.
 pub(crate) trait Kernel<const N: usize> {
-    /// The sizes, as a program passes them behind the operands.
+    /// The sizes, as a program passes them: a struct of `i64` alone.
     type Sizes: AnyBitPattern;
     type Operand: AnyBitPattern + Sync;
     type Result: AnyBitPattern + Send;
@@ -43,7 +45,12 @@ pub(crate) trait Kernel<const N: usize> {
     fn lengths(sizes: &Self::Sizes) -> Option<([usize; N], usize)>;
 
     /// Writes every number of the result. The slices are as long as [`lengths`](Self::lengths) says.
-    fn compute(sizes: &Self::Sizes, operands: [&[Self::Operand]; N], result: &mut [Self::Result]);
+    fn compute(
+        sizes: &Self::Sizes,
+        operands: [&[Self::Operand]; N],
+        result: &mut [Self::Result],
+        threads: &dyn Threads,
+    );
 
     /// # Errors
     /// When the slices are not as long as the sizes say. Nothing is computed then.
@@ -51,11 +58,12 @@ pub(crate) trait Kernel<const N: usize> {
         sizes: &Self::Sizes,
         operands: [&[Self::Operand]; N],
         result: &mut [Self::Result],
+        threads: &dyn Threads,
     ) -> Result<(), Misfit> {
         let got = (operands.map(<[_]>::len), result.len());
         match Self::lengths(sizes) {
             Some(expected) if expected == got => {
-                Self::compute(sizes, operands, result);
+                Self::compute(sizes, operands, result, threads);
                 Ok(())
             }
             expected => Err(Misfit { expected: format!("{expected:?}"), got: format!("{got:?}") }),

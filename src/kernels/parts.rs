@@ -1,17 +1,19 @@
-//! How work is shared among threads.
+//! How the images of a batch are shared among threads.
 
 use super::product::Line;
-use rayon::prelude::*;
+use super::threads::{Threads, each, map};
 use std::ops::Range;
 
 /// How many images a task takes whose results are apart from those of all others: a few tasks for each thread, so that
 /// one which is held up leaves the rest to others.
-pub(super) fn images_a_task(images: usize) -> usize {
-    images.div_ceil(rayon::current_num_threads() * 4).max(1)
+pub(super) fn images_a_task(images: usize, threads: &dyn Threads) -> usize {
+    images.div_ceil(threads.count() * 4).max(1)
 }
 
 /// A sum over images is taken in at most this many parts.
 const PARTS: usize = 16;
+/// Lines of a sum whose parts one thread adds up at a time.
+const BLOCK: usize = 1 << 10;
 
 /// The sum of what `part` gives for ranges of images. `terms` is how many numbers of an image are added to one of the
 /// sum; a part with less than `least` of them costs more than it saves. How the images are divided and in which order the
@@ -20,22 +22,36 @@ pub(super) fn sum_over_images(
     images: usize,
     terms: usize,
     least: usize,
+    threads: &dyn Threads,
     part: &(impl Fn(Range<usize>) -> Vec<Line> + Sync),
 ) -> Vec<Line> {
     let parts = (images * terms / least).clamp(1, PARTS.min(images.max(1)));
-    sum_of_parts(0..parts, &|i| part(images * i / parts..images * (i + 1) / parts))
+    let mut sums = map(threads, parts, |i| part(images * i / parts..images * (i + 1) / parts));
+    if parts > 1 {
+        let mut columns: Vec<Vec<&mut [Line]>> = Vec::new();
+        for sum in &mut sums {
+            for (i, block) in sum.chunks_mut(BLOCK).enumerate() {
+                if i == columns.len() {
+                    columns.push(Vec::with_capacity(parts));
+                }
+                columns[i].push(block);
+            }
+        }
+        each(threads, columns.into_iter(), |mut parts| add_up(&mut parts));
+    }
+    sums.swap_remove(0)
 }
 
-fn sum_of_parts(parts: Range<usize>, part: &(impl Fn(usize) -> Vec<Line> + Sync)) -> Vec<Line> {
-    if parts.len() <= 1 {
-        return part(parts.start);
+/// Adds all parts to the first, in halves.
+fn add_up(parts: &mut [&mut [Line]]) {
+    if parts.len() < 2 {
+        return;
     }
-    let middle = parts.start + parts.len() / 2;
-    let (mut sum, other) =
-        rayon::join(|| sum_of_parts(parts.start..middle, part), || sum_of_parts(middle..parts.end, part));
-    let numbers: &mut [f32] = bytemuck::cast_slice_mut(&mut sum);
-    numbers.iter_mut().zip(bytemuck::cast_slice::<_, f32>(&other)).for_each(|(sum, x)| *sum += x);
-    sum
+    let (first, second) = parts.split_at_mut(parts.len() / 2);
+    add_up(first);
+    add_up(second);
+    let sum: &mut [f32] = bytemuck::cast_slice_mut(first[0]);
+    sum.iter_mut().zip(bytemuck::cast_slice::<_, f32>(second[0])).for_each(|(sum, x)| *sum += x);
 }
 
 /// Has `one` compute the result of each task's images from the operand's, apart from all others.
@@ -43,9 +59,10 @@ pub(super) fn each_task<A: Sync, B: Send>(
     images: usize,
     from: &[A],
     to: &mut [B],
+    threads: &dyn Threads,
     one: impl Fn(&[A], &mut [B]) + Sync,
 ) {
-    let task = images_a_task(images);
+    let task = images_a_task(images, threads);
     let (a, b) = (from.len() / images, to.len() / images);
-    from.par_chunks(task * a).zip(to.par_chunks_mut(task * b)).for_each(|(from, to)| one(from, to));
+    each(threads, from.chunks(task * a).zip(to.chunks_mut(task * b)), |(from, to)| one(from, to));
 }

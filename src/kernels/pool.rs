@@ -3,9 +3,10 @@
 
 use super::Kernel;
 use super::lanes::{load, store};
+use super::parts::images_a_task;
 use super::sliding::Sliding;
+use super::threads::{Threads, each as share};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// What is done to an image: from its numbers `x` to those of the result `y`, or from `dy` to `dx`, which is zero at first.
@@ -103,6 +104,7 @@ fn each_image<const N: usize>(
     sizes: &Sliding,
     operands: [&[f32]; N],
     out: &mut [f32],
+    threads: &dyn Threads,
     way: impl for<'a> Fn([&'a [f32]; N], &'a mut [f32]) -> Way<'a> + Sync,
 ) {
     if out.is_empty() {
@@ -111,12 +113,15 @@ fn each_image<const N: usize>(
     let images = sizes.images as usize;
     let windows: &[Vec<usize>] = &sizes.positions().map(|at| sizes.cells(at).collect()).collect::<Vec<_>>();
     let channels = sizes.channels();
-    out.par_chunks_exact_mut(out.len() / images).enumerate().for_each(|(image, out)| {
-        let operands = operands.map(|operand| {
-            let numbers = operand.len() / images;
-            &operand[image * numbers..(image + 1) * numbers]
-        });
-        Arch::new().dispatch(Image { windows, channels, way: way(operands, out) });
+    let (task, numbers) = (images_a_task(images, threads), out.len() / images);
+    share(threads, out.chunks_mut(task * numbers).enumerate(), |(i, out)| {
+        for (image, out) in (i * task..).zip(out.chunks_exact_mut(numbers)) {
+            let operands = operands.map(|operand| {
+                let numbers = operand.len() / images;
+                &operand[image * numbers..(image + 1) * numbers]
+            });
+            Arch::new().dispatch(Image { windows, channels, way: way(operands, out) });
+        }
     });
 }
 
@@ -133,8 +138,8 @@ impl Kernel<1> for MaxPool {
         Some(([images], results))
     }
 
-    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32]) {
-        each_image(sizes, x, y, |[x], y| Way::Max { x, y });
+    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32], threads: &dyn Threads) {
+        each_image(sizes, x, y, threads, |[x], y| Way::Max { x, y });
     }
 }
 
@@ -151,9 +156,9 @@ impl Kernel<3> for MaxPoolGrad {
         Some(([images, results, results], images))
     }
 
-    fn compute(sizes: &Sliding, given: [&[f32]; 3], dx: &mut [f32]) {
+    fn compute(sizes: &Sliding, given: [&[f32]; 3], dx: &mut [f32], threads: &dyn Threads) {
         dx.fill(0.0);
-        each_image(sizes, given, dx, |[x, y, dy], dx| Way::MaxGrad { x, y, dy, dx });
+        each_image(sizes, given, dx, threads, |[x, y, dy], dx| Way::MaxGrad { x, y, dy, dx });
     }
 }
 
@@ -170,8 +175,8 @@ impl Kernel<1> for SumPool {
         Some(([images], results))
     }
 
-    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32]) {
-        each_image(sizes, x, y, |[x], y| Way::Sum { x, y });
+    fn compute(sizes: &Sliding, x: [&[f32]; 1], y: &mut [f32], threads: &dyn Threads) {
+        each_image(sizes, x, y, threads, |[x], y| Way::Sum { x, y });
     }
 }
 
@@ -188,8 +193,8 @@ impl Kernel<1> for SumPoolGrad {
         Some(([results], images))
     }
 
-    fn compute(sizes: &Sliding, dy: [&[f32]; 1], dx: &mut [f32]) {
+    fn compute(sizes: &Sliding, dy: [&[f32]; 1], dx: &mut [f32], threads: &dyn Threads) {
         dx.fill(0.0);
-        each_image(sizes, dy, dx, |[dy], dx| Way::SumGrad { dy, dx });
+        each_image(sizes, dy, dx, threads, |[dy], dx| Way::SumGrad { dy, dx });
     }
 }

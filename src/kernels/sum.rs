@@ -1,10 +1,10 @@
 //! Sums along axes. XLA's CPU backend adds an axis of 32 or more in windows of 32, each round of them a kernel of its
 //! own to compile and to wait for.
 
+use super::threads::{Threads, each, map};
 use super::{Kernel, length};
 use bytemuck::{AnyBitPattern, Pod, Zeroable};
 use pulp::Arch;
-use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::AddAssign;
 use std::slice;
@@ -72,11 +72,20 @@ fn add_line<T: Number>(line: &[T], sum: &mut T) {
     add_run(rest, slice::from_mut(sum));
 }
 
+/// How many numbers are added one after the other, in rows of `width`.
+fn run(width: usize) -> usize {
+    if width == 1 { RUN * 16 } else { RUN * width }
+}
+
+/// Where rows are divided that are not added one after the other.
+fn halves<T>(rows: &[T], width: usize) -> (&[T], &[T]) {
+    rows.split_at(rows.len() / width / 2 * width)
+}
+
 /// Adds the rows of `rows`, each as long as `sum`, to it.
 pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
     let width = sum.len();
-    let run = if width == 1 { RUN * 16 } else { RUN };
-    if rows.len() <= run * width {
+    if rows.len() <= run(width) {
         return Arch::new().dispatch(
             #[inline(always)]
             || match sum {
@@ -85,15 +94,37 @@ pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
             },
         );
     }
-    let (first, second) = rows.split_at(rows.len() / width / 2 * width);
+    let (first, second) = halves(rows, width);
     let mut other = vec![T::default(); width];
-    if rows.len() < PARALLEL {
-        add(first, sum);
-        add(second, &mut other);
-    } else {
-        rayon::join(|| add(first, sum), || add(second, &mut other));
-    }
+    add(first, sum);
+    add(second, &mut other);
     add_run(&other, sum);
+}
+
+/// As [`add`] into zeros, with the halves of halves added by several threads.
+fn add_shared<T: Number>(rows: &[T], sum: &mut [T], threads: &dyn Threads) {
+    let width = sum.len();
+    let mut parts = vec![rows];
+    // The last part is the longest, and the first the shortest.
+    while parts[parts.len() - 1].len() >= PARALLEL && parts[0].len() > run(width) {
+        parts = parts.into_iter().flat_map(|rows| <[_; 2]>::from(halves(rows, width))).collect();
+    }
+    let mut sums = map(threads, parts.len(), |i| {
+        let mut sum = vec![T::default(); width];
+        add(parts[i], &mut sum);
+        sum
+    });
+    while sums.len() > 1 {
+        sums = sums
+            .chunks_exact_mut(2)
+            .map(|pair| {
+                let (first, second) = pair.split_at_mut(1);
+                add_run(&second[0], &mut first[0]);
+                std::mem::take(&mut first[0])
+            })
+            .collect();
+    }
+    sum.copy_from_slice(&sums[0]);
 }
 
 /// `x -> Σ x` over the middle axis of [`Sum`]'s shape.
@@ -108,21 +139,26 @@ impl<T: Number> Kernel<1> for SumOver<T> {
         Some(([length(&[outer, summed, inner])?], length(&[outer, inner])?))
     }
 
-    fn compute(sizes: &Sum, [x]: [&[T]; 1], sums: &mut [T]) {
+    fn compute(sizes: &Sum, [x]: [&[T]; 1], sums: &mut [T], threads: &dyn Threads) {
         sums.fill(T::default());
         if x.is_empty() {
             return;
         }
         let [summed, inner] = [sizes.summed, sizes.inner].map(|n| n as usize);
+        let numbers = summed * inner;
+        let add_some = |x: &[T], sums: &mut [T]| {
+            sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)).for_each(|(sum, rows)| add(rows, sum));
+        };
         if x.len() < PARALLEL {
-            sums.chunks_exact_mut(inner)
-                .zip(x.chunks_exact(summed * inner))
-                .for_each(|(sum, rows)| add(rows, sum));
+            add_some(x, sums);
+        } else if numbers < PARALLEL {
+            let some = (PARALLEL / 2).div_ceil(numbers);
+            let parts = x.chunks(some * numbers).zip(sums.chunks_mut(some * inner));
+            each(threads, parts, |(x, sums)| add_some(x, sums));
         } else {
-            sums.par_chunks_exact_mut(inner)
-                .zip(x.par_chunks_exact(summed * inner))
-                .with_min_len((PARALLEL / 2 / (summed * inner)).max(1))
-                .for_each(|(sum, rows)| add(rows, sum));
+            for (sum, rows) in sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)) {
+                add_shared(rows, sum, threads);
+            }
         }
     }
 }

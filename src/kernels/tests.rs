@@ -2,6 +2,7 @@
 
 use super::*;
 use std::num::Wrapping;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Numbers that are the same each time, between -1 and 1.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -15,12 +16,39 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
+/// As many threads as one wants, on any number of cores.
+struct Scoped(usize);
+
+impl Threads for Scoped {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let some =
+            || std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|&i| i < pieces);
+        std::thread::scope(|scope| (0..self.0).for_each(|_| drop(scope.spawn(|| some().for_each(work)))));
+    }
+}
+
 fn run<const N: usize, K: Kernel<N, Operand = f32>>(sizes: &K::Sizes, operands: [&[f32]; N]) -> Vec<K::Result>
 where
     K::Result: Default + Clone,
 {
+    run_on::<N, K>(&Scoped(2), sizes, operands)
+}
+
+fn run_on<const N: usize, K: Kernel<N, Operand = f32>>(
+    threads: &dyn Threads,
+    sizes: &K::Sizes,
+    operands: [&[f32]; N],
+) -> Vec<K::Result>
+where
+    K::Result: Default + Clone,
+{
     let mut result = vec![K::Result::default(); K::lengths(sizes).unwrap().1];
-    K::run(sizes, operands, &mut result).unwrap();
+    K::run(sizes, operands, &mut result, threads).unwrap();
     result
 }
 
@@ -175,7 +203,7 @@ fn sums_and_rows_of_odd_lengths() {
         close(&run::<1, SumOver<f32>>(&sizes, [x]), &expected, 1e-3, &sizes);
         let whole: Vec<_> = x.iter().map(|x| Wrapping((x * 2e9) as i32)).collect();
         let mut sums = vec![Wrapping(0); outer * inner];
-        SumOver::<Wrapping<i32>>::run(&sizes, [&whole], &mut sums).unwrap();
+        SumOver::<Wrapping<i32>>::run(&sizes, [&whole], &mut sums, &Scoped(2)).unwrap();
         for (i, x) in whole.iter().enumerate() {
             sums[i / (summed * inner) * inner + i % inner] -= x;
         }
@@ -207,7 +235,7 @@ fn slices_that_do_not_fit_the_sizes_are_refused() {
     let (x, w) = (vec![1.0; images], vec![1.0; filters]);
     for (x, w, results) in [(&x[1..], &w[..], results), (&x, &w[1..], results), (&x, &w, results + 1)] {
         let mut y = vec![7.0; results];
-        let misfit = Direct::run(&conv, [x, w], &mut y).unwrap_err().to_string();
+        let misfit = Direct::run(&conv, [x, w], &mut y, &Scoped(1)).unwrap_err().to_string();
         assert!(misfit.contains(&results.to_string()), "{misfit}");
         assert!(y.iter().all(|y| *y == 7.0));
     }
@@ -221,7 +249,6 @@ fn slices_that_do_not_fit_the_sizes_are_refused() {
     assert_eq!(Sliding { padding: [i64::MIN, 1], ..conv }.lengths(), None);
 }
 
-/// As many threads as one wants, on any number of cores.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn results_are_the_same_on_any_number_of_threads() {
@@ -238,23 +265,22 @@ fn results_are_the_same_on_any_number_of_threads() {
     let (x, w, dy) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
     let long = &numbers(1 << 20, 4);
     let rows = |rows: i64| bytemuck::cast([rows, (1 << 20) / rows]);
-    let all = || {
+    let all = |threads: &dyn Threads| {
         [
-            run::<2, Direct>(&conv, [x, w]),
-            run::<2, DirectFilterGrad>(&conv, [x, dy]),
-            run::<2, Winograd>(&conv, [x, w]),
-            run::<2, WinogradInputGrad>(&conv, [dy, w]),
-            run::<2, WinogradFilterGrad>(&conv, [x, dy]),
-            run::<1, SumOver<f32>>(&bytemuck::cast([1i64, 1 << 20, 1]), [long]),
-            run::<1, SumOver<f32>>(&bytemuck::cast([3i64 - 1, 1 << 17, 4]), [long]),
-            run::<1, LogSoftmax>(&rows(1 << 17), [long]),
-            run::<2, LogSoftmaxGrad>(&rows(1 << 10), [long, long]),
+            run_on::<2, Direct>(threads, &conv, [x, w]),
+            run_on::<2, DirectFilterGrad>(threads, &conv, [x, dy]),
+            run_on::<2, Winograd>(threads, &conv, [x, w]),
+            run_on::<2, WinogradInputGrad>(threads, &conv, [dy, w]),
+            run_on::<2, WinogradFilterGrad>(threads, &conv, [x, dy]),
+            run_on::<1, SumOver<f32>>(threads, &bytemuck::cast([1i64, 1 << 20, 1]), [long]),
+            run_on::<1, SumOver<f32>>(threads, &bytemuck::cast([3i64 - 1, 1 << 17, 4]), [long]),
+            run_on::<1, LogSoftmax>(threads, &rows(1 << 17), [long]),
+            run_on::<2, LogSoftmaxGrad>(threads, &rows(1 << 10), [long, long]),
         ]
     };
-    let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
-    let one = with(1);
+    let one = all(&Scoped(1));
     for threads in [2, 3, 4, 16] {
-        for (i, (one, other)) in one.iter().zip(with(threads)).enumerate() {
+        for (i, (one, other)) in one.iter().zip(all(&Scoped(threads))).enumerate() {
             assert!(*one == other, "function {i} on {threads} threads");
         }
     }

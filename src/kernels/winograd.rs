@@ -10,6 +10,7 @@ use super::Kernel;
 use super::parts::{each_task, sum_over_images};
 use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
 use super::sliding::Sliding;
+use super::threads::Threads;
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
 use pulp::{Arch, Simd, WithSimd};
@@ -251,8 +252,8 @@ impl Kernel<2> for Winograd {
         Some(([images, filters], results))
     }
 
-    fn compute(sizes: &Sliding, [images, filters]: [&[f32]; 2], results: &mut [f32]) {
-        convolve(sizes, images, filters, results, false);
+    fn compute(sizes: &Sliding, [images, filters]: [&[f32]; 2], results: &mut [f32], threads: &dyn Threads) {
+        convolve(sizes, images, filters, results, false, threads);
     }
 }
 
@@ -269,8 +270,8 @@ impl Kernel<2> for WinogradInputGrad {
         Some(([results, filters], images))
     }
 
-    fn compute(sizes: &Sliding, [results, filters]: [&[f32]; 2], images: &mut [f32]) {
-        convolve(sizes, results, filters, images, true);
+    fn compute(sizes: &Sliding, [results, filters]: [&[f32]; 2], images: &mut [f32], threads: &dyn Threads) {
+        convolve(sizes, results, filters, images, true, threads);
     }
 }
 
@@ -287,14 +288,14 @@ impl Kernel<2> for WinogradFilterGrad {
         Some(([images, results], filters))
     }
 
-    fn compute(conv: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32]) {
+    fn compute(conv: &Sliding, [images, results]: [&[f32]; 2], gradient: &mut [f32], threads: &dyn Threads) {
         if images.is_empty() || results.is_empty() || gradient.is_empty() {
             return gradient.fill(0.0);
         }
         let sizes = Sizes::of(conv);
         let [image, result] = [sizes.read().numbers(), sizes.written().numbers()];
         let tiles = sizes.tiles().iter().product();
-        let sum = sum_over_images(conv.images as usize, tiles, LEAST, &|part| {
+        let sum = sum_over_images(conv.images as usize, tiles, LEAST, threads, &|part| {
             let images = &images[part.start * image..part.end * image];
             let results = &results[part.start * result..part.end * result];
             Arch::new().dispatch(FilterGrad { sizes, images, results })
@@ -309,13 +310,13 @@ fn lengths(sizes: &Sliding) -> Option<[usize; 3]> {
 }
 
 /// From images to results, or `back` from the gradient for the results to that for the images.
-fn convolve(conv: &Sliding, from: &[f32], values: &[f32], to: &mut [f32], back: bool) {
+fn convolve(conv: &Sliding, from: &[f32], values: &[f32], to: &mut [f32], back: bool, threads: &dyn Threads) {
     if from.is_empty() || values.is_empty() || to.is_empty() {
         return to.fill(0.0);
     }
     let sizes = Sizes::of(conv);
     let filters = &Arch::new().dispatch(Filters { sizes, values, back });
-    each_task(conv.images as usize, from, to, |from, to| {
+    each_task(conv.images as usize, from, to, threads, |from, to| {
         Arch::new().dispatch(Images { sizes, filters, from, to, back });
     });
 }

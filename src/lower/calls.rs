@@ -1,123 +1,79 @@
-//! The functions of [`kernels`] as XLA calls them: by a name, with addresses in place of slices. This is all that is unsafe
-//! about them.
+//! The names by which XLA's programs call the functions of `kernels`.
 
-use crate::kernels::{self, Kernel};
-use std::any::Any;
-use std::ffi::{c_char, c_void};
+use super::ffi::{handle, register};
+use super::proto::{Instruction, with_fields};
+use crate::error::Result;
+use crate::kernels;
+use prost::Message;
 use std::num::Wrapping;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::slice;
-use std::sync::Once;
+use std::sync::OnceLock;
+use xla::XlaComputation;
 
-pub(super) const CONV: &str = "neural_conv";
-pub(super) const CONV_FILTER_GRAD: &str = "neural_conv_filter_grad";
-pub(super) const WINOGRAD: &str = "neural_winograd";
-pub(super) const WINOGRAD_INPUT_GRAD: &str = "neural_winograd_input_grad";
-pub(super) const WINOGRAD_FILTER_GRAD: &str = "neural_winograd_filter_grad";
-pub(super) const MAX_POOL: &str = "neural_max_pool";
-pub(super) const MAX_POOL_GRAD: &str = "neural_max_pool_grad";
-pub(super) const SUM_POOL: &str = "neural_sum_pool";
-pub(super) const SUM_POOL_GRAD: &str = "neural_sum_pool_grad";
-pub(super) const SUM_F32: &str = "neural_sum_f32";
-pub(super) const SUM_F64: &str = "neural_sum_f64";
-pub(super) const SUM_I32: &str = "neural_sum_i32";
-pub(super) const LOG_SOFTMAX: &str = "neural_log_softmax";
-pub(super) const LOG_SOFTMAX_GRAD: &str = "neural_log_softmax_grad";
-pub(super) const ARG_MAX: &str = "neural_arg_max";
+/// How the names of all begin.
+const PREFIX: &str = "neural.";
 
-/// Tells XLA of the functions, once.
-pub(super) fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let functions: [(&str, Call); 15] = [
-            (CONV, call::<2, kernels::Direct>),
-            (CONV_FILTER_GRAD, call::<2, kernels::DirectFilterGrad>),
-            (WINOGRAD, call::<2, kernels::Winograd>),
-            (WINOGRAD_INPUT_GRAD, call::<2, kernels::WinogradInputGrad>),
-            (WINOGRAD_FILTER_GRAD, call::<2, kernels::WinogradFilterGrad>),
-            (MAX_POOL, call::<1, kernels::MaxPool>),
-            (MAX_POOL_GRAD, call::<3, kernels::MaxPoolGrad>),
-            (SUM_POOL, call::<1, kernels::SumPool>),
-            (SUM_POOL_GRAD, call::<1, kernels::SumPoolGrad>),
-            (SUM_F32, call::<1, kernels::SumOver<f32>>),
-            (SUM_F64, call::<1, kernels::SumOver<f64>>),
-            (SUM_I32, call::<1, kernels::SumOver<Wrapping<i32>>>),
-            (LOG_SOFTMAX, call::<1, kernels::LogSoftmax>),
-            (LOG_SOFTMAX_GRAD, call::<2, kernels::LogSoftmaxGrad>),
-            (ARG_MAX, call::<1, kernels::ArgMax>),
-        ];
-        for (name, function) in functions {
-            xla::register_custom_call_target(name, function as *const c_void, "Host");
-        }
-    });
+pub(super) const CONV: &str = "neural.conv";
+pub(super) const CONV_FILTER_GRAD: &str = "neural.conv_filter_grad";
+pub(super) const WINOGRAD: &str = "neural.winograd";
+pub(super) const WINOGRAD_INPUT_GRAD: &str = "neural.winograd_input_grad";
+pub(super) const WINOGRAD_FILTER_GRAD: &str = "neural.winograd_filter_grad";
+pub(super) const MAX_POOL: &str = "neural.max_pool";
+pub(super) const MAX_POOL_GRAD: &str = "neural.max_pool_grad";
+pub(super) const SUM_POOL: &str = "neural.sum_pool";
+pub(super) const SUM_POOL_GRAD: &str = "neural.sum_pool_grad";
+pub(super) const SUM_F32: &str = "neural.sum_f32";
+pub(super) const SUM_F64: &str = "neural.sum_f64";
+pub(super) const SUM_I32: &str = "neural.sum_i32";
+pub(super) const LOG_SOFTMAX: &str = "neural.log_softmax";
+pub(super) const LOG_SOFTMAX_GRAD: &str = "neural.log_softmax_grad";
+pub(super) const ARG_MAX: &str = "neural.arg_max";
+
+/// Tells XLA of the functions, once. Says whether this XLA can call them.
+pub(crate) fn are_known() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        register(CONV, handle::<2, kernels::Direct>)
+            && register(CONV_FILTER_GRAD, handle::<2, kernels::DirectFilterGrad>)
+            && register(WINOGRAD, handle::<2, kernels::Winograd>)
+            && register(WINOGRAD_INPUT_GRAD, handle::<2, kernels::WinogradInputGrad>)
+            && register(WINOGRAD_FILTER_GRAD, handle::<2, kernels::WinogradFilterGrad>)
+            && register(MAX_POOL, handle::<1, kernels::MaxPool>)
+            && register(MAX_POOL_GRAD, handle::<3, kernels::MaxPoolGrad>)
+            && register(SUM_POOL, handle::<1, kernels::SumPool>)
+            && register(SUM_POOL_GRAD, handle::<1, kernels::SumPoolGrad>)
+            && register(SUM_F32, handle::<1, kernels::SumOver<f32>>)
+            && register(SUM_F64, handle::<1, kernels::SumOver<f64>>)
+            && register(SUM_I32, handle::<1, kernels::SumOver<Wrapping<i32>>>)
+            && register(LOG_SOFTMAX, handle::<1, kernels::LogSoftmax>)
+            && register(LOG_SOFTMAX_GRAD, handle::<2, kernels::LogSoftmaxGrad>)
+            && register(ARG_MAX, handle::<1, kernels::ArgMax>)
+    })
 }
 
-/// What XLA calls: the memory of the result, that of each operand, and where a failure is reported to. An XLA without
-/// `scripts/xla/program_glue.cc` passes nothing in the last place.
-type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void, *mut c_void);
-
-/// [`Kernel::run`] with addresses.
-///
-/// # Safety
-/// The program that calls has `N` operands and a result of the sizes that it passes behind the operands.
-unsafe extern "C" fn call<const N: usize, K: Kernel<N>>(
-    out: *mut c_void,
-    given: *const *const c_void,
-    status: *mut c_void,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let sizes = (*given.add(N)).cast::<K::Sizes>().read_unaligned();
-        let Some((lengths, length)) = K::lengths(&sizes) else {
-            return fail(status, "a function was called with sizes that no arrays have");
-        };
-        let operands = std::array::from_fn(|i| match lengths[i] {
-            // An array of no numbers may have no address.
-            0 => &[][..],
-            length => slice::from_raw_parts((*given.add(i)).cast::<K::Operand>(), length),
-        });
-        let result = match length {
-            0 => &mut [],
-            length => slice::from_raw_parts_mut(out.cast(), length),
-        };
-        // A panic must not reach XLA's frames.
-        let failure = match catch_unwind(AssertUnwindSafe(|| K::run(&sizes, operands, result))) {
-            Ok(Ok(())) => return,
-            Ok(Err(misfit)) => misfit.to_string(),
-            Err(panic) => message(&*panic).to_string(),
-        };
-        // What was not computed must not be taken for a result: all bits set are no number.
-        out.cast::<u8>().write_bytes(u8::MAX, length * size_of::<K::Result>());
-        fail(status, &failure);
-    }
+/// What is added to the instruction of a call, in XLA's `hlo.proto`.
+#[derive(Message)]
+struct Version {
+    #[prost(int32, tag = "77")]
+    custom_call_api_version: i32,
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked")
-}
+/// `CustomCallApiVersion.API_VERSION_TYPED_FFI`
+const TYPED_FFI: i32 = 4;
 
-/// Makes the call an error of the program, where XLA takes such a thing.
-///
-/// # Safety
-/// `status` is what XLA passed to the call that goes on.
-unsafe fn fail(status: *mut c_void, message: &str) {
-    type Fail = unsafe extern "C" fn(*mut c_void, *const c_char, usize);
-    // SAFETY: the name ends in a nul byte, and this is the function's type in scripts/xla/program_glue.cc.
-    unsafe {
-        let fail = libc::dlsym(libc::RTLD_DEFAULT, c"xla_glue_fail".as_ptr());
-        if !fail.is_null() {
-            let fail: Fail = std::mem::transmute(fail);
-            fail(status, message.as_ptr().cast(), message.len());
-        }
-    }
+/// The same program, whose calls of these functions are through XLA's typed FFI.
+pub(super) fn through_ffi(computation: &XlaComputation) -> Result<XlaComputation> {
+    with_fields(computation, |instruction: &Instruction| {
+        let ours = instruction.custom_call_target.starts_with(PREFIX);
+        ours.then_some(Version { custom_call_api_version: TYPED_FFI })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::{Kernel, Threads};
+    use crate::lower::ffi::attributes;
     use crate::runtime::Device;
-    use rayon::prelude::*;
     use xla::{ElementType, PjRtClient, XlaBuilder};
 
     /// Looks beyond an array, on one of several threads.
@@ -133,33 +89,40 @@ mod tests {
             Some(([length], length))
         }
 
-        fn compute(_: &[i64; 1], [x]: [&[f32]; 1], result: &mut [f32]) {
-            result.par_iter_mut().enumerate().for_each(|(i, result)| *result = x[i + 1]);
+        fn compute(_: &[i64; 1], [x]: [&[f32]; 1], _: &mut [f32], threads: &dyn Threads) {
+            threads.share(x.len(), &|i| assert!(x[i + 1] > 0.0));
         }
     }
 
+    /// One call of `Fails`, with what it is given.
+    fn call(sizes: &[i64], ty: ElementType, operands: usize, length: usize) -> xla::Result<Vec<f32>> {
+        let client = PjRtClient::cpu()?;
+        let builder = XlaBuilder::new("fails");
+        let x = builder.parameter(0, ty, &[length as i64], "x")?;
+        let config = attributes(sizes);
+        let operands = vec![&x; operands];
+        let y = builder.custom_call("neural.fails", &operands, ty, &[length as i64], config.as_bytes())?;
+        let program = client.compile(&through_ffi(&y.build()?).expect("a program"))?;
+        let bytes = vec![0; length * ty.element_size_in_bytes()];
+        let x = client.buffer_from_host_raw_bytes(ty, &bytes, &[length], None)?;
+        program.execute_b(&[&x])?[0][0].to_literal_sync()?.to_vec::<f32>()
+    }
+
     #[test]
-    fn a_failure_is_an_error_of_the_program_and_no_result() {
+    fn what_goes_wrong_in_a_call_is_an_error_of_the_program() {
         Device::cpu().unwrap();
-        xla::register_custom_call_target("neural_fails", call::<1, Fails> as *const c_void, "Host");
-        let run = |sizes: i64, given: &[f32]| {
-            let client = PjRtClient::cpu()?;
-            let builder = XlaBuilder::new("fails");
-            let x = builder.parameter(0, ElementType::F32, &[given.len() as i64], "x")?;
-            let sizes = builder.c1(&[sizes])?;
-            let length = given.len() as i64;
-            let y = builder.custom_call("neural_fails", &[&x, &sizes], ElementType::F32, &[length], &[])?;
-            let program = client.compile(&y.build()?)?;
-            let x = client.buffer_from_host_buffer(given, &[given.len()], None)?;
-            program.execute_b(&[&x])?[0][0].to_literal_sync()?.to_vec::<f32>()
-        };
-        for (sizes, words) in [(100, "index out of bounds"), (-1, "sizes that no arrays have")] {
-            match run(sizes, &[1.0; 100]) {
-                Err(error) => assert!(error.to_string().contains(words), "{error}"),
-                // An XLA that takes no failures gives what is no number.
-                Ok(values) => assert!(sizes < 0 || values.iter().all(|x| x.is_nan()), "{values:?}"),
-            }
+        assert!(are_known() && register("neural.fails", handle::<1, Fails>));
+        for (sizes, ty, operands, words) in [
+            (&[100][..], ElementType::F32, 1, "x[i + 1] > 0.0"),
+            (&[99], ElementType::F32, 1, "got ([100], 100)"),
+            (&[-1], ElementType::F32, 1, "expected operands and a result of None"),
+            (&[100, 1], ElementType::F32, 1, "expected 1 sizes, got 2 numbers"),
+            (&[100], ElementType::F32, 2, "expected 1 arrays, got 2"),
+            (&[100], ElementType::S32, 1, "expected elements of type 11, got 4"),
+        ] {
+            let error = call(sizes, ty, operands, 100).unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
         }
-        assert_eq!(run(0, &[]).unwrap(), [0f32; 0]);
+        assert_eq!(call(&[0], ElementType::F32, 1, 0).unwrap(), [0f32; 0]);
     }
 }

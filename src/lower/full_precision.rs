@@ -1,26 +1,12 @@
 //! Products and convolutions that a device must not round to TF32.
 //!
-//! XLA's builder takes a precision for them, which the `xla` crate does not pass on, so it is written into the finished
-//! program: `precision_config` in XLA's `hlo.proto`. Each of XLA's backends for GPUs (cuBLAS, cuDNN, Triton) reads it
-//! there.
+//! XLA's builder takes a precision for them: `precision_config` in XLA's `hlo.proto`. Each of XLA's backends for GPUs
+//! (cuBLAS, cuDNN, Triton) reads it there.
 
-use crate::error::{Error, Result};
-use prost::encoding::{
-    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
-};
-use prost::{DecodeError, Message};
-use xla::{HloModuleProto, XlaComputation};
-
-/// The fields of the messages in `hlo.proto`.
-const COMPUTATIONS: u32 = 3;
-const INSTRUCTIONS: u32 = 2;
-
-/// What is read of an instruction.
-#[derive(Message)]
-struct Instruction {
-    #[prost(string, tag = "2")]
-    opcode: String,
-}
+use super::proto::{Instruction, with_fields};
+use crate::error::Result;
+use prost::Message;
+use xla::XlaComputation;
 
 /// What is added to an instruction.
 #[derive(Message)]
@@ -40,56 +26,13 @@ const HIGHEST: i32 = 2;
 
 /// The same program, whose products and convolutions take their operands in full precision.
 pub(crate) fn in_full_precision(computation: &XlaComputation) -> Result<XlaComputation> {
-    let refused = |error| crate::runtime::xla_error("build the program", &error);
-    let program = computation.proto().to_bytes().map_err(refused)?;
-    let program = rewrite(&program).map_err(|error| Error::Xla {
-        action: "build the program",
-        message: format!("expected an HloModuleProto, got other bytes ({error})"),
-    })?;
-    let proto = HloModuleProto::parse_proto(&program, true).map_err(refused)?;
-    Ok(XlaComputation::from_proto(&proto))
+    with_fields(computation, precision)
 }
 
-fn rewrite(module: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    edit(module, COMPUTATIONS, |computation| {
-        edit(computation, INSTRUCTIONS, |instruction| {
-            let mut result = instruction.to_vec();
-            if matches!(&*Instruction::decode(instruction)?.opcode, "dot" | "convolution") {
-                let precision_config = Some(PrecisionConfig { operand_precision: vec![HIGHEST; 2] });
-                result.extend(Precision { precision_config }.encode_to_vec());
-            }
-            Ok(result)
-        })
+fn precision(instruction: &Instruction) -> Option<Precision> {
+    matches!(&*instruction.opcode, "dot" | "convolution").then(|| Precision {
+        precision_config: Some(PrecisionConfig { operand_precision: vec![HIGHEST; 2] }),
     })
-}
-
-/// A message with what `f` makes of each message in its field `tag`. The other fields are copied, those that nothing here
-/// knows among them.
-fn edit(
-    message: &[u8],
-    tag: u32,
-    f: impl Fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
-) -> Result<Vec<u8>, DecodeError> {
-    let mut edited = Vec::with_capacity(message.len() + message.len() / 8);
-    let mut rest = message;
-    while !rest.is_empty() {
-        let field = rest;
-        let (field_tag, wire_type) = decode_key(&mut rest)?;
-        let contents = rest;
-        skip_field(wire_type, field_tag, &mut rest, DecodeContext::default())?;
-        if field_tag == tag && wire_type == WireType::LengthDelimited {
-            // `skip_field` has seen that the length is there and right.
-            let mut contents = &contents[..contents.len() - rest.len()];
-            decode_varint(&mut contents)?;
-            let contents = f(contents)?;
-            encode_key(tag, wire_type, &mut edited);
-            encode_varint(contents.len() as u64, &mut edited);
-            edited.extend(contents);
-        } else {
-            edited.extend(&field[..field.len() - rest.len()]);
-        }
-    }
-    Ok(edited)
 }
 
 #[cfg(test)]
@@ -97,6 +40,7 @@ mod tests {
     use super::*;
     use crate::DType;
     use crate::graph::{Function, Graph, ScanInputs, StepOutputs, Window, gradients};
+    use crate::lower::proto::rewrite;
     use crate::lower::{Target, lower};
 
     /// Products outside and within a loop, a convolution, and their gradients.
@@ -141,8 +85,8 @@ mod tests {
     #[test]
     fn what_is_no_program_is_refused() {
         let program = program().proto().to_bytes().unwrap();
-        assert!(rewrite(&program).is_ok());
-        assert!(rewrite(&program[..program.len() - 1]).is_err());
-        assert!(rewrite(b"not a program").is_err());
+        assert!(rewrite(&program, precision).is_ok());
+        assert!(rewrite(&program[..program.len() - 1], precision).is_err());
+        assert!(rewrite(b"not a program", precision).is_err());
     }
 }

@@ -4,8 +4,10 @@
 mod accumulate;
 mod calls;
 mod conv;
+mod ffi;
 mod full_precision;
 mod pool;
+mod proto;
 mod random;
 mod reduce;
 mod window;
@@ -13,6 +15,7 @@ mod window;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
+pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
 use std::cell::RefCell;
@@ -30,7 +33,7 @@ use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
 pub enum Target {
     /// The CPU that is built in, whose programs call functions of this crate too.
     Cpu,
-    /// A CPU behind a plugin, which has XLA's operations alone.
+    /// A CPU behind a plugin, or an XLA that cannot call functions of this crate: XLA's operations alone.
     CpuPlugin,
     Gpu,
 }
@@ -62,7 +65,11 @@ pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaC
     for i in 0..donated {
         builder.setup_alias(i as i64, i as i64);
     }
-    builder.build(&root).map_err(refused)
+    let computation = builder.build(&root).map_err(refused)?;
+    match target {
+        Target::Cpu => calls::through_ffi(&computation),
+        Target::CpuPlugin | Target::Gpu => Ok(computation),
+    }
 }
 
 /// The program that [`lower`] makes, as HLO text.
@@ -271,7 +278,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// A function of [`calls`] over some operands, with the sizes that it takes as its last.
+    /// A function of [`calls`] over some operands.
     fn call(
         &self,
         function: &str,
@@ -280,10 +287,8 @@ impl Lowering<'_> {
         dtype: DType,
         result: &[usize],
     ) -> XlaResult {
-        calls::register();
-        let sizes = self.builder.c1(bytemuck::cast_slice::<_, i64>(std::slice::from_ref(sizes)))?;
-        let operands = [operands, &[&sizes]].concat();
-        self.builder.custom_call(function, &operands, element(dtype), &dims(result), &[])
+        let sizes = ffi::attributes(bytemuck::cast_slice(std::slice::from_ref(sizes)));
+        self.builder.custom_call(function, operands, element(dtype), &dims(result), sizes.as_bytes())
     }
 
     /// Adds `rows` into a table of zeros at `indices`.

@@ -7,7 +7,7 @@ use super::settings::prepare;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::xla_error;
 use crate::error::{Error, Result};
-use crate::lower::Target;
+use crate::lower::{Target, kernels_are_known};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use xla::{PjRtClient, PluginOption};
@@ -106,7 +106,8 @@ impl Device {
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
-        Ok(Self::new(client, Target::Cpu, "cpu"))
+        let target = if kernels_are_known() { Target::Cpu } else { Target::CpuPlugin };
+        Ok(Self::new(client, target, "cpu"))
     }
 
     fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {

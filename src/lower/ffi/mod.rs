@@ -1,0 +1,245 @@
+//! Calls of this crate's [`kernels`](crate::kernels) from XLA's programs, through XLA's typed FFI: each call has its sizes
+//! as an attribute, its arrays as buffers that know their shapes, and the threads on which XLA runs the program. All that
+//! is unsafe about the kernels is in this folder.
+
+mod c_api;
+mod shared;
+
+use crate::kernels::Kernel;
+use bytemuck::AnyBitPattern;
+use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
+use shared::XlaThreads;
+use std::any::Any;
+use std::ffi::{CString, c_int};
+use std::num::Wrapping;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::slice;
+use std::sync::OnceLock;
+
+/// The name of the attribute that holds the sizes.
+const SIZES: &str = "sizes";
+
+/// The attributes of a call, as a program has them: a dictionary in MLIR's syntax.
+pub(super) fn attributes(sizes: &[i64]) -> String {
+    let sizes: Vec<_> = sizes.iter().map(i64::to_string).collect();
+    format!("{{{SIZES} = array<i64: {}>}}", sizes.join(", "))
+}
+
+/// XLA's side of the interface; `None` where this XLA has none that is known here.
+fn api() -> Option<&'static Api> {
+    static API: OnceLock<Option<&Api>> = OnceLock::new();
+    *API.get_or_init(|| {
+        // SAFETY: `xla::ffi::GetXlaFfiApi` of `xla/ffi/ffi_api.h` takes nothing and returns a table that is never freed, of
+        // which the first word is its size. The name ends in a nul byte.
+        unsafe {
+            let function = libc::dlsym(libc::RTLD_DEFAULT, c"_ZN3xla3ffi12GetXlaFfiApiEv".as_ptr());
+            if function.is_null() {
+                return None;
+            }
+            let function: unsafe extern "C" fn() -> *const Api = std::mem::transmute(function);
+            let api = function();
+            if api.is_null() || ptr::read(api.cast::<usize>()) < size_of::<Api>() {
+                return None;
+            }
+            Some(&*api).filter(|api| api.version.major == c_api::MAJOR)
+        }
+    })
+}
+
+/// The element types of the kernels' arrays, by their numbers in `XLA_FFI_DataType`.
+pub(super) trait Element: AnyBitPattern {
+    const DTYPE: c_int;
+}
+
+impl Element for i32 {
+    const DTYPE: c_int = 4;
+}
+
+impl Element for Wrapping<i32> {
+    const DTYPE: c_int = 4;
+}
+
+impl Element for f32 {
+    const DTYPE: c_int = 11;
+}
+
+impl Element for f64 {
+    const DTYPE: c_int = 12;
+}
+
+/// Has XLA call `handler` where a program calls `name` on the CPU. Says whether XLA takes it.
+pub(super) fn register(name: &str, handler: Handler) -> bool {
+    let Some(api) = api() else { return false };
+    let span = |text: &str| c_api::ByteSpan { ptr: text.as_ptr().cast(), len: text.len() };
+    let mut arguments = c_api::HandlerRegister {
+        struct_size: size!(c_api::HandlerRegister, traits: u32),
+        extension_start: ptr::null_mut(),
+        name: span(name),
+        platform: span("Host"),
+        bundle: c_api::HandlerBundle {
+            instantiate: None,
+            prepare: None,
+            initialize: None,
+            execute: Some(handler),
+        },
+        traits: 0,
+    };
+    // SAFETY: the arguments are whole, and XLA copies what it keeps of them.
+    api.succeeds(unsafe { (api.handler_register)(&raw mut arguments) })
+}
+
+impl Api {
+    /// Whether one of XLA's functions returned no error.
+    fn succeeds(&self, error: *mut Error) -> bool {
+        if !error.is_null() {
+            let extension_start = ptr::null_mut();
+            let struct_size = size_of::<c_api::ErrorDestroy>();
+            let mut arguments = c_api::ErrorDestroy { struct_size, extension_start, error };
+            // SAFETY: an error that one of XLA's functions returned is the caller's to free.
+            unsafe { (self.error_destroy)(&raw mut arguments) };
+        }
+        error.is_null()
+    }
+
+    /// An error that is XLA's as soon as it is returned to it.
+    fn error(&self, message: &str) -> *mut Error {
+        let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+        let mut arguments = ErrorCreate {
+            struct_size: size!(ErrorCreate, code: c_int),
+            extension_start: ptr::null_mut(),
+            message: message.as_ptr(),
+            code: c_api::INTERNAL,
+        };
+        // SAFETY: the arguments are whole, and XLA copies the message.
+        unsafe { (self.error_create)(&raw mut arguments) }
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a kernel panicked")
+}
+
+/// The handler of a kernel: computes the result before it returns.
+///
+/// # Safety
+/// XLA calls it as `c_api.h` says.
+pub(super) unsafe extern "C" fn handle<const N: usize, K>(frame: *mut CallFrame) -> *mut Error
+where
+    K: Kernel<N, Operand: Element, Result: Element>,
+{
+    // SAFETY: the caller's.
+    unsafe {
+        answer(frame, |call| {
+            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
+            K::run(&sizes, operands, result, &threads).map_err(|misfit| misfit.to_string())
+        })
+    }
+}
+
+/// Answers XLA's question for the version of the interface, or calls `compute`. Its panic is an error of the program.
+///
+/// # Safety
+/// `frame` is that of a call by XLA.
+unsafe fn answer(frame: *mut CallFrame, compute: impl FnOnce(&Call) -> Result<(), String>) -> *mut Error {
+    // SAFETY: the caller's; an extension of the kind that was looked at first is the struct for that.
+    unsafe {
+        let extension = (*frame).extension_start;
+        if !extension.is_null() && (*extension).kind == c_api::METADATA {
+            let metadata = (*extension.cast::<c_api::MetadataExtension>()).metadata;
+            (*metadata).api_version.major = c_api::MAJOR;
+            // An older XLA has fewer functions, all of which are used as the newer one has them.
+            (*metadata).api_version.minor = api().map_or(0, |api| api.version.minor).min(c_api::MINOR);
+            return ptr::null_mut();
+        }
+        let Some(api) = api() else { return ptr::null_mut() };
+        let failure = match catch_unwind(AssertUnwindSafe(|| compute(&Call { api, frame }))) {
+            Ok(Ok(())) => return ptr::null_mut(),
+            Ok(Err(failure)) => failure,
+            Err(panic) => message(&*panic).to_string(),
+        };
+        api.error(&failure)
+    }
+}
+
+/// A call that goes on, of a frame that XLA has filled.
+struct Call {
+    api: &'static Api,
+    frame: *mut CallFrame,
+}
+
+impl Call {
+    /// The sizes, if there are as many as the kernel has.
+    ///
+    /// # Safety
+    /// The frame is that of a call that goes on. So for the functions below.
+    unsafe fn sizes<S: AnyBitPattern>(&self) -> Result<S, String> {
+        // SAFETY: the caller's; each attribute is of the kind that stands beside it.
+        unsafe {
+            let all = &(*self.frame).attributes;
+            if all.size != 1 || *all.types != c_api::ARRAY {
+                return Err(format!("expected the attribute {SIZES} alone"));
+            }
+            let name = &**all.names;
+            let array = &*(*all.values).cast::<c_api::Array>();
+            let expected = size_of::<S>() / size_of::<i64>();
+            let named = slice::from_raw_parts(name.ptr.cast::<u8>(), name.len) == SIZES.as_bytes();
+            if !named || array.dtype != S64 || array.size != expected {
+                return Err(format!("expected {expected} {SIZES}, got {} numbers", array.size));
+            }
+            Ok(array.data.cast::<S>().read_unaligned())
+        }
+    }
+
+    unsafe fn operands<'a, const N: usize, T: Element>(&self) -> Result<[&'a [T]; N], String> {
+        // SAFETY: the caller's; XLA writes to no operand while the call goes on.
+        unsafe {
+            let buffers = &(*self.frame).operands;
+            let mut operands: [&[T]; N] = [&[]; N];
+            for (i, operand) in operands.iter_mut().enumerate() {
+                let (data, length) = buffer::<T>(buffers, N, i)?;
+                if length > 0 {
+                    *operand = slice::from_raw_parts(data, length);
+                }
+            }
+            Ok(operands)
+        }
+    }
+
+    unsafe fn result<'a, T: Element>(&self) -> Result<&'a mut [T], String> {
+        // SAFETY: the caller's; nobody else uses the result while the call goes on.
+        unsafe {
+            let (data, length) = buffer::<T>(&(*self.frame).results, 1, 0)?;
+            // An array of no numbers may have no address.
+            Ok(if length == 0 { &mut [] } else { slice::from_raw_parts_mut(data, length) })
+        }
+    }
+}
+
+/// `XLA_FFI_DataType_S64`
+const S64: c_int = 5;
+
+/// Where the numbers of the `i`-th of `count` buffers lie, and how many there are.
+///
+/// # Safety
+/// They are the buffers of a call that goes on.
+unsafe fn buffer<T: Element>(buffers: &Buffers, count: usize, i: usize) -> Result<(*mut T, usize), String> {
+    // SAFETY: the caller's; each buffer is of the kind that stands beside it.
+    unsafe {
+        if buffers.size != count as i64 || *buffers.types.add(i) != c_api::BUFFER {
+            return Err(format!("expected {count} arrays, got {}", buffers.size));
+        }
+        let buffer: &Buffer = &**buffers.values.add(i);
+        if buffer.dtype != T::DTYPE {
+            return Err(format!("expected elements of type {}, got {}", T::DTYPE, buffer.dtype));
+        }
+        let dims = match buffer.rank {
+            0 => &[],
+            rank => slice::from_raw_parts(buffer.dims, rank as usize),
+        };
+        Ok((buffer.data.cast(), dims.iter().map(|&n| n as usize).product()))
+    }
+}

@@ -1,0 +1,136 @@
+//! Work that is shared among the threads on which XLA runs a program.
+
+use super::c_api::{self, Api, ExecutionContext};
+use crate::kernels::Threads;
+use std::any::Any;
+use std::ffi::c_void;
+use std::hint;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+
+/// The threads of the program that a call belongs to.
+pub(super) struct XlaThreads {
+    pub api: &'static Api,
+    /// XLA's, for as long as the call goes on.
+    pub context: *mut ExecutionContext,
+}
+
+// SAFETY: any thread may ask XLA for its threads while the call goes on.
+unsafe impl Sync for XlaThreads {}
+
+impl Threads for XlaThreads {
+    fn count(&self) -> usize {
+        let mut threads = 1;
+        let mut arguments = c_api::ThreadPoolNumThreads {
+            struct_size: size_of::<c_api::ThreadPoolNumThreads>(),
+            extension_start: ptr::null_mut(),
+            context: self.context,
+            threads: &raw mut threads,
+        };
+        // SAFETY: the arguments are whole, and the context is that of a call that goes on.
+        let counted = self.api.succeeds(unsafe { (self.api.thread_pool_num_threads)(&raw mut arguments) });
+        // A program without threads of its own runs on the one that calls.
+        if counted { threads.max(1) as usize } else { 1 }
+    }
+
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        if pieces < 2 {
+            return (0..pieces).for_each(work);
+        }
+        // SAFETY: `work` is called for pieces alone, and the last of them has ended before this function returns.
+        let work: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
+        let shared = Arc::new(Shared::new(pieces, work));
+        self.help(&shared);
+        shared.take_pieces();
+        shared.wait();
+        if let Some(panic) = shared.panic() {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl XlaThreads {
+    /// Has other threads take pieces too. One that comes too late finds none left, so nothing waits for it.
+    fn help(&self, shared: &Arc<Shared>) {
+        unsafe extern "C" fn task(shared: *mut c_void) {
+            // SAFETY: it is what was handed over below, once for each task.
+            unsafe { Arc::from_raw(shared.cast_const().cast::<Shared>()) }.take_pieces();
+        }
+        for _ in 1..self.count().min(shared.pieces) {
+            let data = Arc::into_raw(Arc::clone(shared));
+            let mut arguments = c_api::ThreadPoolSchedule {
+                struct_size: size_of::<c_api::ThreadPoolSchedule>(),
+                extension_start: ptr::null_mut(),
+                context: self.context,
+                task,
+                data: data.cast_mut().cast(),
+            };
+            // SAFETY: the arguments are whole, and the context is that of a call that goes on.
+            if !self.api.succeeds(unsafe { (self.api.thread_pool_schedule)(&raw mut arguments) }) {
+                // SAFETY: XLA did not take the task, so that the data is still ours.
+                drop(unsafe { Arc::from_raw(data) });
+                return;
+            }
+        }
+    }
+}
+
+/// Pieces of work that several threads take from.
+struct Shared {
+    work: &'static (dyn Fn(usize) + Sync),
+    pieces: usize,
+    /// The next piece to be taken.
+    next: AtomicUsize,
+    /// How many have not ended.
+    left: AtomicUsize,
+    /// The first panic.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The thread that waits for the last piece.
+    caller: Thread,
+}
+
+impl Shared {
+    fn new(pieces: usize, work: &'static (dyn Fn(usize) + Sync)) -> Self {
+        let (next, left) = (AtomicUsize::new(0), AtomicUsize::new(pieces));
+        Self { work, pieces, next, left, panic: Mutex::new(None), caller: thread::current() }
+    }
+
+    fn take_pieces(&self) {
+        loop {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= self.pieces {
+                return;
+            }
+            // A panic must not reach XLA's frames.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.work)(i))) {
+                self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            }
+            if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.caller.unpark();
+            }
+        }
+    }
+
+    fn panic(&self) -> Option<Box<dyn Any + Send>> {
+        self.panic.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Returns when all pieces have ended. It goes to sleep only after a while, as most pieces are short.
+    fn wait(&self) {
+        const SPINS: usize = 64;
+        const YIELDS: usize = 256;
+        for turn in 0.. {
+            if self.left.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            match turn {
+                0..SPINS => hint::spin_loop(),
+                SPINS..YIELDS => thread::yield_now(),
+                _ => thread::park(),
+            }
+        }
+    }
+}
