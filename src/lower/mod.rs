@@ -18,6 +18,7 @@ use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, S
 pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
+pub(crate) use proto::written;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};

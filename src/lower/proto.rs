@@ -12,6 +12,9 @@ use xla::{HloModuleProto, XlaComputation};
 const COMPUTATIONS: u32 = 3;
 const INSTRUCTIONS: u32 = 2;
 
+/// The number that XLA gives every module that it makes.
+const ID: u32 = 5;
+
 /// What is read of an instruction.
 #[derive(Message)]
 pub(super) struct Instruction {
@@ -34,6 +37,22 @@ pub(super) fn with_fields<M: Message>(
     })?;
     let proto = HloModuleProto::parse_proto(&program, true).map_err(refused)?;
     Ok(XlaComputation::from_proto(&proto))
+}
+
+/// The program, written down the same way each time that it is built.
+pub(crate) fn written(computation: &XlaComputation) -> Option<Vec<u8>> {
+    let program = computation.proto().to_bytes().ok()?;
+    let mut written = Vec::with_capacity(program.len());
+    let mut rest = &program[..];
+    while !rest.is_empty() {
+        let field = rest;
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+        if tag != ID {
+            written.extend(&field[..field.len() - rest.len()]);
+        }
+    }
+    Some(written)
 }
 
 pub(super) fn rewrite<M: Message>(

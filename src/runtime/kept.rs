@@ -3,6 +3,7 @@
 use super::library::linked;
 use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
+use crate::lower::written;
 use sha2::{Digest, Sha256};
 use std::ffi::c_void;
 use std::fs::{self, File};
@@ -95,7 +96,7 @@ fn key(computation: &XlaComputation) -> Option<String> {
     if std::env::var_os("XLA_FLAGS").is_some_and(|flags| !flags.is_empty()) {
         return None;
     }
-    let program = computation.proto().to_bytes().ok()?;
+    let program = written(computation)?;
     // XLA divides a program's work by the number of its threads: the cores', or what these variables say.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let asked = ["NPROC", "PJRT_NPROC"].map(|name| std::env::var_os(name).unwrap_or_default());
