@@ -146,6 +146,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Short<T> {
         self.only(value)
     }
 
+    fn visit_str<E: Error>(self, value: &str) -> Result<T, E> {
+        self.only(value)
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
         let value = serde::de::value::SeqAccessDeserializer::new(seq);
         T::deserialize(serde::de::value::MapAccessDeserializer::new(One(Some((self.0, value)))))

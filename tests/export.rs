@@ -114,6 +114,21 @@ fn models() -> Vec<(&'static str, Model)> {
             {"residual": {"layers": [{"dense": {"units": 16}}, "gelu", {"dense": {"units": 8}}]}},
             {"attention": {"heads": 4}}, "gelu-tanh", "softmax", "flatten", {"dense": {"units": 4}}]),
             Link::Softmax, DType::U8, &[6], none())),
+        ("decoder", model(json!([
+            {"conv": {"filters": 4, "kernel": [3, 3], "stride": [2, 2], "padding": "same"}}, {"group-norm": {"groups": 2}},
+            {"conv-transpose": {"filters": 6, "kernel": [3, 3], "stride": [2, 2], "padding": "same"}}, "instance-norm",
+            {"upsample": {"size": [2, 2], "method": "bilinear"}}, {"depthwise-conv": {"kernel": [3, 2]}}, {"upsample": [1, 3]},
+            {"conv-transpose": {"filters": 4, "kernel": [2, 3], "stride": [3, 1], "padding": [[0, 1], [2, 1]], "output_padding": [2, 0], "groups": 2}},
+            {"separable-conv": {"filters": 4, "kernel": [3, 3], "padding": "same"}}, {"crop": [[1, 0], [0, 2]]}, {"pad": [[0, 1], [2, 0]]},
+            "tanh", {"max-pool": [6, 6]}, "flatten", {"dense": {"units": 3}}]),
+            Link::Identity, DType::F32, &[6, 5, 3], none())),
+        ("encoder", model(json!([
+            {"embedding": {"vocabulary": 256, "units": 8}}, "position",
+            {"residual": {"layers": ["rms-norm", {"attention": {"heads": 2, "rotary": true}}]}},
+            {"dense": 12}, "swiglu", {"position": "sinusoidal"},
+            {"lstm": {"units": 4, "layers": 2, "bidirectional": true, "sequences": true}}, "geglu",
+            {"gru": {"units": 3, "bidirectional": true}}, {"repeat": 4}, {"permute": [2, 1]}, {"reshape": [-1]}, "glu", "rms-norm", {"dense": 3}]),
+            Link::Identity, DType::U8, &[6], none())),
     ]
 }
 
@@ -521,6 +536,18 @@ fn onnx_takes_the_columns_of_a_table_and_names_the_class() {
     assert_eq!(outputs(&OnnxOptions::default()), owned(&[("output", 1, 2)]));
     let named = OnnxOptions { names: Some(true), ..OnnxOptions::default() };
     assert_eq!(outputs(&named), owned(&[("output", 1, 2), ("label", 8, 1)]));
+}
+
+#[test]
+fn onnx_has_no_padding_of_sequences() {
+    let layers =
+        json!([{"embedding": {"vocabulary": 9, "units": 4, "padding": 0}}, "global-avg-pool", {"dense": 2}]);
+    let model = model(layers, Link::Identity, DType::I32, &[5], Scaling::none());
+    let error = export::onnx(&model, &OnnxOptions::default())
+        .expect_err("there is no place for the mask")
+        .to_string();
+    assert!(error.contains("0: embedding: expected an embedding without padding"), "{error}");
+    assert!(export::stablehlo(&model, 2).is_ok());
 }
 
 #[test]

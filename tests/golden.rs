@@ -105,10 +105,47 @@ fn declare(model: &Sequential, x: &Array, dtype: DType) -> Result<Vec<Variable>>
     Ok(variables.variables().cloned().collect())
 }
 
+/// What a layer is given beside its input.
+struct Given {
+    /// 1 for positions that are not padding, i32.
+    positions: Option<Array>,
+    /// Another sequence to attend to.
+    memory: Option<Array>,
+}
+
+impl Given {
+    fn read(golden: &Golden, case: &Case, dtype: DType) -> Self {
+        let memory = golden.find(case, "memory").map(|memory| memory.cast(dtype));
+        Self { positions: golden.find(case, "positions").cloned(), memory }
+    }
+}
+
 fn check_layer(golden: &Golden, case: &Case, dtype: DType, tolerance: f64) -> Result<()> {
-    let model = Sequential(vec![case.parse::<Layer>()]);
+    let layer = case.parse::<Layer>();
     let x = input(golden.get(case, "input"), dtype);
-    let variables = declare(&model, &x, dtype)?;
+    let given = Given::read(golden, case, dtype);
+    let model = |graph: &Graph, memory: Option<&Tensor>, x: &Tensor, cx: Context| -> Result<Tensor> {
+        let mut cx = match &given.positions {
+            Some(mask) => cx.with_positions(&graph.constant(mask.clone()).ne(&graph.scalar(0i32))?)?,
+            None => cx,
+        };
+        match (&layer, memory) {
+            (Layer::Attention(layer), Some(memory)) => {
+                cx.within("0", "attention", |cx| layer.forward_with(x, memory, cx))
+            }
+            _ => cx.part("0", layer.kind(), &layer, x),
+        }
+    };
+    let declared = |x: &Array| -> Result<Vec<Variable>> {
+        let graph = Graph::new();
+        let mut variables = Variables::declare(&graph, dtype);
+        let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+        let memory = given.memory.clone().map(|memory| graph.constant(memory));
+        let x = graph.full(x.dtype(), x.shape(), 0.0)?;
+        model(&graph, memory.as_ref(), &x, Context::training(&mut variables, &mut random))?;
+        Ok(variables.variables().cloned().collect())
+    };
+    let variables = declared(&x)?;
     let golden_name = |v: &Variable| v.name["0.".len()..].to_string();
     let values: Vec<Array> = variables
         .iter()
@@ -126,7 +163,8 @@ fn check_layer(golden: &Golden, case: &Case, dtype: DType, tolerance: f64) -> Re
     let (weights, rest) = tensors.split_at(variables.len());
     let mut store = Variables::given(&graph, dtype, &variables, weights);
     let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
-    let y = model.forward(&rest[0], &mut Context::training(&mut store, &mut random))?;
+    let memory = given.memory.clone().map(|memory| graph.constant(memory));
+    let y = model(&graph, memory.as_ref(), &rest[0], Context::training(&mut store, &mut random))?;
     let loss = (&y * &rest[1])?.sum_all()?;
     let after = store.after();
     let mut wanted: Vec<&Tensor> = weights.iter().collect();
@@ -155,7 +193,7 @@ fn check_layer(golden: &Golden, case: &Case, dtype: DType, tolerance: f64) -> Re
         let arguments = &arguments[..=variables.len()];
         let tensors: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
         let mut store = Variables::given(&graph, dtype, &variables, &tensors);
-        let y = model.forward(&tensors[variables.len()], &mut Context::evaluation(&mut store))?;
+        let y = model(&graph, None, &tensors[variables.len()], Context::evaluation(&mut store))?;
         let got = run(&Function::new(&graph, vec![y]), arguments, &case.name);
         check(case, "output in evaluation", &got[0], expected, tolerance);
     }
@@ -165,7 +203,7 @@ fn check_layer(golden: &Golden, case: &Case, dtype: DType, tolerance: f64) -> Re
 #[test]
 fn layers_are_those_of_pytorch() {
     let golden = Golden::read("layers");
-    assert!(golden.cases.len() > 70);
+    assert!(golden.cases.len() > 120);
     for (dtype, tolerance) in PRECISIONS {
         for case in &golden.cases {
             check_layer(&golden, case, dtype, tolerance)

@@ -455,6 +455,7 @@ pub(super) fn train(
         "device": device.to_string(),
         "rows": data.splits.train.len(),
         "parameters": summary.parameters(),
+        "notes": summary.notes,
         "epochs": trainer.epochs,
     });
     for (key, value) in splits::as_json(data) {

@@ -119,9 +119,14 @@ impl Walk {
                 }
                 over_last_axis(order, Order::Alike)
             }
-            Layer::LayerNorm(_) => {
+            Layer::LayerNorm(_) | Layer::RmsNorm(_) => {
                 if let Order::Flattened(axes) = &order {
-                    self.features(path, &["weight", "bias"], 0, axes);
+                    let names = if matches!(layer, Layer::RmsNorm(_)) {
+                        &["weight"][..]
+                    } else {
+                        &["weight", "bias"]
+                    };
+                    self.features(path, names, 0, axes);
                 }
                 over_last_axis(order.clone(), order)
             }
@@ -135,14 +140,48 @@ impl Walk {
                 Order::Alike => Order::Alike,
                 Order::ChannelsFirst | Order::Open => Order::ChannelsFirst,
             },
-            Layer::Conv(_) => {
+            Layer::Conv(_) | Layer::ConvTranspose(_) | Layer::DepthwiseConv(_) => {
                 self.turns.insert(format!("{path}.weight"), Turn::Kernel);
                 Order::ChannelsFirst
             }
-            Layer::MaxPool(_) | Layer::AvgPool(_) => Order::ChannelsFirst,
+            Layer::SeparableConv(_) => {
+                for part in ["depthwise", "pointwise"] {
+                    self.turns.insert(format!("{path}.{part}.weight"), Turn::Kernel);
+                }
+                Order::ChannelsFirst
+            }
+            Layer::MaxPool(_)
+            | Layer::AvgPool(_)
+            | Layer::Upsample(_)
+            | Layer::Crop(_)
+            | Layer::Pad(_)
+            | Layer::InstanceNorm(_) => Order::ChannelsFirst,
+            Layer::GroupNorm(_) if shape.len() > 2 => Order::ChannelsFirst,
             Layer::GlobalMaxPool | Layer::GlobalAvgPool => Order::Alike,
             Layer::Flatten => flattened(order, shape).map_err(|error| error.at(path))?,
-            Layer::Embedding(_) | Layer::Attention(_) | Layer::Lstm(_) | Layer::Gru(_) => match order {
+            // In PyTorch a picture that is made of features has its channels first.
+            Layer::Reshape(_)
+                if order != Order::Alike || self.shapes.get(path).is_none_or(|to| to.len() > 3) =>
+            {
+                return Err(unknown("a reshape of vectors and sequences", layer.kind()).at(path));
+            }
+            Layer::Permute(_) if order != Order::Alike => {
+                return Err(unknown("axes in the same order", layer.kind()).at(path));
+            }
+            Layer::Reshape(_) | Layer::Permute(_) => Order::Alike,
+            Layer::Glu | Layer::SwiGlu | Layer::GeGlu if !matches!(order, Order::Flattened(_)) => {
+                over_last_axis(order, Order::Alike)
+            }
+            Layer::Embedding(_)
+            | Layer::Attention(_)
+            | Layer::Position(_)
+            | Layer::Repeat(_)
+            | Layer::GroupNorm(_)
+            | Layer::Glu
+            | Layer::SwiGlu
+            | Layer::GeGlu
+            | Layer::Lstm(_)
+            | Layer::Gru(_) => match order {
                 Order::Flattened(_) => {
                     return Err(unknown("a layer that takes features in any order", layer.kind()).at(path));
                 }

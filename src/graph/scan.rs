@@ -93,6 +93,21 @@ impl Graph {
         Ok((carries, ys))
     }
 
+    /// The same from the last slice to the first; `ys` are in the order of `xs`.
+    ///
+    /// # Errors
+    /// As [`Graph::scan`].
+    pub fn scan_back(
+        &self,
+        inputs: ScanInputs,
+        length: usize,
+        step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let (carries, mut ys) = self.build_scan(inputs, length, true, true, step)?;
+        ys.truncate(ys.len() - carries.len());
+        Ok((carries, ys))
+    }
+
     /// The same without gradients, so that nothing is kept of a step but its results.
     ///
     /// ```

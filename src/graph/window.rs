@@ -1,8 +1,8 @@
 //! Convolution and pooling over channels-last tensors `[n, spatial…, channels]`.
 
 use super::Tensor;
-use super::op::{Binary, Comparison, Op, Reduction, Window};
-use crate::error::Result;
+use super::op::{Binary, Comparison, Op, Reduction, Type, Window};
+use crate::error::{Error, Result};
 
 impl Tensor {
     /// Cross-correlation with a kernel `[window…, channels / groups, filters]`, what neural networks call a
@@ -23,6 +23,46 @@ impl Tensor {
     /// When kernel, window and input do not fit each other.
     pub fn conv(&self, kernel: &Tensor, window: Window, groups: usize) -> Result<Tensor> {
         self.graph.apply(Op::Conv { window, groups }, &[self, kernel])
+    }
+
+    /// The transposed convolution `[n, positions…, filters] -> [n, spatial…, channels]` with a kernel
+    /// `[window…, channels / groups, filters]`: the gradient of [`Tensor::conv`] for its input. More than one spatial shape
+    /// can have the same number of positions, so it is given.
+    ///
+    /// ```
+    /// use neural::{DType, graph::{Graph, Window}};
+    /// let graph = Graph::new();
+    /// let (x, kernel) = (graph.parameter(DType::F32, &[8, 5, 16]), graph.parameter(DType::F32, &[3, 4, 16]));
+    /// let window = Window { size: vec![3], stride: vec![2], padding: vec![(0, 0)], dilation: vec![1] };
+    /// assert_eq!(x.conv_transpose(&kernel, window, 1, &[11])?.shape(), [8, 11, 4]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the convolution of the result's shape would not have this shape.
+    pub fn conv_transpose(
+        &self,
+        kernel: &Tensor,
+        window: Window,
+        groups: usize,
+        spatial: &[usize],
+    ) -> Result<Tensor> {
+        if kernel.rank() < 2 || self.rank() < 2 {
+            return Err(Error::shape(
+                "transposed convolution",
+                "a kernel [window…, channels, filters]",
+                kernel.ty(),
+            ));
+        }
+        let channels = kernel.shape()[kernel.rank() - 2] * groups;
+        let ty = Type::new(self.dtype(), &[&self.shape()[..1], spatial, &[channels]].concat());
+        ty.check_size("transposed convolution")?;
+        let back = Op::Conv { window: window.clone(), groups };
+        let back = super::infer::infer(&back, &[&ty, kernel.ty()])?;
+        if back != *self.ty() {
+            return Err(Error::shape("transposed convolution", back, self.ty()));
+        }
+        Ok(self.graph.insert(Op::ConvInputGrad { window, groups }, &[self, kernel], ty))
     }
 
     /// The maximum over each position of a window; padding never wins.

@@ -1,7 +1,7 @@
 //! Activation functions, element by element, but for the two softmaxes.
 
 use super::Layer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
@@ -39,6 +39,20 @@ pub(super) fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
 /// x σ(x) (Elfwing et al., 2018), also called swish.
 pub(super) fn silu(x: &Tensor) -> Result<Tensor> {
     x * x.logistic()?
+}
+
+/// The first half of the features times `activation` of the second half (Dauphin et al., 2017; Shazeer, 2020).
+pub(super) fn gated(x: &Tensor, activation: fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let last = x.last_axis("gated linear unit")?;
+    let features = x.shape()[last];
+    if !features.is_multiple_of(2) {
+        return Err(Error::shape(
+            "gated linear unit",
+            "an even number of features, values and gates",
+            x.ty(),
+        ));
+    }
+    x.narrow(last, 0, features / 2)? * activation(&x.narrow(last, features / 2, features)?)?
 }
 
 /// 1 / (1 + e⁻ˣ)

@@ -28,6 +28,7 @@ pub struct Context<'a> {
     replicas: usize,
     mask: Option<RowMask>,
     frozen: Option<&'a dyn Fn(&str) -> bool>,
+    positions: Option<Tensor>,
     path: Vec<String>,
     rows: Vec<Row>,
 }
@@ -60,6 +61,7 @@ impl<'a> Context<'a> {
             replicas: 1,
             mask: None,
             frozen: None,
+            positions: None,
             path: Vec::new(),
             rows: Vec::new(),
         }
@@ -132,6 +134,57 @@ impl<'a> Context<'a> {
         let count = self.total(&weights.convert(DType::F64)?.sum_all()?)?;
         self.mask = Some(RowMask { weights, count });
         Ok(self)
+    }
+
+    /// Only these positions of the batch's sequences are real, `bool` `[n, length]`; the others are padding.
+    ///
+    /// # Errors
+    /// When the mask is of another type or rank.
+    pub fn with_positions(mut self, mask: &Tensor) -> Result<Self> {
+        if mask.dtype() != DType::Bool || mask.rank() != 2 {
+            return Err(Error::shape("positions", "a mask bool[batch, length]", mask.ty()));
+        }
+        self.positions = Some(mask.clone());
+        Ok(self)
+    }
+
+    /// Which positions of the sequences are real, `bool` `[n, length]`, if some may be padding.
+    ///
+    /// An embedding with a `padding` finds them in the ids. Attention does not look at padding, recurrent layers keep
+    /// their state over it, and global pools leave it out; a loss of every position does too.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, nn::{Context, Embedding, Layer, Module, embedding}, variables::Variables};
+    /// let graph = Graph::new();
+    /// let mut variables = Variables::declare(&graph, DType::F32);
+    /// let mut cx = Context::evaluation(&mut variables);
+    /// let Layer::Embedding(words) = embedding(100, 8) else { unreachable!() };
+    /// let ids = graph.parameter(DType::I32, &[4, 20]);
+    /// Embedding { padding: Some(0), ..words }.forward(&ids, &mut cx)?;
+    /// assert_eq!(cx.positions().map(|mask| mask.shape().to_vec()), Some(vec![4, 20]));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn positions(&self) -> Option<&Tensor> {
+        self.positions.as_ref()
+    }
+
+    /// Says which positions are real from here on; `None` where there are no sequences any more.
+    pub fn set_positions(&mut self, mask: Option<Tensor>) {
+        self.positions = mask;
+    }
+
+    /// The mask of the positions of `x` `[n, length, features]`.
+    pub(super) fn positions_of(&self, x: &Tensor) -> Result<Option<Tensor>> {
+        match &self.positions {
+            Some(mask) if x.rank() != 3 || mask.shape() != &x.shape()[..2] => {
+                let length = mask.shape()[1];
+                let expected = format!(
+                    "sequences of {length} positions, of which the padding is known (layers between that keep the length, or no padding)"
+                );
+                Err(Error::shape("padding", expected, x.ty()))
+            }
+            mask => Ok(mask.clone()),
+        }
     }
 
     /// The variables of these names are frozen, see [`Optimizer::freeze`](crate::optim::Optimizer::freeze).

@@ -81,21 +81,9 @@ impl Module for Conv {
         super::at_least_one("filters", self.filters)?;
         let window = self.window(x.shape())?;
         let channels = x.shape()[x.rank() - 1];
-        if self.groups == 0
-            || !channels.is_multiple_of(self.groups)
-            || !self.filters.is_multiple_of(self.groups)
-        {
-            let got = format!("{channels} channels and {} filters", self.filters);
-            return Err(Error::shape(
-                "groups",
-                format!("channels and filters in {} groups", self.groups),
-                got,
-            ));
-        }
+        check_groups(self.groups, channels, self.filters)?;
         let shape = [&self.kernel[..], &[channels / self.groups, self.filters]].concat();
-        // A kernel beyond all measure is refused with the weight.
-        let cells = |channels: usize| self.kernel.iter().fold(channels, |n, &side| n.saturating_mul(side));
-        let fans = (cells(channels / self.groups), cells(self.filters / self.groups));
+        let fans = fans(&self.kernel, channels / self.groups, self.filters / self.groups);
         let weight = cx.weight("weight", &shape, &self.init, fans)?;
         let y = x.conv(&weight, window, self.groups)?;
         if !self.bias {
@@ -103,6 +91,21 @@ impl Module for Conv {
         }
         y + cx.weight("bias", &[self.filters], &self.bias_init, fans)?
     }
+}
+
+/// That channels and filters fall into so many groups.
+pub(super) fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<()> {
+    if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+        let got = format!("{channels} channels and {filters} filters");
+        return Err(Error::shape("groups", format!("channels and filters in {groups} groups"), got));
+    }
+    Ok(())
+}
+
+/// The fans of a kernel from so many channels to so many filters. One beyond all measure is refused with the weight.
+pub(super) fn fans(kernel: &[usize], channels: usize, filters: usize) -> (usize, usize) {
+    let cells = |channels: usize| kernel.iter().fold(channels, |n, &side| n.saturating_mul(side));
+    (cells(channels), cells(filters))
 }
 
 impl From<Conv> for Layer {

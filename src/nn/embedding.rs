@@ -25,6 +25,10 @@ pub struct Embedding {
     pub units: usize,
     #[serde(default = "standard_normal")]
     pub init: Init,
+    /// The id that only fills a short sequence up to the length of the others: its vector is 0, and the layers after it
+    /// know where it stands, see [`Context::positions`].
+    #[serde(default, alias = "padding_idx", skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
 }
 
 fn standard_normal() -> Init {
@@ -41,7 +45,22 @@ impl Module for Embedding {
             let expected = "token ids as they are stored (u8, i32 or u32), before any layer that computes";
             return Err(Error::shape("embedding", expected, x.ty()));
         }
-        weight.take(&x.convert(DType::I32)?)
+        let Some(padding) = self.padding else {
+            return weight.take(&x.convert(DType::I32)?);
+        };
+        if padding >= self.vocabulary {
+            let expected = format!("an id of the vocabulary, below {}", self.vocabulary);
+            return Err(Error::value("padding", expected, padding));
+        }
+        if x.rank() != 2 {
+            return Err(Error::shape("embedding with padding", "sequences of ids [batch, length]", x.ty()));
+        }
+        let ids = x.convert(DType::I32)?;
+        let real = ids.ne(&ids.scalar_like(padding as f64))?;
+        let y = weight.take(&ids)?;
+        let y = real.unsqueeze(2)?.select(&y, &y.scalar_like(0.0))?;
+        cx.set_positions(Some(real));
+        Ok(y)
     }
 }
 
@@ -63,10 +82,6 @@ impl Sequential {
 }
 
 /// See [`Embedding`].
-///
-/// ```
-/// assert_eq!(neural::nn::embedding(1000, 16).kind(), "embedding");
-/// ```
 pub fn embedding(vocabulary: usize, units: usize) -> Layer {
-    Layer::Embedding(Embedding { vocabulary, units, init: standard_normal() })
+    Layer::Embedding(Embedding { vocabulary, units, init: standard_normal(), padding: None })
 }

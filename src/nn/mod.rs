@@ -8,52 +8,53 @@ mod activation;
 mod attention;
 mod context;
 mod conv;
+mod conv_transpose;
 mod dense;
+mod depthwise;
 mod dropout;
 mod embedding;
+mod group_norm;
 mod init;
 mod layer;
 mod module;
 mod norm;
 mod orthogonal;
 mod pool;
+mod position;
 mod recurrent;
 mod residual;
 mod sequential;
+mod shape;
 mod summary;
+mod upsample;
 mod window;
 
 pub use activation::{relu_layer as relu, sigmoid, tanh};
 pub use attention::{Attention, attention};
 pub use context::Context;
 pub use conv::{Conv, conv};
+pub use conv_transpose::{ConvTranspose, conv_transpose};
 pub use dense::{Dense, dense};
+pub use depthwise::{DepthwiseConv, SeparableConv};
 pub use dropout::{Dropout, dropout};
 pub use embedding::{Embedding, embedding};
+pub use group_norm::{GroupNorm, InstanceNorm, RmsNorm};
 pub use init::Init;
 pub use layer::Layer;
 pub use module::Module;
 pub use norm::{BatchNorm, LayerNorm, batch_norm, layer_norm};
 pub use pool::{Pool, avg_pool, max_pool};
+pub use position::{Position, PositionKind, position};
+pub(crate) use position::{rotation, waves};
 pub use recurrent::{Recurrent, gru, lstm};
 pub use residual::{Residual, residual};
 pub use sequential::{Sequential, sequential};
+pub use shape::{Edges, Permute, Repeat, Reshape, flatten, reshape};
 pub use summary::{Row, Summary};
+pub use upsample::{Interpolation, Upsample, upsample};
 pub use window::Padding;
 
 use crate::error::{Error, Result};
-
-/// All axes but the batch as one.
-///
-/// ```
-/// use neural::{DType, nn};
-/// let summary = nn::sequential([nn::flatten()]).summary(DType::F32, &[28, 28, 1])?;
-/// assert_eq!(summary.rows[0].output, [1, 784]);
-/// # Ok::<(), neural::Error>(())
-/// ```
-pub fn flatten() -> Layer {
-    Layer::Flatten
-}
 
 fn yes() -> bool {
     true

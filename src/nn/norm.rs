@@ -111,7 +111,7 @@ impl Module for BatchNorm {
     }
 }
 
-fn check_epsilon(epsilon: f64) -> Result<()> {
+pub(super) fn check_epsilon(epsilon: f64) -> Result<()> {
     match epsilon.is_finite() && epsilon >= 0.0 {
         true => Ok(()),
         false => Err(Error::value("epsilon", "a finite number of at least 0", epsilon)),

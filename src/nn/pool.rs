@@ -1,5 +1,5 @@
-use super::Layer;
 use super::window::{Padding, or, window};
+use super::{Context, Layer};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
 use serde::{Deserialize, Serialize};
@@ -59,12 +59,32 @@ fn spatial(op: &str, x: &Tensor) -> Result<Vec<usize>> {
     Ok((1..x.rank() - 1).collect())
 }
 
-pub(super) fn global_max(x: &Tensor) -> Result<Tensor> {
-    x.max(&spatial("global-max-pool", x)?)
+/// Positions of padding do not count; a sequence of nothing else has 0.
+pub(super) fn global_max(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+    let axes = spatial("global-max-pool", x)?;
+    let Some(real) = cx.positions_of(x)? else {
+        return x.max(&axes);
+    };
+    cx.set_positions(None);
+    let real = real.unsqueeze(2)?;
+    let (lowest, zero) = (x.scalar_like(f64::NEG_INFINITY), x.scalar_like(0.0));
+    let most = real.select(x, &lowest)?.max(&axes)?;
+    most.gt(&lowest)?.select(&most, &zero)
 }
 
-pub(super) fn global_average(x: &Tensor) -> Result<Tensor> {
-    x.mean(&spatial("global-avg-pool", x)?)
+/// As [`global_max`].
+pub(super) fn global_average(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+    let axes = spatial("global-avg-pool", x)?;
+    let Some(real) = cx.positions_of(x)? else {
+        return x.mean(&axes);
+    };
+    cx.set_positions(None);
+    let wide = x.dtype().accumulator();
+    let real = real.unsqueeze(2)?;
+    let values = x.convert(wide)?;
+    let sum = real.select(&values, &values.scalar_like(0.0))?.sum(&axes)?;
+    let count = real.convert(wide)?.sum(&axes)?;
+    (sum / count.maximum(&count.scalar_like(1.0))?)?.convert(x.dtype())
 }
 
 /// The maximum over windows of `size` cells that do not overlap.

@@ -23,7 +23,9 @@ pub struct Residual {
 
 impl Module for Residual {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        let positions = cx.positions().cloned();
         let y = cx.within("layers", "sequential", |cx| self.layers.forward(x, cx))?;
+        cx.set_positions(positions);
         let kept = match self.shortcut.is_empty() {
             true => x.clone(),
             false => cx.within("shortcut", "sequential", |cx| self.shortcut.forward(x, cx))?,

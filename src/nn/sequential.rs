@@ -64,7 +64,36 @@ impl Sequential {
         let mut cx = Context::evaluation(&mut variables);
         let y = self.forward(&x, &mut cx)?;
         let rows = cx.into_rows();
-        Ok((variables.variables().cloned().collect(), Summary { rows, dtype }, y.shape()[1..].to_vec()))
+        let summary = Summary { rows, dtype, notes: self.orderless("", &mut false).into_iter().collect() };
+        Ok((variables.variables().cloned().collect(), summary, y.shape()[1..].to_vec()))
+    }
+
+    /// What there is to say where attention cannot see the order of its sequence, as no layer before it does.
+    fn orderless(&self, prefix: &str, ordered: &mut bool) -> Option<String> {
+        self.0.iter().enumerate().find_map(|(i, layer)| {
+            let path = format!("{prefix}{i}");
+            match layer {
+                Layer::Attention(layer) if !*ordered && !layer.rotary && !layer.causal => Some(format!(
+                    "layer {path} (attention) does not see the order of its sequence; put \"position\" before it, or give it rotary = true"
+                )),
+                Layer::Residual(layer) => {
+                    let within = layer.layers.orderless(&format!("{path}.layers."), ordered);
+                    within.or_else(|| layer.shortcut.orderless(&format!("{path}.shortcut."), ordered))
+                }
+                Layer::Attention(_)
+                | Layer::Position(_)
+                | Layer::Conv(_)
+                | Layer::DepthwiseConv(_)
+                | Layer::SeparableConv(_)
+                | Layer::ConvTranspose(_)
+                | Layer::Lstm(_)
+                | Layer::Gru(_) => {
+                    *ordered = true;
+                    None
+                }
+                _ => None,
+            }
+        })
     }
 
     /// The table of the model's layers for samples of this shape.
@@ -86,5 +115,29 @@ impl Module for Sequential {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         let mut layers = self.0.iter().enumerate();
         layers.try_fold(x.clone(), |x, (i, layer)| cx.part(&i.to_string(), layer.kind(), layer, &x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Attention, attention, dense, embedding, lstm, position, residual};
+    use super::*;
+
+    #[test]
+    fn attention_that_sees_no_order_is_noted() -> Result<()> {
+        let notes = |layers: Vec<Layer>| -> Result<Vec<String>> {
+            Ok(sequential(layers).summary(DType::F32, &[6])?.notes)
+        };
+        let words = || embedding(9, 4);
+        let noted = notes(vec![words(), dense(4), residual([attention(2)]), Layer::GlobalAvgPool])?;
+        assert_eq!(noted.len(), 1);
+        assert!(noted[0].starts_with("layer 2.layers.0 (attention) does not see the order"), "{noted:?}");
+        let rotary = Layer::Attention(Attention { rotary: true, ..Attention::new(2) });
+        let states =
+            Layer::Lstm(super::super::Recurrent { sequences: true, ..super::super::Recurrent::new(4) });
+        for seen in [position(), rotary, states] {
+            assert!(notes(vec![words(), seen, attention(2), lstm(3)])?.is_empty());
+        }
+        Ok(())
     }
 }

@@ -35,6 +35,8 @@ pub struct Row {
 pub struct Summary {
     pub rows: Vec<Row>,
     pub dtype: DType,
+    /// What the user of such a model should know.
+    pub notes: Vec<String>,
 }
 
 impl Summary {
@@ -89,7 +91,8 @@ impl fmt::Display for Summary {
         if statistics > 0 {
             write!(f, ", {} statistics", grouped(statistics))?;
         }
-        write!(f, ", {} bytes as {}", grouped(bytes), self.dtype)
+        write!(f, ", {} bytes as {}", grouped(bytes), self.dtype)?;
+        self.notes.iter().try_for_each(|note| write!(f, "\nnote: {note}"))
     }
 }
 

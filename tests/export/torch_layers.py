@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 # Layers that want the channels right after the batch, and layers that work on the last axis.
 FIRST = {"conv", "max-pool", "avg-pool", "global-max-pool", "global-avg-pool", "batch-norm"}
-LAST = {"dense", "layer-norm", "lstm", "gru", "attention"}
+FIRST |= {"conv-transpose", "depthwise-conv", "separable-conv", "upsample", "crop", "pad", "group-norm", "instance-norm"}
+LAST = {"dense", "layer-norm", "lstm", "gru", "attention", "rms-norm", "position", "glu", "swiglu", "geglu"}
 
 
 def model(layers, sample):
@@ -94,6 +95,99 @@ def conv(settings, x, first):
     )
 
 
+def conv_transpose(settings, x, first):
+    size = settings["kernel"]
+    ones = [1] * len(size)
+    stride, dilation = settings.get("stride") or ones, settings.get("dilation") or ones
+    added = settings.get("output_padding") or [0] * len(size)
+    pairs = settings["padding"] if isinstance(settings["padding"], list) else [(0, 0)] * len(size)
+    lengths = []
+    for i, length in enumerate(x.shape[2:]):
+        extent = (size[i] - 1) * dilation[i] + 1
+        if settings["padding"] == "same":
+            total = max(extent - stride[i], 0)
+            pairs[i], result = (total // 2, total - total // 2), length * stride[i]
+        else:
+            result = (length - 1) * stride[i] + extent + added[i] - sum(pairs[i])
+        lengths.append(result)
+    base = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}[len(size)]
+
+    class ConvTranspose(base):
+        def forward(self, x):
+            """Without the bias and the paddings, which then are put on by hand."""
+            bias, self.bias = self.bias, None
+            y = F.pad(super().forward(x), [0, 99] * len(size))
+            self.bias = bias
+            for axis, (low, _) in enumerate(pairs):
+                y = y.narrow(2 + axis, low, lengths[axis])
+            return y if bias is None else y + bias.reshape(-1, *ones)
+
+    return ConvTranspose(
+        x.shape[1],
+        settings["filters"],
+        size,
+        stride,
+        dilation=dilation,
+        groups=settings["groups"],
+        bias=settings["bias"],
+    )
+
+
+def depthwise_conv(settings, x, first):
+    filters = x.shape[1] * settings["multiplier"]
+    return conv(settings | {"filters": filters, "groups": x.shape[1]}, x, first)
+
+
+class Separable(nn.Module):
+    def __init__(self, settings, x, first):
+        super().__init__()
+        self.depthwise = depthwise_conv(settings | {"bias": False}, x, first)
+        ones = [1] * len(settings["kernel"])
+        own = {"kernel": ones, "padding": "valid", "groups": 1, "stride": [], "dilation": []}
+        self.pointwise = conv(settings | own, self.depthwise(x), first)
+
+    def forward(self, x):
+        return self.pointwise(self.depthwise(x))
+
+
+def upsample(settings, x, first):
+    size = settings["size"]
+    mode = {"nearest": "nearest", "bilinear": {1: "linear", 2: "bilinear"}[len(size)]}[settings["method"]]
+    return Function(lambda x: F.interpolate(x, scale_factor=[float(n) for n in size], mode=mode))
+
+
+def edges(sign):
+    """Zeros around the axes after the channels, or cells taken away."""
+    return lambda settings, x, first: Function(
+        lambda x: F.pad(x, [sign * n for pair in reversed(settings["cells"]) for n in pair])
+    )
+
+
+class Position(nn.Module):
+    def __init__(self, settings, x, first):
+        super().__init__()
+        length, features = x.shape[1:]
+        if settings["kind"] == "learned":
+            self.weight = nn.Parameter(torch.zeros(settings.get("length") or length, features))
+        else:
+            angle = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, features, 2) / features)
+            self.waves = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :features]
+
+    def forward(self, x):
+        return x + (self.weight if hasattr(self, "weight") else self.waves)[: x.shape[1]]
+
+
+def gated(activation):
+    def build(settings, x, first):
+        def gate(x):
+            values, gates = x.chunk(2, -1)
+            return values * activation(gates)
+
+        return Function(gate)
+
+    return build
+
+
 def max_pool(settings, x, first):
     size, stride, pad = pool_window(settings, x)
     pool = {1: F.max_pool1d, 2: F.max_pool2d}[len(size)]
@@ -131,10 +225,18 @@ def recurrent(base):
     def build(settings, x, first):
         class Recurrent(base):
             def forward(self, x):
-                states, _ = super().forward(x)
-                return states if settings["sequences"] else states[:, -1]
+                states, last = super().forward(x)
+                last = last[0] if isinstance(last, tuple) else last
+                ends = torch.cat([last[-2], last[-1]], -1) if self.bidirectional else last[-1]
+                return states if settings["sequences"] else ends
 
-        return Recurrent(x.shape[-1], settings["units"], batch_first=True)
+        return Recurrent(
+            x.shape[-1],
+            settings["units"],
+            settings.get("layers", 1),
+            bidirectional=settings.get("bidirectional", False),
+            batch_first=True,
+        )
 
     return build
 
@@ -143,7 +245,23 @@ def attention(settings, x, first):
     length = x.shape[1]
 
     class Attention(nn.MultiheadAttention):
+        def rotary(self, x):
+            q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+            q, k, v = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
+            size = q.shape[-1]
+            angle = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, size, 2) / size)
+            turn = torch.polar(torch.ones_like(angle), angle)
+
+            def turned(t):
+                pairs = torch.complex(*t.contiguous().chunk(2, -1)) * turn
+                return torch.cat([pairs.real, pairs.imag], -1)
+
+            y = F.scaled_dot_product_attention(turned(q), turned(k), v, is_causal=settings["causal"])
+            return self.out_proj(y.transpose(1, 2).flatten(2))
+
         def forward(self, x):
+            if settings.get("rotary"):
+                return self.rotary(x)
             later = torch.ones(length, length).triu(1).bool() if settings["causal"] else None
             return super().forward(x, x, x, attn_mask=later, need_weights=False)[0]
 
@@ -173,6 +291,24 @@ def over_channels(base):
 LAYERS = {
     "dense": lambda s, x, first: nn.Linear(x.shape[-1], s["units"], bias=s["bias"]),
     "conv": conv,
+    "conv-transpose": conv_transpose,
+    "depthwise-conv": depthwise_conv,
+    "separable-conv": Separable,
+    "upsample": upsample,
+    "crop": edges(-1),
+    "pad": edges(1),
+    "reshape": lambda s, x, first: Function(lambda x: x.reshape(x.shape[0], *s["shape"])),
+    "permute": lambda s, x, first: Function(lambda x: x.permute(0, *s["axes"])),
+    "repeat": lambda s, x, first: Function(lambda x: x[:, None].repeat(1, s["times"], 1)),
+    "group-norm": lambda s, x, first: nn.GroupNorm(s["groups"], x.shape[1], s["epsilon"], s["affine"]),
+    "instance-norm": lambda s, x, first: {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d}[x.ndim](
+        x.shape[1], s["epsilon"], affine=s["affine"]
+    ),
+    "rms-norm": lambda s, x, first: nn.RMSNorm(x.shape[-1], s["epsilon"]),
+    "position": Position,
+    "glu": gated(torch.sigmoid),
+    "swiglu": gated(F.silu),
+    "geglu": gated(F.gelu),
     "max-pool": max_pool,
     "avg-pool": avg_pool,
     "global-max-pool": function(lambda x: x.flatten(2).amax(-1)),

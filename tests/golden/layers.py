@@ -13,10 +13,13 @@ from jax import lax
 from store import Family, generator, leaf, normal
 
 
-def record(family, case, config, layer, input_shape, shapes, input=None, peer=None, extra=None):
+def record(
+    family, case, config, layer, input_shape, shapes, input=None, peer=None, extra=None, given=None
+):
     """Runs `layer(input, params)` and keeps its output and gradients; `peer` is the same layer in JAX.
 
-    `extra(input, params)` returns further tensors to keep.
+    `extra(input, params)` returns further tensors to keep. `given` are tensors that the layer is given beside its input:
+    `positions`, 1 where a sequence is not padding, or `memory`, another sequence to attend to.
     """
     rng = generator(family.name, case)
     input = normal(rng, *input_shape) if input is None else input(rng)
@@ -39,7 +42,7 @@ def record(family, case, config, layer, input_shape, shapes, input=None, peer=No
         for name, value in grad_params.items():
             np.testing.assert_allclose(p[name].grad, value, rtol=1e-12, atol=1e-12)
 
-    tensors = {"input": input} | {f"param.{name}": value for name, value in params.items()}
+    tensors = {"input": input} | (given or {}) | {f"param.{name}": value for name, value in params.items()}
     tensors |= {"output": output, "cotangent": cotangent} | gradients
     if extra is not None:
         tensors |= extra(rng, x.detach(), {name: tensor.detach() for name, tensor in p.items()})
@@ -292,6 +295,265 @@ def recurrence(family):
             record(family, name, config, layer, (2, 5, inputs), shapes)
 
 
+def transposed_convolution(family):
+    def case(
+        name, shape, filters, kernel, stride=1, padding="valid", added=0, dilation=1, groups=1, bias=True
+    ):
+        axes = len(kernel)
+        stride, dilation, added = [stride] * axes, [dilation] * axes, [added] * axes
+        options = {"filters": filters, "kernel": kernel, "stride": stride, "padding": padding}
+        options |= {"output_padding": added, "dilation": dilation, "groups": groups, "bias": bias}
+        extents = [(size - 1) * step + 1 for size, step in zip(kernel, dilation)]
+
+        def layer(x, p):
+            convolve = {1: F.conv_transpose1d, 2: F.conv_transpose2d}[axes]
+            weight = p["weight"].permute(axes + 1, axes, *range(axes))
+            y = convolve(x.movedim(-1, 1), weight, None, stride, dilation=dilation, groups=groups)
+            for axis, (length, step, extent) in enumerate(zip(shape[1:-1], stride, extents)):
+                total = max(extent - step, 0)
+                if padding == "same":
+                    low, result = total // 2, length * step
+                else:
+                    low, high = (0, 0) if padding == "valid" else padding[axis]
+                    result = (length - 1) * step + extent + added[axis] - low - high
+                y = pad(y, [(0, 99) if i == axis else (0, 0) for i in range(axes)])
+                y = y.narrow(2 + axis, low, result)
+            y = y.movedim(1, -1)
+            return y + p["bias"] if bias else y
+
+        # Where PyTorch's own padding can say the same, it does.
+        if isinstance(padding, list) and all(low == high for low, high in padding):
+            rng = generator("conv-transpose", name)
+            x, weight = (torch.tensor(normal(rng, *s)) for s in [shape, (*kernel, filters // groups, shape[-1])])
+            convolve = {1: F.conv_transpose1d, 2: F.conv_transpose2d}[axes]
+            own = convolve(
+                x.movedim(-1, 1),
+                weight.permute(axes + 1, axes, *range(axes)),
+                torch.zeros(filters, dtype=torch.float64),
+                stride,
+                [low for low, _ in padding],
+                added,
+                groups,
+                dilation,
+            )
+            here = layer(x, {"weight": weight, "bias": torch.zeros(filters, dtype=torch.float64)})
+            np.testing.assert_allclose(here, own.movedim(1, -1), rtol=1e-12, atol=1e-12)
+
+        shapes = {"weight": (*kernel, filters // groups, shape[-1])} | ({"bias": (filters,)} if bias else {})
+        record(family, name, {"conv-transpose": options}, layer, shape, shapes)
+
+    image, sequence = (2, 3, 4, 3), (2, 5, 3)
+    case("conv-transpose", image, 2, [3, 3])
+    case("conv-transpose-stride-2", image, 2, [3, 2], stride=2, bias=False)
+    case("conv-transpose-same", image, 2, [3, 3], stride=2, padding="same")
+    case("conv-transpose-same-wide-stride", image, 2, [2, 2], stride=3, padding="same")
+    case("conv-transpose-padding", image, 2, [3, 3], stride=2, padding=[[1, 1], [1, 1]], added=1)
+    case("conv-transpose-padding-asymmetric", image, 2, [4, 3], stride=2, padding=[[2, 0], [0, 1]])
+    case("conv-transpose-dilation", image, 2, [3, 2], dilation=2)
+    case("conv-transpose-groups", (2, 3, 4, 4), 6, [3, 3], stride=2, groups=2)
+    case("conv-transpose-1d", sequence, 4, [4], stride=2, padding=[[1, 1]])
+
+
+def separable(family):
+    image = (2, 5, 6, 3)
+
+    def depthwise(x, p, multiplier, weight="weight", bias="bias"):
+        kernel = p[weight].permute(3, 2, 0, 1)
+        return F.conv2d(x.movedim(-1, 1), kernel, p.get(bias), padding=1, groups=3).movedim(1, -1)
+
+    config = {"depthwise-conv": {"kernel": [3, 3], "multiplier": 2, "padding": "same"}}
+    shapes = {"weight": (3, 3, 1, 6), "bias": (6,)}
+    record(family, "depthwise-conv", config, lambda x, p: depthwise(x, p, 2), image, shapes)
+
+    def layer(x, p):
+        y = depthwise(x, p, 1, "depthwise.weight", None)
+        return y @ p["pointwise.weight"][0, 0] + p["pointwise.bias"]
+
+    config = {"separable-conv": {"filters": 4, "kernel": [3, 3], "padding": "same"}}
+    shapes = {"depthwise.weight": (3, 3, 1, 3), "pointwise.weight": (1, 1, 3, 4), "pointwise.bias": (4,)}
+    record(family, "separable-conv", config, layer, image, shapes)
+
+
+def upsampling(family):
+    def case(name, shape, size, method):
+        def layer(x, p):
+            mode = {"nearest": "nearest", "bilinear": {1: "linear", 2: "bilinear"}[len(size)]}[method]
+            factors = [float(n) for n in size]
+            return F.interpolate(x.movedim(-1, 1), scale_factor=factors, mode=mode).movedim(1, -1)
+
+        record(family, name, {"upsample": {"size": size, "method": method}}, layer, shape, {})
+
+    image, sequence = (2, 3, 4, 2), (2, 5, 3)
+    case("upsample-nearest", image, [2, 3], "nearest")
+    case("upsample-bilinear", image, [2, 3], "bilinear")
+    case("upsample-bilinear-one-cell", (1, 1, 4, 2), [4, 2], "bilinear")
+    case("upsample-nearest-1d", sequence, [2], "nearest")
+    case("upsample-linear-1d", sequence, [4], "bilinear")
+
+
+def moving(family):
+    shape = (2, 3, 4, 2)
+    record(family, "reshape", {"reshape": [2, -1, 3]}, lambda x, p: x.reshape(2, 2, 4, 3), shape, {})
+    record(family, "permute", {"permute": [3, 1, 2]}, lambda x, p: x.permute(0, 3, 1, 2), shape, {})
+    record(family, "repeat", {"repeat": 3}, lambda x, p: x[:, None].repeat(1, 3, 1), (2, 4), {})
+    record(family, "crop", {"crop": [[1, 0], [1, 2]]}, lambda x, p: x[:, 1:, 1:2], shape, {})
+    zeros = lambda x, p: F.pad(x, [0, 0, 0, 3, 1, 2])
+    record(family, "pad", {"pad": [[1, 2], [0, 3]]}, zeros, shape, {})
+
+
+def sample_normalization(family):
+    def layer(norm):
+        return lambda x, p: norm(x.movedim(-1, 1), p).movedim(1, -1)
+
+    shapes = {"weight": (6,), "bias": (6,)}
+    grouped = layer(lambda x, p: F.group_norm(x, 3, p["weight"], p["bias"], 1e-3))
+    config = {"group-norm": {"groups": 3, "epsilon": 1e-3}}
+    record(family, "group-norm", config, grouped, (2, 3, 4, 6), shapes)
+    record(family, "group-norm-vectors", config, grouped, (3, 6), shapes)
+    config = {"group-norm": {"groups": 2, "affine": False}}
+    record(family, "group-norm-plain", config, layer(lambda x, p: F.group_norm(x, 2)), (2, 5, 6), {})
+    instance = layer(lambda x, p: F.instance_norm(x, weight=p["weight"], bias=p["bias"]))
+    record(family, "instance-norm", "instance-norm", instance, (2, 3, 4, 6), shapes)
+    record(family, "instance-norm-1d", "instance-norm", instance, (2, 5, 6), shapes)
+    root = lambda x, p: F.rms_norm(x, (6,), p["weight"], 1e-6)
+    record(family, "rms-norm", "rms-norm", root, (2, 4, 6), {"weight": (6,)})
+
+
+def gates(family):
+    activations = {"glu": torch.sigmoid, "swiglu": F.silu, "geglu": F.gelu}
+    for name, activation in activations.items():
+
+        def layer(x, p):
+            values, gates = x.chunk(2, -1)
+            return values * activation(gates)
+
+        record(family, name, name, layer, (2, 3, 6), {})
+
+
+def positions(family):
+    learned = lambda x, p: x + p["weight"][:5]
+    config = {"position": {"kind": "learned", "length": 7}}
+    record(family, "position-learned", config, learned, (2, 5, 6), {"weight": (7, 6)})
+
+    def waves(length, features):
+        """As in PyTorch's tutorial on its transformer."""
+        position = torch.arange(length, dtype=torch.float64)[:, None]
+        pace = torch.exp(
+            torch.arange(0, features, 2, dtype=torch.float64) * (-np.log(10000.0) / features)
+        )
+        table = torch.zeros(length, features, dtype=torch.float64)
+        table[:, 0::2] = torch.sin(position * pace)
+        table[:, 1::2] = torch.cos(position * pace)[:, : features // 2]
+        return table
+
+    for name, features in [("position-sinusoidal", 6), ("position-sinusoidal-odd", 5)]:
+        layer = lambda x, p: x + waves(x.shape[1], x.shape[2])
+        record(family, name, {"position": "sinusoidal"}, layer, (2, 5, features), {})
+
+
+MASK = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]], np.int32)
+
+
+def attending(family):
+    """Attention with rotary positions, padding, and another sequence."""
+    length, width, heads = 5, 8, 2
+    size = width // heads
+    shapes = {"in_proj_weight": (3 * width, width), "in_proj_bias": (3 * width,)}
+    shapes |= {"out_proj.weight": (width, width), "out_proj.bias": (width,)}
+    module = torch.nn.MultiheadAttention(width, heads, batch_first=True, dtype=torch.float64)
+
+    def padded(x, p):
+        options = {"key_padding_mask": torch.tensor(MASK == 0), "need_weights": False}
+        return torch.func.functional_call(module, p, (x, x, x), options)[0]
+
+    shape, given = (3, length, width), {"positions": MASK}
+    record(family, "attention-padded", {"attention": heads}, padded, shape, shapes, given=given)
+
+    memory = normal(generator("attention", "memory"), 3, length, width)
+
+    def cross(x, p):
+        other = torch.tensor(memory)
+        options = {"key_padding_mask": torch.tensor(MASK == 0), "need_weights": False}
+        return torch.func.functional_call(module, p, (x, other, other), options)[0]
+
+    given = {"positions": MASK, "memory": memory}
+    record(family, "attention-cross", {"attention": heads}, cross, (3, 4, width), shapes, given=given)
+
+    def rotary(x, p):
+        """By complex numbers: a pair of features is turned by multiplying with e^(i p / 10000^(2i/d))."""
+        q, k, v = (x @ p["in_proj_weight"].T + p["in_proj_bias"]).chunk(3, -1)
+        q, k, v = (t.unflatten(-1, (heads, size)).transpose(1, 2) for t in (q, k, v))
+        pace = 10000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+        angle = torch.arange(length, dtype=torch.float64)[:, None] * pace
+        turn = torch.polar(torch.ones_like(angle), angle)
+
+        def turned(t):
+            a, b = t.chunk(2, -1)
+            pairs = torch.complex(a, b) * turn
+            return torch.cat([pairs.real, pairs.imag], -1)
+
+        y = F.scaled_dot_product_attention(turned(q), turned(k), v)
+        y = y.transpose(1, 2).flatten(2)
+        return y @ p["out_proj.weight"].T + p["out_proj.bias"]
+
+    config = {"attention": {"heads": heads, "rotary": True}}
+    record(family, "attention-rotary", config, rotary, (2, length, width), shapes)
+
+
+def padded(family):
+    """Layers that leave padding out."""
+    mask = torch.tensor(MASK, dtype=torch.float64)[..., None]
+    given = {"positions": MASK}
+    mean = lambda x, p: (x * mask).sum(1) / mask.sum(1)
+    record(family, "global-avg-pool-padded", "global-avg-pool", mean, (3, 5, 4), {}, given=given)
+    most = lambda x, p: torch.where(mask > 0, x, -torch.inf).amax(1)
+    record(family, "global-max-pool-padded", "global-max-pool", most, (3, 5, 4), {}, given=given)
+
+    def ids(rng):
+        return rng.integers(0, 4, (3, 5)).astype(np.int32)
+
+    config = {"embedding": {"vocabulary": 6, "units": 4, "padding": 0}}
+
+    def embedding(x, p):
+        return F.embedding(x, p["weight"]) * (x != 0)[..., None]
+
+    record(family, "embedding-padded", config, embedding, None, {"weight": (6, 4)}, ids)
+
+
+def deep_recurrence(family):
+    """Several layers, both directions, and padding, which PyTorch packs away."""
+    inputs, units = 3, 4
+
+    def case(name, kind, sequences, layers, bidirectional, mask=None):
+        cell = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind]
+        options = {"batch_first": True, "dtype": torch.float64, "bidirectional": bidirectional}
+        module = cell(inputs, units, layers, **options)
+        shapes = {name: tuple(value.shape) for name, value in module.named_parameters()}
+
+        def layer(x, p):
+            if mask is not None:
+                pack = torch.nn.utils.rnn.pack_padded_sequence
+                x = pack(x, torch.tensor(mask.sum(1)), batch_first=True, enforce_sorted=False)
+            output, state = torch.func.functional_call(module, p, (x,))
+            if sequences:
+                unpack = torch.nn.utils.rnn.pad_packed_sequence
+                return output if mask is None else unpack(output, batch_first=True)[0]
+            state = state[0] if kind == "lstm" else state
+            return torch.cat([state[-2], state[-1]], -1) if bidirectional else state[-1]
+
+        config = {"units": units, "sequences": sequences, "layers": layers, "bidirectional": bidirectional}
+        given = None if mask is None else {"positions": mask}
+        record(family, name, {kind: config}, layer, (3, 5, inputs), shapes, given=given)
+
+    for kind in ["lstm", "gru"]:
+        case(f"{kind}-bidirectional", kind, False, 1, True)
+        case(f"{kind}-stacked", kind, False, 2, False)
+        case(f"{kind}-stacked-bidirectional-sequences", kind, True, 2, True)
+        case(f"{kind}-padded", kind, False, 1, False, MASK)
+        case(f"{kind}-padded-bidirectional", kind, False, 2, True, MASK)
+        case(f"{kind}-padded-sequences", kind, True, 1, True, MASK)
+
+
 def residual(family):
     def plain(x, p):
         return x + linear(torch.tanh(linear(x, p, "layers.0.")), p, "layers.2.")
@@ -318,6 +580,8 @@ def residual(family):
 def family():
     family = Family("layers")
     parts = [dense, convolution, pooling, flatten, normalization, embedding, attention, recurrence, residual]
+    parts += [transposed_convolution, separable, upsampling, moving, sample_normalization, gates, positions]
+    parts += [attending, padded, deep_recurrence]
     for part in parts:
         part(family)
     return family

@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
     /// Builds the part of the model named `name`.
     pub fn within<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         self.path.push(name.to_string());
-        let result = build(self);
+        let result = build(self).map_err(|error| error.at(name));
         self.path.pop();
         result
     }
@@ -226,6 +226,10 @@ pub fn texts(name: &str, values: &[String]) -> proto::Attribute {
 
 pub fn float(name: &str, value: f64) -> proto::Attribute {
     attribute(name, AttributeType::Float, |a| a.f = Some(value as f32))
+}
+
+pub fn text(name: &str, value: &str) -> proto::Attribute {
+    attribute(name, AttributeType::String, |a| a.s = Some(value.into()))
 }
 
 pub fn ints(name: &str, values: Vec<i64>) -> proto::Attribute {

@@ -3,10 +3,9 @@
 use super::super::layout::{filters_first, transposed};
 use super::builder::{Builder, Value, float, int, ints};
 use super::proto::{Attribute, DataType};
-use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::Window;
-use crate::nn::{Attention, Conv, Dense, Embedding, Layer, Pool, Recurrent, Residual, Sequential};
+use crate::nn::{Conv, Dense, Embedding, Layer, Pool, Residual, RmsNorm, Sequential};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 impl Builder<'_> {
@@ -24,11 +23,46 @@ impl Builder<'_> {
         match layer {
             Layer::Dense(layer) => self.dense(layer, x),
             Layer::Conv(layer) => self.conv(layer, x),
+            Layer::ConvTranspose(layer) => self.conv_transpose(layer, x),
+            Layer::DepthwiseConv(layer) => {
+                let channels = x.shape[x.rank() - 1];
+                self.conv(&layer.conv(channels), x)
+            }
+            Layer::SeparableConv(layer) => {
+                let channels = x.shape[x.rank() - 1];
+                let (depthwise, pointwise) = layer.parts(x.rank() - 2);
+                let x = self.within("depthwise", |builder| builder.conv(&depthwise.conv(channels), x))?;
+                self.within("pointwise", |builder| builder.conv(&pointwise, x))
+            }
             Layer::MaxPool(layer) => self.pool("MaxPool", layer, x),
             Layer::AvgPool(layer) => self.pool("AveragePool", layer, x),
             Layer::GlobalMaxPool => Ok(self.global_pool("GlobalMaxPool", x)),
             Layer::GlobalAvgPool => Ok(self.global_pool("GlobalAveragePool", x)),
             Layer::Flatten => Ok(self.over_last("Flatten", x, 1)),
+            Layer::Upsample(layer) => Ok(self.upsample(layer, x)),
+            Layer::Reshape(_) => {
+                let x = self.channels_last(x);
+                let shape = self.result_shape()?;
+                Ok(self.reshaped(x, &shape[1..]))
+            }
+            Layer::Permute(layer) => {
+                let x = self.channels_last(x);
+                Ok(self.map("Transpose", x, vec![ints("perm", whole(&[&[0], &layer.axes[..]].concat()))]))
+            }
+            Layer::Repeat(layer) => {
+                let (axis, times) = (self.ints(&[1]), self.ints(&[1, layer.times as i64, 1]));
+                let column = self.node("Unsqueeze", &[&x.name, &axis], vec![]);
+                Ok(x.with(self.node("Tile", &[&column, &times], vec![])))
+            }
+            Layer::Crop(layer) => Ok(self.crop(layer, x)),
+            Layer::Pad(layer) => Ok(self.pad(layer, x)),
+            Layer::GroupNorm(layer) => self.group_norm(layer.groups, layer.epsilon, layer.affine, x),
+            Layer::InstanceNorm(layer) => {
+                let channels = x.shape[x.rank() - 1];
+                self.group_norm(channels, layer.epsilon, layer.affine, x)
+            }
+            Layer::RmsNorm(layer) => self.rms_norm(layer, x),
+            Layer::Position(layer) => self.position(layer, x),
             Layer::BatchNorm(layer) => {
                 let x = self.channels_first(x);
                 let variables = ["weight", "bias", "running_mean", "running_var"];
@@ -48,10 +82,8 @@ impl Builder<'_> {
             Layer::Embedding(layer) => self.embedding(layer, x),
             Layer::Residual(layer) => self.residual(layer, x),
             Layer::Attention(layer) => self.attention(layer, x),
-            Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2], vec![]),
-            Layer::Gru(layer) => {
-                self.recurrent("GRU", layer, x, &[1, 0, 2], vec![int("linear_before_reset", 1)])
-            }
+            Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2]),
+            Layer::Gru(layer) => self.recurrent("GRU", layer, x, &[1, 0, 2]),
             Layer::Sigmoid => Ok(self.map("Sigmoid", x, vec![])),
             Layer::Tanh => Ok(self.map("Tanh", x, vec![])),
             Layer::Relu => Ok(self.map("Relu", x, vec![])),
@@ -59,10 +91,10 @@ impl Builder<'_> {
             Layer::Elu(scale) => Ok(self.map("Elu", x, vec![float("alpha", *scale)])),
             Layer::Gelu => Ok(self.gelu(x)),
             Layer::GeluTanh => Ok(self.gelu_tanh(x)),
-            Layer::Silu => {
-                let sigmoid = self.node("Sigmoid", &[&x.name], vec![]);
-                Ok(x.with(self.node("Mul", &[&x.name, &sigmoid], vec![])))
-            }
+            Layer::Silu => Ok(self.silu(x)),
+            Layer::Glu => Ok(self.gated(x, |builder, gate| builder.map("Sigmoid", gate, vec![]))),
+            Layer::SwiGlu => Ok(self.gated(x, Self::silu)),
+            Layer::GeGlu => Ok(self.gated(x, Self::gelu)),
             Layer::Softplus => Ok(self.map("Softplus", x, vec![])),
             Layer::Softmax => Ok(self.over_last("Softmax", x, -1)),
             Layer::LogSoftmax => Ok(self.over_last("LogSoftmax", x, -1)),
@@ -70,7 +102,7 @@ impl Builder<'_> {
     }
 
     /// An operator that works element by element, whatever the order of the axes.
-    fn map(&mut self, op: &str, x: Value, attributes: Vec<Attribute>) -> Value {
+    pub fn map(&mut self, op: &str, x: Value, attributes: Vec<Attribute>) -> Value {
         x.with(self.node(op, &[&x.name], attributes))
     }
 
@@ -106,7 +138,7 @@ impl Builder<'_> {
     }
 
     /// `x Wᵀ + b` along the last axis of any number of axes.
-    fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
+    pub fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let matrix = transposed(self.value(weight)?, &[1, 0])?;
         let matrix = self.constant(weight, &matrix);
         let y = self.node("MatMul", &[&x.name, &matrix], vec![]);
@@ -151,6 +183,10 @@ impl Builder<'_> {
     }
 
     fn embedding(&mut self, layer: &Embedding, x: Value) -> Result<Value> {
+        if layer.padding.is_some() {
+            let expected = "an embedding without padding, whose mask ONNX has no place for";
+            return Err(Error::value("embedding", expected, "one with padding; export to hlo or stablehlo"));
+        }
         let x = self.channels_last(x);
         let table = self.variable("weight")?;
         // An engine refuses what is beyond the table; but a negative number counts from its end, so it goes beyond, too.
@@ -168,83 +204,39 @@ impl Builder<'_> {
         Ok(y.with(self.node("Add", &[&y.name, &kept.name], vec![])))
     }
 
-    fn attention(&mut self, layer: &Attention, x: Value) -> Result<Value> {
-        let x = self.channels_last(x);
-        let &[_, length, features] = &x.shape[..] else {
-            return Err(Error::shape("attention", "[batch, length, features]", format!("{:?}", x.shape)));
-        };
-        let size = features / layer.heads;
-        let projected = self.linear(&x, "in_proj_weight", Some("in_proj_bias"))?;
-        let parts: Vec<String> = ["queries", "keys", "values"].iter().map(|part| self.fresh(part)).collect();
-        self.push("Split", &[&projected.name], parts.clone(), vec![int("axis", 2)]);
-        // 0 keeps the batch. [n, length, features] -> [n, length, heads, size]
-        let split = self.ints(&whole(&[0, length, layer.heads, size]));
-        let mut heads = |part: &str, perm: [i64; 4]| {
-            let part = self.node("Reshape", &[part, &split], vec![]);
-            self.node("Transpose", &[&part], vec![ints("perm", perm.to_vec())])
-        };
-        let queries = heads(&parts[0], [0, 2, 1, 3]);
-        let keys = heads(&parts[1], [0, 2, 3, 1]);
-        let values = heads(&parts[2], [0, 2, 1, 3]);
-
-        let scale = self.scalar(1.0 / (size as f64).sqrt());
-        let queries = self.node("Mul", &[&queries, &scale], vec![]);
-        let mut scores = self.node("MatMul", &[&queries, &keys], vec![]);
-        if layer.causal {
-            let later = |i: usize| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 };
-            let mask = Array::new(&[length, length], (0..length * length).map(later).collect())?;
-            let mask = self.constant("mask", &mask);
-            scores = self.node("Add", &[&scores, &mask], vec![]);
-        }
-        let weights = self.node("Softmax", &[&scores], vec![int("axis", -1)]);
-        let mixed = self.node("MatMul", &[&weights, &values], vec![]);
-        let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", vec![0, 2, 1, 3])]);
-        let joined = self.ints(&whole(&[0, length, features]));
-        let mixed = x.with(self.node("Reshape", &[&mixed, &joined], vec![]));
-        self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
+    /// The same values, row by row, in another shape.
+    pub fn reshaped(&mut self, x: Value, sample: &[usize]) -> Value {
+        // 0 keeps the batch.
+        let shape = self.ints(&whole(&[&[0], sample].concat()));
+        x.with(self.node("Reshape", &[&x.name, &shape], vec![]))
     }
 
-    /// `gates` are ONNX's gates by their places in this library, i, o, f, g of an LSTM and z, r, n of a GRU.
-    fn recurrent(
-        &mut self,
-        op: &str,
-        layer: &Recurrent,
-        x: Value,
-        gates: &[usize],
-        mut attributes: Vec<Attribute>,
-    ) -> Result<Value> {
+    /// The first half of the features times `activation` of the second half.
+    fn gated(&mut self, x: Value, activation: fn(&mut Self, Value) -> Value) -> Value {
         let x = self.channels_last(x);
-        let width = gates.len() * layer.units;
-        let parts = |names: &[&str], shape: &[usize]| -> Result<Array> {
-            let mut bytes = Vec::new();
-            for name in names {
-                let value = self.value(name)?;
-                let gate = value.bytes().len() / gates.len();
-                gates.iter().for_each(|&i| bytes.extend_from_slice(&value.bytes()[i * gate..(i + 1) * gate]));
-            }
-            Array::from_bytes(self.value(names[0])?.dtype(), shape, bytes)
-        };
-        let features = x.shape[x.rank() - 1];
-        let input_weight = parts(&["weight_ih_l0"], &[1, width, features])?;
-        let weight = parts(&["weight_hh_l0"], &[1, width, layer.units])?;
-        let bias = parts(&["bias_ih_l0", "bias_hh_l0"], &[1, 2 * width])?;
-        let input_weight = self.constant("weight_ih_l0", &input_weight);
-        let weight = self.constant("weight_hh_l0", &weight);
-        let bias = self.constant("bias", &bias);
+        let halves: Vec<String> = ["values", "gates"].iter().map(|part| self.fresh(part)).collect();
+        self.push("Split", &[&x.name], halves.clone(), vec![int("axis", -1)]);
+        let gate = activation(self, x.with(halves[1].clone()));
+        x.with(self.node("Mul", &[&halves[0], &gate.name], vec![]))
+    }
 
-        attributes.push(int("hidden_size", layer.units as i64));
-        let steps = self.node("Transpose", &[&x.name], vec![ints("perm", vec![1, 0, 2])]);
-        let (all, last) = (self.fresh("states"), self.fresh("state"));
-        let outputs = if layer.sequences { vec![all.clone()] } else { vec![String::new(), last.clone()] };
-        self.push(op, &[&steps, &input_weight, &weight, &bias], outputs, attributes);
-        // ONNX has an axis for the two directions: [length, 1, n, units] and [1, n, units].
-        let direction = self.ints(&[i64::from(layer.sequences)]);
-        let state = if layer.sequences { all } else { last };
-        let states = self.node("Squeeze", &[&state, &direction], vec![]);
-        Ok(x.with(match layer.sequences {
-            true => self.node("Transpose", &[&states], vec![ints("perm", vec![1, 0, 2])]),
-            false => states,
-        }))
+    /// x σ(x)
+    fn silu(&mut self, x: Value) -> Value {
+        let sigmoid = self.node("Sigmoid", &[&x.name], vec![]);
+        x.with(self.node("Mul", &[&x.name, &sigmoid], vec![]))
+    }
+
+    /// x / √(mean(x²) + ε) · weight
+    fn rms_norm(&mut self, layer: &RmsNorm, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let square = self.node("Mul", &[&x.name, &x.name], vec![]);
+        let mean = self.node("ReduceMean", &[&square], vec![ints("axes", vec![-1])]);
+        let epsilon = self.scalar(layer.epsilon);
+        let mean = self.node("Add", &[&mean, &epsilon], vec![]);
+        let root = self.node("Sqrt", &[&mean], vec![]);
+        let y = self.node("Div", &[&x.name, &root], vec![]);
+        let weight = self.variable("weight")?;
+        Ok(x.with(self.node("Mul", &[&y, &weight], vec![])))
     }
 
     /// x Φ(x)
@@ -273,7 +265,7 @@ impl Builder<'_> {
     }
 }
 
-fn window_attributes(window: &Window) -> Vec<Attribute> {
+pub fn window_attributes(window: &Window) -> Vec<Attribute> {
     let (low, high): (Vec<usize>, Vec<usize>) = window.padding.iter().copied().unzip();
     vec![
         ints("kernel_shape", whole(&window.size)),
@@ -282,6 +274,6 @@ fn window_attributes(window: &Window) -> Vec<Attribute> {
     ]
 }
 
-fn whole(numbers: &[usize]) -> Vec<i64> {
+pub fn whole(numbers: &[usize]) -> Vec<i64> {
     numbers.iter().map(|&n| n as i64).collect()
 }

@@ -8,7 +8,9 @@ mod answers;
 mod builder;
 mod columns;
 mod layers;
+mod pictures;
 mod proto;
+mod sequences;
 
 use crate::array::DType;
 use crate::error::{Error, Result};
@@ -86,8 +88,8 @@ impl Default for OnnxOptions {
 /// ```
 ///
 /// # Errors
-/// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse, or
-/// the model is larger than the format's 2 GB.
+/// When the layers do not fit the samples, an embedding has a padding, a pool's padding is as large as its window, which
+/// ONNX's engines refuse, or the model is larger than the format's 2 GB.
 pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let description = &model.description;
     let names = options.names.unwrap_or(!description.columns.is_empty());

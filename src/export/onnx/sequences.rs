@@ -1,0 +1,157 @@
+//! Layers of sequences in ONNX's operators.
+
+use super::builder::{Builder, Value, int, ints, text};
+use super::layers::whole;
+use super::proto::Attribute;
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use crate::nn::{Attention, Position, PositionKind, Recurrent, rotation, waves};
+
+impl Builder<'_> {
+    pub fn position(&mut self, layer: &Position, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let &[_, length, features] = &x.shape[..] else {
+            return Err(Error::shape("position", "[batch, length, features]", format!("{:?}", x.shape)));
+        };
+        let vectors = match layer.kind {
+            PositionKind::Learned => {
+                let weight = self.value("weight")?;
+                let bytes = weight.bytes()[..length * features * weight.dtype().size()].to_vec();
+                Array::from_bytes(weight.dtype(), &[length, features], bytes)?
+            }
+            PositionKind::Sinusoidal => waves(length, features)?.cast(DType::F32),
+        };
+        let vectors = self.constant("weight", &vectors);
+        Ok(x.with(self.node("Add", &[&x.name, &vectors], vec![])))
+    }
+
+    pub fn attention(&mut self, layer: &Attention, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let &[_, length, features] = &x.shape[..] else {
+            return Err(Error::shape("attention", "[batch, length, features]", format!("{:?}", x.shape)));
+        };
+        let size = features / layer.heads;
+        let projected = self.linear(&x, "in_proj_weight", Some("in_proj_bias"))?;
+        let parts: Vec<String> = ["queries", "keys", "values"].iter().map(|part| self.fresh(part)).collect();
+        self.push("Split", &[&projected.name], parts.clone(), vec![int("axis", 2)]);
+        // 0 keeps the batch. [n, length, features] -> [n, heads, length, size]
+        let split = self.ints(&whole(&[0, length, layer.heads, size]));
+        let mut heads = Vec::new();
+        for part in &parts {
+            let part = self.node("Reshape", &[part, &split], vec![]);
+            heads.push(self.node("Transpose", &[&part], vec![ints("perm", vec![0, 2, 1, 3])]));
+        }
+        if layer.rotary {
+            for part in &mut heads[..2] {
+                *part = self.rotated(part, length, size)?;
+            }
+        }
+        let keys = self.node("Transpose", &[&heads[1]], vec![ints("perm", vec![0, 1, 3, 2])]);
+
+        let scale = self.scalar(1.0 / (size as f64).sqrt());
+        let queries = self.node("Mul", &[&heads[0], &scale], vec![]);
+        let mut scores = self.node("MatMul", &[&queries, &keys], vec![]);
+        if layer.causal {
+            let later = |i: usize| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 };
+            let mask = Array::new(&[length, length], (0..length * length).map(later).collect())?;
+            let mask = self.constant("mask", &mask);
+            scores = self.node("Add", &[&scores, &mask], vec![]);
+        }
+        let weights = self.node("Softmax", &[&scores], vec![int("axis", -1)]);
+        let mixed = self.node("MatMul", &[&weights, &heads[2]], vec![]);
+        let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", vec![0, 2, 1, 3])]);
+        let mixed = self.reshaped(x.with(mixed), &[length, features]);
+        self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
+    }
+
+    /// Heads `[n, heads, length, size]` turned by their positions.
+    fn rotated(&mut self, x: &str, length: usize, size: usize) -> Result<String> {
+        let (sin, cos) = rotation(length, size)?;
+        let [sin, cos] = [("sin", sin), ("cos", cos)].map(|(name, table)| {
+            let name = self.fresh(name);
+            self.constant(&name, &table.cast(DType::F32))
+        });
+        let halves: Vec<String> = ["first", "second"].iter().map(|part| self.fresh(part)).collect();
+        self.push("Split", &[x], halves.clone(), vec![int("axis", 3)]);
+        let mut product =
+            |half: usize, table: &str| self.node("Mul", &[halves[half].as_str(), table], vec![]);
+        let (a_cos, b_sin) = (product(0, &cos), product(1, &sin));
+        let (b_cos, a_sin) = (product(1, &cos), product(0, &sin));
+        let first = self.node("Sub", &[&a_cos, &b_sin], vec![]);
+        let second = self.node("Add", &[&b_cos, &a_sin], vec![]);
+        Ok(self.node("Concat", &[&first, &second], vec![int("axis", 3)]))
+    }
+
+    /// `gates` are ONNX's gates by their places in this library, i, o, f, g of an LSTM and z, r, n of a GRU.
+    pub fn recurrent(&mut self, op: &str, layer: &Recurrent, x: Value, gates: &[usize]) -> Result<Value> {
+        let x = self.channels_last(x);
+        let mut attributes = vec![int("hidden_size", layer.units as i64)];
+        if op == "GRU" {
+            attributes.push(int("linear_before_reset", 1));
+        }
+        if layer.bidirectional {
+            attributes.push(text("direction", "bidirectional"));
+        }
+        let mut steps = self.node("Transpose", &[&x.name], vec![ints("perm", vec![1, 0, 2])]);
+        let mut features = x.shape[x.rank() - 1];
+        for i in 0..layer.layers {
+            let sequences = layer.sequences || i + 1 < layer.layers;
+            steps =
+                self.recurrent_layer(op, layer, i, &steps, features, gates, attributes.clone(), sequences)?;
+            features = layer.units * if layer.bidirectional { 2 } else { 1 };
+        }
+        Ok(x.with(match layer.sequences {
+            true => self.node("Transpose", &[&steps], vec![ints("perm", vec![1, 0, 2])]),
+            false => steps,
+        }))
+    }
+
+    /// Layer `i`, from `[length, n, features]` to `[length, n, directions · units]`, or to the last state.
+    #[expect(clippy::too_many_arguments, reason = "all that a layer of two directions is made of")]
+    fn recurrent_layer(
+        &mut self,
+        op: &str,
+        layer: &Recurrent,
+        i: usize,
+        steps: &str,
+        features: usize,
+        gates: &[usize],
+        attributes: Vec<Attribute>,
+        sequences: bool,
+    ) -> Result<String> {
+        let (units, width) = (layer.units, gates.len() * layer.units);
+        let directions = if layer.bidirectional { &["", "_reverse"][..] } else { &[""] };
+        let count = directions.len();
+        let parts = |names: &[&str], shape: &[usize]| -> Result<Array> {
+            let mut bytes = Vec::new();
+            for direction in directions {
+                for name in names {
+                    let value = self.value(&format!("{name}_l{i}{direction}"))?;
+                    let gate = value.bytes().len() / gates.len();
+                    gates
+                        .iter()
+                        .for_each(|&i| bytes.extend_from_slice(&value.bytes()[i * gate..(i + 1) * gate]));
+                }
+            }
+            Array::from_bytes(DType::F32, shape, bytes)
+        };
+        let input_weight = parts(&["weight_ih"], &[count, width, features])?;
+        let weight = parts(&["weight_hh"], &[count, width, units])?;
+        let bias = parts(&["bias_ih", "bias_hh"], &[count, 2 * width])?;
+        let input_weight = self.constant(&format!("weight_ih_l{i}"), &input_weight);
+        let weight = self.constant(&format!("weight_hh_l{i}"), &weight);
+        let bias = self.constant(&format!("bias_l{i}"), &bias);
+
+        let (all, last) = (self.fresh("states"), self.fresh("state"));
+        let outputs = if sequences { vec![all.clone()] } else { vec![String::new(), last.clone()] };
+        self.push(op, &[steps, &input_weight, &weight, &bias], outputs, attributes);
+        // ONNX has an axis for the directions: [length, directions, n, units] and [directions, n, units].
+        let (state, perm, shape) = match sequences {
+            true => (all, vec![0, 2, 1, 3], vec![0, 0, (count * units) as i64]),
+            false => (last, vec![1, 0, 2], vec![0, (count * units) as i64]),
+        };
+        let states = self.node("Transpose", &[&state], vec![ints("perm", perm)]);
+        let shape = self.ints(&shape);
+        Ok(self.node("Reshape", &[&states, &shape], vec![]))
+    }
+}
