@@ -1,15 +1,18 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
+mod others;
 mod predictor;
 
+pub(crate) use others::Trained;
+pub use others::{Answer, OtherInput, OtherOutput, Others, Reads};
 pub use predictor::Predictor;
 
-use crate::array::{Array, DType};
-use crate::data::{Column, Dataset, Scaling, check_token_ids, check_token_scaling, place};
+use crate::array::{Array, DType, count};
+use crate::data::{Column, Dataset, Scaling, Targets, check_token_scaling};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::loss::Loss;
-use crate::nn::{Context, Module, Sequential};
+use crate::nn::{Context, Network};
 use crate::runtime::Device;
 use crate::variables::{Variable, Variables};
 use serde::{Deserialize, Serialize};
@@ -20,7 +23,7 @@ use std::borrow::Cow;
 /// ```
 /// use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// let description = Description {
-///     layers: nn::sequential([nn::dense(1)]),
+///     layers: nn::sequential([nn::dense(1)]).into(),
 ///     link: Link::Identity,
 ///     sample: vec![2],
 ///     dtype: DType::F32,
@@ -29,6 +32,7 @@ use std::borrow::Cow;
 ///     target: String::new(),
 ///     columns: Vec::new(),
 ///     classes: Vec::new(),
+///     others: Default::default(),
 /// };
 /// let value = |name: &str| match name {
 ///     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -41,7 +45,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    pub layers: Sequential,
+    pub layers: Network,
     pub link: Link,
     /// The shape of one sample.
     pub sample: Vec<usize>,
@@ -61,6 +65,9 @@ pub struct Description {
     /// The names of the classes; empty if the model gives values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// The inputs and outputs besides the first.
+    #[serde(default, skip_serializing_if = "Others::is_none")]
+    pub others: Others,
 }
 
 /// How the last layer's outputs become what they mean.
@@ -99,6 +106,20 @@ impl Link {
         }
     }
 
+    /// The scaling that outputs of this link are brought back from. What is to be like the inputs is in their unit, unless it
+    /// is a probability.
+    pub(crate) fn scaling<'a>(
+        self,
+        targets: &Targets,
+        of_targets: &'a Scaling,
+        of_inputs: &'a Scaling,
+    ) -> &'a Scaling {
+        match (self, targets) {
+            (Self::Identity, Targets::Inputs) => of_inputs,
+            _ => of_targets,
+        }
+    }
+
     fn apply(self, outputs: &Tensor) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(outputs.clone()),
@@ -113,7 +134,7 @@ impl Link {
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -122,6 +143,7 @@ impl Link {
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -153,17 +175,19 @@ impl Description {
     /// assert_eq!(description.classes, ["0", "1"]);
     /// # Ok::<(), neural::Error>(())
     /// ```
-    pub fn of(layers: &Sequential, loss: &Loss, data: &Dataset) -> Self {
+    pub fn of(layers: impl Into<Network>, loss: &Loss, data: &Dataset) -> Self {
+        let (layers, link) = (layers.into(), Link::of(loss));
         Self {
-            layers: layers.clone(),
-            link: Link::of(loss),
+            link,
             sample: data.sample_shape().to_vec(),
-            dtype: sample_dtype(layers, data.inputs.dtype()),
+            dtype: sample_dtype(layers.vocabulary(data.input_name()), data.inputs.dtype()),
             scaling: data.scaling.clone(),
-            target_scaling: data.target_scaling.clone(),
+            target_scaling: link.scaling(&data.targets, &data.target_scaling, &data.scaling).clone(),
             target: data.target.clone(),
             columns: data.columns.clone(),
             classes: data.targets.names().to_vec(),
+            layers,
+            others: Others::default(),
         }
     }
 
@@ -172,7 +196,7 @@ impl Description {
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
     /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     layers: nn::sequential([nn::dense(1)]).into(),
     /// #     link: Link::Identity,
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
@@ -181,6 +205,7 @@ impl Description {
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
+    /// #     others: Default::default(),
     /// # };
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -193,7 +218,7 @@ impl Description {
     /// # Errors
     /// When the layers do not fit the sample.
     pub fn declare(&self) -> Result<Vec<Variable>> {
-        Ok(self.layers.declare(DType::F32, &self.sample)?.0)
+        Ok(self.layers.declare(DType::F32, &self.sample_shapes())?.0)
     }
 
     /// Samples `[n, sample…]` of any type in the one that the model takes, with the same values.
@@ -201,7 +226,7 @@ impl Description {
     /// ```
     /// use neural::{Array, DType, data::Scaling, model::{Description, Link}, nn};
     /// let description = Description {
-    ///     layers: nn::sequential([nn::embedding(5, 2), nn::flatten(), nn::dense(1)]),
+    ///     layers: nn::sequential([nn::embedding(5, 2), nn::flatten(), nn::dense(1)]).into(),
     ///     link: Link::Identity,
     ///     sample: vec![2],
     ///     dtype: DType::I32,
@@ -210,6 +235,7 @@ impl Description {
     ///     target: String::new(),
     ///     columns: Vec::new(),
     ///     classes: Vec::new(),
+    ///     others: Default::default(),
     /// };
     /// let ids = Array::new(&[1, 2], vec![0i64, 4])?;
     /// assert_eq!(description.samples(&ids)?.to_vec::<i32>()?, [0, 4]);
@@ -222,38 +248,16 @@ impl Description {
     /// When the samples have another shape, or a value has no place in the model's type: a token id that is fractional or
     /// not in the vocabulary, a number of a picture beyond 0 to 255, a number that is not finite in f32.
     pub fn samples<'a>(&self, samples: &'a Array) -> Result<Cow<'a, Array>> {
-        if samples.shape().get(1..) != Some(&self.sample) {
-            let expected = format!("{} [n, …{:?}]", self.dtype, self.sample);
-            return Err(Error::shape(
-                "samples",
-                expected,
-                format!("{} {:?}", samples.dtype(), samples.shape()),
-            ));
+        match self.reads().first() {
+            Some(input) => input.samples(samples),
+            None => Err(Error::value("samples", "a model with an input", "none")),
         }
-        if let Some(vocabulary) = self.layers.vocabulary() {
-            check_token_ids(samples, vocabulary)?;
-        } else {
-            let (expected, fits): (_, fn(f64) -> bool) = match self.dtype {
-                DType::U8 => ("whole numbers from 0 to 255 as in training", |v| {
-                    v.fract() == 0.0 && (0.0..=255.0).contains(&v)
-                }),
-                _ => ("finite numbers of f32 as in training", |v| (v as f32).is_finite()),
-            };
-            if let Some((i, value)) = samples.values().enumerate().find(|(_, value)| !fits(*value)) {
-                let got = format!("{value} in {}", place(samples.shape(), i));
-                return Err(Error::value("samples", expected, got));
-            }
-        }
-        Ok(match samples.dtype() == self.dtype {
-            true => Cow::Borrowed(samples),
-            false => Cow::Owned(samples.cast(self.dtype)),
-        })
     }
 }
 
 /// The type of the samples of a model that is trained on `stored` ones.
-fn sample_dtype(layers: &Sequential, stored: DType) -> DType {
-    match (layers.vocabulary(), stored) {
+fn sample_dtype(vocabulary: Option<usize>, stored: DType) -> DType {
+    match (vocabulary, stored) {
         (Some(_), _) => DType::I32,
         (None, DType::U8) => DType::U8,
         (None, _) => DType::F32,
@@ -266,7 +270,7 @@ impl Model {
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
     /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     layers: nn::sequential([nn::dense(1)]).into(),
     /// #     link: Link::Identity,
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
@@ -275,6 +279,7 @@ impl Model {
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
+    /// #     others: Default::default(),
     /// # };
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -288,11 +293,12 @@ impl Model {
     /// When a variable is missing or of another shape or type: the values are those of another model. When token ids are
     /// scaled.
     pub fn new(mut description: Description, value: impl Fn(&str) -> Option<Array>) -> Result<Self> {
-        if description.layers.vocabulary().is_some() {
-            check_token_scaling(&description.scaling)?;
+        for input in description.reads().iter().filter(|input| input.vocabulary.is_some()) {
+            check_token_scaling(input.scaling)?;
         }
         // Models of earlier versions have token ids as they were stored.
-        description.dtype = sample_dtype(&description.layers, description.dtype);
+        let vocabulary = description.reads().first().and_then(|input| input.vocabulary);
+        description.dtype = sample_dtype(vocabulary, description.dtype);
         let with_value = |variable: Variable| {
             let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
             match value(&variable.name) {
@@ -310,13 +316,13 @@ impl Model {
         Ok(Self { description, variables })
     }
 
-    /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` as
-    /// they are stored. Result: `[batch, outputs]`, f32, after the link.
+    /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` of each input
+    /// as they are stored. Results: the answers `[batch, …, outputs]`, f32, after their links.
     ///
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
     /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     layers: nn::sequential([nn::dense(1)]).into(),
     /// #     link: Link::Identity,
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
@@ -325,6 +331,7 @@ impl Model {
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
+    /// #     others: Default::default(),
     /// # };
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -338,33 +345,53 @@ impl Model {
     /// # Errors
     /// When the layers do not fit the samples.
     pub fn function(&self, batch: usize) -> Result<Function> {
-        let Description { layers, link, sample, dtype, scaling, target_scaling, .. } = &self.description;
         let graph = Graph::new();
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
         let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let mut x = graph.parameter(*dtype, &[&[batch], &sample[..]].concat());
-        if layers.vocabulary().is_none() {
-            x = x.convert(DType::F32)?;
+        let mut inputs = Vec::new();
+        for Reads { name, sample, dtype, scaling, vocabulary } in self.description.reads() {
+            let mut x = graph.parameter(dtype, &[&[batch], sample].concat());
+            if vocabulary.is_none() {
+                x = x.convert(DType::F32)?;
+            }
+            if !scaling.is_none() {
+                x = ((x - graph.constant(scaling.mean.clone()))?
+                    / graph.constant(scaling.deviation.clone()))?;
+            }
+            inputs.push((name, x));
         }
-        if !scaling.is_none() {
-            x = ((x - graph.constant(scaling.mean.clone()))? / graph.constant(scaling.deviation.clone()))?;
-        }
+        let layers = &self.description.layers;
         let mut variables = Variables::given(&graph, DType::F32, &list, &state);
-        let outputs = layers.forward(&x, &mut Context::evaluation(&mut variables))?;
-        let mut outputs = link.apply(&outputs)?;
-        if !target_scaling.is_none() {
-            let [mean, deviation] = [&target_scaling.mean, &target_scaling.deviation];
-            outputs = ((outputs * graph.constant(deviation.clone()))? + graph.constant(mean.clone()))?;
+        let outputs = layers.forward(&inputs, &mut Context::evaluation(&mut variables))?;
+        let names = layers.outputs();
+        let mut answers = Vec::new();
+        for Answer { output, link, target_scaling, .. } in self.description.answers() {
+            let Some(outputs) = names.iter().zip(&outputs).find(|(name, _)| **name == output) else {
+                return Err(Error::value("output", format!("one of {}", names.join(", ")), output));
+            };
+            let mut outputs = link.apply(outputs.1)?;
+            if !target_scaling.is_none() {
+                let shape = &outputs.shape()[1..];
+                let constant = |array: &Array| match count(array.shape()) == count(shape) {
+                    true => Ok(graph.constant(array.clone().reshape(shape)?)),
+                    false => Ok(graph.constant(array.clone())),
+                };
+                let (mean, deviation): (Result<Tensor>, Result<Tensor>) =
+                    (constant(&target_scaling.mean), constant(&target_scaling.deviation));
+                outputs = ((&outputs * deviation?)? + mean?)?;
+            }
+            answers.push(outputs);
         }
-        Ok(Function::new(&graph, vec![outputs]))
+        Ok(Function::new(&graph, answers))
     }
 
-    /// What the model says of samples `[n, sample…]`, see [`Description::samples`]: f32 `[n, outputs]`, after the link.
+    /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32
+    /// `[n, …, outputs]`, after the link.
     ///
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
     /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     layers: nn::sequential([nn::dense(1)]).into(),
     /// #     link: Link::Identity,
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
@@ -373,6 +400,7 @@ impl Model {
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
+    /// #     others: Default::default(),
     /// # };
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -390,5 +418,15 @@ impl Model {
     pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
         let rows = samples.shape().first().copied().unwrap_or(0);
         Predictor::new(self, device, rows)?.predict(samples)
+    }
+
+    /// What the model says of samples of each of its inputs, in the order of [`Description::reads`]: its answers in the order
+    /// of [`Description::answers`].
+    ///
+    /// # Errors
+    /// When the samples do not fit the model, or the device fails.
+    pub fn predict_all(&self, device: &Device, samples: &[Array]) -> Result<Vec<Array>> {
+        let rows = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
+        Predictor::new(self, device, rows)?.predict_all(samples)
     }
 }

@@ -3,18 +3,20 @@
 use crate::data::{Dataset, LastBatch, Source, Task};
 use crate::error::{Error, Result};
 use crate::file;
-use crate::loss::Loss;
+use crate::loss::{Loss, softmax_cross_entropy};
 use crate::metric::Metric;
-use crate::nn::Sequential;
 use crate::optim::{Average, Group, Optimizer, Rule};
 use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 mod messages;
+mod model;
 mod settings;
 
 use messages::{Complaint, missing, not_a_recipe};
+pub use model::{Model, Objective};
 pub(crate) use settings::set;
 
 /// Everything that a training run depends on but the device.
@@ -47,17 +49,6 @@ pub struct Recipe {
     pub train: Train,
 }
 
-/// ```
-/// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-/// assert!(!recipe.model.layers.is_empty());
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    pub layers: Sequential,
-}
-
 /// See [`Trainer`] and [`Optimizer`] for what the keys mean.
 ///
 /// ```
@@ -68,7 +59,12 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
-    pub loss: Loss,
+    /// Absent where there are `objectives`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// What each output is trained to be, where there are several; by the names of their figures.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub objectives: BTreeMap<String, Objective>,
     pub optimizer: Rule,
     #[serde(default = "batch_size")]
     pub batch_size: usize,
@@ -264,24 +260,28 @@ impl Recipe {
     /// # Errors
     /// As [`Source::load_for`].
     pub fn load(&self) -> Result<Dataset> {
-        self.data.load_for(Some(self.task()))
+        let tasks = self.tasks();
+        self.data.load_tasks(&|target| tasks.get(target).copied())
     }
 
-    /// What the loss takes as targets.
-    ///
-    /// ```
-    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// assert_eq!(recipe.task(), neural::data::Task::Classes);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// What the loss takes as targets, of several objectives the first one's.
     pub fn task(&self) -> Task {
-        match self.train.loss {
-            Loss::SoftmaxCrossEntropy(_) | Loss::Hinge => Task::Classes,
-            Loss::SigmoidCrossEntropy(_) => Task::Labels,
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
-                Task::Values
-            }
+        let first = self.train.objectives.values().map(|objective| &objective.loss).next();
+        self.train.loss.as_ref().or(first).map_or(Task::Values, task)
+    }
+
+    /// What the loss of each target takes; the name of an only target is empty.
+    pub fn tasks(&self) -> BTreeMap<String, Task> {
+        let train = &self.train;
+        let of_objective = |objective: &Objective| (objective.target.clone(), task(&objective.loss));
+        let mut tasks: BTreeMap<String, Task> = train.objectives.values().map(of_objective).collect();
+        if self.data.targets.is_empty() {
+            // An objective may name the only target or leave that out.
+            let loss =
+                train.loss.iter().chain(train.objectives.values().map(|objective| &objective.loss)).next();
+            tasks.extend(loss.map(|loss| (String::new(), task(loss))));
         }
+        tasks
     }
 
     /// ```
@@ -290,6 +290,7 @@ impl Recipe {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn trainer(&self) -> Trainer {
+        let model = self.model.network(&self.train);
         let train = self.train.clone();
         let optimizer = Optimizer {
             clip_value: train.clip_value,
@@ -302,8 +303,9 @@ impl Recipe {
             ..train.optimizer.into()
         };
         Trainer {
-            model: self.model.layers.clone(),
-            loss: train.loss,
+            model,
+            goals: train.objectives.iter().map(|(name, objective)| objective.goal(name)).collect(),
+            loss: train.loss.unwrap_or_else(softmax_cross_entropy),
             optimizer,
             batch_size: train.batch_size,
             epochs: train.epochs,
@@ -319,6 +321,15 @@ impl Recipe {
             metrics: train.metrics,
             threshold: train.threshold,
         }
+    }
+}
+
+/// What a loss takes as targets.
+fn task(loss: &Loss) -> Task {
+    match loss {
+        Loss::SoftmaxCrossEntropy(_) | Loss::Hinge => Task::Classes,
+        Loss::SigmoidCrossEntropy(_) => Task::Labels,
+        Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => Task::Values,
     }
 }
 
@@ -346,7 +357,7 @@ fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recip
         |error: toml::de::Error| refuse(line(&error, text), Complaint::Other(error.message().into()));
     let table = toml::from_str(text).map_err(malformed)?;
     let document = toml::Deserializer::parse(text).map_err(malformed)?;
-    serde_path_to_error::deserialize(document).map_err(|error| {
+    let mut recipe: Recipe = serde_path_to_error::deserialize(document).map_err(|error| {
         let message = error.inner().message();
         if let Some(lacking) = missing(&table).filter(|_| message.starts_with("missing field")) {
             return refuse(String::new(), Complaint::Other(lacking));
@@ -354,7 +365,13 @@ fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recip
         let key = error.path().to_string();
         let place = if key == "." { String::new() } else { format!("{key}: ") };
         refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(message))
-    })
+    })?;
+    if let Some(lacking) = missing(&table) {
+        return Err(refuse(String::new(), Complaint::Other(lacking)));
+    }
+    model::find_lines(&mut recipe, text);
+    recipe.check().map_err(|error| refuse(String::new(), Complaint::Other(error.to_string())))?;
+    Ok(recipe)
 }
 
 fn line(error: &toml::de::Error, text: &str) -> String {

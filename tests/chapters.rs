@@ -409,7 +409,8 @@ fn the_recipes_hold_the_chapters_networks() {
             assert!(["fashion", "cifar10"].contains(&&name[..]), "{name} is for data that is not there");
             if name == "cifar10" { vec![32, 32, 3] } else { vec![28, 28, 1] }
         };
-        let summary = trainer.model.summary(DType::F32, &sample).expect("a model for its data");
+        let summary =
+            trainer.model.summary(DType::F32, &[("input", &sample[..])]).expect("a model for its data");
         assert_eq!(Some(&summary.parameters()), parameters.get(&name[..]), "{name}");
         seen.push(name);
     }

@@ -21,7 +21,7 @@ fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], 
     let layers: Sequential = serde_json::from_value(layers).expect("layers");
     let classes = vec![];
     let description = Description {
-        layers,
+        layers: layers.into(),
         link,
         sample: sample.to_vec(),
         dtype,
@@ -30,6 +30,7 @@ fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], 
         target: String::new(),
         columns: vec![],
         classes,
+        others: neural::model::Others::default(),
     };
     let value = |(i, v): (usize, Variable)| {
         let numbers = numbers(v.len(), 7 + i as u64);

@@ -62,6 +62,7 @@ fn figures_of_classes_are_scikit_learns() {
             scores: &|| &probabilities,
             width,
             probabilities: true,
+            at_positions: false,
             distributions: None,
         })
         .figures(metrics)
@@ -99,6 +100,7 @@ fn figures_of_no_rows_are_undefined() {
         scores: &|| &[],
         width: 2,
         probabilities: true,
+        at_positions: false,
         distributions: None,
     });
     let per_label = [Counts::precision, Counts::recall, Counts::f1].map(|figure| figure(&Counts::default()));
@@ -123,6 +125,7 @@ fn soft_targets_are_measured_as_distributions() {
         scores: &|| &probabilities,
         width: 3,
         probabilities: true,
+        at_positions: false,
         distributions: Some(&targets),
     })
     .figures(&[Metric::Accuracy, Metric::LogLoss, Metric::Brier]);

@@ -116,6 +116,7 @@ fn tables_are_read_as_pandas_and_scikit_learn_do() {
                     );
                 }
                 Targets::Values(values) => assert_eq!(values.to_f64(), targets, "{name}"),
+                other => panic!("{name}: {other:?}"),
             }
         }
     }
@@ -237,7 +238,7 @@ fn targets_are_told_or_inferred() {
     let table = parse("a,b,c,d,e\nx,no,10,0.5,007\nx,yes,9,1,7\nx,no,10,0,12\n").unwrap();
     let names = |target, kind, task| match table.targets(target, kind, task).unwrap() {
         Targets::Classes { names, labels } => (names, labels),
-        Targets::Values(values) => panic!("{values:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(names("b", None, None), (vec!["no".into(), "yes".into()], vec![0, 1, 0]));
     let classes = (vec!["9".to_string(), "10".into()], vec![1, 0, 1]);

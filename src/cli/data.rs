@@ -379,7 +379,7 @@ fn sheet(path: &Path, data: &Dataset) -> Result<Grid> {
     }
     let caption = |row: u32| match &data.targets {
         Targets::Classes { labels, names } => names[labels[row as usize] as usize].clone(),
-        Targets::Values(_) => format!("row {row}"),
+        _ => format!("row {row}"),
     };
     let mut title = Grid::new(format!("{}: {} rows", path.display(), data.rows()));
     for row in first_of_each(data) {

@@ -165,7 +165,7 @@ pub fn weights(title: &str, weights: &Array, data: &Dataset, captions: &[String]
 fn class_names(data: &Dataset) -> Result<&[String]> {
     match &data.targets {
         Targets::Classes { names, .. } => Ok(names),
-        Targets::Values(_) => Err(no_classes()),
+        _ => Err(no_classes()),
     }
 }
 

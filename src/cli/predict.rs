@@ -83,8 +83,8 @@ const MOST_LINES: usize = 20;
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut source = self.trained.folder()?.recipe()?.data;
-        if self.inputs.is_some() {
-            source.inputs.clone_from(&self.inputs);
+        if let Some(name) = &self.inputs {
+            source.inputs = Some(name.as_str().into());
         }
         let model = self.trained.model()?;
         let device = self.trained.open_device()?;

@@ -6,8 +6,8 @@ use crate::array::Array;
 use crate::data::{Dataset, Scaling};
 use crate::error::{Error, Result};
 use crate::graph::flops;
-use crate::model::{Description, Link, Model};
-use crate::recipe::Recipe;
+use crate::model::{Description, Link, Model, Others, Reads};
+use crate::recipe::{Objective, Recipe};
 use crate::runs::{Folder, History};
 use crate::train::{Epoch, Monitor};
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Summary {
         };
         recipe.trainer().optimizer.check()?;
         let (description, data) = self.description(folder.as_ref(), &recipe)?;
-        let layers = description.layers.summary(DType::F32, &description.sample)?;
+        let layers = description.layers.summary(DType::F32, &description.sample_shapes())?;
         // The graph asks for the variables' types alone.
         let variables =
             description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
@@ -91,7 +91,9 @@ impl Summary {
         let mut line = |name: &str, text: String| lines.push(vec![name.to_string(), text]);
         line("sample", sample(&description));
         line("data", place(&recipe, data.as_ref()));
-        line("loss", as_written(&recipe.train.loss)?);
+        for (name, loss) in losses(&recipe)? {
+            line(&name, loss);
+        }
         line("optimizer", as_written(&recipe.train.optimizer)?);
         line("training", training(&recipe, data.as_ref()));
         if let Some(epochs) = &epochs {
@@ -125,10 +127,18 @@ impl Summary {
                 Err(error) => return Err(error),
             }
         }
+        let trainer = recipe.trainer();
         if let Some(sample) = &self.sample {
+            let (Some(layers), Some(loss)) = (trainer.model.layers(), &recipe.train.loss) else {
+                return Err(Error::value(
+                    "--sample",
+                    "a recipe with a list of layers",
+                    "one with named nodes",
+                ));
+            };
             let description = Description {
-                layers: recipe.model.layers.clone(),
-                link: Link::of(&recipe.train.loss),
+                layers: layers.into(),
+                link: Link::of(loss),
                 sample: sample.clone(),
                 dtype: DType::F32,
                 scaling: Scaling::none(),
@@ -136,11 +146,12 @@ impl Summary {
                 target: String::new(),
                 columns: Vec::new(),
                 classes: Vec::new(),
+                others: Others::default(),
             };
             return Ok((description, None));
         }
         let data = recipe.load()?;
-        Ok((Description::of(&recipe.model.layers, &recipe.train.loss, &data), Some(data)))
+        Ok((trainer.describe(&data)?, Some(data)))
     }
 }
 
@@ -160,7 +171,16 @@ fn with_prefix(count: f64) -> String {
 }
 
 fn sample(description: &Description) -> String {
-    let mut text = format!("{} {}", description.dtype, text::shape(&description.sample));
+    let inputs = description.reads();
+    let one = |input: &Reads| format!("{} {}", input.dtype, text::shape(input.sample));
+    let mut text = match &inputs[..] {
+        [input] => one(input),
+        several => several
+            .iter()
+            .map(|input| format!("{} {}", input.name, one(input)))
+            .collect::<Vec<_>>()
+            .join("; "),
+    };
     if !description.columns.is_empty() {
         let names: Vec<&str> = description.columns.iter().map(|column| column.name.as_str()).collect();
         text.push_str(&format!(" from {}", names.join(", ")));
@@ -193,6 +213,25 @@ fn training(recipe: &Recipe, data: Option<&Dataset>) -> String {
         }
         _ => format!("{} epochs, {rows}", train.epochs),
     }
+}
+
+/// The loss, or that of each objective with what it is of.
+fn losses(recipe: &Recipe) -> Result<Vec<(String, String)>> {
+    if let Some(loss) = &recipe.train.loss {
+        return Ok(vec![("loss".to_string(), as_written(loss)?)]);
+    }
+    let of = |(name, objective): (&String, &Objective)| {
+        let Objective { from, loss, target, weight } = objective;
+        let mut text = format!("{} of {from}", as_written(loss)?);
+        if !target.is_empty() {
+            text.push_str(&format!(" against {target}"));
+        }
+        if *weight != 1.0 {
+            text.push_str(&format!(", times {weight}"));
+        }
+        Ok((format!("objective {name}"), text))
+    };
+    recipe.train.objectives.iter().map(of).collect()
 }
 
 /// A choice as it is written in a recipe, on one line.

@@ -14,6 +14,7 @@ use crate::train::{Epoch, Event, Monitor, Run, Score, Trainer};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -358,17 +359,17 @@ impl Group {
 /// The data set of the last recipe, read anew only where the next one wants another, or has a loss that takes other
 /// targets.
 #[derive(Default)]
-pub(super) struct Loaded(Option<(Source, Task, Dataset)>);
+pub(super) struct Loaded(Option<(Source, BTreeMap<String, Task>, Dataset)>);
 
 impl Loaded {
     pub fn data(&mut self, recipe: &Recipe) -> crate::Result<&Dataset> {
-        let (source, task) = (&recipe.data, recipe.task());
-        if self.0.as_ref().is_none_or(|(known, of, _)| known != source || *of != task) {
+        let (source, tasks) = (&recipe.data, recipe.tasks());
+        if self.0.as_ref().is_none_or(|(known, of, _)| known != source || *of != tasks) {
             self.0 = None;
         }
         match &mut self.0 {
             Some((_, _, data)) => Ok(data),
-            empty => Ok(&empty.insert((source.clone(), task, recipe.load()?)).2),
+            empty => Ok(&empty.insert((source.clone(), tasks, recipe.load()?)).2),
         }
     }
 }
@@ -449,7 +450,7 @@ pub(super) fn train(
         folder.keep_recipe(&recipe)?;
     }
     let screen = Screen::new(verbosity, trainer.epochs);
-    let summary = trainer.model.summary(crate::DType::F32, data.sample_shape())?;
+    let summary = trainer.model.summary(crate::DType::F32, &data.sample_shapes())?;
     let mut start = json!({
         "run": folder.path(),
         "device": device.to_string(),
@@ -528,7 +529,7 @@ fn scores(run: &mut Run) -> anyhow::Result<Scores> {
     let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
     let mut scores = Vec::new();
     for (name, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        let evaluation = run.evaluate(rows)?;
+        let evaluation = run.evaluate_all(rows)?;
         scores.push((name, evaluation.score(run.metrics())));
     }
     Ok(scores)

@@ -42,7 +42,11 @@ impl Dataset {
                 });
                 (format!("{} of {} classes", labels.len(), names.len()), crc)
             }
-            Targets::Values(values) => (described(values), crc32c::crc32c(values.bytes())),
+            Targets::Values(values) | Targets::Positions { labels: values, .. } => {
+                (described(values), crc32c::crc32c(values.bytes()))
+            }
+            Targets::Inputs => ("the inputs".to_string(), 0),
+            Targets::Next { names, .. } => (format!("the next of {} tokens", names.len()), 0),
         };
         let parts = [&self.splits.train, &self.splits.validation, &self.splits.test];
         Fingerprint {

@@ -18,6 +18,9 @@ pub mod split;
 pub mod table;
 
 mod bytes;
+mod load;
+mod named;
+mod positions;
 mod random;
 mod samples;
 mod tensors;
@@ -26,6 +29,8 @@ mod tokens;
 pub use fingerprint::Fingerprint;
 pub use format::Format;
 pub use idx::mnist;
+pub use load::Inputs;
+pub use named::{Input, InputView, Target, TargetView};
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
@@ -33,11 +38,13 @@ pub use split::{Origins, Splits};
 pub use table::{Column, TargetKind};
 pub use tensors::Layout;
 
+pub(crate) use named::gather;
+pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
 pub(crate) use tokens::{check_token_ids, check_token_scaling, place};
 
-use crate::array::{Array, DType, count};
+use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 
 /// Class labels lie below this, so that one lying label cannot ask for two thousand million classes.
@@ -58,7 +65,13 @@ pub struct Dataset {
     /// `[n, sample...]`: u8 or i32 (whole numbers as they were stored) or f32 (finite). A model that begins with an
     /// embedding reads them as token ids; every other begins with their conversion to f32.
     pub inputs: Array,
+    /// What the inputs are called where there are others; `input` if empty.
+    pub input: String,
+    /// Inputs beside the first, see [`Dataset::with_input`].
+    pub more_inputs: Vec<Input>,
     pub targets: Targets,
+    /// Targets beside the first, see [`Dataset::with_target`].
+    pub more_targets: Vec<Target>,
     pub splits: Splits,
     /// Where the rows of each part come from.
     pub origins: Origins,
@@ -102,8 +115,16 @@ pub struct Part<'a> {
 pub enum Targets {
     /// A class for each row, an index into `names`.
     Classes { labels: Vec<i32>, names: Vec<String> },
-    /// f32 or f64 `[n, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
+    /// f32 or f64 `[n, k]` or `[n, …, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
     Values(Array),
+    /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
+    /// one says that there is none: such positions, padding for instance, count in no loss and no figure.
+    Positions { labels: Array, names: Vec<String> },
+    /// The inputs themselves, scaled, which an autoencoder gives back.
+    Inputs,
+    /// Of sequences of token ids `[n, length]`, the token after each position. The last position has none, nor does one
+    /// before `padding`.
+    Next { names: Vec<String>, padding: Option<i32> },
 }
 
 impl Targets {
@@ -176,17 +197,14 @@ impl Targets {
         Ok(Targets::Classes { labels, names: vec![format!("not {class}"), class.to_string()] })
     }
 
-    /// The number of rows.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// assert_eq!(Targets::numbered(vec![0, 2])?.rows(), 2);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn rows(&self) -> usize {
+    /// The number of rows; `None` where targets are made of the inputs.
+    pub fn rows(&self) -> Option<usize> {
         match self {
-            Targets::Classes { labels, .. } => labels.len(),
-            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
+            Targets::Classes { labels, .. } => Some(labels.len()),
+            Targets::Values(values) | Targets::Positions { labels: values, .. } => {
+                values.shape().first().copied()
+            }
+            Targets::Inputs | Targets::Next { .. } => None,
         }
     }
 
@@ -201,11 +219,16 @@ impl Targets {
     pub fn labels(&self) -> Option<&[i32]> {
         match self {
             Targets::Classes { labels, .. } => Some(labels),
-            Targets::Values(_) => None,
+            _ => None,
         }
     }
 
-    /// The names of the classes; empty if the targets are values.
+    /// Whether there is a class for each row or position.
+    pub fn is_classes(&self) -> bool {
+        !matches!(self, Targets::Values(_) | Targets::Inputs)
+    }
+
+    /// The names of the classes, of each row or position; empty if the targets are values.
     ///
     /// ```
     /// use neural::data::Targets;
@@ -214,8 +237,10 @@ impl Targets {
     /// ```
     pub fn names(&self) -> &[String] {
         match self {
-            Targets::Classes { names, .. } => names,
-            Targets::Values(_) => &[],
+            Targets::Classes { names, .. }
+            | Targets::Positions { names, .. }
+            | Targets::Next { names, .. } => names,
+            Targets::Values(_) | Targets::Inputs => &[],
         }
     }
 
@@ -237,11 +262,14 @@ impl Targets {
             }
             Targets::Values(values) => {
                 let is_float = matches!(values.dtype(), DType::F32 | DType::F64);
-                if !is_float || values.shape().len() != 2 || values.is_empty() {
-                    return Err(Error::shape("targets", "values f32 or f64 [n, k]", format!("{values:?}")));
+                if !is_float || values.shape().len() < 2 || values.is_empty() {
+                    let expected = "values f32 or f64 [n, k] or [n, …, k]";
+                    return Err(Error::shape("targets", expected, format!("{values:?}")));
                 }
                 bytes::check_finite(&values.cast(DType::F32)).map_err(|e| e.at("targets"))
             }
+            Targets::Positions { labels, names } => positions::check(labels, names),
+            Targets::Inputs | Targets::Next { .. } => Ok(()),
         }
     }
 }
@@ -274,15 +302,29 @@ impl Dataset {
         if u32::try_from(rows).is_err() {
             return Err(Error::shape("inputs", format!("at most {} rows", u32::MAX), rows));
         }
-        if targets.rows() != rows {
-            return Err(Error::shape("targets", format!("one for each of {rows} inputs"), targets.rows()));
+        if let Some(count) = targets.rows().filter(|count| *count != rows) {
+            return Err(Error::shape("targets", format!("one for each of {rows} inputs"), count));
+        }
+        if matches!(targets, Targets::Next { .. }) {
+            positions::check_sequences(&inputs)?;
         }
         bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
-        let (origins, columns, target, notes) = Default::default();
-        let (scaling, target_scaling) = (Scaling::none(), Scaling::none());
-        Ok(Self { inputs, targets, splits, origins, columns, target, scaling, target_scaling, notes })
+        Ok(Self {
+            inputs,
+            input: String::new(),
+            more_inputs: Vec::new(),
+            targets,
+            more_targets: Vec::new(),
+            splits,
+            origins: Origins::default(),
+            columns: Vec::new(),
+            target: String::new(),
+            scaling: Scaling::none(),
+            target_scaling: Scaling::none(),
+            notes: Vec::new(),
+        })
     }
 
     /// The number of samples.
@@ -296,7 +338,7 @@ impl Dataset {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn rows(&self) -> usize {
-        self.targets.rows()
+        self.inputs.shape().first().copied().unwrap_or(0)
     }
 
     /// The shape of one sample.
@@ -313,7 +355,7 @@ impl Dataset {
         self.inputs.shape().get(1..).unwrap_or(&[])
     }
 
-    /// The number of classes; `None` when the targets are values.
+    /// The number of classes, of each row or position; `None` when the targets are values.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}};
@@ -324,10 +366,7 @@ impl Dataset {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn classes(&self) -> Option<usize> {
-        match &self.targets {
-            Targets::Classes { names, .. } => Some(names.len()),
-            Targets::Values(_) => None,
-        }
+        self.targets.is_classes().then(|| self.targets.names().len())
     }
 
     /// The names of a table's features, `[sample_shape()[0]]`; empty for data that was no table.
@@ -439,9 +478,10 @@ impl Dataset {
         self.target_scaling = match &self.targets {
             _ if scale == Scale::None => Scaling::none(),
             Targets::Values(values) => Scaling::fit(values, &self.splits.train, scale)?,
-            Targets::Classes { .. } => {
-                return Err(Error::value("scale_target", "targets that are values", "classes"));
+            Targets::Inputs => {
+                return Err(Error::value("scale_target", "scale, as the targets are the inputs", "both"));
             }
+            _ => return Err(Error::value("scale_target", "targets that are values", "classes")),
         };
         Ok(self)
     }
@@ -477,16 +517,6 @@ impl Dataset {
     /// # Errors
     /// When a row is not there.
     pub fn samples(&self, rows: &[u32]) -> Result<Array> {
-        let width = count(self.sample_shape()) * self.inputs.dtype().size();
-        let total = self.inputs.shape().first().copied().unwrap_or(0);
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= total) {
-            return Err(Error::value("row", format!("a number below {total}"), row));
-        }
-        let mut bytes = Vec::with_capacity(rows.len() * width);
-        for &row in rows {
-            bytes.extend_from_slice(&self.inputs.bytes()[row as usize * width..][..width]);
-        }
-        let shape = [&[rows.len()], self.sample_shape()].concat();
-        Array::from_bytes(self.inputs.dtype(), &shape, bytes)
+        gather(&self.inputs, rows)
     }
 }

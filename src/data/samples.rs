@@ -3,7 +3,7 @@
 use super::cifar::{self, Cifar};
 use super::images::Pictures;
 use super::tensors::{Layout, channels_last};
-use super::{Format, Source, bytes, idx, npy, safetensors};
+use super::{Format, Inputs, Source, bytes, idx, npy, safetensors};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::file;
@@ -106,7 +106,10 @@ impl Source {
     }
 
     fn inputs_name(&self) -> &str {
-        self.inputs.as_deref().unwrap_or("x")
+        match &self.inputs {
+            Some(Inputs::One(name)) => name,
+            _ => "x",
+        }
     }
 
     /// The tensor of the inputs among several; the only one, whatever it is called.

@@ -1,13 +1,13 @@
 //! Where a data set comes from: the `[data]` section of a recipe.
 
-use super::cifar::{self, Cifar};
-use super::images::{self, Background, Color, Form};
+use super::images::{Background, Color};
+use super::load::Inputs;
 use super::table::{Column, DateOrder, Decimal, Delimiter, Missing, TargetKind, Thousands, Unknown};
-use super::tensors::{Layout, Tensors};
-use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, idx, split};
-use crate::array::Array;
+use super::tensors::Layout;
+use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, split};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What a loss takes as targets. It decides what the targets in a file are where the recipe has no `target_kind`.
@@ -85,6 +85,15 @@ pub struct Source {
     /// none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Several targets, by the names of their columns or tensors, in place of `target`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// Of classes at positions, the number that says that there is none, besides all negative ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<i64>,
+    /// Of token ids that are to be followed by the next, the one that only fills rows up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<i32>,
     /// `table`, `npy`, `safetensors`: told by the target's values if not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_kind: Option<TargetKind>,
@@ -93,7 +102,7 @@ pub struct Source {
     pub one_vs_rest: Option<String>,
     /// `npy`, `safetensors`: the tensor of inputs, `x` if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<String>,
+    pub inputs: Option<Inputs>,
     /// `npy`, `safetensors`: the order of the axes of pictures; `nhwc` if they do not look otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
@@ -163,6 +172,9 @@ pub struct Source {
     pub seed: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub scale: Scale,
+    /// Of several inputs, the scale of each of these in place of `scale`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scales: BTreeMap<String, Scale>,
     /// How targets that are values are scaled for the loss; predictions and figures are brought back.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scale_target: Scale,
@@ -184,6 +196,9 @@ impl Source {
             format,
             path: path.into(),
             target: None,
+            targets: Vec::new(),
+            ignored: None,
+            padding: None,
             target_kind: None,
             one_vs_rest: None,
             inputs: None,
@@ -210,6 +225,7 @@ impl Source {
             stratify: false,
             seed: 0,
             scale: Scale::default(),
+            scales: BTreeMap::new(),
             scale_target: Scale::default(),
         }
     }
@@ -263,44 +279,7 @@ impl Source {
     /// # Errors
     /// As [`Source::load`], and when targets cannot be taken as what the task needs.
     pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {
-        self.check_keys()?;
-        if self.scale_target != Scale::None && matches!(task, Some(Task::Classes | Task::Labels)) {
-            return Err(Error::value(
-                "scale_target",
-                "a loss of values, such as mean-squared-error",
-                "one of classes",
-            ));
-        }
-        let path = self.path.as_path();
-        let form = Form { size: self.size, color: self.color, background: self.background };
-        let mut notes = Vec::new();
-        let (inputs, targets, parts) = match self.format {
-            Format::Table => return self.of_table(&self.read_table(task, None, false)?, task, None),
-            Format::Idx => idx::load(path)?,
-            Format::Images => {
-                let (inputs, targets, parts, passed_over) = images::load(path, form)?;
-                notes = passed_over;
-                (inputs, targets, parts)
-            }
-            Format::Cifar10 => cifar::load(path, Cifar::Ten)?,
-            Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
-            Format::Npy => self.load_tensors(Tensors::npy(path, self.layout)?, task)?,
-            Format::Safetensors => self.load_tensors(Tensors::safetensors(path, self.layout)?, task)?,
-        };
-        let targets = self.choose(targets)?;
-        let (splits, origins) = self.split(&targets, parts)?;
-        let in_file = |e: Error| Error::format(path, e.to_string());
-        let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
-        let target = match self.format {
-            Format::Npy | Format::Safetensors => self.target.as_deref().unwrap_or("y"),
-            _ => "class",
-        };
-        self.scaled(Dataset { origins, target: target.into(), notes, ..data }).map_err(in_file)
-    }
-
-    fn load_tensors(&self, tensors: Tensors, task: Option<Task>) -> Result<(Array, Targets, Parts)> {
-        let (inputs, target) = (self.inputs.as_deref().unwrap_or("x"), self.target.as_deref().unwrap_or("y"));
-        tensors.load(inputs, target, self.target_kind, task)
+        self.load_tasks(&|_| task)
     }
 
     /// The data set in a table with the features that a model was trained on, as far as they are those of a table;
@@ -317,15 +296,23 @@ impl Source {
     /// # Errors
     /// As [`Source::load`], and when the table lacks one of the columns.
     pub fn load_with(&self, columns: &[Column]) -> Result<Dataset> {
-        if self.format != Format::Table || columns.is_empty() {
-            return self.load();
-        }
-        self.check_keys()?;
-        self.of_table(&self.read_table(None, Some(columns), false)?, None, Some(columns))
+        self.load_tasks_with(columns, &|_| None)
     }
 
-    pub(super) fn scaled(&self, data: Dataset) -> Result<Dataset> {
-        data.scaled(self.scale)?.scaled_target(self.scale_target)
+    /// [`Source::load_with`] of a source with several targets, see [`Source::load_tasks`].
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub(crate) fn load_tasks_with(
+        &self,
+        columns: &[Column],
+        task: &dyn Fn(&str) -> Option<Task>,
+    ) -> Result<Dataset> {
+        if self.format != Format::Table || columns.is_empty() {
+            return self.load_tasks(task);
+        }
+        self.check_keys()?;
+        self.of_columns(Some(columns), task)
     }
 
     pub(super) fn choose(&self, targets: Targets) -> Result<Targets> {
@@ -339,9 +326,9 @@ impl Source {
     pub(crate) fn check_keys(&self) -> Result<()> {
         use Format::{Images, Npy, Safetensors, Table};
         let uses: [(&str, bool, &[Format]); 14] = [
-            ("target", self.target.is_some(), &[Table, Npy, Safetensors]),
+            ("target", self.target.is_some() && self.made().is_none(), &[Table, Npy, Safetensors]),
             ("target_kind", self.target_kind.is_some(), &[Table, Npy, Safetensors]),
-            ("inputs", self.inputs.is_some(), &[Npy, Safetensors]),
+            ("inputs", self.inputs.is_some(), &[Table, Npy, Safetensors]),
             ("delimiter", self.delimiter.is_some(), &[Table]),
             ("header", self.header.is_some(), &[Table]),
             ("decimal", self.decimal.is_some(), &[Table]),
@@ -358,6 +345,8 @@ impl Source {
             ("color", self.color.is_some(), &[Images][..]),
             ("background", !is_default(&self.background), &[Images]),
             ("layout", self.layout.is_some(), &[Npy, Safetensors]),
+            ("targets", !self.targets.is_empty(), &[Table, Npy, Safetensors]),
+            ("ignored", self.ignored.is_some(), &[Npy, Safetensors]),
         ];
         for (key, given, formats) in uses.into_iter().chain(more) {
             if given && !formats.contains(&self.format) {
@@ -365,6 +354,7 @@ impl Source {
                 return Err(Error::value(key, expected, format!("{:?}", self.format).to_lowercase()));
             }
         }
+        self.check_names()?;
         if self.fold > 0 && self.folds.is_none() {
             return Err(Error::value("fold", "the number of folds as well", self.fold));
         }

@@ -33,9 +33,9 @@ pub(crate) struct Tensors<'a> {
 }
 
 /// Inputs and targets of one part, and the names of their tensors.
-struct Pair {
-    x: Array,
-    y: Array,
+struct Rows {
+    x: Vec<Array>,
+    y: Vec<Array>,
     origin: String,
 }
 
@@ -69,35 +69,36 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, names: file.names(), layout, read: Box::new(move |name| file.array(name)) })
     }
 
-    /// The tensors `inputs` and `target`; or where they are not there, those with `_train`, and with `_validation` (or
+    /// The tensors `inputs` and `targets`; or where they are not there, those with `_train`, and with `_validation` (or
     /// `_val`, `_valid`) and `_test` as far as these are there. `x_train` may also be written `train_x`.
     pub(crate) fn load(
         mut self,
-        inputs: &str,
-        target: &str,
-        kind: Option<TargetKind>,
-        task: Option<Task>,
-    ) -> Result<(Array, Targets, Parts)> {
-        if let Some(pair) = self.pair(inputs, target)? {
-            let rows = pair.x.shape()[0];
-            return Ok((pair.x, targets(self.path, &pair.y, kind, task)?, Parts::undivided(rows)));
+        inputs: &[&str],
+        targets: &[&str],
+    ) -> Result<(Vec<Array>, Vec<Array>, Parts)> {
+        let plain = |name: &str| name.to_string();
+        if let Some(rows) = self.rows(inputs, targets, &plain)? {
+            let count = rows.x[0].shape()[0];
+            return Ok((rows.x, rows.y, Parts::undivided(count)));
         }
-        let Some(train) = self.part(inputs, target, &["train"])? else {
+        let Some(train) = self.part(inputs, targets, &["train"])? else {
             self.names.sort();
             let there = if self.names.is_empty() { "none".to_string() } else { self.names.join(", ") };
+            let all = || inputs.iter().chain(targets);
+            let names = all().copied().collect::<Vec<_>>().join(" and ");
+            let parts = all().map(|name| format!("{name}_train")).collect::<Vec<_>>().join(" and ");
             let message = format!(
-                "expected the tensors {inputs} and {target}, or {inputs}_train and {target}_train, got {there}; \
-                 tell the right names as inputs and target"
+                "expected the tensors {names}, or {parts}, got {there}; tell the right names as inputs and target"
             );
             return Err(Error::format(self.path, message));
         };
-        let validation = self.part(inputs, target, &["validation", "val", "valid"])?;
-        let test = self.part(inputs, target, &["test"])?;
+        let validation = self.part(inputs, targets, &["validation", "val", "valid"])?;
+        let test = self.part(inputs, targets, &["test"])?;
 
-        let rows = |pair: &Option<Pair>| pair.as_ref().map_or(0, |pair| pair.x.shape()[0]);
-        let origin = |pair: &Option<Pair>| pair.as_ref().map_or("", |pair| &pair.origin).to_string();
+        let rows = |part: &Option<Rows>| part.as_ref().map_or(0, |rows| rows.x[0].shape()[0]);
+        let origin = |part: &Option<Rows>| part.as_ref().map_or("", |rows| &rows.origin).to_string();
         let parts = Parts {
-            train: train.x.shape()[0],
+            train: train.x[0].shape()[0],
             validation: rows(&validation),
             test: rows(&test),
             origins: Origins {
@@ -106,10 +107,13 @@ impl<'a> Tensors<'a> {
                 test: origin(&test),
             },
         };
-        let pairs = [Some(train), validation, test].into_iter().flatten();
-        let (x, y): (Vec<_>, Vec<_>) = pairs.map(|pair| (pair.x, pair.y)).unzip();
-        let y = bytes::concatenate(self.path, y)?;
-        Ok((bytes::concatenate(self.path, x)?, targets(self.path, &y, kind, task)?, parts))
+        let (mut x, mut y) = (vec![Vec::new(); inputs.len()], vec![Vec::new(); targets.len()]);
+        for rows in [Some(train), validation, test].into_iter().flatten() {
+            x.iter_mut().zip(rows.x).for_each(|(parts, part)| parts.push(part));
+            y.iter_mut().zip(rows.y).for_each(|(parts, part)| parts.push(part));
+        }
+        let whole = |all: Vec<Vec<Array>>| all.into_iter().map(|parts| bytes::concatenate(self.path, parts));
+        Ok((whole(x).collect::<Result<_>>()?, whole(y).collect::<Result<_>>()?, parts))
     }
 
     /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
@@ -137,45 +141,62 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    /// The pair of a part under one of the names that it goes by.
-    fn part(&mut self, inputs: &str, target: &str, names: &[&str]) -> Result<Option<Pair>> {
-        for name in names {
-            let after = self.pair(&format!("{inputs}_{name}"), &format!("{target}_{name}"))?;
-            let pair = match after {
-                None => self.pair(&format!("{name}_{inputs}"), &format!("{name}_{target}"))?,
-                pair => pair,
+    /// The rows of a part under one of the names that it goes by.
+    fn part(&mut self, inputs: &[&str], targets: &[&str], names: &[&str]) -> Result<Option<Rows>> {
+        for part in names {
+            let rows = match self.rows(inputs, targets, &|name| format!("{name}_{part}"))? {
+                None => self.rows(inputs, targets, &|name| format!("{part}_{name}"))?,
+                rows => rows,
             };
-            if pair.is_some() {
-                return Ok(pair);
+            if rows.is_some() {
+                return Ok(rows);
             }
         }
         Ok(None)
     }
 
-    /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows.
-    fn pair(&mut self, x_name: &str, y_name: &str) -> Result<Option<Pair>> {
-        let (x, y) = match ((self.read)(x_name)?, (self.read)(y_name)?) {
-            (Some(x), Some(y)) => (x, y),
-            (None, None) => return Ok(None),
-            (x, _) => {
-                let (there, lacking) = if x.is_some() { (x_name, y_name) } else { (y_name, x_name) };
-                let message = format!("expected the tensor {lacking} that belongs to {there}, got none");
-                return Err(Error::format(self.path, message));
-            }
-        };
-        if x.shape().is_empty() || y.shape().is_empty() || x.shape()[0] != y.shape()[0] {
+    /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows, under names that `called` makes.
+    fn rows(
+        &mut self,
+        inputs: &[&str],
+        targets: &[&str],
+        called: &dyn Fn(&str) -> String,
+    ) -> Result<Option<Rows>> {
+        let names: Vec<String> = inputs.iter().chain(targets).map(|name| called(name)).collect();
+        let arrays = names.iter().map(|name| (self.read)(name)).collect::<Result<Vec<_>>>()?;
+        let is_there = |wanted: bool| arrays.iter().position(|array| array.is_some() == wanted);
+        if let (Some(lacking), Some(there)) = (is_there(false), is_there(true)) {
+            let (lacking, there) = (&names[lacking], &names[there]);
+            let message = format!("expected the tensor {lacking} that belongs to {there}, got none");
+            return Err(Error::format(self.path, message));
+        }
+        let arrays: Vec<Array> = arrays.into_iter().flatten().collect();
+        let Some(first) = arrays.first() else { return Ok(None) };
+        let count = first.shape().first().copied();
+        if let Some(other) =
+            arrays.iter().position(|array| count.is_none() || array.shape().first() != count.as_ref())
+        {
+            let other = if other == 0 { arrays.len() - 1 } else { other };
             let message = format!(
-                "expected {x_name}[n, ...] and {y_name}[n, ...] of as many rows, got {:?} and {:?}",
-                x.shape(),
-                y.shape()
+                "expected {}[n, ...] and {}[n, ...] of as many rows, got {:?} and {:?}",
+                names[0],
+                names[other],
+                first.shape(),
+                arrays[other].shape()
             );
             return Err(Error::format(self.path, message));
         }
-        let x = stored(x).map_err(|e| Error::format(self.path, format!("{x_name}: {e}")))?;
-        let x = self.laid_out(x, x_name)?;
-        // A vector is a sample of one number each.
-        let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
-        Ok(Some(Pair { x: x.reshape(&shape)?, y, origin: format!("{x_name} and {y_name}") }))
+        let mut x = arrays;
+        let y = x.split_off(inputs.len());
+        let input = |(x, name): (Array, &String)| {
+            let x = stored(x).map_err(|e| Error::format(self.path, format!("{name}: {e}")))?;
+            let x = self.laid_out(x, name)?;
+            // A vector is a sample of one number each.
+            let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
+            x.reshape(&shape)
+        };
+        let x = x.into_iter().zip(&names).map(input).collect::<Result<_>>()?;
+        Ok(Some(Rows { x, y, origin: names.join(" and ") }))
     }
 }
 
@@ -216,7 +237,13 @@ pub(crate) fn channels_last(x: Array) -> Result<Array> {
 }
 
 /// What the numbers of an array are: classes or values.
-fn targets(path: &Path, array: &Array, kind: Option<TargetKind>, task: Option<Task>) -> Result<Targets> {
+pub(crate) fn targets(
+    path: &Path,
+    array: &Array,
+    kind: Option<TargetKind>,
+    task: Option<Task>,
+    ignored: Option<i64>,
+) -> Result<Targets> {
     let rows = array.shape()[0];
     let width = array.len().checked_div(rows).unwrap_or(0);
     let is_value = kind.map_or(task == Some(Task::Values), |kind| kind == TargetKind::Value);
@@ -227,6 +254,21 @@ fn targets(path: &Path, array: &Array, kind: Option<TargetKind>, task: Option<Ta
     let numbers = array.to_f64();
     let fraction = numbers.iter().position(|number| number.fract() != 0.0);
     let is_one_hot = width > 1 && numbers.chunks_exact(width).all(is_one_hot);
+    // A whole number at each position.
+    let many_axes = array.shape().len() > 2;
+    if width > 1
+        && fraction.is_none()
+        && (task == Some(Task::Classes) || kind == Some(TargetKind::Class))
+        && (many_axes || !is_one_hot)
+    {
+        return Targets::at_positions(array, ignored).map_err(|e| Error::format(path, e.to_string()));
+    }
+    if ignored.is_some() {
+        return refuse(format!(
+            "expected classes at positions [n, positions…] beside ignored, got targets {:?}",
+            array.shape()
+        ));
+    }
     let is_class = match (kind, task) {
         (Some(_), _) => true,
         (None, Some(Task::Classes)) => width == 1 || is_one_hot,

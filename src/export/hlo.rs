@@ -17,7 +17,7 @@ use xla::HloModuleProto;
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -26,6 +26,7 @@ use xla::HloModuleProto;
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -50,7 +51,7 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -59,6 +60,7 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -89,8 +91,9 @@ fn program(model: &Model, batch: usize) -> Result<HloModuleProto> {
     let graph = Graph::new();
     let mut arguments: Vec<Tensor> =
         model.variables.iter().map(|(_, value)| graph.constant(value.clone())).collect();
-    let samples = [&[batch], &model.description.sample[..]].concat();
-    arguments.push(graph.parameter(model.description.dtype, &samples));
+    for input in model.description.reads() {
+        arguments.push(graph.parameter(input.dtype, &[&[batch], input.sample].concat()));
+    }
     let outputs = function.call(&graph, &arguments)?;
     Ok(lower(&Function::new(&graph, outputs), Target::Gpu, 0)?.proto())
 }

@@ -62,7 +62,7 @@ fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) 
 /// # Errors
 /// When `PyTorch` programs differ in the order of features that a flatten makes, or the order reaches the outputs.
 pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> {
-    let Description { layers, sample, .. } = description;
+    let (layers, sample) = (description.list("export for PyTorch")?, &description.sample);
     let summary = layers.summary(DType::F32, sample)?;
     let shapes = summary.rows.into_iter().map(|row| (row.path, row.output)).collect();
     let mut walk = Walk { shapes, turns: HashMap::new() };

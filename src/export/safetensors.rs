@@ -18,7 +18,7 @@ use std::path::Path;
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -27,6 +27,7 @@ use std::path::Path;
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),

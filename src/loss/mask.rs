@@ -70,6 +70,11 @@ impl Mask {
         self.weights.gt(&self.weights.scalar_like(0.0))
     }
 
+    /// What all weights come to, an f64 scalar.
+    pub fn sum(&self) -> Tensor {
+        self.sum.clone()
+    }
+
     /// `values` `[n, …]` as much as each counts; all that belong to one weight share it.
     pub(super) fn weigh(&self, values: &Tensor) -> Result<Tensor> {
         let shape = self.weights.shape();

@@ -35,6 +35,8 @@ pub struct ClassAnswers<'a> {
     pub width: usize,
     /// Whether the scores of a row are a distribution over the classes.
     pub probabilities: bool,
+    /// Whether a row is a position of a sequence or a pixel of a picture.
+    pub at_positions: bool,
     /// Where rows have a distribution over the classes in place of one of them, `[rows, width]`; `labels` are then the
     /// most probable ones.
     pub distributions: Option<&'a [f64]>,
@@ -56,7 +58,11 @@ impl Answers<'_> {
     pub fn task(&self) -> Task {
         match self {
             Answers::Classes(answers) => {
-                Task::Classes { classes: answers.classes, probabilities: answers.probabilities }
+                let &ClassAnswers { classes, probabilities, at_positions, .. } = answers;
+                match at_positions {
+                    true => Task::Positions { classes, probabilities },
+                    false => Task::Classes { classes, probabilities },
+                }
             }
             Answers::Labels(_) => Task::Labels,
             Answers::Values { .. } => Task::Values,
@@ -112,6 +118,8 @@ impl ClassAnswers<'_> {
                     Metric::LogLoss => log_loss(&scores, width, truth),
                     Metric::Brier => brier(&scores, width, truth),
                     Metric::CalibrationError => calibration_error(&scores, width, predicted, labels),
+                    Metric::MeanIou => mean(Average::Macro, Counts::intersection_over_union),
+                    Metric::Perplexity => log_loss(&scores, width, truth).exp(),
                     _ => f64::NAN,
                 };
                 (metric, value)

@@ -34,6 +34,12 @@ impl Counts {
         ratio(twice, twice + self.false_positives + self.false_negatives)
     }
 
+    /// TP / (TP + FP + FN), Jaccard's index. 0 if the class is nowhere.
+    pub fn intersection_over_union(&self) -> f64 {
+        let Self { true_positives, false_positives, false_negatives } = *self;
+        ratio(true_positives, true_positives + false_positives + false_negatives)
+    }
+
     /// How many rows are of the class.
     pub fn support(&self) -> usize {
         self.true_positives + self.false_negatives

@@ -1,6 +1,7 @@
 //! The names of figures, under which they are chosen, shown and kept everywhere.
 
 use super::counts::Average;
+use super::output::{self, OutputMetric};
 use crate::named;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
@@ -45,6 +46,11 @@ pub enum Metric {
     Brier,
     /// The expected calibration error, in 15 bins of equal width.
     CalibrationError,
+    /// Of classes at positions: the mean over the classes that occur of TP / (TP + FP + FN), the intersection of where a
+    /// class is and where it was seen over their union (`jaccard_score` with `average="macro"`).
+    MeanIou,
+    /// Of classes at positions: e to the log loss. Guessing among as many tokens would be as unsure as the model is.
+    Perplexity,
     /// The mean over outputs of the root of the mean squared error, in the targets' own units.
     Rmse,
     /// The mean over outputs of the mean squared error.
@@ -55,6 +61,10 @@ pub enum Metric {
     MedianAbsoluteError,
     /// The mean over outputs of the part of the variance that is explained.
     R2,
+    /// The loss itself, as a figure of one of several outputs.
+    Loss,
+    /// A figure of one of several outputs, see [`Metric::of_output`].
+    Output(&'static OutputMetric),
 }
 
 /// What a model is asked, which decides what figures there are of it.
@@ -62,6 +72,8 @@ pub enum Metric {
 pub enum Task {
     /// One of several classes a row; `probabilities` says whether the outputs make a distribution over them.
     Classes { classes: usize, probabilities: bool },
+    /// The same at each position of a sequence or pixel of a picture.
+    Positions { classes: usize, probabilities: bool },
     /// Several labels a row, each of which is there or not, with a probability.
     Labels,
     /// Numbers.
@@ -131,11 +143,14 @@ const TABLE: &[Row] = {
         (M::LogLoss, "log-loss", Lower, Number),
         (M::Brier, "brier", Lower, Number),
         (M::CalibrationError, "calibration-error", Lower, Number),
+        (M::MeanIou, "mean-iou", Higher, Percent),
+        (M::Perplexity, "perplexity", Lower, Number),
         (M::Rmse, "rmse", Lower, Number),
         (M::Mse, "mse", Lower, Number),
         (M::Mae, "mae", Lower, Number),
         (M::MedianAbsoluteError, "median-absolute-error", Lower, Number),
         (M::R2, "r2", Higher, Number),
+        (M::Loss, "loss", Lower, Number),
     ]
 };
 
@@ -159,7 +174,7 @@ impl Metric {
     /// Those of a task that are shown after each epoch if nothing else is asked for.
     pub fn usual(task: Task) -> Vec<Self> {
         match task {
-            Task::Classes { .. } => vec![Self::Accuracy],
+            Task::Classes { .. } | Task::Positions { .. } => vec![Self::Accuracy],
             Task::Labels => vec![Self::LabelAccuracy, Self::F1(Average::Macro)],
             Task::Values => vec![Self::Mae, Self::R2],
         }
@@ -168,23 +183,40 @@ impl Metric {
     /// Whether a task has this figure.
     pub fn is_of(self, task: Task) -> bool {
         use Metric as M;
-        match (self, task) {
-            (M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2, task) => task == Task::Values,
-            (_, Task::Values) => false,
-            (M::Precision(average) | M::Recall(average) | M::F1(average), task) => match task {
-                Task::Classes { classes, .. } => classes == 2 || average != Average::Positive,
-                _ => average != Average::Positive,
-            },
-            (M::RocAuc | M::AveragePrecision, _) => true,
-            (M::LabelAccuracy | M::ExactMatch, task) => task == Task::Labels,
-            (M::LogLoss | M::Brier, Task::Labels) => true,
-            (_, Task::Labels) => false,
-            (M::LogLoss | M::Brier | M::CalibrationError, Task::Classes { probabilities, .. }) => {
-                probabilities
+        let (classes, probabilities, at_positions) = match task {
+            Task::Classes { classes, probabilities } => (classes, probabilities, false),
+            Task::Positions { classes, probabilities } => (classes, probabilities, true),
+            Task::Labels => return self.is_of_labels(),
+            Task::Values => return self.is_of_values(),
+        };
+        match self {
+            M::Precision(average) | M::Recall(average) | M::F1(average) => {
+                classes == 2 || average != Average::Positive
             }
-            (M::TopAccuracy(k), Task::Classes { classes, .. }) => (1..classes).contains(&k),
-            (M::Accuracy | M::BalancedAccuracy, Task::Classes { .. }) => true,
+            M::LogLoss | M::Brier | M::CalibrationError => probabilities,
+            M::MeanIou => at_positions,
+            M::Perplexity => at_positions && probabilities,
+            M::TopAccuracy(k) => (1..classes).contains(&k),
+            M::Accuracy | M::BalancedAccuracy | M::RocAuc | M::AveragePrecision => true,
+            M::LabelAccuracy | M::ExactMatch => false,
+            M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2 => false,
+            M::Loss | M::Output(_) => false,
         }
+    }
+
+    fn is_of_labels(self) -> bool {
+        use Metric as M;
+        match self {
+            M::Precision(average) | M::Recall(average) | M::F1(average) => average != Average::Positive,
+            M::LabelAccuracy | M::ExactMatch => true,
+            M::RocAuc | M::AveragePrecision | M::LogLoss | M::Brier => true,
+            _ => false,
+        }
+    }
+
+    fn is_of_values(self) -> bool {
+        use Metric as M;
+        matches!(self, M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2)
     }
 
     pub fn direction(self) -> Direction {
@@ -205,9 +237,24 @@ impl Metric {
         }
     }
 
+    /// The figure of one of several outputs: `kind.accuracy`.
+    #[must_use]
+    pub fn of_output(self, output: &str) -> Self {
+        Self::Output(output::kept(output, self))
+    }
+
+    /// The output and its figure, of a figure that [`Metric::of_output`] made.
+    pub fn output(self) -> Option<(&'static str, Self)> {
+        if let Self::Output(of) = self { Some((&of.output, of.metric)) } else { None }
+    }
+
     /// The figure's row, that of 5 for any number of places.
     fn row(self) -> &'static Row {
-        let known = if let Self::TopAccuracy(_) = self { Self::TopAccuracy(5) } else { self };
+        let known = match self {
+            Self::TopAccuracy(_) => Self::TopAccuracy(5),
+            Self::Output(of) => return of.metric.row(),
+            other => other,
+        };
         // Every figure has a row, as a test sees.
         TABLE.iter().find(|(metric, ..)| *metric == known).unwrap_or(&TABLE[0])
     }
@@ -217,6 +264,7 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TopAccuracy(k) => f.pad(&format!("top-{k}-accuracy")),
+            Self::Output(of) => f.pad(&format!("{}.{}", of.output, of.metric)),
             _ => f.pad(self.row().1),
         }
     }
@@ -231,6 +279,9 @@ impl FromStr for Metric {
     type Err = UnknownMetric;
 
     fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+        if let Some((output, metric)) = name.rsplit_once('.').filter(|(output, _)| !output.is_empty()) {
+            return metric.parse().map(|metric: Self| metric.of_output(output));
+        }
         let places = name.strip_prefix("top-").and_then(|rest| rest.strip_suffix("-accuracy"));
         if let Some(k) = places.and_then(|k| k.parse().ok()).filter(|k| *k > 0) {
             return Ok(Self::TopAccuracy(k));

@@ -1,8 +1,8 @@
 //! A model compiled once for many predictions.
 
-use super::{Description, Model};
+use super::Model;
 use crate::array::{Array, count};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
 
@@ -14,7 +14,7 @@ const MOST_ROWS: usize = 1000;
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -23,6 +23,7 @@ const MOST_ROWS: usize = 1000;
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -43,7 +44,8 @@ pub struct Predictor<'a> {
     program: Program,
     values: Vec<Buffer>,
     batch: usize,
-    width: usize,
+    /// Of each answer for a row.
+    shapes: Vec<Vec<usize>>,
 }
 
 impl<'a> Predictor<'a> {
@@ -52,7 +54,7 @@ impl<'a> Predictor<'a> {
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
     /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]),
+    /// #     layers: nn::sequential([nn::dense(1)]).into(),
     /// #     link: Link::Identity,
     /// #     sample: vec![2],
     /// #     dtype: DType::F32,
@@ -61,6 +63,7 @@ impl<'a> Predictor<'a> {
     /// #     target: String::new(),
     /// #     columns: Vec::new(),
     /// #     classes: Vec::new(),
+    /// #     others: Default::default(),
     /// # };
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -77,11 +80,11 @@ impl<'a> Predictor<'a> {
     pub fn new(model: &'a Model, device: &'a Device, batch: usize) -> Result<Self> {
         let batch = batch.clamp(1, MOST_ROWS);
         let function = model.function(batch)?;
-        let width = function.outputs()[0].shape()[1];
+        let shapes = function.outputs().iter().map(|y| y.shape()[1..].to_vec()).collect();
         let program = Program::compile(device, &function, 0)?;
         let upload = |(_, value): &(Variable, Array)| Buffer::upload(device, value);
         let values = model.variables.iter().map(upload).collect::<Result<_>>()?;
-        Ok(Self { model, device, program, values, batch, width })
+        Ok(Self { model, device, program, values, batch, shapes })
     }
 
     /// The number of rows that go through the model at once.
@@ -94,22 +97,49 @@ impl<'a> Predictor<'a> {
     /// # Errors
     /// As [`Model::predict`].
     pub fn predict(&self, samples: &Array) -> Result<Array> {
-        let Description { sample, dtype, .. } = &self.model.description;
-        let samples = self.model.description.samples(samples)?;
-        let total = samples.shape()[0];
-        let row = dtype.size() * count(sample);
-        let mut outputs: Vec<f32> = Vec::with_capacity(total * self.width);
+        let mut answers = self.predict_all(std::slice::from_ref(samples))?;
+        match (answers.pop(), answers.len()) {
+            (Some(answer), 0) => Ok(answer),
+            (_, more) => Err(Error::value("predict", "a model of one output; see predict_all", more + 1)),
+        }
+    }
+
+    /// As [`Model::predict_all`].
+    ///
+    /// # Errors
+    /// As [`Model::predict_all`].
+    pub fn predict_all(&self, samples: &[Array]) -> Result<Vec<Array>> {
+        let inputs = self.model.description.reads();
+        let total = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
+        if samples.len() != inputs.len() || samples.iter().any(|x| x.shape().first() != Some(&total)) {
+            let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
+            let expected = format!("as many rows of each of the inputs {}", names.join(", "));
+            let got: Vec<String> = samples.iter().map(|x| format!("{:?}", x.shape())).collect();
+            return Err(Error::shape("samples", expected, got.join(", ")));
+        }
+        let samples =
+            inputs.iter().zip(samples).map(|(input, x)| input.samples(x)).collect::<Result<Vec<_>>>()?;
+        let mut answers: Vec<Vec<f32>> =
+            self.shapes.iter().map(|shape| Vec::with_capacity(total * count(shape))).collect();
         for from in (0..total).step_by(self.batch) {
             let rows = self.batch.min(total - from);
-            let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
-            // The last batch is filled with zeros, whose results are left out.
-            bytes.resize(self.batch * row, 0);
-            let x = Array::from_bytes(*dtype, &[&[self.batch], &sample[..]].concat(), bytes)?;
-            let x = Buffer::upload(self.device, &x)?;
-            let arguments: Vec<&Buffer> = self.values.iter().chain([&x]).collect();
+            let mut uploaded = Vec::new();
+            for (input, samples) in inputs.iter().zip(&samples) {
+                let row = input.dtype.size() * count(input.sample);
+                let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
+                // The last batch is filled with zeros, whose results are left out.
+                bytes.resize(self.batch * row, 0);
+                let x = Array::from_bytes(input.dtype, &[&[self.batch], input.sample].concat(), bytes)?;
+                uploaded.push(Buffer::upload(self.device, &x)?);
+            }
+            let arguments: Vec<&Buffer> = self.values.iter().chain(&uploaded).collect();
             let results = self.program.run(Vec::new(), &arguments)?;
-            outputs.extend(&results[0].download()?.to_vec::<f32>()?[..rows * self.width]);
+            for ((answer, result), shape) in answers.iter_mut().zip(&results).zip(&self.shapes) {
+                answer.extend(&result.download()?.to_vec::<f32>()?[..rows * count(shape)]);
+            }
         }
-        Array::new(&[total, self.width], outputs)
+        let answer =
+            |(shape, answer): (&Vec<usize>, Vec<f32>)| Array::new(&[&[total], &shape[..]].concat(), answer);
+        self.shapes.iter().zip(answers).map(answer).collect()
     }
 }

@@ -151,7 +151,7 @@ impl<'a> Context<'a> {
     /// Which positions of the sequences are real, `bool` `[n, length]`, if some may be padding.
     ///
     /// An embedding with a `padding` finds them in the ids. Attention does not look at padding, recurrent layers keep
-    /// their state over it, and global pools leave it out; a loss of every position does too.
+    /// their state over it, and global pools leave it out. A loss of every position leaves out those whose class is negative.
     ///
     /// ```
     /// use neural::{DType, graph::Graph, nn::{Context, Embedding, Layer, Module, embedding}, variables::Variables};
@@ -459,6 +459,21 @@ impl<'a> Context<'a> {
             statistics,
         };
         self.rows.push(row);
+    }
+
+    /// Notes a node's result, and where its input comes from.
+    pub(super) fn note_node(&mut self, name: &str, from: &str, output: &Tensor) {
+        self.path.push(name.to_string());
+        self.note(from, output);
+        self.path.pop();
+    }
+
+    /// Builds a part whose layers are noted elsewhere already.
+    pub(super) fn unnoted<R>(&mut self, build: impl FnOnce(&mut Self) -> R) -> R {
+        let noted = self.rows.len();
+        let result = build(self);
+        self.rows.truncate(noted);
+        result
     }
 
     pub(crate) fn into_rows(self) -> Vec<Row> {

@@ -69,7 +69,7 @@ impl Sequential {
     }
 
     /// What there is to say where attention cannot see the order of its sequence, as no layer before it does.
-    fn orderless(&self, prefix: &str, ordered: &mut bool) -> Option<String> {
+    pub(super) fn orderless(&self, prefix: &str, ordered: &mut bool) -> Option<String> {
         self.0.iter().enumerate().find_map(|(i, layer)| {
             let path = format!("{prefix}{i}");
             match layer {

@@ -153,14 +153,20 @@ const REQUIRED: [(&str, &[(&str, &str)]); 3] = [
     ),
 ];
 
+/// Keys that take the place of required ones.
+const INSTEAD: [(&str, &str); 2] = [("layers", "nodes"), ("loss", "objectives")];
+
 /// All that a recipe lacks, in one answer, with a form that would do; `None` if it lacks nothing.
 pub(super) fn missing(table: &toml::Table) -> Option<String> {
     let mut names = Vec::new();
     let mut example = String::new();
     for (section, keys) in REQUIRED {
         let there = table.get(section);
-        let lacks =
-            |key: &str| there.is_none_or(|value| value.as_table().is_some_and(|t| !t.contains_key(key)));
+        let has = |key: &str| there.and_then(|value| value.as_table()).is_some_and(|t| t.contains_key(key));
+        let lacks = |key: &str| {
+            let is_table = there.is_none_or(toml::Value::is_table);
+            is_table && !has(key) && !INSTEAD.iter().any(|(of, other)| *of == key && has(other))
+        };
         let lacking: Vec<_> = keys.iter().filter(|(key, _)| lacks(key)).collect();
         if !lacking.is_empty() {
             example.push_str(&format!("\n\n[{section}]"));

@@ -104,7 +104,7 @@ impl<'r, 'a> Session<'r, 'a> {
             let expected = "loss, accuracy or last, as the data has no validation rows";
             return Err(Error::value("monitor", expected, monitor));
         }
-        if !monitor.is_of(run.task()) {
+        if !run.has(monitor) {
             return Err(Error::value("monitor", "a figure of targets such as the data's", monitor));
         }
         if let Some(metric) = monitor.metric() {

@@ -1,31 +1,64 @@
 //! What is known to go wrong before a run begins.
 
-use super::Trainer;
+use super::{Goal, Trainer};
 use crate::data::{Dataset, check_token_ids, check_token_scaling};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::nn::Layer;
+use crate::nn::{Layer, Network};
 
 impl Trainer {
     /// That model, loss and data go together.
     pub(super) fn check(&self, data: &Dataset) -> Result<()> {
-        self.check_outputs()?;
-        let Some(vocabulary) = self.model.vocabulary() else { return Ok(()) };
-        check_token_scaling(&data.scaling)?;
-        if !self.augment.is_empty() {
-            let expected = "no augmentation of token ids, which are names and not amounts";
-            return Err(Error::value("augment", expected, format!("{:?}", self.augment).to_lowercase()));
+        for goal in self.goals().iter() {
+            self.check_output(goal)?;
         }
-        check_token_ids(&data.inputs, vocabulary)
+        self.check_inputs(data)?;
+        for input in data.all_inputs() {
+            let Some(vocabulary) = self.model.vocabulary(input.name) else { continue };
+            check_token_scaling(input.scaling)?;
+            if !self.augment.is_empty() && data.more_inputs.is_empty() {
+                let expected = "no augmentation of token ids, which are names and not amounts";
+                return Err(Error::value("augment", expected, format!("{:?}", self.augment).to_lowercase()));
+            }
+            check_token_ids(input.values, vocabulary)?;
+        }
+        Ok(())
+    }
+
+    /// That the model takes all inputs of the data, and no others.
+    fn check_inputs(&self, data: &Dataset) -> Result<()> {
+        let (takes, has) =
+            (self.model.inputs(), data.all_inputs().map(|input| input.name).collect::<Vec<_>>());
+        if self.model.layers().is_some() {
+            return match has.len() {
+                1 => Ok(()),
+                _ => {
+                    Err(Error::value("model", "named nodes, as the data has several inputs", has.join(", ")))
+                }
+            };
+        }
+        match has.iter().find(|name| !takes.contains(name)) {
+            Some(unused) => {
+                let got = format!("an input {unused} that none takes");
+                Err(Error::value("model.nodes", "nodes that take every input of the data", got))
+            }
+            None => Ok(()),
+        }
     }
 
     /// That the last layer gives what the loss takes. Through a second softmax or sigmoid the scores differ by at most 1:
     /// such a model hardly learns, and its predictions are no probabilities.
-    fn check_outputs(&self) -> Result<()> {
-        let Some(last) = self.model.last() else {
-            return Err(Error::value("model.layers", "at least one layer, such as { dense = 2 }", "none"));
+    fn check_output(&self, goal: &Goal) -> Result<()> {
+        let Some(last) = self.model.last(&goal.output) else {
+            return match &self.model {
+                // A join alone.
+                Network::Nodes(_) => Ok(()),
+                Network::Layers(_) => {
+                    Err(Error::value("model.layers", "at least one layer, such as { dense = 2 }", "none"))
+                }
+            };
         };
-        let takes = match self.loss {
+        let takes = match goal.loss {
             Loss::SoftmaxCrossEntropy(_) => {
                 "softmax-cross-entropy applies the softmax itself, in predictions too"
             }

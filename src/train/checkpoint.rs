@@ -134,6 +134,9 @@ pub struct SoFar {
     pub weight: f64,
     /// Rows that were classified right.
     pub right: u64,
+    /// Answers that may be right; 0 in a checkpoint from before this was kept, when there was one a row.
+    #[serde(default)]
+    pub answers: u64,
     pub rows: u64,
     /// Of training.
     pub seconds: f64,

@@ -1,14 +1,14 @@
 //! What a model says of rows, and how good that is.
 
-use crate::array::Array;
-use crate::data::{Dataset, Scaling, Targets};
-use crate::error::Result;
+use super::{Goal, Score};
+use crate::array::{Array, Element, count};
+use crate::data::{Dataset, Scaling, Targets, gather, labels_of};
+use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{
     Answers, ClassAnswers, Confusion, Figures, LabelAnswers, Metric, Task, best_f1, classes_of,
 };
 use crate::model::Link;
-use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::OnceCell;
 use std::fmt;
 
@@ -29,9 +29,11 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets.
+    /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets. Where a row has an
+    /// answer at each of several positions, `[positions, width]` of those that count in all rows.
     pub outputs: Vec<f64>,
     pub width: usize,
+    rows: usize,
     truth: Truth,
     task: Task,
     link: Link,
@@ -56,81 +58,122 @@ enum Truth {
 }
 
 impl Truth {
-    fn new(data: &Dataset, loss: &Loss, rows: &[u32]) -> Self {
-        let values = match &data.targets {
+    fn new(
+        data: &Dataset,
+        targets: &Targets,
+        link: Link,
+        loss: &Loss,
+        rows: &[u32],
+        width: usize,
+    ) -> Result<Self> {
+        let values = match targets {
             Targets::Classes { labels, names } => {
                 let labels = rows.iter().filter_map(|&row| labels.get(row as usize).copied()).collect();
-                return Self::Classes { labels, classes: names.len(), distributions: None };
+                return Ok(Self::Classes { labels, classes: names.len(), distributions: None });
             }
-            Targets::Values(values) => values,
+            Targets::Positions { names, .. } | Targets::Next { names, .. } => {
+                let labels = labels_of(targets, &data.inputs, rows).unwrap_or_default();
+                return Ok(Self::Classes { labels, classes: names.len(), distributions: None });
+            }
+            Targets::Values(values) => gather(values, rows)?.to_f64(),
+            Targets::Inputs => {
+                let samples = data.samples(rows)?;
+                // As the outputs are: brought back to the inputs' unit, or probabilities.
+                if link == Link::Identity { samples } else { data.scaling.apply(&samples)? }.to_f64()
+            }
         };
-        let width = values.shape().get(1).copied().unwrap_or(1).max(1);
-        let all = values.to_f64();
-        let of = |row: &u32| all.chunks_exact(width).nth(*row as usize).unwrap_or_default().to_vec();
-        let values: Vec<f64> = rows.iter().flat_map(of).collect();
-        match loss {
+        Ok(match loss {
             Loss::SoftmaxCrossEntropy(_) => {
                 let labels = classes_of(&values, width);
                 Self::Classes { labels, classes: width, distributions: Some(values) }
             }
             Loss::SigmoidCrossEntropy(_) => Self::Labels(values),
             _ => Self::Values(values),
-        }
+        })
     }
 }
 
-/// What a model with `width` outputs is asked of the data.
-pub(super) fn task(data: &Dataset, loss: &Loss, width: usize) -> Task {
-    match (&data.targets, loss) {
-        (Targets::Classes { names, .. }, _) => {
-            let probabilities = match Link::of(loss) {
-                Link::Softmax => true,
-                // Several sigmoids speak for a class each, and do not add up to 1.
-                Link::Sigmoid => width == 1,
-                Link::Identity => false,
-            };
-            Task::Classes { classes: names.len(), probabilities }
+/// What a model with `width` outputs, for a row or for each position, is asked.
+pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
+    let probabilities = match Link::of(loss) {
+        Link::Softmax => true,
+        // Several sigmoids speak for a class each, and do not add up to 1.
+        Link::Sigmoid => width == 1,
+        Link::Identity => false,
+    };
+    match (targets, loss) {
+        (Targets::Classes { names, .. }, _) => Task::Classes { classes: names.len(), probabilities },
+        (Targets::Positions { names, .. } | Targets::Next { names, .. }, _) => {
+            Task::Positions { classes: names.len(), probabilities }
         }
-        (Targets::Values(_), Loss::SoftmaxCrossEntropy(_)) => {
-            Task::Classes { classes: width, probabilities: true }
-        }
-        (Targets::Values(_), Loss::SigmoidCrossEntropy(_)) => Task::Labels,
-        (Targets::Values(_), _) => Task::Values,
+        (_, Loss::SoftmaxCrossEntropy(_)) => Task::Classes { classes: width, probabilities: true },
+        (_, Loss::SigmoidCrossEntropy(_)) => Task::Labels,
+        _ => Task::Values,
     }
 }
 
 impl Evaluation {
-    pub(super) fn new(data: &Dataset, loss: &Loss, task: Task, threshold: f64, rows: &[u32]) -> Self {
-        Self {
-            outputs: Vec::new(),
-            width: 0,
-            truth: Truth::new(data, loss, rows),
+    /// Of outputs of this shape for each row, before any of them is added.
+    pub(super) fn new(
+        data: &Dataset,
+        goal: &Goal,
+        task: Task,
+        shape: &[usize],
+        rows: &[u32],
+    ) -> Result<Self> {
+        let place = goal.target_of(data)?;
+        let Some(target) = data.all_targets().nth(place) else {
+            return Err(Error::value("targets", "as many as were counted", place));
+        };
+        let (link, width) = (Link::of(&goal.loss), shape.last().copied().unwrap_or(1));
+        Ok(Self {
+            outputs: Vec::with_capacity(rows.len() * count(shape)),
+            width,
+            rows: rows.len(),
+            truth: Truth::new(data, target.targets, link, &goal.loss, rows, width)?,
             task,
-            link: Link::of(loss),
-            threshold,
+            link,
+            threshold: 0.5,
             probabilities: OnceCell::new(),
             sum: 0.0,
             divisor: 0.0,
-            scaling: data.target_scaling.clone(),
-        }
+            scaling: link.scaling(target.targets, target.scaling, &data.scaling).clone(),
+        })
     }
 
     /// Adds the results of some steps, their losses as sum and divisor; of each batch the first `valid` rows count.
-    pub(super) fn add(&mut self, outputs: &Array, losses: &Array, valid: &[i32], batch: usize) -> Result<()> {
-        self.width = outputs.shape().last().copied().unwrap_or(0);
-        let numbers = outputs.to_vec::<f32>()?;
-        let steps = numbers.chunks_exact((batch * self.width).max(1));
-        let losses = losses.to_vec::<f64>()?;
-        for ((outputs, [sum, divisor]), &count) in steps.zip(losses.as_chunks().0).zip(valid) {
-            if count > 0 {
+    pub(super) fn add(&mut self, outputs: &Array, losses: &[[f64; 2]], valid: &[i32]) -> Result<()> {
+        let &[_, _, ref row @ ..] = outputs.shape() else {
+            return Err(Error::shape("evaluation", "outputs [steps, batch, …]", format!("{outputs:?}")));
+        };
+        let (row, batch) = (count(row), outputs.shape()[1]);
+        let bytes = outputs.bytes().chunks_exact((4 * batch * row).max(1));
+        for ((outputs, [sum, divisor]), &valid) in bytes.zip(losses).zip(valid) {
+            if valid > 0 {
                 let from = self.outputs.len();
-                self.outputs.extend(outputs[..count as usize * self.width].iter().map(|&v| f64::from(v)));
+                let numbers = outputs[..4 * valid as usize * row].chunks_exact(4);
+                self.outputs.extend(numbers.map(|bytes| f64::from(f32::from_bytes(bytes))));
                 self.scaling.undo(&mut self.outputs[from..]);
                 self.sum += sum;
                 self.divisor += divisor;
             }
         }
         Ok(())
+    }
+
+    /// Leaves out the positions that have no class, when all outputs are there.
+    pub(super) fn finish(&mut self) {
+        let (Task::Positions { .. }, Truth::Classes { labels, .. }) = (self.task, &mut self.truth) else {
+            return;
+        };
+        let width = self.width.max(1);
+        let mut kept = 0;
+        for (i, _) in labels.iter().enumerate().filter(|(_, label)| **label >= 0) {
+            self.outputs.copy_within(i * width..(i + 1) * width, kept * width);
+            kept += 1;
+        }
+        self.outputs.truncate(kept * width);
+        labels.retain(|label| *label >= 0);
     }
 
     /// The mean loss over the rows; NaN where none of them counts.
@@ -143,7 +186,7 @@ impl Evaluation {
     }
 
     pub fn rows(&self) -> usize {
-        self.outputs.len() / self.width.max(1)
+        self.rows
     }
 
     /// The probability above which the second of two classes, or a label, is predicted.
@@ -160,7 +203,9 @@ impl Evaluation {
     /// Whether there is a probability that the threshold divides: of the second of two classes, or of labels.
     pub fn has_threshold(&self) -> bool {
         match self.task {
-            Task::Classes { classes, probabilities } => classes == 2 && probabilities && self.width <= 2,
+            Task::Classes { classes, probabilities } | Task::Positions { classes, probabilities } => {
+                classes == 2 && probabilities && self.width <= 2
+            }
             Task::Labels => true,
             Task::Values => false,
         }
@@ -265,7 +310,12 @@ impl Evaluation {
                     classes: *classes,
                     scores: &|| self.probabilities(),
                     width,
-                    probabilities: matches!(self.task, Task::Classes { probabilities: true, .. }),
+                    probabilities: matches!(
+                        self.task,
+                        Task::Classes { probabilities: true, .. }
+                            | Task::Positions { probabilities: true, .. }
+                    ),
+                    at_positions: matches!(self.task, Task::Positions { .. }),
                     distributions: distributions.as_deref(),
                 }))
             }
@@ -279,6 +329,11 @@ impl Evaluation {
                 read(Answers::Values { outputs: &self.outputs, targets, width: self.width })
             }
         }
+    }
+
+    /// Whether each row has an answer at each of several positions.
+    pub fn is_at_positions(&self) -> bool {
+        matches!(self.task, Task::Positions { .. })
     }
 
     /// The loss and some figures, without the outputs.
@@ -299,42 +354,4 @@ fn softmax(row: &[f64]) -> Vec<f64> {
     let powers: Vec<f64> = row.iter().map(|x| (x - largest).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.iter().map(|power| power / sum).collect()
-}
-
-/// How good a model is on some rows.
-///
-/// ```
-/// use neural::metric::{Figures, Metric};
-/// use neural::train::Score;
-/// let score = Score { rows: 4, loss: 0.25, figures: Figures(vec![(Metric::Accuracy, 0.75)]) };
-/// assert_eq!(score.to_string(), "loss 0.2500, accuracy 75.00%");
-/// assert_eq!(serde_json::to_string(&score)?, r#"{"rows":4,"loss":0.25,"accuracy":0.75}"#);
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    pub rows: usize,
-    /// The mean loss; NaN where none of the rows counts, or where it is not finite.
-    #[serde(deserialize_with = "number_or_null")]
-    pub loss: f64,
-    #[serde(flatten)]
-    pub figures: Figures,
-}
-
-/// JSON has no NaN: it is written as `null`.
-fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-impl Score {
-    pub fn get(&self, metric: Metric) -> Option<f64> {
-        self.figures.get(metric)
-    }
-}
-
-impl fmt::Display for Score {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "loss {}", crate::metric::number(self.loss))?;
-        if self.figures.0.is_empty() { Ok(()) } else { write!(f, ", {}", self.figures) }
-    }
 }

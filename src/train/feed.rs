@@ -1,7 +1,8 @@
 //! How the samples reach the device: all at once, or those of each call with it.
 
-use crate::array::{Array, count};
-use crate::data::{Dataset, Targets};
+use super::targets;
+use crate::array::Array;
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::runtime::{Buffer, Device};
 use std::rc::Rc;
@@ -12,13 +13,13 @@ pub(super) struct Feed<'a> {
     data: &'a Dataset,
     /// Inputs and targets of all rows, unless they are streamed.
     resident: Option<Rows>,
-    /// Mean and deviation, if inputs are scaled.
+    /// Mean and deviation of each input that is scaled.
     scaling: Vec<Buffer>,
 }
 
-/// Inputs and targets of some rows on the device.
+/// All inputs and stored targets of some rows on the device.
 #[derive(Clone)]
-struct Rows(Rc<[Buffer; 2]>);
+struct Rows(Rc<[Buffer]>);
 
 /// What one call reads.
 pub(super) struct Piece {
@@ -29,17 +30,12 @@ pub(super) struct Piece {
 
 impl<'a> Feed<'a> {
     pub fn new(device: &Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
-        let resident = match streamed {
-            true => None,
-            false => Some(Rows::upload(device, &data.inputs, &targets(data)?)?),
-        };
-        let scaling = match data.scaling.is_none() {
-            true => Vec::new(),
-            false => [&data.scaling.mean, &data.scaling.deviation]
-                .into_iter()
-                .map(|array| Buffer::upload(device, array))
-                .collect::<Result<_>>()?,
-        };
+        let resident = if streamed { None } else { Some(Rows::upload(device, data, None)?) };
+        let scaled = data.all_inputs().filter(|input| !input.scaling.is_none());
+        let scaling = scaled
+            .flat_map(|input| [&input.scaling.mean, &input.scaling.deviation])
+            .map(|array| Buffer::upload(device, array))
+            .collect::<Result<_>>()?;
         Ok(Self { device: device.clone(), data, resident, scaling })
     }
 
@@ -51,14 +47,7 @@ impl<'a> Feed<'a> {
             return Ok(Piece { rows: resident.clone(), order });
         }
         let order = upload_order((0..rows.len() as i32).collect())?;
-        let inputs = self.data.samples(rows)?;
-        let targets = match &self.data.targets {
-            Targets::Classes { labels, .. } => {
-                Array::vector(&rows.iter().map(|&row| labels[row as usize]).collect::<Vec<_>>())
-            }
-            Targets::Values(values) => self.data.target_scaling.apply(&gather(values, rows)?)?,
-        };
-        Ok(Piece { rows: Rows::upload(&self.device, &inputs, &targets)?, order })
+        Ok(Piece { rows: Rows::upload(&self.device, self.data, Some(rows))?, order })
     }
 
     /// The arguments of a program between the variables and the row numbers.
@@ -74,25 +63,20 @@ impl Piece {
 }
 
 impl Rows {
-    fn upload(device: &Device, inputs: &Array, targets: &Array) -> Result<Self> {
-        Ok(Self(Rc::new([Buffer::upload(device, inputs)?, Buffer::upload(device, targets)?])))
+    /// All rows, or those of these numbers.
+    fn upload(device: &Device, data: &Dataset, rows: Option<&[u32]>) -> Result<Self> {
+        let mut buffers = Vec::new();
+        for input in data.all_inputs() {
+            buffers.push(match rows {
+                Some(rows) => Buffer::upload(device, &input.samples(rows)?)?,
+                None => Buffer::upload(device, input.values)?,
+            });
+        }
+        for target in data.all_targets() {
+            if let Some(array) = targets::upload(target, rows)? {
+                buffers.push(Buffer::upload(device, &array)?);
+            }
+        }
+        Ok(Self(buffers.into()))
     }
-}
-
-fn targets(data: &Dataset) -> Result<Array> {
-    match &data.targets {
-        Targets::Classes { labels, .. } => Ok(Array::vector(labels)),
-        Targets::Values(values) => data.target_scaling.apply(values),
-    }
-}
-
-/// Rows of values `[n, k]`; the numbers were checked when the data set was made.
-fn gather(values: &Array, rows: &[u32]) -> Result<Array> {
-    let width = count(&values.shape()[1..]) * values.dtype().size();
-    let bytes = rows.iter().flat_map(|&row| &values.bytes()[row as usize * width..][..width]);
-    Array::from_bytes(
-        values.dtype(),
-        &[&[rows.len()], &values.shape()[1..]].concat(),
-        bytes.copied().collect(),
-    )
 }

@@ -1,9 +1,9 @@
 //! The loop over epochs.
 
 use super::checkpoint::SoFar;
-use super::evaluation::Score;
 use super::program::DATA;
 use super::run::{Compiled, Run};
+use super::score::Score;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -203,16 +203,16 @@ impl Run<'_> {
         let validation = match &self.data().splits.validation[..] {
             [] => None,
             rows => {
-                let evaluation = self.evaluate(rows)?;
-                Some(evaluation.score(self.metrics()))
+                let evaluations = self.evaluate_all(rows)?;
+                Some(evaluations.score(self.metrics()))
             }
         };
-        let SoFar { loss, weight, right, rows, seconds } = std::mem::take(&mut self.so_far);
+        let SoFar { loss, weight, right, answers, rows, seconds } = std::mem::take(&mut self.so_far);
         let last = self.step().saturating_sub(1);
         Ok(Epoch {
             number: self.epoch(),
             loss: loss / weight,
-            accuracy: self.data().classes().map(|_| right as f64 / rows as f64),
+            accuracy: self.is_of_classes().then(|| right as f64 / answers as f64),
             validation,
             learning_rate: self.trainer().optimizer.rule.learning_rate().at(last),
             seconds,

@@ -2,7 +2,9 @@
 
 use super::Trainer;
 use super::program::Plan;
-use crate::data::{Dataset, Targets};
+use super::targets::stored;
+use crate::array::count;
+use crate::data::Dataset;
 use crate::error::{Error, Result, gib};
 use crate::graph::largest_result;
 use crate::lower::Target;
@@ -67,11 +69,10 @@ impl Needs {
         let gradients = sum(&mut variables.iter().filter(|v| v.role == Role::Parameter));
         let part = trainer.batch_size / trainer.devices;
         let result = largest_result(&plan.train(variables, 1, part, false)?) as u64;
-        let targets = match &data.targets {
-            Targets::Classes { labels, .. } => size_of_val(&labels[..]),
-            Targets::Values(values) => values.bytes().len(),
-        };
-        let data = if trainer.stream { 0 } else { (data.inputs.bytes().len() + targets) as u64 };
+        let inputs = data.all_inputs().map(|input| input.values.bytes().len() as u64);
+        let targets = data.all_targets().filter_map(|target| stored(target.targets));
+        let row: usize = targets.map(|ty| count(&ty.shape) * ty.dtype.size()).sum();
+        let data = if trainer.stream { 0 } else { inputs.sum::<u64>() + (row * data.rows()) as u64 };
         Ok(Self { state, step: gradients.saturating_add(result), data })
     }
 

@@ -2,11 +2,12 @@
 
 use super::augment::{self, Augment};
 use super::finite;
+use super::head::{Head, Target, next};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
-use crate::loss::{Loss, Mask};
-use crate::nn::{Context, Module, Sequential};
+use crate::loss::Mask;
+use crate::nn::{Context, Network};
 use crate::optim::{Inputs, Optimizer, Share};
 use crate::variables::{Variable, Variables};
 
@@ -15,32 +16,42 @@ pub(super) const DATA: &str = "the data";
 
 /// Everything that a training step is made of.
 pub(super) struct Plan {
-    pub model: Sequential,
-    pub loss: Loss,
+    pub model: Network,
+    pub inputs: Vec<Input>,
+    /// One row of each of the targets that are stored.
+    pub targets: Vec<Type>,
+    pub heads: Vec<Head>,
     pub optimizer: Optimizer,
     pub augment: Vec<Augment>,
     /// The type that layers compute in; variables are f32.
     pub compute: DType,
-    /// One input and one target as they are stored.
-    pub sample: Type,
-    pub target: Type,
-    /// How many classes the targets are of; 0 where they are values.
-    pub classes: usize,
     /// How many rows the device holds; if absent, those that one call reads.
     pub resident: Option<usize>,
-    /// The scaling's mean and deviation, if inputs are scaled.
-    pub scaling: Option<Type>,
     /// How many devices share each batch.
     pub replicas: usize,
 }
 
-/// What a program reads besides the variables: a value of this shape for the program's arguments, for their tensors,
-/// and for the slices of a step.
-struct Resident<T> {
-    inputs: T,
-    targets: T,
-    /// Mean and deviation.
-    scaling: Option<(T, T)>,
+/// One input of the model.
+pub(super) struct Input {
+    pub name: String,
+    /// One row as it is stored.
+    pub sample: Type,
+    /// The scaling's mean and deviation, if there is one.
+    pub scaling: Option<Type>,
+}
+
+/// What a program reads besides the variables.
+struct Resident {
+    inputs: Vec<Tensor>,
+    targets: Vec<Tensor>,
+    /// Mean and deviation of each input that has them.
+    scaling: Vec<Option<(Tensor, Tensor)>>,
+}
+
+/// The inputs of some rows, and for each head its target.
+struct Batch {
+    inputs: Vec<Tensor>,
+    targets: Vec<Tensor>,
 }
 
 /// One step of a program.
@@ -89,11 +100,12 @@ impl Plan {
     }
 
     /// `steps` training steps of `batch` rows on each device. Arguments: the variables; the number of the device (i32),
-    /// seed and number of the first step (u64); inputs, targets, and mean and deviation if inputs are scaled; row
-    /// numbers `[steps, batch]` (i32); and `[steps]` each, the learning rates (f32), how many rows of a step count
+    /// seed and number of the first step (u64); all inputs, all stored targets, and mean and deviation of each
+    /// input that is scaled; row numbers `[steps, batch]` (i32); and `[steps]` each, the learning rates (f32), how many rows of a step count
     /// (i32, if `masked`), the rates of the moving average (f32, if one is kept), and whether a step makes an update
-    /// (i32, if steps share one). Results: the variables, then `[steps, 3]` (f64), for each step the mean loss, the
-    /// weight of its rows, and how many were right (0 where targets are values), all over all devices.
+    /// (i32, if steps share one). Results: the variables, then `[steps, 4]` (f64), for each step the mean loss, the
+    /// weight of its rows, how many answers were right (0 where targets are values or there are several) and how many
+    /// there were, all over all devices.
     pub fn train(
         &self,
         variables: &[Variable],
@@ -110,20 +122,15 @@ impl Plan {
         let timed = self.timed(&graph, steps, masked);
         let numbers = (graph.iota(DType::U64, &[steps], 0)? + first)?;
 
-        let mut constants = vec![replica, seed, resident.inputs, resident.targets];
-        constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
+        let constants = [vec![replica, seed], resident.list()].concat();
         let xs: Vec<_> = [numbers, order].into_iter().chain(timed).collect();
         let inputs = ScanInputs { constants: &constants, carries: &state, xs: &xs };
         let (state, ys) = graph.repeat(inputs, steps, |graph, constants, state, xs| {
             let mut variables = Variables::given(graph, DType::F32, variables, state);
-            let [replica, seed, inputs, targets, scaling @ ..] = constants else {
-                return Err(Error::shape("step", "at least four constants", constants.len()));
+            let [replica, seed, data @ ..] = constants else {
+                return Err(Error::shape("step", "at least two constants", constants.len()));
             };
-            let resident = Resident {
-                inputs: inputs.clone(),
-                targets: targets.clone(),
-                scaling: scaling.first().cloned().zip(scaling.get(1).cloned()),
-            };
+            let resident = self.given(data)?;
             let now = self.now(self.random(replica, seed, &xs[0]), &xs[1], &xs[2..], masked)?;
             let metrics = self.step(&mut variables, &resident, now)?;
             Ok(StepOutputs { carries: variables.after(), ys: vec![metrics] })
@@ -133,7 +140,8 @@ impl Plan {
 
     /// `steps` batches through the model as it is. Arguments: the variables that are not the optimizer's; inputs,
     /// targets, mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked
-    /// over the steps: the outputs (f32); the sum of the rows' losses and what to divide it by, `[2]` (f64).
+    /// over the steps: each of the outputs (f32); for each head the sum of the losses and what to divide it by,
+    /// `[heads * 2]` (f64).
     pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
         let graph = Graph::new();
         let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
@@ -143,23 +151,24 @@ impl Plan {
 
         let mut constants = state;
         let weights = constants.len();
-        constants.extend([resident.inputs, resident.targets]);
-        constants.extend(resident.scaling.map(|(mean, deviation)| [mean, deviation]).into_iter().flatten());
+        constants.extend(resident.list());
         let inputs = ScanInputs { constants: &constants, carries: &[], xs: &[order, valid] };
         let (_, ys) = graph.repeat(inputs, steps, |graph, constants, _, xs| {
             let (state, rest) = constants.split_at(weights);
             let mut variables = Variables::given(graph, DType::F32, variables, state);
-            let resident = Resident {
-                inputs: rest[0].clone(),
-                targets: rest[1].clone(),
-                scaling: rest.get(2).cloned().zip(rest.get(3).cloned()),
-            };
-            let (x, targets) = self.batch(&resident, &xs[0], None)?;
+            let resident = self.given(rest)?;
+            let Batch { inputs, targets } = self.batch(&resident, &xs[0], None)?;
             let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
-            let outputs = self.model.forward(&x, &mut cx)?.convert(DType::F32)?;
-            let (sum, weight) = self.loss.sums(&outputs, &targets, Some(&Mask::first(&xs[1], batch)?))?;
-            let loss = Tensor::concatenate(&[&sum.reshape(&[1])?, &weight.reshape(&[1])?], 0)?;
-            Ok(StepOutputs { carries: Vec::new(), ys: vec![outputs, loss] })
+            let outputs = self.model.forward(&self.named(inputs), &mut cx)?;
+            let mut outputs = outputs.iter().map(|y| y.convert(DType::F32)).collect::<Result<Vec<_>>>()?;
+            let rows = Mask::first(&xs[1], batch)?;
+            let mut losses = Vec::new();
+            for (head, target) in self.heads.iter().zip(&targets) {
+                let (sum, weight) = head.sums(&outputs[head.output], target, Some(&rows))?;
+                losses.extend([sum.reshape(&[1])?, weight.reshape(&[1])?]);
+            }
+            outputs.push(Tensor::concatenate(&losses.iter().collect::<Vec<_>>(), 0)?);
+            Ok(StepOutputs { carries: Vec::new(), ys: outputs })
         })?;
         Ok(Function::new(&graph, ys))
     }
@@ -194,11 +203,11 @@ impl Plan {
         })
     }
 
-    /// One training step; returns its loss, the weight of its rows and the number of right ones, `[3]`.
-    fn step(&self, variables: &mut Variables, resident: &Resident<Tensor>, now: Now) -> Result<Tensor> {
+    /// One training step; returns what [`Plan::train`] says of it, `[4]`.
+    fn step(&self, variables: &mut Variables, resident: &Resident, now: Now) -> Result<Tensor> {
         let Now { mut random, rows, mask, rate, average_rate, updates } = now;
         let (mask, batch) = (mask.as_ref(), rows.shape()[0] * self.replicas);
-        let (x, targets) = self.batch(resident, &rows, Some(&mut random))?;
+        let Batch { inputs, targets } = self.batch(resident, &rows, Some(&mut random))?;
         let is_frozen = |name: &str| self.optimizer.is_frozen(name);
         let mut cx = Context::training(variables, &mut random)
             .compute_in(self.compute)
@@ -207,20 +216,27 @@ impl Plan {
         if let Some(mask) = mask {
             cx = cx.masked(mask)?;
         }
-        let outputs = self.model.forward(&x, &mut cx)?;
-        if outputs.rank() != 2 {
-            let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
-            return Err(Error::shape("model", expected, outputs.ty()));
-        }
-        // One output tells two classes apart.
-        if outputs.shape()[1].max(2) < self.classes {
-            let expected = format!("an output for each of the {} classes", self.classes);
-            return Err(Error::shape("model", expected, outputs.ty()));
-        }
+        let outputs = self.model.forward(&self.named(inputs), &mut cx)?;
         // The losses of all devices add up to the batch's mean loss, and so do their gradients.
-        let (sum, part) = self.loss.sums(&outputs, &targets, mask)?;
+        let (mut loss, mut part) = (None, rows.graph().scalar(rows.shape()[0] as f64));
+        for (head, target) in self.heads.iter().zip(&targets) {
+            let outputs = &outputs[head.output];
+            head.check(outputs, target)?;
+            let (sum, weight) = head.sums(outputs, target, mask)?;
+            let mean = (sum / self.total(&weight)?)?;
+            loss = Some(match loss {
+                None if head.weight == 1.0 => mean,
+                None => (mean * head.weight)?,
+                Some(loss) => (loss + (mean * head.weight)?)?,
+            });
+            if self.heads.len() == 1 {
+                part = weight;
+            } else if let Some(mask) = mask {
+                part = mask.sum();
+            }
+        }
+        let loss = loss.ok_or_else(|| Error::value("objectives", "at least one", "none"))?;
         let weight = self.total(&part)?;
-        let loss = (sum / &weight)?;
         let parameters = self.optimizer.trained(variables);
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
         let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
@@ -232,8 +248,11 @@ impl Plan {
             share: updates.as_ref().map(|is_last| Share { weight: &weight, is_last }),
         };
         self.optimizer.update(variables, &grads, inputs)?;
-        let right = right(&outputs, &targets, mask)?.convert(DType::F64)?;
-        let metrics = [&loss, &part, &right].map(|metric| metric.reshape(&[1]));
+        let [right, answers] = match (&self.heads[..], &targets[..]) {
+            ([head], [target]) => head.right(&outputs[head.output], target, mask)?,
+            _ => [(); 2].map(|()| loss.graph().scalar(0f64)),
+        };
+        let metrics = [&loss, &part, &right, &answers].map(|metric| metric.reshape(&[1]));
         let metrics = metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = Tensor::concatenate(&metrics.iter().collect::<Vec<_>>(), 0)?;
         self.total(&metrics)
@@ -251,38 +270,72 @@ impl Plan {
 
     /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
     /// are random numbers, augmented. Token ids stay whole: bf16 would round those above 256.
-    fn batch(
-        &self,
-        resident: &Resident<Tensor>,
-        rows: &Tensor,
-        random: Option<&mut Random>,
-    ) -> Result<(Tensor, Tensor)> {
-        let (stored, targets) = (resident.inputs.take(rows)?, resident.targets.take(rows)?);
-        if self.model.vocabulary().is_some() {
-            return Ok((stored.convert(DType::I32)?, targets));
-        }
-        let mut x = stored.convert(DType::F32)?;
-        let scale = |x: Tensor| match &resident.scaling {
-            Some((mean, deviation)) => (x - mean)? / deviation,
-            None => Ok(x),
-        };
-        x = match random {
-            Some(random) if !self.augment.is_empty() => {
-                let moved = augment::move_pixels(&self.augment, &x, random)?;
-                augment::add_noise(&self.augment, &scale(moved)?, random)?
+    fn batch(&self, resident: &Resident, rows: &Tensor, mut random: Option<&mut Random>) -> Result<Batch> {
+        let stored = resident.inputs.iter().map(|all| all.take(rows)).collect::<Result<Vec<_>>>()?;
+        // Scaled and moved, without noise: what an autoencoder is to give back.
+        let (mut inputs, mut clean) = (Vec::new(), Vec::new());
+        for ((input, stored), scaling) in self.inputs.iter().zip(&stored).zip(&resident.scaling) {
+            if self.model.vocabulary(&input.name).is_some() {
+                let ids = stored.convert(DType::I32)?;
+                clean.push(ids.clone());
+                inputs.push(ids);
+                continue;
             }
-            _ => scale(x)?,
+            let x = stored.convert(DType::F32)?;
+            let scale = |x: Tensor| match scaling {
+                Some((mean, deviation)) => (x - mean)? / deviation,
+                None => Ok(x),
+            };
+            // Of several inputs, the pictures are augmented.
+            let is_augmented = !self.augment.is_empty() && (self.inputs.len() == 1 || x.rank() == 4);
+            let (moved, noisy) = if let Some(random) = random.as_deref_mut().filter(|_| is_augmented) {
+                let moved = scale(augment::move_pixels(&self.augment, &x, random)?)?;
+                let noisy = augment::add_noise(&self.augment, &moved, random)?;
+                (moved, noisy)
+            } else {
+                let x = scale(x)?;
+                (x.clone(), x)
+            };
+            clean.push(moved);
+            inputs.push(noisy.convert(self.compute)?);
+        }
+        let target = |head: &Head| match head.target {
+            Target::Stored { place, .. } => resident.targets[place].take(rows),
+            Target::Input(place) => Ok(clean[place].clone()),
+            Target::Next { input, padding } => next(&stored[input].convert(DType::I32)?, padding),
         };
-        Ok((x.convert(self.compute)?, targets))
+        Ok(Batch { inputs, targets: self.heads.iter().map(target).collect::<Result<_>>()? })
+    }
+
+    /// The model's inputs by name.
+    fn named(&self, inputs: Vec<Tensor>) -> Vec<(&str, Tensor)> {
+        self.inputs.iter().map(|input| input.name.as_str()).zip(inputs).collect()
     }
 
     /// `called` is how many rows one call reads.
-    fn resident(&self, graph: &Graph, called: usize) -> Resident<Tensor> {
+    fn resident(&self, graph: &Graph, called: usize) -> Resident {
         let rows = self.resident.unwrap_or(called);
         let of = |ty: &Type| graph.parameter(ty.dtype, &[&[rows], &ty.shape[..]].concat());
-        let (inputs, targets) = (of(&self.sample), of(&self.target));
+        let inputs = self.inputs.iter().map(|input| of(&input.sample)).collect();
+        let targets = self.targets.iter().map(of).collect();
         let parameter = |ty: &Type| graph.parameter(ty.dtype, &ty.shape);
-        Resident { inputs, targets, scaling: self.scaling.as_ref().map(|ty| (parameter(ty), parameter(ty))) }
+        let scaling = |input: &Input| input.scaling.as_ref().map(|ty| (parameter(ty), parameter(ty)));
+        Resident { inputs, targets, scaling: self.inputs.iter().map(scaling).collect() }
+    }
+
+    /// What [`Resident::list`] gave, within a loop.
+    fn given(&self, list: &[Tensor]) -> Result<Resident> {
+        let scaled = self.inputs.iter().filter(|input| input.scaling.is_some()).count();
+        let (inputs, targets) = (self.inputs.len(), self.targets.len());
+        if list.len() != inputs + targets + 2 * scaled {
+            return Err(Error::shape("step", "inputs, targets and scalings", list.len()));
+        }
+        let (inputs, rest) = list.split_at(inputs);
+        let (targets, scalings) = rest.split_at(targets);
+        let mut pairs = scalings.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+        let scaling =
+            self.inputs.iter().map(|input| input.scaling.as_ref().and_then(|_| pairs.next())).collect();
+        Ok(Resident { inputs: inputs.to_vec(), targets: targets.to_vec(), scaling })
     }
 
     /// One training step that tells where a number first stopped being finite. Arguments: those of [`Plan::train`]
@@ -318,18 +371,10 @@ pub(super) fn is_model(variable: &Variable) -> bool {
     variable.role.is_of_model()
 }
 
-/// How many rows have their largest output, or the sign of their only one, where the class is.
-fn right(outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<Tensor> {
-    if targets.dtype() != DType::I32 {
-        return Ok(outputs.graph().scalar(0i32));
+impl Resident {
+    /// In the order of [`Plan::train`].
+    fn list(&self) -> Vec<Tensor> {
+        let scaling = self.scaling.iter().flatten().flat_map(|(mean, deviation)| [mean, deviation]);
+        self.inputs.iter().chain(&self.targets).chain(scaling).cloned().collect()
     }
-    let class = match outputs.shape()[1] {
-        1 => outputs.gt(&outputs.full_like(0.0)?)?.convert(DType::I32)?.reshape(targets.shape())?,
-        _ => outputs.argmax(1)?,
-    };
-    let mut right = class.eq(targets)?;
-    if let Some(mask) = mask {
-        right = right.and(&mask.counts()?)?;
-    }
-    right.convert(DType::I32)?.sum_all()
 }

@@ -1,15 +1,47 @@
-//! That a loss can be taken of a data set's targets.
+//! A data set's targets: on the device, and whether a loss can be taken of them.
 
-use crate::data::{Dataset, Targets};
+use crate::array::{Array, DType};
+use crate::data::{Splits, TargetView, Targets, gather};
 use crate::error::{Error, Result};
+use crate::graph::Type;
 use crate::loss::Loss;
 
 /// How far the sum of a distribution may be from 1, which is what thirds written with three digits come to.
 const TOLERANCE: f64 = 2e-3;
 
+/// One row of targets as a device holds it; `None` where targets are made of the inputs.
+pub(super) fn stored(targets: &Targets) -> Option<Type> {
+    match targets {
+        Targets::Classes { .. } => Some(Type::new(DType::I32, &[])),
+        Targets::Values(values) => Some(Type::new(DType::F32, &values.shape()[1..])),
+        Targets::Positions { labels, .. } => Some(Type::new(DType::I32, &labels.shape()[1..])),
+        Targets::Inputs | Targets::Next { .. } => None,
+    }
+}
+
+/// The targets of all rows or of some, as a device holds them; `None` as in [`stored`].
+pub(super) fn upload(target: TargetView, rows: Option<&[u32]>) -> Result<Option<Array>> {
+    let some = |values: &Array| match rows {
+        Some(rows) => gather(values, rows),
+        None => Ok(values.clone()),
+    };
+    Ok(match target.targets {
+        Targets::Classes { labels, .. } => Some(match rows {
+            Some(rows) => Array::vector(&rows.iter().map(|&row| labels[row as usize]).collect::<Vec<_>>()),
+            None => Array::vector(labels),
+        }),
+        Targets::Values(values) => Some(match rows {
+            Some(rows) => target.scaling.apply(&gather(values, rows)?)?,
+            None => target.scaling.apply(values)?,
+        }),
+        Targets::Positions { labels, .. } => Some(some(labels)?),
+        Targets::Inputs | Targets::Next { .. } => None,
+    })
+}
+
 /// Refuses targets that the loss would take without a word and make a wrong number of, and weights that leave nothing
 /// to divide by.
-pub(super) fn check(loss: &Loss, data: &Dataset) -> Result<()> {
+pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<()> {
     let (class_weights, positive_weight): (&[f64], &[f64]) = match loss {
         Loss::SoftmaxCrossEntropy(settings) => (&settings.class_weights, &[]),
         Loss::SigmoidCrossEntropy(settings) => (&settings.class_weights, &settings.positive_weight),
@@ -20,26 +52,29 @@ pub(super) fn check(loss: &Loss, data: &Dataset) -> Result<()> {
             return Err(Error::value(name, "numbers of at least 0", wrong));
         }
     }
-    match &data.targets {
-        Targets::Classes { labels, names } => check_weights(class_weights, data, labels, names),
+    if !matches!(targets, Targets::Classes { .. })
+        && !class_weights.is_empty()
+        && class_weights.iter().all(|weight| *weight == 0.0)
+    {
+        return Err(Error::value("class_weights", "a number above 0 among them", "0 alone"));
+    }
+    match targets {
+        Targets::Classes { labels, names } => check_weights(class_weights, splits, labels, names),
         Targets::Values(values) => {
-            let width = values.shape().get(1).copied().unwrap_or(1).max(1);
-            if !class_weights.is_empty() && class_weights.iter().all(|weight| *weight == 0.0) {
-                return Err(Error::value("class_weights", "a number above 0 among them", "0 alone"));
-            }
+            let width = values.shape().last().copied().unwrap_or(1).max(1);
             values.to_f64().chunks_exact(width).enumerate().try_for_each(|(row, target)| {
                 check_probabilities(matches!(loss, Loss::SoftmaxCrossEntropy(_)), row, target)
             })
         }
+        Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
     }
 }
 
 /// That some row of each part that the loss is taken of has a weight.
-fn check_weights(weights: &[f64], data: &Dataset, labels: &[i32], names: &[String]) -> Result<()> {
+fn check_weights(weights: &[f64], splits: &Splits, labels: &[i32], names: &[String]) -> Result<()> {
     if weights.is_empty() {
         return Ok(());
     }
-    let splits = &data.splits;
     for (part, rows) in [("training", &splits.train), ("validation", &splits.validation)] {
         // A label without a weight is refused where the graph is made.
         let weighs =

@@ -1,16 +1,21 @@
 //! What a training run is to be.
 
 use super::augment::Augment;
-use super::program::Plan;
+use super::goal::Goal;
+use super::program::{self, Plan};
 use super::run::Run;
-use crate::array::DType;
-use crate::data::{Dataset, LastBatch};
+use super::targets::stored;
+use crate::array::{Array, DType};
+use crate::data::{Dataset, InputView, LastBatch};
 use crate::error::Result;
+use crate::graph::Type;
 use crate::loss::{Loss, softmax_cross_entropy};
 use crate::metric::Metric;
-use crate::nn::Sequential;
+use crate::model::{Description, Trained};
+use crate::nn::Network;
 use crate::optim::{Optimizer, sgd};
 use crate::runtime::Device;
+use std::borrow::Cow;
 
 /// The settings of a training run. Nothing happens before [`Trainer::start`].
 ///
@@ -22,8 +27,10 @@ use crate::runtime::Device;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Trainer {
-    pub model: Sequential,
+    pub model: Network,
     pub loss: Loss,
+    /// What each output is trained to be, where there are several: in place of `loss`.
+    pub goals: Vec<Goal>,
     pub optimizer: Optimizer,
     pub batch_size: usize,
     pub epochs: u64,
@@ -60,10 +67,11 @@ impl Trainer {
     /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
     /// assert_eq!((trainer.batch_size, trainer.epochs, trainer.seed), (32, 1, 1));
     /// ```
-    pub fn new(model: Sequential) -> Self {
+    pub fn new(model: impl Into<Network>) -> Self {
         Self {
-            model,
+            model: model.into(),
             loss: softmax_cross_entropy(),
+            goals: Vec::new(),
             optimizer: sgd(0.1),
             batch_size: 32,
             epochs: 1,
@@ -237,26 +245,53 @@ impl Trainer {
         Run::new(self.clone(), device, data)
     }
 
-    pub(super) fn plan(&self, data: &Dataset) -> Plan {
-        use crate::data::Targets;
-        use crate::graph::Type;
-        let target = match &data.targets {
-            Targets::Classes { .. } => Type::new(DType::I32, &[]),
-            Targets::Values(values) => Type::new(DType::F32, &values.shape()[1..]),
+    pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {
+        let ty = |array: &Array| Type::new(array.dtype(), array.shape());
+        let input = |input: InputView| program::Input {
+            name: input.name.to_string(),
+            sample: Type::new(input.values.dtype(), input.sample()),
+            scaling: (!input.scaling.is_none()).then(|| ty(&input.scaling.mean)),
         };
-        let scaling = (!data.scaling.is_none()).then(|| Type::new(DType::F32, data.scaling.mean.shape()));
-        Plan {
+        Ok(Plan {
             model: self.model.clone(),
-            loss: self.loss.clone(),
+            inputs: data.all_inputs().map(input).collect(),
+            targets: data.all_targets().filter_map(|target| stored(target.targets)).collect(),
+            heads: self.goals().iter().map(|goal| goal.head(self, data)).collect::<Result<_>>()?,
             optimizer: self.optimizer.clone(),
             augment: self.augment.clone(),
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
-            sample: Type::new(data.inputs.dtype(), data.sample_shape()),
-            target,
-            classes: data.classes().unwrap_or(0),
             resident: (!self.stream).then(|| data.rows()),
-            scaling,
             replicas: self.devices,
+        })
+    }
+
+    /// What a model that is trained on this data is besides its values.
+    ///
+    /// # Errors
+    /// When a goal names a target that the data does not have.
+    pub fn describe(&self, data: &Dataset) -> Result<Description> {
+        let goals = self.goals();
+        let mut trained: Vec<Trained> = Vec::new();
+        for goal in goals.iter() {
+            trained.push((&goal.name, &goal.output, &goal.loss, goal.target_of(data)?));
         }
+        Description::of_goals(&self.model, &trained, data)
+    }
+
+    /// The goals; of a model with one output that of [`Trainer::loss`].
+    pub(crate) fn goals(&self) -> Cow<'_, [Goal]> {
+        if !self.goals.is_empty() {
+            return Cow::Borrowed(&self.goals);
+        }
+        let outputs = self.model.outputs();
+        let output = outputs.first().copied().unwrap_or_default();
+        Cow::Owned(vec![Goal::new("", output, self.loss.clone(), "")])
+    }
+
+    /// Gives one of several outputs a loss and a target, see [`Goal`].
+    #[must_use]
+    pub fn goal(mut self, goal: Goal) -> Self {
+        self.goals.push(goal);
+        self
     }
 }

@@ -1,6 +1,7 @@
 //! `neural evaluate`
 
 mod report;
+mod several;
 
 use report::{Mistake, Report};
 
@@ -132,22 +133,21 @@ impl Evaluate {
         if self.data.is_none() {
             check_place(&source.path)?;
         }
-        let data = as_in_training(&source, &model.description)?;
+        let data = as_in_training(&source, &recipe, &model.description)?;
         // Other data is meant to be other data.
         let trained_on = trained_on.filter(|_| self.data.is_none());
         let changes = trained_on.map_or_else(Vec::new, |then| then.changes(&data.fingerprint()));
         let (part, rows) = self.rows(&data)?;
 
-        let trainer = Trainer {
-            stream: recipe.train.stream,
-            mixed_precision: recipe.train.mixed_precision,
-            threshold: recipe.train.threshold,
-            ..Trainer::new(model.description.layers.clone())
-        };
-        let trainer = trainer.loss(recipe.train.loss.clone()).batch_size(recipe.train.batch_size);
+        let Trainer { loss, goals, batch_size, stream, mixed_precision, threshold, .. } = recipe.trainer();
+        let model_of_run = Trainer::new(&model.description.layers);
+        let trainer = Trainer { loss, goals, batch_size, stream, mixed_precision, threshold, ..model_of_run };
         let mut run = trainer.start(&device, &data)?;
         for (variable, value) in &model.variables {
             run.set(&variable.name, value)?;
+        }
+        if !model.description.others.outputs.is_empty() {
+            return several::show(self, &mut run, &folder, (part, &rows), &changes);
         }
         let (evaluation, threshold) = self.evaluation(&mut run, &rows)?;
         if self.keep_threshold {
@@ -161,8 +161,12 @@ impl Evaluate {
         let title = format!("{}: {of}", folder.name());
         let report = match evaluation.confusion() {
             Some(confusion) => {
-                let mistakes = self.mistakes(&device, &model, &data, &rows, &evaluation)?;
-                Report::of_classes(&data, &confusion, mistakes)
+                let mistakes = match evaluation.is_at_positions() {
+                    true => Vec::new(),
+                    false => self.mistakes(&device, &model, &data, &rows, &evaluation)?,
+                };
+                let is_picture = is_picture(data.sample_shape());
+                Report::of_classes(data.targets.names(), is_picture, &confusion, mistakes)
             }
             None if evaluation.task() == Task::Labels => Report::of_labels(&rows, &evaluation, self.mistakes),
             None => Report::of_values(&rows, &evaluation, self.mistakes),
@@ -353,7 +357,7 @@ impl Evaluate {
             let mut sheet = Grid::new(format!("Worst mistakes, {title}"));
             for mistake in &report.mistakes {
                 let image = data.samples(&[mistake.row])?.reshape(data.sample_shape())?;
-                let [label, predicted] = mistake.names(data);
+                let [label, predicted] = mistake.names(data.targets.names());
                 sheet = sheet.image(&image, format!("{label} taken for {predicted}, {}", mistake.shown));
             }
             draw("mistakes.png", &|path| sheet.save(path))?;
@@ -376,46 +380,88 @@ impl Evaluate {
 }
 
 /// The data as the model was given it: the same features of the same columns, the same classes, the same scaling.
-fn as_in_training(source: &Source, description: &Description) -> Result<Dataset> {
-    let mut data = source.load_with(&description.columns)?;
-    if data.sample_shape() != description.sample {
-        let (given, expected) = (text::samples(data.sample_shape()), text::samples(&description.sample));
-        let message = format!("expected the model's samples {expected}, got {given}");
-        return Err(Error::format(&source.path, message));
+fn as_in_training(source: &Source, recipe: &Recipe, description: &Description) -> Result<Dataset> {
+    let tasks = recipe.tasks();
+    let several = |target: &str| tasks.get(target).copied().filter(|_| !source.targets.is_empty());
+    let mut data = source.load_tasks_with(&description.columns, &several)?;
+    let refuse = |message: String| Error::format(&source.path, message);
+    let reads = description.reads();
+    if data.all_inputs().count() != reads.len() {
+        return Err(refuse(format!("expected {} inputs, got {}", reads.len(), data.all_inputs().count())));
     }
-    if let Cow::Owned(converted) =
-        description.samples(&data.inputs).map_err(|e| Error::format(&source.path, e.to_string()))?
-    {
-        data.inputs = converted;
+    for (input, reads) in data.all_inputs().zip(&reads) {
+        if input.sample() != reads.sample {
+            let (given, expected) = (text::samples(input.sample()), text::samples(reads.sample));
+            return Err(refuse(format!("expected the model's samples {expected}, got {given}")));
+        }
     }
-    data.targets = match (data.targets, description.classes.is_empty()) {
+    let mut reads = reads.iter();
+    if let Some(first) = reads.next() {
+        if let Cow::Owned(converted) = first.samples(&data.inputs).map_err(|e| refuse(e.to_string()))? {
+            data.inputs = converted;
+        }
+        data.scaling = first.scaling.clone();
+    }
+    for (input, reads) in data.more_inputs.iter_mut().zip(reads) {
+        if let Cow::Owned(converted) = reads.samples(&input.values).map_err(|e| refuse(e.to_string()))? {
+            input.values = converted;
+        }
+        input.scaling = reads.scaling.clone();
+    }
+    let answers = description.answers();
+    if let [answer] = answers[..] {
+        data.targets = as_answered(data.targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
+        data.target_scaling = answer.target_scaling.clone();
+        return Ok(data);
+    }
+    for answer in answers {
+        if answer.target == data.target {
+            data.targets = as_answered(data.targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
+            data.target_scaling = answer.target_scaling.clone();
+        } else if let Some(target) = data.more_targets.iter_mut().find(|target| target.name == answer.target)
+        {
+            let targets = std::mem::replace(&mut target.targets, Targets::Inputs);
+            target.targets = as_answered(targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
+            target.scaling = answer.target_scaling.clone();
+        }
+    }
+    Ok(data)
+}
+
+/// Targets by the classes that a model knows; without classes they are values.
+fn as_answered(targets: Targets, classes: &[String]) -> Result<Targets> {
+    let wrong = |expected: &str, got: &str| Err(Error::value("targets", expected, got));
+    match (targets, classes.is_empty()) {
         (Targets::Classes { labels, names }, false) => {
             let known: Vec<Option<usize>> =
-                names.iter().map(|name| description.classes.iter().position(|class| class == name)).collect();
+                names.iter().map(|name| classes.iter().position(|class| class == name)).collect();
             let label = |label: i32| {
                 known.get(label as usize).copied().flatten().map(|class| class as i32).ok_or_else(|| {
                     let got = names.get(label as usize).map_or("another", String::as_str);
-                    let classes = description.classes.join(", ");
-                    Error::format(
-                        &source.path,
-                        format!("expected the model's classes {classes}, got {got:?}"),
+                    Error::value(
+                        "targets",
+                        format!("the model's classes {}", classes.join(", ")),
+                        format!("{got:?}"),
                     )
                 })
             };
             let labels = labels.into_iter().map(label).collect::<Result<_>>()?;
-            Targets::Classes { labels, names: description.classes.clone() }
+            Ok(Targets::Classes { labels, names: classes.to_vec() })
         }
-        (targets @ Targets::Values(_), true) => targets,
-        (Targets::Values(_), false) => {
-            return Err(Error::format(&source.path, "expected classes as targets, got values"));
+        (targets @ (Targets::Positions { .. } | Targets::Next { .. }), false)
+            if targets.names() == classes =>
+        {
+            Ok(targets)
         }
-        (Targets::Classes { .. }, true) => {
-            return Err(Error::format(&source.path, "expected values as targets, got classes"));
+        (Targets::Positions { names, .. } | Targets::Next { names, .. }, false) => {
+            wrong(&format!("the model's classes {}", classes.join(", ")), &names.join(", "))
         }
-    };
-    data.scaling = description.scaling.clone();
-    data.target_scaling = description.target_scaling.clone();
-    Ok(data)
+        (targets @ (Targets::Values(_) | Targets::Inputs), true) => Ok(targets),
+        (Targets::Values(_) | Targets::Inputs, false) => wrong("classes as targets", "values"),
+        (Targets::Classes { .. } | Targets::Positions { .. } | Targets::Next { .. }, true) => {
+            wrong("values as targets", "classes")
+        }
+    }
 }
 
 /// Whether samples of this shape can be shown.

@@ -1,8 +1,6 @@
 //! What is said of an evaluation, as tables and as JSON.
 
-use super::is_picture;
 use crate::cli::text;
-use crate::data::Dataset;
 use crate::metric::{
     Answers, Average, Confusion, Counts, Errors, Metric, average_precision, number, percent, roc_auc,
 };
@@ -11,6 +9,9 @@ use serde_json::{Value, json};
 
 /// Classes up to here are written under each other; a model of more is read from `--json`.
 const MOST_CLASSES: usize = 100;
+
+/// Outputs up to here have a line each, and stand beside their targets.
+const MOST_OUTPUTS: usize = 16;
 
 /// The widest confusion matrix that is written as text.
 const WIDEST: usize = 100;
@@ -26,9 +27,8 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    pub fn names(&self, data: &Dataset) -> [String; 2] {
-        let name =
-            |class: usize| data.targets.names().get(class).cloned().unwrap_or_else(|| class.to_string());
+    pub fn names(&self, names: &[String]) -> [String; 2] {
+        let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
         [self.label, self.predicted].map(name)
     }
 }
@@ -54,9 +54,15 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn of_classes(data: &Dataset, confusion: &Confusion, mistakes: Vec<Mistake>) -> Self {
+    /// The classes by their names; `is_picture` says whether the rows of mistakes are shown as pictures.
+    pub fn of_classes(
+        names: &[String],
+        is_picture: bool,
+        confusion: &Confusion,
+        mistakes: Vec<Mistake>,
+    ) -> Self {
         let classes = confusion.classes();
-        let names = match data.targets.names() {
+        let names = match names {
             [] => (0..classes).map(|class| class.to_string()).collect(),
             names => names.to_vec(),
         };
@@ -87,10 +93,10 @@ impl Report {
         if text::width(&matrix) <= WIDEST {
             tables.push(matrix);
         }
-        if !is_picture(data.sample_shape()) && !mistakes.is_empty() {
+        if !is_picture && !mistakes.is_empty() {
             let mut lines = vec![["worst mistakes", "true", "predicted", "with"].map(String::from).to_vec()];
             for mistake in &mistakes {
-                let [label, predicted] = mistake.names(data);
+                let [label, predicted] = mistake.names(&names);
                 lines.push(vec![format!("row {}", mistake.row), label, predicted, mistake.shown.clone()]);
             }
             tables.push(text::table(&lines, 3));
@@ -98,7 +104,7 @@ impl Report {
         let worst: Vec<Value> = mistakes
             .iter()
             .map(|mistake| {
-                let [label, predicted] = mistake.names(data);
+                let [label, predicted] = mistake.names(&names);
                 json!({ "row": mistake.row, "label": label, "predicted": predicted, "figure": mistake.figure })
             })
             .collect();
@@ -189,11 +195,13 @@ impl Report {
             let named = metrics.iter().zip(values).map(|(metric, value)| (metric.to_string(), json!(value)));
             each.push(Value::Object(named.collect()));
         }
-        if width > 1 {
+        if (2..=MOST_OUTPUTS).contains(&width) {
             tables.push(text::table(&lines, 1));
         }
 
         let mut apart: Vec<(f64, u32, &[f64], &[f64])> = Vec::new();
+        // All numbers of a row, of which there are several times the width where it has several positions.
+        let width = (targets.len() / rows.len().max(1)).max(1);
         let both = evaluation.outputs.chunks_exact(width).zip(targets.chunks_exact(width));
         for (&row, (outputs, targets)) in rows.iter().zip(both) {
             let distances = targets.iter().zip(outputs).map(|(t, y)| (t - y).abs());
@@ -205,6 +213,11 @@ impl Report {
         let mut lines = vec![["largest errors", "target", "output", "error"].map(String::from).to_vec()];
         let mut worst = Vec::new();
         for (error, row, targets, outputs) in apart {
+            if width > MOST_OUTPUTS {
+                lines.push(vec![format!("row {row}"), "-".into(), "-".into(), text::number(error)]);
+                worst.push(json!({ "row": row, "error": error }));
+                continue;
+            }
             lines.push(vec![format!("row {row}"), numbers(targets), numbers(outputs), text::number(error)]);
             worst.push(json!({ "row": row, "target": targets, "output": outputs, "error": error }));
         }
@@ -212,7 +225,9 @@ impl Report {
             tables.push(text::table(&lines, 1));
         }
         let json = vec![("outputs", json!(each)), ("largest_errors", json!(worst))];
-        let pairs = targets.iter().copied().zip(evaluation.outputs.iter().copied()).collect();
+        let is_narrow = width <= MOST_OUTPUTS;
+        let pairs = targets.iter().copied().zip(evaluation.outputs.iter().copied());
+        let pairs = pairs.filter(|_| is_narrow).collect();
         Self { tables, json, pairs, ..Self::default() }
     }
 }

@@ -116,6 +116,10 @@ impl Source {
         let mut data = Dataset::new(features, targets, splits).map_err(in_file)?;
         data.notes = table.notes().iter().cloned().chain(left_out).chain(unknown).collect();
         (data.columns, data.origins, data.target) = (columns, origins, target.into());
-        self.scaled(data).map_err(in_file)
+        match self.inputs {
+            // Each input is scaled by itself.
+            Some(_) => Ok(data),
+            None => self.scaled(data).map_err(in_file),
+        }
     }
 }

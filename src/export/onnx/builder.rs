@@ -45,7 +45,8 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(model: &'a Model) -> Result<Self> {
-        let summary = model.description.layers.summary(DType::F32, &model.description.sample)?;
+        let summary =
+            model.description.list("export to ONNX")?.summary(DType::F32, &model.description.sample)?;
         Ok(Self {
             values: model.variables.iter().map(|(v, value)| (v.name.as_str(), value)).collect(),
             shapes: summary.rows.into_iter().map(|row| (row.path, row.output)).collect(),

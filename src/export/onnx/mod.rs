@@ -69,7 +69,7 @@ impl Default for OnnxOptions {
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
 /// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]),
+/// #     layers: nn::sequential([nn::dense(1)]).into(),
 /// #     link: Link::Identity,
 /// #     sample: vec![2],
 /// #     dtype: DType::F32,
@@ -78,6 +78,7 @@ impl Default for OnnxOptions {
 /// #     target: String::new(),
 /// #     columns: Vec::new(),
 /// #     classes: Vec::new(),
+/// #     others: Default::default(),
 /// # };
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
@@ -97,7 +98,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let output = builder.unique("output".into());
     let (inputs, x) = samples(&mut builder, description, names)?;
     let x = scaled(&mut builder, description, x);
-    let x = builder.layers(&description.layers, x)?;
+    let x = builder.layers(description.list("export to ONNX")?, x)?;
     let x = builder.channels_last(x);
     let x = linked(&mut builder, description, &x, &output);
     let mut outputs = vec![builder::tensor_info(&output, DataType::Float, &x.shape)];

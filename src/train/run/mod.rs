@@ -6,20 +6,24 @@ mod trace;
 
 pub use programs::Compiled;
 
+use super::Goal;
 use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
 use super::evaluation::{Evaluation, task};
 use super::feed::Piece;
+use super::head::Head;
 use super::memory;
+use super::monitor::Monitor;
 use super::program::Plan;
 use super::replica::{Arguments, Replica};
+use super::score::{Evaluations, Named};
 use super::targets;
-use crate::array::Array;
-use crate::array::DType;
+use crate::array::{Array, DType, count};
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{Metric, Task};
+use crate::model::Description;
 use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
@@ -47,8 +51,10 @@ pub struct Step {
     pub loss: f32,
     /// What the rows weigh together in the mean: how many they are, unless the loss has class weights.
     pub weight: f64,
-    /// How many of them were classified right; 0 where targets are values.
+    /// How many answers were right; 0 where targets are values or there are several.
     pub right: u32,
+    /// How many answers there were: one a row, or one for each position that counts; 0 as for `right`.
+    pub answers: u32,
     /// How many rows counted.
     pub rows: u32,
 }
@@ -73,8 +79,11 @@ pub struct Run<'a> {
     plan: Plan,
     device: Device,
     data: &'a Dataset,
-    outputs: usize,
-    task: Task,
+    /// The shape of each of the model's outputs for a row.
+    shapes: Vec<Vec<usize>>,
+    /// Of each goal.
+    tasks: Vec<Task>,
+    description: Description,
     /// What each epoch is reported with.
     metrics: Vec<Metric>,
     variables: Vec<Variable>,
@@ -103,7 +112,12 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
-        targets::check(&trainer.loss, data)?;
+        let goals = trainer.goals();
+        for goal in goals.iter() {
+            if let Some(target) = data.all_targets().nth(goal.target_of(data)?) {
+                targets::check(&goal.loss, target.targets, &data.splits)?;
+            }
+        }
         trainer.check(data)?;
         if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
             let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
@@ -111,13 +125,18 @@ impl<'a> Run<'a> {
         }
         // Refuses a batch that no program can be made for.
         let order = order(&trainer, data, 0)?;
-        let plan = trainer.plan(data);
+        let plan = trainer.plan(data)?;
         let variables = plan.declare(trainer.batch_size / trainer.devices)?;
         trainer.optimizer.check_paths(&variables)?;
-        let width = trainer.model.declare(DType::F32, data.sample_shape())?.2.iter().product();
-        let task = task(data, &trainer.loss, width);
-        let metrics = if trainer.metrics.is_empty() { Metric::usual(task) } else { trainer.metrics.clone() };
-        metrics.iter().try_for_each(|metric| check_metric(*metric, task))?;
+        let shapes = trainer.model.declare(DType::F32, &data.sample_shapes())?.2;
+        let mut tasks = Vec::new();
+        for (goal, head) in goals.iter().zip(&plan.heads) {
+            let width = shapes[head.output].last().copied().unwrap_or(1);
+            let target = data.all_targets().nth(goal.target_of(data)?);
+            tasks.extend(target.map(|target| task(target.targets, &goal.loss, width)));
+        }
+        let metrics = metrics(&trainer, &tasks)?;
+        let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = (0..trainer.devices)
             .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
@@ -129,8 +148,9 @@ impl<'a> Run<'a> {
             plan,
             device: device.clone(),
             data,
-            outputs: width,
-            task,
+            shapes,
+            tasks,
+            description,
             metrics,
             variables,
             state,
@@ -180,12 +200,22 @@ impl<'a> Run<'a> {
 
     /// How many numbers the model gives for a row.
     pub fn outputs(&self) -> usize {
-        self.outputs
+        self.shapes.iter().map(|shape| count(shape)).sum()
     }
 
-    /// What the model is asked.
+    /// What the model is asked, of several goals the first.
     pub fn task(&self) -> Task {
-        self.task
+        self.tasks.first().copied().unwrap_or(Task::Values)
+    }
+
+    /// Whether each answer is a class, of a model with one goal.
+    pub(super) fn is_of_classes(&self) -> bool {
+        matches!(self.plan.heads[..], [Head { classes: 1.., .. }])
+    }
+
+    /// What the model is asked for each goal.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
     }
 
     /// The figures that each epoch is reported with.
@@ -193,12 +223,21 @@ impl<'a> Run<'a> {
         &self.metrics
     }
 
+    /// Whether an epoch can be chosen by this.
+    pub fn has(&self, monitor: Monitor) -> bool {
+        match monitor {
+            Monitor::Validation(metric) => check_metric(metric, &self.trainer, &self.tasks).is_ok(),
+            Monitor::Accuracy => self.is_of_classes(),
+            Monitor::Last | Monitor::Loss | Monitor::ValidationLoss => true,
+        }
+    }
+
     /// Has each epoch reported with this figure too.
     ///
     /// # Errors
     /// When there is no such figure of the task.
     pub fn watch(&mut self, metric: Metric) -> Result<()> {
-        check_metric(metric, self.task)?;
+        check_metric(metric, &self.trainer, &self.tasks)?;
         if !self.metrics.contains(&metric) {
             self.metrics.push(metric);
         }
@@ -336,10 +375,11 @@ impl<'a> Run<'a> {
         };
         let metrics = metrics.download()?.to_vec::<f64>()?;
         let valid = &self.order.valid[range];
-        let step = |(&[loss, weight, right], &rows): (&[f64; 3], _)| Step {
+        let step = |(&[loss, weight, right, answers], &rows): (&[f64; 4], _)| Step {
             loss: loss as f32,
             weight,
             right: right as u32,
+            answers: answers as u32,
             rows,
         };
         Ok(metrics.as_chunks().0.iter().zip(valid).map(step).collect())
@@ -424,7 +464,7 @@ impl<'a> Run<'a> {
         self.trainer.last_batch == LastBatch::Mask && !rows.is_multiple_of(self.trainer.batch_size)
     }
 
-    /// The model's outputs and loss for some rows of the data.
+    /// The model's outputs and loss for some rows of the data, of a model with one goal.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -440,8 +480,21 @@ impl<'a> Run<'a> {
     /// ```
     ///
     /// # Errors
-    /// When there are no rows, or the program cannot be compiled or run.
+    /// When there are no rows, the model has several goals, or the program cannot be compiled or run.
     pub fn evaluate(&mut self, rows: &[u32]) -> Result<Evaluation> {
+        if self.tasks.len() > 1 {
+            let got = format!("{}; see Run::evaluate_all", self.tasks.len());
+            return Err(Error::value("evaluate", "a model with one objective", got));
+        }
+        let evaluation = self.evaluate_all(rows)?.only();
+        evaluation.ok_or_else(|| Error::value("evaluate", "a model with one objective", "none"))
+    }
+
+    /// The model's outputs and losses for some rows of the data, for each of its goals.
+    ///
+    /// # Errors
+    /// When there are no rows, or the program cannot be compiled or run.
+    pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
         let batch = self.evaluation_batch();
         let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
         self.compile_evaluation(rows.len())?;
@@ -449,8 +502,12 @@ impl<'a> Run<'a> {
             return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
         let steps = *steps;
-        let mut evaluation =
-            Evaluation::new(self.data, &self.trainer.loss, self.task, self.trainer.threshold, rows);
+        let mut each = Vec::new();
+        for ((goal, task), head) in self.trainer.goals().iter().zip(&self.tasks).zip(&self.plan.heads) {
+            let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows)?;
+            let evaluation = evaluation.with_threshold(self.trainer.threshold);
+            each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
+        }
         for from in (0..order.steps()).step_by(steps) {
             let to = (from + steps).min(order.steps());
             // Steps that are missing repeat the first row, and none of their rows counts.
@@ -468,12 +525,19 @@ impl<'a> Run<'a> {
                 .chain([piece.order(), &counts])
                 .collect();
             let results = program.run(Vec::new(), &arguments)?;
-            let [outputs, losses] = &results[..] else {
+            let Some((losses, outputs)) = results.split_last() else {
                 return Err(Error::shape("evaluation", "outputs and losses", results.len()));
             };
-            evaluation.add(&outputs.download()?, &losses.download()?, &valid, batch)?;
+            let losses = losses.download()?.to_vec::<f64>()?;
+            let outputs = outputs.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+            for (i, (one, head)) in each.iter_mut().zip(&self.plan.heads).enumerate() {
+                let of_step = losses.chunks_exact(2 * self.tasks.len());
+                let losses: Vec<[f64; 2]> = of_step.map(|step| [step[2 * i], step[2 * i + 1]]).collect();
+                one.evaluation.add(&outputs[head.output], &losses, &valid)?;
+            }
         }
-        Ok(evaluation)
+        each.iter_mut().for_each(|one| one.evaluation.finish());
+        Ok(Evaluations { each })
     }
 
     /// Whether the rows that count in step `step` of the current epoch are all of classes without weight.
@@ -498,21 +562,59 @@ impl<'a> Run<'a> {
             self.so_far.loss += f64::from(step.loss) * step.weight;
             self.so_far.weight += step.weight;
             self.so_far.right += u64::from(step.right);
+            self.so_far.answers += u64::from(step.answers);
             self.so_far.rows += u64::from(step.rows);
         }
         self.so_far.seconds += time.as_secs_f64();
     }
 }
 
-/// That there is such a figure of the task.
-fn check_metric(metric: Metric, task: Task) -> Result<()> {
-    if metric.is_of(task) {
+/// What each epoch is reported with: what was asked for, or of each goal its usual figures.
+fn metrics(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
+    for metric in &trainer.metrics {
+        check_metric(*metric, trainer, tasks)?;
+    }
+    if !trainer.metrics.is_empty() {
+        return Ok(trainer.metrics.clone());
+    }
+    let goals = trainer.goals();
+    Ok(match tasks {
+        [task] => Metric::usual(*task),
+        several => {
+            let of = |(goal, task): (&Goal, &Task)| {
+                let usual = [vec![Metric::Loss], Metric::usual(*task)].concat();
+                usual.into_iter().map(|metric| metric.of_output(&goal.name)).collect::<Vec<_>>()
+            };
+            goals.iter().zip(several).flat_map(of).collect()
+        }
+    })
+}
+
+/// That there is such a figure of the task, or of one of several.
+fn check_metric(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result<()> {
+    let goals = trainer.goals();
+    let (metric, task) = match (metric.output(), tasks) {
+        (None, [task]) => (metric, *task),
+        (named, _) => {
+            let mut of = goals.iter().zip(tasks);
+            let found =
+                named.and_then(|(name, metric)| Some((metric, *of.find(|(goal, _)| goal.name == name)?.1)));
+            let Some(found) = found else {
+                let names: Vec<String> = goals.iter().map(|goal| format!("{}.{metric}", goal.name)).collect();
+                let expected = format!("a figure of one of the objectives, such as {}", names.join(", "));
+                return Err(Error::value("metrics", expected, metric));
+            };
+            found
+        }
+    };
+    if metric.is_of(task) || (metric == Metric::Loss && tasks.len() > 1) {
         return Ok(());
     }
     let known: Vec<String> = Metric::of(task).map(|metric| metric.to_string()).collect();
     let of = match task {
         Task::Classes { classes: 2, .. } => "two classes",
         Task::Classes { .. } => "several classes",
+        Task::Positions { .. } => "classes at positions",
         Task::Labels => "labels",
         Task::Values => "values",
     };

@@ -32,6 +32,9 @@ pub struct Compiled {
     pub was_kept: bool,
 }
 
+/// How many numbers a call of the evaluation gives back at most, unless a single step gives more.
+const MOST_OUTPUTS: usize = 1 << 24;
+
 impl Run<'_> {
     /// Takes the kernels of the programs that are compiled from here on from `file`, see
     /// [`Device::with_kernels`](crate::runtime::Device::with_kernels).
@@ -173,7 +176,9 @@ impl Run<'_> {
             let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
             let batch = self.evaluation_batch();
             let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-            let most = ((2e10 / work) as usize).max(1);
+            // Outputs of pictures' size take more room on their way than the time that a call saves is worth.
+            let numbers = (batch * self.outputs()).max(1);
+            let most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers).max(1);
             let steps = rows.div_ceil(batch).clamp(1, most);
             let program = Program::compile(&self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
             self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);

@@ -167,6 +167,9 @@ impl Run<'_> {
         if so_far.weight == 0.0 {
             self.so_far.weight = so_far.rows as f64;
         }
+        if so_far.answers == 0 {
+            self.so_far.answers = so_far.rows;
+        }
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
         self.ahead = None;
         self.order_epoch()
@@ -210,6 +213,6 @@ impl Run<'_> {
     /// # Ok::<(), neural::Error>(())
     /// ```
     pub fn description(&self) -> Description {
-        Description::of(&self.trainer.model, &self.trainer.loss, self.data)
+        self.description.clone()
     }
 }

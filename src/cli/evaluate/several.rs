@@ -1,0 +1,88 @@
+//! An evaluation of several outputs: one after another.
+
+use super::report::{self, Report};
+use super::{Evaluate, Part};
+use crate::cli::text;
+use crate::error::{Error, Result};
+use crate::metric::{Metric, Task, number};
+use crate::plot::Matrix;
+use crate::runs::{Folder, Weights};
+use crate::train::Run;
+use serde_json::json;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+pub(super) fn show(
+    asked: &Evaluate,
+    run: &mut Run,
+    folder: &Folder,
+    (part, rows): (Part, &[u32]),
+    changes: &[String],
+) -> anyhow::Result<ExitCode> {
+    if asked.threshold.is_some() {
+        return Err(Error::value("--threshold", "a model with one output", "one with several").into());
+    }
+    let weights = Weights::of(folder, asked.trained.last)?;
+    let of = format!("{} {}", rows.len(), part.rows());
+    let evaluations = run.evaluate_all(rows)?;
+    let mut out = io::stdout().lock();
+    let mut object = json!({
+        "run": folder.path().to_string_lossy(),
+        "rows": rows.len(),
+        "split": part,
+        "weights": weights,
+        "data_changes": changes,
+        "loss": evaluations.loss(),
+    });
+    if !asked.json {
+        writeln!(out, "{}\n{weights}\n{of}", folder.path().display())?;
+        if !changes.is_empty() {
+            writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
+        }
+        writeln!(out, "\nloss {}", number(evaluations.loss()))?;
+    }
+    for (place, (name, evaluation)) in evaluations.iter().enumerate() {
+        let names = run.description().answers().get(place).map(|answer| answer.classes.to_vec());
+        let report = match evaluation.confusion() {
+            Some(confusion) => Report::of_classes(&names.unwrap_or_default(), false, &confusion, Vec::new()),
+            None if evaluation.task() == Task::Labels => Report::of_labels(rows, evaluation, asked.mistakes),
+            None => Report::of_values(rows, evaluation, asked.mistakes),
+        };
+        let picture = draw(asked, folder, name, &report)?;
+        if asked.json {
+            let metrics: Vec<Metric> = Metric::of(evaluation.task()).collect();
+            object[name] = json!(evaluation.score(&metrics));
+            for (key, value) in report.json {
+                object[name][key] = value;
+            }
+            continue;
+        }
+        writeln!(out, "\n{name}\n{}", report::figures(evaluation))?;
+        report.tables.iter().try_for_each(|table| write!(out, "\n{table}"))?;
+        if let Some(path) = picture {
+            writeln!(out, "\ndrew {}", text::path(&path))?;
+        }
+    }
+    if asked.json {
+        writeln!(out, "{object}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The confusion matrix of an output, where it is of classes.
+fn draw(
+    asked: &Evaluate,
+    folder: &Folder,
+    name: &str,
+    report: &Report,
+) -> Result<Option<std::path::PathBuf>> {
+    let Some(confusion) = &report.confusion else { return Ok(None) };
+    let place = asked.plot.as_deref().unwrap_or(folder.path());
+    std::fs::create_dir_all(place).map_err(|e| Error::io("create the folder", place, e))?;
+    let classes = confusion.classes();
+    let counts: Vec<usize> =
+        (0..classes * classes).map(|i| confusion.count(i / classes, i % classes)).collect();
+    let path = place.join(format!("confusion-{name}.svg"));
+    Matrix::new(format!("{}: {name}", folder.name()), &report.names, &counts).save(&path)?;
+    Ok(Some(path))
+}

@@ -1,0 +1,300 @@
+//! Data sets from their sources: one input and one target, or several of either.
+
+use super::cifar::{self, Cifar};
+use super::images::{self, Form};
+use super::tensors::{self, Tensors};
+use super::{Column, Dataset, Format, Scale, Scaling, Source, Targets, Task, idx};
+use crate::array::{Array, DType};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Which tensors or columns are inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a name, a list of names, or a table of lists of columns")]
+pub enum Inputs {
+    /// The tensor of the only input.
+    One(String),
+    /// The tensors of several inputs, which have their names.
+    Tensors(Vec<String>),
+    /// The columns of a table that make up each input.
+    Columns(BTreeMap<String, Vec<String>>),
+}
+
+impl From<&str> for Inputs {
+    fn from(name: &str) -> Self {
+        Self::One(name.to_string())
+    }
+}
+
+/// What a made target is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// The inputs themselves.
+    Inputs,
+    /// The tokens that follow.
+    Next,
+}
+
+impl Source {
+    /// The target that is made of the inputs, if it is.
+    pub(super) fn made(&self) -> Option<Made> {
+        match self.target.as_deref() {
+            Some("inputs") => Some(Made::Inputs),
+            Some("next") => Some(Made::Next),
+            _ => None,
+        }
+    }
+
+    /// The names of the inputs, as a model's nodes refer to them.
+    pub fn input_names(&self) -> Vec<&str> {
+        match &self.inputs {
+            None | Some(Inputs::One(_)) => vec!["input"],
+            Some(Inputs::Tensors(names)) => names.iter().map(String::as_str).collect(),
+            Some(Inputs::Columns(groups)) => groups.keys().map(String::as_str).collect(),
+        }
+    }
+
+    pub(super) fn check_names(&self) -> Result<()> {
+        if !self.targets.is_empty() && self.target.is_some() {
+            return Err(Error::value("targets", "no target beside it", "both"));
+        }
+        match (&self.inputs, self.format) {
+            (Some(Inputs::One(_) | Inputs::Tensors(_)), Format::Table) => {
+                let expected = "the columns of each input, as in inputs = { size = [\"rooms\", \"area\"] }";
+                Err(Error::value("inputs", expected, "names"))
+            }
+            (Some(Inputs::Columns(_)), Format::Npy | Format::Safetensors) => {
+                Err(Error::value("inputs", "the name of a tensor, or a list of them", "a table"))
+            }
+            (Some(Inputs::Tensors(names)), _) if names.is_empty() => {
+                Err(Error::value("inputs", "the name of a tensor, or a list of them", "an empty list"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads, splits and scales; `task` says of a target, by its name, what its loss takes. An only target's name is
+    /// empty.
+    ///
+    /// # Errors
+    /// As [`Source::load_for`].
+    pub fn load_tasks(&self, task: &dyn Fn(&str) -> Option<Task>) -> Result<Dataset> {
+        self.check_keys()?;
+        let is_of_classes = |name: &str| matches!(task(name), Some(Task::Classes | Task::Labels));
+        let all_classes = match &self.targets[..] {
+            [] => self.made().is_none() && is_of_classes(""),
+            names => names.iter().all(|name| is_of_classes(name)),
+        };
+        if self.scale_target != Scale::None && all_classes {
+            let expected = "a loss of values, such as mean-squared-error";
+            return Err(Error::value("scale_target", expected, "one of classes"));
+        }
+        let path = self.path.as_path();
+        let form = Form { size: self.size, color: self.color, background: self.background };
+        let mut notes = Vec::new();
+        let (inputs, targets, parts) = match self.format {
+            Format::Table if self.made().is_some() => {
+                return Err(Error::value(
+                    "target",
+                    "a column of the table",
+                    self.target.as_deref().unwrap_or(""),
+                ));
+            }
+            Format::Table => return self.of_columns(None, task),
+            Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout)?, task),
+            Format::Safetensors => return self.of_tensors(Tensors::safetensors(path, self.layout)?, task),
+            Format::Idx => idx::load(path)?,
+            Format::Images => {
+                let (inputs, targets, parts, passed_over) = images::load(path, form)?;
+                notes = passed_over;
+                (inputs, targets, parts)
+            }
+            Format::Cifar10 => cifar::load(path, Cifar::Ten)?,
+            Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
+        };
+        let targets = match self.made() {
+            Some(made) => self.make(made, &inputs),
+            None => self.choose(targets)?,
+        };
+        let (splits, origins) = self.split(&targets, parts)?;
+        let in_file = |e: Error| Error::format(path, e.to_string());
+        let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
+        let target = self.target.clone().unwrap_or_else(|| "class".into());
+        self.scaled(Dataset { origins, target, notes, ..data }).map_err(in_file)
+    }
+
+    fn make(&self, made: Made, inputs: &Array) -> Targets {
+        match made {
+            Made::Inputs => Targets::Inputs,
+            Made::Next => {
+                let greatest = inputs.values().fold(0.0, f64::max);
+                let names = (0..=greatest as usize).map(|token| token.to_string()).collect();
+                Targets::Next { names, padding: self.padding }
+            }
+        }
+    }
+
+    fn of_tensors(&self, tensors: Tensors, task: &dyn Fn(&str) -> Option<Task>) -> Result<Dataset> {
+        let path = self.path.as_path();
+        let inputs: Vec<&str> = match &self.inputs {
+            None => vec!["x"],
+            Some(Inputs::One(name)) => vec![name],
+            Some(Inputs::Tensors(names)) => names.iter().map(String::as_str).collect(),
+            Some(Inputs::Columns(_)) => Vec::new(),
+        };
+        let names: Vec<&str> = match (self.made(), &self.targets[..]) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => vec![self.target.as_deref().unwrap_or("y")],
+            (None, names) => names.iter().map(String::as_str).collect(),
+        };
+        let (arrays, targets, parts) = tensors.load(&inputs, &names)?;
+        let mut arrays = arrays.into_iter().zip(&inputs);
+        let Some((first, first_name)) = arrays.next() else {
+            return Err(Error::value("inputs", "the name of a tensor", "none"));
+        };
+        let is_only = self.targets.is_empty();
+        let target = |(array, name): (Array, &&str)| {
+            let task = task(if is_only { "" } else { name });
+            tensors::targets(path, &array, self.target_kind, task, self.ignored)
+        };
+        let mut targets =
+            targets.into_iter().zip(&names).map(target).collect::<Result<Vec<_>>>()?.into_iter();
+        let chosen = match (self.made(), targets.next()) {
+            (Some(made), _) => self.make(made, &first),
+            (None, Some(targets)) => self.choose(targets)?,
+            (None, None) => return Err(Error::value("target", "the name of a tensor", "none")),
+        };
+        let (splits, origins) = self.split(&chosen, parts)?;
+        let in_file = |e: Error| Error::format(path, e.to_string());
+        let mut data = Dataset::new(first, chosen, splits).map_err(in_file)?;
+        data.origins = origins;
+        data.target = names.first().copied().or(self.target.as_deref()).unwrap_or_default().to_string();
+        if matches!(self.inputs, Some(Inputs::Tensors(_))) {
+            data.input = (*first_name).to_string();
+        }
+        for (array, name) in arrays {
+            data = data.with_input(name, array).map_err(in_file)?;
+        }
+        for (targets, name) in targets.zip(names.iter().skip(1)) {
+            data = data.with_target(name, targets).map_err(in_file)?;
+        }
+        self.scaled(data).map_err(in_file)
+    }
+
+    /// A table, once for each target.
+    pub(super) fn of_columns(
+        &self,
+        columns: Option<&[Column]>,
+        task: &dyn Fn(&str) -> Option<Task>,
+    ) -> Result<Dataset> {
+        let one =
+            |source: &Self, task| source.of_table(&source.read_table(task, columns, false)?, task, columns);
+        let data = match self.targets.split_first() {
+            None => one(self, task(""))?,
+            Some((first, rest)) => {
+                let of = |target: &String| {
+                    let others = self.targets.iter().filter(|name| *name != target);
+                    let ignore = self.ignore.iter().chain(others).cloned().collect();
+                    let scale_target =
+                        if is_of_values(task(target)) { self.scale_target } else { Scale::None };
+                    let (target, targets) = (Some(target.clone()), Vec::new());
+                    Self { target, targets, ignore, scale_target, ..self.clone() }
+                };
+                let mut data = one(&of(first), task(first))?;
+                for name in rest {
+                    let other = one(&of(name), task(name))?;
+                    data = data.with_target(name, other.targets)?;
+                }
+                data
+            }
+        };
+        let in_file = |e: Error| Error::format(&self.path, e.to_string());
+        let data = match &self.inputs {
+            Some(Inputs::Columns(groups)) => divided(data, groups).map_err(in_file)?,
+            _ if self.targets.is_empty() => return Ok(data),
+            _ => data,
+        };
+        self.scaled(data).map_err(in_file)
+    }
+
+    /// The scalings of all inputs and of the targets that are values.
+    pub(super) fn scaled(&self, data: Dataset) -> Result<Dataset> {
+        let known: Vec<String> = data.all_inputs().map(|input| input.name.to_string()).collect();
+        if let Some(name) = self.scales.keys().find(|name| !known.contains(name)) {
+            return Err(Error::value("scales", format!("the names of inputs, {}", known.join(", ")), name));
+        }
+        let scale = |name: &str| self.scales.get(name).copied().unwrap_or(self.scale);
+        let first = scale(&known[0]);
+        let mut data = data.scaled(first)?;
+        if !data.targets.is_classes() {
+            data = data.scaled_target(self.scale_target)?;
+        } else if data.more_targets.is_empty() && self.scale_target != Scale::None {
+            return Err(Error::value("scale_target", "targets that are values", "classes"));
+        }
+        let train = &data.splits.train;
+        for input in &mut data.more_inputs {
+            input.scaling = Scaling::fit(&input.values, train, scale(&input.name))?;
+        }
+        let by_output = if self.scale_target == Scale::Standardize {
+            Scale::StandardizeFeatures
+        } else {
+            self.scale_target
+        };
+        for target in &mut data.more_targets {
+            if let Targets::Values(values) = &target.targets {
+                target.scaling = Scaling::fit(values, train, by_output)?;
+            }
+        }
+        Ok(data)
+    }
+}
+
+fn is_of_values(task: Option<Task>) -> bool {
+    matches!(task, None | Some(Task::Values))
+}
+
+/// A table's features divided among several inputs by their columns.
+fn divided(mut data: Dataset, groups: &BTreeMap<String, Vec<String>>) -> Result<Dataset> {
+    let features = std::mem::replace(&mut data.inputs, Array::zeros(DType::F32, &[0]));
+    let grouped: Vec<&String> = groups.values().flatten().collect();
+    if let Some(column) = data.columns.iter().find(|column| !grouped.contains(&&column.name)) {
+        let expected = "every column in an input, or in ignore";
+        return Err(Error::value("inputs", expected, format!("{:?} in none", column.name)));
+    }
+    let mut inputs = Vec::new();
+    for (name, columns) in groups {
+        inputs.push((name, features_of(&features, &data.columns, columns)?));
+    }
+    let mut inputs = inputs.into_iter();
+    if let Some((name, values)) = inputs.next() {
+        (data.input, data.inputs) = (name.clone(), values);
+    }
+    inputs.try_fold(data, |data, (name, values)| data.with_input(name, values))
+}
+
+/// The features of some columns, f32 `[n, features]`, of those of all.
+fn features_of(features: &Array, columns: &[Column], names: &[String]) -> Result<Array> {
+    let mut places = Vec::new();
+    for name in names {
+        let mut at = 0;
+        let found = columns.iter().find_map(|column| {
+            let range = at..at + column.features().len();
+            at = range.end;
+            (column.name == *name).then_some(range)
+        });
+        let Some(range) = found else {
+            let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+            return Err(Error::value(
+                "inputs",
+                format!("columns, which are {}", known.join(", ")),
+                format!("{name:?}"),
+            ));
+        };
+        places.extend(range);
+    }
+    let width = features.shape().get(1).copied().unwrap_or(1).max(1);
+    let all = features.to_vec::<f32>()?;
+    let some = all.chunks_exact(width).flat_map(|row| places.iter().map(|&place| row[place])).collect();
+    Array::new(&[features.shape()[0], places.len()], some)
+}

@@ -1,0 +1,153 @@
+//! Data sets with several inputs and several targets, each by its name.
+
+use super::{Dataset, Scaling, Targets, bytes};
+use crate::array::{Array, DType, count};
+use crate::error::{Error, Result};
+
+/// An input beside the first one of a [`Dataset`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    pub name: String,
+    /// As [`Dataset::inputs`].
+    pub values: Array,
+    pub scaling: Scaling,
+}
+
+/// A target beside the first one of a [`Dataset`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    pub name: String,
+    pub targets: Targets,
+    /// As [`Dataset::target_scaling`].
+    pub scaling: Scaling,
+}
+
+/// One of the inputs of a [`Dataset`].
+#[derive(Clone, Copy, Debug)]
+pub struct InputView<'a> {
+    pub name: &'a str,
+    pub values: &'a Array,
+    pub scaling: &'a Scaling,
+}
+
+/// One of the targets of a [`Dataset`].
+#[derive(Clone, Copy, Debug)]
+pub struct TargetView<'a> {
+    pub name: &'a str,
+    pub targets: &'a Targets,
+    pub scaling: &'a Scaling,
+}
+
+impl InputView<'_> {
+    /// The shape of one row.
+    pub fn sample(&self) -> &[usize] {
+        self.values.shape().get(1..).unwrap_or(&[])
+    }
+
+    /// The samples of some rows, `[rows, sample…]`.
+    ///
+    /// # Errors
+    /// When a row is not there.
+    pub fn samples(&self, rows: &[u32]) -> Result<Array> {
+        gather(self.values, rows)
+    }
+}
+
+impl Dataset {
+    /// Adds an input. The first one is called `input` unless [`Dataset::input`] says otherwise.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Dataset, Scaling, Splits, Target, Targets}};
+    /// let splits = Splits { train: vec![0, 1], ..Splits::default() };
+    /// let pictures = Array::new(&[2, 2, 2, 1], vec![0u8; 8])?;
+    /// let data = Dataset::new(pictures, Targets::numbered(vec![0, 1])?, splits)?
+    ///     .with_input("table", Array::new(&[2, 1], vec![1f32, 2.0])?)?
+    ///     .with_target("price", Targets::Values(Array::new(&[2, 1], vec![10f32, 20.0])?))?;
+    /// let names: Vec<&str> = data.all_inputs().map(|input| input.name).collect();
+    /// assert_eq!(names, ["input", "table"]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it has another number of rows, a value that is not finite, or the name of another.
+    pub fn with_input(mut self, name: &str, values: Array) -> Result<Self> {
+        if self.all_inputs().any(|input| input.name == name) {
+            return Err(Error::value("inputs", "names that differ", name));
+        }
+        let rows = self.rows();
+        let is_known = matches!(values.dtype(), DType::U8 | DType::I32 | DType::F32);
+        if !is_known || values.shape().len() < 2 || values.is_empty() || values.shape()[0] != rows {
+            let expected = format!("u8, i32 or f32 [{rows}, sample…] with no size of 0");
+            return Err(Error::shape(name, expected, format!("{values:?}")));
+        }
+        bytes::check_finite(&values).map_err(|e| e.at(name))?;
+        self.more_inputs.push(Input { name: name.into(), values, scaling: Scaling::none() });
+        Ok(self)
+    }
+
+    /// Adds a target.
+    ///
+    /// # Errors
+    /// When it has another number of rows, or the name of another.
+    pub fn with_target(mut self, name: &str, targets: Targets) -> Result<Self> {
+        if self.all_targets().any(|target| target.name == name) {
+            return Err(Error::value("targets", "names that differ", name));
+        }
+        if targets.rows().is_some_and(|rows| rows != self.rows()) {
+            let got = targets.rows().unwrap_or(0);
+            return Err(Error::shape(name, format!("one for each of {} inputs", self.rows()), got));
+        }
+        targets.check().map_err(|e| e.at(name))?;
+        self.more_targets.push(Target { name: name.into(), targets, scaling: Scaling::none() });
+        Ok(self)
+    }
+
+    /// What the first input is called.
+    pub fn input_name(&self) -> &str {
+        if self.input.is_empty() { "input" } else { &self.input }
+    }
+
+    /// The inputs, the first one first.
+    pub fn all_inputs(&self) -> impl Iterator<Item = InputView<'_>> {
+        let first = InputView { name: self.input_name(), values: &self.inputs, scaling: &self.scaling };
+        let more = self.more_inputs.iter();
+        std::iter::once(first).chain(more.map(|Input { name, values, scaling }| InputView {
+            name,
+            values,
+            scaling,
+        }))
+    }
+
+    /// The targets, the first one first.
+    pub fn all_targets(&self) -> impl Iterator<Item = TargetView<'_>> {
+        let first = TargetView { name: &self.target, targets: &self.targets, scaling: &self.target_scaling };
+        let more = self.more_targets.iter();
+        std::iter::once(first).chain(more.map(|Target { name, targets, scaling }| TargetView {
+            name,
+            targets,
+            scaling,
+        }))
+    }
+
+    /// The shape of one row of each input, by their names.
+    pub fn sample_shapes(&self) -> Vec<(&str, &[usize])> {
+        self.all_inputs().map(|input| (input.name, input.values.shape().get(1..).unwrap_or(&[]))).collect()
+    }
+}
+
+/// Some rows of an array `[n, …]`.
+pub(crate) fn gather(values: &Array, rows: &[u32]) -> Result<Array> {
+    let (total, shape) = match values.shape() {
+        [total, sample @ ..] => (*total, [&[rows.len()], sample].concat()),
+        [] => (0, vec![rows.len()]),
+    };
+    if let Some(row) = rows.iter().find(|&&row| row as usize >= total) {
+        return Err(Error::value("row", format!("a number below {total}"), row));
+    }
+    let width = count(&shape[1..]) * values.dtype().size();
+    let mut bytes = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        bytes.extend_from_slice(&values.bytes()[row as usize * width..][..width]);
+    }
+    Array::from_bytes(values.dtype(), &shape, bytes)
+}

@@ -1,0 +1,203 @@
+//! Models with several inputs or outputs.
+
+use super::{Description, Link, sample_dtype};
+use crate::array::{Array, DType};
+use crate::data::{Dataset, Scaling, TargetView, check_token_ids, place};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::nn::{Network, Sequential};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The names of a model's first input and output, and all that is known of the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Others {
+    pub input: String,
+    pub inputs: Vec<OtherInput>,
+    /// What the first output is called.
+    pub name: String,
+    /// Where the network has it.
+    pub output: String,
+    pub outputs: Vec<OtherOutput>,
+}
+
+/// An input besides the first; the fields mean what they mean in [`Description`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherInput {
+    pub name: String,
+    pub sample: Vec<usize>,
+    pub dtype: DType,
+    pub scaling: Scaling,
+}
+
+/// An output besides the first; the fields mean what they mean in [`Description`] and [`Others`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherOutput {
+    pub name: String,
+    pub output: String,
+    pub link: Link,
+    pub target: String,
+    pub target_scaling: Scaling,
+    pub classes: Vec<String>,
+}
+
+/// One of the inputs that a model reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads<'a> {
+    pub name: &'a str,
+    pub sample: &'a [usize],
+    pub dtype: DType,
+    pub scaling: &'a Scaling,
+    /// How many different token ids there may be, where an embedding reads them.
+    pub vocabulary: Option<usize>,
+}
+
+/// One of the answers that a model gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Empty where it is the only one.
+    pub name: &'a str,
+    /// Where the network has it.
+    pub output: &'a str,
+    pub link: Link,
+    pub target: &'a str,
+    pub target_scaling: &'a Scaling,
+    pub classes: &'a [String],
+}
+
+impl Others {
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A goal of training, as a description needs it: the name of the answer, the network's output, the loss, and the place of
+/// the target in the data.
+pub(crate) type Trained<'a> = (&'a str, &'a str, &'a Loss, usize);
+
+impl Description {
+    /// The model that comes of training for several goals.
+    pub(crate) fn of_goals(network: &Network, goals: &[Trained], data: &Dataset) -> Result<Self> {
+        let Some((first, rest)) = goals.split_first() else {
+            return Err(Error::value("objectives", "at least one", "none"));
+        };
+        let one = |(name, output, loss, place): Trained| -> Result<OtherOutput> {
+            let Some(TargetView { name: target, targets, scaling }) = data.all_targets().nth(place) else {
+                return Err(Error::value("target", "one that is there", place));
+            };
+            let link = Link::of(loss);
+            Ok(OtherOutput {
+                name: name.to_string(),
+                output: output.to_string(),
+                link,
+                target: target.to_string(),
+                target_scaling: link.scaling(targets, scaling, &data.scaling).clone(),
+                classes: targets.names().to_vec(),
+            })
+        };
+        let OtherOutput { name, output, link, target, target_scaling, classes } = one(*first)?;
+        let mut description =
+            Self { link, target_scaling, target, classes, ..Self::of(network, first.2, data) };
+        if goals.len() > 1 || !data.more_inputs.is_empty() {
+            let input = |input: &crate::data::Input| OtherInput {
+                name: input.name.clone(),
+                sample: input.values.shape()[1..].to_vec(),
+                dtype: sample_dtype(network.vocabulary(&input.name), input.values.dtype()),
+                scaling: input.scaling.clone(),
+            };
+            description.others = Others {
+                input: data.input_name().to_string(),
+                inputs: data.more_inputs.iter().map(input).collect(),
+                name,
+                output,
+                outputs: rest.iter().map(|goal| one(*goal)).collect::<Result<_>>()?,
+            };
+        }
+        Ok(description)
+    }
+
+    /// What the model reads, in the order in which it takes it.
+    pub fn reads(&self) -> Vec<Reads<'_>> {
+        let Self { sample, dtype, scaling, others, .. } = self;
+        let name = if others.input.is_empty() { "input" } else { &others.input };
+        let first = Reads { name, sample, dtype: *dtype, scaling, vocabulary: self.layers.vocabulary(name) };
+        let more = others.inputs.iter().map(|OtherInput { name, sample, dtype, scaling }| Reads {
+            name,
+            sample,
+            dtype: *dtype,
+            scaling,
+            vocabulary: self.layers.vocabulary(name),
+        });
+        std::iter::once(first).chain(more).collect()
+    }
+
+    /// What the model answers, in the order in which it gives it.
+    pub fn answers(&self) -> Vec<Answer<'_>> {
+        let Self { link, target, target_scaling, classes, others, .. } = self;
+        let output = match &*others.output {
+            "" => self.layers.outputs().first().copied().unwrap_or_default(),
+            output => output,
+        };
+        let first = Answer { name: &others.name, output, link: *link, target, target_scaling, classes };
+        let more = others.outputs.iter().map(|other| Answer {
+            name: &other.name,
+            output: &other.output,
+            link: other.link,
+            target: &other.target,
+            target_scaling: &other.target_scaling,
+            classes: &other.classes,
+        });
+        std::iter::once(first).chain(more).collect()
+    }
+
+    /// The model's layers, where it is a list of them.
+    ///
+    /// # Errors
+    /// When it has named nodes; `what` says what cannot be done with these.
+    pub(crate) fn list(&self, what: &str) -> Result<&Sequential> {
+        self.layers
+            .layers()
+            .ok_or_else(|| Error::value(what, "a model of a list of layers", "one of named nodes"))
+    }
+
+    /// The shape of one row of each input, by their names.
+    pub fn sample_shapes(&self) -> Vec<(&str, &[usize])> {
+        self.reads().into_iter().map(|input| (input.name, input.sample)).collect()
+    }
+}
+
+impl Reads<'_> {
+    /// Samples `[n, sample…]` in the type that the input is read in.
+    ///
+    /// # Errors
+    /// When they are of another shape, or a value is not of that type.
+    pub fn samples<'a>(&self, samples: &'a Array) -> Result<Cow<'a, Array>> {
+        let Self { sample, dtype, .. } = *self;
+        if samples.shape().get(1..) != Some(sample) {
+            let expected = format!("{dtype} [n, …{sample:?}]");
+            let got = format!("{} {:?}", samples.dtype(), samples.shape());
+            return Err(Error::shape("samples", expected, got));
+        }
+        if let Some(vocabulary) = self.vocabulary {
+            check_token_ids(samples, vocabulary)?;
+        } else {
+            let (expected, fits): (_, fn(f64) -> bool) = match dtype {
+                DType::U8 => ("whole numbers from 0 to 255 as in training", |v| {
+                    v.fract() == 0.0 && (0.0..=255.0).contains(&v)
+                }),
+                _ => ("finite numbers of f32 as in training", |v| (v as f32).is_finite()),
+            };
+            if let Some((i, value)) = samples.values().enumerate().find(|(_, value)| !fits(*value)) {
+                let got = format!("{value} in {}", place(samples.shape(), i));
+                return Err(Error::value("samples", expected, got));
+            }
+        }
+        Ok(match samples.dtype() == dtype {
+            true => Cow::Borrowed(samples),
+            false => Cow::Owned(samples.cast(dtype)),
+        })
+    }
+}

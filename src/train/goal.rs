@@ -1,0 +1,83 @@
+//! What the outputs of a model are trained to be, where there are several.
+
+use super::Trainer;
+use super::head::{Head, Target};
+use super::targets::stored;
+use crate::data::{Dataset, Targets};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+
+/// One output of a model with its loss and its target. The sum of the losses of all goals, each times its weight, is what
+/// training makes small.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// What its figures are called after, as in `kind.accuracy`.
+    pub name: String,
+    /// The output, by its name; that of a list of layers is empty.
+    pub output: String,
+    pub loss: Loss,
+    /// One of the data's targets, by its name; the only one if empty.
+    pub target: String,
+    pub weight: f64,
+}
+
+impl Goal {
+    /// A goal of weight 1.
+    pub fn new(name: &str, output: &str, loss: Loss, target: &str) -> Self {
+        Self { name: name.into(), output: output.into(), loss, target: target.into(), weight: 1.0 }
+    }
+
+    #[must_use]
+    pub fn weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The place of the goal's target among the data's.
+    pub(crate) fn target_of(&self, data: &Dataset) -> Result<usize> {
+        let names: Vec<&str> = data.all_targets().map(|target| target.name).collect();
+        if self.target.is_empty() && names.len() == 1 {
+            return Ok(0);
+        }
+        names.iter().position(|name| *name == self.target).ok_or_else(|| {
+            let expected = format!("a target of the data, one of {}", names.join(", "));
+            Error::value(format!("objective {}: target", self.name), expected, format!("{:?}", self.target))
+        })
+    }
+
+    /// The goal as the programs have it.
+    pub(super) fn head(&self, trainer: &Trainer, data: &Dataset) -> Result<Head> {
+        let outputs = trainer.model.outputs();
+        let Some(output) = outputs.iter().position(|output| *output == self.output) else {
+            let expected = format!("an output of the model, one of {}", outputs.join(", "));
+            return Err(Error::value(format!("objective {}: from", self.name), expected, &self.output));
+        };
+        if !(self.weight.is_finite() && self.weight > 0.0) {
+            return Err(Error::value(
+                format!("objective {}: weight", self.name),
+                "a number above 0",
+                self.weight,
+            ));
+        }
+        let place = self.target_of(data)?;
+        let Some(targets) = data.all_targets().nth(place).map(|target| target.targets) else {
+            return Err(Error::value("targets", "as many as were counted", place));
+        };
+        let classes = match targets {
+            Targets::Values(_) | Targets::Inputs => 0,
+            targets => targets.names().len(),
+        };
+        let target = match targets {
+            Targets::Inputs => Target::Input(0),
+            Targets::Next { padding, .. } => Target::Next { input: 0, padding: *padding },
+            targets => Target::Stored {
+                place: data
+                    .all_targets()
+                    .take(place)
+                    .filter(|target| stored(target.targets).is_some())
+                    .count(),
+                at_positions: matches!(targets, Targets::Positions { .. }),
+            },
+        };
+        Ok(Head { output, loss: self.loss.clone(), weight: self.weight, target, classes })
+    }
+}

@@ -1,0 +1,131 @@
+//! An output of the model beside its target.
+
+use crate::array::{DType, count};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::loss::{Loss, Mask};
+
+/// One output of the model, and what it is trained to be.
+pub(super) struct Head {
+    /// The place of the output among the model's.
+    pub output: usize,
+    pub loss: Loss,
+    /// Of the loss in the sum of all heads' losses.
+    pub weight: f64,
+    pub target: Target,
+    /// How many classes the target is of; 0 where it is values.
+    pub classes: usize,
+}
+
+/// What a head's outputs are compared with.
+pub(super) enum Target {
+    /// The target of this place among those that are stored; with a class for each position, or none.
+    Stored { place: usize, at_positions: bool },
+    /// The input of this place, scaled.
+    Input(usize),
+    /// The token after each one of the input of this place.
+    Next { input: usize, padding: Option<i32> },
+}
+
+impl Head {
+    /// That the outputs can be compared with the target.
+    pub fn check(&self, outputs: &Tensor, target: &Tensor) -> Result<()> {
+        if outputs.rank() < 2 || (target.rank() == 1 && outputs.rank() != 2) {
+            let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
+            return Err(Error::shape("model", expected, outputs.ty()));
+        }
+        let (positions, width) =
+            (&outputs.shape()[1..outputs.rank() - 1], outputs.shape()[outputs.rank() - 1]);
+        if self.is_at_positions() && target.shape()[1..] != *positions {
+            let positions = &target.shape()[1..];
+            let expected = format!(
+                "outputs for each of the positions {positions:?}, [batch, {}outputs]",
+                axes(positions)
+            );
+            return Err(Error::shape("model", expected, outputs.ty()));
+        }
+        // One output tells two classes apart.
+        if width.max(2) < self.classes {
+            let each = if self.is_at_positions() { " at each position" } else { "" };
+            let expected = format!("an output for each of the {} classes{each}", self.classes);
+            return Err(Error::shape("model", expected, outputs.ty()));
+        }
+        Ok(())
+    }
+
+    /// Whether each position of a row has a class.
+    fn is_at_positions(&self) -> bool {
+        match self.target {
+            Target::Stored { at_positions, .. } => at_positions,
+            Target::Input(_) => false,
+            Target::Next { .. } => true,
+        }
+    }
+
+    /// The sum of the losses, and what to divide it by.
+    pub fn sums(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<(Tensor, Tensor)> {
+        match self.mask(target, rows)? {
+            Some(mask) => self.loss.sums(outputs, &fit(target, outputs)?, Some(&mask)),
+            None => self.loss.sums(outputs, &fit(target, outputs)?, rows),
+        }
+    }
+
+    /// Which positions count, where that is not told by the rows alone.
+    fn mask(&self, target: &Tensor, rows: Option<&Mask>) -> Result<Option<Mask>> {
+        if !self.is_at_positions() {
+            return Ok(None);
+        }
+        let labelled = Mask::labelled(target)?;
+        rows.map_or(Ok(None), |rows| labelled.and(rows).map(Some)).map(|both| Some(both.unwrap_or(labelled)))
+    }
+
+    /// How many rows or positions have their largest output, or the sign of their only one, where the class is; and how
+    /// many of them there are.
+    pub fn right(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<[Tensor; 2]> {
+        let graph = outputs.graph();
+        if self.classes == 0 || target.dtype() != DType::I32 {
+            return Ok([graph.scalar(0f64), graph.scalar(0f64)]);
+        }
+        let axis = outputs.rank() - 1;
+        let class = match outputs.shape()[axis] {
+            1 => outputs.gt(&outputs.full_like(0.0)?)?.convert(DType::I32)?.reshape(target.shape())?,
+            _ => outputs.argmax(axis)?,
+        };
+        let mut right = class.eq(target)?;
+        let of_positions = self.mask(target, rows)?;
+        let answers = match of_positions.as_ref().or(rows) {
+            Some(mask) => {
+                right = right.and(&mask.counts()?)?;
+                mask.sum()
+            }
+            None => graph.scalar(target.shape()[0] as f64),
+        };
+        Ok([right.convert(DType::I32)?.sum_all()?.convert(DType::F64)?, answers])
+    }
+}
+
+/// Values in the form of the outputs, where they are as many.
+fn fit(target: &Tensor, outputs: &Tensor) -> Result<Tensor> {
+    let is_as_large = count(target.shape()) == count(outputs.shape()) && target.dtype().is_float();
+    let is_turned = is_as_large && target.shape() != outputs.shape();
+    if is_turned { target.reshape(outputs.shape()) } else { Ok(target.clone()) }
+}
+
+/// Sizes as they are written before another one.
+fn axes(sizes: &[usize]) -> String {
+    sizes.iter().map(|size| format!("{size}, ")).collect()
+}
+
+/// The token after each of `ids` `[n, length]`; -1 after the last, and where that is padding.
+pub(super) fn next(ids: &Tensor, padding: Option<i32>) -> Result<Tensor> {
+    let (n, length) = (ids.shape()[0], ids.shape()[1]);
+    let none = ids.graph().full(DType::I32, &[n, 1], -1.0)?;
+    let next = Tensor::concatenate(&[&ids.narrow(1, 1, length)?, &none], 1)?;
+    match padding {
+        Some(padding) => {
+            let is_padding = next.eq(&next.full_like(f64::from(padding))?)?;
+            is_padding.select(&next.full_like(-1.0)?, &next)
+        }
+        None => Ok(next),
+    }
+}

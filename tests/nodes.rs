@@ -1,0 +1,441 @@
+//! Models of named nodes, losses at positions, and targets that are made of the inputs.
+
+mod common;
+
+use common::device;
+use neural::data::{Dataset, Scale, Splits, Targets, safetensors};
+use neural::loss::{Loss, sigmoid_cross_entropy, softmax_cross_entropy};
+use neural::metric::{Answers, Metric};
+use neural::nn::{self, Join, Layer, Network, Node};
+use neural::optim::adam;
+use neural::recipe::Recipe;
+use neural::train::{Goal, Trainer};
+use neural::{Array, DType};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+fn splits(train: u32, validation: u32) -> Splits {
+    Splits {
+        train: (0..train).collect(),
+        validation: (train..train + validation).collect(),
+        test: Vec::new(),
+    }
+}
+
+/// Numbers that look random, each from 0 to below 1.
+fn numbers(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Bright squares on noise, `[n, side, side, 1]`, and for each pixel whether it is in the square; -1 in the first row of
+/// pixels.
+fn shapes(n: usize, side: usize) -> (Array, Array) {
+    let mut random = numbers(7);
+    let (mut pictures, mut masks) = (Vec::new(), Vec::new());
+    for _ in 0..n {
+        let size = 2 + (random() * (side as f64 / 2.0)) as usize;
+        let [top, left] = [(); 2].map(|()| (random() * (side - size) as f64) as usize);
+        for y in 0..side {
+            for x in 0..side {
+                let inside = (top..top + size).contains(&y) && (left..left + size).contains(&x);
+                pictures.push((random() * 100.0) as u8 + if inside { 120 } else { 0 });
+                masks.push(if y == 0 { -1i32 } else { i32::from(inside) });
+            }
+        }
+    }
+    let shape = [n, side, side];
+    (Array::new(&[n, side, side, 1], pictures).unwrap(), Array::new(&shape, masks).unwrap())
+}
+
+fn conv(filters: usize) -> Layer {
+    let text = format!(r#"{{ "conv": {{ "filters": {filters}, "kernel": [3, 3], "padding": "same" }} }}"#);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn every_pixel_has_a_class() {
+    let (pictures, masks) = shapes(96, 8);
+    let targets = Targets::at_positions(&masks, None).unwrap();
+    let data = Dataset::new(pictures, targets, splits(64, 32)).unwrap().scaled(Scale::Standardize).unwrap();
+    let model = nn::sequential([conv(8), nn::relu(), conv(8), nn::relu(), conv(2)]);
+    let device = device();
+    let trainer = Trainer::new(model).optimizer(adam(0.01)).batch_size(20).epochs(20);
+    let trainer = trainer.metrics([Metric::Accuracy, Metric::MeanIou, Metric::Perplexity]);
+    let mut run = trainer.start(device, &data).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let last = history.last().unwrap();
+    let score = last.validation.as_ref().unwrap();
+    assert!(score.get(Metric::Accuracy).unwrap() > 0.95, "{score}");
+    assert!(last.accuracy.unwrap() > 0.95, "{last:?}");
+
+    // Against what is counted here.
+    let rows = &data.splits.validation;
+    let evaluation = run.evaluate(rows).unwrap();
+    assert_eq!((evaluation.rows(), evaluation.outputs.len()), (32, 32 * 7 * 8 * 2));
+    let truth: Vec<i32> =
+        masks.to_vec::<i32>().unwrap()[64 * 64..].iter().copied().filter(|m| *m >= 0).collect();
+    assert_eq!(evaluation.labels(), truth);
+    let (mut union, mut both, mut loss, mut right) = ([0.0; 2], [0.0; 2], 0.0, 0.0);
+    for (outputs, &label) in evaluation.outputs.chunks_exact(2).zip(&truth) {
+        let predicted = i32::from(outputs[1] > outputs[0]);
+        for class in 0..2 {
+            let (is, said) = (label == class, predicted == class);
+            union[class as usize] += f64::from(u8::from(is || said));
+            both[class as usize] += f64::from(u8::from(is && said));
+        }
+        right += f64::from(u8::from(predicted == label));
+        loss += (outputs[0].exp() + outputs[1].exp()).ln() - outputs[label as usize];
+    }
+    let count = truth.len() as f64;
+    let near = |metric, expected: f64| {
+        let got = score.get(metric).unwrap();
+        assert!((got - expected).abs() < 1e-9 * expected.abs(), "{metric}: {got} for {expected}");
+    };
+    near(Metric::Accuracy, right / count);
+    near(Metric::MeanIou, f64::midpoint(both[0] / union[0], both[1] / union[1]));
+    near(Metric::Perplexity, (loss / count).exp());
+    assert!((evaluation.loss() - loss / count).abs() < 1e-6 * loss / count);
+    // What is trained is what a prediction gives, at every pixel.
+    let model = run.model().unwrap();
+    let predicted = model.predict(device, &data.samples(&[64, 65]).unwrap()).unwrap();
+    assert_eq!(predicted.shape(), [2, 8, 8, 2]);
+}
+
+#[test]
+fn padding_counts_in_nothing() {
+    // Tags of tokens; what the fields after a row's end hold must not matter.
+    let mut random = numbers(3);
+    let (n, length) = (40, 6);
+    let (mut tokens, mut tags, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..n {
+        let end = 1 + (random() * length as f64) as usize;
+        for place in 0..length {
+            let token = (random() * 5.0) as i32;
+            tokens.push(if place < end { token } else { 0 });
+            others.push(if place < end { token } else { 4 });
+            tags.push(if place < end { token % 3 } else { -1 });
+        }
+    }
+    let tags = Targets::at_positions(&Array::new(&[n, length], tags).unwrap(), None).unwrap();
+    let losses = [tokens, others].map(|tokens| {
+        let tokens = Array::new(&[n, length], tokens).unwrap();
+        let data = Dataset::new(tokens, tags.clone(), splits(n as u32, 0)).unwrap();
+        let model = nn::sequential([nn::embedding(5, 4), nn::dense(3)]);
+        let trainer = Trainer::new(model).optimizer(adam(0.1)).batch_size(16).epochs(12);
+        let mut run = trainer.start(device(), &data).unwrap();
+        let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+        let evaluation = run.evaluate(&data.splits.train).unwrap();
+        assert_eq!(evaluation.accuracy(), Some(1.0));
+        assert_eq!(history.last().unwrap().accuracy, Some(1.0));
+        history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>()
+    });
+    assert_eq!(losses[0], losses[1]);
+}
+
+#[test]
+fn an_autoencoder_is_trained_on_its_inputs() {
+    let (pictures, _) = shapes(48, 6);
+    let pictures = pictures.reshape(&[48, 36]).unwrap();
+    let values = Targets::Values(pictures.cast(DType::F32));
+    let scale = Scale::Unit;
+    let stored = Dataset::new(pictures.clone(), values, splits(32, 16)).unwrap().scaled(scale).unwrap();
+    let stored = Dataset { target_scaling: stored.scaling.clone(), ..stored };
+    let made = Dataset::new(pictures, Targets::Inputs, splits(32, 16)).unwrap().scaled(scale).unwrap();
+    let results = [stored, made].map(|data| {
+        let model = nn::sequential([nn::dense(8), nn::tanh(), nn::dense(36)]);
+        let trainer = Trainer::new(model).loss(Loss::MeanSquaredError).optimizer(adam(0.02)).epochs(20);
+        let mut run = trainer.start(device(), &data).unwrap();
+        let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+        let evaluation = run.evaluate(&data.splits.validation).unwrap();
+        let losses: Vec<f64> = history.iter().map(|epoch| epoch.loss).collect();
+        (losses, evaluation.outputs.clone(), evaluation.targets().to_vec(), run.model().unwrap().description)
+    });
+    let [(stored, outputs, targets, _), (made, others, inputs, description)] = &results;
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + a.abs()));
+    assert!(near(stored, made), "{stored:?} {made:?}");
+    assert!(near(outputs, others) && targets == inputs);
+    // Outputs are in the unit of the inputs, 0 to 255.
+    assert_eq!(description.target_scaling.deviation.to_f64(), [255.0]);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    assert!((mean(others) - mean(inputs)).abs() < 40.0);
+}
+
+#[test]
+fn a_language_model_learns_what_follows() {
+    // 0 1 2 3 0 1 2 3 ..., from different beginnings.
+    let (n, length) = (24, 9);
+    let tokens: Vec<i32> = (0..n).flat_map(|row| (0..length).map(move |i| (row + i) as i32 % 4)).collect();
+    let names = (0..4).map(|token| token.to_string()).collect();
+    let targets = Targets::Next { names, padding: None };
+    let inputs = Array::new(&[n, length], tokens).unwrap();
+    let data = Dataset::new(inputs, targets, splits(16, 8)).unwrap();
+    let model = nn::sequential([nn::embedding(4, 8), nn::dense(4)]);
+    let trainer = Trainer::new(model).optimizer(adam(0.1)).batch_size(8).epochs(20);
+    let trainer = trainer.metrics([Metric::Accuracy, Metric::Perplexity]);
+    let mut run = trainer.start(device(), &data).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let score = history.last().unwrap().validation.clone().unwrap();
+    assert_eq!(score.get(Metric::Accuracy), Some(1.0));
+    assert!(score.get(Metric::Perplexity).unwrap() < 1.05, "{score}");
+    let evaluation = run.evaluate(&data.splits.validation).unwrap();
+    // The last token of each row has none after it.
+    assert_eq!(evaluation.labels().len(), 8 * (length - 1));
+    evaluation.answers(|answers| assert!(matches!(answers, Answers::Classes(_))));
+}
+
+/// Two inputs, a class and a value: the class is which input is larger, the value their sum.
+fn two_inputs(n: usize) -> Dataset {
+    let mut random = numbers(11);
+    let (mut left, mut right, mut kinds, mut sums) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..n {
+        let (a, b) = (random() as f32, random() as f32);
+        left.extend([a, 1.0]);
+        right.extend([b, 0.5, 2.0]);
+        kinds.push(i32::from(b > a));
+        sums.push(100.0 * (a + b));
+    }
+    let (train, validation) = (n as u32 * 3 / 4, n as u32 / 4);
+    let mut data = Dataset::new(
+        Array::new(&[n, 2], left).unwrap(),
+        Targets::numbered(kinds).unwrap(),
+        splits(train, validation),
+    )
+    .unwrap();
+    data.input = "left".into();
+    data.target = "kind".into();
+    let data = data.with_input("right", Array::new(&[n, 3], right).unwrap()).unwrap();
+    let mut data = data.with_target("sum", Targets::Values(Array::new(&[n, 1], sums).unwrap())).unwrap();
+    let scaled = data.clone().more_targets.remove(0);
+    let Targets::Values(values) = &scaled.targets else { unreachable!() };
+    let scaling = neural::data::Scaling::fit(values, &data.splits.train, Scale::StandardizeFeatures).unwrap();
+    data.more_targets[0].scaling = scaling;
+    data
+}
+
+fn two_outputs() -> Network {
+    let nodes = [
+        ("a", Node::new("left", [nn::dense(8)])),
+        ("b", Node::new("right", [nn::dense(8)])),
+        ("both", Node::joined(["a", "b"], Join::Concatenate, [nn::tanh()])),
+        ("choice", Node::new("both", [nn::dense(2)])),
+        ("value", Node::new("both", [nn::dense(1)])),
+    ];
+    Network::of_nodes(nodes, ["choice", "value"]).unwrap()
+}
+
+fn two_goals() -> Trainer {
+    Trainer::new(two_outputs())
+        .goal(Goal::new("class", "choice", softmax_cross_entropy(), "kind"))
+        .goal(Goal::new("price", "value", Loss::MeanSquaredError, "sum").weight(0.5))
+        .optimizer(adam(0.02))
+        .batch_size(16)
+        .epochs(30)
+}
+
+#[test]
+fn two_inputs_make_two_outputs() {
+    let data = two_inputs(120);
+    let mut run = two_goals().start(device(), &data).unwrap();
+    let names: Vec<String> = run.metrics().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["class.loss", "class.accuracy", "price.loss", "price.mae", "price.r2"]);
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let score = history.last().unwrap().validation.clone().unwrap();
+    let get = |name: &str| score.get(name.parse().unwrap()).unwrap();
+    assert!(get("class.accuracy") > 0.9 && get("price.r2") > 0.95, "{score}");
+    assert!((score.loss - (get("class.loss") + 0.5 * get("price.loss"))).abs() < 1e-9);
+    assert!(run.evaluate(&data.splits.validation).is_err());
+    // A checkpoint is the same tree of tensors, and goes on to the same bits.
+    let parameters: Vec<&str> = run.variables().iter().map(|v| v.name.as_str()).collect();
+    assert!(parameters.starts_with(&["a.0.weight", "a.0.bias", "b.0.weight", "b.0.bias"]), "{parameters:?}");
+
+    // Predictions are in the target's unit, and of all outputs.
+    let model = run.model().unwrap();
+    let rows = &data.splits.validation;
+    let samples: Vec<Array> = data.all_inputs().map(|input| input.samples(rows).unwrap()).collect();
+    let answers = model.predict_all(device(), &samples).unwrap();
+    assert_eq!((answers[0].shape(), answers[1].shape()), (&[30, 2][..], &[30, 1][..]));
+    let evaluations = run.evaluate_all(rows).unwrap();
+    let (_, price) = evaluations.iter().nth(1).unwrap();
+    for (a, b) in answers[1].to_f64().iter().zip(&price.outputs) {
+        assert!((a - b).abs() < 1e-2, "{a} {b}");
+    }
+    let mean = price.outputs.iter().sum::<f64>() / 30.0;
+    assert!((80.0..120.0).contains(&mean), "{mean}");
+    // Written and read back.
+    let text = serde_json::to_string(&model.description).unwrap();
+    assert_eq!(serde_json::from_str::<neural::model::Description>(&text).unwrap(), model.description);
+    assert!(model.predict(device(), &samples[0]).is_err());
+}
+
+#[test]
+fn one_goal_of_nodes_is_the_list_of_layers() {
+    // The same layers under other names begin elsewhere; what is the same is what follows from the same weights.
+    let data = two_inputs(40);
+    let data = Dataset { more_inputs: Vec::new(), more_targets: Vec::new(), input: String::new(), ..data };
+    let layers = [nn::dense(4), nn::tanh(), nn::dense(2)];
+    let nodes = Network::of_nodes([("all", Node::new("input", layers.clone()))], ["all"]).unwrap();
+    let mut list = Trainer::new(nn::sequential(layers)).start(device(), &data).unwrap();
+    let mut named = Trainer::new(nodes).start(device(), &data).unwrap();
+    let values = list.state().unwrap();
+    let names: Vec<String> = named.variables().iter().map(|v| v.name.clone()).collect();
+    assert_eq!(names[0], "all.0.weight");
+    for (name, value) in names.iter().zip(&values) {
+        named.set(name, value).unwrap();
+    }
+    assert_eq!(list.advance(1).unwrap(), named.advance(1).unwrap());
+    assert_eq!(list.state().unwrap(), named.state().unwrap());
+}
+
+#[test]
+fn nodes_share_what_is_like_another() {
+    let nodes = [
+        ("one", Node::new("left", [nn::dense(3)])),
+        ("two", Node::like("right", "one")),
+        ("apart", Node::joined(["one", "two"], Join::Subtract, [nn::dense(2)])),
+    ];
+    let network = Network::of_nodes(nodes, ["apart"]).unwrap();
+    let samples = [("left", &[2][..]), ("right", &[2][..])];
+    let (variables, summary, _) = network.declare(DType::F32, &samples).unwrap();
+    assert_eq!(variables.len(), 4);
+    assert_eq!(summary.parameters(), 3 * 3 + 4 * 2);
+    let text = summary.to_string();
+    assert!(text.contains("from right, like one") && text.contains("subtract one two"), "{text}");
+}
+
+const HEAD: &str = "
+[data]
+format = 'safetensors'
+path = 'two.safetensors'
+inputs = ['left', 'right']
+targets = ['kind', 'sum']
+validation_fraction = 0.25
+scale_target = 'standardize'
+";
+
+const NODES: &str = "
+[model.nodes]
+a = { from = 'left', layers = [{ dense = 8 }] }
+b = { from = 'right', layers = [{ dense = 8 }] }
+both = { from = ['a', 'b'], join = 'concatenate', layers = ['tanh'] }
+choice = { from = 'both', layers = [{ dense = 2 }] }
+value = { from = 'both', layers = [{ dense = 1 }] }
+";
+
+const TRAIN: &str = "
+[train]
+optimizer = { adam = 0.02 }
+batch_size = 16
+epochs = 20
+monitor = 'validation-class.accuracy'
+[train.objectives]
+class = { from = 'choice', loss = 'softmax-cross-entropy', target = 'kind' }
+price = { from = 'value', loss = 'mean-squared-error', target = 'sum', weight = 0.5 }
+";
+
+fn parse(text: &str) -> Result<Recipe, String> {
+    Recipe::parse(text, Path::new("r.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn mistakes_in_nodes_have_one_sentence_with_the_line() {
+    let whole = format!("{HEAD}{NODES}{TRAIN}");
+    let recipe = parse(&whole).unwrap();
+    // Written out and read again it is the same.
+    assert_eq!(parse(&recipe.to_toml().unwrap()).unwrap(), recipe);
+    let line = |name: &str| whole.lines().position(|line| line.starts_with(name)).unwrap() + 1;
+    let wrong = |from: &str, to: &str, words: &[&str]| {
+        assert!(whole.contains(from), "{from}");
+        let error = parse(&whole.replacen(from, to, 1)).expect_err(to);
+        assert!(words.iter().all(|word| error.contains(word)), "{to}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    let both = format!("line {}: node both", line("both"));
+    wrong(
+        "a = { from = 'left'",
+        "a = { from = 'both'",
+        &["circle: a from both from a", &format!("line {}: node a", line("a"))],
+    );
+    wrong("from = ['a', 'b'], join", "from = ['a', 'bb'], join", &[&both, "bb is not one; did you mean b?"]);
+    wrong("join = 'concatenate', ", "", &[&both, "join", "from has several names"]);
+    wrong("join = 'concatenate'", "join = 'glue'", &["glue"]);
+    wrong("choice = {", "spare = { from = 'both' }\nchoice = {", &["node spare", "nothing uses"]);
+    wrong(
+        "from = 'choice', loss",
+        "from = 'chioce', loss",
+        &["train.objectives.class", "did you mean choice?"],
+    );
+    wrong("price = { from", "# price = { from", &["node value", "nothing uses"]);
+    wrong("target = 'sum', weight", "target = 'some', weight", &["train.objectives.price", "kind, sum"]);
+    wrong("b = { from = 'right'", "b = { from = 'left'", &["none that takes right"]);
+    wrong("optimizer = {", "loss = 'hinge'\noptimizer = {", &["no train.loss beside them"]);
+    wrong("[model.nodes]", "[model]\nlayers = ['relu']\n[model.nodes]", &["layers or nodes"]);
+}
+
+#[test]
+fn a_recipe_of_nodes_is_loaded_and_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = two_inputs(120);
+    let kinds = Array::vector(data.targets.labels().unwrap());
+    let Targets::Values(sums) = &data.more_targets[0].targets else { unreachable!() };
+    let tensors =
+        [("left", &data.inputs), ("right", &data.more_inputs[0].values), ("kind", &kinds), ("sum", sums)];
+    std::fs::write(folder.path().join("two.safetensors"), safetensors::encode(&tensors, None).unwrap())
+        .unwrap();
+    let path = folder.path().join("two.toml");
+    std::fs::write(&path, format!("{HEAD}{NODES}{TRAIN}")).unwrap();
+    let recipe = Recipe::read(&path, &[]).unwrap();
+    let loaded = recipe.load().unwrap();
+    assert_eq!(loaded.all_inputs().map(|input| input.name).collect::<Vec<_>>(), ["left", "right"]);
+    assert!(!loaded.more_targets[0].scaling.is_none() && loaded.target_scaling.is_none());
+    let mut run = recipe.trainer().start(device(), &loaded).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let score = history.last().unwrap().validation.clone().unwrap();
+    assert!(score.get("price.r2".parse().unwrap()).unwrap() > 0.9, "{score}");
+
+    // Shapes are known with the data: one sentence with the line.
+    let text =
+        format!("{HEAD}{NODES}{TRAIN}").replace("join = 'concatenate'", "join = 'add'").replacen('8', "4", 1);
+    std::fs::write(&path, &text).unwrap();
+    let recipe = Recipe::read(&path, &[]).unwrap();
+    let error = recipe.trainer().start(device(), &loaded).err().unwrap().to_string();
+    let line = text.lines().position(|line| line.starts_with("both")).unwrap() + 1;
+    let expected = format!("line {line}: node both: join: ");
+    assert!(
+        error.contains(&expected) && error.contains("a [4] and b [8]") && error.contains("add"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_sigmoid_may_speak_for_pixels_and_a_loss_may_be_ones_own() {
+    let (pictures, masks) = shapes(32, 6);
+    let bits = masks.to_vec::<i32>().unwrap().iter().map(|m| *m.max(&0)).collect();
+    let masks = Array::new(&[32, 6, 6], bits).unwrap();
+    let data = Dataset::new(pictures, Targets::at_positions(&masks, None).unwrap(), splits(24, 8));
+    let data = data.unwrap().scaled(Scale::Standardize).unwrap();
+    let model = || nn::sequential([conv(4), nn::relu(), conv(1)]);
+    let trainer =
+        Trainer::new(model()).loss(sigmoid_cross_entropy()).optimizer(adam(0.02)).batch_size(8).epochs(40);
+    let mut run = trainer.start(device(), &data).unwrap();
+    run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let evaluation = run.evaluate(&data.splits.validation).unwrap();
+    assert!(evaluation.accuracy().unwrap() > 0.9, "{evaluation}");
+    let own = Loss::custom("own", |outputs: &neural::graph::Tensor, targets: &neural::graph::Tensor| {
+        let wanted = targets.convert(outputs.dtype())?.reshape(outputs.shape())?;
+        (outputs - wanted)?.square()?.mean(&[3])
+    });
+    let mut run =
+        Trainer::new(model()).loss(own).optimizer(adam(0.02)).epochs(5).start(device(), &data).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    assert!(history[4].loss < history[0].loss);
+    // A picture's class where every pixel has one is refused with what is wanted.
+    let flat = nn::sequential([nn::flatten(), nn::dense(2)]);
+    let error = Trainer::new(flat).start(device(), &data).err().unwrap().to_string();
+    assert!(error.contains("positions [6, 6]") && error.contains("[batch, 6, 6, outputs]"), "{error}");
+}
