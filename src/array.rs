@@ -424,6 +424,40 @@ impl Array {
         Self { dtype, shape: self.shape.clone(), bytes }
     }
 
+    /// The axes in another order: axis `i` of the result is axis `perm[i]` of this array.
+    ///
+    /// ```
+    /// use neural::Array;
+    /// let rows = Array::new(&[2, 3], vec![1i32, 2, 3, 4, 5, 6])?;
+    /// assert_eq!(rows.transpose(&[1, 0])?, Array::new(&[3, 2], vec![1, 4, 2, 5, 3, 6])?);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `perm` is not a permutation of the axes.
+    pub fn transpose(&self, perm: &[usize]) -> Result<Self> {
+        let (shape, size) = (self.shape(), self.dtype().size());
+        let mut sorted = perm.to_vec();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..shape.len()) {
+            let expected = format!("a permutation of the {} axes", shape.len());
+            return Err(Error::shape("transpose", expected, format!("{perm:?}")));
+        }
+        let mut strides = vec![size; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis];
+        }
+        let mut offsets = vec![0];
+        for &axis in perm {
+            let (length, stride) = (shape[axis], strides[axis]);
+            let along = |from: usize| (0..length).map(move |i| from + i * stride);
+            offsets = offsets.into_iter().flat_map(along).collect();
+        }
+        let bytes = offsets.iter().flat_map(|&at| &self.bytes()[at..at + size]).copied().collect();
+        let shape: Vec<_> = perm.iter().map(|&axis| shape[axis]).collect();
+        Self::from_bytes(self.dtype(), &shape, bytes)
+    }
+
     /// The same elements in another shape.
     ///
     /// ```

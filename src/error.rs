@@ -15,6 +15,12 @@ pub enum Error {
     #[error("{op}: expected {expected}, got {got}")]
     Shape { op: String, expected: String, got: String },
 
+    /// An operation was given tensors of different graphs.
+    #[error(
+        "{op}: expected tensors of one graph, got one of another; a loop's step is given what it reads from outside as constants, and a function is written into a graph by its call"
+    )]
+    OtherGraph { op: String },
+
     /// A setting that is out of range or unknown.
     #[error("{name}: expected {expected}, got {got}")]
     Value { name: String, expected: String, got: String },

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{F64, array, device, difference, numbers};
-use neural::graph::{DotDims, Function, Graph, ScanInputs, StepOutputs, Tensor, Window, gradients};
+use neural::graph::{
+    DotDims, Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, custom_gradient, gradients,
+};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
 
@@ -141,6 +143,40 @@ const CASES: &[Case] = &[
         x[0].dynamic_update_slice(&x[1], &[at(3), at(1)])?.square()
     } },
     Case { name: "scan", shapes: &[&[3, 3], &[2, 3], &[4, 2, 3]], range: ANY, build: recurrent },
+    Case { name: "scan from the end", shapes: &[&[3], &[4, 3]], range: ANY, build: |x| {
+        let inputs = ScanInputs { carries: &x[..1], xs: &x[1..], ..ScanInputs::default() };
+        let (last, ys) = x[0].graph().scan_back(inputs, 4, |_, _, h, x| {
+            let next = (&(&h[0] * 0.5)? + &x[0])?.sin()?;
+            Ok(StepOutputs { ys: vec![next.clone()], carries: vec![next] })
+        })?;
+        last[0].square()?.sum_all()? + ys[0].exp()?.sum_all()?
+    } },
+    Case { name: "repeat", shapes: &[&[3]], range: ANY, build: |x| {
+        let inputs = ScanInputs { carries: x, ..ScanInputs::default() };
+        let (last, _) = x[0].graph().repeat(inputs, 3, |_, _, h, _| {
+            Ok(StepOutputs { ys: vec![], carries: vec![(h[0].sin()? + &h[0])?] })
+        })?;
+        last[0].square()
+    } },
+    Case { name: "max pool differentiated twice", shapes: &[&[1, 5, 4, 2]], range: ANY, build: |x| {
+        let pooled = x[0].max_pool(window(&[3, 2], &[1, 2], &[(1, 1), (0, 1)], &[1, 1]))?;
+        gradients(&(pooled.square()? * &pooled)?.sum_all()?, &[&x[0]])?.remove(0).square()
+    } },
+    Case { name: "transposed conv", shapes: &[&[2, 3, 4, 2], &[3, 2, 3, 2]], range: ANY, build: |x| {
+        x[0].conv_transpose(&x[1], window(&[3, 2], &[2, 1], &[(1, 0), (0, 0)], &[1, 2]), 1, &[6, 6])?.square()
+    } },
+    Case { name: "recomputed", shapes: &[&[2, 3], &[3, 3]], range: ANY, build: |x| {
+        x[0].graph().recomputed(|| x[0].matmul(&x[1])?.tanh()?.matmul(&x[1])?.sin())
+    } },
+    Case { name: "a gradient of one's own", shapes: &[&[3], &[3]], range: ANY, build: |x| {
+        // x² y, whose gradients are 2 x y and x².
+        custom_gradient(
+            &[&x[0], &x[1]],
+            |x| x[0].square()? * &x[1],
+            |x, _, dy| Ok(vec![(dy * (2.0 * (&x[0] * &x[1])?)?)?, (dy * x[0].square()?)?]),
+        )
+    } },
+    Case { name: "operators", shapes: &[&[3]], range: POSITIVE, build: |x| ((-&x[0])? + (1.0 - (2.0 / x[0].relu()?)?)?)? * (3.0 + &x[0])? },
 ];
 
 /// A scalar that weighs every element of the case's result differently.
@@ -150,9 +186,8 @@ fn loss(case: &Case, parameters: &[Tensor]) -> Result<Tensor> {
     (y * weights)?.sum_all()
 }
 
-fn check(case: &Case) {
-    let inputs: Vec<Array> = case
-        .shapes
+fn inputs(case: &Case) -> Vec<Array> {
+    case.shapes
         .iter()
         .enumerate()
         .map(|(i, shape)| {
@@ -160,40 +195,74 @@ fn check(case: &Case) {
             let unit = numbers(shape.iter().product(), i as u64);
             array(shape, &unit.iter().map(|u| low + (u + 1.0) / 2.0 * (high - low)).collect::<Vec<_>>())
         })
-        .collect();
-    let compile = |outputs: fn(&Case, &[Tensor]) -> Result<Vec<Tensor>>| {
-        let graph = Graph::new();
-        let parameters: Vec<_> = case.shapes.iter().map(|shape| graph.parameter(F64, shape)).collect();
-        let outputs = outputs(case, &parameters).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-        Program::compile(device(), &Function::new(&graph, outputs), 0)
-            .unwrap_or_else(|error| panic!("{}: {error}", case.name))
-    };
-    let value = compile(|case, x| Ok(vec![loss(case, x)?]));
-    let slopes = compile(|case, x| gradients(&loss(case, x)?, &x.iter().collect::<Vec<_>>()));
+        .collect()
+}
 
+fn compile(case: &Case, outputs: fn(&Case, &[Tensor]) -> Result<Vec<Tensor>>) -> Program {
+    let graph = Graph::new();
+    let parameters: Vec<_> = case.shapes.iter().map(|shape| graph.parameter(F64, shape)).collect();
+    let outputs = outputs(case, &parameters).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    Program::compile(device(), &Function::new(&graph, outputs), 0)
+        .unwrap_or_else(|error| panic!("{}: {error}", case.name))
+}
+
+/// The slopes of `at` for each element of input `i`, by central differences.
+fn differences(inputs: &[Array], i: usize, at: impl Fn(&[Array]) -> f64) -> Vec<f64> {
+    let (values, step) = (inputs[i].to_f64(), 1e-6);
+    let moved = |j: usize, by: f64| {
+        let (mut inputs, mut values) = (inputs.to_vec(), values.clone());
+        values[j] += by;
+        inputs[i] = array(inputs[i].shape(), &values);
+        at(&inputs)
+    };
+    (0..values.len()).map(|j| (moved(j, step) - moved(j, -step)) / (2.0 * step)).collect()
+}
+
+fn check(case: &Case) {
+    let inputs = inputs(case);
+    let value = compile(case, |case, x| Ok(vec![loss(case, x)?]));
+    let slopes = compile(case, |case, x| gradients(&loss(case, x)?, &x.iter().collect::<Vec<_>>()));
     let at = |inputs: &[Array]| value.call(device(), inputs).expect("runs")[0].to_f64()[0];
     let got = slopes.call(device(), &inputs).expect("runs");
-    for (i, input) in inputs.iter().enumerate() {
-        let values = input.to_f64();
-        let step = 1e-6;
-        let expected: Vec<_> = (0..values.len())
-            .map(|j| {
-                let moved = |by: f64| {
-                    let (mut inputs, mut values) = (inputs.clone(), values.clone());
-                    values[j] += by;
-                    inputs[i] = array(input.shape(), &values);
-                    at(&inputs)
-                };
-                (moved(step) - moved(-step)) / (2.0 * step)
-            })
-            .collect();
-        let off = difference(&got[i].to_f64(), &expected);
-        assert!(
-            off < 1e-7,
-            "{}, input {i}: off by {off:e}\n got {:?}\nwant {expected:?}",
-            case.name,
-            got[i].to_f64()
-        );
+    for i in 0..inputs.len() {
+        let (got, expected) = (got[i].to_f64(), differences(&inputs, i, at));
+        let off = difference(&got, &expected);
+        assert!(off < 1e-7, "{}, input {i}: off by {off:e}\n got {got:?}\nwant {expected:?}", case.name);
+    }
+}
+
+/// How every gradient, weighed element by element, changes with the inputs.
+fn check_second(case: &Case) {
+    let inputs = inputs(case);
+    let weights: Vec<Vec<f64>> = inputs.iter().zip(11..).map(|(x, seed)| numbers(x.len(), seed)).collect();
+    let first = compile(case, |case, x| gradients(&loss(case, x)?, &x.iter().collect::<Vec<_>>()));
+    let second = compile(case, |case, x| {
+        let wanted: Vec<_> = x.iter().collect();
+        let mut total = x[0].graph().scalar(0f64);
+        for (grad, seed) in gradients(&loss(case, x)?, &wanted)?.iter().zip(11..) {
+            let weights = array(grad.shape(), &numbers(grad.shape().iter().product(), seed));
+            total = (total + (grad * grad.graph().constant(weights))?.sum_all()?)?;
+        }
+        gradients(&total, &wanted)
+    });
+    let at = |inputs: &[Array]| -> f64 {
+        let grads = first.call(device(), inputs).expect("runs");
+        let weighed = |(grad, weights): (&Array, &Vec<f64>)| -> f64 {
+            grad.to_f64().iter().zip(weights).map(|(grad, weight)| grad * weight).sum()
+        };
+        grads.iter().zip(&weights).map(weighed).sum()
+    };
+    let got = second.call(device(), &inputs).expect("runs");
+    for (i, got) in got.iter().enumerate() {
+        let off = difference(&got.to_f64(), &differences(&inputs, i, at));
+        assert!(off < 1e-6, "second derivative of {}, input {i}: off by {off:e}", case.name);
+    }
+}
+
+#[test]
+fn every_rule_is_differentiated_again() {
+    for case in CASES {
+        check_second(case);
     }
 }
 
@@ -250,4 +319,86 @@ fn only_a_scalar_is_differentiated() {
     assert!(gradients(&x, &[&x]).is_err());
     let n = graph.parameter(DType::I32, &[]);
     assert!(gradients(&n, &[&x]).is_err());
+}
+
+#[test]
+fn a_rule_of_ones_own_replaces_that_of_the_operations() {
+    let got = common::evaluate(&[Array::vector(&[1.4f64, -0.6])], |_, p| {
+        // Rounded values are constant almost everywhere; the gradient passes by this rule.
+        let y = custom_gradient(&[&p[0]], |x| x[0].round(), |_, _, dy| Ok(vec![dy.clone()]))?;
+        let grads = gradients(&y.square()?.sum_all()?, &[&p[0]])?;
+        Ok(vec![y, grads[0].clone()])
+    });
+    assert_eq!(got[0].to_f64(), [1.0, -1.0]);
+    assert_eq!(got[1].to_f64(), [2.0, -2.0]);
+    // One that does not fit is refused where it is needed.
+    let graph = Graph::new();
+    let x = graph.parameter(F64, &[2]);
+    let y = custom_gradient(&[&x], |x| x[0].round(), |_, _, dy| Ok(vec![dy.sum_all()?])).unwrap();
+    let error = gradients(&y.sum_all().unwrap(), &[&x]).unwrap_err().to_string();
+    assert_eq!(error, "custom gradient: expected f64[2], got f64[]");
+}
+
+/// The result and the gradients of a part that draws random numbers, kept and made again.
+#[test]
+fn what_is_recomputed_is_the_same() {
+    let inputs = [array(&[4, 3], &numbers(12, 1)), array(&[3, 3], &numbers(9, 2))];
+    let program = |again: bool| {
+        common::evaluate(&inputs, |graph, p| {
+            let mut random = Random::new(graph.scalar(3u64), graph.scalar(5u64));
+            let mut part = || {
+                let drawn = random.uniform(DType::F32, &[4, 3])?.convert(F64)?;
+                (p[0].matmul(&p[1])?.tanh()? * drawn)?.matmul(&p[1])?.tanh()
+            };
+            let y = if again { graph.recomputed(part)? } else { part()? };
+            let mut results = gradients(&y.square()?.sum_all()?, &[&p[0], &p[1]])?;
+            results.push(y);
+            Ok(results)
+        })
+    };
+    let (kept, again) = (program(false), program(true));
+    for (kept, again) in kept.iter().zip(&again) {
+        assert!(difference(&kept.to_f64(), &again.to_f64()) < 1e-14);
+    }
+}
+
+#[test]
+fn tensors_of_two_graphs_do_not_mix() {
+    let (here, there) = (Graph::new(), Graph::new());
+    let [x, other] = [&here, &there].map(|graph| graph.parameter(F64, &[2]));
+    let scan = |step: fn(&Tensor, &Tensor) -> Result<Tensor>| {
+        let inputs = ScanInputs { carries: std::slice::from_ref(&x), ..ScanInputs::default() };
+        here.scan(inputs, 3, |_, _, h, _| Ok(StepOutputs { carries: vec![step(&h[0], &x)?], ys: vec![] }))
+            .map(|_| ())
+    };
+    let own = Function::new(&here, vec![x.clone()]);
+    let refused: [(&str, Result<()>); 8] = [
+        ("add", (&x + &other).map(drop)),
+        ("concatenate", Tensor::concatenate(&[&x, &other], 0).map(drop)),
+        ("select", x.gt(&x).unwrap().select(&x, &other).map(drop)),
+        ("gradient", gradients(&x.sum_all().unwrap(), &[&other]).map(drop)),
+        ("call", own.call(&here, std::slice::from_ref(&other)).map(drop)),
+        ("mul", scan(|h, x| h * x)),
+        ("scan", scan(|_, x| Ok(x.clone()))),
+        ("function", Program::compile(device(), &Function::new(&here, vec![other.clone()]), 0).map(drop)),
+    ];
+    for (op, result) in refused {
+        match result {
+            Err(neural::Error::OtherGraph { op: named }) => assert_eq!(named, op),
+            other => panic!("{op}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn graphs_are_built_in_other_threads() {
+    let graph = Graph::new();
+    let x = graph.parameter(F64, &[2]);
+    let function = std::thread::spawn(move || {
+        let y = x.square().unwrap().sum_all().unwrap();
+        Function::new(x.graph(), gradients(&y, &[&x]).unwrap())
+    });
+    let function = function.join().unwrap();
+    let program = Program::compile(device(), &function, 0).unwrap();
+    assert_eq!(program.call(device(), &[Array::vector(&[3f64, -2.0])]).unwrap()[0].to_f64(), [6.0, -4.0]);
 }

@@ -1,7 +1,7 @@
 //! Which variables `PyTorch` keeps in another order: its pictures and signals have their channels right after the
 //! batch, here they come last.
 
-use super::layout::{filters_first, filters_last, transposed};
+use super::layout::{filters_first, filters_last};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::model::Description;
@@ -54,7 +54,7 @@ fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) 
     let last = axis + flattened.len();
     let perm: Vec<usize> =
         (0..axis).chain(order.iter().map(|i| axis + i)).chain(last..last + after.len()).collect();
-    transposed(&unflattened, &perm)?.reshape(shape)
+    unflattened.transpose(&perm)?.reshape(shape)
 }
 
 /// The turns of a model's variables, by name.

@@ -138,8 +138,18 @@ impl Tensor {
     }
 
     /// A scalar constant of this tensor's element type.
-    pub(crate) fn scalar_like(&self, value: f64) -> Tensor {
+    #[must_use]
+    pub fn scalar_like(&self, value: f64) -> Tensor {
         self.graph.constant(Array::full(self.dtype(), &[], value))
+    }
+
+    /// max(x, 0); its slope at 0 is 0.
+    ///
+    /// # Errors
+    /// When the elements are `bool`.
+    pub fn relu(&self) -> Result<Tensor> {
+        let zero = self.scalar_like(0.0);
+        self.gt(&zero)?.select(self, &zero)
     }
 
     /// `self ? on_true : on_false`, element by element; the three broadcast to each other.
@@ -297,3 +307,36 @@ macro_rules! operator {
 }
 
 operator! { Add::add; Sub::sub; Mul::mul; Div::div; }
+
+macro_rules! operator_of_number {
+    ($($trait:ident :: $method:ident;)*) => {$(
+        impl std::ops::$trait<&Tensor> for f64 {
+            type Output = Result<Tensor>;
+            fn $method(self, other: &Tensor) -> Result<Tensor> {
+                Tensor::$method(&other.scalar_like(self), other)
+            }
+        }
+        impl std::ops::$trait<Tensor> for f64 {
+            type Output = Result<Tensor>;
+            fn $method(self, other: Tensor) -> Result<Tensor> {
+                std::ops::$trait::$method(self, &other)
+            }
+        }
+    )*};
+}
+
+operator_of_number! { Add::add; Sub::sub; Mul::mul; Div::div; }
+
+impl std::ops::Neg for &Tensor {
+    type Output = Result<Tensor>;
+    fn neg(self) -> Result<Tensor> {
+        Tensor::neg(self)
+    }
+}
+
+impl std::ops::Neg for Tensor {
+    type Output = Result<Tensor>;
+    fn neg(self) -> Result<Tensor> {
+        Tensor::neg(&self)
+    }
+}

@@ -51,6 +51,11 @@ impl Function {
         &self.outputs
     }
 
+    /// That the outputs are of the function's own graph.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.graph.check(|| "function".into(), &self.outputs.iter().collect::<Vec<_>>())
+    }
+
     /// Which nodes the outputs depend on.
     pub(crate) fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.graph.len()];
@@ -87,6 +92,7 @@ impl Function {
         if parameters.len() != arguments.len() {
             return Err(Error::shape("call", format!("{} arguments", parameters.len()), arguments.len()));
         }
+        graph.check(|| "call".into(), &arguments.iter().collect::<Vec<_>>())?;
         let live = self.live();
         let mut made: HashMap<usize, Tensor> = HashMap::new();
         for (parameter, argument) in parameters.iter().zip(arguments) {

@@ -31,6 +31,7 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
         return Err(Error::shape("gradient", "a floating-point scalar to differentiate", loss.ty()));
     }
     let graph = &loss.graph;
+    graph.check(|| "gradient".into(), wanted)?;
     let nodes: Vec<Node> = (0..=loss.id).map(|id| graph.node(id)).collect();
     let mut active = vec![false; nodes.len()];
     for tensor in wanted.iter().filter(|t| t.id <= loss.id) {
@@ -65,6 +66,9 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
             let y = graph.tensor(id);
             let rule = Rule { graph, inputs: &inputs, y: &y, dy: &dy };
             graph.within(&node.place, || {
+                if let Op::Custom(custom) = &node.op {
+                    return custom.gradients(&inputs, &y, &dy);
+                }
                 (0..inputs.len())
                     .map(|i| if active[inputs[i].id] { rule.gradient(&node.op, i) } else { Ok(None) })
                     .collect::<Result<Vec<_>>>()
@@ -103,6 +107,8 @@ impl Rule<'_> {
             Op::Parameter { .. } | Op::Constant(_) | Op::Iota { .. } | Op::Scan(_) | Op::Output(_) => {
                 return Ok(None);
             }
+            // All its gradients come from one rule.
+            Op::Custom(_) => unreachable!("handled by the caller"),
             // Constant almost everywhere.
             Op::Compare(_) | Op::StopGradient | Op::ArgMax { .. } | Op::RandomBits => return Ok(None),
 
@@ -207,13 +213,10 @@ impl Rule<'_> {
             }
             Op::Pool { window, .. } => self.sum_pool_grad(window, x),
             Op::SumPoolGrad { window } => dy.sum_pool(window.clone())?,
-            Op::MaxPoolGrad { .. } => {
-                return Err(Error::shape(
-                    "gradient",
-                    "a max pool differentiated once",
-                    "its second derivative",
-                ));
-            }
+            // Linear in the result's gradient: the cell that a window's gradient went to is read there. Which one it is
+            // changes nowhere but at jumps.
+            Op::MaxPoolGrad { window } if i == 2 => dy.at_largest(&inputs[0], &inputs[1], window)?,
+            Op::MaxPoolGrad { .. } => return Ok(None),
 
             Op::Take if i == 0 => self.insert(Op::TakeGrad, &[x, &inputs[1], dy], x),
             // Inputs: the table (for its shape only), the indices, and the rows that are added.

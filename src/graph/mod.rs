@@ -14,11 +14,13 @@
 
 mod contract;
 mod cost;
+mod custom;
 mod elementwise;
 mod function;
 mod gradient;
 mod infer;
 mod op;
+mod pool_gradient;
 mod random;
 mod reduce;
 mod reshape;
@@ -27,6 +29,7 @@ mod window;
 
 pub use cost::flops;
 pub(crate) use cost::largest_result;
+pub use custom::{Custom, custom_gradient};
 pub use function::Function;
 pub use gradient::gradients;
 pub use op::{Binary, Comparison, DotDims, Op, Reduction, Type, Unary, Window};
@@ -34,10 +37,9 @@ pub use random::Random;
 pub use scan::{Scan, ScanInputs, StepOutputs};
 
 use crate::array::{Array, DType, Element};
-use crate::error::Result;
-use std::cell::RefCell;
+use crate::error::{Error, Result};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The position of a node in its graph; inputs always come before the nodes that use them.
 ///
@@ -64,17 +66,25 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     pub ty: Type,
     /// The layer during whose building the node was made, for messages.
-    pub place: Rc<str>,
+    pub place: Arc<str>,
 }
 
 #[derive(Default)]
 struct Inner {
     nodes: Vec<Node>,
     parameters: Vec<NodeId>,
-    place: Option<Rc<str>>,
+    place: Option<Arc<str>>,
 }
 
-/// A graph under construction. Clones share the same nodes.
+impl Inner {
+    fn push(&mut self, op: Op, inputs: Vec<NodeId>, ty: Type) -> NodeId {
+        let place = self.place.clone().unwrap_or_else(|| "".into());
+        self.nodes.push(Node { op, inputs, ty, place });
+        self.nodes.len() - 1
+    }
+}
+
+/// A graph under construction. Clones share the same nodes, and may be sent to other threads.
 ///
 /// ```
 /// use neural::{DType, graph::Graph};
@@ -86,7 +96,7 @@ struct Inner {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Graph(Rc<RefCell<Inner>>);
+pub struct Graph(Arc<RwLock<Inner>>);
 
 impl Graph {
     /// ```
@@ -103,10 +113,12 @@ impl Graph {
     /// assert_eq!(Graph::new().parameter(DType::U8, &[5]).ty().to_string(), "u8[5]");
     /// ```
     pub fn parameter(&self, dtype: DType, shape: &[usize]) -> Tensor {
-        let index = self.0.borrow().parameters.len();
-        let tensor = self.insert(Op::Parameter { index }, &[], Type::new(dtype, shape));
-        self.0.borrow_mut().parameters.push(tensor.id);
-        tensor
+        let ty = Type::new(dtype, shape);
+        let mut inner = self.write();
+        let index = inner.parameters.len();
+        let id = inner.push(Op::Parameter { index }, Vec::new(), ty.clone());
+        inner.parameters.push(id);
+        Tensor { graph: self.clone(), id, ty: Arc::new(ty) }
     }
 
     /// All parameters, in the order in which they were made.
@@ -119,7 +131,7 @@ impl Graph {
     /// assert_eq!(graph.parameters()[1].dtype(), DType::I32);
     /// ```
     pub fn parameters(&self) -> Vec<Tensor> {
-        let ids = self.0.borrow().parameters.clone();
+        let ids = self.read().parameters.clone();
         ids.into_iter().map(|id| self.tensor(id)).collect()
     }
 
@@ -131,7 +143,7 @@ impl Graph {
     /// ```
     pub fn constant(&self, value: Array) -> Tensor {
         let ty = Type::new(value.dtype(), value.shape());
-        self.insert(Op::Constant(Rc::new(value)), &[], ty)
+        self.insert(Op::Constant(Arc::new(value)), &[], ty)
     }
 
     /// ```
@@ -180,9 +192,9 @@ impl Graph {
     /// assert_eq!(&*graph.node(one.id()).place, "layer 0 (dense)");
     /// ```
     pub fn within<R>(&self, place: &str, build: impl FnOnce() -> R) -> R {
-        let outer = self.0.borrow_mut().place.replace(place.into());
+        let outer = self.write().place.replace(place.into());
         let result = build();
-        self.0.borrow_mut().place = outer;
+        self.write().place = outer;
         result
     }
 
@@ -192,7 +204,7 @@ impl Graph {
     /// assert_eq!(graph.len(), 1);
     /// ```
     pub fn len(&self) -> usize {
-        self.0.borrow().nodes.len()
+        self.read().nodes.len()
     }
 
     /// ```
@@ -208,7 +220,7 @@ impl Graph {
     /// assert!(graph.node(one.id()).inputs.is_empty());
     /// ```
     pub fn node(&self, id: NodeId) -> Node {
-        self.0.borrow().nodes[id].clone()
+        self.read().nodes[id].clone()
     }
 
     /// The value of node `id`.
@@ -219,27 +231,41 @@ impl Graph {
     /// assert_eq!(graph.tensor(one.id()).ty(), one.ty());
     /// ```
     pub fn tensor(&self, id: NodeId) -> Tensor {
-        let ty = Rc::new(self.0.borrow().nodes[id].ty.clone());
+        let ty = Arc::new(self.read().nodes[id].ty.clone());
         Tensor { graph: self.clone(), id, ty }
     }
 
     /// Adds an operation whose result type the shape rules find.
     fn apply(&self, op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
+        self.check(|| op.name(), inputs)?;
         let types: Vec<&Type> = inputs.iter().map(|t| t.ty()).collect();
         let ty = infer::infer(&op, &types)?;
         ty.check_size(&op.name())?;
         Ok(self.insert(op, inputs, ty))
     }
 
-    /// Adds an operation whose result type the caller has checked.
+    /// That the tensors are of this graph.
+    fn check(&self, op: impl FnOnce() -> String, tensors: &[&Tensor]) -> Result<()> {
+        match tensors.iter().all(|t| Arc::ptr_eq(&t.graph.0, &self.0)) {
+            true => Ok(()),
+            false => Err(Error::OtherGraph { op: op() }),
+        }
+    }
+
+    // Nothing that holds the lock can panic half way, so what a poisoned one protects is whole.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an operation whose result type, and whose inputs' graph, the caller has checked.
     fn insert(&self, op: Op, inputs: &[&Tensor], ty: Type) -> Tensor {
-        debug_assert!(inputs.iter().all(|t| Rc::ptr_eq(&t.graph.0, &self.0)), "tensors of two graphs");
-        let mut inner = self.0.borrow_mut();
-        let id = inner.nodes.len();
-        let place = inner.place.clone().unwrap_or_else(|| "".into());
         let inputs = inputs.iter().map(|t| t.id).collect();
-        inner.nodes.push(Node { op, inputs, ty: ty.clone(), place });
-        Tensor { graph: self.clone(), id, ty: Rc::new(ty) }
+        let id = self.write().push(op, inputs, ty.clone());
+        Tensor { graph: self.clone(), id, ty: Arc::new(ty) }
     }
 }
 
@@ -256,7 +282,7 @@ impl Graph {
 pub struct Tensor {
     graph: Graph,
     id: NodeId,
-    ty: Rc<Type>,
+    ty: Arc<Type>,
 }
 
 impl Tensor {

@@ -2,8 +2,9 @@
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
+use crate::graph::custom::Custom;
 use crate::graph::scan::Scan;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Elementwise functions of one tensor.
 ///
@@ -174,7 +175,7 @@ pub enum Op {
     Parameter {
         index: usize,
     },
-    Constant(Rc<Array>),
+    Constant(Arc<Array>),
     /// 0, 1, 2, … along `dim`.
     Iota {
         dim: usize,
@@ -188,6 +189,8 @@ pub enum Op {
     Convert,
     /// The identity, through which no gradient flows.
     StopGradient,
+    /// The first input, whose gradient flows to the other inputs by a rule of its own.
+    Custom(Custom),
 
     Reshape,
     /// Axis `i` of the input becomes axis `dims[i]` of the result.
@@ -280,7 +283,7 @@ pub enum Op {
     AllReduce,
 
     /// A loop of known length; its results are `Output` nodes.
-    Scan(Rc<Scan>),
+    Scan(Arc<Scan>),
     /// The `i`-th result of a scan.
     Output(usize),
 }

@@ -290,6 +290,7 @@ impl Tensor {
             ));
         }
         let inputs: Vec<_> = std::iter::once(self).chain(offsets).collect();
+        self.graph.check(|| "dynamic slice".into(), &inputs)?;
         Ok(self.graph.insert(Op::DynamicSlice, &inputs, Type::new(self.dtype(), shape)))
     }
 

@@ -108,7 +108,8 @@ impl Graph {
         Ok((carries, ys))
     }
 
-    /// The same without gradients, so that nothing is kept of a step but its results.
+    /// The same where nothing is kept of a step but its results: a gradient through it, if one is asked for, runs the loop
+    /// again.
     ///
     /// ```
     /// use neural::graph::{Graph, ScanInputs, StepOutputs};
@@ -172,6 +173,9 @@ impl Graph {
             saves_carries,
         };
         let arguments: Vec<_> = inputs.constants.iter().chain(inputs.carries).chain(inputs.xs).collect();
+        self.check(|| "scan".into(), &arguments)?;
+        let results: Vec<_> = scan.body.outputs().iter().collect();
+        graph.check(|| "scan".into(), &results)?;
         let mut outputs = self.insert_scan(scan, &arguments);
         let ys = outputs.split_off(carries.len());
         Ok((outputs, ys))
@@ -193,6 +197,16 @@ impl Graph {
         types.into_iter().enumerate().map(|(i, ty)| self.insert(Op::Output(i), &[&node], ty)).collect()
     }
 
+    /// The same loop, once more, with its carries kept.
+    fn scan_again(&self, scan: &Scan, inputs: &[Tensor]) -> (Scan, Vec<Tensor>) {
+        let body = &scan.body;
+        let carries = body.graph().parameters().into_iter().skip(scan.constants).take(scan.carries);
+        let outputs = body.outputs().iter().cloned().chain(carries).collect();
+        let scan = Scan { body: Function::new(body.graph(), outputs), saves_carries: true, ..scan.clone() };
+        let outputs = self.insert_scan(scan.clone(), &inputs.iter().collect::<Vec<_>>());
+        (scan, outputs)
+    }
+
     /// The gradients of a scan's inputs from those of its outputs (`None` is zero): a scan in the other direction
     /// that computes each step again from the carries that came into it, and differentiates it.
     pub(super) fn scan_gradient(
@@ -203,21 +217,20 @@ impl Graph {
         cotangents: &[Option<Tensor>],
     ) -> Result<Vec<Option<Tensor>>> {
         if !scan.saves_carries {
-            return Err(Error::shape(
-                "gradient",
-                "a loop that keeps its carries (scan)",
-                "one that does not (repeat)",
-            ));
+            let (scan, outputs) = self.scan_again(scan, inputs);
+            return self.scan_gradient(&scan, inputs, &outputs, cotangents);
         }
         let float = |t: &&Tensor| t.dtype().is_float();
         let zeros = |t: &Tensor| t.full_like(0.0);
         let (constants, rest) = inputs.split_at(scan.constants);
         let (carries, xs) = rest.split_at(scan.carries);
         let saved = &outputs[outputs.len() - scan.carries..];
-        let ys = outputs.len() - 2 * scan.carries;
+        // The carries that were kept are results like others where something was computed of them: a first gradient.
+        let kept = cotangents.iter().skip(outputs.len() - scan.carries).any(Option::is_some);
+        let ys = outputs.len() - if kept { 1 } else { 2 } * scan.carries;
         let y_grads = (0..ys)
             .map(|i| scan.carries + i)
-            .map(|i| cotangents[i].clone().map_or_else(|| zeros(&outputs[i]), Ok))
+            .map(|i| cotangents.get(i).cloned().flatten().map_or_else(|| zeros(&outputs[i]), Ok))
             .collect::<Result<Vec<_>>>()?;
 
         // Carried backwards: the gradient of each carry, and the sum so far of that of each constant.

@@ -54,6 +54,7 @@ impl Tensor {
                 kernel.ty(),
             ));
         }
+        self.graph.check(|| "transposed convolution".into(), &[kernel])?;
         let channels = kernel.shape()[kernel.rank() - 2] * groups;
         let ty = Type::new(self.dtype(), &[&self.shape()[..1], spatial, &[channels]].concat());
         ty.check_size("transposed convolution")?;

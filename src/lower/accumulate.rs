@@ -55,6 +55,7 @@ impl Lowering<'_> {
             | Op::Select
             | Op::Convert
             | Op::StopGradient
+            | Op::Custom(_)
             | Op::Reshape
             | Op::Broadcast { .. }
             | Op::Transpose { .. }

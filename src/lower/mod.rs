@@ -53,6 +53,7 @@ pub enum Target {
 /// # Errors
 /// When XLA refuses an operation.
 pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaComputation> {
+    function.check()?;
     let builder = XlaBuilder::new("neural");
     let mut arguments = Vec::new();
     for (i, parameter) in function.graph().parameters().iter().enumerate() {
@@ -204,7 +205,7 @@ impl Lowering<'_> {
             }
             Op::Select => input(0).select(input(1), input(2)),
             Op::Convert => input(0).convert(element(dtype).primitive_type()),
-            Op::StopGradient => Ok(input(0).clone()),
+            Op::StopGradient | Op::Custom(_) => Ok(input(0).clone()),
 
             Op::Reshape => input(0).reshape(&shape),
             Op::Broadcast { dims: axes } => input(0).broadcast_in_dim(&shape, &dims(axes)),

@@ -5,12 +5,6 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
-/// max(x, 0); its slope at 0 is 0.
-pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
-    let zero = x.scalar_like(0.0);
-    x.gt(&zero)?.select(x, &zero)
-}
-
 /// x above 0, `slope · x` below.
 pub(super) fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     x.gt(&x.scalar_like(0.0))?.select(x, &(x * slope)?)

@@ -139,7 +139,7 @@ layers! {
         /// The hyperbolic tangent.
         Tanh = "tanh" => x.tanh();
         /// max(x, 0)
-        Relu = "relu" => activation::relu(x);
+        Relu = "relu" => x.relu();
         /// x above 0, a slope times x below. The slope
         LeakyRelu(slope: f64) = "leaky-relu" => activation::leaky_relu(x, *slope);
         /// x above 0, a scale times eˣ - 1 below. The scale

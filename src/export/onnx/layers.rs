@@ -1,6 +1,6 @@
 //! Each layer in ONNX's operators, <https://onnx.ai/onnx/operators>.
 
-use super::super::layout::{filters_first, transposed};
+use super::super::layout::filters_first;
 use super::builder::{Builder, Value, float, int, ints};
 use super::proto::{Attribute, DataType};
 use crate::error::{Error, Result};
@@ -139,7 +139,7 @@ impl Builder<'_> {
 
     /// `x Wᵀ + b` along the last axis of any number of axes.
     pub fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
-        let matrix = transposed(self.value(weight)?, &[1, 0])?;
+        let matrix = self.value(weight)?.transpose(&[1, 0])?;
         let matrix = self.constant(weight, &matrix);
         let y = self.node("MatMul", &[&x.name, &matrix], vec![]);
         let Some(bias) = bias else {
