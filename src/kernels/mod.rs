@@ -13,6 +13,7 @@
 mod direct;
 mod lanes;
 mod last_axis;
+mod matmul;
 mod parts;
 mod pool;
 mod product;
@@ -25,10 +26,11 @@ mod winograd;
 
 pub(crate) use direct::{Direct, DirectFilterGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
+pub(crate) use matmul::{Matmul, Product};
 pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::{Sum, SumOver};
-pub(crate) use threads::Threads;
+pub(crate) use threads::{Address, Threads};
 pub(crate) use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
 
 use bytemuck::AnyBitPattern;
@@ -53,22 +55,49 @@ pub(crate) trait Kernel<const N: usize> {
     );
 
     /// # Errors
-    /// When the slices are not as long as the sizes say. Nothing is computed then.
+    /// When the slices are not as long as the sizes say.
+    fn check(
+        sizes: &Self::Sizes,
+        operands: &[&[Self::Operand]; N],
+        result: &[Self::Result],
+    ) -> Result<(), Misfit> {
+        let got = (operands.map(<[_]>::len), result.len());
+        match Self::lengths(sizes) {
+            Some(expected) if expected == got => Ok(()),
+            expected => Err(Misfit { expected: format!("{expected:?}"), got: format!("{got:?}") }),
+        }
+    }
+
+    /// # Errors
+    /// As [`check`](Self::check). Nothing is computed then.
     fn run(
         sizes: &Self::Sizes,
         operands: [&[Self::Operand]; N],
         result: &mut [Self::Result],
         threads: &dyn Threads,
     ) -> Result<(), Misfit> {
-        let got = (operands.map(<[_]>::len), result.len());
-        match Self::lengths(sizes) {
-            Some(expected) if expected == got => {
-                Self::compute(sizes, operands, result, threads);
-                Ok(())
-            }
-            expected => Err(Misfit { expected: format!("{expected:?}"), got: format!("{got:?}") }),
-        }
+        Self::check(sizes, &operands, result)?;
+        Self::compute(sizes, operands, result, threads);
+        Ok(())
     }
+}
+
+/// A kernel whose result is made of pieces that need nothing of each other, so that its caller need not wait for them.
+pub(crate) trait Pieces<const N: usize>: Kernel<N> {
+    /// How many there are, by the sizes alone.
+    fn pieces(sizes: &Self::Sizes) -> usize;
+
+    /// Computes the `i`-th piece.
+    ///
+    /// # Safety
+    /// The operands and the memory at `result` are as long as [`lengths`](Kernel::lengths) says, nothing else uses that
+    /// memory, and no two calls with the same `i` go on at once.
+    unsafe fn piece(
+        sizes: &Self::Sizes,
+        operands: [&[Self::Operand]; N],
+        result: *mut Self::Result,
+        i: usize,
+    );
 }
 
 /// Slices that are not as long as the sizes say.

@@ -228,6 +228,42 @@ fn sums_and_rows_of_odd_lengths() {
     }
 }
 
+/// Sizes of products: no numbers, one, those that fill no register, and those that are cut, in both ways.
+const PRODUCTS: [[usize; 3]; 10] = [
+    [1, 1, 1],
+    [3, 5, 2],
+    [17, 31, 19],
+    [1, 64, 33],
+    [64, 1, 7],
+    [0, 4, 4],
+    [4, 0, 4],
+    [500, 70, 90],
+    [70, 60, 700],
+    [301, 203, 401],
+];
+
+#[test]
+fn products_of_odd_sizes_given_either_way() {
+    for sizes in PRODUCTS {
+        let [rows, summed, columns] = sizes;
+        let (a, b) = (&numbers(rows * summed, 9), &numbers(summed * columns, 10));
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            let product = Product::new(sizes, transposed);
+            let mut expected = vec![0f64; rows * columns];
+            for i in 0..rows {
+                for k in 0..summed {
+                    let x = if transposed[0] { a[k * rows + i] } else { a[i * summed + k] };
+                    for j in 0..columns {
+                        let y = if transposed[1] { b[j * summed + k] } else { b[k * columns + j] };
+                        expected[i * columns + j] += f64::from(x) * f64::from(y);
+                    }
+                }
+            }
+            close(&run::<2, Matmul>(&product, [a, b]), &expected, 1e-4, &product);
+        }
+    }
+}
+
 #[test]
 fn slices_that_do_not_fit_the_sizes_are_refused() {
     let conv = shapes().into_iter().find(|conv| conv.images == 2).unwrap();
@@ -276,6 +312,16 @@ fn results_are_the_same_on_any_number_of_threads() {
             run_on::<1, SumOver<f32>>(threads, &bytemuck::cast([3i64 - 1, 1 << 17, 4]), [long]),
             run_on::<1, LogSoftmax>(threads, &rows(1 << 17), [long]),
             run_on::<2, LogSoftmaxGrad>(threads, &rows(1 << 10), [long, long]),
+            run_on::<2, Matmul>(
+                threads,
+                &Product::new([512, 300, 640], [false; 2]),
+                [&long[..512 * 300], &long[..300 * 640]],
+            ),
+            run_on::<2, Matmul>(
+                threads,
+                &Product::new([512, 300, 640], [true; 2]),
+                [&long[..512 * 300], &long[..300 * 640]],
+            ),
         ]
     };
     let one = all(&Scoped(1));

@@ -12,6 +12,23 @@ pub(crate) trait Threads: Sync {
     fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync));
 }
 
+/// Where a result lies, of which several threads write numbers of their own.
+pub(crate) struct Address<T>(*mut T);
+
+impl<T> Address<T> {
+    pub fn of(result: &mut [T]) -> Self {
+        Self(result.as_mut_ptr())
+    }
+
+    pub fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+// SAFETY: the address alone gives no access; who writes through it vouches that nobody else does.
+unsafe impl<T: Send> Send for Address<T> {}
+unsafe impl<T: Send> Sync for Address<T> {}
+
 /// Calls `f` once with each of the items.
 pub(super) fn each<T: Send>(threads: &dyn Threads, items: impl Iterator<Item = T>, f: impl Fn(T) + Sync) {
     let items: Vec<_> = items.map(|item| Mutex::new(Some(item))).collect();

@@ -1,6 +1,6 @@
 //! The names by which XLA's programs call the functions of `kernels`.
 
-use super::ffi::{handle, register};
+use super::ffi::{handle, handle_pieces, register};
 use super::proto::{Instruction, with_fields};
 use crate::error::Result;
 use crate::kernels;
@@ -27,6 +27,7 @@ pub(super) const SUM_I32: &str = "neural.sum_i32";
 pub(super) const LOG_SOFTMAX: &str = "neural.log_softmax";
 pub(super) const LOG_SOFTMAX_GRAD: &str = "neural.log_softmax_grad";
 pub(super) const ARG_MAX: &str = "neural.arg_max";
+pub(super) const MATMUL: &str = "neural.matmul";
 
 /// Tells XLA of the functions, once. Says whether this XLA can call them.
 pub(crate) fn are_known() -> bool {
@@ -47,6 +48,7 @@ pub(crate) fn are_known() -> bool {
             && register(LOG_SOFTMAX, handle::<1, kernels::LogSoftmax>)
             && register(LOG_SOFTMAX_GRAD, handle::<2, kernels::LogSoftmaxGrad>)
             && register(ARG_MAX, handle::<1, kernels::ArgMax>)
+            && register(MATMUL, handle_pieces::<2, kernels::Matmul>)
     })
 }
 

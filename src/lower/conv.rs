@@ -82,7 +82,8 @@ impl Lowering<'_> {
         let patches = self.patches(input, conv)?;
         let matrix = kernel_matrix(kernel, conv)?;
         let result = if conv.groups == 1 {
-            patches.dot_general(&matrix, &[1], &[0], &[], &[])?
+            let shapes = ([conv.rows(), conv.patch()], [conv.patch(), conv.filters()]);
+            self.matmul((&patches, shapes.0), (&matrix, shapes.1), [1, 0], conv.dtype)?
         } else {
             // [groups, rows, filters / groups] -> [rows, groups, filters / groups]
             patches.dot_general(&matrix, &[2], &[1], &[0], &[0])?.transpose(&[1, 0, 2])?
@@ -132,7 +133,9 @@ impl Lowering<'_> {
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
-            dy.reshape(&dims(&[conv.rows(), filters]))?.dot_general(&matrix, &[1], &[1], &[], &[])?
+            let dy_shape = [conv.rows(), filters];
+            let dy = dy.reshape(&dims(&dy_shape))?;
+            self.matmul((&dy, dy_shape), (&matrix, [conv.patch(), filters]), [1, 1], conv.dtype)?
         } else {
             let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
             // [groups, rows, patch]
@@ -188,7 +191,9 @@ impl Lowering<'_> {
         }
         let patches = self.patches(input, conv)?;
         let matrix = if groups == 1 {
-            patches.dot_general(&dy.reshape(&dims(&[conv.rows(), filters]))?, &[0], &[0], &[], &[])?
+            let dy_shape = [conv.rows(), filters];
+            let dy = dy.reshape(&dims(&dy_shape))?;
+            self.matmul((&patches, [conv.rows(), conv.patch()]), (&dy, dy_shape), [0, 0], conv.dtype)?
         } else {
             let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
             // [groups, patch, filters / groups] -> [patch, groups, filters / groups]

@@ -7,6 +7,7 @@ mod conv;
 mod ffi;
 mod full_precision;
 mod pool;
+mod product;
 mod proto;
 mod random;
 mod reduce;
@@ -14,7 +15,7 @@ mod window;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Binary, Comparison, DotDims, Function, Node, Op, Reduction, Scan, Unary, Window};
+use crate::graph::{Binary, Comparison, Function, Node, Op, Reduction, Scan, Unary, Window};
 pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
@@ -234,7 +235,10 @@ impl Lowering<'_> {
             Op::LogSoftmax => self.log_softmax(input(0), &node.ty.shape, dtype),
             Op::LogSoftmaxGrad => self.log_softmax_grad(input(0), input(1), &node.ty.shape, dtype),
 
-            Op::Dot(axes) => dot(input(0), input(1), axes),
+            Op::Dot(axes) => {
+                let (a, b) = ((input(0), &*shape_of(0)), (input(1), &*shape_of(1)));
+                self.dot(a, b, axes, dtype, &node.ty.shape)
+            }
             Op::Conv { window, groups } => {
                 let source = node.inputs[0];
                 let conv = Conv {
@@ -386,11 +390,6 @@ fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
         Binary::Or => a.or(b),
         Binary::Xor => a.xor(b),
     }
-}
-
-fn dot(a: &XlaOp, b: &XlaOp, axes: &DotDims) -> XlaResult {
-    let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
-    a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
 }
 
 /// What `build` makes of `inputs`, as a computation of its own: nothing outside is fused with it or moved out of a loop.

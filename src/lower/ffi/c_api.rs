@@ -163,6 +163,28 @@ pub struct ErrorDestroy {
 }
 
 #[repr(C)]
+pub struct FutureCreate {
+    pub struct_size: usize,
+    pub extension_start: *mut ExtensionBase,
+    pub future: *mut Future,
+}
+
+#[repr(C)]
+pub struct FutureSetAvailable {
+    pub struct_size: usize,
+    pub extension_start: *mut ExtensionBase,
+    pub future: *mut Future,
+}
+
+#[repr(C)]
+pub struct FutureSetError {
+    pub struct_size: usize,
+    pub extension_start: *mut ExtensionBase,
+    pub future: *mut Future,
+    pub error: *mut Error,
+}
+
+#[repr(C)]
 pub struct ThreadPoolSchedule {
     pub struct_size: usize,
     pub extension_start: *mut ExtensionBase,
@@ -202,6 +224,9 @@ pub struct Api {
     device_memory_free: Unused,
     pub thread_pool_schedule: Function<ThreadPoolSchedule>,
     pub thread_pool_num_threads: Function<ThreadPoolNumThreads>,
+    pub future_create: Function<FutureCreate>,
+    pub future_set_available: Function<FutureSetAvailable>,
+    pub future_set_error: Function<FutureSetError>,
 }
 
 // SAFETY: XLA fills the table before it hands it out, and any thread may call its functions.
@@ -219,5 +244,5 @@ const _: () = {
     assert!(size!(CallFrame, attributes: Attributes) == 168);
     assert!(size!(HandlerRegister, traits: u32) == 84);
     assert!(size!(ErrorCreate, code: c_int) == 28);
-    assert!(size_of::<Api>() == 48 + 13 * 8);
+    assert!(size_of::<Api>() == 48 + 16 * 8);
 };

@@ -5,7 +5,7 @@
 mod c_api;
 mod shared;
 
-use crate::kernels::Kernel;
+use crate::kernels::{Address, Kernel, Pieces};
 use bytemuck::AnyBitPattern;
 use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
 use shared::XlaThreads;
@@ -136,6 +136,36 @@ where
             let threads = XlaThreads { api: call.api, context: (*call.frame).context };
             let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
             K::run(&sizes, operands, result, &threads).map_err(|misfit| misfit.to_string())
+        })
+    }
+}
+
+/// The handler of a kernel in pieces: it returns when none is left to begin, and the thread that does the last tells XLA.
+///
+/// # Safety
+/// As [`handle`].
+pub(super) unsafe extern "C" fn handle_pieces<const N: usize, K>(frame: *mut CallFrame) -> *mut Error
+where
+    K: Pieces<N, Operand: Element, Result: Element>,
+    K::Sizes: Send + Sync,
+{
+    // SAFETY: the caller's. XLA keeps operands and the result alive until the future is completed.
+    unsafe {
+        answer(frame, |call| {
+            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
+            K::check(&sizes, &operands, result).map_err(|misfit| misfit.to_string())?;
+            let pieces = K::pieces(&sizes);
+            let result = Address::of(result);
+            let work = move |i| K::piece(&sizes, operands, result.get(), i);
+            if pieces < 2 {
+                (0..pieces).for_each(work);
+            } else if let Some(future) = threads.share_later(pieces, Box::new(work)) {
+                (*call.frame).future = future;
+            } else {
+                return Err("XLA has no future for a call that goes on".into());
+            }
+            Ok(())
         })
     }
 }

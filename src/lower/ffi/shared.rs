@@ -1,6 +1,7 @@
 //! Work that is shared among the threads on which XLA runs a program.
 
-use super::c_api::{self, Api, ExecutionContext};
+use super::c_api::{self, Api, ExecutionContext, Future};
+use super::message;
 use crate::kernels::Threads;
 use std::any::Any;
 use std::ffi::c_void;
@@ -20,6 +21,8 @@ pub(super) struct XlaThreads {
 
 // SAFETY: any thread may ask XLA for its threads while the call goes on.
 unsafe impl Sync for XlaThreads {}
+
+pub(super) type Work = Box<dyn Fn(usize) + Send + Sync>;
 
 impl Threads for XlaThreads {
     fn count(&self) -> usize {
@@ -42,7 +45,8 @@ impl Threads for XlaThreads {
         }
         // SAFETY: `work` is called for pieces alone, and the last of them has ended before this function returns.
         let work: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
-        let shared = Arc::new(Shared::new(pieces, work));
+        let end = End::Unpark(thread::current());
+        let shared = Arc::new(Shared::new(pieces, Box::new(work), end));
         self.help(&shared);
         shared.take_pieces();
         shared.wait();
@@ -53,6 +57,23 @@ impl Threads for XlaThreads {
 }
 
 impl XlaThreads {
+    /// Begins `work` on all threads, this one among them, and returns when no piece is left to begin. The future is
+    /// completed after the last piece; `None` where XLA has none, and then nothing was begun.
+    pub fn share_later(&self, pieces: usize, work: Work) -> Option<*mut Future> {
+        let mut arguments = c_api::FutureCreate {
+            struct_size: size_of::<c_api::FutureCreate>(),
+            extension_start: ptr::null_mut(),
+            future: ptr::null_mut(),
+        };
+        // SAFETY: the arguments are whole.
+        let created = self.api.succeeds(unsafe { (self.api.future_create)(&raw mut arguments) });
+        let future = Some(arguments.future).filter(|future| created && !future.is_null())?;
+        let shared = Arc::new(Shared::new(pieces, work, End::Complete(Promise { api: self.api, future })));
+        self.help(&shared);
+        shared.take_pieces();
+        Some(future)
+    }
+
     /// Has other threads take pieces too. One that comes too late finds none left, so nothing waits for it.
     fn help(&self, shared: &Arc<Shared>) {
         unsafe extern "C" fn task(shared: *mut c_void) {
@@ -80,7 +101,7 @@ impl XlaThreads {
 
 /// Pieces of work that several threads take from.
 struct Shared {
-    work: &'static (dyn Fn(usize) + Sync),
+    work: Work,
     pieces: usize,
     /// The next piece to be taken.
     next: AtomicUsize,
@@ -88,14 +109,28 @@ struct Shared {
     left: AtomicUsize,
     /// The first panic.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    /// The thread that waits for the last piece.
-    caller: Thread,
+    end: End,
 }
 
+/// What the thread does that has done the last piece.
+enum End {
+    Unpark(Thread),
+    Complete(Promise),
+}
+
+struct Promise {
+    api: &'static Api,
+    future: *mut Future,
+}
+
+// SAFETY: XLA lets any thread complete a future.
+unsafe impl Send for Promise {}
+unsafe impl Sync for Promise {}
+
 impl Shared {
-    fn new(pieces: usize, work: &'static (dyn Fn(usize) + Sync)) -> Self {
+    fn new(pieces: usize, work: Work, end: End) -> Self {
         let (next, left) = (AtomicUsize::new(0), AtomicUsize::new(pieces));
-        Self { work, pieces, next, left, panic: Mutex::new(None), caller: thread::current() }
+        Self { work, pieces, next, left, panic: Mutex::new(None), end }
     }
 
     fn take_pieces(&self) {
@@ -109,7 +144,10 @@ impl Shared {
                 self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
             }
             if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.caller.unpark();
+                match &self.end {
+                    End::Unpark(thread) => thread.unpark(),
+                    End::Complete(promise) => promise.complete(self.panic()),
+                }
             }
         }
     }
@@ -132,5 +170,28 @@ impl Shared {
                 _ => thread::park(),
             }
         }
+    }
+}
+
+impl Promise {
+    fn complete(&self, panic: Option<Box<dyn Any + Send>>) {
+        let (extension_start, future) = (ptr::null_mut(), self.future);
+        // SAFETY: the arguments are whole, and the future is completed once.
+        let error = unsafe {
+            match panic {
+                None => {
+                    let struct_size = size_of::<c_api::FutureSetAvailable>();
+                    let mut arguments = c_api::FutureSetAvailable { struct_size, extension_start, future };
+                    (self.api.future_set_available)(&raw mut arguments)
+                }
+                Some(panic) => {
+                    let struct_size = size_of::<c_api::FutureSetError>();
+                    let error = self.api.error(message(&*panic));
+                    let mut arguments = c_api::FutureSetError { struct_size, extension_start, future, error };
+                    (self.api.future_set_error)(&raw mut arguments)
+                }
+            }
+        };
+        self.api.succeeds(error);
     }
 }

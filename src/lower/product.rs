@@ -1,0 +1,77 @@
+//! Products: on the CPU that is built in, those of f32 matrices by a call of [`kernels::Matmul`].
+
+use super::{Lowering, Target, XlaResult, calls, dims};
+use crate::array::DType;
+use crate::graph::DotDims;
+use crate::kernels;
+use xla::XlaOp;
+
+/// Fewer multiplications XLA writes into the kernels around them.
+const LEAST: usize = 1 << 12;
+
+/// An operand as a matrix: how many numbers are summed, how many are not, and whether the summed ones come last.
+struct Matrix {
+    summed: usize,
+    kept: usize,
+    summed_last: bool,
+}
+
+impl Matrix {
+    /// Of an array of `shape` that is summed over the axes `contract`. `None` where these lie among the others or in
+    /// another order.
+    fn of(shape: &[usize], contract: &[usize]) -> Option<Self> {
+        let side_by_side = contract.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let (first, last) = (*contract.first()?, *contract.last()?);
+        if !side_by_side || first != 0 && last + 1 != shape.len() {
+            return None;
+        }
+        let summed = shape[first..=last].iter().product();
+        let kept = shape[..first].iter().chain(&shape[last + 1..]).product();
+        Some(Self { summed, kept, summed_last: first != 0 || contract.len() == shape.len() })
+    }
+
+    fn shape(&self) -> [usize; 2] {
+        if self.summed_last { [self.kept, self.summed] } else { [self.summed, self.kept] }
+    }
+}
+
+impl Lowering<'_> {
+    /// The product of two matrices, summed over one axis of each.
+    pub(super) fn matmul(
+        &self,
+        (a, a_shape): (&XlaOp, [usize; 2]),
+        (b, b_shape): (&XlaOp, [usize; 2]),
+        [a_axis, b_axis]: [usize; 2],
+        dtype: DType,
+    ) -> XlaResult {
+        let axes = DotDims { lhs_contract: vec![a_axis], rhs_contract: vec![b_axis], ..DotDims::default() };
+        let result = [a_shape[1 - a_axis], b_shape[1 - b_axis]];
+        self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
+    }
+
+    /// A product of arrays of `dtype`, given with their shapes.
+    pub(super) fn dot(
+        &self,
+        (a, a_shape): (&XlaOp, &[usize]),
+        (b, b_shape): (&XlaOp, &[usize]),
+        axes: &DotDims,
+        dtype: DType,
+        result: &[usize],
+    ) -> XlaResult {
+        let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
+        if self.target == Target::Cpu
+            && dtype == DType::F32
+            && lhs_batch.is_empty()
+            && let Some(lhs) = Matrix::of(a_shape, lhs_contract)
+            && let Some(rhs) = Matrix::of(b_shape, rhs_contract)
+            && lhs.kept * lhs.summed * rhs.kept >= LEAST
+        {
+            let sizes = [lhs.kept, lhs.summed, rhs.kept];
+            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]);
+            let [a, b] = [a.reshape(&dims(&lhs.shape()))?, b.reshape(&dims(&rhs.shape()))?];
+            let product = self.call(calls::MATMUL, &[&a, &b], &sizes, dtype, &[lhs.kept, rhs.kept])?;
+            return product.reshape(&dims(result));
+        }
+        a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
+    }
+}
