@@ -7,7 +7,7 @@ mod jobs;
 use clap::Parser;
 use jobs::{Job, Sizes};
 use neural::data::{self, Dataset, Splits, Targets};
-use neural::runtime::{Device, DeviceOptions, DeviceSpec};
+use neural::runtime::{Device, DeviceOptions, DeviceSpec, tune_process};
 use neural::train::{Event, Trainer};
 use neural::{Array, Result};
 use std::ops::ControlFlow;
@@ -71,6 +71,7 @@ fn main() -> Result<()> {
     let Arguments { job, data, noise, epochs, steps, sizes, channels, device, no_tf32, bf16, .. } =
         Arguments::parse();
     let options = DeviceOptions { tf32: !no_tf32, ..DeviceOptions::default() };
+    tune_process();
     let device = Device::open_with(&device.parse::<DeviceSpec>()?, &options)?;
     let mut data = match (noise, job) {
         (Some(rows), _) => job.noise(rows)?,

@@ -1,7 +1,6 @@
 // XLA's CPU backend can write a compiled program down and read it again, in a small part of the time that it takes to
 // compile it, but the `xla` crate has no function for either. Here is the function by which the crate has a program
-// compiled, and one that mends what is lost on the way. The linker script lists this library before XLA's, so these
-// definitions are the ones that are used.
+// compiled. The linker script lists this library before XLA's, so this definition is the one that is used.
 #include <dlfcn.h>
 
 #include <cstddef>
@@ -9,13 +8,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "xla/pjrt/pjrt_client.h"
 #include "xla/pjrt/pjrt_executable.h"
-#include "xla/service/custom_call_status_internal.h"
-#include "xla/service/hlo.pb.h"
-#include "xla/shape.h"
 
 namespace {
 
@@ -31,22 +26,6 @@ struct Exchange {
 thread_local const Exchange* exchange = nullptr;
 
 using Loaded = absl::StatusOr<std::unique_ptr<xla::PjRtLoadedExecutable>>;
-
-// xla::cpu::CustomCallThunk::OpBuffers, whose header the wheel lacks a part of. Slices are not looked at.
-struct CallBuffers {
-  std::vector<char> argument_slices;
-  std::vector<xla::Shape> argument_shapes;
-  std::vector<char> result_slices;
-  std::vector<xla::Shape> result_shapes;
-  bool is_tuple_result;
-};
-
-// What is handed on as it is: xla::cpu::Thunk::Info, and the thunk or an error, which is made in its place.
-struct ThunkInfo;
-struct CreatedThunk {
-  CreatedThunk(const CreatedThunk&);
-  ~CreatedThunk();
-};
 
 }  // namespace
 
@@ -73,27 +52,4 @@ Loaded CompileAndLoad(xla::PjRtClient* client, const xla::XlaComputation& comput
     if (written.ok()) with->keep(with->keeper, written->data(), written->size());
   }
   return compiled;
-}
-
-// Makes the call of a function that goes on a failure; the library does not export the function that XLA has for it.
-extern "C" void xla_glue_fail(XlaCustomCallStatus* status, const char* message, size_t size) {
-  status->message.emplace(message, size);
-}
-
-// xla::cpu::CustomCallThunk::Create(Info, string_view, OpBuffers, string_view, CustomCallApiVersion)
-#define CREATE_CALL                                                                        \
-  "_ZN3xla3cpu15CustomCallThunk6CreateENS0_5Thunk4InfoESt17basic_string_viewIcSt11char_traitsIcEE" \
-  "NS1_9OpBuffersES7_NS_20CustomCallApiVersionE"
-
-extern "C" CreatedThunk CreateCall(ThunkInfo* info, std::string_view target, CallBuffers* buffers,
-                                   std::string_view config, int api_version) __asm__(CREATE_CALL);
-
-// A call of a function in the program. Whether its result is a tuple is not written down, and not set when it is read.
-// The program's own functions report failures, which the crate does not say of them.
-CreatedThunk CreateCall(ThunkInfo* info, std::string_view target, CallBuffers* buffers, std::string_view config,
-                        int api_version) {
-  static const auto xlas = reinterpret_cast<decltype(&CreateCall)>(dlsym(RTLD_NEXT, CREATE_CALL));
-  buffers->is_tuple_result = buffers->result_shapes.size() != 1;
-  if (target.substr(0, 7) == "neural_") api_version = xla::CustomCallApiVersion::API_VERSION_STATUS_RETURNING;
-  return xlas(info, target, buffers, config, api_version);
 }

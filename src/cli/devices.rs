@@ -1,7 +1,7 @@
 //! `neural devices`, and the flags that choose one.
 
 use crate::error::Result;
-use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report, cache_folder};
+use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report, cache_folder, tune_process};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -136,6 +136,7 @@ impl DeviceArguments {
             pin_kernels: !self.no_pinned_kernels,
             count,
         };
+        tune_process();
         let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;
         if let Some(note) = device.note() {
             let _ = writeln!(io::stderr(), "{note}");

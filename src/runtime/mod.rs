@@ -12,8 +12,6 @@ mod kernels;
 mod library;
 mod memory;
 mod private;
-#[cfg(xla_glue)]
-mod product;
 mod program;
 mod report;
 mod settings;
@@ -27,6 +25,7 @@ pub use driver::{Driver, Gpu, Version};
 pub use folders::cache_folder;
 pub use program::Program;
 pub use report::{Auto, Cpu, OpenedDevice, PluginReport, Report, Xla};
+pub use settings::tune_process;
 pub use spec::{DeviceOptions, DeviceSpec};
 
 use crate::error::Error;

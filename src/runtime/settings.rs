@@ -13,20 +13,32 @@ pub(super) fn prepare() {
         };
         xla::set_tf_min_log_level(level);
         xla::set_min_log_level(level);
-        keep_freed_memory();
-        // Another XLA multiplies in its own way, more slowly.
-        #[cfg(xla_glue)]
-        super::product::multiply_with_gemm();
     });
 }
 
+/// Sets the process's allocator up for training on the CPU: for a program that does little else, before it opens a device.
+/// The command line calls it; the library by itself changes nothing of its process.
+///
 /// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
-/// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the
-/// heap, which is kept, and whose pages are large ones where the system has them.
+/// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the heap,
+/// which is kept, and whose pages are large ones where the system has them: the process gives no memory back to the system
+/// until it ends. With another C library this does nothing.
+///
+/// ```
+/// use neural::runtime::{Device, tune_process};
+/// tune_process();
+/// let device = Device::cpu()?;
+/// # assert_eq!(device.name(), "cpu");
+/// # Ok::<(), neural::Error>(())
+/// ```
+pub fn tune_process() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(keep_freed_memory);
+}
+
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator, and advice on pages leaves what is in them; both are given
-    // before XLA starts its threads.
+    // SAFETY: mallopt only sets parameters of the allocator, and advice on pages leaves what is in them.
     unsafe {
         /// Room for the heap to grow into: addresses, no memory until they are used.
         const ROOM: usize = 4 << 30;
