@@ -2,8 +2,14 @@
 // which the `xla` crate calls (declared in xla/pjrt/pjrt_api.h), over a map of our own, and
 // xla::GetCApiClient, which must look a plugin up in the same map. The linker script lists this library
 // before XLA's, so these definitions are the ones that are used.
+//
+// XLA reads its settings from XLA_FLAGS, once for a process, and each copy of XLA in a process reads them for itself. A
+// compilation can also be given single settings by name, which leaves all others as the plugin has them, but the `xla`
+// crate has no function for it. They are added on the way to the plugin.
 #include <dlfcn.h>
 
+#include <array>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -37,6 +43,35 @@ Registry& registry() {
   return *registry;
 }
 
+// Fields of a CompileOptionsProto, written down, which the compilations of this thread have besides the crate's.
+thread_local std::string options;
+
+// The plugins that were loaded, and the tables that XLA is given in their place: the same but for the function that
+// compiles. A table's function is given nothing by which it could know its plugin, so each has one of its own.
+constexpr size_t kMost = 8;
+const PJRT_Api* plugins[kMost];
+PJRT_Api tables[kMost];
+size_t loaded = 0;
+
+template <size_t I>
+PJRT_Error* Compile(PJRT_Client_Compile_Args* args) {
+  if (options.empty()) return plugins[I]->PJRT_Client_Compile(args);
+  PJRT_Client_Compile_Args with = *args;
+  std::string all(args->compile_options, args->compile_options_size);
+  all += options;
+  with.compile_options = all.data();
+  with.compile_options_size = all.size();
+  PJRT_Error* error = plugins[I]->PJRT_Client_Compile(&with);
+  args->executable = with.executable;
+  return error;
+}
+
+template <size_t... I>
+constexpr std::array<PJRT_Client_Compile*, sizeof...(I)> Compilers(std::index_sequence<I...>) {
+  return {Compile<I>...};
+}
+constexpr auto compilers = Compilers(std::make_index_sequence<kMost>());
+
 absl::Status NotLoaded(absl::string_view device_type) {
   return absl::NotFoundError(absl::StrCat("no PJRT plugin is loaded for ", device_type));
 }
@@ -57,6 +92,9 @@ absl::Status ToStatus(const PJRT_Api* api, PJRT_Error* error) {
 }
 
 }  // namespace
+
+// For the compilations of this thread by plugins, until it is called again.
+extern "C" void xla_glue_compile_with(const char* fields, size_t size) { options.assign(fields, size); }
 
 namespace pjrt {
 
@@ -94,8 +132,18 @@ absl::StatusOr<const PJRT_Api*> LoadPjrtPlugin(absl::string_view device_type,
   }
   Registry& r = registry();
   std::lock_guard<std::mutex> lock(r.mutex);
-  r.plugins[absl::AsciiStrToLower(device_type)] = Plugin{api, false};
-  return api;
+  size_t known = 0;
+  while (known < loaded && plugins[known] != api) ++known;
+  if (known == kMost) return absl::ResourceExhaustedError(absl::StrCat("more than ", kMost, " plugins"));
+  if (known == loaded) {
+    plugins[known] = api;
+    tables[known] = *api;
+    tables[known].struct_size = PJRT_Api_STRUCT_SIZE;
+    tables[known].PJRT_Client_Compile = compilers[known];
+    ++loaded;
+  }
+  r.plugins[absl::AsciiStrToLower(device_type)] = Plugin{&tables[known], false};
+  return &tables[known];
 }
 
 absl::StatusOr<bool> IsPjrtPluginInitialized(absl::string_view device_type) {

@@ -2,11 +2,12 @@
 
 use super::device::Device;
 use super::kernels::Kernels;
-use super::library::linked;
 use super::xla_error;
 use crate::error::{Error, Result};
 use crate::lower::in_full_precision;
-use std::ffi::{CStr, CString, c_char};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use xla::{PjRtLoadedExecutable, XlaComputation};
 
 /// A setting of XLA as in `XLA_FLAGS`, without the dashes.
@@ -39,34 +40,55 @@ pub(super) fn compile(
     }
 }
 
-/// A [`Setting`] as `scripts/xla/options_glue.cc` has it.
-#[repr(C)]
-struct Given {
-    name: *const c_char,
-    value: *const c_char,
+/// `CompileOptionsProto` of XLA's `compile_options.proto`, as far as it is used here.
+#[derive(Message)]
+struct CompileOptions {
+    #[prost(btree_map = "string, message", tag = "7")]
+    env_option_overrides: BTreeMap<String, OptionOverride>,
 }
 
-type CompileWith = unsafe extern "C" fn(*const Given, usize);
+/// `OptionOverrideProto`, with the one of its kinds that takes a setting as `XLA_FLAGS` does.
+#[derive(Clone, PartialEq, Message)]
+struct OptionOverride {
+    #[prost(string, optional, tag = "1")]
+    string_field: Option<String>,
+}
+
+type CompileWith = unsafe extern "C" fn(*const u8, usize);
+
+/// The function of `scripts/xla/plugin_glue.cc`; another XLA has none.
+fn compile_with() -> Option<CompileWith> {
+    #[cfg(xla_glue)]
+    {
+        unsafe extern "C" {
+            fn xla_glue_compile_with(fields: *const u8, size: usize);
+        }
+        Some(xla_glue_compile_with)
+    }
+    #[cfg(not(xla_glue))]
+    None
+}
 
 /// What `compile` returns, which has plugins compile with `settings`.
 fn with_settings<T>(settings: &[Setting], compile: impl FnOnce() -> T) -> Result<T> {
     if settings.is_empty() {
         return Ok(compile());
     }
-    // SAFETY: this is the function's type in scripts/xla/options_glue.cc.
-    let Some(compile_with) = (unsafe { linked::<CompileWith>(c"xla_glue_compile_with") }) else {
+    let Some(compile_with) = compile_with() else {
         return Err(Error::Device(
             "this XLA takes no settings for a program; use that of scripts/setup, or --no-pinned-kernels and \
              XLA_FLAGS=--xla_gpu_enable_command_buffer= in place of --no-command-buffers"
                 .into(),
         ));
     };
-    let given: Vec<_> =
-        settings.iter().map(|(name, value)| Given { name: name.as_ptr(), value: value.as_ptr() }).collect();
+    let text = |text: &CStr| text.to_string_lossy().into_owned();
+    let overrides =
+        settings.iter().map(|(name, value)| (text(name), OptionOverride { string_field: Some(text(value)) }));
+    let fields = CompileOptions { env_option_overrides: overrides.collect() }.encode_to_vec();
     // SAFETY: the function copies what it is given, for this thread.
-    unsafe { compile_with(given.as_ptr(), given.len()) };
+    unsafe { compile_with(fields.as_ptr(), fields.len()) };
     let result = compile();
-    // SAFETY: nothing is read where there are no settings.
-    unsafe { compile_with(std::ptr::null(), 0) };
+    // SAFETY: the same, of no bytes.
+    unsafe { compile_with(fields.as_ptr(), 0) };
     Ok(result)
 }
