@@ -1,6 +1,5 @@
 //! Compiled programs for the CPU that is built in, kept in a folder for later processes.
 
-use super::library::linked;
 use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
 use crate::lower::written;
@@ -28,6 +27,20 @@ struct Exchange {
 
 type ExchangePrograms = unsafe extern "C" fn(*const Exchange);
 
+/// The function of `scripts/xla/program_glue.cc`; another XLA has none. It is named here and not looked up, as the linker
+/// leaves out a library to which nothing refers.
+fn exchange_programs() -> Option<ExchangePrograms> {
+    #[cfg(xla_glue)]
+    {
+        unsafe extern "C" {
+            fn xla_glue_exchange_programs(exchange: *const Exchange);
+        }
+        Some(xla_glue_exchange_programs)
+    }
+    #[cfg(not(xla_glue))]
+    None
+}
+
 /// Compiles, or reads what an earlier process compiled, and says which it was. A folder that cannot be read or written
 /// costs time and is no error, and neither is an XLA that cannot write programs down.
 pub(super) fn compile(
@@ -35,9 +48,7 @@ pub(super) fn compile(
     computation: &XlaComputation,
     folder: &Path,
 ) -> xla::Result<(PjRtLoadedExecutable, bool)> {
-    // SAFETY: this is the function's type in scripts/xla/program_glue.cc, which is linked with what product.rs refers to.
-    let exchange_programs = unsafe { linked::<ExchangePrograms>(c"xla_glue_exchange_programs") };
-    let (Some(exchange_programs), Some(key)) = (exchange_programs, key(computation)) else {
+    let (Some(exchange_programs), Some(key)) = (exchange_programs(), key(computation)) else {
         return Ok((client.compile(computation)?, false));
     };
     // What lies in the folder is run: it must be what this user left there.
@@ -115,16 +126,33 @@ fn machine() -> Option<&'static str> {
     let found = || {
         let library = xla_library()?.canonicalize().ok()?;
         let changed = library.metadata().ok()?.modified().ok()?;
-        // The first core's lines: those of many cores take long to write.
-        let lines = BufReader::new(File::open("/proc/cpuinfo").ok()?).lines().map_while(io::Result::ok);
-        let lines = lines.take_while(|line| !line.is_empty());
-        let telling = ["vendor_id", "cpu family", "model", "stepping", "flags"];
-        let processor: Vec<_> =
-            lines.filter(|line| telling.iter().any(|name| line.starts_with(name))).collect();
+        let processor = processor(BufReader::new(File::open("/proc/cpuinfo").ok()?))?;
         let library = format!("{} {changed:?}", library.display());
-        Some(format!("{}\n{library}\n{}", env!("CARGO_PKG_VERSION"), processor.join("\n")))
+        Some(format!("{}\n{library}\n{processor}", env!("CARGO_PKG_VERSION")))
     };
     MACHINE.get_or_init(found).as_deref()
+}
+
+/// The lines of `/proc/cpuinfo` that tell one kind of processor from another, on x86-64 and on Arm; `None` where its
+/// instructions are not among them.
+fn processor(information: impl BufRead) -> Option<String> {
+    const TELLING: [&str; 9] = [
+        "vendor_id",
+        "cpu family",
+        "model",
+        "stepping",
+        "flags",
+        "Features",
+        "CPU implementer",
+        "CPU part",
+        "CPU variant",
+    ];
+    // The first core's lines: those of many cores take long to write.
+    let lines = information.lines().map_while(io::Result::ok).take_while(|line| !line.is_empty());
+    let telling: Vec<_> = lines.filter(|line| TELLING.iter().any(|name| line.starts_with(name))).collect();
+    let has_instructions =
+        telling.iter().any(|line| ["flags", "Features"].iter().any(|name| line.starts_with(name)));
+    has_instructions.then(|| telling.join("\n"))
 }
 
 /// The program that is kept under `key`; `None` if there is none, or it is damaged or not trusted.
@@ -276,6 +304,33 @@ mod tests {
             chown(path, Some(0), None).unwrap();
         }
         assert!(PrivateFolder::open(within.path()).is_ok());
+    }
+
+    #[test]
+    fn processors_are_told_apart_by_their_instructions_and_models() {
+        let arm = |features: &str, part: &str| {
+            let lines = ["processor\t: 0", "BogoMIPS\t: 243.75"].map(String::from).into_iter().chain([
+                format!("Features\t: {features}"),
+                "CPU implementer\t: 0x41".into(),
+                format!("CPU part\t: {part}"),
+            ]);
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let of = |text: &str| processor(text.as_bytes());
+        let v1 = of(&arm("fp asimd sve bf16", "0xd40"));
+        assert!(v1.as_ref().is_some_and(|v1| v1.contains("sve") && !v1.contains("BogoMIPS")), "{v1:?}");
+        assert_ne!(v1, of(&arm("fp asimd", "0xd40")));
+        assert_ne!(v1, of(&arm("fp asimd sve bf16", "0xd08")));
+        assert_eq!(
+            v1,
+            of(&format!("{}\n\nprocessor\t: 1\nCPU part\t: 0x1", arm("fp asimd sve bf16", "0xd40")))
+        );
+        let intel = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t: 207\nflags\t: fpu avx2";
+        assert_ne!(of(intel), of(&intel.replace("avx2", "avx")));
+        // Nothing is kept where the instructions are not known.
+        for text in ["", "processor\t: 0\nmodel\t: 207", "hart\t: 0\nisa\t: rv64imafdc"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]
