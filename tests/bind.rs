@@ -1,4 +1,5 @@
-//! What scripts/xla/bind.py does to libraries, by the word of the system's loader, which takes them afterwards.
+//! What scripts/xla/bind.py does to libraries, by the word of the system's loader, which takes them afterwards, and what
+//! scripts/xla/replaced.py finds in them.
 
 use std::fs;
 use std::path::Path;
@@ -67,13 +68,13 @@ fn start(folder: &Path) -> (String, Vec<String>) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), of_second.map(str::to_string).collect())
 }
 
+fn script(folder: &Path, name: &str, arguments: &[&str]) -> Output {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/xla").join(name);
+    Command::new("python3").arg(file).args(arguments).current_dir(folder).output().expect("python3 starts")
+}
+
 fn bind(folder: &Path, libraries: &[&str]) -> Output {
-    Command::new("python3")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/xla/bind.py"))
-        .args(libraries)
-        .current_dir(folder)
-        .output()
-        .expect("python3 starts")
+    script(folder, "bind.py", libraries)
 }
 
 #[test]
@@ -119,5 +120,33 @@ fn what_is_no_library_is_refused() {
     fs::write(folder.path().join("text.so"), "text".repeat(40)).expect("writable");
     let output = bind(folder.path(), &["text.so"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "text.so is not a library for x86-64\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "text.so is not a library for a machine of 64 bits\n"
+    );
+}
+
+#[test]
+fn a_function_whose_place_is_taken_must_be_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    compile(folder, FIRST, "libglue.so", &["-shared"]);
+    compile(folder, SECOND, "libxla.so", &["-shared"]);
+    for (names, missing) in [
+        ("# int replaced()\n_Z8replacedv\n", None),
+        ("_Z8replacedv\n_Z7renamedv\n", Some("libglue.so has no _Z7renamedv")),
+        ("_Z3ownv\n", Some("libglue.so has no _Z3ownv")),
+    ] {
+        fs::write(folder.join("names"), names).expect("writable");
+        let output = script(folder, "replaced.py", &["names", "libglue.so", "libxla.so"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), missing.is_none(), "{said}");
+        assert!(said.contains(missing.unwrap_or_default()), "{said}");
+    }
+    // What the glue has and XLA no longer.
+    fs::write(folder.join("names"), "_Z8replacedv\n").expect("writable");
+    compile(folder, "int other() { return 1; }", "libnewer.so", &["-shared"]);
+    let output = script(folder, "replaced.py", &["names", "libglue.so", "libnewer.so"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("libnewer.so has no _Z8replacedv"), "{said}");
 }

@@ -104,7 +104,10 @@ impl Setup {
 }
 
 fn requirements() -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/xla/requirements-cuda.txt");
+    let path = match cfg!(target_arch = "aarch64") {
+        true => concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/xla/requirements-cuda-aarch64.txt"),
+        false => concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/xla/requirements-cuda.txt"),
+    };
     let text = fs::read_to_string(path).expect("it is there");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split_once("==").expect("pinned").0.to_string()).collect()
@@ -112,7 +115,22 @@ fn requirements() -> Vec<String> {
 
 #[test]
 fn every_wheel_is_pinned_by_its_hash() {
-    for file in ["requirements.txt", "requirements-cuda.txt"] {
+    let names = |file: &str| -> Vec<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/xla").join(file);
+        let text = fs::read_to_string(path).expect("it is there");
+        let lines = text.lines().filter_map(|line| line.split_once(" --hash="));
+        lines.map(|(package, _)| package.to_string()).collect()
+    };
+    // The same versions on both machines.
+    assert_eq!(names("requirements-cuda.txt"), names("requirements-cuda-aarch64.txt"));
+    let without_cpu = |names: Vec<String>| names.join("\n").replace("tensorflow-cpu", "tensorflow");
+    assert_eq!(without_cpu(names("requirements.txt")), without_cpu(names("requirements-aarch64.txt")));
+    for file in [
+        "requirements.txt",
+        "requirements-aarch64.txt",
+        "requirements-cuda.txt",
+        "requirements-cuda-aarch64.txt",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/xla").join(file);
         for line in
             fs::read_to_string(path).expect("it is there").lines().filter(|line| !line.starts_with('#'))

@@ -1,4 +1,5 @@
-# What the parts of scripts/setup share. It is sourced, and expects $cache, the folder of everything that is fetched.
+# What the parts of scripts/setup share. It is sourced, and expects $cache, the folder of everything that is fetched, and
+# $parts, that of this file.
 
 die() { # what happened, and what to do about it
   printf 'setup: %s\n' "$1" >&2
@@ -20,8 +21,18 @@ find_pip() {
     "Install it (Debian, Ubuntu: apt install python3-pip; Fedora: dnf install python3-pip) and run scripts/setup again."
 }
 
-check_machine() {
-  [ "$(uname -sm)" = "Linux x86_64" ] || die "these wheels are for Linux on x86-64, this is $(uname -sm)." "$1"
+machine=$(uname -m)
+
+check_machine() { # what to do on another machine
+  case "$(uname -s) $machine" in
+    "Linux x86_64" | "Linux aarch64") ;;
+    *) die "these wheels are for Linux on x86-64 and on 64-bit Arm, this is $(uname -s) on $machine." "$1" ;;
+  esac
+}
+
+requirements() { # a list of wheels; this machine's
+  local of_machine=$parts/$1-$machine.txt
+  if [ -f "$of_machine" ]; then printf '%s' "$of_machine"; else printf '%s' "$parts/$1.txt"; fi
 }
 
 check_disk() { # megabytes needed
@@ -51,10 +62,10 @@ fetch_wheels() {
   local python=$1 wheels=$2 pip platforms=() n requirement
   pip=$(find_pip)
   for n in {28..5}; do
-    platforms+=(--platform "manylinux_2_${n}_x86_64")
+    platforms+=(--platform "manylinux_2_${n}_$machine")
   done
   for n in 2014 2010 1; do
-    platforms+=(--platform "manylinux${n}_x86_64")
+    platforms+=(--platform "manylinux${n}_$machine")
   done
   mkdir -p "$wheels" 2>/dev/null || die "cannot write to $cache." "Name a writable folder in NEURAL_CACHE."
   while read -r requirement; do

@@ -20,14 +20,14 @@ warn_without_driver() {
 
 fetch_cuda() {
   local key tree wheels
-  key=$(key_of "$parts/requirements-cuda.txt" "$parts/unpack_cuda.py")
+  key=$(key_of "$(requirements requirements-cuda)" "$parts/unpack_cuda.py")
   tree=$cache/cuda-$key
   if [ ! -d "$tree" ]; then
     check_machine "Where CUDA is set up already, name it: scripts/setup --cuda-from DIR."
     check_disk "$cuda_megabytes_needed"
     wheels=$cache/wheels-cuda-$key
     say "fetching XLA's CUDA plugin and NVIDIA's libraries ($cuda_megabytes_fetched MB in 14 wheels)"
-    fetch_wheels 3.12 "$wheels" <"$parts/requirements-cuda.txt"
+    fetch_wheels 3.12 "$wheels" <"$(requirements requirements-cuda)"
     say "unpacking"
     make_tree "$tree" python3 "$parts/unpack_cuda.py" "$wheels"
     rm -rf "$wheels"
@@ -59,14 +59,14 @@ use_toolkit() { # /usr/local/cuda, for one
   [ -n "$cudnn" ] || die "cuDNN 9 was not found, neither in $toolkit nor among the system's libraries." \
     "Install NVIDIA's package cudnn9-cuda-13, or let scripts/setup --cuda fetch everything."
   cudnn=$(dirname "$cudnn")
-  key=$(printf '%s\n' "$toolkit" "$cudnn" | key_of - "$parts/requirements-cuda.txt" "$parts/unpack_cuda.py" "$parts/cuda.sh")
+  key=$(printf '%s\n' "$toolkit" "$cudnn" | key_of - "$(requirements requirements-cuda)" "$parts/unpack_cuda.py" "$parts/cuda.sh")
   tree=$cache/cuda-toolkit-$key
   if [ ! -d "$tree" ]; then
     check_machine "The plugin exists for no other."
     check_disk "$plugin_megabytes_needed"
     wheels=$cache/wheels-cuda-$key
     say "fetching XLA's CUDA plugin ($plugin_megabytes_fetched MB)"
-    grep '^jax-' "$parts/requirements-cuda.txt" | fetch_wheels 3.12 "$wheels"
+    grep '^jax-' "$(requirements requirements-cuda)" | fetch_wheels 3.12 "$wheels"
     make_tree "$tree" link_toolkit "$wheels" "$toolkit" "$cudnn"
     rm -rf "$wheels"
   fi

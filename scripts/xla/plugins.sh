@@ -7,7 +7,7 @@ fetch_cpu_plugin() {
   local tree wheels
   tree=$cache/plugin-cpu-$(printf '%s' "$cpu_plugin_requirement" | key_of -)
   if [ ! -d "$tree" ]; then
-    check_machine "The plugin exists for no other."
+    [ "$machine" = x86_64 ] || die "XLA's CPU backend as a plugin is there for x86-64 alone, this is $machine."
     check_disk 400
     wheels=$cache/wheels-plugin-cpu
     fetch_wheels 3.12 "$wheels" <<<"$cpu_plugin_requirement"
@@ -20,13 +20,13 @@ fetch_cpu_plugin() {
 # What it takes to compile for a GPU, and no more: XLA's CUDA plugin, ptxas and libdevice, in the folder $cuda_compiler.
 fetch_cuda_compiler() {
   local wheels key
-  key=$(key_of "$parts/requirements-cuda.txt" "$parts/unpack_cuda.py" "$parts/plugins.sh")
+  key=$(key_of "$(requirements requirements-cuda)" "$parts/unpack_cuda.py" "$parts/plugins.sh")
   cuda_compiler=$cache/cuda-compiler-$key
   if [ ! -d "$cuda_compiler" ]; then
     check_machine "The plugin exists for no other."
     check_disk 1500
     wheels=$cache/wheels-cuda-compiler-$key
-    grep -E '^(jax-cuda13-pjrt|nvidia-cuda-nvcc|nvidia-nvvm)=' "$parts/requirements-cuda.txt" | fetch_wheels 3.12 "$wheels"
+    grep -E '^(jax-cuda13-pjrt|nvidia-cuda-nvcc|nvidia-nvvm)=' "$(requirements requirements-cuda)" | fetch_wheels 3.12 "$wheels"
     make_tree "$cuda_compiler" unpack_cuda_compiler "$wheels"
     rm -rf "$wheels"
   fi

@@ -5,6 +5,7 @@
 
 // XLA's libraries hold AVX instructions from the first initialiser on. Without them the process would end in a signal.
 static void check_processor(void) {
+#if defined(__x86_64__)
     static const char message[] =
         "error: this processor has no AVX instructions, which XLA needs. Use a machine with AVX (Intel since 2011, AMD "
         "since 2011; a virtual machine must pass it on), or an XLA of your own in XLA_EXTENSION_DIR.\n";
@@ -13,6 +14,7 @@ static void check_processor(void) {
         if (write(STDERR_FILENO, message, sizeof message - 1) < 0) _exit(1);
         _exit(1);
     }
+#endif
 }
 
 // XLA's library prints a notice about oneDNN from a static initialiser. Setting this variable prevents it. A value that

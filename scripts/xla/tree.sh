@@ -26,15 +26,26 @@ build_tree() { # the wheels, the compiler, the folder to fill
     jobs+=($!)
   done
   for job in "${jobs[@]}"; do wait "$job"; done
+  # It shows nothing but its own functions and those that take the place of XLA's.
+  local names=$tree/names
+  {
+    printf '{ global: xla_glue_*; _ZN4pjrt*;\n'
+    sed '/^#/d; s/$/;/' "$parts/replaced.txt"
+    printf 'local: *; };\n'
+  } >"$names"
   # The library that is linked against must be known by its versioned name alone.
-  $compiler -shared -o "$tree/lib/libxla_glue.so" "${objects[@]}" \
+  $compiler -shared -o "$tree/lib/libxla_glue.so" "${objects[@]}" -Wl,--version-script="$names" \
     -L "$tree/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 \
     -ldl -Wl,-rpath,'$ORIGIN' -Wl,-soname,libxla_glue.so
-  rm "${objects[@]}"
+  rm "${objects[@]}" "$names"
+  (cd "$tree/lib" && python3 "$parts/replaced.py" "$parts/replaced.txt" \
+    libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)
   $compiler -x c -O1 -fPIC -shared -o "$tree/lib/libquiet.so" "$parts/quiet.c" -Wl,-soname,libquiet.so
 
-  say "binding the libraries' names"
-  (cd "$tree/lib" && python3 "$parts/bind.py" libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)
+  if [ -z "${NEURAL_UNBOUND:-}" ]; then
+    say "binding the libraries' names"
+    (cd "$tree/lib" && python3 "$parts/bind.py" libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)
+  fi
   printf 'INPUT(libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' \
     >"$tree/lib/libxla_extension.so"
 }

@@ -68,7 +68,7 @@ def unpack(wheel: pathlib.Path, tree: pathlib.Path, place) -> None:
 def main() -> None:
     wheels, tree = map(pathlib.Path, sys.argv[1:])
     for pattern, place in [
-        ("tensorflow_cpu-*.whl", place_xla),
+        ("tensorflow*-*.whl", place_xla),
         ("xtc_llvm_dev-*.whl", place_llvm),
         ("libclang-*.whl", place_clang),
     ]:
