@@ -1,6 +1,7 @@
 //! How programs are compiled for GPUs: with XLA's settings as the plugin has them, but for those that are asked for.
 
 use super::device::Device;
+use super::glue::COMPILE_WITH;
 use super::kernels::Kernels;
 use super::xla_error;
 use crate::error::{Error, Result};
@@ -54,27 +55,12 @@ struct OptionOverride {
     string_field: Option<String>,
 }
 
-type CompileWith = unsafe extern "C" fn(*const u8, usize);
-
-/// The function of `scripts/xla/plugin_glue.cc`; another XLA has none.
-fn compile_with() -> Option<CompileWith> {
-    #[cfg(xla_glue)]
-    {
-        unsafe extern "C" {
-            fn xla_glue_compile_with(fields: *const u8, size: usize);
-        }
-        Some(xla_glue_compile_with)
-    }
-    #[cfg(not(xla_glue))]
-    None
-}
-
 /// What `compile` returns, which has plugins compile with `settings`.
 fn with_settings<T>(settings: &[Setting], compile: impl FnOnce() -> T) -> Result<T> {
     if settings.is_empty() {
         return Ok(compile());
     }
-    let Some(compile_with) = compile_with() else {
+    let Some(compile_with) = COMPILE_WITH else {
         return Err(Error::Device(
             "this XLA takes no settings for a program; use that of scripts/setup, or --no-pinned-kernels and \
              XLA_FLAGS=--xla_gpu_enable_command_buffer= in place of --no-command-buffers"

@@ -1,5 +1,6 @@
 //! Compiled programs for the CPU that is built in, kept in a folder for later processes.
 
+use super::glue::{EXCHANGE_PROGRAMS, Exchange};
 use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
 use crate::lower::written;
@@ -16,31 +17,6 @@ use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
 /// How much a folder holds at most, in bytes. What was not used for the longest time goes first.
 const MOST: u64 = 256 << 20;
 
-/// What one compilation is given and hands over, as `scripts/xla/program_glue.cc` has it.
-#[repr(C)]
-struct Exchange {
-    written: *const u8,
-    size: usize,
-    keep: unsafe extern "C" fn(*mut c_void, *const u8, usize),
-    keeper: *mut c_void,
-}
-
-type ExchangePrograms = unsafe extern "C" fn(*const Exchange);
-
-/// The function of `scripts/xla/program_glue.cc`; another XLA has none. It is named here and not looked up, as the linker
-/// leaves out a library to which nothing refers.
-fn exchange_programs() -> Option<ExchangePrograms> {
-    #[cfg(xla_glue)]
-    {
-        unsafe extern "C" {
-            fn xla_glue_exchange_programs(exchange: *const Exchange);
-        }
-        Some(xla_glue_exchange_programs)
-    }
-    #[cfg(not(xla_glue))]
-    None
-}
-
 /// Compiles, or reads what an earlier process compiled, and says which it was. A folder that cannot be read or written
 /// costs time and is no error, and neither is an XLA that cannot write programs down.
 pub(super) fn compile(
@@ -48,7 +24,7 @@ pub(super) fn compile(
     computation: &XlaComputation,
     folder: &Path,
 ) -> xla::Result<(PjRtLoadedExecutable, bool)> {
-    let (Some(exchange_programs), Some(key)) = (exchange_programs(), key(computation)) else {
+    let (Some(exchange_programs), Some(key)) = (EXCHANGE_PROGRAMS, key(computation)) else {
         return Ok((client.compile(computation)?, false));
     };
     // What lies in the folder is run: it must be what this user left there.

@@ -6,6 +6,7 @@ mod cuda;
 mod device;
 mod driver;
 mod folders;
+mod glue;
 mod gpu;
 mod kept;
 mod kernels;
