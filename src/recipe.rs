@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::loss::{Loss, softmax_cross_entropy};
 use crate::metric::Metric;
-use crate::optim::{Average, Group, Optimizer, Rule};
+use crate::optim::{Average, Group, Optimizer, Rule, paths};
 use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ pub struct Train {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
     /// The paths of what is not trained.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
     #[serde(default)]
     pub mixed_precision: bool,

@@ -238,7 +238,47 @@ fn figures_that_there_are_not_are_answered_with_those_that_there_are() {
     refused("train.metrics=[\"roc_auc\"]", &["roc_auc", "did you mean roc-auc?"]);
     refused("train.metrics=[\"r2\"]", &["metrics", "two classes", "balanced-accuracy", "r2"]);
     refused("train.monitor=validation-acc", &["did you mean validation-accuracy?"]);
-    refused("train.monitor=validation-rmse", &["monitor", "validation-rmse"]);
+    refused("train.monitor=validation-rmse", &["monitor", "validation-accuracy", "validation-rmse"]);
+    for more in
+        [&["train", "trees.toml", "--folds", "3"][..], &["sweep", "trees.toml", "--over", "train.seed=1,2"]]
+    {
+        let output = neural(&home, &[more, &["--set", "train.monitor=validation-rmse"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+    }
+    assert!(!home.path().join("runs").exists(), "a folder was made for a run that cannot start");
+}
+
+#[test]
+fn any_checkpoint_that_is_kept_can_be_looked_at() {
+    let home = home();
+    json(&home, &["train", "trees.toml", "--json", "--set", "train.keep_checkpoints=3"]);
+    let run = home.path().join("runs/trees-1");
+    let epochs = history(&run);
+    let evaluated =
+        json(&home, &["evaluate", "runs/trees-1", "--from", "epoch-11", "--split", "validation", "--json"]);
+    assert_eq!(evaluated["weights"], serde_json::json!({ "epoch": 11, "by": null }));
+    assert_eq!(evaluated["loss"], epochs[10]["validation"]["loss"]);
+    assert!(
+        said(&home, &["evaluate", "runs/trees-1", "--from", "epoch-11"]).contains("weights of epoch 11\n")
+    );
+    let predict =
+        |from: &str| said(&home, &["predict", "runs/trees-1", "trees.csv", "--csv", "--from", from]);
+    assert_ne!(predict("epoch-11"), predict("epoch-12"));
+    assert_eq!(predict("epoch-12"), predict("last"));
+    assert_eq!(predict("last"), said(&home, &["predict", "runs/trees-1", "trees.csv", "--csv", "--last"]));
+    let export = |from: &str| {
+        let arguments = ["export", "runs/trees-1", "--to", "onnx", "--from", from, "--out", from];
+        let status = Command::new(env!("CARGO_BIN_EXE_neural")).args(arguments).current_dir(&home).status();
+        assert!(status.expect("the program starts").success());
+        fs::read(home.path().join(from)).expect("written")
+    };
+    assert_ne!(export("epoch-11"), export("epoch-12"));
+    let output = neural(&home, &["evaluate", "runs/trees-1", "--from", "epoch-2"]);
+    let noise = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        noise.contains("no such checkpoint") && noise.contains("epoch-10, epoch-11, epoch-12, best, last"),
+        "{noise}"
+    );
 }
 
 #[test]

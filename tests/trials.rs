@@ -307,6 +307,21 @@ fn programs_read_the_spread_and_the_ranking_too() {
 
 /// A rate at which the loss bursts is a finding; the others are ranked all the same.
 #[test]
+fn a_sweep_over_data_goes_on_from_another_folder() {
+    let home = home();
+    fs::copy(home.path().join("trees.csv"), home.path().join("wood.csv")).expect("copied");
+    let over = ["--over", "data.path=trees.csv,wood.csv"];
+    said(&home, &[&["sweep", "trees.toml", "--device", device_name(), "--quiet"], &over[..]].concat());
+    let group = home.path().join("runs/trees-sweep-1");
+    fs::remove_dir_all(group.join("trial-2")).expect("removed");
+    let elsewhere = TempDir::new().expect("a temporary folder");
+    let group = group.to_str().expect("UTF-8");
+    said(&elsewhere, &["sweep", "--resume", group, "--device", device_name(), "--quiet"]);
+    let path = recipe(&Path::new(group).join("trial-2")).data.path;
+    assert_eq!(path, fs::canonicalize(home.path().join("wood.csv")).expect("is there"));
+}
+
+#[test]
 fn a_sweep_goes_on_after_a_trial_that_fails() {
     let home = home();
     let over = |values: &str| format!("train.optimizer.sgd.learning_rate={values}");

@@ -337,7 +337,25 @@ fn state_of_what_is_frozen_later_is_left_behind() {
     run.restore(&checkpoint).expect("what is frozen needs no state");
     run.advance(1).expect("runs");
     assert_eq!(value(&run, "0.weight"), value(&whole, "0.weight"));
-    let error = whole.restore(&run.checkpoint().expect("readable")).expect_err("its state is not there");
+    let kept = run.checkpoint().expect("readable");
+    let begun = whole.restore(&kept).expect("the state of what was frozen begins anew");
+    assert_eq!(begun, ["0.bias", "0.weight"]);
+    let state = whole.checkpoint().expect("readable");
+    let tensor = |name: &str| &state.tensors.iter().find(|(n, _)| n == name).expect(name).1;
+    for (name, array) in &state.tensors {
+        match name.strip_suffix(".0.weight") {
+            Some("average") => assert_eq!(array, tensor("0.weight")),
+            Some(_) => assert!(array.to_f64().iter().all(|x| *x == 0.0), "{name}"),
+            None if name.ends_with(".2.weight") => {
+                assert_eq!(array, &kept.tensors.iter().find(|(n, _)| n == name).expect(name).1);
+            }
+            None => {}
+        }
+    }
+    // Another optimizer's checkpoint is refused all the same.
+    let mut plain = trainer(mlp(), sgd(0.1)).batch_size(6).start(device(), &data).expect("starts");
+    plain.advance(1).expect("runs");
+    let error = whole.restore(&plain.checkpoint().expect("readable")).expect_err("its state is not there");
     assert!(matches!(error, Error::At { .. }), "{error}");
 }
 
@@ -441,9 +459,9 @@ fn class_weights_that_weigh_nothing_are_named() {
 }
 
 #[test]
-fn the_bits_of_convolutions_do_not_depend_on_how_many_steps_are_in_a_call() {
+fn the_bits_do_not_depend_on_how_many_steps_are_in_a_call() {
     let conv = |filters, kernel: &[usize]| -> Layer { nn::conv(filters, kernel) };
-    let networks: [(Vec<Layer>, &[usize]); 3] = [
+    let networks: [(Vec<Layer>, &[usize]); 4] = [
         (
             vec![conv(4, &[3, 3]), nn::batch_norm(), nn::relu(), nn::max_pool(&[2, 2]), nn::flatten()],
             &[8, 8, 2],
@@ -457,6 +475,15 @@ fn the_bits_of_convolutions_do_not_depend_on_how_many_steps_are_in_a_call() {
             &[9, 9, 1],
         ),
         (vec![conv(3, &[3]), nn::lstm(4)], &[7, 3]),
+        (
+            vec![
+                nn::residual([nn::layer_norm(), nn::attention(2), nn::dropout(0.3)]),
+                nn::residual([nn::layer_norm(), nn::dense(6), nn::sigmoid(), nn::dropout(0.3), nn::dense(4)]),
+                nn::layer_norm(),
+                nn::flatten(),
+            ],
+            &[5, 4],
+        ),
     ];
     for (mut layers, sample) in networks {
         layers.push(nn::dense(3));

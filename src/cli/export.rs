@@ -1,5 +1,6 @@
 //! `neural export`
 
+use super::trained::CheckpointArguments;
 use crate::export::{self, OnnxOptions};
 use crate::runs::Folder;
 use anyhow::Context;
@@ -18,8 +19,11 @@ The whole model, as ONNX, StableHLO or HLO, takes samples as they are stored, pi
 scales them itself; what it gives are probabilities, or values. As ONNX, the model of a table takes each column by its name,
 numbers as f64 and names as texts, and gives the class by its name too, by the threshold that was kept with the run.")]
 pub struct Export {
-    /// The folder of the run; its best checkpoint is taken
+    /// The folder of the run
     run: PathBuf,
+
+    #[command(flatten)]
+    checkpoint: CheckpointArguments,
 
     /// The form
     #[arg(long, value_enum)]
@@ -65,7 +69,7 @@ impl Export {
             anyhow::bail!("--names is for --to onnx");
         }
         let folder = Folder::open(&self.run)?;
-        let model = folder.model()?;
+        let model = folder.chosen(self.checkpoint.which())?.model()?;
         let options = OnnxOptions { names: self.names, threshold: folder.recipe()?.train.threshold };
         let batch = self.batch as usize;
         let (contents, name) = match self.to {

@@ -9,7 +9,8 @@ use super::text;
 use super::train::{Loaded, Outcome, Output, Place, RecipeOptions, train};
 use crate::metric::Metric;
 use crate::recipe::Recipe;
-use crate::runs::{Ending, Folder};
+use crate::runs::{Ending, Folder, check_settings};
+use crate::runtime::Device;
 use crate::train::Monitor;
 use anyhow::{Context, bail, ensure};
 use rand_chacha::ChaCha8Rng;
@@ -117,16 +118,16 @@ impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         interrupt::listen()?;
         let device = self.device.open()?;
+        let mut loaded = Loaded::default();
         let Plan { group, trials } = match &self.resume {
             Some(path) => Plan::read(path)?,
-            None => self.plan()?,
+            None => self.plan(&device, &mut loaded)?,
         };
         let _lock = group.lock()?;
         let mut ranked: Vec<(Vec<String>, Outcome)> = Vec::new();
         let mut interrupted = false;
         let screen = Screen::new(self.verbosity, 0);
-        let mut loaded = Loaded::default();
-        let output = Output { verbosity: self.verbosity, ..Output::default() };
+        let output = Output { verbosity: self.verbosity, devices: 1, tensorboard: false };
         for (number, (trial, recipe)) in trials.into_iter().enumerate() {
             screen.result(&format!("\ntrial {}: {}", number + 1, trial.join(", ")));
             let data = loaded.data(&recipe)?;
@@ -135,7 +136,7 @@ impl Sweep {
                 let folder = if path.exists() { Folder::open(path)? } else { Folder::create(path, &recipe)? };
                 Ok(Place::new(folder))
             };
-            match train(recipe.trainer(), &device, data, place, output) {
+            match train(&recipe, &device, data, place, output) {
                 Ok(trained) if trained.ending == Ending::Interrupted => {
                     interrupted = true;
                     break;
@@ -170,14 +171,23 @@ impl Sweep {
     }
 
     /// Makes the folder of a new sweep.
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self, device: &Device, loaded: &mut Loaded) -> anyhow::Result<Plan> {
         let base = self.recipe.read(&[])?;
         let settings = self.trials(base.train.seed)?;
         // All recipes are read before the first is trained, so that a wrong key shows at once.
         let recipes =
             settings.iter().map(|trial| self.recipe.read(trial)).collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some(first) = recipes.first() {
+            let data = loaded.data(first)?;
+            // What keeps this trial alone from starting is a finding of the sweep.
+            if let Ok(run) = first.trainer().start(device, data) {
+                check_settings(&run, &first.train)?;
+            }
+        }
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
-        group.keep_text(Plan::FILE, &serde_json::to_string(&settings)?)?;
+        let kept = settings.iter().zip(&recipes).map(|(settings, recipe)| wherever(settings, recipe));
+        let kept = kept.collect::<anyhow::Result<Vec<_>>>()?;
+        group.keep_text(Plan::FILE, &serde_json::to_string(&kept)?)?;
         Ok(Plan { group, trials: settings.into_iter().zip(recipes).collect() })
     }
 
@@ -203,6 +213,19 @@ impl Sweep {
         }
         Ok(trials)
     }
+}
+
+/// A trial's settings with the place of its data as an absolute path, which holds wherever the sweep is gone on with.
+fn wherever(settings: &[String], recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    let one = |setting: &String| match setting.split_once('=') {
+        Some(("data.path", _)) => {
+            let path = std::path::absolute(&recipe.data.path)?;
+            let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+            Ok(format!("data.path={}", toml::Value::String(path.into())))
+        }
+        _ => Ok(setting.clone()),
+    };
+    settings.iter().map(one).collect()
 }
 
 /// The trials of a sweep, each with its settings and its recipe, and the folder in which theirs are.

@@ -7,10 +7,10 @@ use super::screen::{Screen, Verbosity, seconds};
 use super::splits;
 use crate::data::{Dataset, Source, Task};
 use crate::recipe::Recipe;
-use crate::runs::{Ending, Folder, Session, Start, Which};
+use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
 use crate::runtime::Device;
 use crate::tensorboard;
-use crate::train::{Epoch, Event, Monitor, Run, Score, Trainer};
+use crate::train::{Epoch, Event, Monitor, Run, Score};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -180,15 +180,16 @@ impl Train {
         if let Some(group) = self.group() {
             let mut loaded = Loaded::default();
             // Before there is a folder.
-            loaded.data(&group.runs(&recipe)[0].1)?;
+            let first = &group.runs(&recipe)[0].1;
+            let run = first.trainer().devices(self.devices);
+            check_settings(&run.start(&device, loaded.data(first)?)?, &first.train)?;
             let folder = self.folder(&recipe)?;
             group.write(&folder)?;
             return self.train_group(group, &folder, &recipe, &device, loaded);
         }
         let data = recipe.load()?;
-        let trainer = recipe.trainer().devices(self.devices);
         let place = || self.folder(&recipe).map(Place::new);
-        Ok(train(trainer, &device, &data, place, self.output())?.exit_code())
+        Ok(train(&recipe, &device, &data, place, self.output())?.exit_code())
     }
 
     /// The group of runs that is asked for.
@@ -198,7 +199,7 @@ impl Train {
     }
 
     fn output(&self) -> Output {
-        Output { verbosity: self.verbosity, tensorboard: self.tensorboard }
+        Output { verbosity: self.verbosity, devices: self.devices, tensorboard: self.tensorboard }
     }
 
     fn folder(&self, recipe: &Recipe) -> anyhow::Result<Folder> {
@@ -236,9 +237,8 @@ impl Train {
             None => Start::Last,
             Some(which) => Start::From(which),
         };
-        let trainer = recipe.trainer().devices(self.devices);
-        let place = || Ok(Place { folder, start, recipe: Some(recipe) });
-        Ok(train(trainer, device, &data, place, self.output())?.exit_code())
+        let place = || Ok(Place { folder, start, is_new: false });
+        Ok(train(&recipe, device, &data, place, self.output())?.exit_code())
     }
 
     /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
@@ -256,16 +256,15 @@ impl Train {
         let mut reached = Vec::new();
         for (name, recipe) in group.runs(recipe) {
             let data = loaded.data(&recipe)?;
-            let trainer = recipe.trainer().devices(self.devices);
             let place = || {
                 let path = folder.file(&name);
                 if !path.exists() {
                     return Ok(Place::new(Folder::create(path, &recipe)?));
                 }
                 let folder = Folder::open(path)?;
-                Ok(Place { folder, start: Start::Last, recipe: Some(recipe) })
+                Ok(Place { folder, start: Start::Last, is_new: false })
             };
-            let trained = train(trainer, device, data, place, self.output())?;
+            let trained = train(&recipe, device, data, place, self.output())?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -389,21 +388,23 @@ pub(super) fn check_place(data: &Path) -> anyhow::Result<()> {
 pub(super) struct Place {
     pub folder: Folder,
     pub start: Start,
-    /// What becomes the folder's recipe, once the run has begun.
-    pub recipe: Option<Recipe>,
+    /// Whether the folder has the recipe already; where it has not, it gets it once the run has begun.
+    pub is_new: bool,
 }
 
 impl Place {
     /// The folder of a new run.
     pub fn new(folder: Folder) -> Self {
-        Self { folder, start: Start::Last, recipe: None }
+        Self { folder, start: Start::Last, is_new: true }
     }
 }
 
-/// What is told of a run while it trains.
-#[derive(Clone, Copy, Default)]
+/// What is told of a run while it trains, and where it does.
+#[derive(Clone, Copy)]
 pub(super) struct Output {
     pub verbosity: Verbosity,
+    /// How many devices share each batch.
+    pub devices: usize,
     /// Whether event files are written.
     pub tensorboard: bool,
 }
@@ -435,19 +436,21 @@ impl Outcome {
 
 /// Trains in a folder, which is made when it is clear that the run can start; shows it, and leaves a report.
 pub(super) fn train(
-    trainer: Trainer,
+    recipe: &Recipe,
     device: &Device,
     data: &Dataset,
     place: impl FnOnce() -> anyhow::Result<Place>,
     output: Output,
 ) -> anyhow::Result<Outcome> {
-    let Output { verbosity, tensorboard } = output;
+    let Output { verbosity, devices, tensorboard } = output;
     let started = Instant::now();
+    let trainer = recipe.trainer().devices(devices);
     let mut run = trainer.start(device, data)?;
-    let Place { folder, start, recipe } = place()?;
+    check_settings(&run, &recipe.train)?;
+    let Place { folder, start, is_new } = place()?;
     let mut session = Session::start(&mut run, folder.clone(), start)?;
-    if let Some(recipe) = recipe {
-        folder.keep_recipe(&recipe)?;
+    if !is_new {
+        folder.keep_recipe(recipe)?;
     }
     let screen = Screen::new(verbosity, trainer.epochs);
     let summary = trainer.model.summary(crate::DType::F32, &data.sample_shapes())?;

@@ -13,12 +13,30 @@ pub struct Trained {
     /// The run's folder, such as runs/mnist-1
     pub run: PathBuf,
 
-    /// Take the model at the end of the run instead of the one after its best epoch
-    #[arg(long)]
-    pub last: bool,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArguments,
 
     #[command(flatten)]
     pub device: DeviceArguments,
+}
+
+/// Which of a run's checkpoints.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct CheckpointArguments {
+    /// Take the model of this checkpoint instead of the one after the best epoch: last or, where they are kept, epoch-N
+    #[arg(long, value_name = "CHECKPOINT")]
+    from: Option<Which>,
+
+    /// The same as --from last
+    #[arg(long, conflicts_with = "from")]
+    last: bool,
+}
+
+impl CheckpointArguments {
+    /// `None` for the usual one, see [`Folder::best`].
+    pub fn which(self) -> Option<Which> {
+        if self.last { Some(Which::Last) } else { self.from }
+    }
 }
 
 impl Trained {
@@ -27,8 +45,7 @@ impl Trained {
     }
 
     pub fn saved(&self) -> Result<Saved> {
-        let folder = self.folder()?;
-        if self.last { folder.checkpoint(Which::Last) } else { folder.best() }
+        self.folder()?.chosen(self.checkpoint.which())
     }
 
     pub fn model(&self) -> Result<Model> {

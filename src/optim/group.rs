@@ -2,8 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::variables::Variable;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Variables that are treated differently, named by a path.
 ///
@@ -21,6 +23,7 @@ use std::collections::BTreeSet;
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The path. A dot at its end changes nothing.
+    #[serde(deserialize_with = "path")]
     pub name: String,
     /// The factor on the learning rate; 0 freezes the group, see [`Optimizer::freeze`](super::Optimizer::freeze).
     #[serde(default = "unit")]
@@ -49,6 +52,43 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// Reads a path, which may be written as a number where it is the place of a layer.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+    struct Path;
+
+    impl Visitor<'_> for Path {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a path such as \"0.weight\", or the number of a layer")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, path: &str) -> std::result::Result<String, E> {
+            Ok(path.into())
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, layer: i64) -> std::result::Result<String, E> {
+            Ok(layer.to_string())
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, layer: u64) -> std::result::Result<String, E> {
+            Ok(layer.to_string())
+        }
+    }
+
+    deserializer.deserialize_any(Path)
+}
+
+/// Reads a list of paths.
+pub(crate) fn paths<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct One(#[serde(deserialize_with = "path")] String);
+
+    Ok(Vec::<One>::deserialize(deserializer)?.into_iter().map(|One(path)| path).collect())
 }
 
 /// Whether `path` names the variable `name` or a part of the model that holds it.
@@ -98,6 +138,25 @@ fn in_order(layers: BTreeSet<&str>) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_is_named_by_its_number_too() {
+        #[derive(Debug, Deserialize)]
+        struct Recipe {
+            #[serde(deserialize_with = "paths")]
+            freeze: Vec<String>,
+            group: Group,
+        }
+        let read =
+            |freeze: &str| toml::from_str::<Recipe>(&format!("freeze = {freeze}\ngroup = {{ name = 3 }}"));
+        let recipe = read("[0, \"1.weight\"]").unwrap();
+        assert_eq!(
+            (recipe.freeze, recipe.group.name),
+            (vec!["0".to_string(), "1.weight".into()], "3".into())
+        );
+        let error = read("[0.5]").unwrap_err().to_string();
+        assert!(error.contains("the number of a layer"), "{error}");
+    }
 
     #[test]
     fn paths_are_whole_segments() {

@@ -15,6 +15,7 @@ pub(crate) use accumulate::Turns;
 pub use average::Average;
 pub(crate) use average::name as average_name;
 pub use group::Group;
+pub(crate) use group::paths;
 pub use optimizer::{Inputs, Optimizer, Rule, adam, adamw, sgd};
 pub use schedule::Schedule;
 pub use transform::Transform;

@@ -190,7 +190,16 @@ impl Folder {
     /// # Errors
     /// When there is no such checkpoint, or it is damaged.
     pub fn checkpoint(&self, which: Which) -> Result<Saved> {
-        Saved::read(&self.checkpoint_file(which))
+        let path = self.checkpoint_file(which);
+        if !path.exists() {
+            let others: Vec<String> = self.checkpoints()?.iter().map(ToString::to_string).collect();
+            let others = if others.is_empty() { "none".to_string() } else { others.join(", ") };
+            return Err(Error::format(
+                &path,
+                format!("there is no such checkpoint; of those of the run there are {others}"),
+            ));
+        }
+        Saved::read(&path)
     }
 
     /// The checkpoints that are there: the epochs in their order, then best and last.
@@ -216,6 +225,14 @@ impl Folder {
     pub fn best(&self) -> Result<Saved> {
         let best = self.checkpoint_file(Which::Best).is_file();
         self.checkpoint(if best { Which::Best } else { Which::Last })
+    }
+
+    /// A checkpoint that was asked for, or [`Folder::best`].
+    ///
+    /// # Errors
+    /// As [`Folder::checkpoint`].
+    pub fn chosen(&self, which: Option<Which>) -> Result<Saved> {
+        which.map_or_else(|| self.best(), |which| self.checkpoint(which))
     }
 
     /// The trained model, that of [`Folder::best`].

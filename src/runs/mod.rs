@@ -29,6 +29,6 @@ pub use curves::curves;
 pub use folder::{Folder, Which};
 pub use history::History;
 pub use lock::Lock;
-pub use session::{Ending, Session};
+pub use session::{Ending, Session, check_settings};
 pub use start::Start;
 pub use weights::Weights;

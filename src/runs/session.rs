@@ -5,6 +5,8 @@ use super::start::{self, Begun};
 use super::{Folder, History, Lock, Saved, Start, Weights, Which};
 use crate::data::Fingerprint;
 use crate::error::{Error, Result};
+use crate::metric::Task;
+use crate::recipe::Train;
 use crate::train::{EarlyStopping, Epoch, Event, Monitor, Run};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -78,6 +80,36 @@ pub struct Session<'r, 'a> {
     _lock: Lock,
 }
 
+/// By what the best epoch of a run is chosen, and how often its state is kept.
+///
+/// # Errors
+/// When the data has no such figure, or the settings do not go together. [`Session::start`] refuses them too; before
+/// there is a folder, this does.
+pub fn check_settings(run: &Run, settings: &Train) -> Result<(Monitor, Duration)> {
+    let has_validation = !run.data().splits.validation.is_empty();
+    let monitor = Monitor::chosen(settings.monitor, has_validation);
+    if monitor.is_of_validation() && !has_validation {
+        let expected = "loss, accuracy or last, as the data has no validation rows";
+        return Err(Error::value("monitor", expected, monitor));
+    }
+    if !run.has(monitor) {
+        let (targets, example) = match run.task() {
+            Task::Classes { .. } | Task::Positions { .. } => ("classes", "validation-accuracy"),
+            Task::Labels => ("labels", "validation-f1-macro"),
+            Task::Values => ("values", "validation-rmse"),
+        };
+        let expected = format!("a figure of these {targets}, such as {example}");
+        return Err(Error::value("monitor", expected, monitor));
+    }
+    if settings.early_stopping.is_some() && monitor == Monitor::Last {
+        return Err(Error::value("early_stopping", "a monitor that is a figure", "monitor = \"last\""));
+    }
+    let every = Duration::try_from_secs_f64(settings.checkpoint_seconds).map_err(|_| {
+        Error::value("checkpoint_seconds", "a number of at least 0", settings.checkpoint_seconds)
+    })?;
+    Ok((monitor, every))
+}
+
 impl<'r, 'a> Session<'r, 'a> {
     /// Trains `run` in `folder`; where a checkpoint is there, it goes on from it.
     ///
@@ -98,24 +130,10 @@ impl<'r, 'a> Session<'r, 'a> {
         folder.tidy()?;
         run.pin_kernels(folder.file(KERNELS));
         let settings = folder.recipe()?.train;
-        let has_validation = !run.data().splits.validation.is_empty();
-        let monitor = Monitor::chosen(settings.monitor, has_validation);
-        if monitor.is_of_validation() && !has_validation {
-            let expected = "loss, accuracy or last, as the data has no validation rows";
-            return Err(Error::value("monitor", expected, monitor));
-        }
-        if !run.has(monitor) {
-            return Err(Error::value("monitor", "a figure of targets such as the data's", monitor));
-        }
+        let (monitor, every) = check_settings(run, &settings)?;
         if let Some(metric) = monitor.metric() {
             run.watch(metric)?;
         }
-        if settings.early_stopping.is_some() && monitor == Monitor::Last {
-            return Err(Error::value("early_stopping", "a monitor that is a figure", "monitor = \"last\""));
-        }
-        let every = Duration::try_from_secs_f64(settings.checkpoint_seconds).map_err(|_| {
-            Error::value("checkpoint_seconds", "a number of at least 0", settings.checkpoint_seconds)
-        })?;
         let data = run.data().fingerprint();
         let Begun { epochs, mut notes } = start::begin(run, &folder, start, &data)?;
         if !lock.is_guarded() {
@@ -260,7 +278,7 @@ impl<'r, 'a> Session<'r, 'a> {
         if !best.is_file() {
             return Ok(Weights {
                 epoch: self.history.epochs().last().map(|epoch| epoch.number),
-                by: Monitor::Last,
+                by: Some(Monitor::Last),
             });
         }
         let saved = Saved::read(&best)?;
@@ -268,7 +286,7 @@ impl<'r, 'a> Session<'r, 'a> {
             self.run.restore(&saved.checkpoint)?;
         }
         let epoch = saved.epochs.as_deref().and_then(<[Epoch]>::last).or(self.best());
-        Ok(Weights { epoch: epoch.map(|epoch| epoch.number), by: self.monitor })
+        Ok(Weights { epoch: epoch.map(|epoch| epoch.number), by: Some(self.monitor) })
     }
 
     fn is_stuck(&self) -> bool {

@@ -44,12 +44,19 @@ pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerp
     let Some(which) = which else { return Ok(Begun { epochs: Vec::new(), notes: Vec::new() }) };
     let saved = read(folder, which)?;
     check(&saved, run, folder, which, data)?;
-    run.restore(&saved.checkpoint).map_err(|e| {
+    let begun_anew = run.restore(&saved.checkpoint).map_err(|e| {
         let reason = format!("the checkpoint is not of this recipe: {e}");
         refused(folder.checkpoint_file(which), reason, ["put the recipe back".into()])
     })?;
     check_epochs(run, folder)?;
-    Ok(behind(saved, run, folder))
+    let mut begun = behind(saved, run, folder);
+    if !begun_anew.is_empty() {
+        begun.notes.push(format!(
+            "{} were frozen when the checkpoint was made, so it has no optimizer's state of them: that begins anew",
+            begun_anew.join(", ")
+        ));
+    }
+    Ok(begun)
 }
 
 /// A start that is refused, with what can be done; to begin anew always can.

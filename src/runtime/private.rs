@@ -78,8 +78,11 @@ impl PrivateFolder {
         };
         let metadata = file.metadata()?;
         owned(&path, &metadata)?;
-        if !metadata.is_file() || metadata.len() > most {
-            let reason = format!("{} is not a file of at most {most} bytes", path.display());
+        if !metadata.is_file() {
+            return Err(Refused::Distrusted(format!("{} is not a file", path.display())));
+        }
+        if metadata.len() > most {
+            let reason = format!("{} has {} bytes, more than {most}", path.display(), metadata.len());
             return Err(Refused::Distrusted(reason));
         }
         let mut contents = Vec::new();

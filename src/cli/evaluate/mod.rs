@@ -156,7 +156,7 @@ impl Evaluate {
             folder.keep_recipe(&recipe)?;
         }
 
-        let weights = Weights::of(&folder, self.trained.last)?;
+        let weights = Weights::of(&folder, self.trained.checkpoint.which())?;
         let of = format!("{} {} of {}", rows.len(), part.rows(), text::path(&source.path));
         let title = format!("{}: {of}", folder.name());
         let report = match evaluation.confusion() {

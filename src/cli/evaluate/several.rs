@@ -22,7 +22,7 @@ pub(super) fn show(
     if asked.threshold.is_some() {
         return Err(Error::value("--threshold", "a model with one output", "one with several").into());
     }
-    let weights = Weights::of(folder, asked.trained.last)?;
+    let weights = Weights::of(folder, asked.trained.checkpoint.which())?;
     let of = format!("{} {}", rows.len(), part.rows());
     let evaluations = run.evaluate_all(rows)?;
     let mut out = io::stdout().lock();

@@ -39,7 +39,14 @@ impl Encoded {
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.unknown.iter().map(|(column, rows)| {
             let column = shown(column);
-            format!("{rows} rows hold names in column \"{column}\" that are in none of the training rows")
+            match rows {
+                1 => format!(
+                    "one row holds a name in column \"{column}\" that is in none of the training rows"
+                ),
+                _ => format!(
+                    "{rows} rows hold names in column \"{column}\" that are in none of the training rows"
+                ),
+            }
         })
     }
 }

@@ -8,7 +8,9 @@ use crate::runtime::Buffer;
 use crate::train::checkpoint::{Checkpoint, Position};
 use crate::train::program::is_model;
 use crate::train::replica::Replica;
-use crate::variables::{Variable, average_of, read_by_evaluation};
+use crate::variables::{Role, Variable, average_of, read_by_evaluation};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -139,10 +141,13 @@ impl Run<'_> {
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
+    /// Of parameters that were frozen when the checkpoint was made and are trained now it has no optimizer's state: that
+    /// begins as in a new run. Returns their names.
+    ///
     /// # Errors
     /// When its variables are not those of this run, as it is a checkpoint of another model or optimizer; when its
     /// batches or epochs have another size, so that its step would be another place.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<String>> {
         let Position { step, steps_per_call, batch_size, steps_per_epoch, so_far } = checkpoint.position;
         let sizes = [
             ("batch_size", batch_size, self.trainer.batch_size),
@@ -154,12 +159,11 @@ impl Run<'_> {
         let optimizer = &self.trainer.optimizer;
         // Of parameters that were trained and are frozen now, the optimizer's state is not needed.
         let is_needless = |name: &str| {
-            let Some((_, of)) = name.strip_prefix("optimizer.").unwrap_or(name).split_once('.') else {
-                return false;
-            };
-            optimizer.is_frozen(of) && self.variables.iter().any(|v| v.name == of)
+            parameter(name)
+                .is_some_and(|of| optimizer.is_frozen(of) && self.variables.iter().any(|v| v.name == of))
         };
-        let values = checkpoint.values(&self.variables, is_needless)?;
+        let (whole, begun) = self.with_state(checkpoint);
+        let values = whole.values(&self.variables, is_needless)?;
         let upload = |replica: &Replica| replica.upload(values.iter().copied());
         self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
         self.step = step;
@@ -172,7 +176,36 @@ impl Run<'_> {
         }
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
         self.ahead = None;
-        self.order_epoch()
+        self.order_epoch()?;
+        Ok(begun.into_iter().collect())
+    }
+
+    /// The checkpoint with the state of parameters that were frozen when it was made, as in a new run, and their names.
+    fn with_state<'c>(&self, checkpoint: &'c Checkpoint) -> (Cow<'c, Checkpoint>, BTreeSet<String>) {
+        let tensors = &checkpoint.tensors;
+        let value = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, array)| array);
+        let mut begun = BTreeSet::new();
+        let mut lacking = Vec::new();
+        for variable in self.variables.iter().filter(|variable| value(&variable.name).is_none()) {
+            let Some(of) = parameter(&variable.name) else { continue };
+            let has_state = tensors.iter().any(|(name, _)| parameter(name) == Some(of));
+            // State of this kind of other parameters tells a frozen parameter from another optimizer.
+            let kind = &variable.name[..variable.name.len() - of.len()];
+            let is_kept = tensors.iter().any(|(name, _)| name.starts_with(kind));
+            let (Some(now), false, true) = (value(of), has_state, is_kept) else { continue };
+            // An average begins as its parameter is.
+            let first = match variable.role {
+                Role::Average => now.clone(),
+                _ => variable.initial(self.trainer.seed),
+            };
+            lacking.push((variable.name.clone(), first));
+            begun.insert(of.to_string());
+        }
+        let mut whole = Cow::Borrowed(checkpoint);
+        if !lacking.is_empty() {
+            whole.to_mut().tensors.extend(lacking);
+        }
+        (whole, begun)
     }
 
     /// The model as it is now, or its moving average where that is kept.
@@ -215,4 +248,9 @@ impl Run<'_> {
     pub fn description(&self) -> Description {
         self.description.clone()
     }
+}
+
+/// The parameter that a variable of the optimizer belongs to: `0.weight` of `optimizer.momentum.0.weight`.
+fn parameter(name: &str) -> Option<&str> {
+    name.strip_prefix("optimizer.").unwrap_or(name).split_once('.').map(|(_, of)| of)
 }
