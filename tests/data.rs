@@ -605,6 +605,16 @@ mod numpy {
         assert_eq!(scalar, Array::scalar(7i32));
     }
 
+    /// More than is turned around at a time.
+    #[test]
+    fn large_arrays_with_the_first_index_fastest() {
+        let (rows, columns) = (150_001, 3);
+        let elements: Vec<u8> = (0..rows * columns).flat_map(|i| (i as u32).to_le_bytes()).collect();
+        let got = npy::decode(here(), &file("'<u4'", "True", "(150001, 3)", &elements)).unwrap();
+        let at = |i: usize| ((i % columns) * rows + i / columns) as u32;
+        assert!(got == Array::new(&[rows, columns], (0..rows * columns).map(at).collect()).unwrap());
+    }
+
     #[test]
     fn damaged_files() {
         let read = |descr: &str, fortran: &str, shape: &str, elements: &[u8]| {
@@ -622,6 +632,8 @@ mod numpy {
         refused(read("'<f4'", "False", "(-1,)", &[0; 4]), &["'shape'"]);
         refused(read("'<f4'", "False", "(2,)", &[0; 4]), &["[2]", "got 4 bytes"]);
         refused(read("'<f4'", "False", "(1,)", &[0; 5]), &["more than 4 bytes"]);
+        refused(read("'<f4'", "True", "(2, 1)", &[0; 4]), &["[2, 1]", "got 4 bytes"]);
+        refused(read("'<f4'", "True", "(1, 1)", &[0; 5]), &["more than 4 bytes"]);
         refused(read("'<f4'", "True", "(4294967296, 4294967296)", &[]), &["no more than"]);
         refused(read("'<f4'", "True", "(0, 4294967296, 4294967296)", &[]), &["no more than"]);
     }

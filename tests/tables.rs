@@ -483,3 +483,60 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_gzipped_table_is_the_table() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    zipped.write_all(MIXED.as_bytes()).unwrap();
+    let zipped = zipped.finish().unwrap();
+    let (plain, packed) = (folder.path().join("mixed.csv"), folder.path().join("mixed.csv.gz"));
+    std::fs::write(&plain, MIXED).unwrap();
+    std::fs::write(&packed, &zipped).unwrap();
+    let load = |path: &Path| {
+        let format = data::Format::detect(path).expect("a table");
+        Source { missing: Missing::Mean, ..Source::new(format, path) }.load().unwrap()
+    };
+    assert_eq!(load(&packed), load(&plain));
+    std::fs::write(&packed, &zipped[..zipped.len() / 2]).unwrap();
+    refused(Table::read(&packed, &Layout::default()), &["mixed.csv.gz"]);
+}
+
+/// Rows of many blocks lose their cells one block after the other.
+#[test]
+fn a_long_table_is_encoded_as_a_short_one_is() {
+    let rows = 150_000;
+    let text = |bad: &[usize]| {
+        let mut text = String::from("a,name,y\n");
+        for i in 0..rows {
+            let a = if bad.contains(&i) { "1e300".to_string() } else { (i * 7 % 1000).to_string() };
+            text += &format!("{a},{},{i}\n", ["red", "blue", "green"][i % 3]);
+        }
+        text
+    };
+    let data = load(&text(&[]), "").unwrap();
+    let expected = |i: usize| {
+        let name = |at: usize| if i % 3 == at { 1.0 } else { 0.0 };
+        [(i * 7 % 1000) as f64, name(1), name(2), name(0)]
+    };
+    let features = data.inputs.to_f64();
+    let wrong = (0..rows).find(|&i| features[4 * i..4 * i + 4] != expected(i));
+    assert_eq!(wrong, None);
+    refused(load(&text(&[70_001, 5, 149_999]), ""), &["finite number of f32 in line 7, column \"a\""]);
+}
+
+#[test]
+fn features_that_plainly_need_scaling_are_named() {
+    let text = "size,price,y\n1,250000,1\n2,99500,2\n3,150000,3\n";
+    let hint = load(text, "").unwrap().unscaled().expect("a hint");
+    assert!(
+        hint.contains("\"price\"") && hint.contains("150500") && hint.contains("standardize-features"),
+        "{hint}"
+    );
+    assert_eq!(load(text, "scale = 'standardize-features'").unwrap().unscaled(), None);
+    assert_eq!(load("size,y\n1,1\n101,2\n", "").unwrap().unscaled(), None);
+    // Only training rows are looked at.
+    let first = "validation_fraction = 0.25\nsplit = 'ordered'";
+    assert_eq!(load("size,y\n1,1\n2,2\n3,1\n900,2\n", first).unwrap().unscaled(), None);
+}

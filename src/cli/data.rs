@@ -1,11 +1,13 @@
 //! `neural data`
 
 use super::evaluate::is_picture;
-use super::{splits, text};
+use super::splits::Told;
+use super::text;
 use crate::array::Array;
 use crate::data::table::{Missing, Table, shown};
 use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
 use crate::error::{Error, Result};
+use crate::nn::Network;
 use crate::plot::Grid;
 use crate::recipe::{self, Recipe};
 use serde_json::{Map, Value, json};
@@ -63,14 +65,14 @@ const PICTURES: usize = 40;
 impl Data {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let is_recipe = self.path.extension().is_some_and(|ending| ending == "toml");
-        let (source, task) = if is_recipe {
+        let (source, task, model) = if is_recipe {
             let recipe = self.of_recipe()?;
-            let task = recipe.task();
-            (recipe.data, Some(task))
+            let (task, model) = (recipe.task(), recipe.trainer().model);
+            (recipe.data, Some(task), Some(model))
         } else {
-            (self.of_path()?, None)
+            (self.of_path()?, None, None)
         };
-        let mut shown = Shown::default();
+        let mut shown = Shown { is_json: self.json, ..Shown::default() };
         shown.say(
             "path",
             json!(source.path.to_string_lossy()),
@@ -87,11 +89,11 @@ impl Data {
         if !is_recipe && matches!(source.format, Format::Npy | Format::Safetensors) {
             shown.tensors(&tensors(&source)?);
         }
-        let loaded = match &table {
+        let is_seen = table.is_some() || shown.has_tensors;
+        let loaded = match table {
             Some(table) => source.of_table(table, task, None),
             None => source.load_for(task),
         };
-        let is_seen = table.is_some() || shown.has_tensors;
         let data = match loaded {
             Ok(data) => Some(data),
             // There is something to see all the same.
@@ -100,14 +102,15 @@ impl Data {
                 None
             }
             Err(error) => {
-                shown.print(false)?;
+                shown.is_json = false;
+                shown.print()?;
                 return Err(error.into());
             }
         };
         if let Some(data) = &data {
-            shown.data_set(data)?;
+            shown.data_set(data, model.as_ref())?;
         }
-        shown.print(self.json)?;
+        shown.print()?;
         if let (Some(path), Some(data)) = (&self.plot, &data) {
             sheet(&source.path, data)?.save(path)?;
         }
@@ -187,6 +190,7 @@ struct Shown {
     text: String,
     object: Map<String, Value>,
     has_tensors: bool,
+    is_json: bool,
 }
 
 impl Shown {
@@ -196,9 +200,9 @@ impl Shown {
         self.text.push('\n');
     }
 
-    fn print(&self, json: bool) -> io::Result<()> {
+    fn print(&self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        if json {
+        if self.is_json {
             writeln!(out, "{}", Value::Object(self.object.clone()))
         } else {
             out.write_all(self.text.as_bytes())
@@ -252,21 +256,23 @@ impl Shown {
         self.text.push_str(&format!("\n{}\n", text::table(&lines, 4)));
     }
 
-    fn data_set(&mut self, data: &Dataset) -> Result<()> {
-        let range = Range::of_array(&data.inputs);
-        let scaling = Scaling::fit(&data.inputs, &data.splits.train, Scale::Standardize)?;
-        let [mean, deviation] = [&scaling.mean, &scaling.deviation].map(|one| one.to_f64().first().copied());
+    fn data_set(&mut self, data: &Dataset, model: Option<&Network>) -> Result<()> {
         let (dtype, sample) = (data.inputs.dtype(), data.sample_shape());
-        self.object.extend([
-            ("rows".to_string(), json!(data.rows())),
-            ("dtype".into(), json!(dtype)),
-            ("sample".into(), json!(sample)),
-            ("inputs".into(), range.to_json()),
-            ("mean".into(), json!(mean)),
-            ("deviation".into(), json!(deviation)),
-        ]);
         self.text.push_str(&format!("{} samples, {dtype} {}\n", data.rows(), text::samples(sample)));
-        if data.columns.is_empty() {
+        // Of a table's columns more is said already.
+        if data.columns.is_empty() || self.is_json {
+            let range = Range::of_array(&data.inputs);
+            let scaling = Scaling::fit(&data.inputs, &data.splits.train, Scale::Standardize)?;
+            let [mean, deviation] =
+                [&scaling.mean, &scaling.deviation].map(|one| one.to_f64().first().copied());
+            self.object.extend([
+                ("rows".to_string(), json!(data.rows())),
+                ("dtype".into(), json!(dtype)),
+                ("sample".into(), json!(sample)),
+                ("inputs".into(), range.to_json()),
+                ("mean".into(), json!(mean)),
+                ("deviation".into(), json!(deviation)),
+            ]);
             let [least, greatest] = [range.least, range.greatest].map(text::number);
             let [mean, deviation] = [mean, deviation].map(|one| text::number(one.unwrap_or(f64::NAN)));
             self.text.push_str(&format!(
@@ -279,12 +285,13 @@ impl Shown {
             let many = if width == 1 { String::new() } else { format!("{width} ") };
             self.say("targets", range.to_json(), format!("{many}target values: {range}"));
         }
-        self.splits(data);
+        self.splits(data, model);
         Ok(())
     }
 
     /// How many rows are for what, where they come from, and of which class.
-    fn splits(&mut self, data: &Dataset) {
+    fn splits(&mut self, data: &Dataset, model: Option<&Network>) {
+        let told = Told::of(data, model);
         let parts: Vec<_> = data.parts().collect();
         let counts: Vec<Vec<usize>> = parts.iter().map(|part| data.class_counts(part.rows)).collect();
         let line = |name: &str, numbers: &mut dyn Iterator<Item = usize>| {
@@ -300,12 +307,12 @@ impl Shown {
                 &mut counts.iter().map(|counts| counts[class]),
             ));
         }
-        self.text.push_str(&format!("\n{}\n", splits::lines(data).join("\n")));
+        self.text.push_str(&format!("\n{}\n", told.lines().join("\n")));
         self.text.push_str(&format!("\n{}", text::table(&lines, 1)));
         if names.len() > MOST_CLASSES {
             self.text.push_str(&format!("and {} classes more\n", names.len() - MOST_CLASSES));
         }
-        self.object.extend(splits::as_json(data).map(|(key, value)| (key.to_string(), value)));
+        self.object.extend(told.as_json().map(|(key, value)| (key.to_string(), value)));
         let class = |(class, name): (usize, &String)| {
             let of =
                 parts.iter().zip(&counts).map(|(part, counts)| (part.name.to_string(), counts[class].into()));

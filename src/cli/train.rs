@@ -4,7 +4,7 @@ use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
-use super::splits;
+use super::splits::Told;
 use crate::data::{Dataset, Source, Task};
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
@@ -453,6 +453,7 @@ pub(super) fn train(
         folder.keep_recipe(recipe)?;
     }
     let screen = Screen::new(verbosity, trainer.epochs);
+    let told = Told::of(data, Some(&trainer.model));
     let summary = trainer.model.summary(crate::DType::F32, &data.sample_shapes())?;
     let mut start = json!({
         "run": folder.path(),
@@ -462,7 +463,7 @@ pub(super) fn train(
         "notes": summary.notes,
         "epochs": trainer.epochs,
     });
-    for (key, value) in splits::as_json(data) {
+    for (key, value) in told.as_json() {
         start[key] = value;
     }
     screen.json("start", start);
@@ -471,7 +472,7 @@ pub(super) fn train(
         data.splits.train.len(),
         folder.path().display()
     ));
-    splits::lines(data).iter().for_each(|line| screen.line(line));
+    told.lines().iter().for_each(|line| screen.line(line));
     screen.line(&summary.to_string());
 
     for note in session.notes() {
@@ -505,7 +506,7 @@ pub(super) fn train(
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
     let table = format!("{}{weights}\n", figures::table(&scores));
-    let parts = splits::lines(data).join("\n");
+    let parts = told.lines().join("\n");
     folder.keep_text("report.md", &report(&folder, device, &parts, &summary.to_string(), &table, spent))?;
     screen.json(
         "result",

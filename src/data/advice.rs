@@ -1,14 +1,13 @@
 //! What a data set suggests to whoever trains on it.
 
 use super::{Dataset, Scale, Scaling, Targets};
-use crate::array::DType;
 
 /// Learning rates are made for numbers of about 1: a deviation above this calls for scaling.
 const LARGE: f64 = 100.0;
 
 impl Dataset {
-    /// What is to be known before training, a sentence each: the notes of reading, what the loss is of, and what plainly
-    /// needs scaling and has none.
+    /// What is to be known before training, a sentence each: the notes of reading, what the loss is of, and targets that
+    /// plainly need scaling and have none.
     ///
     /// ```
     /// use neural::{Array, data::{Dataset, Scale, Splits, Targets}};
@@ -42,20 +41,25 @@ impl Dataset {
                 );
             }
         }
-        if self.scaling.is_none() && self.inputs.dtype() == DType::F32 && self.sample_shape().len() == 1 {
-            let scaling = Scaling::fit(&self.inputs, &self.splits.train, Scale::Unit);
-            let ranges = scaling.map(|scaling| scaling.deviation.to_f64()).unwrap_or_default();
-            if let Some((feature, range)) = ranges.iter().enumerate().find(|(_, range)| **range > LARGE) {
-                let name = self
-                    .feature_names()
-                    .get(feature)
-                    .map_or_else(|| format!("number {feature}"), |name| format!("\"{name}\""));
-                advice.push(format!(
-                    "feature {name} has a range of {range:.0} and is not scaled: data.scale = \"standardize-features\" brings \
-                     all to a deviation of 1"
-                ));
-            }
-        }
         advice
+    }
+
+    /// A sentence on features that plainly need scaling and have none. Not for token ids, which are names.
+    pub fn unscaled(&self) -> Option<String> {
+        if !self.scaling.is_none() {
+            return None;
+        }
+        let ranges = Scaling::ranges(&self.inputs, &self.splits.train)?;
+        let (feature, range) = ranges.iter().enumerate().find(|(_, range)| **range > LARGE)?;
+        let which = match (self.sample_shape(), self.feature_names().get(feature)) {
+            (_, Some(name)) => format!("feature \"{name}\" has"),
+            ([_], None) => format!("feature number {feature} has"),
+            _ => "the inputs have".to_string(),
+        };
+        let how = match self.sample_shape() {
+            [_] => "data.scale = \"standardize-features\" brings each to a deviation of 1",
+            _ => "data.scale = \"standardize\" brings them to a deviation of 1",
+        };
+        Some(format!("{which} a range of {range:.0} and no scaling: {how}"))
     }
 }

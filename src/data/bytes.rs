@@ -10,6 +10,9 @@ use std::path::Path;
 /// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
 pub(crate) const MAX_EXPANSION: usize = 1032;
 
+/// How a gzipped file begins.
+pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// The whole of a file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     file::read("read", path)
@@ -30,26 +33,98 @@ pub(crate) fn read_elements(
     shape: &[usize],
     most: usize,
 ) -> Result<Vec<u8>> {
-    let damaged = |got: String| {
-        let message = format!(
-            "its header declares {shape:?} elements of {element} bytes, got {got}; \
-             the file is damaged or cut short, fetch or write it again"
-        );
-        Error::format(path, message)
-    };
-    let Some(expected) = size(element, shape).filter(|&expected| expected <= most) else {
-        return Err(damaged(format!("a file that can hold no more than {most} bytes")));
-    };
-    let mut bytes = Vec::new();
-    if bytes.try_reserve_exact(expected).is_err() {
-        return Err(Error::format(path, format!("not enough memory for its {expected} bytes")));
-    }
+    let damaged = |got| damaged(path, element, shape, got);
+    let (mut bytes, expected) = room(path, element, shape, most)?;
     match reader.take(expected as u64 + 1).read_to_end(&mut bytes) {
         Ok(got) if got == expected => Ok(bytes),
         Ok(got) if got < expected => Err(damaged(format!("{got} bytes"))),
         Ok(_) => Err(damaged(format!("more than {expected} bytes"))),
         Err(e) => Err(damaged(format!("{} bytes and then \"{e}\"", bytes.len()))),
     }
+}
+
+/// [`read_elements`] of a file in which the first index changes fastest; in what is returned the last one does. The
+/// elements go to their places as they are read, so that they are in memory once.
+pub(crate) fn read_transposed(
+    path: &Path,
+    mut reader: impl Read,
+    element: usize,
+    shape: &[usize],
+    most: usize,
+) -> Result<Vec<u8>> {
+    let (mut bytes, expected) = room(path, element, shape, most)?;
+    bytes.resize(expected, 0);
+    // The bytes from one element to the next along each axis, where the last changes fastest.
+    let mut strides = vec![element; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    let mut index = vec![0; shape.len()];
+    let (mut at, mut got) = (0, 0);
+    let mut block = vec![0; (expected.min(BLOCK) / element.max(1)).max(1) * element];
+    while got < expected {
+        let length = block.len().min(expected - got);
+        let read = read_fully(&mut reader, &mut block[..length])
+            .map_err(|e| damaged(path, element, shape, format!("{got} bytes and then \"{e}\"")))?;
+        if read < length {
+            return Err(damaged(path, element, shape, format!("{} bytes", got + read)));
+        }
+        got += length;
+        for one in block[..length].chunks_exact(element) {
+            bytes[at..at + element].copy_from_slice(one);
+            for axis in 0..shape.len() {
+                index[axis] += 1;
+                at += strides[axis];
+                if index[axis] < shape[axis] {
+                    break;
+                }
+                at -= strides[axis] * shape[axis];
+                index[axis] = 0;
+            }
+        }
+    }
+    match read_fully(&mut reader, &mut [0]) {
+        Ok(0) => Ok(bytes),
+        _ => Err(damaged(path, element, shape, format!("more than {expected} bytes"))),
+    }
+}
+
+/// Bytes of a file that are turned around at a time.
+const BLOCK: usize = 1 << 20;
+
+/// Reads until the buffer is full or the end is reached, and says how much.
+fn read_fully(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match reader.read(&mut buffer[read..]) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(read)
+}
+
+fn damaged(path: &Path, element: usize, shape: &[usize], got: String) -> Error {
+    let message = format!(
+        "its header declares {shape:?} elements of {element} bytes, got {got}; \
+         the file is damaged or cut short, fetch or write it again"
+    );
+    Error::format(path, message)
+}
+
+/// Room for the elements that a header declares, and their bytes.
+fn room(path: &Path, element: usize, shape: &[usize], most: usize) -> Result<(Vec<u8>, usize)> {
+    let Some(expected) = size(element, shape).filter(|&expected| expected <= most) else {
+        let got = format!("a file that can hold no more than {most} bytes");
+        return Err(damaged(path, element, shape, got));
+    };
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(expected).is_err() {
+        return Err(Error::format(path, format!("not enough memory for its {expected} bytes")));
+    }
+    Ok((bytes, expected))
 }
 
 /// What a header that could not be read to its end is answered with.

@@ -48,7 +48,14 @@ impl Format {
                 (Format::Npy, &["npz", "npy"]),
                 (Format::Safetensors, &["safetensors"]),
             ];
-            return known.iter().find(|(_, endings)| ends(path, endings)).map(|(format, _)| *format);
+            let of = |path: &Path| {
+                known.iter().find(|(_, endings)| ends(path, endings)).map(|(format, _)| *format)
+            };
+            let unzipped = if ends(path, &["gz"]) { path.file_stem().map(Path::new) } else { None };
+            return match unzipped {
+                Some(stem) => of(stem).filter(|format| *format == Format::Table),
+                None => of(path),
+            };
         }
         if holds("data_batch_1.bin") {
             return Some(Format::Cifar10);

@@ -3,7 +3,7 @@
 //! The format is described at the end of <http://yann.lecun.com/exdb/mnist/>: two bytes 0, the type of the
 //! elements, the number of dimensions, each dimension as a big-endian u32, then the elements, big-endian.
 
-use super::bytes::{self, MAX_EXPANSION};
+use super::bytes::{self, GZIP, MAX_EXPANSION};
 use super::{Dataset, Origins, Parts, Targets};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -11,8 +11,6 @@ use flate2::bufread::MultiGzDecoder;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads an IDX file, gzipped or not, whatever its name.
 ///

@@ -189,7 +189,7 @@ impl Source {
         task: &dyn Fn(&str) -> Option<Task>,
     ) -> Result<Dataset> {
         let one =
-            |source: &Self, task| source.of_table(&source.read_table(task, columns, false)?, task, columns);
+            |source: &Self, task| source.of_table(source.read_table(task, columns, false)?, task, columns);
         let data = match self.targets.split_first() {
             None => one(self, task(""))?,
             Some((first, rest)) => {

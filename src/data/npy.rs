@@ -71,12 +71,12 @@ fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
     };
     let shape = field(&header, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
 
-    let mut elements = bytes::read_elements(path, reader, kind.size, &shape, most)?;
+    let mut elements = match fortran {
+        true => bytes::read_transposed(path, reader, kind.size, &shape, most)?,
+        false => bytes::read_elements(path, reader, kind.size, &shape, most)?,
+    };
     if kind.big_endian {
         bytes::swap_bytes(&mut elements, kind.size);
-    }
-    if fortran {
-        elements = row_major(&elements, kind.size, &shape);
     }
     kind.array(&shape, elements)
 }
@@ -177,30 +177,4 @@ impl Kind {
         };
         Array::from_bytes(dtype, shape, elements)
     }
-}
-
-/// Elements whose first index changes fastest, laid out so that the last one does.
-fn row_major(elements: &[u8], size: usize, shape: &[usize]) -> Vec<u8> {
-    let mut strides = Vec::with_capacity(shape.len());
-    let mut stride = size;
-    for &d in shape {
-        strides.push(stride);
-        stride *= d;
-    }
-    let mut sorted = Vec::with_capacity(elements.len());
-    let mut index = vec![0; shape.len()];
-    let mut at = 0;
-    while sorted.len() < elements.len() {
-        sorted.extend_from_slice(&elements[at..at + size]);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            at += strides[axis];
-            if index[axis] < shape[axis] {
-                break;
-            }
-            at -= strides[axis] * shape[axis];
-            index[axis] = 0;
-        }
-    }
-    sorted
 }

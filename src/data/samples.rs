@@ -1,5 +1,6 @@
 //! Samples without targets, in every form that data sets come in: what predictions are made of.
 
+use super::bytes::GZIP;
 use super::cifar::{self, Cifar};
 use super::images::Pictures;
 use super::tensors::{Layout, channels_last};
@@ -24,7 +25,6 @@ pub(crate) enum Samples {
 
 const NPY: &[u8] = b"\x93NUMPY";
 const ZIP: &[u8] = b"PK\x03\x04";
-const GZIP: &[u8] = b"\x1f\x8b";
 const PICTURES: [&[u8]; 2] = [b"\x89PNG", b"\xff\xd8\xff"];
 
 impl Source {
@@ -44,7 +44,7 @@ impl Source {
                     npy::Archive::open(path)?.array(name)
                 })?
             }
-            start if is_idx(start) || start.starts_with(GZIP) => {
+            start if is_idx(start) || (start.starts_with(&GZIP) && self.format != Format::Table) => {
                 return Ok(Samples::Arrays(idx::read(path)?));
             }
             start if PICTURES.iter().any(|magic| start.starts_with(magic)) => {
@@ -68,7 +68,7 @@ impl Source {
                 let mut archive = npy::Archive::new(path, contents)?;
                 self.named(path, archive.names(), |name| archive.array(name))?
             }
-            start if is_idx(start) || start.starts_with(GZIP) => {
+            start if is_idx(start) || (start.starts_with(&GZIP) && self.format != Format::Table) => {
                 return idx::decode(path, &contents).map(Samples::Arrays);
             }
             start if PICTURES.iter().any(|magic| start.starts_with(magic)) => {

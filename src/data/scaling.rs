@@ -2,6 +2,7 @@
 
 use crate::array::{Array, DType, Element, count};
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How the inputs are scaled before the model sees them.
@@ -162,6 +163,20 @@ impl Scaling {
         }
     }
 
+    /// From the least to the greatest value of every feature over `rows`; `None` where a row is not in `inputs`, or they
+    /// are of another type than samples are.
+    pub(crate) fn ranges(inputs: &Array, rows: &[u32]) -> Option<Vec<f64>> {
+        let features = count(inputs.shape().get(1..)?);
+        let width = features * inputs.dtype().size();
+        let sample = |row: u32| inputs.bytes().get(row as usize * width..(row as usize + 1) * width);
+        match inputs.dtype() {
+            DType::U8 => ranges_of::<u8>(features, rows, sample),
+            DType::I32 => ranges_of::<i32>(features, rows, sample),
+            DType::F32 => ranges_of::<f32>(features, rows, sample),
+            _ => None,
+        }
+    }
+
     fn new(shape: &[usize], mean: &[f64], deviation: &[f64]) -> Result<Self> {
         let array = |values: &[f64]| Array::new(shape, values.iter().map(|&x| x as f32).collect());
         let scaling = Self { mean: array(mean)?, deviation: array(deviation)? };
@@ -245,6 +260,44 @@ fn moments(inputs: &Array, rows: &[u32]) -> Result<Vec<Moments>> {
         DType::F64 => moments_of::<f64>(features, rows, sample),
         other => Err(Error::shape("scaling", "inputs of u8, i32, f32 or f64", other)),
     }
+}
+
+/// Rows whose ranges are found together.
+const ROWS: usize = 1 << 12;
+
+fn ranges_of<'a, T: Element + PartialOrd>(
+    features: usize,
+    rows: &[u32],
+    sample: impl Fn(u32) -> Option<&'a [u8]> + Sync,
+) -> Option<Vec<f64>> {
+    let of_rows = |rows: &[u32]| {
+        let first = sample(*rows.first()?)?.chunks_exact(size_of::<T>()).map(T::from_bytes);
+        let mut ranges: Vec<(T, T)> = first.map(|value| (value, value)).collect();
+        for &row in rows {
+            let values = sample(row)?.chunks_exact(size_of::<T>()).map(T::from_bytes);
+            for ((least, greatest), value) in ranges.iter_mut().zip(values) {
+                if value < *least {
+                    *least = value;
+                }
+                if value > *greatest {
+                    *greatest = value;
+                }
+            }
+        }
+        Some(
+            ranges
+                .into_iter()
+                .map(|(least, greatest)| (least.to_f64(), greatest.to_f64()))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let wider = |mut a: Vec<(f64, f64)>, b: Vec<(f64, f64)>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a = (a.0.min(b.0), a.1.max(b.1)));
+        Some(a)
+    };
+    let nothing = || vec![(f64::INFINITY, f64::NEG_INFINITY); features];
+    let ranges = rows.par_chunks(ROWS).map(of_rows).try_reduce(nothing, wider)?;
+    Some(ranges.into_iter().map(|(least, greatest)| greatest - least).collect())
 }
 
 /// Exact: sums of whole numbers, divided at the end.

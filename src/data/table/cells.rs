@@ -59,6 +59,12 @@ impl Cells {
         self.bits.shrink_to_fit();
     }
 
+    /// Keeps the first `rows` cells, and their room.
+    pub fn truncate(&mut self, rows: usize) {
+        self.bits.truncate(rows);
+        self.bits.shrink_to_fit();
+    }
+
     pub fn get(&self, row: usize) -> Cell {
         cell(self.bits[row])
     }

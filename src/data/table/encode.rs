@@ -10,9 +10,13 @@ use crate::error::Result;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 /// Rows that are encoded together.
 const ROWS: usize = 4096;
+
+/// Rows whose cells go together.
+const BLOCK: usize = 16 * ROWS;
 
 /// The features of a table's rows, with what could not be taken.
 ///
@@ -88,43 +92,78 @@ impl Table {
     /// # Errors
     /// When a column is not there.
     pub fn try_encode(&self, columns: &[Column]) -> Result<Encoded> {
-        let encoders = columns.iter().map(|column| self.encoder(column)).collect::<Result<Vec<_>>>()?;
-        let width: usize = columns.iter().map(Column::width).sum();
-        let size = DType::F32.size();
-        let mut bytes = vec![0; self.rows * width * size];
-        let each = ROWS * width.max(1) * size;
-        let bad: Vec<usize> = bytes
-            .par_chunks_mut(each)
-            .enumerate()
-            .flat_map_iter(|(block, bytes)| {
-                let rows = (block * ROWS..).zip(bytes.chunks_exact_mut((width * size).max(1)));
-                let mut features = vec![0f32; width];
-                let encode = |(row, bytes): (usize, &mut [u8])| {
-                    let mut at = 0;
-                    for encoder in &encoders {
-                        encoder.encode(row, &mut features[at..at + encoder.width]);
-                        at += encoder.width;
-                    }
-                    let is_good = features.iter().all(|feature| feature.is_finite());
-                    if is_good {
-                        let places = bytes.chunks_exact_mut(size).zip(&features);
-                        places.for_each(|(place, feature)| place.copy_from_slice(&feature.to_le_bytes()));
-                    }
-                    (!is_good).then_some(row)
-                };
-                rows.filter_map(encode).collect::<Vec<_>>()
-            })
-            .collect();
-        let refused = bad.into_iter().map(|row| (row, self.diagnose(row, columns, &encoders))).collect();
-        let unknown = columns.iter().zip(&encoders).filter_map(|(column, encoder)| {
-            let count = encoder.unknown();
-            (count > 0).then(|| (column.name.clone(), count))
-        });
-        let unknown = unknown.collect();
-        Ok(Encoded { features: Array::from_bytes(DType::F32, &[self.rows, width], bytes)?, refused, unknown })
+        let encoders = self.encoders(columns)?;
+        let mut features = Room::of(columns, self.rows);
+        let refused = self.encode_rows(0..self.rows, &encoders, &mut features);
+        let unknown = self.unknown(&encoders);
+        Ok(Encoded { features: features.into_array(self.rows)?, refused, unknown })
     }
 
-    fn encoder<'a>(&'a self, column: &'a Column) -> Result<Encoder<'a>> {
+    /// [`Table::try_encode`] of a table that is not needed after it: its cells go as their features come, so that the two
+    /// are never there as a whole together.
+    pub(crate) fn into_encoded(mut self, columns: &[Column]) -> Result<Encoded> {
+        let encoders = self.encoders(columns)?;
+        let mut features = Room::of(columns, self.rows);
+        let unknown = self.unknown(&encoders);
+        let mut refused = Vec::new();
+        for from in (0..self.rows).step_by(BLOCK).rev() {
+            let to = self.rows.min(from + BLOCK);
+            let these = self.encode_rows(from..to, &encoders, &mut features);
+            refused.splice(0..0, these);
+            self.cells.iter_mut().for_each(|cells| cells.truncate(from));
+        }
+        Ok(Encoded { features: features.into_array(self.rows)?, refused, unknown })
+    }
+
+    /// Encodes some rows, and says which are refused.
+    fn encode_rows(
+        &self,
+        rows: Range<usize>,
+        encoders: &[Encoder],
+        features: &mut Room,
+    ) -> Vec<(usize, String)> {
+        let (width, stride) = (features.width, features.stride());
+        let bytes = &mut features.bytes[rows.start * stride..rows.end * stride];
+        // Rows without features have no bytes.
+        let part = |part: usize, bytes: &mut [u8]| {
+            let rows = (rows.start + part * ROWS..rows.end).zip(bytes.chunks_exact_mut(stride.max(1)));
+            let mut row_of = vec![0f32; width];
+            let encode = |(row, bytes): (usize, &mut [u8])| {
+                let mut at = 0;
+                for encoder in encoders {
+                    encoder.encode(self.cells[encoder.index].get(row), &mut row_of[at..at + encoder.width]);
+                    at += encoder.width;
+                }
+                let is_good = row_of.iter().all(|feature| feature.is_finite());
+                if is_good {
+                    let places = bytes.chunks_exact_mut(DType::F32.size()).zip(&row_of);
+                    places.for_each(|(place, feature)| place.copy_from_slice(&feature.to_le_bytes()));
+                }
+                (!is_good).then(|| (row, self.diagnose(row, encoders)))
+            };
+            rows.filter_map(encode).collect::<Vec<_>>()
+        };
+        bytes
+            .par_chunks_mut((ROWS * stride).max(1))
+            .enumerate()
+            .flat_map_iter(|(number, bytes)| part(number, bytes))
+            .collect()
+    }
+
+    fn encoders<'a>(&self, columns: &'a [Column]) -> Result<Vec<Encoder<'a>>> {
+        columns.iter().map(|column| self.encoder(column)).collect()
+    }
+
+    /// In how many rows each column has a name that was in no training row.
+    fn unknown(&self, encoders: &[Encoder]) -> Vec<(String, usize)> {
+        let of = |encoder: &Encoder| {
+            let count = encoder.unknown(&self.cells[encoder.index]);
+            (count > 0).then(|| (encoder.column.name.clone(), count))
+        };
+        encoders.iter().filter_map(of).collect()
+    }
+
+    fn encoder<'a>(&self, column: &'a Column) -> Result<Encoder<'a>> {
         let index = self.read_index(&column.name)?;
         let cells = &self.cells[index];
         let names: HashMap<&str, usize> = match &column.kind {
@@ -157,58 +196,78 @@ impl Table {
             }
         };
         let texts = cells.texts().map(text).collect();
-        Ok(Encoder { cells, index, width: column.width(), kind: &column.kind, texts, names })
+        Ok(Encoder { column, index, width: column.width(), texts, names })
     }
 
     /// What is wrong with the first cell of a row that cannot be encoded.
-    fn diagnose(&self, row: usize, columns: &[Column], encoders: &[Encoder]) -> String {
+    fn diagnose(&self, row: usize, encoders: &[Encoder]) -> String {
         let mut features = Vec::new();
         let is_bad = |encoder: &&Encoder| {
             features.clear();
             features.resize(encoder.width, 0.0);
-            encoder.encode(row, &mut features);
+            encoder.encode(self.cells[encoder.index].get(row), &mut features);
             !features.iter().all(|feature| feature.is_finite())
         };
         let Some(encoder) = encoders.iter().find(is_bad) else {
             return "expected rows of finite numbers".into();
         };
         let (at, cell) = (self.at(row, encoder.index), self.cell_text(row, encoder.index));
+        let is_number = cell.parse::<f64>().is_ok();
         let (cell, name) = (shown(&cell), shown(&self.header[encoder.index]));
         if is_missing(&cell) {
             return format!("expected a value {at}, got \"{cell}\"; set missing to fill it");
         }
-        let kind = columns
-            .iter()
-            .find(|column| column.name == self.header[encoder.index])
-            .map(|column| &column.kind);
-        let infinite = || cell.parse::<f64>().is_ok();
-        match kind {
-            Some(ColumnKind::Category { names, .. }) => {
+        match &encoder.column.kind {
+            ColumnKind::Category { names, .. } => {
                 let known = shown(&names.join(", ")).into_owned();
                 format!(
                     "expected one of {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
                 )
             }
-            Some(ColumnKind::Date { .. }) => {
+            ColumnKind::Date { .. } => {
                 format!("expected a date {at}, got \"{cell}\"; write it as 2024-12-31")
             }
-            Some(ColumnKind::Boolean { .. }) => {
+            ColumnKind::Boolean { .. } => {
                 format!("expected true, false, yes or no {at}, got \"{cell}\"")
             }
-            _ if infinite() => format!("expected a finite number of f32 {at}, got \"{cell}\""),
-            _ => format!(
+            ColumnKind::Number { .. } if is_number => {
+                format!("expected a finite number of f32 {at}, got \"{cell}\"")
+            }
+            ColumnKind::Number { .. } => format!(
                 "expected a number {at}, got \"{cell}\"; correct it, or list \"{name}\" in categorical if it holds names"
             ),
         }
     }
 }
 
+/// The features of all rows as they come into being.
+struct Room {
+    bytes: Vec<u8>,
+    width: usize,
+}
+
+impl Room {
+    fn of(columns: &[Column], rows: usize) -> Self {
+        let width = columns.iter().map(Column::width).sum();
+        Self { bytes: vec![0; rows * width * DType::F32.size()], width }
+    }
+
+    /// The bytes of a row.
+    fn stride(&self) -> usize {
+        self.width * DType::F32.size()
+    }
+
+    fn into_array(self, rows: usize) -> Result<Array> {
+        Array::from_bytes(DType::F32, &[rows, self.width], self.bytes)
+    }
+}
+
 /// How one column becomes features.
 struct Encoder<'a> {
-    cells: &'a Cells,
+    column: &'a Column,
+    /// The place of the column's cells in the table.
     index: usize,
     width: usize,
-    kind: &'a ColumnKind,
     /// What each text means.
     texts: Vec<Means>,
     /// The places of a category's names.
@@ -232,9 +291,9 @@ impl From<Option<Vec<f32>>> for Means {
 }
 
 impl Encoder<'_> {
-    /// Writes the features of a row; the first is not finite if the cell cannot be taken.
-    fn encode(&self, row: usize, features: &mut [f32]) {
-        match (self.cells.get(row), self.kind) {
+    /// Writes the features of a cell; the first is not finite if the cell cannot be taken.
+    fn encode(&self, cell: Cell, features: &mut [f32]) {
+        match (cell, &self.column.kind) {
             (Cell::Number(number), ColumnKind::Number { offset, .. }) => {
                 features[0] = (number - offset) as f32;
             }
@@ -263,20 +322,20 @@ impl Encoder<'_> {
     }
 
     /// The number of rows with a name that was in no training row.
-    fn unknown(&self) -> usize {
+    fn unknown(&self, cells: &Cells) -> usize {
         let by_text = self.texts.iter().any(|means| matches!(means, Means::Unknown(_)));
-        let by_number = matches!(self.kind, ColumnKind::Category { .. }) && self.cells.has_numbers();
+        let by_number = matches!(self.column.kind, ColumnKind::Category { .. }) && cells.has_numbers();
         if !by_text && !by_number {
             return 0;
         }
-        let is_unknown = |cell: Cell| match (cell, self.kind) {
+        let is_unknown = |cell: Cell| match (cell, &self.column.kind) {
             (Cell::Text(place), _) => matches!(self.texts[place], Means::Unknown(_)),
             (Cell::Number(number), ColumnKind::Category { unknown: Unknown::Unknown, .. }) => {
                 !self.names.contains_key(number.to_string().as_str())
             }
             _ => false,
         };
-        self.cells.iter().filter(|cell| is_unknown(*cell)).count()
+        cells.iter().filter(|cell| is_unknown(*cell)).count()
     }
 }
 

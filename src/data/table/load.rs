@@ -79,12 +79,12 @@ impl Source {
     /// The data set in a table, with features fitted to its training rows, or with those of `columns`.
     pub(crate) fn of_table(
         &self,
-        table: &Table,
+        table: Table,
         task: Option<Task>,
         columns: Option<&[Column]>,
     ) -> Result<Dataset> {
-        let last = table.header().last().map_or("", String::as_str);
-        let target = self.target.as_deref().unwrap_or(last);
+        let last = table.header().last().cloned().unwrap_or_default();
+        let target = self.target.as_deref().unwrap_or(&last);
         if let Some(id) = &self.id {
             table.index(id)?;
             if id == target {
@@ -107,14 +107,15 @@ impl Source {
             table.features(target, &features, &splits.train)?
         };
         let in_file = |e: Error| Error::format(&self.path, e.to_string());
-        let encoded = table.try_encode(&columns)?;
+        let notes = table.notes().to_vec();
+        let encoded = table.into_encoded(&columns)?;
         let unknown: Vec<String> = encoded.notes().collect();
         let Encoded { features, refused, .. } = encoded;
         if let Some((_, message)) = refused.into_iter().next() {
             return Err(Error::format(&self.path, message));
         }
         let mut data = Dataset::new(features, targets, splits).map_err(in_file)?;
-        data.notes = table.notes().iter().cloned().chain(left_out).chain(unknown).collect();
+        data.notes = notes.into_iter().chain(left_out).chain(unknown).collect();
         (data.columns, data.origins, data.target) = (columns, origins, target.into());
         match self.inputs {
             // Each input is scaled by itself.

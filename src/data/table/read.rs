@@ -6,18 +6,33 @@ use super::layout::{Delimiter, Layout, is_header, records};
 use super::number::{Notation, plain};
 use super::records::{Dialect, End};
 use super::{Lines, Reading, Table, shown};
+use crate::data::bytes::GZIP;
 use crate::error::{Error, Result};
+use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memchr_iter};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 /// Records at the beginning by which a header is told.
 const SAMPLE: usize = 1001;
 
-/// Reads a table. `choose` says of the columns by their names how each is read.
+/// Reads a table, gzipped or not. `choose` says of the columns by their names how each is read.
 pub(super) fn read(
+    path: &Path,
+    mut input: impl BufRead,
+    layout: &Layout,
+    choose: impl FnOnce(&[String]) -> Vec<Reading>,
+) -> Result<Table> {
+    if input.fill_buf().map_err(|e| Error::io("read", path, e))?.starts_with(&GZIP) {
+        read_text(path, MultiGzDecoder::new(input), layout, choose)
+    } else {
+        read_text(path, input, layout, choose)
+    }
+}
+
+fn read_text(
     path: &Path,
     mut input: impl Read,
     layout: &Layout,
