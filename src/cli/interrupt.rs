@@ -34,7 +34,9 @@ pub(super) fn listen() -> anyhow::Result<()> {
 fn exit() -> ! {
     live::wipe();
     let _ = writeln!(std::io::stderr(), "interrupted; what was last kept of the run stands");
-    std::process::exit(i32::from(EXIT_CODE))
+    // SAFETY: it takes a number and does not return. Unlike `std::process::exit` it takes nothing apart that the threads
+    // of a call under way still use.
+    unsafe { libc::_exit(i32::from(EXIT_CODE)) }
 }
 
 /// Whether there was an interrupt.
