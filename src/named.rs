@@ -68,12 +68,23 @@ fn known<T: Named, E: Error>(name: &str) -> Result<&'static str, E> {
 
 /// `unknown layer dence, did you mean dense?`
 pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
+    match nearest(name, names) {
+        Some(near) => format!("{name} is not {what}; did you mean {near}?"),
+        None => format!("{name} is not {what}; expected one of {}", names.join(", ")),
+    }
+}
+
+/// The one of `names` that `name` is likely to be a slip of.
+fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let nearest = names.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
-    match nearest {
-        Some(near) if strsim::jaro(name, near) > 0.75 => {
-            format!("{name} is not {what}; did you mean {near}?")
-        }
-        _ => format!("{name} is not {what}; expected one of {}", names.join(", ")),
+    nearest.copied().filter(|near| strsim::jaro(name, near) > 0.75)
+}
+
+/// A name that is not known as an error shows it, `dence; did you mean dense?`
+pub(crate) fn got(name: &str, names: &[&str]) -> String {
+    match nearest(name, names) {
+        Some(near) => format!("{name}; did you mean {near}?"),
+        None => name.to_string(),
     }
 }
 

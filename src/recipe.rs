@@ -2,6 +2,7 @@
 
 use crate::data::{Dataset, LastBatch, Source, Task};
 use crate::error::{Error, Result};
+use crate::export::weights;
 use crate::file;
 use crate::loss::{Loss, softmax_cross_entropy};
 use crate::metric::Metric;
@@ -183,6 +184,14 @@ impl Recipe {
         if let (Some(folder), false) = (path.parent(), settings.iter().any(sets_path)) {
             recipe.data.path = join(folder, &recipe.data.path);
         }
+        let sets_from = |setting: &String| {
+            setting.split_once('=').is_some_and(|(key, _)| ["model", "model.from"].contains(&key.trim()))
+        };
+        if let (Some(folder), Some(from), false) =
+            (path.parent(), &recipe.model.from, settings.iter().any(sets_from))
+        {
+            recipe.model.from = Some(join(folder, from));
+        }
         Ok(recipe)
     }
 
@@ -284,6 +293,18 @@ impl Recipe {
         tasks
     }
 
+    /// The trainer, with the weights of `model.from` to begin with.
+    ///
+    /// # Errors
+    /// When the file is not there or does not fit the model.
+    pub fn trainer_on(&self, data: &Dataset) -> Result<Trainer> {
+        let mut trainer = self.trainer();
+        if let Some(from) = &self.model.from {
+            trainer.begin = weights(from, &self.model.rename, &trainer.describe(data)?)?;
+        }
+        Ok(trainer)
+    }
+
     /// ```
     /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
     /// assert_eq!(recipe.trainer().epochs, recipe.train.epochs);
@@ -304,6 +325,7 @@ impl Recipe {
         };
         Trainer {
             model,
+            begin: Vec::new(),
             goals: train.objectives.iter().map(|(name, objective)| objective.goal(name)).collect(),
             loss: train.loss.unwrap_or_else(softmax_cross_entropy),
             optimizer,

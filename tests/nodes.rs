@@ -361,7 +361,7 @@ fn mistakes_in_nodes_have_one_sentence_with_the_line() {
         "a = { from = 'both'",
         &["circle: a from both from a", &format!("line {}: node a", line("a"))],
     );
-    wrong("from = ['a', 'b'], join", "from = ['a', 'bb'], join", &[&both, "bb is not one; did you mean b?"]);
+    wrong("from = ['a', 'b'], join", "from = ['a', 'bb'], join", &[&both, "got bb; did you mean b"]);
     wrong("join = 'concatenate', ", "", &[&both, "join", "from has several names"]);
     wrong("join = 'concatenate'", "join = 'glue'", &["glue"]);
     wrong("choice = {", "spare = { from = 'both' }\nchoice = {", &["node spare", "nothing uses"]);

@@ -5,8 +5,11 @@ use neural::{Array, Result};
 /// Tensors by their names.
 pub type Tensors = Vec<(&'static str, Array)>;
 
+/// Makes a data set.
+pub type Make = fn() -> Result<Tensors>;
+
 /// Every data set by its name.
-pub const SETS: [(&str, fn() -> Result<Tensors>); 4] =
+pub const SETS: [(&str, Make); 4] =
     [("shapes", shapes), ("houses", houses), ("tags", tags), ("series", series)];
 
 /// Numbers that look random and are the same everywhere, from 0 to below 1 (xorshift; Marsaglia, 2003).
@@ -47,7 +50,13 @@ pub fn shapes() -> Result<Tensors> {
                 };
                 x.push((100.0 * random.next() + if inside { light } else { 0.0 }) as u8);
                 let is_edge = [row, column].iter().any(|&i| i == 0 || i == SIDE - 1);
-                y.push(if is_edge { 255i32 } else if inside { kind as i32 } else { 0 });
+                y.push(if is_edge {
+                    255i32
+                } else if inside {
+                    kind as i32
+                } else {
+                    0
+                });
             }
         }
     }

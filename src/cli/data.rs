@@ -11,6 +11,7 @@ use crate::nn::Network;
 use crate::plot::Grid;
 use crate::recipe::{self, Recipe};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,12 +66,12 @@ const PICTURES: usize = 40;
 impl Data {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let is_recipe = self.path.extension().is_some_and(|ending| ending == "toml");
-        let (source, task, model) = if is_recipe {
+        let (source, task, tasks, model) = if is_recipe {
             let recipe = self.of_recipe()?;
-            let (task, model) = (recipe.task(), recipe.trainer().model);
-            (recipe.data, Some(task), Some(model))
+            let (task, tasks, model) = (recipe.task(), recipe.tasks(), recipe.trainer().model);
+            (recipe.data, Some(task), tasks, Some(model))
         } else {
-            (self.of_path()?, None, None)
+            (self.of_path()?, None, BTreeMap::new(), None)
         };
         let mut shown = Shown { is_json: self.json, ..Shown::default() };
         shown.say(
@@ -91,8 +92,10 @@ impl Data {
         }
         let is_seen = table.is_some() || shown.has_tensors;
         let loaded = match table {
-            Some(table) => source.of_table(table, task, None),
-            None => source.load_for(task),
+            Some(table) if source.targets.is_empty() && source.inputs.is_none() => {
+                source.of_table(table, task, None)
+            }
+            _ => source.load_tasks(&|target| tasks.get(target).copied().or(task)),
         };
         let data = match loaded {
             Ok(data) => Some(data),

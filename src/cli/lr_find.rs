@@ -47,7 +47,7 @@ impl LrFind {
         let recipe = self.recipe.read(&[])?;
         let device = self.device.open()?;
         let data = recipe.load()?;
-        let test = range_test(&recipe.trainer(), &device, &data, self.from..self.to, self.steps)?;
+        let test = range_test(&recipe.trainer_on(&data)?, &device, &data, self.from..self.to, self.steps)?;
         let (Some(least), Some(steepest)) = (test.least(), test.steepest().or(test.least())) else {
             anyhow::bail!(
                 "the loss was not finite at the first rate, {}: choose a smaller --from",

@@ -113,10 +113,12 @@ impl Predict {
                 predictor = Some(Predictor::new(&model, &device, rows)?);
             }
             let Some(predictor) = &predictor else { return Ok(()) };
-            let outputs = predictor.predict(&batch.samples)?;
-            let width = outputs.shape()[1];
-            let answers = Answers::of(&model.description, width).with_threshold(threshold);
-            writer.write(&answers, &batch.places, &outputs.to_f64(), width)
+            let outputs = predictor.predict_all(&batch.samples)?;
+            let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
+            let answers = Answers::of_each(&model.description, &shapes);
+            let answers: Vec<Answers> =
+                answers.into_iter().map(|answers| answers.with_threshold(threshold)).collect();
+            writer.write(&answers, &batch.places, &outputs)
         })?;
         writer.finish()?;
         if skipped == 0 {

@@ -11,6 +11,7 @@ use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
 use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run, Score};
+use crate::variables::{Role, Variable};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -444,7 +445,7 @@ pub(super) fn train(
 ) -> anyhow::Result<Outcome> {
     let Output { verbosity, devices, tensorboard } = output;
     let started = Instant::now();
-    let trainer = recipe.trainer().devices(devices);
+    let trainer = recipe.trainer_on(data)?.devices(devices);
     let mut run = trainer.start(device, data)?;
     check_settings(&run, &recipe.train)?;
     let Place { folder, start, is_new } = place()?;
@@ -475,6 +476,11 @@ pub(super) fn train(
     told.lines().iter().for_each(|line| screen.line(line));
     screen.line(&summary.to_string());
 
+    if !trainer.begin.is_empty() {
+        let is_model = |variable: &&Variable| variable.role != Role::Optimizer;
+        let (count, all) = (trainer.begin.len(), session.run().variables().iter().filter(is_model).count());
+        screen.line(&format!("{count} of {all} tensors of the model begin with given weights"));
+    }
     for note in session.notes() {
         screen.json("note", json!({ "text": note }));
         screen.line(note);
@@ -518,7 +524,7 @@ pub(super) fn train(
 
 /// Outputs that no class has are learned never to speak, which is seldom what was meant.
 fn warn_of_outputs(run: &Run, data: &Dataset, screen: &Screen) {
-    let outputs = run.outputs();
+    let Some(outputs) = run.width() else { return };
     if let Some(classes) = data.classes().filter(|classes| outputs > (*classes).max(2)) {
         let text =
             format!("the model has {outputs} outputs for {classes} classes: the others are never right");

@@ -2,7 +2,7 @@
 
 use super::DeviceArguments;
 use crate::error::Result;
-use crate::model::{Description, Link, Model};
+use crate::model::{Answer, Description, Link, Model};
 use crate::runs::{Folder, Saved, Which};
 use crate::runtime::Device;
 use std::path::PathBuf;
@@ -64,12 +64,16 @@ impl Trained {
 
 /// How to read what [`Model::predict`] says of a row.
 pub(super) struct Answers {
+    /// What the columns of figures begin with, where there are several answers.
+    pub prefix: String,
     /// Of the classes, or of the outputs where they are values.
     pub names: Vec<String>,
     pub figure: &'static str,
     /// What the answer is called.
     pub target: String,
     pub is_class: bool,
+    /// Whether there is a class at each of several positions.
+    pub is_at_positions: bool,
     /// Whether the only output speaks for the second of two classes.
     is_single: bool,
     /// The probability above which that of two classes is chosen.
@@ -77,21 +81,35 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Of a model's only answer, of so many numbers a row.
     pub fn of(description: &Description, width: usize) -> Self {
-        let classes = &description.classes;
+        Self::of_each(description, &[&[width]]).swap_remove(0)
+    }
+
+    /// Of each of a model's answers, of these shapes a row.
+    pub fn of_each(description: &Description, shapes: &[&[usize]]) -> Vec<Self> {
+        let answers = description.answers();
+        let is_only = answers.len() == 1;
+        answers.iter().zip(shapes).map(|(answer, shape)| Self::of_answer(answer, shape, is_only)).collect()
+    }
+
+    fn of_answer(answer: &Answer, shape: &[usize], is_only: bool) -> Self {
+        let (classes, width) = (answer.classes, shape.last().copied().unwrap_or(1));
         let is_class = !classes.is_empty();
         let is_single = is_class && width == 1;
-        let figure = match (description.link, is_class) {
+        let figure = match (answer.link, is_class) {
             (Link::Identity, true) => "score",
             (Link::Identity, false) => "output",
             (Link::Softmax | Link::Sigmoid, _) => "probability",
         };
+        let is_at_positions = is_class && shape.len() > 1;
+        let width = if is_class { width } else { shape.iter().product() };
         let count = if is_single { 2 } else { width };
         let name = |i: usize| match classes.get(i) {
             Some(name) => name.clone(),
             None => i.to_string(),
         };
-        let target = match &*description.target {
+        let target = match answer.target {
             "" if is_class => "class".to_string(),
             "" => "output".to_string(),
             // Columns of the table that predictions are, whatever the target is.
@@ -100,12 +118,26 @@ impl Answers {
             }
             name => name.to_string(),
         };
-        Self { names: (0..count).map(name).collect(), figure, target, is_class, is_single, threshold: 0.5 }
+        Self {
+            prefix: if is_only { String::new() } else { format!("{}_", answer.name) },
+            names: (0..count).map(name).collect(),
+            figure,
+            target,
+            is_class,
+            is_at_positions,
+            is_single,
+            threshold: 0.5,
+        }
     }
 
     /// The same with the threshold that was kept with the run.
     pub fn with_threshold(self, threshold: f64) -> Self {
         Self { threshold, ..self }
+    }
+
+    /// How many outputs there are for each class, or two classes.
+    pub fn width(&self) -> usize {
+        if self.is_single { 1 } else { self.names.len() }
     }
 
     /// One figure for each of the names.
@@ -121,7 +153,7 @@ impl Answers {
         match &self.names[..] {
             [_] if !self.is_class => vec![self.target.clone()],
             names if self.is_class || self.figure == "probability" => {
-                names.iter().map(|name| format!("{}_{name}", self.figure)).collect()
+                names.iter().map(|name| format!("{}{}_{name}", self.prefix, self.figure)).collect()
             }
             names => names.iter().map(|name| format!("{}_{name}", self.target)).collect(),
         }

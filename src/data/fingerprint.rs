@@ -34,29 +34,43 @@ pub struct Fingerprint {
 impl Dataset {
     /// What tells this data set from others. 55 MB take about 5 ms.
     pub fn fingerprint(&self) -> Fingerprint {
-        let (targets, targets_crc32c) = match &self.targets {
-            Targets::Classes { labels, names } => {
-                let crc = names.iter().fold(checksum(0, labels), |crc, name| {
-                    // The end of a name counts: "ab", "c" are not "a", "bc".
-                    crc32c::crc32c_append(crc32c::crc32c_append(crc, name.as_bytes()), &[0])
-                });
-                (format!("{} of {} classes", labels.len(), names.len()), crc)
-            }
-            Targets::Values(values) | Targets::Positions { labels: values, .. } => {
-                (described(values), crc32c::crc32c(values.bytes()))
-            }
-            Targets::Inputs => ("the inputs".to_string(), 0),
-            Targets::Next { names, .. } => (format!("the next of {} tokens", names.len()), 0),
+        let inputs: Vec<String> = self.all_inputs().map(|input| described(input.values)).collect();
+        let inputs_crc32c =
+            self.all_inputs().fold(0, |crc, input| crc32c::crc32c_append(crc, input.values.bytes()));
+        let (targets, crcs): (Vec<String>, Vec<u32>) =
+            self.all_targets().map(|target| of_targets(target.targets)).unzip();
+        let targets_crc32c = match crcs[..] {
+            [one] => one,
+            _ => checksum(0, &crcs),
         };
+        let targets = targets.join(" and ");
         let parts = [&self.splits.train, &self.splits.validation, &self.splits.test];
         Fingerprint {
-            inputs: described(&self.inputs),
-            inputs_crc32c: crc32c::crc32c(self.inputs.bytes()),
+            inputs: inputs.join(" and "),
+            inputs_crc32c,
             targets,
             targets_crc32c,
             split: parts.map(Vec::len),
             split_crc32c: parts.into_iter().fold(0, |crc, rows| checksum(crc, rows)),
         }
+    }
+}
+
+/// What targets are, and their checksum.
+fn of_targets(targets: &Targets) -> (String, u32) {
+    match targets {
+        Targets::Classes { labels, names } => {
+            let crc = names.iter().fold(checksum(0, labels), |crc, name| {
+                // The end of a name counts: "ab", "c" are not "a", "bc".
+                crc32c::crc32c_append(crc32c::crc32c_append(crc, name.as_bytes()), &[0])
+            });
+            (format!("{} of {} classes", labels.len(), names.len()), crc)
+        }
+        Targets::Values(values) | Targets::Positions { labels: values, .. } => {
+            (described(values), crc32c::crc32c(values.bytes()))
+        }
+        Targets::Inputs => ("the inputs".to_string(), 0),
+        Targets::Next { names, .. } => (format!("the next of {} tokens", names.len()), 0),
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Format {
     Npy,
     /// A safetensors file.
     Safetensors,
+    /// A text, as sequences of its characters.
+    Text,
 }
 
 impl Format {

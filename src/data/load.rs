@@ -3,11 +3,12 @@
 use super::cifar::{self, Cifar};
 use super::images::{self, Form};
 use super::tensors::{self, Tensors};
-use super::{Column, Dataset, Format, Scale, Scaling, Source, Targets, Task, idx};
+use super::{Column, Dataset, Format, Parts, Scale, Scaling, Source, Targets, Task, idx, text};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Which tensors or columns are inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ impl From<&str> for Inputs {
 }
 
 /// What a made target is made of.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     /// The inputs themselves.
     Inputs,
@@ -102,6 +103,7 @@ impl Source {
                 ));
             }
             Format::Table => return self.of_columns(None, task),
+            Format::Text => return self.of_text(),
             Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout)?, task),
             Format::Safetensors => return self.of_tensors(Tensors::safetensors(path, self.layout)?, task),
             Format::Idx => idx::load(path)?,
@@ -133,6 +135,22 @@ impl Source {
                 Targets::Next { names, padding: self.padding }
             }
         }
+    }
+
+    /// A text, of which each character is followed by the next.
+    fn of_text(&self) -> Result<Dataset> {
+        if self.made() != Some(Made::Next) {
+            let got = self.target.as_deref().unwrap_or("none");
+            return Err(Error::value("target", "\"next\", as a text has no other", got));
+        }
+        let (inputs, names) = text::load(&self.path, self.length.unwrap_or(64))?;
+        let note =
+            format!("{} different characters, which an embedding needs as its vocabulary", names.len());
+        let targets = Targets::Next { names, padding: None };
+        let (splits, origins) = self.split(&targets, Parts::undivided(inputs.shape()[0]))?;
+        let in_file = |e: Error| Error::format(&self.path, e.to_string());
+        let data = Dataset::new(inputs, targets, splits).map_err(in_file)?;
+        self.scaled(Dataset { origins, target: "next".into(), notes: vec![note], ..data }).map_err(in_file)
     }
 
     fn of_tensors(&self, tensors: Tensors, task: &dyn Fn(&str) -> Option<Task>) -> Result<Dataset> {
@@ -180,6 +198,15 @@ impl Source {
             data = data.with_target(name, targets).map_err(in_file)?;
         }
         self.scaled(data).map_err(in_file)
+    }
+
+    /// The tensors of these names, as they lie in an archive.
+    pub(crate) fn arrays(&self, path: &Path, names: &[&str]) -> Result<Vec<Array>> {
+        let tensors = match Format::detect(path) {
+            Some(Format::Safetensors) => Tensors::safetensors(path, self.layout)?,
+            _ => Tensors::npy(path, self.layout)?,
+        };
+        Ok(tensors.load(names, &[])?.0)
     }
 
     /// A table, once for each target.
@@ -274,7 +301,7 @@ fn divided(mut data: Dataset, groups: &BTreeMap<String, Vec<String>>) -> Result<
 }
 
 /// The features of some columns, f32 `[n, features]`, of those of all.
-fn features_of(features: &Array, columns: &[Column], names: &[String]) -> Result<Array> {
+pub(crate) fn features_of(features: &Array, columns: &[Column], names: &[String]) -> Result<Array> {
     let mut places = Vec::new();
     for name in names {
         let mut at = 0;

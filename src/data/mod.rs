@@ -24,6 +24,7 @@ mod positions;
 mod random;
 mod samples;
 mod tensors;
+mod text;
 mod tokens;
 
 pub use fingerprint::Fingerprint;
@@ -38,6 +39,7 @@ pub use split::{Origins, Splits};
 pub use table::{Column, TargetKind};
 pub use tensors::Layout;
 
+pub(crate) use load::features_of;
 pub(crate) use named::gather;
 pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;
@@ -383,7 +385,7 @@ impl Dataset {
         self.columns.iter().flat_map(Column::features).collect()
     }
 
-    /// How many of `rows` are of each class; empty when the targets are values.
+    /// How many of `rows`, or of their positions, are of each class; empty when the targets are values.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}};
@@ -395,11 +397,16 @@ impl Dataset {
     /// ```
     pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes().unwrap_or(0)];
-        let labels = self.targets.labels().unwrap_or(&[]);
-        for label in rows.iter().filter_map(|&row| labels.get(row as usize)) {
-            if let Some(count) = usize::try_from(*label).ok().and_then(|i| counts.get_mut(i)) {
+        let mut add = |label: i32| {
+            if let Some(count) = usize::try_from(label).ok().and_then(|i| counts.get_mut(i)) {
                 *count += 1;
             }
+        };
+        match self.targets.labels() {
+            Some(labels) => {
+                rows.iter().filter_map(|&row| labels.get(row as usize)).for_each(|label| add(*label))
+            }
+            None => labels_of(&self.targets, &self.inputs, rows).into_iter().flatten().for_each(add),
         }
         counts
     }

@@ -91,6 +91,9 @@ pub struct Source {
     /// Of classes at positions, the number that says that there is none, besides all negative ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<i64>,
+    /// `text`: how many characters a row has; 64 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
     /// Of token ids that are to be followed by the next, the one that only fills rows up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<i32>,
@@ -198,6 +201,7 @@ impl Source {
             target: None,
             targets: Vec::new(),
             ignored: None,
+            length: None,
             padding: None,
             target_kind: None,
             one_vs_rest: None,
@@ -324,7 +328,7 @@ impl Source {
 
     /// Refuses keys that have no meaning for the format or without another key.
     pub(crate) fn check_keys(&self) -> Result<()> {
-        use Format::{Images, Npy, Safetensors, Table};
+        use Format::{Images, Npy, Safetensors, Table, Text};
         let uses: [(&str, bool, &[Format]); 14] = [
             ("target", self.target.is_some() && self.made().is_none(), &[Table, Npy, Safetensors]),
             ("target_kind", self.target_kind.is_some(), &[Table, Npy, Safetensors]),
@@ -347,6 +351,7 @@ impl Source {
             ("layout", self.layout.is_some(), &[Npy, Safetensors]),
             ("targets", !self.targets.is_empty(), &[Table, Npy, Safetensors]),
             ("ignored", self.ignored.is_some(), &[Npy, Safetensors]),
+            ("length", self.length.is_some(), &[Text]),
         ];
         for (key, given, formats) in uses.into_iter().chain(more) {
             if given && !formats.contains(&self.format) {

@@ -1,5 +1,10 @@
 //! How far numbers are from numbers.
 
+use rayon::prelude::*;
+
+/// Columns of a table that are read together.
+const BLOCK: usize = 16;
+
 /// How far one output is from its target over some rows.
 ///
 /// ```
@@ -51,10 +56,21 @@ impl Errors {
     /// assert_eq!((errors[0].absolute, errors[1].absolute), (0.0, 1.0));
     /// ```
     pub fn of_each(predicted: &[f64], targets: &[f64], width: usize) -> Vec<Self> {
-        let column = |table: &[f64], i: usize| -> Vec<f64> {
-            table.chunks_exact(width.max(1)).map(|row| row[i]).collect()
+        // Some columns at once: each alone would read all of a wide table's memory.
+        let columns = |table: &[f64], from: usize, to: usize| -> Vec<Vec<f64>> {
+            let mut columns = vec![Vec::with_capacity(table.len() / width); to - from];
+            for row in table.chunks_exact(width) {
+                columns.iter_mut().zip(&row[from..to]).for_each(|(column, value)| column.push(*value));
+            }
+            columns
         };
-        (0..width).map(|i| Self::of(&column(predicted, i), &column(targets, i))).collect()
+        let of_block = |from: &usize| -> Vec<Self> {
+            let to = (from + BLOCK).min(width);
+            let both = columns(predicted, *from, to).into_iter().zip(columns(targets, *from, to));
+            both.map(|(predicted, targets)| Self::of(&predicted, &targets)).collect()
+        };
+        let blocks: Vec<usize> = (0..width).step_by(BLOCK).collect();
+        blocks.par_iter().flat_map_iter(of_block).collect()
     }
 
     /// √ of the mean of (p - t)².

@@ -228,11 +228,7 @@ impl Nodes {
             let taken = node.from.iter().map(|from| {
                 let there = || results.keys().copied().collect::<Vec<_>>();
                 results.get(from.as_str()).cloned().ok_or_else(|| {
-                    Error::value(
-                        "from",
-                        "a node or an input of the data",
-                        named::unknown("one of them", from, &there()),
-                    )
+                    Error::value("from", "a node or an input of the data", named::got(from, &there()))
                 })
             });
             cx.set_positions(node.from.iter().find_map(|from| positions.get(from.as_str()).cloned()));

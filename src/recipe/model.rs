@@ -8,6 +8,7 @@ use crate::nn::{Line, Network, Node, Nodes, Sequential};
 use crate::train::Goal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use toml::de::DeTable;
 
 /// Layers one after another, or nodes with names.
@@ -18,6 +19,12 @@ pub struct Model {
     pub layers: Sequential,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<String, Node>,
+    /// A safetensors file of weights to begin with, see [`weights`](crate::export::weights).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// Beginnings of names in that file, and those of the model in their place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rename: BTreeMap<String, String>,
 }
 
 /// An output, its loss, its target, and the weight of the loss.
@@ -69,6 +76,9 @@ impl Recipe {
     /// That nodes, objectives and inputs fit together, as far as no data is needed to know it.
     pub(super) fn check(&self) -> Result<()> {
         let Self { model, train, data } = self;
+        if !model.rename.is_empty() && model.from.is_none() {
+            return Err(Error::value("model.rename", "model.from beside it", "it alone"));
+        }
         if train.loss.is_some() && !train.objectives.is_empty() {
             return Err(Error::value("train.objectives", "no train.loss beside them", "both"));
         }
@@ -89,8 +99,9 @@ impl Recipe {
         for (name, objective) in &train.objectives {
             let place = format!("train.objectives.{name}");
             if !model.nodes.contains_key(&objective.from) {
-                let got = named::unknown("one", &objective.from, &names);
-                return Err(Error::value("from", "the name of a node", got).at(&place));
+                let expected = format!("one of the nodes {}", names.join(", "));
+                let got = named::got(&objective.from, &names);
+                return Err(Error::value("from", expected, got).at(&place));
             }
             if !data.targets.is_empty() && !data.targets.contains(&objective.target) {
                 let expected = format!("one of data.targets, {}", data.targets.join(", "));
@@ -111,7 +122,7 @@ impl Recipe {
         for (name, node) in &model.nodes {
             if let Some(unknown) = node.from.iter().find(|from| !known.contains(&from.as_str())) {
                 let expected = format!("nodes or inputs of the data ({})", inputs.join(", "));
-                let got = named::unknown("one", unknown, &known);
+                let got = named::got(unknown, &known);
                 return Err(Error::value("from", expected, got).at(&node.place(name)));
             }
         }

@@ -121,6 +121,7 @@ fn described_changes(then: &Description, now: &Description) -> Vec<String> {
         ("its scaling differs", then.scaling == now.scaling),
         ("its columns differ", then.columns == now.columns),
         ("its classes differ", then.classes == now.classes),
+        ("its other inputs or targets differ", then.others == now.others),
     ];
     parts.iter().filter(|(_, same)| !same).map(|(what, _)| (*what).to_string()).collect()
 }

@@ -29,6 +29,8 @@ use std::borrow::Cow;
 pub struct Trainer {
     pub model: Network,
     pub loss: Loss,
+    /// Values with which variables begin, by their names; the others begin at random.
+    pub begin: Vec<(String, Array)>,
     /// What each output is trained to be, where there are several: in place of `loss`.
     pub goals: Vec<Goal>,
     pub optimizer: Optimizer,
@@ -71,6 +73,7 @@ impl Trainer {
         Self {
             model: model.into(),
             loss: softmax_cross_entropy(),
+            begin: Vec::new(),
             goals: Vec::new(),
             optimizer: sgd(0.1),
             batch_size: 32,
@@ -242,7 +245,9 @@ impl Trainer {
     /// # Errors
     /// When a setting is out of range, the model does not fit the data, or the device has no room.
     pub fn start<'a>(&self, device: &'a Device, data: &'a Dataset) -> Result<Run<'a>> {
-        Run::new(self.clone(), device, data)
+        let mut run = Run::new(self.clone(), device, data)?;
+        self.begin.iter().try_for_each(|(name, value)| run.set(name, value))?;
+        Ok(run)
     }
 
     pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {

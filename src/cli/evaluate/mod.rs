@@ -259,7 +259,9 @@ impl Evaluate {
             let form = Form::of_sample(&description.sample).unwrap_or_default();
             (source.size, source.color) = (form.size, form.color);
         }
-        if matches!(source.format, Format::Table | Format::Npy | Format::Safetensors) {
+        let has_kinds = matches!(source.format, Format::Table | Format::Npy | Format::Safetensors);
+        // The tasks of several targets are told by their losses.
+        if has_kinds && description.others.outputs.is_empty() {
             let is_class = !description.classes.is_empty();
             source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
         }

@@ -4,10 +4,11 @@ use crate::array::{Array, DType, count};
 use crate::cli::text;
 use crate::data::images::{self, Form};
 use crate::data::table::Table;
-use crate::data::{Column, Samples, Source};
+use crate::data::{Column, Inputs, Samples, Source, features_of};
 use crate::error::{Error, Result};
-use crate::model::Description;
+use crate::model::{Description, Reads};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ const ROWS: usize = 1000;
 /// Some rows of what is predicted.
 pub(super) struct Batch {
     /// `[rows, sample…]`, as the model takes them.
-    pub samples: Array,
+    /// Of each of the model's inputs.
+    pub samples: Vec<Array>,
     /// Where each row comes from.
     pub places: Vec<Place>,
     /// Why rows beside these cannot be taken.
@@ -54,6 +56,10 @@ impl Reader<'_> {
         // Pictures that are named one after another are decoded together.
         let mut pictures = Vec::new();
         for path in paths {
+            if !self.description.others.inputs.is_empty() {
+                self.several(path, each)?;
+                continue;
+            }
             let samples = match path == Path::new("-") {
                 true => self.source.samples_of(path, standard_input()?)?,
                 false => self.source.samples(path)?,
@@ -107,7 +113,7 @@ impl Reader<'_> {
         }
         let Description { dtype, sample, .. } = self.description;
         let samples = Array::from_bytes(*dtype, &[&[places.len()], &sample[..]].concat(), bytes)?;
-        Ok(Batch { samples, places, refused })
+        Ok(Batch { samples: vec![samples], places, refused })
     }
 
     /// A picture in the size and the channels of the model's samples, from its contents or its file.
@@ -163,7 +169,7 @@ impl Reader<'_> {
         }
         let rows = array.len() / count(sample).max(1);
         let array = array.reshape(&[&[rows], &sample[..]].concat())?;
-        self.rows(path, &array, &[], &|_| Ok(None), each)
+        self.rows(path, &[array], &[], &|_| Ok(None), each)
     }
 
     /// A table, read as the run's was; rows that its columns cannot take are refused.
@@ -182,51 +188,65 @@ impl Reader<'_> {
         encoded.notes().for_each(|note| note_of(path, &note));
         let id = id.filter(|id| table.header().iter().any(|name| name == id));
         let of_row = |row| id.map(|id| Ok(table.text(row, id)?.into_owned())).transpose();
-        self.rows(path, &encoded.features, &encoded.refused, &of_row, each)
+        let inputs = match &self.source.inputs {
+            Some(Inputs::Columns(groups)) => {
+                let of = |input: &Reads| match groups.get(input.name) {
+                    Some(names) => features_of(&encoded.features, columns, names),
+                    None => Err(Error::value("inputs", "the columns of each input", input.name)),
+                };
+                self.description.reads().iter().map(of).collect::<Result<_>>()?
+            }
+            _ => vec![encoded.features],
+        };
+        self.rows(path, &inputs, &encoded.refused, &of_row, each)
     }
 
     /// Rows in blocks, without those that are refused already and those with a value that the model cannot take.
     fn rows(
         &self,
         path: &Path,
-        array: &Array,
+        arrays: &[Array],
         refused_rows: &[(usize, String)],
         id: &dyn Fn(usize) -> Result<Option<String>>,
         each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Description { dtype, sample, .. } = self.description;
+        let reads = self.description.reads();
         let input = path.to_string_lossy();
-        let rows = array.shape()[0];
-        let width = count(sample) * array.dtype().size();
-        let of = |from: usize, to: usize| {
-            let bytes = array.bytes()[from * width..to * width].to_vec();
-            Array::from_bytes(array.dtype(), &[&[to - from], &sample[..]].concat(), bytes)
+        let rows = arrays.first().and_then(|array| array.shape().first()).copied().unwrap_or(0);
+        let of = |from: usize, to: usize| -> Result<Vec<Array>> {
+            let one = |(input, array): (&Reads, &Array)| {
+                let width = count(input.sample) * array.dtype().size();
+                let bytes = array.bytes()[from * width..to * width].to_vec();
+                let samples =
+                    Array::from_bytes(array.dtype(), &[&[to - from], input.sample].concat(), bytes)?;
+                input.samples(&samples).map(Cow::into_owned)
+            };
+            reads.iter().zip(arrays).map(one).collect()
         };
         let known: BTreeMap<usize, &str> =
             refused_rows.iter().map(|(row, message)| (*row, message.as_str())).collect();
         for from in (0..rows).step_by(ROWS) {
             let to = rows.min(from + ROWS);
-            let (mut bytes, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-            let mut take = |rows: std::ops::Range<usize>, samples: &Array| {
-                bytes.extend_from_slice(samples.bytes());
-                for number in rows {
+            let (mut bytes, mut places, mut refused) =
+                (vec![Vec::new(); reads.len()], Vec::new(), Vec::new());
+            let mut take = |numbers: std::ops::Range<usize>, samples: &[Array]| {
+                bytes
+                    .iter_mut()
+                    .zip(samples)
+                    .for_each(|(bytes, array)| bytes.extend_from_slice(array.bytes()));
+                for number in numbers {
                     let input = input.clone().into_owned();
-                    places.push(Place {
-                        input,
-                        number,
-                        is_one_of_many: array.shape()[0] > 1,
-                        id: id(number)?,
-                    });
+                    places.push(Place { input, number, is_one_of_many: rows > 1, id: id(number)? });
                 }
                 Ok::<_, Error>(())
             };
             let is_known = known.range(from..to).next().is_some();
-            match self.description.samples(&of(from, to)?) {
+            match of(from, to) {
                 Ok(samples) if !is_known => take(from..to, &samples)?,
                 // Which of them it is.
                 _ => {
                     for row in from..to {
-                        match (known.get(&row), self.description.samples(&of(row, row + 1)?)) {
+                        match (known.get(&row), of(row, row + 1)) {
                             (Some(message), _) => refused.push(Error::format(path, *message)),
                             (None, Ok(samples)) => take(row..row + 1, &samples)?,
                             (None, Err(error)) => {
@@ -236,10 +256,47 @@ impl Reader<'_> {
                     }
                 }
             }
-            let samples = Array::from_bytes(*dtype, &[&[places.len()], &sample[..]].concat(), bytes)?;
+            let array = |(input, bytes): (&Reads, Vec<u8>)| {
+                Array::from_bytes(input.dtype, &[&[places.len()], input.sample].concat(), bytes)
+            };
+            let samples = reads.iter().zip(bytes).map(array).collect::<Result<_>>()?;
             each(Batch { samples, places, refused })?;
         }
         Ok(())
+    }
+
+    /// The rows of a model with several inputs: a table with the columns of all, or an archive with a tensor for each.
+    fn several(&self, path: &Path, each: &mut dyn FnMut(Batch) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.refuse_invert(path)?;
+        if !self.description.columns.is_empty() {
+            let contents = match path == Path::new("-") {
+                true => standard_input()?,
+                false => match self.source.samples(path)? {
+                    Samples::Text(contents) => contents,
+                    _ => {
+                        return Err(
+                            Error::format(path, "expected a table with the columns of all inputs").into()
+                        );
+                    }
+                },
+            };
+            return self.table(path, &contents, each);
+        }
+        let reads = self.description.reads();
+        let names: Vec<&str> = reads.iter().map(|input| input.name).collect();
+        let arrays = self.source.arrays(path, &names)?;
+        for (input, array) in reads.iter().zip(&arrays) {
+            if array.shape().get(1..) != Some(input.sample) {
+                let message = format!(
+                    "{}: expected samples {}, got {:?}",
+                    input.name,
+                    text::samples(input.sample),
+                    array.shape()
+                );
+                return Err(Error::format(path, message).into());
+            }
+        }
+        self.rows(path, &arrays, &[], &|_| Ok(None), each)
     }
 
     fn refuse_invert(&self, path: &Path) -> Result<()> {

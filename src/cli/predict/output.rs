@@ -1,6 +1,7 @@
 //! Predictions as text, CSV and JSON lines, written as they come.
 
 use super::inputs::Place;
+use crate::array::Array;
 use crate::cli::text;
 use crate::cli::trained::Answers;
 use crate::data::table::shown;
@@ -75,16 +76,17 @@ impl<'a> Writer<'a> {
         Ok(Self { out, file, format, top, lines: Vec::new(), left: 1, id, has_header: false })
     }
 
-    /// Writes some rows: where each comes from, and the model's outputs `[rows, width]` of them.
-    pub fn write(
-        &mut self,
-        answers: &Answers,
-        places: &[Place],
-        outputs: &[f64],
-        width: usize,
-    ) -> anyhow::Result<()> {
-        let rows = places.iter().zip(outputs.chunks_exact(width.max(1)));
-        let rows: Vec<Row> = rows.map(|(place, outputs)| Row::of(answers, place, outputs)).collect();
+    /// Writes some rows: where each comes from, and each of the model's answers of them, `[rows, …]`.
+    pub fn write(&mut self, answers: &[Answers], places: &[Place], outputs: &[Array]) -> anyhow::Result<()> {
+        let outputs: Vec<(usize, Vec<f64>)> =
+            outputs.iter().map(|all| (all.len() / places.len().max(1), all.to_f64())).collect();
+        let row = |(i, place)| {
+            let of = |(answers, (width, all)): (&Answers, &(usize, Vec<f64>))| {
+                Said::of(answers, &all[i * width..(i + 1) * width])
+            };
+            Row { place, said: answers.iter().zip(&outputs).map(of).collect() }
+        };
+        let rows: Vec<Row> = places.iter().enumerate().map(row).collect();
         if !self.has_header && places.iter().all(|place| place.id.is_none()) {
             self.id = None;
         }
@@ -96,7 +98,8 @@ impl<'a> Writer<'a> {
                     let heads = heads(answers, id, self.top);
                     self.lines.push(heads);
                 }
-                self.left = if answers.is_class { 4 } else { 1 } + usize::from(id.is_some());
+                let is_class = matches!(answers, [one] if one.is_class);
+                self.left = if is_class { 4 } else { 1 } + usize::from(id.is_some());
                 let lines: Vec<_> = rows.iter().map(|row| row.cells(answers, id, self.top)).collect();
                 self.lines.extend(lines);
                 Ok(())
@@ -149,31 +152,93 @@ impl Drop for Writer<'_> {
 /// What a model said of one row.
 struct Row<'a> {
     place: &'a Place,
-    figures: Vec<f64>,
-    class: Option<usize>,
+    said: Vec<Said>,
 }
 
-impl<'a> Row<'a> {
-    fn of(answers: &Answers, place: &'a Place, outputs: &[f64]) -> Self {
+/// One answer.
+enum Said {
+    Class {
+        class: usize,
+        figures: Vec<f64>,
+    },
+    /// A class at each position.
+    Classes(Vec<usize>),
+    Values(Vec<f64>),
+}
+
+impl Said {
+    fn of(answers: &Answers, outputs: &[f64]) -> Self {
+        if answers.is_at_positions {
+            let width = answers.width();
+            let class = |outputs: &[f64]| answers.class(&answers.figures(outputs)).unwrap_or(0);
+            return Self::Classes(outputs.chunks_exact(width.max(1)).map(class).collect());
+        }
         let figures = answers.figures(outputs);
-        Self { place, class: answers.class(&figures), figures }
+        match answers.class(&figures) {
+            Some(class) => Self::Class { class, figures },
+            None => Self::Values(figures),
+        }
     }
 
-    fn cells(&self, answers: &Answers, id: Option<&str>, top: usize) -> Vec<String> {
+    fn cells(&self, answers: &Answers, top: usize) -> Vec<String> {
+        match self {
+            Self::Values(figures) => figures.iter().map(|figure| answers.shown(*figure)).collect(),
+            Self::Classes(classes) => vec![joined(answers, classes)],
+            Self::Class { class, figures } => {
+                let figure = |i: usize| answers.shown(figures[i]);
+                let mut others: Vec<usize> = (0..figures.len()).filter(|i| i != class).collect();
+                others.sort_by(|a, b| figures[*b].total_cmp(&figures[*a]));
+                let others = others.into_iter().take(top.saturating_sub(1));
+                let others: Vec<String> =
+                    others.map(|i| format!("{} {}", answers.names[i], figure(i))).collect();
+                vec![answers.names[*class].clone(), figure(*class), others.join(", ")]
+            }
+        }
+    }
+
+    fn record(&self, answers: &Answers) -> Vec<String> {
+        let numbers = |figures: &[f64]| figures.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match self {
+            Self::Values(figures) => numbers(figures),
+            Self::Classes(classes) => vec![joined(answers, classes)],
+            Self::Class { class, figures } => {
+                [vec![answers.names[*class].clone()], numbers(figures)].concat()
+            }
+        }
+    }
+
+    fn put(&self, answers: &Answers, object: &mut Map<String, Value>) {
+        let target = answers.target.clone();
+        match self {
+            Self::Class { class, figures } => {
+                object.insert(target, answers.names[*class].as_str().into());
+                object.insert(answers.figure.into(), json!(figures[*class]));
+                let all = answers.names.iter().cloned().zip(figures.iter().map(|figure| json!(figure)));
+                let many = if answers.figure == "score" { "scores" } else { "probabilities" };
+                object.insert(many.into(), Value::Object(all.collect()));
+            }
+            Self::Classes(classes) => {
+                let names: Vec<&str> = classes.iter().map(|class| answers.names[*class].as_str()).collect();
+                object.insert(target, json!(names));
+            }
+            Self::Values(figures) => {
+                object.insert(target, if let [one] = figures[..] { json!(one) } else { json!(figures) });
+            }
+        }
+    }
+}
+
+fn joined(answers: &Answers, classes: &[usize]) -> String {
+    classes.iter().map(|class| answers.names[*class].as_str()).collect::<Vec<_>>().join(" ")
+}
+
+impl Row<'_> {
+    fn cells(&self, answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
         let Place { input, number, is_one_of_many, .. } = self.place;
         let input = if *is_one_of_many { format!("{input}[{number}]") } else { input.clone() };
-        let figure = |i: usize| answers.shown(self.figures[i]);
         let mut cells = vec![input];
         cells.extend(id.map(|_| shown(self.id()).into_owned()));
-        let Some(class) = self.class else {
-            cells.extend((0..self.figures.len()).map(figure));
-            return cells;
-        };
-        let mut others: Vec<usize> = (0..self.figures.len()).filter(|i| *i != class).collect();
-        others.sort_by(|a, b| self.figures[*b].total_cmp(&self.figures[*a]));
-        let others = others.into_iter().take(top.saturating_sub(1));
-        let others: Vec<String> = others.map(|i| format!("{} {}", answers.names[i], figure(i))).collect();
-        cells.extend([answers.names[class].clone(), figure(class), others.join(", ")]);
+        cells.extend(self.said.iter().zip(answers).flat_map(|(said, answers)| said.cells(answers, top)));
         cells
     }
 
@@ -181,34 +246,28 @@ impl<'a> Row<'a> {
         self.place.id.as_deref().unwrap_or_default()
     }
 
-    fn record(&self, answers: &Answers, id: Option<&str>) -> Vec<String> {
+    fn record(&self, answers: &[Answers], id: Option<&str>) -> Vec<String> {
         let mut cells = vec![self.place.input.clone(), self.place.number.to_string()];
         cells.extend(id.map(|_| self.id().to_string()));
-        cells.extend(self.class.map(|class| answers.names[class].clone()));
-        cells.extend(self.figures.iter().map(ToString::to_string));
+        cells.extend(self.said.iter().zip(answers).flat_map(|(said, answers)| said.record(answers)));
         cells
     }
 
-    fn object(&self, answers: &Answers, id: Option<&str>) -> Value {
+    fn object(&self, answers: &[Answers], id: Option<&str>) -> Value {
         let mut object = Map::new();
         object.insert("input".into(), self.place.input.as_str().into());
         object.insert("row".into(), self.place.number.into());
         if let Some(name) = id {
             object.insert(name.into(), self.id().into());
         }
-        match (self.class, &self.figures[..]) {
-            (Some(class), figures) => {
-                object.insert(answers.target.clone(), answers.names[class].as_str().into());
-                object.insert(answers.figure.into(), json!(figures[class]));
-                let all = answers.names.iter().cloned().zip(figures.iter().map(|figure| json!(figure)));
-                let many = if answers.figure == "score" { "scores" } else { "probabilities" };
-                object.insert(many.into(), Value::Object(all.collect()));
-            }
-            (None, [one]) => {
-                object.insert(answers.target.clone(), json!(one));
-            }
-            (None, several) => {
-                object.insert(answers.target.clone(), json!(several));
+        for (said, answers) in self.said.iter().zip(answers) {
+            match answers.prefix.strip_suffix('_') {
+                None => said.put(answers, &mut object),
+                Some(name) => {
+                    let mut one = Map::new();
+                    said.put(answers, &mut one);
+                    object.insert(name.into(), Value::Object(one));
+                }
             }
         }
         Value::Object(object)
@@ -216,27 +275,35 @@ impl<'a> Row<'a> {
 }
 
 /// The heads of the columns for people.
-fn heads(answers: &Answers, id: Option<&str>, top: usize) -> Vec<String> {
+fn heads(answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
     let mut heads = vec!["input".to_string()];
     heads.extend(id.map(|id| shown(id).into_owned()));
-    if answers.is_class {
-        heads.extend([answers.target.clone(), answers.figure.into()]);
-        if top > 1 {
-            heads.push("then".into());
+    for answers in answers {
+        if answers.is_at_positions {
+            heads.push(answers.target.clone());
+        } else if answers.is_class {
+            heads.extend([answers.target.clone(), answers.figure.into()]);
+            if top > 1 {
+                heads.push("then".into());
+            }
+        } else {
+            heads.extend(answers.columns());
         }
-    } else {
-        heads.extend(answers.columns());
     }
     heads
 }
 
 /// The names of a table's columns: where the row comes from, the answer under the target's name, and all figures.
-fn header(answers: &Answers, id: Option<&str>) -> Vec<String> {
+fn header(answers: &[Answers], id: Option<&str>) -> Vec<String> {
     let mut header = vec!["input".to_string(), "row".into()];
     header.extend(id.map(String::from));
-    if answers.is_class {
-        header.push(answers.target.clone());
+    for answers in answers {
+        if answers.is_class {
+            header.push(answers.target.clone());
+        }
+        if !answers.is_at_positions {
+            header.extend(answers.columns());
+        }
     }
-    header.extend(answers.columns());
     header
 }

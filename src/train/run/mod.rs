@@ -203,6 +203,12 @@ impl<'a> Run<'a> {
         self.shapes.iter().map(|shape| count(shape)).sum()
     }
 
+    /// How many numbers a model with one goal gives for a row, or for each position of one.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let [head] = &self.plan.heads[..] else { return None };
+        self.shapes[head.output].last().copied()
+    }
+
     /// What the model is asked, of several goals the first.
     pub fn task(&self) -> Task {
         self.tasks.first().copied().unwrap_or(Task::Values)
