@@ -33,7 +33,7 @@
 //! | [`lower`] | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
 //! | `kernels` | functions that the programs for a CPU call: convolution with few multiplications | graphs |
 //! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
-//! | [`nn`] | layers, initialisers, `Sequential`, the summary | loops |
+//! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
 //! | [`optim`] | chains of gradient transformations, schedules | |
 //! | [`variables`] | the state of a run as one list of named tensors | |

@@ -439,3 +439,55 @@ fn a_sigmoid_may_speak_for_pixels_and_a_loss_may_be_ones_own() {
     let error = Trainer::new(flat).start(device(), &data).err().unwrap().to_string();
     assert!(error.contains("positions [6, 6]") && error.contains("[batch, 6, 6, outputs]"), "{error}");
 }
+
+#[test]
+fn nodes_are_exported_and_read_back() {
+    let data = two_inputs(40);
+    let run = two_goals().start(device(), &data).unwrap();
+    let model = run.model().unwrap();
+    let file = neural::export::safetensors(&model).unwrap();
+    let read = neural::export::from_safetensors(Path::new("m.safetensors"), &file).unwrap();
+    assert_eq!(read.description, model.description);
+    assert!(read.variables.iter().zip(&model.variables).all(|(a, b)| a.1 == b.1));
+    let program = neural::export::stablehlo(&model, 4).unwrap();
+    assert!(program.contains("tensor<4x2xf32>") && program.contains("tensor<4x3xf32>"), "{program}");
+}
+
+#[test]
+fn a_tables_columns_are_divided_among_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = numbers(5);
+    let mut text = String::from("area,shop,rooms,kind,price,note\n");
+    for row in 0..40 {
+        let (area, rooms) = (50.0 + 100.0 * random(), 1.0 + (random() * 4.0).floor());
+        let (shop, kind) = (["a", "b", "c"][row % 3], if row % 2 == 0 { "flat" } else { "house" });
+        text.push_str(&format!("{area:.1},{shop},{rooms},{kind},{:.0},x\n", 1000.0 * area + 5000.0 * rooms));
+    }
+    let path = folder.path().join("houses.csv");
+    std::fs::write(&path, &text).unwrap();
+    let source = |groups: &str| {
+        let text = format!(
+            "format = 'table'\npath = '{}'\ninputs = {groups}\ntargets = ['kind', 'price']\nignore = ['note']\nscale = \"standardize-features\"\nscale_target = 'standardize'\nvalidation_fraction = 0.25",
+            path.display()
+        );
+        let source: neural::data::Source = toml::from_str(&text).unwrap();
+        source.load_tasks(&|target| {
+            Some(if target == "kind" { neural::data::Task::Classes } else { neural::data::Task::Values })
+        })
+    };
+    let data = source("{ size = ['rooms', 'area'], place = ['shop'] }").unwrap();
+    let shapes: Vec<(&str, &[usize])> = data.sample_shapes();
+    assert_eq!(shapes, [("place", &[3][..]), ("size", &[2][..])]);
+    // In the order in which the input lists them.
+    let first = data.all_inputs().nth(1).unwrap().samples(&[0]).unwrap().to_f64();
+    let line: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(first[0], line[2].parse::<f64>().unwrap());
+    assert_eq!(data.targets.names(), ["flat", "house"]);
+    let Targets::Values(prices) = &data.more_targets[0].targets else { panic!("values") };
+    assert_eq!(prices.to_f64()[0], line[4].parse::<f64>().unwrap());
+    assert!(!data.more_targets[0].scaling.is_none() && !data.scaling.is_none());
+    let error = source("{ size = ['rooms', 'area'] }").unwrap_err().to_string();
+    assert!(error.contains("\"shop\" in none"), "{error}");
+    let error = source("{ size = ['rooms', 'aera', 'shop'] }").unwrap_err().to_string();
+    assert!(error.contains("\"aera\"") || error.contains("\"area\" in none"), "{error}");
+}

@@ -404,7 +404,7 @@ impl Dataset {
         };
         match self.targets.labels() {
             Some(labels) => {
-                rows.iter().filter_map(|&row| labels.get(row as usize)).for_each(|label| add(*label))
+                rows.iter().filter_map(|&row| labels.get(row as usize)).for_each(|label| add(*label));
             }
             None => labels_of(&self.targets, &self.inputs, rows).into_iter().flatten().for_each(add),
         }

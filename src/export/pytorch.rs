@@ -5,7 +5,7 @@ use super::layout::{filters_first, filters_last};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::model::Description;
-use crate::nn::{Layer, Sequential};
+use crate::nn::{Layer, Network, Nodes, Sequential};
 use std::collections::HashMap;
 
 /// How one variable is turned from this library's order to `PyTorch`'s.
@@ -62,7 +62,10 @@ fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) 
 /// # Errors
 /// When `PyTorch` programs differ in the order of features that a flatten makes, or the order reaches the outputs.
 pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> {
-    let (layers, sample) = (description.list("export for PyTorch")?, &description.sample);
+    let (layers, sample) = match &description.layers {
+        Network::Layers(layers) => (layers, &description.sample),
+        Network::Nodes(nodes) => return of_nodes(description, nodes),
+    };
     let summary = layers.summary(DType::F32, sample)?;
     let shapes = summary.rows.into_iter().map(|row| (row.path, row.output)).collect();
     let mut walk = Walk { shapes, turns: HashMap::new() };
@@ -73,6 +76,34 @@ pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> 
         (Order::Flattened(_), _) => Err(unknown("a layer between a flatten and the outputs", "flatten")),
         _ => Ok(walk.turns),
     }
+}
+
+/// The kernels of named nodes.
+///
+/// # Errors
+/// When one flattens several axes: which features come after it in another order is followed in a list of layers alone.
+fn of_nodes(description: &Description, nodes: &Nodes) -> Result<HashMap<String, Turn>> {
+    let summary = description.layers.summary(DType::F32, &description.sample_shapes())?;
+    let shape = |path: &str| summary.rows.iter().find(|row| row.path == path).map(|row| &row.output);
+    for (name, node) in &nodes.nodes {
+        for (i, _) in node.layers.0.iter().enumerate().filter(|(_, layer)| matches!(layer, Layer::Flatten)) {
+            let before = match i.checked_sub(1) {
+                Some(before) => shape(&format!("{name}.{before}")),
+                None => node.from.first().and_then(|from| shape(from)),
+            };
+            // A flatten of the data itself has no row before it.
+            if before.is_none_or(|shape| shape.len() > 2) {
+                let got = format!("a flatten in node {name}");
+                return Err(Error::value(
+                    "PyTorch's order",
+                    "nodes with a global pool in place of a flatten",
+                    got,
+                ));
+            }
+        }
+    }
+    let kernels = description.declare()?.into_iter().filter(|variable| variable.shape.len() > 2);
+    Ok(kernels.map(|kernel| (kernel.name, Turn::Kernel)).collect())
 }
 
 /// The order of a tensor's axes in a `PyTorch` program, beside this library's.

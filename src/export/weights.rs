@@ -1,12 +1,11 @@
 //! Values with which a model begins, from the file of another one.
 
-use super::pytorch::{Turn, turns};
+use super::pytorch::turns;
 use crate::array::Array;
 use crate::data::safetensors;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::Description;
-use crate::nn::Network;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -16,8 +15,8 @@ const CHECKPOINT: &str = "neural.checkpoint";
 /// Those tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
 /// beginnings of the names in the file, the longest that fits first.
 ///
-/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. In named nodes
-/// kernels alone are turned.
+/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. Named
+/// nodes that flatten several axes cannot be turned.
 ///
 /// # Errors
 /// When the file is no safetensors file, none of its tensors has a variable, or one that has is of another shape.
@@ -28,7 +27,7 @@ pub fn weights(
 ) -> Result<Vec<(String, Array)>> {
     let contents = file::read("read the weights", path)?;
     let is_own = safetensors::text(path, &contents, CHECKPOINT)?.is_some();
-    let turns = if is_own { HashMap::new() } else { kernels_and_flattens(description)? };
+    let turns = if is_own { HashMap::new() } else { turns(description)? };
     let names = safetensors::names(path, &contents)?;
     let mut known: BTreeMap<String, &String> = BTreeMap::new();
     for name in &names {
@@ -77,18 +76,6 @@ pub fn weights(
         return Err(Error::format(path, message));
     }
     Ok(values)
-}
-
-/// What `PyTorch` has in another order.
-fn kernels_and_flattens(description: &Description) -> Result<HashMap<String, Turn>> {
-    match &description.layers {
-        Network::Layers(_) => turns(description),
-        Network::Nodes(_) => {
-            let variables = description.declare()?.into_iter();
-            let kernels = variables.filter(|variable| variable.shape.len() > 2);
-            Ok(kernels.map(|kernel| (kernel.name, Turn::Kernel)).collect())
-        }
-    }
 }
 
 fn renamed(name: &str, rename: &BTreeMap<String, String>) -> String {
