@@ -8,7 +8,7 @@ use neural::DType;
 use neural::cli::{self, Options, Passes, chapter, pictures};
 use neural::data::LastBatch;
 use neural::nn;
-use neural::optim::Rule;
+use neural::optim::Adam;
 use neural::train::Trainer;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,14 +48,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}\n", model.summary(DType::F32, digits.sample_shape())?)?;
 
-    let adam = Rule::Adam {
-        learning_rate: arguments.lr.into(),
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        epsilon_root: 1e-15,
-        weight_decay: 0.0,
-    };
+    let adam = Adam { learning_rate: arguments.lr.into(), epsilon_root: 1e-15, ..Adam::default() };
     let mut run = Trainer::new(model)
         .optimizer(adam)
         .batch_size(arguments.batch)

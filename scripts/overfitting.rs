@@ -8,7 +8,7 @@ use clap::Parser;
 use neural::cli::chapter::{self, Figures};
 use neural::cli::{self, Options, Passes, pictures};
 use neural::nn;
-use neural::optim::{Optimizer, Rule};
+use neural::optim::{Optimizer, Sgd};
 use neural::train::Trainer;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -101,7 +101,7 @@ fn trainer(arguments: &Arguments, l1: f64, l2: f64, dropout: f64) -> Trainer {
     let model =
         nn::sequential([nn::flatten(), nn::dense(*hidden), nn::relu(), nn::dropout(dropout), nn::dense(10)]);
     // The gradient of half a square is the weight itself: L2 is weight decay.
-    let sgd = Rule::Sgd { learning_rate: (*lr).into(), momentum: 0.0, nesterov: false, weight_decay: l2 };
+    let sgd = Sgd { learning_rate: (*lr).into(), weight_decay: l2, ..Sgd::default() };
     Trainer::new(model)
         .optimizer(Optimizer { l1, ..sgd.into() })
         .batch_size(*batch)

@@ -312,7 +312,7 @@ fn update_program(
         }
         let grads: Vec<_> = shapes.iter().map(|(_, shape)| graph.parameter(dtype, shape)).collect();
         let (average_rate, updates) = (graph.parameter(dtype, &[]), graph.parameter(DType::Bool, &[]));
-        let rate = graph.constant(Array::full(dtype, &[], optimizer.rule.learning_rate().at(0)));
+        let rate = graph.constant(Array::full(dtype, &[], optimizer.learning_rate.at(0)));
         let weight = rate.full_like(1.0)?;
         let share = (optimizer.accumulate > 1).then_some(Share { weight: &weight, is_last: &updates });
         let inputs = Inputs { learning_rate: &rate, average_rate: Some(&average_rate), share };

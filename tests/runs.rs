@@ -156,7 +156,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     // The same model with another optimizer has other variables.
     let sgd = new_folder(&parent, "sgd", &recipe(""));
     let mut other = recipe("");
-    other.train.optimizer = neural::optim::sgd(0.1).rule;
+    other.train.optimizer = neural::optim::Sgd { learning_rate: 0.1.into(), ..Default::default() }.into();
     sgd.keep_recipe(&other).expect("kept");
     std::fs::copy(original.file("last.safetensors"), sgd.file("last.safetensors")).expect("copied");
     refused(&sgd, &data, "model and optimizer");
@@ -192,7 +192,7 @@ fn a_loss_that_is_not_finite_is_traced_and_the_good_state_is_kept() {
     let (parent, data) = (TempDir::new().expect("a folder"), pictures());
     let mut explosive = recipe("");
     // The first step makes weights of about 1e30, whose products are too large for f32.
-    explosive.train.optimizer = neural::optim::sgd(1e30).rule;
+    explosive.train.optimizer = neural::optim::Sgd { learning_rate: 1e30.into(), ..Default::default() }.into();
     explosive.model.layers = neural::nn::sequential([
         neural::nn::flatten(),
         neural::nn::dense(8),
@@ -218,7 +218,7 @@ fn training_stops_when_nothing_gets_better() {
     let (parent, data) = (TempDir::new().expect("a folder"), pictures());
     let mut idle = recipe("early_stopping = { patience = 2 }");
     idle.train.epochs = 50;
-    idle.train.optimizer = neural::optim::sgd(0.0).rule;
+    idle.train.optimizer = neural::optim::Sgd { learning_rate: 0.0.into(), ..Default::default() }.into();
     // Without running statistics nothing at all changes from epoch to epoch.
     idle.model.layers = neural::nn::sequential([neural::nn::flatten(), neural::nn::dense(3)]);
     let folder = new_folder(&parent, "idle", &idle);

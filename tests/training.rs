@@ -329,7 +329,7 @@ fn descend(rule: Rule, start: &[f64], steps: usize, f: fn(&Tensor) -> Result<Ten
     let mut least = f64::INFINITY;
     for step in 0..steps {
         let mut arguments = state;
-        arguments.push(Array::scalar(optimizer.rule.learning_rate().at(step as u64)));
+        arguments.push(Array::scalar(optimizer.learning_rate.at(step as u64)));
         state = program.call(device(), &arguments).expect("runs");
         least = least.min(state.pop().expect("the loss").to_f64()[0]);
     }

@@ -7,9 +7,12 @@ use common::{device, difference, numbers};
 use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::loss::{CrossEntropy, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
-use neural::optim::{Average, Group, Optimizer, Rule, adam, adamw, sgd};
+use neural::optim::{
+    Average, Group, Optimizer, Rule, ScaleByAdam, Sgd, State, Trace, Transform, Update, WeightDecay, adam, adamw, chain, sgd,
+};
 use neural::train::{Run, Trainer};
 use neural::{Array, Error};
+use std::sync::Arc;
 
 /// `rows` samples of this shape in 3 classes.
 fn classes(rows: usize, sample: &[usize]) -> Dataset {
@@ -498,4 +501,63 @@ fn the_bits_do_not_depend_on_how_many_steps_are_in_a_call() {
         let one = end(1);
         assert!(one == end(2) && one == end(4), "{sample:?}");
     }
+}
+
+/// The sign of a momentum, by the library's user.
+#[derive(Debug)]
+struct Signum {
+    decay: f64,
+}
+
+impl Transform for Signum {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> neural::Result<()> {
+        state.each(updates, |update, own| own.average("m", &update.gradient, self.decay)?.sign())
+    }
+
+    fn check(&self) -> neural::Result<()> {
+        match (0.0..1.0).contains(&self.decay) {
+            true => Ok(()),
+            false => Err(Error::value("decay", "a number from 0 to below 1", self.decay)),
+        }
+    }
+}
+
+#[test]
+fn a_transform_of_ones_own_is_clipped_saved_and_resumed_as_any() {
+    let data = classes(12, &[4]);
+    let own = || Optimizer { accumulate: 2, ..chain(0.01, [Signum { decay: 0.5 }]) };
+    let start = || trainer(mlp(), own()).batch_size(4).epochs(4).start(device(), &data).expect("starts");
+    let mut whole = start();
+    let first = value(&whole, "0.weight").to_f64();
+    whole.advance(2).expect("trains");
+    // One update, of ± the rate.
+    let moved: Vec<f64> =
+        value(&whole, "0.weight").to_f64().iter().zip(&first).map(|(now, first)| (now - first).abs()).collect();
+    assert!(moved.iter().all(|by| (by - 0.01).abs() < 1e-6), "{moved:?}");
+    assert!(has(&whole, "optimizer.m.0.weight"));
+
+    let kept = whole.checkpoint().expect("readable");
+    let mut resumed = start();
+    resumed.restore(&kept).expect("the same variables");
+    for run in [&mut whole, &mut resumed] {
+        run.advance(1).expect("trains");
+        run.advance(3).expect("trains");
+    }
+    assert_eq!(resumed.state().expect("readable"), whole.state().expect("readable"));
+    let wrong = trainer(mlp(), chain(0.01, [Signum { decay: 1.0 }]));
+    assert_eq!(refusal(&wrong, &data), "decay: expected a number from 0 to below 1, got 1");
+}
+
+#[test]
+fn a_chain_of_the_parts_is_the_named_optimizer() {
+    let data = classes(12, &[4]);
+    let weights = |optimizer: Optimizer| {
+        let mut run = trainer(mlp(), optimizer).batch_size(4).start(device(), &data).expect("starts");
+        run.advance(3).expect("trains");
+        weights(&run)
+    };
+    let parts: [Arc<dyn Transform>; 2] = [Arc::new(ScaleByAdam::default()), Arc::new(WeightDecay(0.05))];
+    assert_eq!(weights(chain(0.01, parts)), weights(adamw(0.01, 0.05)));
+    let nesterov = Sgd { learning_rate: 0.1.into(), momentum: 0.9, nesterov: true, ..Sgd::default() };
+    assert_eq!(weights(chain(0.1, [Trace { decay: 0.9, nesterov: true }])), weights(nesterov.into()));
 }

@@ -1,318 +1,33 @@
-//! Optimizers as they are named and written in a recipe.
+//! An optimizer: a chain of transformations with what surrounds it.
 
 use super::accumulate::Share;
+use super::adam::{Adam, AdamW};
 use super::average::{self, Average};
+use super::clip::{ClipNorm, ClipValue, L1Decay};
 use super::group::{self, Group};
+use super::rule::{Chain, Rule, link};
 use super::schedule::Schedule;
-use super::transform::{Item, Transform};
+use super::sgd::Sgd;
+use super::transform::{State, Transform, Update};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::named::{self, Named};
 use crate::variables::{Role, Variable, Variables};
-use serde::{Deserialize, Deserializer, Serialize};
 
-/// The rule by which parameters move, by its name.
-///
-/// ```
-/// use neural::optim::{Rule, sgd};
-/// assert!(matches!(sgd(0.1).rule, Rule::Sgd { .. }));
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", remote = "Self", deny_unknown_fields)]
-pub enum Rule {
-    /// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if asked for. Weight decay is added to the
-    /// gradient.
-    Sgd {
-        #[serde(default = "hundredth", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default)]
-        momentum: f64,
-        #[serde(default)]
-        nesterov: bool,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// See [`Transform::RmsProp`].
-    Rmsprop {
-        #[serde(default = "thousandth", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "decay")]
-        decay: f64,
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-        #[serde(default)]
-        momentum: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// See [`Transform::Adagrad`].
-    Adagrad {
-        #[serde(default = "hundredth", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "small_epsilon")]
-        epsilon: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// See [`Transform::Adam`]; weight decay is added to the gradient.
-    Adam {
-        #[serde(default = "thousandth", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "decay")]
-        beta1: f64,
-        #[serde(default = "beta2")]
-        beta2: f64,
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-        #[serde(default)]
-        epsilon_root: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// Adam whose weight decay does not pass through the rescaling (Loshchilov and Hutter, 2019).
-    Adamw {
-        #[serde(default = "thousandth", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "decay")]
-        beta1: f64,
-        #[serde(default = "beta2")]
-        beta2: f64,
-        #[serde(default = "epsilon")]
-        epsilon: f64,
-        #[serde(default = "weight_decay")]
-        weight_decay: f64,
-    },
-    /// See [`Transform::Lion`]; the decay is decoupled.
-    Lion {
-        #[serde(default = "lion_rate", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "decay")]
-        beta1: f64,
-        #[serde(default = "lion_beta2")]
-        beta2: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// See [`Transform::Muon`]; parameters that are not matrices follow their momentum. The decay is decoupled.
-    Muon {
-        #[serde(default = "muon_rate", alias = "lr")]
-        learning_rate: Schedule,
-        #[serde(default = "muon_momentum")]
-        momentum: f64,
-        #[serde(default = "yes")]
-        nesterov: bool,
-        #[serde(default = "newton_steps")]
-        steps: usize,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-}
-
-// Learning rates where a recipe names none: those of Keras, or of the optimizer's paper.
-
-fn hundredth() -> Schedule {
-    0.01.into()
-}
-
-fn thousandth() -> Schedule {
-    0.001.into()
-}
-
-fn lion_rate() -> Schedule {
-    0.0001.into()
-}
-
-fn muon_rate() -> Schedule {
-    0.02.into()
-}
-
-fn decay() -> f64 {
-    0.9
-}
-
-fn beta2() -> f64 {
-    0.999
-}
-
-fn lion_beta2() -> f64 {
-    0.99
-}
-
-fn epsilon() -> f64 {
-    1e-8
-}
-
-fn small_epsilon() -> f64 {
-    1e-10
-}
-
-fn weight_decay() -> f64 {
-    0.01
-}
-
-fn muon_momentum() -> f64 {
-    0.95
-}
-
-fn newton_steps() -> usize {
-    5
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Named for Rule {
-    const WHAT: &'static str = "an optimizer";
-    const NAMES: &'static [&'static str] = &["sgd", "rmsprop", "adagrad", "adam", "adamw", "lion", "muon"];
-
-    fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
-        named::variant(name, "learning_rate", settings, |one| Rule::deserialize(one))
-    }
-}
-
-impl Serialize for Rule {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        Rule::serialize(self, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        named::deserialize(deserializer)
-    }
-}
-
-impl Rule {
-    /// ```
-    /// assert_eq!(neural::optim::adam(0.01).rule.learning_rate().at(5), 0.01);
-    /// ```
-    pub fn learning_rate(&self) -> &Schedule {
-        match self {
-            Rule::Sgd { learning_rate, .. }
-            | Rule::Rmsprop { learning_rate, .. }
-            | Rule::Adagrad { learning_rate, .. }
-            | Rule::Adam { learning_rate, .. }
-            | Rule::Adamw { learning_rate, .. }
-            | Rule::Lion { learning_rate, .. }
-            | Rule::Muon { learning_rate, .. } => learning_rate,
-        }
-    }
-
-    /// The same rule at another learning rate.
-    ///
-    /// ```
-    /// assert_eq!(neural::optim::adam(0.01).rule.with_learning_rate(0.1).learning_rate().at(0), 0.1);
-    /// ```
-    #[must_use]
-    pub fn with_learning_rate(mut self, schedule: impl Into<Schedule>) -> Self {
-        match &mut self {
-            Rule::Sgd { learning_rate, .. }
-            | Rule::Rmsprop { learning_rate, .. }
-            | Rule::Adagrad { learning_rate, .. }
-            | Rule::Adam { learning_rate, .. }
-            | Rule::Adamw { learning_rate, .. }
-            | Rule::Lion { learning_rate, .. }
-            | Rule::Muon { learning_rate, .. } => *learning_rate = schedule.into(),
-        }
-        self
-    }
-
-    /// The chain of transformations that the rule stands for.
-    ///
-    /// ```
-    /// assert!(neural::optim::sgd(0.1).rule.chain().is_empty());
-    /// assert_eq!(neural::optim::adam(0.1).rule.chain().len(), 1);
-    /// ```
-    pub fn chain(&self) -> Vec<Transform> {
-        let some = |condition: bool, transform: Transform| condition.then_some(transform);
-        let l2 = |rate: f64| some(rate != 0.0, Transform::Decay(rate));
-        let links = match *self {
-            Rule::Sgd { momentum, nesterov, weight_decay, .. } => {
-                vec![l2(weight_decay), some(momentum != 0.0, Transform::Trace { decay: momentum, nesterov })]
-            }
-            Rule::Rmsprop { decay, epsilon, momentum, weight_decay, .. } => vec![
-                l2(weight_decay),
-                Some(Transform::RmsProp { decay, epsilon }),
-                some(momentum != 0.0, Transform::Trace { decay: momentum, nesterov: false }),
-            ],
-            Rule::Adagrad { epsilon, weight_decay, .. } => {
-                vec![l2(weight_decay), Some(Transform::Adagrad { epsilon })]
-            }
-            Rule::Adam { beta1, beta2, epsilon, epsilon_root, weight_decay, .. } => {
-                vec![l2(weight_decay), Some(Transform::Adam { beta1, beta2, epsilon, epsilon_root })]
-            }
-            Rule::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
-                vec![Some(Transform::Adam { beta1, beta2, epsilon, epsilon_root: 0.0 }), l2(weight_decay)]
-            }
-            Rule::Lion { beta1, beta2, weight_decay, .. } => {
-                vec![Some(Transform::Lion { beta1, beta2 }), l2(weight_decay)]
-            }
-            Rule::Muon { momentum, nesterov, steps, weight_decay, .. } => {
-                vec![Some(Transform::Muon { momentum, nesterov, steps }), l2(weight_decay)]
-            }
-        };
-        links.into_iter().flatten().collect()
-    }
-
-    fn check(&self) -> Result<()> {
-        self.learning_rate().check()?;
-        let part = |name: &str, value: f64| match (0.0..1.0).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::value(name, "a number from 0 to below 1", value)),
-        };
-        let positive = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
-            true => Ok(()),
-            false => Err(Error::value(name, "a finite number of at least 0", value)),
-        };
-        for link in self.chain() {
-            match link {
-                Transform::ClipValue(v) | Transform::ClipNorm(v) => positive("clip", v)?,
-                Transform::Decay(v) | Transform::DecayL1(v) => positive("weight_decay", v)?,
-                Transform::Trace { decay, .. } => part("momentum", decay)?,
-                Transform::RmsProp { decay, epsilon } => {
-                    part("decay", decay)?;
-                    positive("epsilon", epsilon)?;
-                }
-                Transform::Adagrad { epsilon } => positive("epsilon", epsilon)?,
-                Transform::Adam { beta1, beta2, epsilon, epsilon_root } => {
-                    part("beta1", beta1)?;
-                    part("beta2", beta2)?;
-                    positive("epsilon", epsilon)?;
-                    positive("epsilon_root", epsilon_root)?;
-                }
-                Transform::Lion { beta1, beta2 } => {
-                    part("beta1", beta1)?;
-                    part("beta2", beta2)?;
-                }
-                Transform::Muon { momentum, steps, .. } => {
-                    part("momentum", momentum)?;
-                    // Each is written out in the program.
-                    if !(1..100).contains(&steps) {
-                        return Err(Error::value("steps", "a number from 1 to 99", steps));
-                    }
-                }
-            }
-        }
-        if matches!(self, Rule::Sgd { nesterov: true, momentum: 0.0, .. }) {
-            return Err(Error::value("nesterov", "a momentum above 0 with it", "momentum 0"));
-        }
-        Ok(())
-    }
-}
-
-/// A rule with what surrounds it.
+/// A chain of transformations of the gradient with what surrounds it. It is made of a [`Rule`], of the settings of one
+/// such as [`Adam`], or by [`chain`] of any transformations.
 ///
 /// ```
 /// use neural::optim::{Optimizer, adam};
 /// let optimizer = Optimizer { clip_norm: Some(1.0), ..adam(1e-3) };
-/// assert_eq!(optimizer.rule.learning_rate().at(0), 1e-3);
+/// assert_eq!(optimizer.learning_rate.at(0), 1e-3);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Optimizer {
     /// The name under which its state is kept, `optimizer.<name>.…`, where several share the variables; otherwise empty.
     pub name: String,
-    pub rule: Rule,
+    pub learning_rate: Schedule,
+    /// Gradients pass through them in this order, after the clips and `l1`.
+    pub transforms: Chain,
     /// Gradients' elements are limited to this.
     pub clip_value: Option<f64>,
     /// The norm of all gradients together is limited to this.
@@ -357,7 +72,8 @@ impl From<Rule> for Optimizer {
     fn from(rule: Rule) -> Self {
         Self {
             name: String::new(),
-            rule,
+            learning_rate: rule.learning_rate().clone(),
+            transforms: rule.chain(),
             clip_value: None,
             clip_norm: None,
             l1: 0.0,
@@ -371,46 +87,34 @@ impl From<Rule> for Optimizer {
 }
 
 /// Plain gradient descent.
-///
-/// ```
-/// assert_eq!(neural::optim::sgd(0.1).rule.learning_rate().at(0), 0.1);
-/// ```
 pub fn sgd(learning_rate: impl Into<Schedule>) -> Optimizer {
-    let learning_rate = learning_rate.into();
-    Rule::Sgd { learning_rate, momentum: 0.0, nesterov: false, weight_decay: 0.0 }.into()
+    Sgd { learning_rate: learning_rate.into(), ..Sgd::default() }.into()
 }
 
 /// Adam with its usual settings.
-///
-/// ```
-/// assert!(neural::optim::adam(0.001).check().is_ok());
-/// ```
 pub fn adam(learning_rate: impl Into<Schedule>) -> Optimizer {
-    Rule::Adam {
-        learning_rate: learning_rate.into(),
-        beta1: decay(),
-        beta2: beta2(),
-        epsilon: epsilon(),
-        epsilon_root: 0.0,
-        weight_decay: 0.0,
-    }
-    .into()
+    Adam { learning_rate: learning_rate.into(), ..Adam::default() }.into()
 }
 
 /// AdamW with its usual settings.
+pub fn adamw(learning_rate: impl Into<Schedule>, weight_decay: f64) -> Optimizer {
+    AdamW { learning_rate: learning_rate.into(), weight_decay, ..AdamW::default() }.into()
+}
+
+/// Transformations one after another, of one's own or of this module. With several types among them:
 ///
 /// ```
-/// assert_eq!(neural::optim::adamw(0.001, 0.05).rule.chain().len(), 2);
+/// use neural::optim::{ScaleByAdam, Transform, WeightDecay, chain};
+/// use std::sync::Arc;
+/// let links: [Arc<dyn Transform>; 2] = [Arc::new(ScaleByAdam::default()), Arc::new(WeightDecay(0.05))];
+/// assert_eq!(chain(1e-3, links).transforms.len(), 2);
 /// ```
-pub fn adamw(learning_rate: impl Into<Schedule>, weight_decay: f64) -> Optimizer {
-    Rule::Adamw {
-        learning_rate: learning_rate.into(),
-        beta1: decay(),
-        beta2: beta2(),
-        epsilon: epsilon(),
-        weight_decay,
-    }
-    .into()
+pub fn chain<T: Transform + 'static>(
+    learning_rate: impl Into<Schedule>,
+    transforms: impl IntoIterator<Item = T>,
+) -> Optimizer {
+    let transforms = transforms.into_iter().filter_map(|transform| link(true, transform)).collect();
+    Optimizer { transforms, ..sgd(learning_rate) }
 }
 
 impl Optimizer {
@@ -423,17 +127,10 @@ impl Optimizer {
     /// # Errors
     /// When a setting is out of range.
     pub fn check(&self) -> Result<()> {
-        self.rule.check()?;
+        self.learning_rate.check()?;
+        self.chain().iter().try_for_each(|transform| transform.check())?;
         if self.accumulate == 0 {
             return Err(Error::value("accumulate", "a number of steps above 0", 0));
-        }
-        for (name, limit) in [("clip_value", self.clip_value), ("clip_norm", self.clip_norm)] {
-            if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {
-                return Err(Error::value(name, "a finite number above 0", limit));
-            }
-        }
-        if !(self.l1.is_finite() && self.l1 >= 0.0) {
-            return Err(Error::value("l1", "a finite number of at least 0", self.l1));
         }
         self.groups.iter().try_for_each(Group::check)?;
         self.average.iter().try_for_each(Average::check)
@@ -500,10 +197,13 @@ impl Optimizer {
             .join(".")
     }
 
-    fn chain(&self) -> Vec<Transform> {
-        let clips = [self.clip_value.map(Transform::ClipValue), self.clip_norm.map(Transform::ClipNorm)];
-        let l1 = (self.l1 != 0.0).then_some(Transform::DecayL1(self.l1));
-        clips.into_iter().flatten().chain(l1).chain(self.rule.chain()).collect()
+    fn chain(&self) -> Chain {
+        let clips = [
+            self.clip_value.and_then(|limit| link(true, ClipValue(limit))),
+            self.clip_norm.and_then(|limit| link(true, ClipNorm(limit))),
+            link(self.l1 != 0.0, L1Decay(self.l1)),
+        ];
+        clips.into_iter().flatten().chain(self.transforms.iter().cloned()).collect()
     }
 
     /// Moves the parameters among `variables` that are [`trained`](Optimizer::trained) by their `gradients`, given in
@@ -530,29 +230,31 @@ impl Optimizer {
         };
         variables.gate(inputs.share.map(|share| share.is_last.clone()));
 
-        let mut items: Vec<_> = parameters
+        let mut updates: Vec<_> = parameters
             .iter()
             .zip(gradients)
-            .map(|((variable, value), gradient)| {
-                let decay = self.groups_of(&variable.name).map(|group| group.weight_decay).product();
-                Item { variable, value, gradient, decay }
+            .map(|((parameter, value), gradient)| {
+                let weight_decay = self.groups_of(&parameter.name).map(|group| group.weight_decay).product();
+                Update { parameter, value, gradient, weight_decay }
             })
             .collect();
+        let prefix = self.slot("");
+        let mut state = State::new(variables, &prefix);
         for transform in self.chain() {
-            transform.apply(&mut items, &self.slot(""), variables)?;
+            transform.update(&mut updates, &mut state)?;
         }
-        for item in &items {
-            let factor: f64 = self.groups_of(&item.variable.name).map(|group| group.learning_rate).product();
-            let rate = inputs.learning_rate.convert(item.value.dtype())?;
+        for update in &updates {
+            let factor: f64 = self.groups_of(&update.parameter.name).map(|group| group.learning_rate).product();
+            let rate = inputs.learning_rate.convert(update.value.dtype())?;
             let rate = if factor == 1.0 { rate } else { (rate * factor)? };
-            let moved = (item.value - (rate * &item.gradient)?)?;
-            variables.set(&item.variable.name, moved.clone())?;
+            let moved = (update.value - (rate * &update.gradient)?)?;
+            variables.set(&update.parameter.name, moved.clone())?;
             if self.average.is_some() {
                 let Some(rate) = inputs.average_rate else {
                     return Err(Error::value("average_rate", "a rate for the moving average", "none"));
                 };
-                let name = average::name(&item.variable.name);
-                let old = variables.get_copy(Role::Average, &name, item.variable)?;
+                let name = average::name(&update.parameter.name);
+                let old = variables.get_copy(Role::Average, &name, update.parameter)?;
                 // In this form an average that equals the parameter stays equal, to the bit.
                 let towards = (rate.convert(old.dtype())? * (moved - &old)?)?;
                 variables.set(&name, (old + towards)?)?;

@@ -214,7 +214,7 @@ impl Run<'_> {
             loss: loss / weight,
             accuracy: self.is_of_classes().then(|| right as f64 / answers as f64),
             validation,
-            learning_rate: self.trainer().optimizer.rule.learning_rate().at(last),
+            learning_rate: self.trainer().optimizer.learning_rate.at(last),
             seconds,
             samples_per_second: rows as f64 / seconds,
         })

@@ -64,7 +64,7 @@ pub fn range_test(
     let schedule =
         Schedule::Exponential { initial: rates.start, every: steps, factor: rates.end / rates.start };
     let mut trainer = trainer.clone();
-    trainer.optimizer.rule = trainer.optimizer.rule.with_learning_rate(schedule.clone());
+    trainer.optimizer.learning_rate = schedule.clone();
     let mut run = trainer.start(device, data)?;
     let per_call = run.steps_per_call()?;
 

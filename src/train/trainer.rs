@@ -106,7 +106,7 @@ impl Trainer {
     /// # use neural::{nn, train::Trainer};
     /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
     /// let trainer = trainer.optimizer(neural::optim::adam(0.01));
-    /// assert_eq!(trainer.optimizer.rule.learning_rate().at(0), 0.01);
+    /// assert_eq!(trainer.optimizer.learning_rate.at(0), 0.01);
     /// ```
     #[must_use]
     pub fn optimizer(self, optimizer: impl Into<Optimizer>) -> Self {

@@ -179,7 +179,7 @@ impl<'a> FunctionRun<'a> {
             let optimizer = &objective.optimizer;
             let turns = Turns::without_epochs(optimizer.accumulate as u64);
             let rates: Vec<f32> =
-                numbers.iter().map(|&step| optimizer.rule.learning_rate().at(step) as f32).collect();
+                numbers.iter().map(|&step| optimizer.learning_rate.at(step) as f32).collect();
             let average = |average: crate::optim::Average| {
                 let rate = |&step: &u64| average.rate(turns.update(step)) as f32;
                 Array::vector(&numbers.iter().map(rate).collect::<Vec<_>>())
