@@ -417,7 +417,7 @@ impl Model {
     /// When the samples do not fit the model, or the device fails.
     pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
         let rows = samples.shape().first().copied().unwrap_or(0);
-        Predictor::new(self, device, rows)?.predict(samples)
+        self.compile(device, rows)?.predict(samples)
     }
 
     /// What the model says of samples of each of its inputs, in the order of [`Description::reads`]: its answers in the order

@@ -110,7 +110,7 @@ impl Predict {
             // One program serves as long as batches do not grow.
             let rows = batch.places.len();
             if predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows) {
-                predictor = Some(Predictor::new(&model, &device, rows)?);
+                predictor = Some(model.compile(&device, rows)?);
             }
             let Some(predictor) = &predictor else { return Ok(()) };
             let outputs = predictor.predict_all(&batch.samples)?;

@@ -4,6 +4,7 @@ use super::pytorch::{Turn, turns};
 use crate::array::Array;
 use crate::data;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::model::{Description, Model};
 use std::collections::HashMap;
 use std::path::Path;
@@ -87,14 +88,39 @@ pub fn from_safetensors(path: &Path, contents: &[u8]) -> Result<Model> {
     if order.is_none_or(|order| order != CHANNELS_FIRST) {
         turns.retain(|_, turn| *turn == Turn::Kernel);
     }
-    let variables = description.declare().map_err(|e| refused(e.to_string()))?;
+    filled(path, contents, description, &turns)
+}
+
+impl Model {
+    /// A model from the tensors of a safetensors file that `PyTorch` wrote, the state of the same layers: kernels
+    /// `[filters, channels, window…]`, and the inputs of a dense layer after a flatten channels first. Tensors that the
+    /// model has no variable for are left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a variable is missing in it or of another shape; when `PyTorch` programs differ in
+    /// the order of features that a flatten of such a model makes.
+    pub fn from_pytorch(description: Description, path: &Path) -> Result<Self> {
+        let contents = file::read("read the weights", path)?;
+        let turns = turns(&description)?;
+        filled(path, &contents, description, &turns)
+    }
+}
+
+/// A model of the tensors of a file, each turned from `PyTorch`'s order where it is among `turns`.
+fn filled(
+    path: &Path,
+    contents: &[u8],
+    description: Description,
+    turns: &HashMap<String, Turn>,
+) -> Result<Model> {
+    let refused = |error: Error| Error::format(path, error.to_string());
     let mut values = HashMap::new();
-    for name in variables.into_iter().map(|variable| variable.name) {
+    for variable in description.declare().map_err(refused)? {
+        let name = variable.name;
         if let Some(value) = data::safetensors::decode(path, contents, &name)? {
             let turned = turns.get(&name).map(|turn| turn.undo(&value)).transpose()?;
-            values.insert(name, turned.unwrap_or(value));
+            values.insert(name, turned.unwrap_or(value).cast(variable.dtype));
         }
     }
-    Model::new(description, |name| values.get(name).cloned())
-        .map_err(|error| Error::format(path, error.to_string()))
+    Model::new(description, |name| values.get(name).cloned()).map_err(refused)
 }

@@ -1,6 +1,6 @@
 //! A model compiled once for many predictions.
 
-use super::Model;
+use super::{Description, Model};
 use crate::array::{Array, count};
 use crate::error::{Error, Result};
 use crate::runtime::{Buffer, Device, Program};
@@ -9,7 +9,7 @@ use crate::variables::Variable;
 /// Rows that go through a model at once.
 const MOST_ROWS: usize = 1000;
 
-/// A model on a device, compiled for batches of one size, with its values uploaded.
+/// A model on a device, compiled for some rows at a time, with its values uploaded; see [`Model::compile`].
 ///
 /// ```
 /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
@@ -29,18 +29,18 @@ const MOST_ROWS: usize = 1000;
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
 /// #     _ => Some(Array::vector(&[1f32])),
 /// # };
-/// use neural::{model::Predictor, runtime::Device};
-/// let (model, device) = (Model::new(description, value)?, Device::cpu()?);
-/// let predictor = Predictor::new(&model, &device, 2)?;
-/// for x in [10f32, 20.0] {
-///     let answer = predictor.predict(&Array::new(&[1, 2], vec![x, 1.0])?)?;
-///     assert_eq!(answer.to_vec::<f32>()?, [2.0 * x + 3.0 + 1.0]);
+/// use neural::runtime::Device;
+/// let predictor = Model::new(description, value)?.compile(&Device::cpu()?, 2)?;
+/// for rows in [1, 2, 5] {
+///     let answers = predictor.predict(&Array::full(DType::F32, &[rows, 2], 10.0))?;
+///     assert_eq!(answers.to_vec::<f32>()?, vec![2.0 * 10.0 + 3.0 * 10.0 + 1.0; rows]);
 /// }
 /// # Ok::<(), neural::Error>(())
 /// ```
-pub struct Predictor<'a> {
-    model: &'a Model,
-    device: &'a Device,
+#[derive(Debug)]
+pub struct Predictor {
+    description: Description,
+    device: Device,
     program: Program,
     values: Vec<Buffer>,
     batch: usize,
@@ -48,43 +48,28 @@ pub struct Predictor<'a> {
     shapes: Vec<Vec<usize>>,
 }
 
-impl<'a> Predictor<'a> {
-    /// Compiles the model for `batch` rows at a time, at most 1,000.
-    ///
-    /// ```
-    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-    /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]).into(),
-    /// #     link: Link::Identity,
-    /// #     sample: vec![2],
-    /// #     dtype: DType::F32,
-    /// #     scaling: Scaling::none(),
-    /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
-    /// #     columns: Vec::new(),
-    /// #     classes: Vec::new(),
-    /// #     others: Default::default(),
-    /// # };
-    /// # let value = |name: &str| match name {
-    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
-    /// #     _ => Some(Array::vector(&[1f32])),
-    /// # };
-    /// use neural::{model::Predictor, runtime::Device};
-    /// let model = Model::new(description, value)?;
-    /// assert_eq!(Predictor::new(&model, &Device::cpu()?, 1_000_000)?.batch(), 1000);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+impl Model {
+    /// Compiles the model for `rows` rows at a time, at most 1,000, and brings its values to the device. Compiling takes
+    /// a while; predictions of the [`Predictor`] then take what the computation takes.
     ///
     /// # Errors
     /// When the layers do not fit the samples, or the device fails.
-    pub fn new(model: &'a Model, device: &'a Device, batch: usize) -> Result<Self> {
-        let batch = batch.clamp(1, MOST_ROWS);
-        let function = model.function(batch)?;
+    pub fn compile(&self, device: &Device, rows: usize) -> Result<Predictor> {
+        let batch = rows.clamp(1, MOST_ROWS);
+        let function = self.function(batch)?;
         let shapes = function.outputs().iter().map(|y| y.shape()[1..].to_vec()).collect();
         let program = Program::compile(device, &function, 0)?;
         let upload = |(_, value): &(Variable, Array)| Buffer::upload(device, value);
-        let values = model.variables.iter().map(upload).collect::<Result<_>>()?;
-        Ok(Self { model, device, program, values, batch, shapes })
+        let values = self.variables.iter().map(upload).collect::<Result<_>>()?;
+        let (description, device) = (self.description.clone(), device.clone());
+        Ok(Predictor { description, device, program, values, batch, shapes })
+    }
+}
+
+impl Predictor {
+    /// What the model is besides its values.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// The number of rows that go through the model at once.
@@ -92,7 +77,7 @@ impl<'a> Predictor<'a> {
         self.batch
     }
 
-    /// As [`Model::predict`].
+    /// As [`Model::predict`], of any number of rows.
     ///
     /// # Errors
     /// As [`Model::predict`].
@@ -109,7 +94,7 @@ impl<'a> Predictor<'a> {
     /// # Errors
     /// As [`Model::predict_all`].
     pub fn predict_all(&self, samples: &[Array]) -> Result<Vec<Array>> {
-        let inputs = self.model.description.reads();
+        let inputs = self.description.reads();
         let total = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
         if samples.len() != inputs.len() || samples.iter().any(|x| x.shape().first() != Some(&total)) {
             let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
@@ -130,7 +115,7 @@ impl<'a> Predictor<'a> {
                 // The last batch is filled with zeros, whose results are left out.
                 bytes.resize(self.batch * row, 0);
                 let x = Array::from_bytes(input.dtype, &[&[self.batch], input.sample].concat(), bytes)?;
-                uploaded.push(Buffer::upload(self.device, &x)?);
+                uploaded.push(Buffer::upload(&self.device, &x)?);
             }
             let arguments: Vec<&Buffer> = self.values.iter().chain(&uploaded).collect();
             let results = self.program.run(Vec::new(), &arguments)?;

@@ -5,7 +5,7 @@ use crate::array::Array;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::runtime::{Buffer, Device};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The data of a run, as its programs read it.
 pub(super) struct Feed<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Feed<'a> {
 
 /// All inputs and stored targets of some rows on the device.
 #[derive(Clone)]
-struct Rows(Rc<[Buffer]>);
+struct Rows(Arc<[Buffer]>);
 
 /// What one call reads.
 pub(super) struct Piece {
