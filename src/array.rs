@@ -458,6 +458,18 @@ impl Array {
         Self::from_bytes(self.dtype(), &shape, bytes)
     }
 
+    /// Index `i` of the first axis, an array of one axis less.
+    ///
+    /// # Errors
+    /// When there is no such index.
+    pub fn row(&self, i: usize) -> Result<Self> {
+        let Some((_, shape)) = self.shape.split_first().filter(|(rows, _)| i < **rows) else {
+            return Err(Error::shape("row", format!("more than {i} rows"), format!("{:?}", self.shape)));
+        };
+        let size = count(shape) * self.dtype.size();
+        Self::from_bytes(self.dtype, shape, self.bytes()[i * size..][..size].to_vec())
+    }
+
     /// The same elements in another shape.
     ///
     /// ```

@@ -184,7 +184,9 @@ fn a_run_goes_on_only_with_its_own_model_batches_data_and_epochs() {
     refuses(&folder, &data, Start::Last, &["3 epochs are done, and 2 were asked for", "--restart"]);
     with(|recipe| recipe.model.layers = neural::nn::sequential([neural::nn::dense(2)]));
     refuses(&folder, &data, Start::Last, &["another model", "--restart"]);
-    with(|recipe| recipe.train.optimizer = neural::optim::Sgd { learning_rate: 0.1.into(), ..Default::default() }.into());
+    with(|recipe| {
+        recipe.train.optimizer = neural::optim::Sgd { learning_rate: 0.1.into(), ..Default::default() }.into()
+    });
     refuses(&folder, &data, Start::Last, &["optimizer", "--restart"]);
     with(|_| {});
 

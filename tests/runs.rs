@@ -192,7 +192,8 @@ fn a_loss_that_is_not_finite_is_traced_and_the_good_state_is_kept() {
     let (parent, data) = (TempDir::new().expect("a folder"), pictures());
     let mut explosive = recipe("");
     // The first step makes weights of about 1e30, whose products are too large for f32.
-    explosive.train.optimizer = neural::optim::Sgd { learning_rate: 1e30.into(), ..Default::default() }.into();
+    explosive.train.optimizer =
+        neural::optim::Sgd { learning_rate: 1e30.into(), ..Default::default() }.into();
     explosive.model.layers = neural::nn::sequential([
         neural::nn::flatten(),
         neural::nn::dense(8),

@@ -8,7 +8,8 @@ use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::loss::{CrossEntropy, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
 use neural::optim::{
-    Average, Group, Optimizer, Rule, ScaleByAdam, Sgd, State, Trace, Transform, Update, WeightDecay, adam, adamw, chain, sgd,
+    Average, Group, Optimizer, Rule, ScaleByAdam, Sgd, State, Trace, Transform, Update, WeightDecay, adam,
+    adamw, chain, sgd,
 };
 use neural::train::{Run, Trainer};
 use neural::{Array, Error};
@@ -531,8 +532,12 @@ fn a_transform_of_ones_own_is_clipped_saved_and_resumed_as_any() {
     let first = value(&whole, "0.weight").to_f64();
     whole.advance(2).expect("trains");
     // One update, of ± the rate.
-    let moved: Vec<f64> =
-        value(&whole, "0.weight").to_f64().iter().zip(&first).map(|(now, first)| (now - first).abs()).collect();
+    let moved: Vec<f64> = value(&whole, "0.weight")
+        .to_f64()
+        .iter()
+        .zip(&first)
+        .map(|(now, first)| (now - first).abs())
+        .collect();
     assert!(moved.iter().all(|by| (by - 0.01).abs() < 1e-6), "{moved:?}");
     assert!(has(&whole, "optimizer.m.0.weight"));
 

@@ -244,7 +244,8 @@ impl Optimizer {
             transform.update(&mut updates, &mut state)?;
         }
         for update in &updates {
-            let factor: f64 = self.groups_of(&update.parameter.name).map(|group| group.learning_rate).product();
+            let factor: f64 =
+                self.groups_of(&update.parameter.name).map(|group| group.learning_rate).product();
             let rate = inputs.learning_rate.convert(update.value.dtype())?;
             let rate = if factor == 1.0 { rate } else { (rate * factor)? };
             let moved = (update.value - (rate * &update.gradient)?)?;

@@ -93,7 +93,7 @@ impl<'a> FunctionRun<'a> {
         let stacked = |array: &Array| array.clone().reshape(&[&[1], array.shape()].concat());
         let batches = batch.iter().map(stacked).collect::<Result<Vec<_>>>()?;
         let results = self.advance(1, &batches)?;
-        results.into_iter().map(|array| row(&array, 0)).collect()
+        results.into_iter().map(|array| array.row(0)).collect()
     }
 
     /// Several steps in one call of the device, which costs less than a call for each. Batches and results are stacked
@@ -130,14 +130,14 @@ impl<'a> FunctionRun<'a> {
 
         if let Some((step, loss)) = self.first_bad(steps, &made) {
             self.step += step as u64;
-            let batch = batches.iter().map(|array| row(array, step)).collect::<Result<Vec<_>>>()?;
+            let batch = batches.iter().map(|array| array.row(step)).collect::<Result<Vec<_>>>()?;
             if let Some(before) = step.checked_sub(1) {
-                self.last = Some(batches.iter().map(|array| row(array, before)).collect::<Result<Vec<_>>>()?);
+                self.last = Some(batches.iter().map(|array| array.row(before)).collect::<Result<Vec<_>>>()?);
             }
             return Err(self.explain(loss, &batch));
         }
         self.step += steps as u64;
-        self.last = Some(batches.iter().map(|array| row(array, steps - 1)).collect::<Result<_>>()?);
+        self.last = Some(batches.iter().map(|array| array.row(steps - 1)).collect::<Result<_>>()?);
         Ok(made)
     }
 
@@ -356,13 +356,6 @@ pub(super) fn check_types(types: &[Type], arrays: &[Array]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Index `i` of the first axis.
-fn row(array: &Array, i: usize) -> Result<Array> {
-    let shape = &array.shape()[1..];
-    let size = count(shape) * array.dtype().size();
-    Array::from_bytes(array.dtype(), shape, array.bytes()[i * size..][..size].to_vec())
 }
 
 /// Of batches `[steps, rows, …]` the `index`-th of `count` equal parts of the rows; scalars `[steps]` whole.

@@ -397,8 +397,7 @@ impl<'a> Run<'a> {
         let steps_per_epoch = self.steps_per_epoch() as u64;
         let turns = Turns { every: optimizer.accumulate as u64, steps_per_epoch };
         let numbers = self.step..self.step + steps as u64;
-        let rates: Vec<f32> =
-            numbers.clone().map(|step| optimizer.learning_rate.at(step) as f32).collect();
+        let rates: Vec<f32> = numbers.clone().map(|step| optimizer.learning_rate.at(step) as f32).collect();
         let averages = optimizer.average.map(|average| {
             numbers.clone().map(|step| average.rate(turns.update(step)) as f32).collect::<Vec<_>>()
         });

@@ -1,0 +1,110 @@
+//! A denoising autoencoder (Vincent et al., 2008): half of an image's pixels are hidden, others in each step, and a network
+//! with a narrow middle gives the whole image back. The targets are the inputs, so that no labels are needed.
+
+use clap::Parser;
+use neural::cli::{self, Options, Passes};
+use neural::data::{LastBatch, Shuffle, epoch_order};
+use neural::graph::{Random, Tensor, Type};
+use neural::nn::{self, Context, Module};
+use neural::plot::Grid;
+use neural::train::FunctionTrainer;
+use neural::{Array, DType, Result, optim};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Learns to fill in hidden pixels of digits
+#[derive(Parser)]
+#[command(mut_arg("plot", |plot| {
+    plot.help("Save a picture, .svg or .png: test images with hidden pixels, and what the network makes of them")
+}))]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+
+    #[command(flatten)]
+    passes: Passes,
+
+    /// Images in a batch
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    batch: usize,
+}
+
+fn main() -> ExitCode {
+    cli::finish(run(&Arguments::parse()))
+}
+
+/// Hides about half of the pixels.
+fn hide(images: &Tensor, random: &mut Random) -> Result<Tensor> {
+    let kept = random.uniform(DType::F32, images.shape())?.gt(&images.full_like(0.5)?)?;
+    kept.select(images, &images.full_like(0.0)?)
+}
+
+/// The image `[n, 784]` of one with hidden pixels: 784 pixels, 64 numbers, 784 pixels.
+fn restore(hidden: &Tensor, cx: &mut Context) -> Result<Tensor> {
+    let wide = || [nn::dense(256), nn::relu()];
+    let layers =
+        [&wide()[..], &[nn::dense(64), nn::relu()], &wide(), &[nn::dense(784), nn::sigmoid()]].concat();
+    nn::sequential(layers).forward(hidden, cx)
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments { options, passes, batch } = arguments;
+    let device = options.open_device()?;
+    let digits = passes.limit(options.mnist()?);
+    let types = [Type::new(DType::U8, &[*batch, 784])];
+    let mut run = FunctionTrainer::new(&types, |cx, inputs| {
+        let images = (inputs[0].convert(DType::F32)? / 255.0)?;
+        let hidden = hide(&images, cx.random()?)?;
+        let error = (restore(&hidden, cx)? - images)?.square()?.mean_all()?;
+        Ok(vec![error])
+    })
+    .optimizer(optim::adam(1e-3))
+    .seed(options.seed)
+    .start(&device)?;
+
+    let mut out = io::stdout().lock();
+    for epoch in 0..passes.epochs {
+        let shuffle = Shuffle { seed: options.seed, epoch };
+        let order = epoch_order(&digits.splits.train, *batch, LastBatch::Drop, Some(shuffle))?;
+        let images = digits.samples(&order.rows)?.reshape(&[order.steps(), *batch, 784])?;
+        let losses = run.steps(&[images])?[0].to_f64();
+        writeln!(out, "Epoch {} > Loss: {:.5}", epoch + 1, losses.iter().sum::<f64>() / losses.len() as f64)?;
+    }
+
+    // Of the test images every second pixel is hidden, as on a chessboard.
+    let rows = &digits.splits.test[..*batch];
+    let images = digits.samples(rows)?.to_f64();
+    let is_hidden = |i: usize| (i % 28 + i / 28) % 2 == 1;
+    let hidden =
+        images.iter().enumerate().map(|(i, pixel)| if is_hidden(i) { 0.0 } else { *pixel as f32 / 255.0 });
+    let hidden = Array::new(&[*batch, 784], hidden.collect())?;
+    let predictor = run.predictor(&[Type::new(DType::F32, &[*batch, 784])], |cx, inputs| {
+        Ok(vec![restore(&inputs[0], cx)?])
+    })?;
+    let restored = run.predict(&predictor, &[hidden.clone()])?.remove(0);
+    let error = |made: &Array| {
+        let squares = made
+            .to_f64()
+            .iter()
+            .zip(&images)
+            .map(|(made, pixel)| (made - pixel / 255.0).powi(2))
+            .sum::<f64>();
+        squares / images.len() as f64
+    };
+    writeln!(
+        out,
+        "test > squared error {:.5} as hidden, {:.5} as restored",
+        error(&hidden),
+        error(&restored)
+    )?;
+    if let Some(path) = &options.plot {
+        let mut grid = Grid::new("Hidden pixels, and what the network makes of them").columns(10);
+        for (what, list) in [("hidden", &hidden), ("restored", &restored)] {
+            for i in 0..10 {
+                grid = grid.image(&list.row(i)?.reshape(&[28, 28, 1])?, what);
+            }
+        }
+        grid.save(path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Gradients divided by the root of the sum of all their squares.
+
+use super::clip::WeightDecay;
+use super::rule::{Chain, link};
+use super::schedule::Schedule;
+use super::transform::{State, Transform, Update, check_amount};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// [`ScaleByAdagrad`]. Weight decay is added to the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adagrad {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for Adagrad {
+    fn default() -> Self {
+        Self { learning_rate: 0.01.into(), epsilon: 1e-10, weight_decay: 0.0 }
+    }
+}
+
+impl Adagrad {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { epsilon, weight_decay, .. } = *self;
+        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
+        [decay, link(true, ScaleByAdagrad { epsilon })].into_iter().flatten().collect()
+    }
+}
+
+/// s ← s + g²; g / (√s + epsilon) (Duchi et al., 2011).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleByAdagrad {
+    pub epsilon: f64,
+}
+
+impl Transform for ScaleByAdagrad {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
+        state.each(updates, |update, own| {
+            let g = &update.gradient;
+            let s = (own.get("sum")? + g.square()?)?;
+            own.set("sum", &s)?;
+            g / (s.sqrt()? + self.epsilon)?
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        check_amount("epsilon", self.epsilon)
+    }
+}

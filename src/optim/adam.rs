@@ -1,0 +1,109 @@
+//! Adam, and AdamW.
+
+use super::clip::WeightDecay;
+use super::rule::{Chain, link};
+use super::schedule::Schedule;
+use super::transform::{State, Transform, Update, check_amount, check_part};
+use crate::error::Result;
+use crate::graph::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// [`ScaleByAdam`]. Weight decay is added to the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adam {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub epsilon_root: f64,
+    pub weight_decay: f64,
+}
+
+/// Adam whose weight decay does not pass through the rescaling (Loshchilov and Hutter, 2019).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamW {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        let ScaleByAdam { beta1, beta2, epsilon, epsilon_root } = ScaleByAdam::default();
+        Self { learning_rate: 0.001.into(), beta1, beta2, epsilon, epsilon_root, weight_decay: 0.0 }
+    }
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        let ScaleByAdam { beta1, beta2, epsilon, .. } = ScaleByAdam::default();
+        Self { learning_rate: 0.001.into(), beta1, beta2, epsilon, weight_decay: 0.01 }
+    }
+}
+
+impl Adam {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { beta1, beta2, epsilon, epsilon_root, weight_decay, .. } = *self;
+        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
+        let scale = link(true, ScaleByAdam { beta1, beta2, epsilon, epsilon_root });
+        [decay, scale].into_iter().flatten().collect()
+    }
+}
+
+impl AdamW {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
+        let scale = link(true, ScaleByAdam { beta1, beta2, epsilon, epsilon_root: 0.0 });
+        [scale, link(weight_decay != 0.0, WeightDecay(weight_decay))].into_iter().flatten().collect()
+    }
+}
+
+/// m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², both divided by 1 - βᵗ; m̂ / (√(v̂ + `epsilon_root`) + epsilon)
+/// (Kingma and Ba, 2015).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleByAdam {
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub epsilon_root: f64,
+}
+
+impl Default for ScaleByAdam {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, epsilon_root: 0.0 }
+    }
+}
+
+impl Transform for ScaleByAdam {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
+        let Self { beta1, beta2, epsilon, epsilon_root } = *self;
+        let t = state.count()?;
+        state.each(updates, |update, own| {
+            let g = &update.gradient;
+            let m = own.average("m", g, beta1)?;
+            let v = own.average("v", &g.square()?, beta2)?;
+            let m = (m / bias_correction(&t, beta1)?)?;
+            let v = (v / bias_correction(&t, beta2)?)?;
+            let root = if epsilon_root == 0.0 { v.sqrt()? } else { (v + epsilon_root)?.sqrt()? };
+            m / (root + epsilon)?
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        check_part("beta1", self.beta1)?;
+        check_part("beta2", self.beta2)?;
+        check_amount("epsilon", self.epsilon)?;
+        check_amount("epsilon_root", self.epsilon_root)
+    }
+}
+
+/// 1 - βᵗ = -(e^(t ln β) - 1), which is exact in f32 too where βᵗ is close to 1.
+fn bias_correction(t: &Tensor, beta: f64) -> Result<Tensor> {
+    (t * beta.ln())?.expm1()?.neg()
+}

@@ -1,0 +1,56 @@
+//! Lion, which takes the signs of a momentum.
+
+use super::clip::WeightDecay;
+use super::rule::{Chain, link};
+use super::schedule::Schedule;
+use super::transform::{State, Transform, Update, check_part};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// [`ScaleByLion`]; weight decay is decoupled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lion {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for Lion {
+    fn default() -> Self {
+        Self { learning_rate: 0.0001.into(), beta1: 0.9, beta2: 0.99, weight_decay: 0.0 }
+    }
+}
+
+impl Lion {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { beta1, beta2, weight_decay, .. } = *self;
+        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
+        [link(true, ScaleByLion { beta1, beta2 }), decay].into_iter().flatten().collect()
+    }
+}
+
+/// sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleByLion {
+    pub beta1: f64,
+    pub beta2: f64,
+}
+
+impl Transform for ScaleByLion {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
+        state.each(updates, |update, own| {
+            let g = &update.gradient;
+            let direction = ((own.get("m")? * self.beta1)? + (g * (1.0 - self.beta1))?)?;
+            own.average("m", g, self.beta2)?;
+            direction.sign()
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        check_part("beta1", self.beta1)?;
+        check_part("beta2", self.beta2)
+    }
+}

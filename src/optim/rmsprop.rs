@@ -1,0 +1,63 @@
+//! Gradients divided by a running root of their squares.
+
+use super::clip::WeightDecay;
+use super::rule::{Chain, link};
+use super::schedule::Schedule;
+use super::sgd::Trace;
+use super::transform::{State, Transform, Update, check_amount, check_part};
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// [`ScaleByRms`], then momentum if asked for. Weight decay is added to the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RmsProp {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub decay: f64,
+    pub epsilon: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+}
+
+impl Default for RmsProp {
+    fn default() -> Self {
+        Self { learning_rate: 0.001.into(), decay: 0.9, epsilon: 1e-8, momentum: 0.0, weight_decay: 0.0 }
+    }
+}
+
+impl RmsProp {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { decay, epsilon, momentum, weight_decay, .. } = *self;
+        [
+            link(weight_decay != 0.0, WeightDecay(weight_decay)),
+            link(true, ScaleByRms { decay, epsilon }),
+            link(momentum != 0.0, Trace { decay: momentum, nesterov: false }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// v ← decay · v + (1 - decay) g²; g / (√v + epsilon) (Tieleman and Hinton, 2012).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleByRms {
+    pub decay: f64,
+    pub epsilon: f64,
+}
+
+impl Transform for ScaleByRms {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
+        state.each(updates, |update, own| {
+            let g = &update.gradient;
+            let v = own.average("square", &g.square()?, self.decay)?;
+            g / (v.sqrt()? + self.epsilon)?
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        check_part("decay", self.decay)?;
+        check_amount("epsilon", self.epsilon)
+    }
+}

@@ -1,0 +1,61 @@
+//! Gradient descent, with momentum.
+
+use super::clip::WeightDecay;
+use super::rule::{Chain, link};
+use super::schedule::Schedule;
+use super::transform::{State, Transform, Update, check_part};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if asked for. Weight decay is added to the
+/// gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sgd {
+    #[serde(alias = "lr")]
+    pub learning_rate: Schedule,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self { learning_rate: 0.01.into(), momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+}
+
+impl Sgd {
+    pub(super) fn chain(&self) -> Chain {
+        let Self { momentum, nesterov, weight_decay, .. } = *self;
+        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
+        let trace = link(momentum != 0.0 || nesterov, Trace { decay: momentum, nesterov });
+        [decay, trace].into_iter().flatten().collect()
+    }
+}
+
+/// m ← decay · m + g; m, or with Nesterov g + decay · m (Sutskever et al., 2013, in the form of `PyTorch`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    pub decay: f64,
+    pub nesterov: bool,
+}
+
+impl Transform for Trace {
+    fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
+        state.each(updates, |update, own| {
+            let g = &update.gradient;
+            let m = ((own.get("momentum")? * self.decay)? + g)?;
+            own.set("momentum", &m)?;
+            if self.nesterov { g + (m * self.decay)? } else { Ok(m) }
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        check_part("momentum", self.decay)?;
+        match self.nesterov && self.decay == 0.0 {
+            true => Err(Error::value("nesterov", "a momentum above 0 with it", "momentum 0")),
+            false => Ok(()),
+        }
+    }
+}
