@@ -37,7 +37,7 @@ impl Module for Waves {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         let inputs = x.shape()[1];
         let frequencies =
-            cx.weight("frequencies", &[inputs, self.count], &Init::Normal(1.0), (inputs, self.count))?;
+            cx.weight("frequencies", &[inputs, self.count], &Init::Normal(0.4), (inputs, self.count))?;
         let angles = (x.matmul(&frequencies)? * TAU)?;
         Tensor::concatenate(&[&angles.sin()?, &angles.cos()?], 1)
     }
@@ -81,8 +81,8 @@ fn wave(outliers: bool) -> Result<[Array; 2]> {
 }
 
 fn network(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-    let waves = cx.part("waves", "waves", &Waves { count: 16 }, x)?;
-    let hidden = cx.part("hidden", "dense", &Dense::new(64), &waves)?.tanh()?;
+    let waves = cx.part("waves", "waves", &Waves { count: 8 }, x)?;
+    let hidden = cx.part("hidden", "dense", &Dense::new(16), &waves)?.tanh()?;
     cx.part("output", "dense", &Dense::new(1), &hidden)
 }
 

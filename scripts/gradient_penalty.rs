@@ -79,14 +79,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let distance = (points.square()?.sum(&[1])?.sqrt()? - 1.0)?.abs()?.mean_all()?;
         Ok(vec![network("critic", &points, 1, cx)?.mean_all()?.neg()?, distance])
     };
-    let adam =
-        |rate: f64| Optimizer::from(Adam { learning_rate: rate.into(), beta1: 0.5, ..Adam::default() });
+    let adam = |rate: f64| {
+        Optimizer::from(Adam { learning_rate: rate.into(), beta1: 0.0, beta2: 0.9, ..Adam::default() })
+    };
     // Batches have no inputs but the number of a step: all points are drawn on the device.
     let mut run = FunctionTrainer::in_turns(
         &[Type::new(DType::I32, &[])],
         [
-            Objective::new("critic", critic).optimizer(adam(2e-3)).trains(["critic"]),
-            Objective::new("generator", generator).optimizer(adam(5e-4)).trains(["generator"]),
+            Objective::new("critic", critic).optimizer(adam(3e-3)).trains(["critic"]),
+            Objective::new("generator", generator).optimizer(adam(1e-3)).trains(["generator"]),
         ],
     )
     .seed(arguments.seed)

