@@ -7,7 +7,7 @@ use neural::cli::{self, DeviceArguments};
 use neural::data::{LastBatch, Shuffle, epoch_order};
 use neural::graph::{Tensor, Type};
 use neural::loss::softmax_cross_entropy;
-use neural::nn::{self, Attention, Context, Init, Layer, Recurrent, Sequential};
+use neural::nn::{self, Attention, Context, Layer, Recurrent, Sequential};
 use neural::train::{FunctionRun, FunctionTrainer};
 use neural::{Array, DType, Result, optim};
 use rand_chacha::ChaCha8Rng;
@@ -65,20 +65,22 @@ fn main() -> ExitCode {
 
 /// A block of a transformer (Vaswani et al., 2017; norms first).
 fn block() -> [Layer; 2] {
-    let attention = [nn::layer_norm(), Layer::Attention(Attention { heads: 4, causal: true })];
+    let attention = [nn::layer_norm(), Layer::Attention(Attention { causal: true, ..Attention::new(4) })];
     let dense = [nn::layer_norm(), nn::dense(4 * WIDTH), Layer::Gelu, nn::dense(WIDTH)];
     [nn::residual(attention), nn::residual(dense)]
 }
 
 /// Scores of the next character at each place, `[n, length, characters]`, from characters `i32[n, length]`.
 fn scores(reader: Reader, characters: usize, text: &Tensor, cx: &mut Context) -> Result<Tensor> {
-    let mut x = cx.part("embedding", "embedding", &nn::embedding(characters, WIDTH), text)?;
+    let x = cx.part("embedding", "embedding", &nn::embedding(characters, WIDTH), text)?;
     let layers: Sequential = match reader {
-        Reader::Lstm => nn::sequential([Layer::Lstm(Recurrent { units: 2 * WIDTH, sequences: true })]),
+        Reader::Lstm => {
+            nn::sequential([Layer::Lstm(Recurrent { sequences: true, ..Recurrent::new(2 * WIDTH) })])
+        }
+        // Attention by itself does not know which character comes first.
         Reader::Attention => {
-            // Attention by itself does not know which character comes first.
-            x = (x + cx.weight("position", &[LENGTH, WIDTH], &Init::Normal(0.1), (1, WIDTH))?)?;
-            nn::sequential(block().into_iter().chain(block()).chain([nn::layer_norm()]))
+            let blocks = block().into_iter().chain(block());
+            nn::sequential([nn::position()].into_iter().chain(blocks).chain([nn::layer_norm()]))
         }
     };
     let read = cx.part("reader", "sequential", &layers, &x)?;

@@ -81,7 +81,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let predictor = run.predictor(&[Type::new(DType::F32, &[*batch, 784])], |cx, inputs| {
         Ok(vec![restore(&inputs[0], cx)?])
     })?;
-    let restored = run.predict(&predictor, &[hidden.clone()])?.remove(0);
+    let restored = run.predict(&predictor, std::slice::from_ref(&hidden))?.remove(0);
     let error = |made: &Array| {
         let squares = made
             .to_f64()

@@ -386,7 +386,7 @@ impl Model {
     }
 
     /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32
-    /// `[n, …, outputs]`, after the link.
+    /// `[n, …, outputs]`, after the link. The model is compiled for this call; for several, [`Model::compile`] it once.
     ///
     /// ```
     /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
@@ -427,6 +427,6 @@ impl Model {
     /// When the samples do not fit the model, or the device fails.
     pub fn predict_all(&self, device: &Device, samples: &[Array]) -> Result<Vec<Array>> {
         let rows = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
-        Predictor::new(self, device, rows)?.predict_all(samples)
+        self.compile(device, rows)?.predict_all(samples)
     }
 }

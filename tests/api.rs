@@ -4,7 +4,7 @@ mod common;
 
 use common::{device, difference, numbers};
 use neural::data::{Dataset, Scaling, Splits, Targets, safetensors};
-use neural::model::{Description, Link, Model, Predictor};
+use neural::model::{Description, Link, Model, Others, Predictor};
 use neural::nn;
 use neural::optim::adam;
 use neural::train::{Event, FunctionPredictor, FunctionRun, FunctionTrainer, Run, Trainer};
@@ -92,7 +92,7 @@ fn a_predictor_takes_any_number_of_rows_and_outlives_its_model() {
     assert!(moved.join().expect("predicts").is_ok());
 }
 
-/// The file that tests/golden/pytorch_model.py made.
+/// A file of tests/golden.
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
@@ -108,7 +108,7 @@ fn pictures(layers: nn::Sequential) -> Description {
         target: String::new(),
         columns: Vec::new(),
         classes: Vec::new(),
-        others: Default::default(),
+        others: Others::default(),
     }
 }
 

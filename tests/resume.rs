@@ -185,7 +185,8 @@ fn a_run_goes_on_only_with_its_own_model_batches_data_and_epochs() {
     with(|recipe| recipe.model.layers = neural::nn::sequential([neural::nn::dense(2)]));
     refuses(&folder, &data, Start::Last, &["another model", "--restart"]);
     with(|recipe| {
-        recipe.train.optimizer = neural::optim::Sgd { learning_rate: 0.1.into(), ..Default::default() }.into()
+        recipe.train.optimizer =
+            neural::optim::Sgd { learning_rate: 0.1.into(), ..Default::default() }.into();
     });
     refuses(&folder, &data, Start::Last, &["optimizer", "--restart"]);
     with(|_| {});

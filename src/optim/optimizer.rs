@@ -128,7 +128,7 @@ impl Optimizer {
     /// When a setting is out of range.
     pub fn check(&self) -> Result<()> {
         self.learning_rate.check()?;
-        self.chain().iter().try_for_each(|transform| transform.check())?;
+        self.chain().iter().try_for_each(Transform::check)?;
         if self.accumulate == 0 {
             return Err(Error::value("accumulate", "a number of steps above 0", 0));
         }
