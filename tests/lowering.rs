@@ -3,7 +3,7 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, gradients};
+use neural::graph::{DotDims, Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, gradients};
 use neural::lower::{Target, hlo_text};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
@@ -204,6 +204,54 @@ fn sums_are_those_of_f64_in_few_kernels() {
             let got = program.call(device(), &[array(shape, &values).cast(dtype)]).expect("runs");
             let off = got[0].to_f64().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(off <= error * size, "{shape:?} over {axes:?}, {dtype}: off by {off:e} of {size}");
+        }
+    }
+}
+
+/// The shapes of two operands, the axes of each that are summed, and whether this crate has the product of f32.
+type Product = ([&'static [usize]; 2], [&'static [usize]; 2], bool);
+
+/// In each way that an operand can lie, cut between rows, between columns and not at all.
+const PRODUCTS: &[Product] = &[
+    ([&[30, 40], &[40, 50]], [&[1], &[0]], true),
+    ([&[40, 30], &[50, 40]], [&[0], &[1]], true),
+    ([&[4, 9, 40], &[40, 50]], [&[2], &[0]], true),
+    ([&[4, 9, 6, 7], &[6, 7, 5]], [&[2, 3], &[0, 1]], true),
+    ([&[600, 200], &[200, 310]], [&[1], &[0]], true),
+    ([&[200, 600], &[310, 200]], [&[0], &[1]], true),
+    ([&[5000], &[5000]], [&[0], &[0]], true),
+    ([&[3, 4], &[4, 5]], [&[1], &[0]], false),
+    ([&[30, 40, 8], &[40, 50]], [&[1], &[0]], false),
+    ([&[6, 30, 7], &[7, 50, 6]], [&[0, 2], &[2, 0]], false),
+];
+
+#[test]
+fn products_are_calls_where_the_operands_are_matrices() {
+    for &([a_shape, b_shape], [a_axes, b_axes], called) in PRODUCTS {
+        let values = [numbers(a_shape.iter().product(), 8), numbers(b_shape.iter().product(), 9)];
+        let run = |dtype| {
+            let graph = Graph::new();
+            let (a, b) = (graph.parameter(dtype, a_shape), graph.parameter(dtype, b_shape));
+            let axes = DotDims {
+                lhs_contract: a_axes.to_vec(),
+                rhs_contract: b_axes.to_vec(),
+                ..DotDims::default()
+            };
+            let function = Function::new(&graph, vec![a.dot(&b, axes).expect("well formed")]);
+            let text = hlo_text(&function, Target::Cpu).expect("lowers");
+            assert_eq!(
+                text.contains("neural.matmul"),
+                called && dtype == DType::F32,
+                "{a_shape:?}, {dtype}: {text}"
+            );
+            let program = Program::compile(device(), &function, 0).expect("compiles");
+            let given = [array(a_shape, &values[0]).cast(dtype), array(b_shape, &values[1]).cast(dtype)];
+            program.call(device(), &given).expect("runs")[0].to_f64()
+        };
+        let (expected, got) = (run(DType::F64), run(DType::F32));
+        let largest = expected.iter().fold(0f64, |most, x| most.max(x.abs()));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got - expected).abs() <= 1e-5 * largest, "{a_shape:?}: {got} for {expected}");
         }
     }
 }
