@@ -3,8 +3,10 @@
 mod common;
 
 use common::{array, device, evaluate, numbers};
-use neural::graph::{DotDims, Function, Graph, Random, Tensor, Window, gradients};
+use neural::graph::{DotDims, Function, Graph, Random, Tensor, gradients};
+use neural::nn::{Context, Layer, Module, Padding, Pool};
 use neural::runtime::Program;
+use neural::variables::Variables;
 use neural::{Array, DType, Result};
 
 /// Elementwise functions against the same function of std.
@@ -194,20 +196,16 @@ fn a_pool_commutes_with_what_rises() {
     let shape = [2, 6, 5, 3];
     let values: Vec<f64> = numbers(180, 3).iter().map(|x| (x * 4.0).round() / 2.0).collect();
     let inputs = [array(&shape, &values), array(&[3], &[-0.5, 0.0, 0.5])];
-    let results = evaluate(&inputs, |_, x| {
-        let zero = x[0].graph().scalar(0f64);
-        let y = (&x[0] + &x[1])?;
-        let y = y.gt(&zero)?.select(&y, &zero)?;
-        let window = Window {
-            size: vec![2, 3],
-            stride: vec![2, 1],
-            padding: vec![(1, 1), (0, 1)],
-            dilation: vec![1, 1],
-        };
+    let results = evaluate(&inputs, |graph, x| {
+        let y = (&x[0] + &x[1])?.relu()?;
+        let padding = Padding::Explicit(vec![(1, 1), (0, 1)]);
+        let pool = Layer::MaxPool(Pool { size: vec![2, 3], stride: vec![2, 1], padding });
+        let mut variables = Variables::declare(graph, DType::F64);
+        let mut cx = Context::evaluation(&mut variables);
         let mut results = Vec::new();
         // Nothing is known of a product, so that the second pool stays where it is.
         for y in [y.clone(), (y * 1.0)?] {
-            let pooled = y.max_pool(window.clone())?;
+            let pooled = pool.forward(&y, &mut cx)?;
             results.extend(gradients(&(&pooled * &pooled)?.sum_all()?, &[&x[0], &x[1]])?);
             results.push(pooled);
         }

@@ -68,9 +68,6 @@ impl Tensor {
 
     /// The maximum over each position of a window; padding never wins.
     ///
-    /// A relu, and the addition of a value for each channel, rise with what they are given, so the maximum stays where
-    /// it is: the pool is done before them, and they see only what it leaves.
-    ///
     /// ```
     /// use neural::{DType, graph::{Graph, Window}};
     /// let images = Graph::new().parameter(DType::F32, &[8, 28, 28, 1]);
@@ -83,19 +80,23 @@ impl Tensor {
     /// # Errors
     /// When the window does not fit.
     pub fn max_pool(&self, window: Window) -> Result<Tensor> {
+        self.pool(Reduction::Max, window)
+    }
+
+    /// The same, done before the relu, or the addition of a value for each channel, that this tensor is the result of.
+    /// These rise with what they are given, so the maximum stays where it is, and they see only what the pool leaves.
+    pub(crate) fn early_max_pool(&self, window: Window) -> Result<Tensor> {
         let node = self.graph.node(self.id);
         let input = |i: usize| self.graph.tensor(node.inputs[i]);
         match node.op {
             Op::Select if input(0).is_above_zero(&input(1)) && input(2).is_zero() => {
-                let x = input(1).max_pool(window)?;
-                let zero = x.scalar_like(0.0);
-                x.gt(&zero)?.select(&x, &zero)
+                input(1).early_max_pool(window)?.relu()
             }
             Op::Binary(Binary::Add) => match input(1).of_channels() {
-                Some(bias) => input(0).max_pool(window)? + bias,
-                None => self.pool(Reduction::Max, window),
+                Some(bias) => input(0).early_max_pool(window)? + bias,
+                None => self.max_pool(window),
             },
-            _ => self.pool(Reduction::Max, window),
+            _ => self.max_pool(window),
         }
     }
 

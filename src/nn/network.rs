@@ -219,6 +219,23 @@ impl Nodes {
         }
     }
 
+    /// As of [`Sequential`]: what there is to say where attention cannot see the order of its sequence.
+    fn orderless(&self) -> Result<Option<String>> {
+        let mut ordered = BTreeSet::new();
+        for name in self.order()? {
+            let node = &self.nodes[name];
+            let mut sees = node.from.iter().any(|from| ordered.contains(from.as_str()));
+            let (layers, owner) = self.layers(node, name);
+            if let Some(note) = layers.orderless(&format!("{owner}."), &mut sees) {
+                return Ok(Some(note));
+            }
+            if sees {
+                ordered.insert(name);
+            }
+        }
+        Ok(None)
+    }
+
     fn forward(&self, inputs: &[(&str, Tensor)], cx: &mut Context) -> Result<Vec<Tensor>> {
         let mut results: BTreeMap<&str, Tensor> = inputs.iter().map(|(name, x)| (*name, x.clone())).collect();
         // Which positions are padding is known to the nodes after the one that says so.
@@ -404,7 +421,11 @@ impl Network {
         let outputs = self.forward(&inputs, &mut cx)?;
         let rows = cx.into_rows();
         let shapes = outputs.iter().map(|y| y.shape()[1..].to_vec()).collect();
-        let notes = self.layers().and_then(|layers| layers.orderless("", &mut false)).into_iter().collect();
+        let note = match self {
+            Self::Layers(layers) => layers.orderless("", &mut false),
+            Self::Nodes(nodes) => nodes.orderless()?,
+        };
+        let notes = note.into_iter().collect();
         Ok((variables.variables().cloned().collect(), Summary { rows, dtype, notes }, shapes))
     }
 

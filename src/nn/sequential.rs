@@ -120,7 +120,7 @@ impl Module for Sequential {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Attention, attention, dense, embedding, lstm, position, residual};
+    use super::super::{Attention, Network, Node, attention, dense, embedding, lstm, position, residual};
     use super::*;
 
     #[test]
@@ -135,6 +135,13 @@ mod tests {
         let rotary = Layer::Attention(Attention { rotary: true, ..Attention::new(2) });
         let states =
             Layer::Lstm(super::super::Recurrent { sequences: true, ..super::super::Recurrent::new(4) });
+        let nodes = |first: Layer| -> Result<Vec<String>> {
+            let nodes =
+                [("words", Node::new("ids", [words(), first])), ("all", Node::new("words", [attention(2)]))];
+            Ok(Network::of_nodes(nodes, ["all"])?.summary(DType::F32, &[("ids", &[6])])?.notes)
+        };
+        assert!(nodes(dense(4))?[0].starts_with("layer all.0 (attention) does not see the order"));
+        assert!(nodes(position())?.is_empty());
         for seen in [position(), rotary, states] {
             assert!(notes(vec![words(), seen, attention(2), lstm(3)])?.is_empty());
         }
