@@ -126,8 +126,8 @@ fn models() -> Vec<(&'static str, Model)> {
         ("encoder", model(json!([
             {"embedding": {"vocabulary": 256, "units": 8}}, "position",
             {"residual": {"layers": ["rms-norm", {"attention": {"heads": 2, "rotary": true}}]}},
-            {"dense": 12}, "swiglu", {"position": "sinusoidal"},
-            {"lstm": {"units": 4, "layers": 2, "bidirectional": true, "sequences": true}}, "geglu",
+            {"position": "sinusoidal"}, {"dense": 12}, "swiglu", {"layer-norm": {}},
+            {"lstm": {"units": 4, "layers": 2, "bidirectional": true, "sequences": true}}, {"layer-norm": {}}, "geglu",
             {"gru": {"units": 3, "bidirectional": true}}, {"repeat": 4}, {"permute": [2, 1]}, {"reshape": [-1]}, "glu", "rms-norm", {"dense": 3}]),
             Link::Identity, DType::U8, &[6], none())),
     ]
