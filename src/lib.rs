@@ -38,7 +38,7 @@
 //! | [`optim`] | chains of gradient transformations, schedules | |
 //! | [`variables`] | the state of a run as one list of named tensors | |
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
-//! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping | file formats |
+//! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping; any function of a batch | file formats |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
 //! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | how it was trained |
 //! | [`tensorboard`] | event files | everything else |
