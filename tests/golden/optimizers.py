@@ -1,4 +1,4 @@
-"""Optimizers: parameters after each of 20 steps on fixed gradients, in PyTorch or in optax (`source`)."""
+"""Optimizers: parameters after each of 40 steps on fixed gradients, in PyTorch or in optax (`source`)."""
 
 from unittest import mock
 
@@ -10,7 +10,7 @@ from torch.optim import _muon, swa_utils
 
 from store import Family, generator, leaf, normal
 
-STEPS = 20
+STEPS = 40
 SHAPES = {"w": (3, 4), "b": (4,)}
 
 
