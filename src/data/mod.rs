@@ -110,7 +110,7 @@ pub struct Part<'a> {
 /// ```
 /// use neural::data::Targets;
 /// let targets = Targets::numbered(vec![1, 0, 1])?;
-/// assert_eq!((targets.rows(), targets.names().len()), (3, 2));
+/// assert_eq!((targets.rows(), targets.names().len()), (Some(3), 2));
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
