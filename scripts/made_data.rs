@@ -2,13 +2,21 @@
 
 mod made;
 
+use clap::Parser;
 use neural::data::safetensors;
-use std::path::Path;
+use std::path::PathBuf;
+
+/// Writes the data sets that are made for the recipes of scripts/recipes
+#[derive(Parser)]
+struct Made {
+    /// Where they are written
+    #[arg(default_value = "data/made")]
+    folder: PathBuf,
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "data/made".into());
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder)?;
+    let Made { folder } = Made::parse();
+    std::fs::create_dir_all(&folder)?;
     for (name, make) in made::SETS {
         let tensors = make()?;
         let list: Vec<_> = tensors.iter().map(|(name, array)| (*name, array)).collect();

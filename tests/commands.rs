@@ -484,7 +484,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
     let output = neural(&["predict", "runs/trees", "-", "--device", device_name()], odd);
     let note = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && note.contains("\"bark\" that are in none of the training rows"),
+        output.status.success() && note.contains("\"bark\" that is in none of the training rows"),
         "{note}"
     );
     refuses(&["predict", "runs/trees", "-"], b"height,bark,width\ntall,torn,2\n", &["number", "tall"]);
@@ -677,7 +677,7 @@ fn data_is_shown_as_it_lies_there() {
     // One number, one feature for each colour, and one for no colour.
     assert_eq!(shown["sample"], serde_json::json!([4]));
     refuses(&["data", "holes.csv", "--set", "missing=refuse"], b"", &["line 3", "size"]);
-    refuses(&["data", "holes.csv", "--set", "targets=price"], b"", &["targets"]);
+    refuses(&["data", "holes.csv", "--set", "tarjet=price"], b"", &["tarjet", "target"]);
     refuses(&["data", "holes.csv", "--plot", "x.png"], b"", &["--plot", "pictures"]);
 
     let shown = json(&["data", "trees.toml", "--json"]);

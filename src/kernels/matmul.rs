@@ -6,10 +6,12 @@ use super::{Kernel, Pieces, length};
 use bytemuck::{Pod, Zeroable};
 use gemm::{Parallelism, gemm};
 
-/// The sizes of a product `a b`, as a program passes them.
+/// The sizes of products `a b`, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Product {
+    /// How many there are: their operands lie one after another, and so do their results.
+    products: i64,
     rows: i64,
     /// How many numbers are summed for each element of the result.
     summed: i64,
@@ -43,7 +45,13 @@ impl Product {
     /// Of operands `[rows, summed]` and `[summed, columns]`, each of which may be given transposed.
     pub fn new([rows, summed, columns]: [usize; 3], [a_transposed, b_transposed]: [bool; 2]) -> Self {
         let [rows, summed, columns] = [rows, summed, columns].map(|n| n as i64);
-        Self { rows, summed, columns, a_transposed: a_transposed.into(), b_transposed: b_transposed.into() }
+        let [a_transposed, b_transposed] = [a_transposed, b_transposed].map(i64::from);
+        Self { products: 1, rows, summed, columns, a_transposed, b_transposed }
+    }
+
+    /// As many products of these sizes.
+    pub fn times(self, products: usize) -> Self {
+        Self { products: products as i64, ..self }
     }
 
     fn sizes(&self) -> [usize; 3] {
@@ -59,7 +67,7 @@ impl Product {
         [of(self.a_transposed, rows, summed), of(self.b_transposed, summed, columns)]
     }
 
-    /// Whether the result is cut between its rows, and into how many pieces. Sizes alone decide, never the number of
+    /// Whether a result is cut between its rows, and into how many pieces. Sizes alone decide, never the number of
     /// threads: in which order the numbers of an element are added may depend on the size of its piece.
     fn cut(&self) -> (bool, usize) {
         let [rows, summed, columns] = self.sizes();
@@ -82,8 +90,9 @@ impl Kernel<2> for Matmul {
     type Operand = f32;
     type Result = f32;
 
-    fn lengths(&Product { rows, summed, columns, .. }: &Product) -> Option<([usize; 2], usize)> {
-        Some(([length(&[rows, summed])?, length(&[summed, columns])?], length(&[rows, columns])?))
+    fn lengths(&Product { products, rows, summed, columns, .. }: &Product) -> Option<([usize; 2], usize)> {
+        let operands = [length(&[products, rows, summed])?, length(&[products, summed, columns])?];
+        Some((operands, length(&[products, rows, columns])?))
     }
 
     fn compute(sizes: &Product, operands: [&[f32]; 2], result: &mut [f32], threads: &dyn Threads) {
@@ -95,12 +104,16 @@ impl Kernel<2> for Matmul {
 
 impl Pieces<2> for Matmul {
     fn pieces(sizes: &Product) -> usize {
-        sizes.cut().1
+        sizes.products as usize * sizes.cut().1
     }
 
     unsafe fn piece(sizes: &Product, [a, b]: [&[f32]; 2], result: *mut f32, i: usize) {
         let [mut rows, summed, mut columns] = sizes.sizes();
         let ([a_strides, b_strides], (by_rows, pieces)) = (sizes.strides(), sizes.cut());
+        let (product, i) = (i / pieces, i % pieces);
+        let [a, b] = [&a[product * rows * summed..], &b[product * summed * columns..]];
+        // SAFETY: the results lie one after another.
+        let result = unsafe { result.add(product * rows * columns) };
         let range = |length: usize, unit: usize| {
             let units = length.div_ceil(unit);
             let start = units * i / pieces * unit;

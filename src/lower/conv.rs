@@ -57,6 +57,17 @@ impl Conv<'_> {
     fn patch(&self) -> usize {
         count(&self.kernel[..=self.axes()])
     }
+
+    /// The shape of rows of `width` numbers for each group, the groups first.
+    fn grouped(&self, width: usize) -> [usize; 3] {
+        [self.groups, self.rows(), width]
+    }
+
+    /// The result's gradient as `[groups, rows, filters / groups]`.
+    fn by_group(&self, dy: &XlaOp) -> XlaResult {
+        let shape = [self.rows(), self.groups, self.filters() / self.groups];
+        dy.reshape(&dims(&shape))?.transpose(&[1, 0, 2])
+    }
 }
 
 impl Lowering<'_> {
@@ -85,8 +96,11 @@ impl Lowering<'_> {
             let shapes = ([conv.rows(), conv.patch()], [conv.patch(), conv.filters()]);
             self.matmul((&patches, shapes.0), (&matrix, shapes.1), [1, 0], conv.dtype)?
         } else {
+            let shapes =
+                (conv.grouped(conv.patch()), [conv.groups, conv.patch(), conv.filters() / conv.groups]);
             // [groups, rows, filters / groups] -> [rows, groups, filters / groups]
-            patches.dot_general(&matrix, &[2], &[1], &[0], &[0])?.transpose(&[1, 0, 2])?
+            self.matmuls((&patches, shapes.0), (&matrix, shapes.1), [2, 1], conv.dtype)?
+                .transpose(&[1, 0, 2])?
         };
         result.reshape(&dims(&result_shape))
     }
@@ -137,9 +151,11 @@ impl Lowering<'_> {
             let dy = dy.reshape(&dims(&dy_shape))?;
             self.matmul((&dy, dy_shape), (&matrix, [conv.patch(), filters]), [1, 1], conv.dtype)?
         } else {
-            let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
+            let dy_shape = conv.grouped(filters / groups);
+            let dy = conv.by_group(dy)?;
+            let matrix_shape = [groups, conv.patch(), filters / groups];
             // [groups, rows, patch]
-            dy.dot_general(&matrix, &[2], &[2], &[1], &[0])?
+            self.matmuls((&dy, dy_shape), (&matrix, matrix_shape), [2, 2], conv.dtype)?
         };
         unpatch(&patches, conv)
     }
@@ -195,9 +211,11 @@ impl Lowering<'_> {
             let dy = dy.reshape(&dims(&dy_shape))?;
             self.matmul((&patches, [conv.rows(), conv.patch()]), (&dy, dy_shape), [0, 0], conv.dtype)?
         } else {
-            let dy = dy.reshape(&dims(&[conv.rows(), groups, filters / groups]))?;
+            let shapes = [conv.grouped(conv.patch()), conv.grouped(filters / groups)];
+            let dy = conv.by_group(dy)?;
             // [groups, patch, filters / groups] -> [patch, groups, filters / groups]
-            patches.dot_general(&dy, &[1], &[0], &[0], &[1])?.transpose(&[1, 0, 2])?
+            self.matmuls((&patches, shapes[0]), (&dy, shapes[1]), [1, 1], conv.dtype)?
+                .transpose(&[1, 0, 2])?
         };
         matrix.reshape(&dims(conv.kernel))
     }

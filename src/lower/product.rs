@@ -1,4 +1,5 @@
-//! Products: on the CPU that is built in, those of f32 matrices by a call of [`kernels::Matmul`].
+//! Products: on the CPU that is built in, those of f32 matrices, or of as many pairs of them that lie one after another,
+//! by a call of [`kernels::Matmul`].
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
@@ -30,6 +31,15 @@ impl Matrix {
         Some(Self { summed, kept, summed_last: first != 0 || contract.len() == shape.len() })
     }
 
+    /// Of what an array holds for each place along its axes `batch`, if these come first.
+    fn behind(batch: &[usize], shape: &[usize], contract: &[usize]) -> Option<Self> {
+        let first = batch.len();
+        if batch.iter().enumerate().any(|(i, axis)| *axis != i) {
+            return None;
+        }
+        Self::of(&shape[first..], &contract.iter().map(|axis| axis - first).collect::<Vec<_>>())
+    }
+
     fn shape(&self) -> [usize; 2] {
         if self.summed_last { [self.kept, self.summed] } else { [self.summed, self.kept] }
     }
@@ -49,6 +59,24 @@ impl Lowering<'_> {
         self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
     }
 
+    /// The products of the matrices of two arrays `[products, _, _]`, each summed over one axis of the three.
+    pub(super) fn matmuls(
+        &self,
+        (a, a_shape): (&XlaOp, [usize; 3]),
+        (b, b_shape): (&XlaOp, [usize; 3]),
+        [a_axis, b_axis]: [usize; 2],
+        dtype: DType,
+    ) -> XlaResult {
+        let axes = DotDims {
+            lhs_contract: vec![a_axis],
+            rhs_contract: vec![b_axis],
+            lhs_batch: vec![0],
+            rhs_batch: vec![0],
+        };
+        let result = [a_shape[0], a_shape[3 - a_axis], b_shape[3 - b_axis]];
+        self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
+    }
+
     /// A product of arrays of `dtype`, given with their shapes.
     pub(super) fn dot(
         &self,
@@ -61,16 +89,17 @@ impl Lowering<'_> {
         let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
         if self.target == Target::Cpu
             && dtype == DType::F32
-            && lhs_batch.is_empty()
-            && let Some(lhs) = Matrix::of(a_shape, lhs_contract)
-            && let Some(rhs) = Matrix::of(b_shape, rhs_contract)
+            && let Some(lhs) = Matrix::behind(lhs_batch, a_shape, lhs_contract)
+            && let Some(rhs) = Matrix::behind(rhs_batch, b_shape, rhs_contract)
             && lhs.kept * lhs.summed * rhs.kept >= LEAST
         {
+            let products = a_shape[..lhs_batch.len()].iter().product();
             let sizes = [lhs.kept, lhs.summed, rhs.kept];
-            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]);
-            let [a, b] = [a.reshape(&dims(&lhs.shape()))?, b.reshape(&dims(&rhs.shape()))?];
-            let product = self.call(calls::MATMUL, &[&a, &b], &sizes, dtype, &[lhs.kept, rhs.kept])?;
-            return product.reshape(&dims(result));
+            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]).times(products);
+            let all = |matrix: &Matrix| dims(&[&[products][..], &matrix.shape()].concat());
+            let [a, b] = [a.reshape(&all(&lhs))?, b.reshape(&all(&rhs))?];
+            let shape = [products, lhs.kept, rhs.kept];
+            return self.call(calls::MATMUL, &[&a, &b], &sizes, dtype, &shape)?.reshape(&dims(result));
         }
         a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
     }
