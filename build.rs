@@ -1,7 +1,8 @@
 //! Points the linker at the XLA that `scripts/setup` laid out, or at the user's own `XLA_EXTENSION_DIR`.
 //!
-//! A crate that depends on this one finds the same link arguments, separated by tabs, in `DEP_NEURAL_XLA_LINK_ARGS`:
-//! cargo passes on no others than those of native libraries. `scripts/setup --for` writes the build script that reads it.
+//! Cargo applies a package's link arguments to its own binaries alone. A crate that depends on this one finds the same
+//! arguments, separated by tabs, in `DEP_NEURAL_XLA_LINK_ARGS`; `scripts/setup --for` writes the build script that
+//! reads them.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

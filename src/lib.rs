@@ -47,7 +47,7 @@
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
 
-// What only the command line asks of other rooms is no dead code.
+// Some items serve the command line alone, and would be reported as unused without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod array;
@@ -59,6 +59,7 @@ pub mod export;
 mod file;
 pub mod graph;
 mod kernels;
+mod library;
 pub mod loss;
 pub mod lower;
 pub mod metric;

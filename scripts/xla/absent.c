@@ -10,7 +10,7 @@
 
 enum { ROOM = 1 << 21, MOST = 1 << 15 };
 
-// The strings of a file, each of which ends in a nul byte. A list that does not fit is cut.
+// Reads a file of nul-terminated strings into `list`, which ends in NULL, up to the room that `text` and `list` have.
 static char **strings(const char *file, char *text, char **list) {
     int descriptor = open(file, O_RDONLY | O_CLOEXEC);
     size_t length = 0, count = 0;

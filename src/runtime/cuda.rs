@@ -2,8 +2,8 @@
 
 use super::driver::{Driver, Version};
 use super::folders;
-use super::library::Library;
 use crate::error::{Error, Result};
+use crate::library::Library;
 use serde::Serialize;
 use std::ffi::c_int;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! NVIDIA's driver and its GPUs, asked through the driver's own library and without XLA.
 
 use super::cause::Cause;
-use super::library::Library;
+use crate::library::Library;
 use serde::Serialize;
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;

@@ -8,11 +8,10 @@ use crate::error::{Error, Result};
 use crate::lower::in_full_precision;
 use prost::Message;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
 use xla::{PjRtLoadedExecutable, XlaComputation};
 
 /// A setting of XLA as in `XLA_FLAGS`, without the dashes.
-pub(super) type Setting = (&'static CStr, CString);
+pub(super) type Setting = (&'static str, String);
 
 /// Compiles `computation` for the first `replicas` GPUs.
 pub(super) fn compile(
@@ -23,7 +22,7 @@ pub(super) fn compile(
     let options = device.options();
     let mut settings = Vec::new();
     if !options.command_buffers {
-        settings.push((c"xla_gpu_enable_command_buffer", CString::default()));
+        settings.push(("xla_gpu_enable_command_buffer", String::new()));
     }
     let kernels = device.kernels().map(Kernels::of).transpose()?;
     settings.extend(kernels.iter().flat_map(Kernels::settings));
@@ -67,9 +66,9 @@ fn with_settings<T>(settings: &[Setting], compile: impl FnOnce() -> T) -> Result
                 .into(),
         ));
     };
-    let text = |text: &CStr| text.to_string_lossy().into_owned();
-    let overrides =
-        settings.iter().map(|(name, value)| (text(name), OptionOverride { string_field: Some(text(value)) }));
+    let overrides = settings
+        .iter()
+        .map(|(name, value)| (name.to_string(), OptionOverride { string_field: Some(value.clone()) }));
     let fields = CompileOptions { env_option_overrides: overrides.collect() }.encode_to_vec();
     // SAFETY: the function copies what it is given, for this thread.
     unsafe { compile_with(fields.as_ptr(), fields.len()) };

@@ -3,9 +3,8 @@
 use super::gpu::Setting;
 use crate::error::{Error, Result};
 use crate::file;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The file for a compilation.
@@ -13,18 +12,18 @@ use std::path::{Path, PathBuf};
 pub(super) struct Kernels {
     file: PathBuf,
     /// What is read, if it is there.
-    load: Option<CString>,
+    load: Option<String>,
     /// What XLA writes: beside the file, so that the file is always whole or not there. The ending is the same: by it
     /// XLA tells text from binary.
-    dump: CString,
+    dump: String,
 }
 
 impl Kernels {
     pub fn of(file: &Path) -> Result<Self> {
         let mut name = OsString::from(format!(".{}.", std::process::id()));
         name.push(file.file_name().unwrap_or_default());
-        let text = |path: PathBuf| match path.into_os_string().into_string().map(CString::new) {
-            Ok(Ok(path)) => Ok(path),
+        let text = |path: PathBuf| match path.into_os_string().into_string() {
+            Ok(path) if !path.contains('\0') => Ok(path),
             _ => Err(Error::format(
                 file,
                 "expected a path in UTF-8 for XLA, got other bytes; rename the folder",
@@ -39,14 +38,14 @@ impl Kernels {
 
     /// Has XLA read the kernels of the file, where it is there, and write down all that it has chosen so far.
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
-        let load = self.load.clone().map(|file| (c"xla_gpu_load_autotune_results_from", file));
-        let dump = (c"xla_gpu_dump_autotune_results_to", self.dump.clone());
+        let load = self.load.clone().map(|file| ("xla_gpu_load_autotune_results_from", file));
+        let dump = ("xla_gpu_dump_autotune_results_to", self.dump.clone());
         load.into_iter().chain([dump])
     }
 
     /// Puts what XLA has written, if it had something to choose, in the place of the file.
     pub fn keep<T>(self, compiled: Result<T>) -> Result<T> {
-        let dump = PathBuf::from(OsString::from_vec(self.dump.into_bytes()));
+        let dump = PathBuf::from(self.dump);
         match compiled {
             Ok(_) if dump.is_file() => {
                 file::put(&dump, &self.file).map_err(|e| Error::io("write", &self.file, e))?;
@@ -72,8 +71,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     fn settings(kernels: &Kernels) -> Vec<(&'static str, PathBuf)> {
-        let path = |value: CString| PathBuf::from(OsString::from_vec(value.into_bytes()));
-        kernels.settings().map(|(name, value)| (name.to_str().unwrap(), path(value))).collect()
+        kernels.settings().map(|(name, value)| (name, PathBuf::from(value))).collect()
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod glue;
 mod gpu;
 mod kept;
 mod kernels;
-mod library;
 mod memory;
 mod private;
 mod program;

@@ -3,9 +3,9 @@
 use super::cuda::{CudaPlugin, Versions};
 use super::device::Device;
 use super::driver::Driver;
-use super::library;
 use super::spec::{Choice, DeviceSpec};
 use crate::error::gib;
+use crate::library;
 use serde::Serialize;
 use std::ffi::{CStr, c_char};
 use std::fmt::{self, Write as _};

@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-/// The version that these structs are those of.
+/// The version of the interface that these structs follow.
 pub const MAJOR: c_int = 0;
 pub const MINOR: c_int = 2;
 

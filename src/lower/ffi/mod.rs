@@ -6,6 +6,7 @@ mod c_api;
 mod shared;
 
 use crate::kernels::{Address, Kernel, Pieces};
+use crate::library::linked;
 use bytemuck::AnyBitPattern;
 use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
 use shared::XlaThreads;
@@ -31,14 +32,10 @@ fn api() -> Option<&'static Api> {
     static API: OnceLock<Option<&Api>> = OnceLock::new();
     *API.get_or_init(|| {
         // SAFETY: `xla::ffi::GetXlaFfiApi` of `xla/ffi/ffi_api.h` takes nothing and returns a table that is never freed, of
-        // which the first word is its size. The name ends in a nul byte.
+        // which the first word is its size.
         unsafe {
-            let function = libc::dlsym(libc::RTLD_DEFAULT, c"_ZN3xla3ffi12GetXlaFfiApiEv".as_ptr());
-            if function.is_null() {
-                return None;
-            }
-            let function: unsafe extern "C" fn() -> *const Api = std::mem::transmute(function);
-            let api = function();
+            let get = linked::<unsafe extern "C" fn() -> *const Api>(c"_ZN3xla3ffi12GetXlaFfiApiEv")?;
+            let api = get();
             if api.is_null() || ptr::read(api.cast::<usize>()) < size_of::<Api>() {
                 return None;
             }
@@ -140,7 +137,8 @@ where
     }
 }
 
-/// The handler of a kernel in pieces: it returns when none is left to begin, and the thread that does the last tells XLA.
+/// The handler of a kernel in pieces: returns once every piece has begun; the thread that ends the last one completes
+/// XLA's future.
 ///
 /// # Safety
 /// As [`handle`].

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 /// A loaded library. It is never unloaded: what it started may still be running.
 #[derive(Clone, Copy)]
-pub(super) struct Library(NonNull<c_void>);
+pub(crate) struct Library(NonNull<c_void>);
 
 // SAFETY: the handle is only handed to dlsym, which any thread may call.
 unsafe impl Send for Library {}
@@ -56,7 +56,7 @@ fn loader_message() -> String {
 ///
 /// # Safety
 /// As [`Library::function`].
-pub(super) unsafe fn linked<F: Copy>(name: &CStr) -> Option<F> {
+pub(crate) unsafe fn linked<F: Copy>(name: &CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
     // SAFETY: the name ends in a nul byte.
     let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
@@ -65,7 +65,7 @@ pub(super) unsafe fn linked<F: Copy>(name: &CStr) -> Option<F> {
 }
 
 /// The file of a library that is loaded, by the beginning of its name.
-pub(super) fn loaded_file(name: &str) -> Option<PathBuf> {
+pub(crate) fn loaded_file(name: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let mut files = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
     let is_it = |path: &&Path| {
