@@ -92,7 +92,7 @@ impl Graph {
         let (inputs, part) = self.part(start, &y);
         let rule = move |inputs: &[Tensor], _: &Tensor, dy: &Tensor| {
             let graph = &dy.graph;
-            // They wait for the gradient, or XLA would find that all of it has been computed before.
+            // The inputs depend on the gradient: otherwise XLA would merge the recomputation with the first computation.
             let inputs = inputs.iter().map(|x| after(x, dy)).collect::<Result<Vec<_>>>()?;
             let y = part.call(graph, &inputs)?.remove(0);
             let total = (y * dy)?.sum_all()?.convert(DType::F64)?;
@@ -106,8 +106,7 @@ impl Graph {
     fn part(&self, start: NodeId, y: &Tensor) -> (Vec<Tensor>, Function) {
         let live = Function::new(self, vec![y.clone()]).live();
         let is_inside = |id: NodeId| id >= start && !matches!(self.node(id).op, Op::Parameter { .. });
-        let inside: Vec<_> =
-            (start..self.len().min(live.len())).filter(|&id| live[id] && is_inside(id)).collect();
+        let inside: Vec<_> = (start..live.len()).filter(|&id| live[id] && is_inside(id)).collect();
         let mut inputs: Vec<NodeId> = inside.iter().flat_map(|&id| self.node(id).inputs).collect();
         inputs.push(y.id);
         inputs.retain(|&id| !is_inside(id));
@@ -120,12 +119,7 @@ impl Graph {
             let Type { dtype, shape } = self.node(id).ty;
             made.insert(id, part.parameter(dtype, &shape));
         }
-        for id in inside {
-            let node = self.node(id);
-            let read: Vec<_> = node.inputs.iter().map(|input| &made[input]).collect();
-            let tensor = part.within(&node.place, || part.insert(node.op, &read, node.ty));
-            made.insert(id, tensor);
-        }
+        self.copy(inside, &part, &mut made);
         let outputs = vec![made[&y.id].clone()];
         (inputs.into_iter().map(|id| self.tensor(id)).collect(), Function::new(&part, outputs))
     }

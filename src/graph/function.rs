@@ -1,6 +1,6 @@
 //! A finished graph: arguments in, results out.
 
-use super::{Graph, Op, Tensor};
+use super::{Graph, NodeId, Op, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::infer::expect_shape;
 use std::collections::HashMap;
@@ -99,15 +99,27 @@ impl Function {
             expect_shape("call", parameter.shape(), argument.shape())?;
             made.insert(parameter.id, argument.clone());
         }
-        for id in (0..live.len()).filter(|&id| live[id]) {
-            let node = self.graph.node(id);
-            if !matches!(node.op, Op::Parameter { .. }) {
-                let inputs: Vec<_> = node.inputs.iter().map(|input| &made[input]).collect();
-                let tensor = graph.within(&node.place, || graph.insert(node.op, &inputs, node.ty));
-                made.insert(id, tensor);
-            }
-        }
+        let is_computed = |&id: &usize| live[id] && !matches!(self.graph.node(id).op, Op::Parameter { .. });
+        self.graph.copy((0..live.len()).filter(is_computed), graph, &mut made);
         Ok(self.outputs.iter().map(|output| made[&output.id].clone()).collect())
+    }
+}
+
+impl Graph {
+    /// Writes the nodes `ids`, in their order, into another graph. `made` holds what stands there for the nodes that they
+    /// read, and then for them too.
+    pub(super) fn copy(
+        &self,
+        ids: impl IntoIterator<Item = NodeId>,
+        to: &Graph,
+        made: &mut HashMap<NodeId, Tensor>,
+    ) {
+        for id in ids {
+            let node = self.node(id);
+            let inputs: Vec<_> = node.inputs.iter().map(|input| &made[input]).collect();
+            let tensor = to.within(&node.place, || to.insert(node.op, &inputs, node.ty));
+            made.insert(id, tensor);
+        }
     }
 }
 

@@ -88,9 +88,7 @@ impl Graph {
         length: usize,
         step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        let (carries, mut ys) = self.build_scan(inputs, length, false, true, step)?;
-        ys.truncate(ys.len() - carries.len());
-        Ok((carries, ys))
+        self.kept_scan(inputs, length, false, step)
     }
 
     /// The same from the last slice to the first; `ys` are in the order of `xs`.
@@ -103,7 +101,18 @@ impl Graph {
         length: usize,
         step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        let (carries, mut ys) = self.build_scan(inputs, length, true, true, step)?;
+        self.kept_scan(inputs, length, true, step)
+    }
+
+    /// A scan that keeps the carries of every step, behind the `ys`.
+    fn kept_scan(
+        &self,
+        inputs: ScanInputs,
+        length: usize,
+        reverse: bool,
+        step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let (carries, mut ys) = self.build_scan(inputs, length, reverse, true, step)?;
         ys.truncate(ys.len() - carries.len());
         Ok((carries, ys))
     }

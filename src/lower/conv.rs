@@ -99,7 +99,7 @@ impl Lowering<'_> {
             let shapes =
                 (conv.grouped(conv.patch()), [conv.groups, conv.patch(), conv.filters() / conv.groups]);
             // [groups, rows, filters / groups] -> [rows, groups, filters / groups]
-            self.matmuls((&patches, shapes.0), (&matrix, shapes.1), [2, 1], conv.dtype)?
+            self.matmul((&patches, shapes.0), (&matrix, shapes.1), [2, 1], conv.dtype)?
                 .transpose(&[1, 0, 2])?
         };
         result.reshape(&dims(&result_shape))
@@ -155,7 +155,7 @@ impl Lowering<'_> {
             let dy = conv.by_group(dy)?;
             let matrix_shape = [groups, conv.patch(), filters / groups];
             // [groups, rows, patch]
-            self.matmuls((&dy, dy_shape), (&matrix, matrix_shape), [2, 2], conv.dtype)?
+            self.matmul((&dy, dy_shape), (&matrix, matrix_shape), [2, 2], conv.dtype)?
         };
         unpatch(&patches, conv)
     }
@@ -214,8 +214,7 @@ impl Lowering<'_> {
             let shapes = [conv.grouped(conv.patch()), conv.grouped(filters / groups)];
             let dy = conv.by_group(dy)?;
             // [groups, patch, filters / groups] -> [patch, groups, filters / groups]
-            self.matmuls((&patches, shapes[0]), (&dy, shapes[1]), [1, 1], conv.dtype)?
-                .transpose(&[1, 0, 2])?
+            self.matmul((&patches, shapes[0]), (&dy, shapes[1]), [1, 1], conv.dtype)?.transpose(&[1, 0, 2])?
         };
         matrix.reshape(&dims(conv.kernel))
     }

@@ -46,34 +46,25 @@ impl Matrix {
 }
 
 impl Lowering<'_> {
-    /// The product of two matrices, summed over one axis of each.
-    pub(super) fn matmul(
+    /// The product of two matrices, or with three axes of as many pairs of them as the first axis is long, summed over one
+    /// axis of each.
+    pub(super) fn matmul<const N: usize>(
         &self,
-        (a, a_shape): (&XlaOp, [usize; 2]),
-        (b, b_shape): (&XlaOp, [usize; 2]),
+        (a, a_shape): (&XlaOp, [usize; N]),
+        (b, b_shape): (&XlaOp, [usize; N]),
         [a_axis, b_axis]: [usize; 2],
         dtype: DType,
     ) -> XlaResult {
-        let axes = DotDims { lhs_contract: vec![a_axis], rhs_contract: vec![b_axis], ..DotDims::default() };
-        let result = [a_shape[1 - a_axis], b_shape[1 - b_axis]];
-        self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
-    }
-
-    /// The products of the matrices of two arrays `[products, _, _]`, each summed over one axis of the three.
-    pub(super) fn matmuls(
-        &self,
-        (a, a_shape): (&XlaOp, [usize; 3]),
-        (b, b_shape): (&XlaOp, [usize; 3]),
-        [a_axis, b_axis]: [usize; 2],
-        dtype: DType,
-    ) -> XlaResult {
+        let batch: Vec<usize> = (0..N - 2).collect();
+        // The two axes of a matrix are the last two.
+        let kept = |axis: usize| 2 * N - 3 - axis;
+        let result = [&a_shape[..N - 2], &[a_shape[kept(a_axis)], b_shape[kept(b_axis)]]].concat();
         let axes = DotDims {
             lhs_contract: vec![a_axis],
             rhs_contract: vec![b_axis],
-            lhs_batch: vec![0],
-            rhs_batch: vec![0],
+            lhs_batch: batch.clone(),
+            rhs_batch: batch,
         };
-        let result = [a_shape[0], a_shape[3 - a_axis], b_shape[3 - b_axis]];
         self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
     }
 

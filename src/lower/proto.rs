@@ -39,7 +39,7 @@ pub(super) fn with_fields<M: Message>(
     Ok(XlaComputation::from_proto(&proto))
 }
 
-/// The program, written down the same way each time that it is built.
+/// The program as bytes, without the id of the module: the same each time that it is built.
 pub(crate) fn written(computation: &XlaComputation) -> Option<Vec<u8>> {
     let program = computation.proto().to_bytes().ok()?;
     let mut written = Vec::with_capacity(program.len());
