@@ -32,7 +32,7 @@ pub struct Attention {
     /// Whether queries and keys are turned by their positions (rotary position embedding).
     #[serde(default, skip_serializing_if = "is_false")]
     pub rotary: bool,
-    /// The probability with which training leaves a weight of the softmax out.
+    /// The dropout rate of the attention weights, in training only.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
 }
@@ -47,7 +47,7 @@ pub(super) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
-/// Lower than any score, and finite: a sequence that is nothing but padding has a mean, not a NaN.
+/// Below any real score, yet finite: the softmax of a sequence of padding alone is uniform, not NaN.
 const HIDDEN: f64 = -1e30;
 
 impl Attention {

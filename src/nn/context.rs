@@ -311,6 +311,13 @@ impl<'a> Context<'a> {
         self.parameter(name, shape, init, fans)?.convert(self.compute)
     }
 
+    /// `y` plus the trained variable `bias` of its last axis, which begins as `init`; `y` itself without one.
+    pub(super) fn biased(&mut self, y: Tensor, init: Option<&Init>, fans: (usize, usize)) -> Result<Tensor> {
+        let Some(init) = init else { return Ok(y) };
+        let bias = self.weight("bias", &y.shape()[y.rank() - 1..], init, fans)?;
+        y + bias
+    }
+
     /// A trained variable in its own type.
     ///
     /// ```
@@ -476,7 +483,7 @@ impl<'a> Context<'a> {
         result
     }
 
-    pub(crate) fn into_rows(self) -> Vec<Row> {
+    pub(super) fn into_rows(self) -> Vec<Row> {
         self.rows
     }
 

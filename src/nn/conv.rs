@@ -86,10 +86,7 @@ impl Module for Conv {
         let fans = fans(&self.kernel, channels / self.groups, self.filters / self.groups);
         let weight = cx.weight("weight", &shape, &self.init, fans)?;
         let y = x.conv(&weight, window, self.groups)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        y + cx.weight("bias", &[self.filters], &self.bias_init, fans)?
+        cx.biased(y, self.bias.then_some(&self.bias_init), fans)
     }
 }
 

@@ -91,7 +91,7 @@ impl ConvTranspose {
         let mut lengths = Vec::new();
         for i in 0..axes {
             let extent = (self.kernel[i] - 1) * dilation[i] + 1;
-            let whole = input[i + 1].saturating_sub(1) * stride[i] + extent.max(1);
+            let whole = input[i + 1].saturating_sub(1) * stride[i] + extent;
             let (low, high) = match &self.padding {
                 Padding::Valid => (0, 0),
                 Padding::Same => {
@@ -130,10 +130,7 @@ impl Module for ConvTranspose {
         let fans = super::conv::fans(&self.kernel, channels / self.groups, self.filters / self.groups);
         let weight = cx.weight("weight", &shape, &self.init, fans)?;
         let y = x.conv_transpose(&weight, window, self.groups, &lengths)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        y + cx.weight("bias", &[self.filters], &self.bias_init, fans)?
+        cx.biased(y, self.bias.then_some(&self.bias_init), fans)
     }
 }
 

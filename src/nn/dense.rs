@@ -54,10 +54,7 @@ impl Module for Dense {
         let inputs = x.shape()[x.last_axis("dense")?];
         let fans = (inputs, self.units);
         let y = x.linear(&cx.weight("weight", &[self.units, inputs], &self.init, fans)?)?;
-        if !self.bias {
-            return Ok(y);
-        }
-        y + cx.weight("bias", &[self.units], &self.bias_init, fans)?
+        cx.biased(y, self.bias.then_some(&self.bias_init), fans)
     }
 }
 

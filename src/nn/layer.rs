@@ -98,10 +98,10 @@ layers! {
         /// A vector at each of so many positions of a sequence. `times`
         Repeat(layer: Repeat) = "repeat" | "repeatvector", short "times" => layer.forward(x, cx);
         /// Takes cells from the ends of each axis. `cells = [[before, after], …]`
-        Crop(layer: Edges) = "crop" | "cropping1d" | "cropping2d", short "cells" => layer.crop(x, cx);
+        Crop(layer: Edges) = "crop" | "cropping1d" | "cropping2d", short "cells" => layer.crop(x);
         /// Adds zeros at the ends of each axis. `cells = [[before, after], …]`
         Pad(layer: Edges) = "pad" | "zeropadding1d" | "zeropadding2d" | "zeropad1d" | "zeropad2d", short "cells" =>
-            layer.pad(x, cx);
+            layer.pad(x);
         /// Batch normalisation. `momentum`, `epsilon`
         BatchNorm(layer: BatchNorm) = "batch-norm" | "batchnorm1d" | "batchnorm2d" | "batchnormalization" =>
             layer.forward(x, cx);

@@ -101,6 +101,17 @@ pub enum Join {
     Multiply,
 }
 
+impl Join {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Concatenate => "concatenate",
+            Self::Add => "add",
+            Self::Subtract => "subtract",
+            Self::Multiply => "multiply",
+        }
+    }
+}
+
 impl Node {
     /// Layers on one node or input.
     pub fn new(from: &str, layers: impl IntoIterator<Item = Layer>) -> Self {
@@ -151,14 +162,7 @@ impl Node {
             return Tensor::concatenate(&tensors.iter().collect::<Vec<_>>(), first.rank() - 1);
         }
         if rest.iter().any(|t| t.shape() != first.shape()) {
-            let word = if join == Some(Join::Add) {
-                "add"
-            } else if join == Some(Join::Subtract) {
-                "subtract"
-            } else {
-                "multiply"
-            };
-            return refuse(format!("equal shapes, for {word}"));
+            return refuse(format!("equal shapes, for {}", join.map_or("multiply", Join::name)));
         }
         rest.iter().try_fold(first.clone(), |sum, t| match join {
             Some(Join::Add) => sum + t,
@@ -198,10 +202,10 @@ impl Nodes {
             let expected = "nodes that are computed before it";
             return Err(Error::value("from", expected, circle(nodes, name)).at(&node.place(name)));
         }
-        let used: BTreeSet<&String> = nodes.values().flat_map(|node| &node.from).chain(outputs).collect();
-        if let Some((name, node)) = nodes.iter().find(|(name, _)| !used.contains(name)) {
+        if let Some(name) = self.ends().into_iter().find(|end| !outputs.iter().any(|output| output == end)) {
             let expected = "a node that another one or an objective takes its input from";
-            return Err(Error::value("model.nodes", expected, "one that nothing uses").at(&node.place(name)));
+            let error = Error::value("model.nodes", expected, "one that nothing uses");
+            return Err(error.at(&nodes[name].place(name)));
         }
         Ok(order)
     }
@@ -252,11 +256,8 @@ impl Nodes {
             let (layers, owner) = self.layers(node, name);
             let result = taken.collect::<Result<Vec<_>>>().and_then(|taken| {
                 let x = node.join(&taken)?;
-                if node.like.is_some() {
-                    cx.unnoted(|cx| cx.within(&owner, "node", |cx| layers.forward(&x, cx)))
-                } else {
-                    cx.within(&owner, "node", |cx| layers.forward(&x, cx))
-                }
+                let build = |cx: &mut Context| cx.within(&owner, "node", |cx| layers.forward(&x, cx));
+                if node.like.is_some() { cx.unnoted(build) } else { build(cx) }
             });
             let y = result.map_err(|error| error.at(&node.place(name)))?;
             cx.note_node(name, &node.written(), &y);
@@ -303,14 +304,7 @@ impl Node {
     /// Where its input comes from, as the summary shows it.
     fn written(&self) -> String {
         let like = self.like.as_ref().map_or(String::new(), |other| format!(", like {other}"));
-        let join = match self.join {
-            None => return format!("from {}{like}", self.from.join(" ")),
-            Some(Join::Concatenate) => "concatenate",
-            Some(Join::Add) => "add",
-            Some(Join::Subtract) => "subtract",
-            Some(Join::Multiply) => "multiply",
-        };
-        format!("{join} {}{like}", self.from.join(" "))
+        format!("{} {}{like}", self.join.map_or("from", Join::name), self.from.join(" "))
     }
 }
 

@@ -59,7 +59,7 @@ fn spatial(op: &str, x: &Tensor) -> Result<Vec<usize>> {
     Ok((1..x.rank() - 1).collect())
 }
 
-/// Positions of padding do not count; a sequence of nothing else has 0.
+/// Padded positions are ignored; a sequence of padding alone gives 0.
 pub(super) fn global_max(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
     let axes = spatial("global-max-pool", x)?;
     let Some(real) = cx.positions_of(x)? else {

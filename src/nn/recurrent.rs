@@ -26,7 +26,7 @@ pub struct Recurrent {
     /// Whether the result is every step's state, `[n, length, units]`, or the last one's, `[n, units]`.
     #[serde(default, alias = "return_sequences")]
     pub sequences: bool,
-    /// How many such layers lie one on the other.
+    /// The number of stacked layers.
     #[serde(default = "super::one", alias = "num_layers", skip_serializing_if = "is_one")]
     pub layers: usize,
     /// Whether a second network reads from the end; its state, the last one being that of the first position, follows
@@ -111,10 +111,10 @@ impl Recurrent {
                 x = Dropout { rate: self.dropout }.forward(&x, cx)?;
             }
             let sequences = self.sequences || layer + 1 < self.layers;
-            let y = self.direction(&x, cx, cell, &format!("l{layer}"), sequences)?;
+            let y = self.direction(&x, cx, cell, (layer, false), sequences)?;
             x = match self.bidirectional {
                 true => {
-                    let back = self.direction(&x, cx, cell, &format!("l{layer}_reverse"), sequences)?;
+                    let back = self.direction(&x, cx, cell, (layer, true), sequences)?;
                     Tensor::concatenate(&[&y, &back], y.rank() - 1)?
                 }
                 false => y,
@@ -126,18 +126,19 @@ impl Recurrent {
         Ok(x)
     }
 
-    /// One layer in one direction, whose variables' names end with `suffix`.
+    /// One layer, from the first step to the last or `back`.
     fn direction(
         &self,
         x: &Tensor,
         cx: &mut Context,
         cell: &Cell,
-        suffix: &str,
+        (layer, back): (usize, bool),
         sequences: bool,
     ) -> Result<Tensor> {
         let [n, length, features] = [0, 1, 2].map(|axis| x.shape()[axis]);
         let (units, width) = (self.units, cell.gates * self.units);
         let init = Init::Uniform(1.0 / (units as f64).sqrt());
+        let suffix = if back { format!("l{layer}_reverse") } else { format!("l{layer}") };
         let mut variable = |name: &str, shape: &[usize], inputs: usize| {
             cx.weight(&format!("{name}_{suffix}"), shape, &init, (inputs, width))
         };
@@ -165,7 +166,7 @@ impl Recurrent {
             }
             Ok(StepOutputs { ys: vec![next[0].clone()], carries: next })
         };
-        let (last, states) = match suffix.ends_with("_reverse") {
+        let (last, states) = match back {
             true => x.graph().scan_back(inputs, length, step)?,
             false => x.graph().scan(inputs, length, step)?,
         };

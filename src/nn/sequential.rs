@@ -1,8 +1,8 @@
-use super::{Context, Layer, Module, Summary};
+use super::{Context, Layer, Module, Network, Summary};
 use crate::array::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::variables::{Variable, Variables};
+use crate::graph::Tensor;
+use crate::variables::Variable;
 use serde::{Deserialize, Serialize};
 
 /// Layers one after another. A layer's variables are named after its position, as in `PyTorch`: `0.weight`.
@@ -57,15 +57,8 @@ impl Sequential {
     /// # Errors
     /// When a layer does not fit what comes into it; the error names the layer.
     pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
-        let graph = Graph::new();
-        let mut variables = Variables::declare(&graph, dtype);
-        let read = if self.vocabulary().is_some() { DType::I32 } else { dtype };
-        let x = graph.full(read, &[&[1], sample].concat(), 0.0)?;
-        let mut cx = Context::evaluation(&mut variables);
-        let y = self.forward(&x, &mut cx)?;
-        let rows = cx.into_rows();
-        let summary = Summary { rows, dtype, notes: self.orderless("", &mut false).into_iter().collect() };
-        Ok((variables.variables().cloned().collect(), summary, y.shape()[1..].to_vec()))
+        let (variables, summary, mut outputs) = Network::from(self).declare(dtype, &[("", sample)])?;
+        Ok((variables, summary, outputs.remove(0)))
     }
 
     /// What there is to say where attention cannot see the order of its sequence, as no layer before it does.

@@ -132,7 +132,7 @@ impl Edges {
         Ok((side(|cells| cells.0)?, side(|cells| cells.1)?))
     }
 
-    pub(super) fn crop(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+    pub(super) fn crop(&self, x: &Tensor) -> Result<Tensor> {
         let (low, high) = self.around("crop", x)?;
         let limit = x.shape().iter().zip(&high).map(|(length, high)| length.checked_sub(*high));
         let limit: Option<Vec<_>> = limit.collect();
@@ -143,7 +143,7 @@ impl Edges {
         x.slice(&low, &limit, &vec![1; x.rank()])
     }
 
-    pub(super) fn pad(&self, x: &Tensor, _: &mut Context) -> Result<Tensor> {
+    pub(super) fn pad(&self, x: &Tensor) -> Result<Tensor> {
         let (low, high) = self.around("pad", x)?;
         x.pad(&low, &high, &vec![0; x.rank()])
     }
