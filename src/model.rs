@@ -21,19 +21,8 @@ use std::borrow::Cow;
 /// What is known of a model besides its values.
 ///
 /// ```
-/// use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-/// let description = Description {
-///     layers: nn::sequential([nn::dense(1)]).into(),
-///     link: Link::Identity,
-///     sample: vec![2],
-///     dtype: DType::F32,
-///     scaling: Scaling::none(),
-///     target_scaling: Scaling::none(),
-///     target: String::new(),
-///     columns: Vec::new(),
-///     classes: Vec::new(),
-///     others: Default::default(),
-/// };
+/// use neural::{Array, DType, model::{Description, Link, Model}, nn};
+/// let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
 /// let value = |name: &str| match name {
 ///     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
 ///     _ => Some(Array::vector(&[1f32])),
@@ -68,6 +57,32 @@ pub struct Description {
     /// The inputs and outputs besides the first.
     #[serde(default, skip_serializing_if = "Others::is_none")]
     pub others: Others,
+}
+
+impl Description {
+    /// Of a model whose samples are of this shape and type: nothing is scaled, named or made from columns.
+    ///
+    /// ```
+    /// use neural::{DType, model::{Description, Link}, nn};
+    /// let layers = nn::sequential([nn::dense(3)]);
+    /// let classes = ["elm", "oak", "fir"].map(String::from).to_vec();
+    /// let trees = Description { classes, ..Description::new(layers, Link::Softmax, &[2], DType::F32) };
+    /// assert!(trees.columns.is_empty());
+    /// ```
+    pub fn new(layers: impl Into<Network>, link: Link, sample: &[usize], dtype: DType) -> Self {
+        Self {
+            layers: layers.into(),
+            link,
+            sample: sample.to_vec(),
+            dtype,
+            scaling: Scaling::none(),
+            target_scaling: Scaling::none(),
+            target: String::new(),
+            columns: Vec::new(),
+            classes: Vec::new(),
+            others: Others::default(),
+        }
+    }
 }
 
 /// How the last layer's outputs become what they mean.
@@ -132,19 +147,8 @@ impl Link {
 /// A model with its values: parameters and running statistics.
 ///
 /// ```
-/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-/// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]).into(),
-/// #     link: Link::Identity,
-/// #     sample: vec![2],
-/// #     dtype: DType::F32,
-/// #     scaling: Scaling::none(),
-/// #     target_scaling: Scaling::none(),
-/// #     target: String::new(),
-/// #     columns: Vec::new(),
-/// #     classes: Vec::new(),
-/// #     others: Default::default(),
-/// # };
+/// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+/// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
 /// #     _ => Some(Array::vector(&[1f32])),
@@ -194,19 +198,8 @@ impl Description {
     /// The variables that such a model has.
     ///
     /// ```
-    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-    /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]).into(),
-    /// #     link: Link::Identity,
-    /// #     sample: vec![2],
-    /// #     dtype: DType::F32,
-    /// #     scaling: Scaling::none(),
-    /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
-    /// #     columns: Vec::new(),
-    /// #     classes: Vec::new(),
-    /// #     others: Default::default(),
-    /// # };
+    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
     /// #     _ => Some(Array::vector(&[1f32])),
@@ -224,19 +217,9 @@ impl Description {
     /// Samples `[n, sample…]` of any type in the one that the model takes, with the same values.
     ///
     /// ```
-    /// use neural::{Array, DType, data::Scaling, model::{Description, Link}, nn};
-    /// let description = Description {
-    ///     layers: nn::sequential([nn::embedding(5, 2), nn::flatten(), nn::dense(1)]).into(),
-    ///     link: Link::Identity,
-    ///     sample: vec![2],
-    ///     dtype: DType::I32,
-    ///     scaling: Scaling::none(),
-    ///     target_scaling: Scaling::none(),
-    ///     target: String::new(),
-    ///     columns: Vec::new(),
-    ///     classes: Vec::new(),
-    ///     others: Default::default(),
-    /// };
+    /// use neural::{Array, DType, model::{Description, Link}, nn};
+    /// let layers = nn::sequential([nn::embedding(5, 2), nn::flatten(), nn::dense(1)]);
+    /// let description = Description::new(layers, Link::Identity, &[2], DType::I32);
     /// let ids = Array::new(&[1, 2], vec![0i64, 4])?;
     /// assert_eq!(description.samples(&ids)?.to_vec::<i32>()?, [0, 4]);
     /// let error = description.samples(&Array::new(&[1, 2], vec![0i64, 5])?).unwrap_err();
@@ -268,19 +251,8 @@ impl Model {
     /// A model from its values by name, of which those that it has no variable for are left out.
     ///
     /// ```
-    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-    /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]).into(),
-    /// #     link: Link::Identity,
-    /// #     sample: vec![2],
-    /// #     dtype: DType::F32,
-    /// #     scaling: Scaling::none(),
-    /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
-    /// #     columns: Vec::new(),
-    /// #     classes: Vec::new(),
-    /// #     others: Default::default(),
-    /// # };
+    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
     /// #     _ => Some(Array::vector(&[1f32])),
@@ -320,19 +292,8 @@ impl Model {
     /// as they are stored. Results: the answers `[batch, …, outputs]`, f32, after their links.
     ///
     /// ```
-    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-    /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]).into(),
-    /// #     link: Link::Identity,
-    /// #     sample: vec![2],
-    /// #     dtype: DType::F32,
-    /// #     scaling: Scaling::none(),
-    /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
-    /// #     columns: Vec::new(),
-    /// #     classes: Vec::new(),
-    /// #     others: Default::default(),
-    /// # };
+    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
     /// #     _ => Some(Array::vector(&[1f32])),
@@ -372,13 +333,15 @@ impl Model {
             let mut outputs = link.apply(outputs.1)?;
             if !target_scaling.is_none() {
                 let shape = &outputs.shape()[1..];
-                let constant = |array: &Array| match count(array.shape()) == count(shape) {
-                    true => Ok(graph.constant(array.clone().reshape(shape)?)),
-                    false => Ok(graph.constant(array.clone())),
+                let constant = |array: &Array| -> Result<Tensor> {
+                    Ok(graph.constant(match count(array.shape()) == count(shape) {
+                        true => array.clone().reshape(shape)?,
+                        false => array.clone(),
+                    }))
                 };
-                let (mean, deviation): (Result<Tensor>, Result<Tensor>) =
-                    (constant(&target_scaling.mean), constant(&target_scaling.deviation));
-                outputs = ((&outputs * deviation?)? + mean?)?;
+                let (mean, deviation) =
+                    (constant(&target_scaling.mean)?, constant(&target_scaling.deviation)?);
+                outputs = ((&outputs * deviation)? + mean)?;
             }
             answers.push(outputs);
         }
@@ -389,19 +352,8 @@ impl Model {
     /// `[n, …, outputs]`, after the link. The model is compiled for this call; for several, [`Model::compile`] it once.
     ///
     /// ```
-    /// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-    /// # let description = Description {
-    /// #     layers: nn::sequential([nn::dense(1)]).into(),
-    /// #     link: Link::Identity,
-    /// #     sample: vec![2],
-    /// #     dtype: DType::F32,
-    /// #     scaling: Scaling::none(),
-    /// #     target_scaling: Scaling::none(),
-    /// #     target: String::new(),
-    /// #     columns: Vec::new(),
-    /// #     classes: Vec::new(),
-    /// #     others: Default::default(),
-    /// # };
+    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
     /// # let value = |name: &str| match name {
     /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
     /// #     _ => Some(Array::vector(&[1f32])),

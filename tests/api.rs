@@ -3,8 +3,8 @@
 mod common;
 
 use common::{device, difference, numbers};
-use neural::data::{Dataset, Scaling, Splits, Targets, safetensors};
-use neural::model::{Description, Link, Model, Others, Predictor};
+use neural::data::{Dataset, Splits, Targets, safetensors};
+use neural::model::{Description, Link, Model, Predictor};
 use neural::nn;
 use neural::optim::adam;
 use neural::train::{Event, FunctionPredictor, FunctionRun, FunctionTrainer, Run, Trainer};
@@ -98,18 +98,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn pictures(layers: nn::Sequential) -> Description {
-    Description {
-        layers: layers.into(),
-        link: Link::Identity,
-        sample: vec![6, 6, 2],
-        dtype: DType::F32,
-        scaling: Scaling::none(),
-        target_scaling: Scaling::none(),
-        target: String::new(),
-        columns: Vec::new(),
-        classes: Vec::new(),
-        others: Others::default(),
-    }
+    Description::new(layers, Link::Identity, &[6, 6, 2], DType::F32)
 }
 
 #[test]

@@ -19,19 +19,7 @@ use std::path::Path;
 /// A model with values that no fresh layer has: no bias is 0, no scale 1, and the outputs of two samples differ.
 fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], scaling: Scaling) -> Model {
     let layers: Sequential = serde_json::from_value(layers).expect("layers");
-    let classes = vec![];
-    let description = Description {
-        layers: layers.into(),
-        link,
-        sample: sample.to_vec(),
-        dtype,
-        scaling,
-        target_scaling: Scaling::none(),
-        target: String::new(),
-        columns: vec![],
-        classes,
-        others: neural::model::Others::default(),
-    };
+    let description = Description { scaling, ..Description::new(layers, link, sample, dtype) };
     let value = |(i, v): (usize, Variable)| {
         let numbers = numbers(v.len(), 7 + i as u64);
         let values = v.initial(1).to_f64().into_iter().zip(numbers).map(|(initial, x)| match v.role {

@@ -3,10 +3,10 @@
 use super::text;
 use crate::DType;
 use crate::array::Array;
-use crate::data::{Dataset, Scaling};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::graph::flops;
-use crate::model::{Description, Link, Model, Others, Reads};
+use crate::model::{Description, Link, Model, Reads};
 use crate::recipe::{Objective, Recipe};
 use crate::runs::{Folder, History};
 use crate::train::{Epoch, Monitor};
@@ -136,18 +136,7 @@ impl Summary {
                     "one with named nodes",
                 ));
             };
-            let description = Description {
-                layers: layers.into(),
-                link: Link::of(loss),
-                sample: sample.clone(),
-                dtype: DType::F32,
-                scaling: Scaling::none(),
-                target_scaling: Scaling::none(),
-                target: String::new(),
-                columns: Vec::new(),
-                classes: Vec::new(),
-                others: Others::default(),
-            };
+            let description = Description::new(layers, Link::of(loss), sample, DType::F32);
             return Ok((description, None));
         }
         let data = recipe.load()?;
