@@ -95,6 +95,29 @@ pub(crate) fn average_of(variables: &[Variable], name: &str) -> Option<usize> {
     variables.iter().position(|v| v.role == Role::Average && v.original.as_deref() == Some(name))
 }
 
+/// `value` in the type of the variable `name`, and the places among `variables` that take it: the variable's, and before
+/// the first step that of its moving average, which begins as its parameter, whatever that begins as.
+///
+/// # Errors
+/// When there is no such variable, or it is of another shape.
+pub(crate) fn assigned(
+    variables: &[Variable],
+    name: &str,
+    value: &Array,
+    is_before_first_step: bool,
+) -> Result<(Array, Vec<usize>)> {
+    let Some(i) = variables.iter().position(|v| v.name == name) else {
+        let names: Vec<_> = variables.iter().map(|v| v.name.as_str()).collect();
+        return Err(Error::value("variable", format!("one of {}", names.join(", ")), name));
+    };
+    let variable = &variables[i];
+    if value.shape() != variable.shape {
+        return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
+    }
+    let average = average_of(variables, name).filter(|_| is_before_first_step);
+    Ok((value.cast(variable.dtype), [Some(i), average].into_iter().flatten().collect()))
+}
+
 /// The places of the model's variables among `variables`, or of their averages where these are kept.
 pub(crate) fn read_by_evaluation(variables: &[Variable]) -> impl Iterator<Item = usize> {
     let model = variables.iter().enumerate().filter(|(_, v)| v.role.is_of_model());

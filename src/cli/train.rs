@@ -11,7 +11,6 @@ use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
 use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run, Score};
-use crate::variables::{Role, Variable};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -477,8 +476,8 @@ pub(super) fn train(
     screen.line(&summary.to_string());
 
     if !trainer.begin.is_empty() {
-        let is_model = |variable: &&Variable| variable.role != Role::Optimizer;
-        let (count, all) = (trainer.begin.len(), session.run().variables().iter().filter(is_model).count());
+        let all = session.run().variables().iter().filter(|variable| variable.role.is_of_model()).count();
+        let count = trainer.begin.len();
         screen.line(&format!("{count} of {all} tensors of the model begin with given weights"));
     }
     for note in session.notes() {

@@ -61,13 +61,7 @@ impl Checkpoint {
         let text = safetensors::text(path, &contents, KEY)?
             .ok_or_else(|| foreign(format!("there is no {KEY} in the file's metadata")))?;
         let Metadata { position } = serde_json::from_str(&text).map_err(|e| foreign(e.to_string()))?;
-        let mut tensors = Vec::new();
-        for name in safetensors::names(path, &contents)? {
-            if let Some(array) = safetensors::decode(path, &contents, &name)? {
-                tensors.push((name, array));
-            }
-        }
-        Ok(Self { position, tensors })
+        Ok(Self { position, tensors: safetensors::all(path, &contents)? })
     }
 
     /// The values of `variables`, in their order. Tensors beside them are an error, but for those that `is_needless`

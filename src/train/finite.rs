@@ -3,6 +3,7 @@
 use crate::array::DType;
 use crate::error::Result;
 use crate::graph::{Function, Graph, Op, Tensor};
+use crate::runtime::Buffer;
 
 /// A function of the arguments of `graph` whose result has a flag for each floating-point value on the way to
 /// `outputs`, in the order of computation: 1 where all its numbers are finite, otherwise 0. With it the names of these
@@ -29,4 +30,21 @@ pub(super) fn flags(
     }
     let flags = Tensor::concatenate(&finite.iter().collect::<Vec<_>>(), 0)?;
     Ok((Function::new(graph, vec![flags]), places))
+}
+
+/// The flags of a function of [`flags`], true where they are 1 on every device.
+pub(super) fn on_all(devices: &[Vec<Buffer>]) -> Result<Vec<bool>> {
+    let mut finite = Vec::new();
+    for flags in devices.iter().flatten() {
+        let flags = flags.download()?.to_f64();
+        finite.resize(flags.len(), true);
+        finite.iter_mut().zip(flags).for_each(|(finite, flag)| *finite &= flag > 0.0);
+    }
+    Ok(finite)
+}
+
+/// The first of the places that is not finite now and usually is. Some are never, as in a mask.
+pub(super) fn first_lost(places: Vec<String>, usual: &[bool], now: &[bool]) -> Option<String> {
+    let mut flags = places.into_iter().zip(usual.iter().zip(now));
+    flags.find(|(_, (usual, now))| **usual && !**now).map(|(place, _)| place)
 }

@@ -110,7 +110,8 @@ impl<'a> FunctionTrainer<'a> {
         }
     }
 
-    /// The optimizer of all objectives that have none of their own yet: of the one that [`FunctionTrainer::new`] took.
+    /// Sets the optimizer of every objective in place of any that was set before. Which parameters each of them trains
+    /// stays as it is.
     #[must_use]
     pub fn optimizer(mut self, optimizer: impl Into<Optimizer>) -> Self {
         let optimizer = optimizer.into();

@@ -44,7 +44,7 @@ impl Goal {
         })
     }
 
-    /// The goal as the programs have it.
+    /// The goal with its output and its target as places among the model's and the data's.
     pub(super) fn head(&self, trainer: &Trainer, data: &Dataset) -> Result<Head> {
         let outputs = trainer.model.outputs();
         let Some(output) = outputs.iter().position(|output| *output == self.output) else {
@@ -62,10 +62,7 @@ impl Goal {
         let Some(targets) = data.all_targets().nth(place).map(|target| target.targets) else {
             return Err(Error::value("targets", "as many as were counted", place));
         };
-        let classes = match targets {
-            Targets::Values(_) | Targets::Inputs => 0,
-            targets => targets.names().len(),
-        };
+        let classes = targets.names().len();
         let target = match targets {
             Targets::Inputs => Target::Input(0),
             Targets::Next { padding, .. } => Target::Next { input: 0, padding: *padding },

@@ -64,19 +64,20 @@ impl Head {
 
     /// The sum of the losses, and what to divide it by.
     pub fn sums(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        match self.mask(target, rows)? {
-            Some(mask) => self.loss.sums(outputs, &fit(target, outputs)?, Some(&mask)),
-            None => self.loss.sums(outputs, &fit(target, outputs)?, rows),
-        }
+        let of_positions = self.mask(target, rows)?;
+        self.loss.sums(outputs, &fit(target, outputs)?, of_positions.as_ref().or(rows))
     }
 
-    /// Which positions count, where that is not told by the rows alone.
+    /// The mask over positions; `None` where the mask over rows alone decides.
     fn mask(&self, target: &Tensor, rows: Option<&Mask>) -> Result<Option<Mask>> {
         if !self.is_at_positions() {
             return Ok(None);
         }
         let labelled = Mask::labelled(target)?;
-        rows.map_or(Ok(None), |rows| labelled.and(rows).map(Some)).map(|both| Some(both.unwrap_or(labelled)))
+        Ok(Some(match rows {
+            Some(rows) => labelled.and(rows)?,
+            None => labelled,
+        }))
     }
 
     /// How many rows or positions have their largest output, or the sign of their only one, where the class is; and how

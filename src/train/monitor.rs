@@ -1,7 +1,7 @@
 //! By which figure the best epoch is chosen, and when training stops because it gets no better.
 
 use super::Epoch;
-use crate::metric::{Direction, Metric, Task};
+use crate::metric::{Direction, Metric};
 use crate::named;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
@@ -44,15 +44,6 @@ impl Monitor {
     /// The figure that the epochs must be evaluated for.
     pub fn metric(self) -> Option<Metric> {
         if let Self::Validation(metric) = self { Some(metric) } else { None }
-    }
-
-    /// Whether there is such a figure of a task.
-    pub fn is_of(self, task: Task) -> bool {
-        match self {
-            Self::Last | Self::Loss | Self::ValidationLoss => true,
-            Self::Accuracy => matches!(task, Task::Classes { .. }),
-            Self::Validation(metric) => metric.is_of(task),
-        }
     }
 
     pub fn direction(self) -> Direction {

@@ -366,11 +366,6 @@ impl Plan {
     }
 }
 
-/// Those of a model's variables that evaluation reads.
-pub(super) fn is_model(variable: &Variable) -> bool {
-    variable.role.is_of_model()
-}
-
 impl Resident {
     /// In the order of [`Plan::train`].
     fn list(&self) -> Vec<Tensor> {

@@ -8,8 +8,9 @@ use crate::graph::Type;
 use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
 use crate::train::checkpoint::{Checkpoint, Position};
+use crate::train::finite;
 use crate::train::run::Compiled;
-use crate::variables::{Variable, average_of, read_by_evaluation};
+use crate::variables::{Variable, assigned, read_by_evaluation};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -162,11 +163,7 @@ impl<'a> FunctionRun<'a> {
             let function = self.plan.train(&self.variables, steps)?;
             let (donated, replicas) = (self.variables.len(), self.replicas.len());
             let program = Program::compile_replicated(&self.device, &function, donated, replicas)?;
-            self.compiled.push(Compiled {
-                what: format!("training, {steps} steps a call"),
-                time: program.compile_time(),
-                was_kept: program.was_kept(),
-            });
+            self.compiled.push(Compiled::new(format!("training, {steps} steps a call"), &program));
             self.programs.insert(steps, program);
         }
         Ok(())
@@ -232,22 +229,14 @@ impl<'a> FunctionRun<'a> {
                 .map(|(state, a)| state.iter().chain(a.list()).collect())
                 .collect();
             let none = self.replicas.iter().map(|_| Vec::new()).collect();
-            let results = program.run_replicated(none, &lists)?;
-            let mut finite = vec![true; places.len()];
-            for flags in results.iter().flatten() {
-                let flags = flags.download()?.to_f64();
-                finite.iter_mut().zip(flags).for_each(|(finite, flag)| *finite &= flag > 0.0);
-            }
-            Ok(finite)
+            finite::on_all(&program.run_replicated(none, &lists)?)
         };
         let usual = match &self.last {
             Some(good) => flags(&self.upload(&self.initial())?, self.step.saturating_sub(1), good)?,
             None => vec![true; places.len()],
         };
         let now = flags(&self.state, self.step, batch)?;
-        let found =
-            places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (usual, now))| *usual && !now);
-        Ok(found.map(|(place, _)| place))
+        Ok(finite::first_lost(places, &usual, &now))
     }
 
     /// The names and values of all variables. Of a parameter with a moving average there are both.
@@ -277,18 +266,9 @@ impl<'a> FunctionRun<'a> {
     /// When there is no such variable, or it is of another shape.
     pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
         self.current()?;
-        let Some(i) = self.variables.iter().position(|v| v.name == name) else {
-            let names: Vec<_> = self.variables.iter().map(|v| v.name.as_str()).collect();
-            return Err(Error::value("variable", format!("one of {}", names.join(", ")), name));
-        };
-        let variable = &self.variables[i];
-        if value.shape() != variable.shape {
-            return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
-        }
-        let value = value.cast(variable.dtype);
-        let average = average_of(&self.variables, name).filter(|_| self.step == 0);
+        let (value, places) = assigned(&self.variables, name, value, self.step == 0)?;
         for (state, device) in self.state.iter_mut().zip(&self.replicas) {
-            for place in [Some(i), average].into_iter().flatten() {
+            for &place in &places {
                 state[place] = Buffer::upload(device, &value)?;
             }
         }

@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::graph::{Function, flops};
 use crate::lower::Target;
 use crate::runtime::Program;
-use crate::train::program::is_model;
 use crate::variables::Variable;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +33,12 @@ pub struct Compiled {
 
 /// How many numbers a call of the evaluation gives back at most, unless a single step gives more.
 const MOST_OUTPUTS: usize = 1 << 24;
+
+impl Compiled {
+    pub(in crate::train) fn new(what: String, program: &Program) -> Self {
+        Self { what, time: program.compile_time(), was_kept: program.was_kept() }
+    }
+}
 
 impl Run<'_> {
     /// Takes the kernels of the programs that are compiled from here on from `file`, see
@@ -147,11 +152,7 @@ impl Run<'_> {
     }
 
     fn tell_compiled(&mut self, what: String, program: &Program) {
-        self.compiled.push_back(Compiled {
-            what,
-            time: program.compile_time(),
-            was_kept: program.was_kept(),
-        });
+        self.compiled.push_back(Compiled::new(what, program));
     }
 
     /// Compiles the program that evaluates `rows` or any others, if that has not been done.
@@ -173,10 +174,11 @@ impl Run<'_> {
     /// When XLA refuses it.
     pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
         if self.evaluation.is_none() {
-            let model: Vec<Variable> = self.variables.iter().filter(|v| is_model(v)).cloned().collect();
+            let of_model = self.variables.iter().filter(|variable| variable.role.is_of_model());
+            let model: Vec<Variable> = of_model.cloned().collect();
             let batch = self.evaluation_batch();
             let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-            // Outputs of pictures' size take more room on their way than the time that a call saves is worth.
+            // For outputs as large as pictures, more steps a call cost more memory than the calls that they save.
             let numbers = (batch * self.outputs()).max(1);
             let most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers).max(1);
             let steps = rows.div_ceil(batch).clamp(1, most);

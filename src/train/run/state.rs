@@ -6,9 +6,8 @@ use crate::error::{Error, Result};
 use crate::model::{Description, Model};
 use crate::runtime::Buffer;
 use crate::train::checkpoint::{Checkpoint, Position};
-use crate::train::program::is_model;
 use crate::train::replica::Replica;
-use crate::variables::{Role, Variable, average_of, read_by_evaluation};
+use crate::variables::{Role, Variable, assigned, read_by_evaluation};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,19 +51,9 @@ impl Run<'_> {
     /// # Errors
     /// When there is no such variable, or it is of another shape.
     pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
-        let Some(i) = self.variables.iter().position(|v| v.name == name) else {
-            let names: Vec<_> = self.variables.iter().map(|v| v.name.as_str()).collect();
-            return Err(Error::value("variable", format!("one of {}", names.join(", ")), name));
-        };
-        let variable = &self.variables[i];
-        if value.shape() != variable.shape {
-            return Err(Error::shape(name, format!("{:?}", variable.shape), format!("{:?}", value.shape())));
-        }
-        let value = value.cast(variable.dtype);
-        // An average begins as its parameter, whatever that begins as.
-        let average = average_of(&self.variables, name).filter(|_| self.step == 0);
+        let (value, places) = assigned(&self.variables, name, value, self.step == 0)?;
         for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
-            for place in [Some(i), average].into_iter().flatten() {
+            for &place in &places {
                 state[place] = Buffer::upload(&replica.device, &value)?;
             }
         }
@@ -227,7 +216,7 @@ impl Run<'_> {
     pub fn model(&self) -> Result<Model> {
         let values = self.model_state();
         let names: Vec<&str> =
-            self.variables.iter().filter(|v| is_model(v)).map(|v| v.name.as_str()).collect();
+            self.variables.iter().filter(|v| v.role.is_of_model()).map(|v| v.name.as_str()).collect();
         let values = values.into_iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
         let find = |name: &str| Some(values[names.iter().position(|n| *n == name)?].clone());
         Model::new(self.description(), find)

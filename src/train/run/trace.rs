@@ -3,6 +3,7 @@
 use super::Run;
 use crate::error::Result;
 use crate::runtime::{Buffer, Program};
+use crate::train::finite;
 use std::time::Instant;
 
 impl Run<'_> {
@@ -21,7 +22,7 @@ impl Run<'_> {
             self.add(&steps, started.elapsed());
         }
         let now = self.is_finite(&program)?;
-        Ok(places.into_iter().zip(usual.into_iter().zip(now)).find(|(_, (u, n))| *u && !n).map(|(p, _)| p))
+        Ok(finite::first_lost(places, &usual, &now))
     }
 
     /// The answers of a program made by [`Plan::trace`](crate::train::program::Plan::trace) for the next step.
@@ -33,15 +34,6 @@ impl Run<'_> {
             .map(|((replica, state), arguments)| state.iter().chain(arguments.list(replica)).collect())
             .collect();
         let none = self.replicas.iter().map(|_| Vec::new()).collect();
-        let mut finite: Vec<bool> = Vec::new();
-        for flags in program.run_replicated(none, &lists)?.iter().flatten() {
-            let flags: Vec<bool> = flags.download()?.to_f64().iter().map(|&flag| flag > 0.0).collect();
-            finite = if finite.is_empty() {
-                flags
-            } else {
-                finite.iter().zip(flags).map(|(a, b)| *a && b).collect()
-            };
-        }
-        Ok(finite)
+        finite::on_all(&program.run_replicated(none, &lists)?)
     }
 }
