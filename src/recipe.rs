@@ -178,17 +178,15 @@ impl Recipe {
         }
         let text = file::read_text("read the recipe", path, LONGEST)?;
         let mut recipe = Self::with_settings(&text, path, settings)?;
-        let sets_path = |setting: &String| {
-            setting.split_once('=').is_some_and(|(key, _)| ["data", "data.path"].contains(&key.trim()))
+        let sets = |keys: [&str; 2]| {
+            let mut set = settings.iter().filter_map(|setting| setting.split_once('='));
+            set.any(|(key, _)| keys.contains(&key.trim()))
         };
-        if let (Some(folder), false) = (path.parent(), settings.iter().any(sets_path)) {
+        if let (Some(folder), false) = (path.parent(), sets(["data", "data.path"])) {
             recipe.data.path = join(folder, &recipe.data.path);
         }
-        let sets_from = |setting: &String| {
-            setting.split_once('=').is_some_and(|(key, _)| ["model", "model.from"].contains(&key.trim()))
-        };
         if let (Some(folder), Some(from), false) =
-            (path.parent(), &recipe.model.from, settings.iter().any(sets_from))
+            (path.parent(), &recipe.model.from, sets(["model", "model.from"]))
         {
             recipe.model.from = Some(join(folder, from));
         }
@@ -275,8 +273,12 @@ impl Recipe {
 
     /// What the loss takes as targets, of several objectives the first one's.
     pub fn task(&self) -> Task {
-        let first = self.train.objectives.values().map(|objective| &objective.loss).next();
-        self.train.loss.as_ref().or(first).map_or(Task::Values, task)
+        self.first_loss().map_or(Task::Values, task)
+    }
+
+    fn first_loss(&self) -> Option<&Loss> {
+        let of_objectives = self.train.objectives.values().map(|objective| &objective.loss);
+        self.train.loss.iter().chain(of_objectives).next()
     }
 
     /// What the loss of each target takes; the name of an only target is empty.
@@ -286,9 +288,7 @@ impl Recipe {
         let mut tasks: BTreeMap<String, Task> = train.objectives.values().map(of_objective).collect();
         if self.data.targets.is_empty() {
             // An objective may name the only target or leave that out.
-            let loss =
-                train.loss.iter().chain(train.objectives.values().map(|objective| &objective.loss)).next();
-            tasks.extend(loss.map(|loss| (String::new(), task(loss))));
+            tasks.extend(self.first_loss().map(|loss| (String::new(), task(loss))));
         }
         tasks
     }

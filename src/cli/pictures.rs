@@ -4,6 +4,7 @@ use super::chapter::{Curve, Figures};
 use crate::array::Array;
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
+use crate::metric::Confusion;
 use crate::plot::{Chart, Grid, Matrix};
 use crate::train::Evaluation;
 
@@ -83,9 +84,14 @@ pub fn compared(title: &str, curves: &[Curve], point: impl Fn(&Figures) -> (f64,
 pub fn confusion(title: &str, data: &Dataset, evaluation: &Evaluation) -> Result<Matrix> {
     let names = class_names(data)?;
     let Some(confusion) = evaluation.confusion() else { return Err(no_classes()) };
-    let n = names.len();
+    Ok(matrix(title, names, &confusion))
+}
+
+/// The matrix of classes of these names.
+pub(super) fn matrix(title: impl Into<String>, names: &[String], confusion: &Confusion) -> Matrix {
+    let n = confusion.classes();
     let counts: Vec<usize> = (0..n * n).map(|i| confusion.count(i / n, i % n)).collect();
-    Ok(Matrix::new(title, names, &counts))
+    Matrix::new(title, names, &counts)
 }
 
 /// The images among `rows`, those of the evaluation, that were taken for what they are not: the surest mistakes first, at

@@ -82,7 +82,8 @@ const MOST_LINES: usize = 20;
 
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut source = self.trained.folder()?.recipe()?.data;
+        let recipe = self.trained.folder()?.recipe()?;
+        let (mut source, threshold) = (recipe.data, recipe.train.threshold);
         if let Some(name) = &self.inputs {
             source.inputs = Some(name.as_str().into());
         }
@@ -91,7 +92,6 @@ impl Predict {
         let reader = Reader { source: &source, description: &model.description, invert: self.invert };
         let mut writer = Writer::new(self.output.as_deref(), self.form(), self.top, source.id.clone())?;
         let mut predictor: Option<Predictor> = None;
-        let threshold = self.trained.threshold()?;
         let mut skipped = 0;
         reader.read(&self.files, &mut |batch: Batch| {
             for error in batch.refused {

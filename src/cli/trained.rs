@@ -52,11 +52,6 @@ impl Trained {
         self.saved()?.model()
     }
 
-    /// The probability that divides yes from no, as it was kept with the run.
-    pub fn threshold(&self) -> Result<f64> {
-        Ok(self.folder()?.recipe()?.train.threshold)
-    }
-
     pub fn open_device(&self) -> Result<Device> {
         self.device.open()
     }
@@ -130,7 +125,7 @@ impl Answers {
         }
     }
 
-    /// The same with the threshold that was kept with the run.
+    /// The same with this threshold.
     pub fn with_threshold(self, threshold: f64) -> Self {
         Self { threshold, ..self }
     }

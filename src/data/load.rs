@@ -263,11 +263,7 @@ impl Source {
         for input in &mut data.more_inputs {
             input.scaling = Scaling::fit(&input.values, train, scale(&input.name))?;
         }
-        let by_output = if self.scale_target == Scale::Standardize {
-            Scale::StandardizeFeatures
-        } else {
-            self.scale_target
-        };
+        let by_output = self.scale_target.by_output();
         for target in &mut data.more_targets {
             if let Targets::Values(values) = &target.targets {
                 target.scaling = Scaling::fit(values, train, by_output)?;

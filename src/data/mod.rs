@@ -481,7 +481,7 @@ impl Dataset {
     /// # Errors
     /// When the targets are classes, and see [`Scaling::fit`].
     pub fn scaled_target(mut self, scale: Scale) -> Result<Self> {
-        let scale = if scale == Scale::Standardize { Scale::StandardizeFeatures } else { scale };
+        let scale = scale.by_output();
         self.target_scaling = match &self.targets {
             _ if scale == Scale::None => Scaling::none(),
             Targets::Values(values) => Scaling::fit(values, &self.splits.train, scale)?,

@@ -38,9 +38,9 @@ pub struct TargetView<'a> {
     pub scaling: &'a Scaling,
 }
 
-impl InputView<'_> {
+impl<'a> InputView<'a> {
     /// The shape of one row.
-    pub fn sample(&self) -> &[usize] {
+    pub fn sample(&self) -> &'a [usize] {
         self.values.shape().get(1..).unwrap_or(&[])
     }
 
@@ -131,7 +131,7 @@ impl Dataset {
 
     /// The shape of one row of each input, by their names.
     pub fn sample_shapes(&self) -> Vec<(&str, &[usize])> {
-        self.all_inputs().map(|input| (input.name, input.values.shape().get(1..).unwrap_or(&[]))).collect()
+        self.all_inputs().map(|input| (input.name, input.sample())).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Targets at the positions of sequences and the pixels of pictures.
 
-use super::{MAX_CLASSES, Targets, place};
-use crate::array::{Array, DType, count};
+use super::{MAX_CLASSES, Targets, gather, place};
+use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
@@ -71,22 +71,13 @@ impl Targets {
 /// negative where there is none.
 pub(crate) fn labels_of(targets: &Targets, inputs: &Array, rows: &[u32]) -> Option<Vec<i32>> {
     match targets {
-        Targets::Positions { labels, .. } => {
-            let (width, all) = (count(&labels.shape()[1..]), labels.to_vec::<i32>().ok()?);
-            Some(rows.iter().flat_map(|&row| all[row as usize * width..][..width].iter().copied()).collect())
-        }
+        Targets::Positions { labels, .. } => gather(labels, rows).ok()?.to_vec().ok(),
         Targets::Next { padding, .. } => {
-            let length = inputs.shape().get(1).copied().unwrap_or(0);
-            let size = inputs.dtype().size() * length;
-            let mut labels = Vec::with_capacity(rows.len() * length);
-            for &row in rows {
-                let bytes = inputs.bytes()[row as usize * size..][..size].to_vec();
-                let tokens = Array::from_bytes(inputs.dtype(), &[length], bytes).ok()?;
-                let next = tokens.values().skip(1).map(|token| token as i32);
-                labels.extend(next.map(|token| if Some(token) == *padding { -1 } else { token }));
-                labels.push(-1);
-            }
-            Some(labels)
+            let inputs = gather(inputs, rows).ok()?;
+            let tokens: Vec<i32> = inputs.values().map(|token| token as i32).collect();
+            let after = |&token: &i32| if Some(token) == *padding { -1 } else { token };
+            let sequences = tokens.chunks_exact(inputs.shape().get(1).copied().unwrap_or(0).max(1));
+            Some(sequences.flat_map(|row| row[1..].iter().map(after).chain([-1])).collect())
         }
         _ => None,
     }

@@ -203,6 +203,13 @@ pub fn names(path: &Path, contents: &[u8]) -> Result<Vec<String>> {
     Ok(open(path, contents)?.names().into_iter().map(String::from).collect())
 }
 
+/// All tensors of a file's contents, with their names.
+pub(crate) fn all(path: &Path, contents: &[u8]) -> Result<Vec<(String, Array)>> {
+    let names = names(path, contents)?.into_iter();
+    let named = names.map(|name| Ok(decode(path, contents, &name)?.map(|array| (name, array))));
+    named.filter_map(Result::transpose).collect()
+}
+
 fn open<'a>(path: &Path, contents: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(contents).map_err(|e| refused(path, &e))
 }

@@ -40,9 +40,8 @@ impl Source {
         let array = match &start {
             start if start.starts_with(NPY) => npy::read(path)?,
             start if start.starts_with(ZIP) => {
-                self.named(path, npy::Archive::open(path)?.names(), |name| {
-                    npy::Archive::open(path)?.array(name)
-                })?
+                let mut archive = npy::Archive::open(path)?;
+                self.named(path, archive.names(), |name| archive.array(name))?
             }
             start if is_idx(start) || (start.starts_with(&GZIP) && self.format != Format::Table) => {
                 return Ok(Samples::Arrays(idx::read(path)?));

@@ -27,6 +27,13 @@ pub enum Scale {
     StandardizeFeatures,
 }
 
+impl Scale {
+    /// For targets, of which each output is scaled by itself.
+    pub(super) fn by_output(self) -> Self {
+        if self == Self::Standardize { Self::StandardizeFeatures } else { self }
+    }
+}
+
 /// The two numbers of each feature: scaled = (input - mean) / deviation.
 ///
 /// Both are f32, of shape `[]` or of the sample's shape, and finite; no deviation is 0.

@@ -6,11 +6,10 @@ use crate::data::safetensors;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::Description;
+use crate::optim::average_name;
+use crate::train::CHECKPOINT_KEY;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-
-/// The metadata of a run's checkpoint, whose tensors are in this library's own order.
-const CHECKPOINT: &str = "neural.checkpoint";
 
 /// Those tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
 /// beginnings of the names in the file, the longest that fits first.
@@ -26,7 +25,8 @@ pub fn weights(
     description: &Description,
 ) -> Result<Vec<(String, Array)>> {
     let contents = file::read("read the weights", path)?;
-    let is_own = safetensors::text(path, &contents, CHECKPOINT)?.is_some();
+    // The tensors of a run's checkpoint are in this library's own order.
+    let is_own = safetensors::text(path, &contents, CHECKPOINT_KEY)?.is_some();
     let turns = if is_own { HashMap::new() } else { turns(description)? };
     let names = safetensors::names(path, &contents)?;
     let mut known: BTreeMap<String, &String> = BTreeMap::new();
@@ -42,7 +42,7 @@ pub fn weights(
     let variables = description.declare()?;
     for variable in &variables {
         // What a run that keeps a moving average evaluates.
-        let average = format!("average.{}", variable.name);
+        let average = average_name(&variable.name);
         let Some(name) = known.get(&average).or_else(|| known.get(&variable.name)) else { continue };
         let Some(value) = safetensors::decode(path, &contents, name)? else { continue };
         let value = match turns.get(&variable.name) {

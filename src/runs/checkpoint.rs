@@ -74,15 +74,9 @@ impl Saved {
         let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
         let Metadata::<Description> { model, position, data } =
             serde_json::from_str(&text).map_err(|e| damaged(&e))?;
-        let mut tensors = Vec::new();
-        let mut epochs = None;
-        for name in safetensors::names(path, &contents)? {
-            match safetensors::decode(path, &contents, &name)? {
-                Some(array) if name == EPOCHS => epochs = Some(parse(array.bytes())),
-                Some(array) => tensors.push((name, array)),
-                None => {}
-            }
-        }
+        let mut tensors = safetensors::all(path, &contents)?;
+        let epochs = tensors.iter().position(|(name, _)| name == EPOCHS);
+        let epochs = epochs.map(|place| parse(tensors.swap_remove(place).1.bytes()));
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let checkpoint = Arc::new(Checkpoint { position, tensors });
         Ok(Self { checkpoint, description: model, epochs, data })

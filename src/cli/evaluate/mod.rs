@@ -13,7 +13,7 @@ use crate::data::{Dataset, Format, Scale, Source, TargetKind, Targets};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
 use crate::model::{Description, Model};
-use crate::plot::{Chart, Grid, Matrix};
+use crate::plot::{Chart, Grid};
 use crate::recipe::Recipe;
 use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
@@ -217,7 +217,6 @@ impl Evaluate {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Where the rows come from, read as the model's data was.
     /// The model's outputs for the rows, read with the threshold that was asked for, and where that is from.
     fn evaluation(&self, run: &mut Run, rows: &[u32]) -> Result<(Evaluation, Option<String>)> {
         let evaluation = run.evaluate(rows)?;
@@ -244,6 +243,7 @@ impl Evaluate {
         Ok((evaluation.with_threshold(threshold), Some(said)))
     }
 
+    /// Where the rows come from, read as the training data was.
     fn source(&self, recipe: &Recipe, description: &Description) -> Source {
         let mut source = recipe.data.clone();
         if let Some(path) = &self.data {
@@ -336,9 +336,15 @@ impl Evaluate {
         Ok(worst)
     }
 
-    fn draw(&self, folder: &Folder, data: &Dataset, title: &str, report: &Report) -> Result<Vec<PathBuf>> {
+    /// The folder that pictures are drawn into, which is made if it is not there.
+    fn pictures<'a>(&'a self, folder: &'a Folder) -> Result<&'a Path> {
         let place = self.plot.as_deref().unwrap_or(folder.path());
         std::fs::create_dir_all(place).map_err(|e| Error::io("create the folder", place, e))?;
+        Ok(place)
+    }
+
+    fn draw(&self, folder: &Folder, data: &Dataset, title: &str, report: &Report) -> Result<Vec<PathBuf>> {
+        let place = self.pictures(folder)?;
         let mut pictures = Vec::new();
         let mut draw = |name: &str, save: &dyn Fn(&Path) -> Result<()>| {
             let path = place.join(name);
@@ -346,11 +352,7 @@ impl Evaluate {
             pictures.push(path);
             Ok::<(), Error>(())
         };
-        if let Some(confusion) = &report.confusion {
-            let classes = confusion.classes();
-            let counts: Vec<usize> =
-                (0..classes * classes).map(|i| confusion.count(i / classes, i % classes)).collect();
-            let matrix = Matrix::new(title, &report.names, &counts);
+        if let Some(matrix) = report.matrix(title) {
             for name in ["confusion.svg", "confusion.png"] {
                 draw(name, &|path| matrix.save(path))?;
             }

@@ -1,9 +1,10 @@
 //! What is said of an evaluation, as tables and as JSON.
 
-use crate::cli::text;
+use crate::cli::{pictures, text};
 use crate::metric::{
     Answers, Average, Confusion, Counts, Errors, Metric, average_precision, number, percent, roc_auc,
 };
+use crate::plot::Matrix;
 use crate::train::Evaluation;
 use serde_json::{Value, json};
 
@@ -54,6 +55,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// The picture of the confusion matrix, where targets are classes.
+    pub fn matrix(&self, title: impl Into<String>) -> Option<Matrix> {
+        self.confusion.as_ref().map(|confusion| pictures::matrix(title, &self.names, confusion))
+    }
+
     /// The classes by their names; `is_picture` says whether the rows of mistakes are shown as pictures.
     pub fn of_classes(
         names: &[String],

@@ -5,7 +5,6 @@ use super::{Evaluate, Part};
 use crate::cli::text;
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
-use crate::plot::Matrix;
 use crate::runs::{Folder, Weights};
 use crate::train::Run;
 use serde_json::json;
@@ -41,10 +40,12 @@ pub(super) fn show(
         }
         writeln!(out, "\nloss {}", number(evaluations.loss()))?;
     }
+    let description = run.description();
+    let answers = description.answers();
     for (place, (name, evaluation)) in evaluations.iter().enumerate() {
-        let names = run.description().answers().get(place).map(|answer| answer.classes.to_vec());
+        let names = answers.get(place).map_or(&[][..], |answer| answer.classes);
         let report = match evaluation.confusion() {
-            Some(confusion) => Report::of_classes(&names.unwrap_or_default(), false, &confusion, Vec::new()),
+            Some(confusion) => Report::of_classes(names, false, &confusion, Vec::new()),
             None if evaluation.task() == Task::Labels => Report::of_labels(rows, evaluation, asked.mistakes),
             None => Report::of_values(rows, evaluation, asked.mistakes),
         };
@@ -76,13 +77,8 @@ fn draw(
     name: &str,
     report: &Report,
 ) -> Result<Option<std::path::PathBuf>> {
-    let Some(confusion) = &report.confusion else { return Ok(None) };
-    let place = asked.plot.as_deref().unwrap_or(folder.path());
-    std::fs::create_dir_all(place).map_err(|e| Error::io("create the folder", place, e))?;
-    let classes = confusion.classes();
-    let counts: Vec<usize> =
-        (0..classes * classes).map(|i| confusion.count(i / classes, i % classes)).collect();
-    let path = place.join(format!("confusion-{name}.svg"));
-    Matrix::new(format!("{}: {name}", folder.name()), &report.names, &counts).save(&path)?;
+    let Some(matrix) = report.matrix(format!("{}: {name}", folder.name())) else { return Ok(None) };
+    let path = asked.pictures(folder)?.join(format!("confusion-{name}.svg"));
+    matrix.save(&path)?;
     Ok(Some(path))
 }

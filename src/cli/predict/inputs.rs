@@ -18,8 +18,7 @@ const ROWS: usize = 1000;
 
 /// Some rows of what is predicted.
 pub(super) struct Batch {
-    /// `[rows, sample…]`, as the model takes them.
-    /// Of each of the model's inputs.
+    /// For each of the model's inputs its samples, `[rows, sample…]`, in the type that the model takes.
     pub samples: Vec<Array>,
     /// Where each row comes from.
     pub places: Vec<Place>,

@@ -6,6 +6,7 @@ use crate::cli::text;
 use crate::cli::trained::Answers;
 use crate::data::table::shown;
 use crate::error::{Error, Result};
+use crate::file;
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -62,8 +63,7 @@ impl<'a> Writer<'a> {
                 let is_file = fs::metadata(path).map_or(true, |metadata| metadata.is_file());
                 let mut place = path.to_path_buf();
                 if is_file {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    place = path.with_file_name(format!(".{name}.{}", std::process::id()));
+                    place = file::beside(path);
                     file = Some((place.clone(), path));
                 }
                 let created = match is_file {

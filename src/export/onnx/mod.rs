@@ -67,19 +67,8 @@ impl Default for OnnxOptions {
 /// texts `[batch]`, the name of the class, or for a model of labels `labels`, booleans `[batch, outputs]`.
 ///
 /// ```
-/// # use neural::{Array, DType, data::Scaling, model::{Description, Link, Model}, nn};
-/// # let description = Description {
-/// #     layers: nn::sequential([nn::dense(1)]).into(),
-/// #     link: Link::Identity,
-/// #     sample: vec![2],
-/// #     dtype: DType::F32,
-/// #     scaling: Scaling::none(),
-/// #     target_scaling: Scaling::none(),
-/// #     target: String::new(),
-/// #     columns: Vec::new(),
-/// #     classes: Vec::new(),
-/// #     others: Default::default(),
-/// # };
+/// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
+/// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
 /// # let value = |name: &str| match name {
 /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
 /// #     _ => Some(Array::vector(&[1f32])),

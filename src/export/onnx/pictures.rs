@@ -32,8 +32,7 @@ impl Builder<'_> {
     pub fn upsample(&mut self, layer: &Upsample, x: Value) -> Value {
         let x = self.channels_first(x);
         let factors = [1.0, 1.0].into_iter().chain(layer.size.iter().map(|&n| n as f32));
-        let name = self.fresh("factors");
-        let factors = self.constant(&name, &Array::vector(&factors.collect::<Vec<_>>()));
+        let factors = self.operand(&Array::vector(&factors.collect::<Vec<_>>()));
         let mode = match layer.method {
             Interpolation::Nearest => "nearest",
             Interpolation::Bilinear => "linear",
@@ -66,10 +65,7 @@ impl Builder<'_> {
         let (channels, spatial) = (x.shape[x.rank() - 1], x.shape[1..x.rank() - 1].to_vec());
         let parts = self.ints(&[0, groups as i64, -1]);
         let grouped = self.node("Reshape", &[&x.name, &parts], vec![]);
-        let [ones, zeros] = [1.0, 0.0].map(|value| {
-            let name = self.fresh(if value == 0.0 { "zeros" } else { "ones" });
-            self.constant(&name, &Array::full(DType::F32, &[groups], value))
-        });
+        let [ones, zeros] = [1.0, 0.0].map(|value| self.operand(&Array::full(DType::F32, &[groups], value)));
         let attributes = vec![float("epsilon", epsilon)];
         let y = self.node("InstanceNormalization", &[&grouped, &ones, &zeros], attributes);
         let shape = self.ints(&whole(&[&[0, channels], &spatial[..]].concat()));

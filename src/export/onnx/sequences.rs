@@ -67,10 +67,7 @@ impl Builder<'_> {
     /// Heads `[n, heads, length, size]` turned by their positions.
     fn rotated(&mut self, x: &str, length: usize, size: usize) -> Result<String> {
         let (sin, cos) = rotation(length, size)?;
-        let [sin, cos] = [("sin", sin), ("cos", cos)].map(|(name, table)| {
-            let name = self.fresh(name);
-            self.constant(&name, &table.cast(DType::F32))
-        });
+        let [sin, cos] = [sin, cos].map(|table| self.operand(&table.cast(DType::F32)));
         let halves: Vec<String> = ["first", "second"].iter().map(|part| self.fresh(part)).collect();
         self.push("Split", &[x], halves.clone(), vec![int("axis", 3)]);
         let mut product =
