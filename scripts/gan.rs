@@ -67,7 +67,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let made = generate(&cx.random()?.normal(DType::F32, &noise)?, cx)?;
         Ok(vec![judge(&made, true, cx)?])
     };
-    // Less momentum than usual, since the other network changes what is asked for (Radford et al., 2015).
+    // β₁ below the usual 0.9: the loss of each network moves as the other one learns (Radford et al., 2015).
     let adam = || Optimizer::from(Adam { learning_rate: 2e-4.into(), beta1: 0.5, ..Adam::default() });
     let mut run = FunctionTrainer::in_turns(
         &[Type::new(DType::U8, &[*batch, 784])],
