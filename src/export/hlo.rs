@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
 use crate::lower::{Target, lower};
 use crate::model::Model;
-use crate::runtime::xla_error;
 use prost::Message;
 use std::collections::HashMap;
 use xla::HloModuleProto;
@@ -29,7 +28,7 @@ use xla::HloModuleProto;
 /// # Errors
 /// When the layers do not fit the samples, or XLA has no `StableHLO` for an operation.
 pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
-    program(model, batch)?.to_stablehlo_string().map_err(|e| xla_error("write StableHLO", &e))
+    program(model, batch)?.to_stablehlo_string().map_err(|e| Error::xla("write StableHLO", &e))
 }
 
 /// The model on `batch` samples as HLO text, with its values in it.
@@ -53,7 +52,7 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 /// When the layers do not fit the samples, or XLA refuses an operation.
 pub fn hlo(model: &Model, batch: usize) -> Result<String> {
     let program = program(model, batch)?;
-    let failed = |e| xla_error("write HLO", &e);
+    let failed = |e| Error::xla("write HLO", &e);
     let (text, bytes) = (program.to_string().map_err(failed)?, program.to_bytes().map_err(failed)?);
     let module = Module::decode(&bytes[..]).map_err(|e| unreadable(e.to_string()))?;
     filled(&text, &module)

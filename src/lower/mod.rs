@@ -110,7 +110,7 @@ fn dims(shape: &[usize]) -> Vec<i64> {
 }
 
 fn refused(error: xla::Error) -> Error {
-    crate::runtime::xla_error("build the program", &error)
+    Error::xla("build the program", &error)
 }
 
 /// The operations of `function` over `arguments`, in `builder`.

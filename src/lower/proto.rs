@@ -29,7 +29,7 @@ pub(super) fn with_fields<M: Message>(
     computation: &XlaComputation,
     more: impl Fn(&Instruction) -> Option<M>,
 ) -> Result<XlaComputation> {
-    let refused = |error| crate::runtime::xla_error("build the program", &error);
+    let refused = |error| Error::xla("build the program", &error);
     let program = computation.proto().to_bytes().map_err(refused)?;
     let program = rewrite(&program, more).map_err(|error| Error::Xla {
         action: "build the program",

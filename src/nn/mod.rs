@@ -14,12 +14,10 @@ mod depthwise;
 mod dropout;
 mod embedding;
 mod group_norm;
-mod init;
 mod layer;
 mod module;
 mod network;
 mod norm;
-mod orthogonal;
 mod pool;
 mod position;
 mod recurrent;
@@ -40,7 +38,6 @@ pub use depthwise::{DepthwiseConv, SeparableConv};
 pub use dropout::{Dropout, dropout};
 pub use embedding::{Embedding, embedding};
 pub use group_norm::{GroupNorm, InstanceNorm, RmsNorm};
-pub use init::Init;
 pub use layer::Layer;
 pub use module::Module;
 pub(crate) use network::Line;
@@ -56,6 +53,8 @@ pub use shape::{Edges, Permute, Repeat, Reshape, flatten, reshape};
 pub use summary::{Row, Summary};
 pub use upsample::{Interpolation, Upsample, upsample};
 pub use window::Padding;
+
+pub use crate::variables::Init;
 
 use crate::error::{Error, Result};
 

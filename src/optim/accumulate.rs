@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::nn::Init;
+use crate::variables::Init;
 use crate::variables::{Role, Variable, Variables};
 
 /// One step's part in an update that it shares with the steps before it.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::nn::Init;
+use crate::variables::Init;
 use crate::variables::{Role, Variable, Variables};
 use std::fmt;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! Tensors on a device.
 
 use super::device::Device;
-use super::xla_error;
 use crate::array::{Array, DType, count};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::lower::element;
 use std::fmt;
@@ -47,7 +46,7 @@ impl Buffer {
         let inner = device
             .client()
             .buffer_from_host_raw_bytes(ty, array.bytes(), array.shape(), devices.get(device.ordinal()))
-            .map_err(|error| xla_error("copy data to the device", &error))?;
+            .map_err(|error| Error::xla("copy data to the device", &error))?;
         Ok(Self { inner, ty: Type::new(array.dtype(), array.shape()) })
     }
 
@@ -67,7 +66,7 @@ impl Buffer {
         self.inner
             .to_literal_sync()
             .and_then(|literal| literal.copy_untyped_to(&mut bytes))
-            .map_err(|error| xla_error("run the program", &error))?;
+            .map_err(|error| Error::xla("run the program", &error))?;
         Array::from_bytes(self.ty.dtype, &self.ty.shape, bytes)
     }
 

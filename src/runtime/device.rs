@@ -5,7 +5,6 @@ use super::driver::Driver;
 use super::memory;
 use super::settings::prepare;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
-use super::xla_error;
 use crate::error::{Error, Result};
 use crate::lower::{Target, kernels_are_known};
 use std::fmt;
@@ -105,7 +104,7 @@ impl Device {
     /// When XLA cannot start.
     pub fn cpu() -> Result<Self> {
         prepare();
-        let client = PjRtClient::cpu().map_err(|error| xla_error("open the CPU", &error))?;
+        let client = PjRtClient::cpu().map_err(|error| Error::xla("open the CPU", &error))?;
         let target = if kernels_are_known() { Target::Cpu } else { Target::CpuPlugin };
         Ok(Self::new(client, target, "cpu"))
     }
@@ -116,7 +115,7 @@ impl Device {
             return Err(Error::Device(format!("{name}: there is no plugin at {}", path.display())));
         }
         let client = PjRtClient::plugin_with_options(name, path, options)
-            .map_err(|error| Error::Device(format!("{name}: {}", xla_error("open the plugin", &error))))?;
+            .map_err(|error| Error::Device(format!("{name}: {}", Error::xla("open the plugin", &error))))?;
         let platform = client.platform_name().to_lowercase();
         let target = if ["cuda", "rocm", "gpu"].iter().any(|gpu| platform.contains(gpu)) {
             Target::Gpu

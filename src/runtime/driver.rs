@@ -1,6 +1,6 @@
 //! NVIDIA's driver and its GPUs, asked through the driver's own library and without XLA.
 
-use super::cause::Cause;
+use crate::error::Cause;
 use crate::library::Library;
 use serde::Serialize;
 use std::ffi::{CStr, c_char, c_int};

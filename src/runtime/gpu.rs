@@ -3,7 +3,6 @@
 use super::device::Device;
 use super::glue::COMPILE_WITH;
 use super::kernels::Kernels;
-use super::xla_error;
 use crate::error::{Error, Result};
 use crate::lower::in_full_precision;
 use prost::Message;
@@ -33,7 +32,7 @@ pub(super) fn compile(
         1 => client.compile(computation),
         several => client.compile_replicated(computation, several),
     })?
-    .map_err(|error| xla_error("compile the program", &error));
+    .map_err(|error| Error::xla("compile the program", &error));
     match kernels {
         Some(kernels) => kernels.keep(executable),
         None => executable,

@@ -4,7 +4,6 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::gpu;
 use super::kept;
-use super::xla_error;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Type};
@@ -120,7 +119,7 @@ impl Program {
                 ));
             }
         }
-        let refused = |error| xla_error("compile the program", &error);
+        let refused = |error| Error::xla("compile the program", &error);
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
         let client = device.client();
@@ -224,7 +223,7 @@ impl Program {
             [one] => self.executable.execute_b(one),
             several => self.executable.execute_replicated_b(several),
         }
-        .map_err(|error| xla_error("run the program", &error))?;
+        .map_err(|error| Error::xla("run the program", &error))?;
         let typed = |buffers: Vec<_>| {
             buffers.into_iter().zip(&self.results).map(|(inner, ty)| Buffer::new(inner, ty.clone())).collect()
         };

@@ -1,5 +1,9 @@
 //! The one error type of the library.
 
+mod cause;
+
+pub use cause::Cause;
+
 use std::path::{Path, PathBuf};
 
 /// What went wrong, with what was expected, what was found, and what to do about it.
@@ -148,6 +152,21 @@ impl Error {
     /// ```
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Error::Io { action, path: path.to_path_buf(), cause }
+    }
+
+    /// An error of XLA's without its backtrace, and with a remedy where one is known.
+    pub(crate) fn xla(action: &'static str, error: &xla::Error) -> Self {
+        let text = match error {
+            xla::Error::XlaError { msg, .. } => msg.clone(),
+            other => other.to_string(),
+        };
+        // The lines after the first are XLA's state in detail.
+        let first = text.trim().lines().next().unwrap_or_default().trim_end();
+        let message = match Cause::of(&text) {
+            Some(cause) => format!("{cause} ({first})"),
+            None => first.to_string(),
+        };
+        Error::Xla { action, message }
     }
 
     /// Names the place in which the error happened; nested places read from the outside in.

@@ -5,7 +5,7 @@ use std::fmt;
 /// Why XLA, a plugin or NVIDIA's driver refused, as far as its message tells. It displays as the cause and what to do.
 ///
 /// ```
-/// use neural::runtime::Cause;
+/// use neural::error::Cause;
 /// let cause = Cause::of("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 4770354232 bytes.");
 /// assert_eq!(cause, Some(Cause::OutOfMemory { bytes: Some(4_770_354_232) }));
 /// assert_eq!(Cause::of("INVALID_ARGUMENT: something else"), None);
@@ -45,7 +45,7 @@ impl Cause {
     /// The cause that a message of XLA, of the loader or of the driver names, if it is a known one.
     ///
     /// ```
-    /// use neural::runtime::Cause;
+    /// use neural::error::Cause;
     /// let cause = Cause::of("libcuda.so.1: cannot open shared object file");
     /// assert_eq!(cause, Some(Cause::NoDriver));
     /// ```

@@ -1,10 +1,14 @@
 //! The state of a training run as one list of named tensors: parameters, running statistics, the optimizer's
 //! moments, counters.
 
+mod init;
+mod orthogonal;
+
+pub use init::Init;
+
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Type};
-use crate::nn::Init;
 use indexmap::IndexMap;
 
 /// What a variable is for.

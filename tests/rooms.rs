@@ -1,0 +1,142 @@
+//! Who may know whom: every `crate::` path of src against the table of the front page.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room with the rooms that it may use, from the ground up. A room stands after all that it uses, so that there
+/// are no circles.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("kernels", &[]),
+    ("library", &[]),
+    ("file", &["error"]),
+    ("named", &["error"]),
+    ("array", &["error"]),
+    ("tensorboard", &["error"]),
+    ("plot", &["error", "array"]),
+    ("data", &["error", "array", "file"]),
+    ("graph", &["error", "array"]),
+    ("lower", &["error", "array", "graph", "kernels", "library"]),
+    ("runtime", &["error", "array", "file", "graph", "library", "lower"]),
+    ("variables", &["error", "array", "graph"]),
+    ("loss", &["error", "array", "graph", "named"]),
+    ("metric", &["named"]),
+    ("nn", &["error", "array", "graph", "loss", "named", "variables"]),
+    ("optim", &["error", "array", "graph", "named", "variables"]),
+    ("model", &["error", "array", "data", "graph", "loss", "nn", "runtime", "variables"]),
+    (
+        "train",
+        &[
+            "error", "array", "data", "file", "graph", "loss", "lower", "metric", "model", "named", "nn", "optim",
+            "runtime", "variables",
+        ],
+    ),
+    (
+        "export",
+        &["error", "array", "data", "file", "graph", "lower", "model", "nn", "optim", "runtime", "train"],
+    ),
+    ("recipe", &["error", "data", "export", "file", "loss", "metric", "named", "nn", "optim", "train"]),
+    (
+        "runs",
+        &["error", "array", "data", "file", "metric", "model", "optim", "plot", "recipe", "train"],
+    ),
+    (
+        "cli",
+        &[
+            "error", "array", "data", "export", "file", "graph", "metric", "model", "nn", "plot", "recipe", "runs",
+            "runtime", "tensorboard", "train", "variables",
+        ],
+    ),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The names after each `crate::`, those of a list in braces each by itself. Comments do not count, nor do tests within
+/// a file.
+fn used(source: &str) -> BTreeSet<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let first = |text: &str| {
+        let word = text.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next();
+        word.unwrap_or_default().to_string()
+    };
+    let mut names = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        let Some(list) = after.strip_prefix('{') else {
+            names.insert(first(after));
+            continue;
+        };
+        let mut depth = 0;
+        let mut at_start = true;
+        for (i, c) in list.char_indices() {
+            if at_start && depth == 0 && c.is_alphabetic() {
+                names.insert(first(&list[i..]));
+                at_start = false;
+            }
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' => at_start = true,
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn rooms_use_only_what_stands_below_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for path in sources(&root) {
+        let inside = path.strip_prefix(&root).expect("inside").to_string_lossy().into_owned();
+        let room = inside.split(['/', '.']).next().unwrap_or_default().to_string();
+        if ["lib", "main"].contains(&&*room) {
+            continue;
+        }
+        for name in used(&fs::read_to_string(&path).expect("readable")) {
+            let name = match &*name {
+                "Array" | "DType" => "array".to_string(),
+                "Error" | "Result" => "error".to_string(),
+                _ => name,
+            };
+            if name != room {
+                found.entry(room.clone()).or_default().insert(name, inside.clone());
+            }
+        }
+    }
+    let names: Vec<_> = ROOMS.iter().map(|(room, _)| *room).collect();
+    let modules: BTreeSet<_> = fs::read_dir(&root)
+        .expect("a folder")
+        .map(|entry| entry.expect("readable").path().file_stem().expect("a name").to_string_lossy().into_owned())
+        .filter(|name| !["lib", "main"].contains(&&**name))
+        .collect();
+    assert_eq!(modules, names.iter().map(ToString::to_string).collect());
+    for (i, (room, may)) in ROOMS.iter().enumerate() {
+        for other in *may {
+            assert!(names[..i].contains(other), "{room} stands above {other} in the table");
+        }
+        let uses = found.remove(*room).unwrap_or_default();
+        for (other, file) in &uses {
+            assert!(may.contains(&&**other), "src/{file}: {room} uses {other}, which the table does not allow");
+        }
+        for other in *may {
+            assert!(uses.contains_key(*other), "{room} may use {other}, but does not: take it from the table");
+        }
+    }
+}
+
+#[test]
+fn names_after_crate_are_found() {
+    let source = "use crate::{a, b::{c, d}, e::F};\nlet x = crate::g::h(); // crate::no\n";
+    let names: Vec<String> = used(source).into_iter().collect();
+    assert_eq!(names, ["a", "b", "e", "g"]);
+}
