@@ -44,10 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "variables",
         ],
     ),
-    (
-        "export",
-        &["error", "array", "data", "file", "graph", "lower", "model", "nn", "optim", "train"],
-    ),
+    ("export", &["error", "array", "data", "file", "graph", "lower", "model", "nn", "optim", "train"]),
     ("recipe", &["error", "data", "export", "file", "loss", "metric", "named", "nn", "optim", "train"]),
     ("runs", &["error", "array", "data", "file", "metric", "model", "optim", "plot", "recipe", "train"]),
     (
