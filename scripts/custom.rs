@@ -6,7 +6,7 @@ use clap::Parser;
 use neural::cli::{self, DeviceArguments};
 use neural::graph::{Tensor, Type};
 use neural::nn::{Context, Dense, Init, Module};
-use neural::optim::{Schedule, State, Transform, Update, chain};
+use neural::optim::{Cosine, State, Transform, Update, chain};
 use neural::train::FunctionTrainer;
 use neural::{Array, DType, Result};
 use std::f64::consts::{LN_2, TAU};
@@ -89,7 +89,7 @@ fn network(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.device.open()?;
     let points = Type::new(DType::F32, &[POINTS, 1]);
-    let rate = Schedule::Cosine { initial: 3e-3, steps: arguments.epochs * STEPS as u64, end: 0.0 };
+    let rate = Cosine { initial: 3e-3, steps: arguments.epochs * STEPS as u64, end: 0.0 };
     let mut run = FunctionTrainer::new(&[points.clone(), points.clone()], |cx, batch| {
         Ok(vec![log_cosh(&network(&batch[0], cx)?, &batch[1])?])
     })

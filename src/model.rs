@@ -11,7 +11,7 @@ use crate::array::{Array, DType, count};
 use crate::data::{Column, Dataset, Scaling, Targets, check_token_scaling};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
-use crate::loss::Loss;
+use crate::loss::{Loss, Outputs};
 use crate::nn::{Context, Network};
 use crate::runtime::Device;
 use crate::variables::{Variable, Variables};
@@ -110,14 +110,10 @@ impl Link {
     /// assert_eq!(Link::of(&Loss::Hinge), Link::Identity);
     /// ```
     pub fn of(loss: &Loss) -> Self {
-        match loss {
-            Loss::SoftmaxCrossEntropy(_) => Self::Softmax,
-            Loss::SigmoidCrossEntropy(_) => Self::Sigmoid,
-            Loss::MeanSquaredError
-            | Loss::MeanAbsoluteError
-            | Loss::Huber(_)
-            | Loss::Hinge
-            | Loss::Custom(_) => Self::Identity,
+        match loss.outputs() {
+            Outputs::Classes => Self::Softmax,
+            Outputs::Labels => Self::Sigmoid,
+            Outputs::Scores | Outputs::Values => Self::Identity,
         }
     }
 

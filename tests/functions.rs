@@ -6,7 +6,7 @@ use common::{device, difference, numbers};
 use neural::graph::{Tensor, Type};
 use neural::loss::Loss;
 use neural::nn::{self, Context, Init, Module, Sequential};
-use neural::optim::{Average, Optimizer, Schedule, adam, sgd};
+use neural::optim::{Average, Cosine, Optimizer, adam, sgd};
 use neural::train::{Checkpoint, FunctionRun, FunctionTrainer, Objective, Trainer};
 use neural::{Array, DType, Error, Result};
 
@@ -53,7 +53,7 @@ fn rich(model: &Sequential) -> FunctionRun<'_> {
         accumulate: 2,
         average: Some(Average::from(0.9)),
         clip_norm: Some(0.5),
-        ..adam(Schedule::Cosine { initial: 0.05, steps: 20, end: 0.0 })
+        ..adam(Cosine { initial: 0.05, steps: 20, end: 0.0 })
     };
     FunctionTrainer::new(&batch_types(), move |cx, batch| {
         let dropped = nn::dropout(0.3).forward(&batch[0], cx)?;

@@ -7,7 +7,7 @@ use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::graph::{Function, Graph, Tensor, flops};
 use neural::loss::{self, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
-use neural::optim::{Group, Inputs, Optimizer, Rule, Schedule, adam, adamw, sgd};
+use neural::optim::{Group, Inputs, Optimizer, Piecewise, Rule, adam, adamw, sgd};
 use neural::runtime::Program;
 use neural::train::{Run, Trainer};
 use neural::variables::{Role, Variable, Variables};
@@ -398,7 +398,7 @@ fn a_single_output_learns_yes_and_no() {
 #[test]
 fn a_schedule_is_no_part_of_the_program() {
     let data = classes(12, &[4], 0);
-    let schedule = Schedule::Piecewise { initial: 0.0, at: vec![(2, 0.5)] };
+    let schedule = Piecewise { initial: 0.0, at: vec![(2, 0.5)] };
     let mut run =
         Trainer::new(mlp()).optimizer(sgd(schedule)).batch_size(4).start(device(), &data).expect("starts");
     let weights = |run: &Run| run.state().expect("readable")[0].clone();

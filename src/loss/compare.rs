@@ -1,15 +1,40 @@
 //! Outputs beside their targets: what the losses are made of.
 
-use super::Mask;
+use super::{Mask, Outputs};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+
+/// What a loss is made of: its file, and a line of the table of losses.
+pub(super) trait Compare {
+    /// What the loss takes the outputs as.
+    fn outputs(&self) -> Outputs {
+        Outputs::Values
+    }
+
+    /// The loss of each row or position.
+    fn each(&self, compared: Compared) -> Result<Each>;
+
+    /// See [`super::Loss::sums`].
+    fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
+        let outputs = &outputs.convert(outputs.dtype().accumulator())?;
+        self.each(Compared::new(outputs, targets)?)?.sums(mask)
+    }
+
+    fn class_weights(&self) -> &[f64] {
+        &[]
+    }
+
+    fn positive_weight(&self) -> &[f64] {
+        &[]
+    }
+}
 
 /// Outputs `[n, …, outputs]` and their targets: classes, i32 `[n, …]`, or values of the outputs' own shape.
 #[derive(Clone, Copy)]
 pub(super) struct Compared<'a> {
     pub outputs: &'a Tensor,
-    targets: &'a Tensor,
+    pub targets: &'a Tensor,
 }
 
 /// The loss of each row, `[n]`, or position, `[n, …]`, and its weight in the mean where that is not 1.

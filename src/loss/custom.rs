@@ -1,7 +1,7 @@
 //! A loss of one's own.
 
 use super::Mask;
-use super::compare::Each;
+use super::compare::{Compare, Compared, Each};
 use crate::error::Result;
 use crate::graph::Tensor;
 use std::fmt;
@@ -36,12 +36,22 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> LossFunction for F {
 #[derive(Clone)]
 pub struct Custom {
     name: String,
-    pub(super) function: Arc<dyn LossFunction + Send + Sync>,
+    function: Arc<dyn LossFunction + Send + Sync>,
 }
 
 impl Custom {
     pub(super) fn new(name: &str, function: impl LossFunction + Send + Sync + 'static) -> Self {
         Self { name: name.to_string(), function: Arc::new(function) }
+    }
+}
+
+impl Compare for Custom {
+    fn each(&self, compared: Compared) -> Result<Each> {
+        Ok(Each { losses: self.function.each(compared.outputs, compared.targets)?, weights: None })
+    }
+
+    fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
+        self.function.sums(outputs, targets, mask)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Losses of the distance between outputs and targets.
 
-use super::compare::{Compared, Each};
+use super::compare::{Compare, Compared, Each};
 use crate::error::Result;
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ impl Default for Huber {
     }
 }
 
-impl Huber {
-    pub(super) fn each(&self, compared: Compared) -> Result<Each> {
+impl Compare for Huber {
+    fn each(&self, compared: Compared) -> Result<Each> {
         mean(compared, |distance| {
             let far = distance.abs()?;
             let near = far.le(&far.full_like(self.delta)?)?;
@@ -32,15 +32,23 @@ impl Huber {
     }
 }
 
-pub(super) fn squared(compared: Compared) -> Result<Each> {
-    mean(compared, Tensor::square)
+pub(super) struct Squared;
+
+impl Compare for Squared {
+    fn each(&self, compared: Compared) -> Result<Each> {
+        mean(compared, Tensor::square)
+    }
 }
 
-pub(super) fn absolute(compared: Compared) -> Result<Each> {
-    mean(compared, Tensor::abs)
+pub(super) struct Absolute;
+
+impl Compare for Absolute {
+    fn each(&self, compared: Compared) -> Result<Each> {
+        mean(compared, Tensor::abs)
+    }
 }
 
-/// The mean over the outputs of what `of` makes of their distances.
+/// The mean of `of(distance)` over the outputs.
 fn mean(compared: Compared, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Each> {
     let distance = (compared.outputs - compared.values()?)?;
     Ok(Each { losses: of(&distance)?.mean(&[compared.axis()])?, weights: None })

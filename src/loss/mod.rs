@@ -26,97 +26,89 @@ pub use softmax::CrossEntropy;
 
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::named::{self, Named};
-use compare::Compared;
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::named;
+use compare::Compare;
+use serde::Deserialize;
 
-/// A loss of a model's outputs and their targets.
-///
-/// Outputs are `[n, outputs]`, or `[n, …, outputs]` for a loss at every position of a sequence or pixel of a picture. Targets
-/// are classes, i32 of the outputs' shape without the last axis, or values of the outputs' own shape. Each loss is the mean
-/// over all rows and positions, which a [`Mask`] may weigh; what the mask leaves out counts neither in the sum nor in
-/// the divisor.
-///
-/// ```
-/// use neural::{DType, graph::Graph, loss};
-/// let graph = Graph::new();
-/// let loss = loss::softmax_cross_entropy();
-/// let (outputs, classes) = (graph.parameter(DType::F32, &[8, 3]), graph.parameter(DType::I32, &[8]));
-/// let mean = loss.mean(&outputs, &classes, None)?;
-/// assert_eq!((mean.dtype(), mean.rank()), (DType::F64, 0));
-/// // A class for each pixel.
-/// let (outputs, classes) = (graph.parameter(DType::F32, &[8, 16, 16, 3]), graph.parameter(DType::I32, &[8, 16, 16]));
-/// assert_eq!(loss.mean(&outputs, &classes, None)?.rank(), 0);
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// -ln softmax(x)ᵧ for a class y, from logits; -Σ t ln softmax(x) for a distribution t over the classes, which is a
-    /// target of values.
-    SoftmaxCrossEntropy(CrossEntropy),
-    /// ln(1 + eˣ) - t x for each output with target t of 0 or 1, from logits. A class is taken as its one-hot row, or
-    /// for a single output as the target itself.
-    SigmoidCrossEntropy(SigmoidCrossEntropy),
-    /// (x - t)², the mean over outputs.
-    MeanSquaredError,
-    /// |x - t|, the mean over outputs.
-    MeanAbsoluteError,
-    /// ½ (x - t)² up to a distance of `delta`, and delta (|x - t| - ½ delta) beyond (Huber, 1964); the mean over
-    /// outputs.
-    Huber(Huber),
-    /// Σⱼ max(0, 1 - xᵧ + xⱼ) over the classes j other than y (Weston and Watkins, 1999).
-    Hinge,
-    /// See [`Loss::custom`]. No recipe can name one.
-    #[serde(skip)]
-    Custom(Custom),
-}
-
-impl Named for Loss {
-    const WHAT: &'static str = "a loss";
-    const NAMES: &'static [&'static str] = &[
-        "softmax-cross-entropy",
-        "sigmoid-cross-entropy",
-        "mean-squared-error",
-        "mean-absolute-error",
-        "huber",
-        "hinge",
-    ];
-    const ALIASES: &'static [(&'static str, &'static str)] = &[
-        ("crossentropy", "softmax-cross-entropy"),
-        ("crossentropyloss", "softmax-cross-entropy"),
-        ("categoricalcrossentropy", "softmax-cross-entropy"),
-        ("sparsecategoricalcrossentropy", "softmax-cross-entropy"),
-        ("binarycrossentropy", "sigmoid-cross-entropy"),
-        ("bce", "sigmoid-cross-entropy"),
-        ("bcewithlogits", "sigmoid-cross-entropy"),
-        ("bcewithlogitsloss", "sigmoid-cross-entropy"),
-        ("mse", "mean-squared-error"),
-        ("mseloss", "mean-squared-error"),
-        ("mae", "mean-absolute-error"),
-        ("l1loss", "mean-absolute-error"),
-        ("huberloss", "huber"),
-    ];
-
-    fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
-        let plain = |loss: Loss, settings: D| <()>::deserialize(settings).map(|()| loss);
-        match name {
-            "softmax-cross-entropy" => CrossEntropy::deserialize(settings).map(Loss::SoftmaxCrossEntropy),
-            "sigmoid-cross-entropy" => {
-                SigmoidCrossEntropy::deserialize(settings).map(Loss::SigmoidCrossEntropy)
-            }
-            "mean-squared-error" => plain(Loss::MeanSquaredError, settings),
-            "mean-absolute-error" => plain(Loss::MeanAbsoluteError, settings),
-            "huber" => named::short(settings, "delta").map(Loss::Huber),
-            "hinge" => plain(Loss::Hinge, settings),
-            _ => Err(serde::de::Error::custom(named::unknown(Self::WHAT, name, Self::NAMES))),
+/// Makes [`Loss`] of the table of losses, see [`named::table`]; after the arrow stands the [`Compare`] that computes it.
+macro_rules! losses {
+    (
+        $(#[$attribute:meta])*
+        pub enum Loss {
+            $(
+                $(#[doc = $doc:literal])+
+                $Variant:ident $(($loss:ident: $Settings:ty))? =
+                    $name:literal $(| $alias:literal)* $(, short $short:literal)? => $compare:expr;
+            )+
         }
-    }
+    ) => {
+        named::table! {
+            $(#[$attribute])*
+            pub enum Loss: "a loss" {
+                $(
+                    $(#[doc = $doc])+
+                    $Variant $(($Settings))? = $name $(| $alias)* $(, short $short)?;
+                )+
+            }
+            else {
+                /// See [`Loss::custom`].
+                Custom(Custom) = "custom"
+            }
+        }
+
+        impl Loss {
+            fn compare(&self) -> &dyn Compare {
+                match self {
+                    $(Loss::$Variant $(($loss))? => $compare,)+
+                    Loss::Custom(custom) => custom,
+                }
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for Loss {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        named::deserialize(deserializer)
+losses! {
+    /// A loss of a model's outputs and their targets.
+    ///
+    /// Outputs are `[n, outputs]`, or `[n, …, outputs]` for a loss at every position of a sequence or pixel of a picture.
+    /// Targets are classes, i32 of the outputs' shape without the last axis, or values of the outputs' own shape. Each loss
+    /// is the mean over all rows and positions, which a [`Mask`] may weigh; what the mask leaves out counts neither in the
+    /// sum nor in the divisor.
+    ///
+    /// ```
+    /// use neural::{DType, graph::Graph, loss};
+    /// let graph = Graph::new();
+    /// let loss = loss::softmax_cross_entropy();
+    /// let (outputs, classes) = (graph.parameter(DType::F32, &[8, 3]), graph.parameter(DType::I32, &[8]));
+    /// let mean = loss.mean(&outputs, &classes, None)?;
+    /// assert_eq!((mean.dtype(), mean.rank()), (DType::F64, 0));
+    /// // A class for each pixel.
+    /// let (outputs, classes) = (graph.parameter(DType::F32, &[8, 16, 16, 3]), graph.parameter(DType::I32, &[8, 16, 16]));
+    /// assert_eq!(loss.mean(&outputs, &classes, None)?.rank(), 0);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Loss {
+        /// -ln softmax(x)ᵧ for a class y, from logits; -Σ t ln softmax(x) for a distribution t over the classes, which is a
+        /// target of values. `label_smoothing`, `class_weights` (a number for each class)
+        SoftmaxCrossEntropy(loss: CrossEntropy) =
+            "softmax-cross-entropy" | "crossentropy" | "crossentropyloss" | "categoricalcrossentropy"
+            | "sparsecategoricalcrossentropy" => loss;
+        /// ln(1 + eˣ) - t x for each output with target t from 0 to 1, from logits. A class is taken as its one-hot row, or
+        /// for a single output as the target itself. `sum_outputs` (`true` adds up a row's outputs in place of their
+        /// mean), `class_weights` (one for each class or label, for a single output two), `positive_weight` (one for all
+        /// outputs, or one for each)
+        SigmoidCrossEntropy(loss: SigmoidCrossEntropy) =
+            "sigmoid-cross-entropy" | "binarycrossentropy" | "bce" | "bcewithlogits" | "bcewithlogitsloss" => loss;
+        /// (x - t)², the mean over outputs.
+        MeanSquaredError = "mean-squared-error" | "mse" | "mseloss" => &distance::Squared;
+        /// |x - t|, the mean over outputs.
+        MeanAbsoluteError = "mean-absolute-error" | "mae" | "l1loss" => &distance::Absolute;
+        /// ½ (x - t)² up to a distance of `delta`, and delta (|x - t| - ½ delta) beyond (Huber, 1964); the mean over
+        /// outputs. `delta`
+        Huber(loss: Huber) = "huber" | "huberloss", short "delta" => loss;
+        /// Σⱼ max(0, 1 - xᵧ + xⱼ) over the classes j other than y (Weston and Watkins, 1999).
+        Hinge = "hinge" => &hinge::Hinge;
     }
 }
 
@@ -162,17 +154,52 @@ impl Loss {
     /// # Errors
     /// As [`Loss::mean`].
     pub fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        let outputs = &outputs.convert(outputs.dtype().accumulator())?;
-        let compared = Compared::new(outputs, targets)?;
-        let each = match self {
-            Loss::SoftmaxCrossEntropy(settings) => settings.each(compared),
-            Loss::SigmoidCrossEntropy(settings) => settings.each(compared),
-            Loss::MeanSquaredError => distance::squared(compared),
-            Loss::MeanAbsoluteError => distance::absolute(compared),
-            Loss::Huber(settings) => settings.each(compared),
-            Loss::Hinge => hinge::hinge(compared),
-            Loss::Custom(custom) => return custom.function.sums(outputs, targets, mask),
-        };
-        each?.sums(mask)
+        self.compare().sums(outputs, targets, mask)
+    }
+
+    /// What it takes a model's outputs as.
+    pub fn outputs(&self) -> Outputs {
+        self.compare().outputs()
+    }
+
+    /// The weights of the classes in the mean, of losses that have them; empty where all weigh the same.
+    pub fn class_weights(&self) -> &[f64] {
+        self.compare().class_weights()
+    }
+
+    /// The weights of the terms for targets of 1, of losses that have them; empty where they weigh as those for 0.
+    pub fn positive_weight(&self) -> &[f64] {
+        self.compare().positive_weight()
+    }
+}
+
+/// What a loss takes a model's outputs as, which decides what targets it reads and what predictions and figures are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outputs {
+    /// Logits of classes that exclude each other: their softmax is a distribution over the classes.
+    Classes,
+    /// Logits of labels that may be there together, or of yes and no: their sigmoids are probabilities.
+    Labels,
+    /// Scores of classes, of which only the order is known.
+    Scores,
+    /// Values as the targets are.
+    Values,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_the_table() {
+        named::reference::check("losses", Loss::REFERENCE);
+    }
+
+    #[test]
+    fn a_loss_of_ones_own_has_no_name_in_a_recipe() {
+        let own = Loss::custom("own", |outputs: &Tensor, _: &Tensor| outputs.mean(&[1]));
+        let error = serde_json::to_string(&own).unwrap_err().to_string();
+        assert!(error.contains("no recipe can name a loss"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! The cross-entropy of sigmoids: yes or no, and labels that may be there together.
 
-use super::compare::{Compared, Each, weights};
+use super::Outputs;
+use super::compare::{Compare, Compared, Each, weights};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,20 @@ pub struct SigmoidCrossEntropy {
     pub positive_weight: Vec<f64>,
 }
 
-impl SigmoidCrossEntropy {
-    pub(super) fn each(&self, compared: Compared) -> Result<Each> {
+impl Compare for SigmoidCrossEntropy {
+    fn outputs(&self) -> Outputs {
+        Outputs::Labels
+    }
+
+    fn class_weights(&self) -> &[f64] {
+        &self.class_weights
+    }
+
+    fn positive_weight(&self) -> &[f64] {
+        &self.positive_weight
+    }
+
+    fn each(&self, compared: Compared) -> Result<Each> {
         let (x, outputs, axis) = (compared.outputs, compared.width(), compared.axis());
         let target = &compared.one_hot_or_values()?;
         let mut each = self.of_outputs(x, target)?;
@@ -57,7 +70,9 @@ impl SigmoidCrossEntropy {
         };
         Ok(Each { losses: (over_outputs(each)? * &of_class)?, weights: Some(of_class) })
     }
+}
 
+impl SigmoidCrossEntropy {
     /// The loss of each output.
     fn of_outputs(&self, x: &Tensor, target: &Tensor) -> Result<Tensor> {
         // (1 - t) x + (1 + (w - 1) t) ln(1 + e⁻ˣ), of which neither term grows where the loss is small.

@@ -1,6 +1,7 @@
 //! The cross-entropy of a softmax: one class of several.
 
-use super::compare::{Compared, Each, weights};
+use super::Outputs;
+use super::compare::{Compare, Compared, Each, weights};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,16 @@ pub struct CrossEntropy {
     pub class_weights: Vec<f64>,
 }
 
-impl CrossEntropy {
-    pub(super) fn each(&self, compared: Compared) -> Result<Each> {
+impl Compare for CrossEntropy {
+    fn outputs(&self) -> Outputs {
+        Outputs::Classes
+    }
+
+    fn class_weights(&self) -> &[f64] {
+        &self.class_weights
+    }
+
+    fn each(&self, compared: Compared) -> Result<Each> {
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Err(Error::value("label_smoothing", "a part from 0 to 1", self.label_smoothing));
         }

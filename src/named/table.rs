@@ -18,27 +18,35 @@
 /// ```
 ///
 /// The names after the first are what other libraries call the same, in lower case without separators. `short` names
-/// the setting whose value may stand for the table of them all. The enum gets `kind()`, serde's two traits,
-/// [`Named`](super::Named), and `REFERENCE`, the rows of its table in docs/recipes.md, made of the variants'
-/// documentation.
+/// the setting whose value may stand for the table of them all. After `"a shape"`, `or Circle` lets a plain number stand
+/// for that variant; after the table, `else { Custom(Type) = "custom" }` adds one that no recipe can name.
+///
+/// The enum gets `kind()`, serde's two traits, [`Named`](super::Named), and `REFERENCE`, the rows of its table in
+/// docs/recipes.md, made of the variants' documentation.
 macro_rules! table {
     (
         $(#[$attribute:meta])*
-        $visibility:vis enum $Enum:ident: $what:literal {
+        $visibility:vis enum $Enum:ident: $what:literal $(or $Plain:ident)? {
             $(
                 $(#[doc = $doc:literal])+
                 $Variant:ident $(($Settings:ty))? = $name:literal $(| $alias:literal)* $(, short $short:literal)?;
             )+
         }
+        $(else {
+            $(#[$other_attribute:meta])*
+            $Other:ident($Type:ty) = $other_name:literal
+        })?
     ) => {
         $(#[$attribute])*
-        #[derive(serde::Serialize)]
         $visibility enum $Enum {
             $(
                 $(#[doc = $doc])+
-                #[serde(rename = $name)]
                 $Variant $(($Settings))?,
             )+
+            $(
+                $(#[$other_attribute])*
+                $Other($Type),
+            )?
         }
 
         impl $Enum {
@@ -46,6 +54,7 @@ macro_rules! table {
             pub fn kind(&self) -> &'static str {
                 match self {
                     $($crate::named::table!(@pattern $Enum $Variant $(($Settings))?) => $name,)+
+                    $($Enum::$Other(_) => $other_name,)?
                 }
             }
 
@@ -75,10 +84,42 @@ macro_rules! table {
 
         impl<'de> serde::Deserialize<'de> for $Enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                $crate::named::deserialize(deserializer)
+                $crate::named::table!(@deserialize deserializer $(, $Enum::$Plain)?)
+            }
+        }
+
+        impl serde::Serialize for $Enum {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                $(if let $Enum::$Plain(number) = self {
+                    return number.serialize(serializer);
+                })?
+                let enum_name = stringify!($Enum);
+                match self {
+                    $($crate::named::table!(@pattern settings $Enum $Variant $(($Settings))?) =>
+                        $crate::named::table!(@write serializer, enum_name, $name $(, settings: $Settings)?),)+
+                    $($Enum::$Other(_) => {
+                        let message = format!("no recipe can name {} that is {}", $what, $other_name);
+                        Err(serde::ser::Error::custom(message))
+                    })?
+                }
             }
         }
     };
+
+    (@deserialize $deserializer:ident) => { $crate::named::deserialize($deserializer) };
+    (@deserialize $deserializer:ident, $Enum:ident::$Plain:ident) => {
+        $crate::named::number_or($deserializer, $Enum::$Plain)
+    };
+
+    (@write $serializer:ident, $enum_name:ident, $name:literal) => {
+        $serializer.serialize_unit_variant($enum_name, 0, $name)
+    };
+    (@write $serializer:ident, $enum_name:ident, $name:literal, $settings:ident: $Settings:ty) => {
+        $serializer.serialize_newtype_variant($enum_name, 0, $name, $settings)
+    };
+
+    (@pattern $settings:ident $Enum:ident $Variant:ident) => { $Enum::$Variant };
+    (@pattern $settings:ident $Enum:ident $Variant:ident ($Settings:ty)) => { $Enum::$Variant($settings) };
 
     (@pattern $Enum:ident $Variant:ident) => { $Enum::$Variant };
     (@pattern $Enum:ident $Variant:ident ($Settings:ty)) => { $Enum::$Variant(_) };

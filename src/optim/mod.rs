@@ -33,6 +33,6 @@ pub use muon::{Muon, ScaleByMuon};
 pub use optimizer::{Inputs, Optimizer, adam, adamw, chain, sgd};
 pub use rmsprop::{RmsProp, ScaleByRms};
 pub use rule::{Chain, Rule};
-pub use schedule::Schedule;
+pub use schedule::{Cosine, Exponential, OneCycle, Piecewise, Schedule, StepDecay, Warmup};
 pub use sgd::{Sgd, Trace};
 pub use transform::{Slots, State, Transform, Update};

@@ -3,59 +3,39 @@
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Random, Tensor};
-use crate::named::{self, Named};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::named;
+use serde::Deserialize;
 
-/// One way of changing the pictures `[height, width, channels]` of a batch. Where a change brings in what lies outside
-/// of the picture, that is 0 in the picture's own numbers, which is black.
-///
-/// In a recipe: `augment = ["flip", { shift = 2 }, { crop = 0.9 }, { rotate = 10 }, { cutout = 8 }, { noise = 0.1 }]`.
-///
-/// ```
-/// use neural::train::Augment;
-/// let text = "augment = ['flip', { shift = 2 }]";
-/// let list: std::collections::HashMap<String, Vec<Augment>> = toml::from_str(text)?;
-/// assert_eq!(list["augment"], [Augment::Flip, Augment::Shift(2)]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Augment {
-    /// Left and right change places in half of the pictures.
-    Flip,
-    /// By up to so many whole pixels along each axis.
-    Shift(usize),
-    /// A part of the picture, at a random place, fills the frame: along each axis at least this part of it, all parts
-    /// equally likely (bilinear).
-    Crop(f64),
-    /// About the middle, by up to so many degrees to either side (bilinear).
-    Rotate(f64),
-    /// A square of so many pixels a side about a random pixel is 0 (`DeVries` and Taylor, 2017).
-    Cutout(usize),
-    /// Normal noise of this deviation is added to the scaled picture, or to rows of any shape.
-    Noise(f64),
-}
-
-impl Named for Augment {
-    const WHAT: &'static str = "an augmentation";
-    const NAMES: &'static [&'static str] = &["flip", "shift", "crop", "rotate", "cutout", "noise"];
-
-    fn read<'de, D: Deserializer<'de>>(name: &str, settings: D) -> std::result::Result<Self, D::Error> {
-        match name {
-            "flip" => <()>::deserialize(settings).map(|()| Augment::Flip),
-            "shift" => usize::deserialize(settings).map(Augment::Shift),
-            "crop" => f64::deserialize(settings).map(Augment::Crop),
-            "rotate" => f64::deserialize(settings).map(Augment::Rotate),
-            "cutout" => usize::deserialize(settings).map(Augment::Cutout),
-            "noise" => f64::deserialize(settings).map(Augment::Noise),
-            _ => Err(serde::de::Error::custom(named::unknown(Self::WHAT, name, Self::NAMES))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Augment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        named::deserialize(deserializer)
+named::table! {
+    /// One way of changing the pictures `[height, width, channels]` of a batch. Where a change brings in what lies outside
+    /// of the picture, that is 0 in the picture's own numbers, which is black.
+    ///
+    /// In a recipe: `augment = ["flip", { shift = 2 }, { crop = 0.9 }, { rotate = 10 }, { cutout = 8 }, { noise = 0.1 }]`.
+    ///
+    /// ```
+    /// use neural::train::Augment;
+    /// let text = "augment = ['flip', { shift = 2 }]";
+    /// let list: std::collections::HashMap<String, Vec<Augment>> = toml::from_str(text)?;
+    /// assert_eq!(list["augment"], [Augment::Flip, Augment::Shift(2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub enum Augment: "an augmentation" {
+        /// Mirrors half of the pictures, left to right.
+        Flip = "flip" | "randomhorizontalflip";
+        /// Moves the picture along each axis by up to this number of whole pixels. `{ shift = 2 }`
+        Shift(usize) = "shift";
+        /// Fills the frame with a part of the picture, from a random place: along each axis at least this part of it, all
+        /// parts equally likely (bilinear). `{ crop = 0.9 }`
+        Crop(f64) = "crop";
+        /// Turns the picture about its middle by up to this number of degrees to either side (bilinear).
+        /// `{ rotate = 10 }`
+        Rotate(f64) = "rotate";
+        /// Sets a square of this number of pixels a side, about a random pixel, to 0 (DeVries and Taylor, 2017).
+        /// `{ cutout = 8 }`
+        Cutout(usize) = "cutout";
+        /// Adds normal noise of this deviation to the scaled picture, or to rows of any shape. `{ noise = 0.1 }`
+        Noise(f64) = "noise" | "gaussiannoise";
     }
 }
 
@@ -375,5 +355,10 @@ mod tests {
         {
             assert!(move_pixels(&[wrong], &rows, &mut random).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_reference_has_the_table() {
+        named::reference::check("augmentations", Augment::REFERENCE);
     }
 }

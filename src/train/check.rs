@@ -3,7 +3,7 @@
 use super::{Goal, Trainer};
 use crate::data::{Dataset, check_token_ids, check_token_scaling};
 use crate::error::{Error, Result};
-use crate::loss::Loss;
+use crate::loss::Outputs;
 use crate::nn::{Layer, Network};
 
 impl Trainer {
@@ -58,17 +58,12 @@ impl Trainer {
                 }
             };
         };
-        let takes = match goal.loss {
-            Loss::SoftmaxCrossEntropy(_) => {
-                "softmax-cross-entropy applies the softmax itself, in predictions too"
-            }
-            Loss::SigmoidCrossEntropy(_) => {
-                "sigmoid-cross-entropy applies the sigmoid itself, in predictions too"
-            }
-            Loss::Hinge => "hinge compares scores of any size",
-            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber(_) | Loss::Custom(_) => {
-                return Ok(());
-            }
+        let name = goal.loss.kind();
+        let takes = match goal.loss.outputs() {
+            Outputs::Classes => format!("{name} applies the softmax itself, in predictions too"),
+            Outputs::Labels => format!("{name} applies the sigmoid itself, in predictions too"),
+            Outputs::Scores => format!("{name} compares scores of any size"),
+            Outputs::Values => return Ok(()),
         };
         if matches!(last, Layer::Sigmoid | Layer::Softmax | Layer::LogSoftmax) {
             let expected = format!("a last layer that gives scores, as {takes}");

@@ -4,7 +4,7 @@ use super::{Goal, Score};
 use crate::array::{Array, Element, count};
 use crate::data::{Dataset, Scaling, Targets, gather, labels_of};
 use crate::error::{Error, Result};
-use crate::loss::Loss;
+use crate::loss::{Loss, Outputs};
 use crate::metric::{
     Answers, ClassAnswers, Confusion, Figures, LabelAnswers, Metric, Task, best_f1, classes_of,
 };
@@ -82,13 +82,13 @@ impl Truth {
                 if link == Link::Identity { samples } else { data.scaling.apply(&samples)? }.to_f64()
             }
         };
-        Ok(match loss {
-            Loss::SoftmaxCrossEntropy(_) => {
+        Ok(match loss.outputs() {
+            Outputs::Classes => {
                 let labels = classes_of(&values, width);
                 Self::Classes { labels, classes: width, distributions: Some(values) }
             }
-            Loss::SigmoidCrossEntropy(_) => Self::Labels(values),
-            _ => Self::Values(values),
+            Outputs::Labels => Self::Labels(values),
+            Outputs::Scores | Outputs::Values => Self::Values(values),
         })
     }
 }
@@ -101,13 +101,13 @@ pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
         Link::Sigmoid => width == 1,
         Link::Identity => false,
     };
-    match (targets, loss) {
+    match (targets, loss.outputs()) {
         (Targets::Classes { names, .. }, _) => Task::Classes { classes: names.len(), probabilities },
         (Targets::Positions { names, .. } | Targets::Next { names, .. }, _) => {
             Task::Positions { classes: names.len(), probabilities }
         }
-        (_, Loss::SoftmaxCrossEntropy(_)) => Task::Classes { classes: width, probabilities: true },
-        (_, Loss::SigmoidCrossEntropy(_)) => Task::Labels,
+        (_, Outputs::Classes) => Task::Classes { classes: width, probabilities: true },
+        (_, Outputs::Labels) => Task::Labels,
         _ => Task::Values,
     }
 }

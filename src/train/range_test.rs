@@ -4,7 +4,7 @@
 use super::Trainer;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::optim::Schedule;
+use crate::optim::{Exponential, Schedule};
 use crate::runtime::Device;
 use std::ops::Range;
 
@@ -62,7 +62,7 @@ pub fn range_test(
         return Err(Error::value("steps", "at least 10", steps));
     }
     let schedule =
-        Schedule::Exponential { initial: rates.start, every: steps, factor: rates.end / rates.start };
+        Schedule::from(Exponential { initial: rates.start, every: steps, factor: rates.end / rates.start });
     let mut trainer = trainer.clone();
     trainer.optimizer.learning_rate = schedule.clone();
     let mut run = trainer.start(device, data)?;

@@ -4,7 +4,7 @@ use crate::array::{Array, DType};
 use crate::data::{Splits, TargetView, Targets, gather};
 use crate::error::{Error, Result};
 use crate::graph::Type;
-use crate::loss::Loss;
+use crate::loss::{Loss, Outputs};
 
 /// How far the sum of a distribution may be from 1, which is what thirds written with three digits come to.
 const TOLERANCE: f64 = 2e-3;
@@ -42,11 +42,7 @@ pub(super) fn upload(target: TargetView, rows: Option<&[u32]>) -> Result<Option<
 /// Refuses targets that the loss would take without a word and make a wrong number of, and weights that leave nothing
 /// to divide by.
 pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<()> {
-    let (class_weights, positive_weight): (&[f64], &[f64]) = match loss {
-        Loss::SoftmaxCrossEntropy(settings) => (&settings.class_weights, &[]),
-        Loss::SigmoidCrossEntropy(settings) => (&settings.class_weights, &settings.positive_weight),
-        _ => return Ok(()),
-    };
+    let (class_weights, positive_weight) = (loss.class_weights(), loss.positive_weight());
     for (name, weights) in [("class_weights", class_weights), ("positive_weight", positive_weight)] {
         if let Some(wrong) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
             return Err(Error::value(name, "numbers of at least 0", wrong));
@@ -60,13 +56,13 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
     }
     match targets {
         Targets::Classes { labels, names } => check_weights(class_weights, splits, labels, names),
-        Targets::Values(values) => {
+        Targets::Values(values) if matches!(loss.outputs(), Outputs::Classes | Outputs::Labels) => {
             let width = values.shape().last().copied().unwrap_or(1).max(1);
             values.to_f64().chunks_exact(width).enumerate().try_for_each(|(row, target)| {
-                check_probabilities(matches!(loss, Loss::SoftmaxCrossEntropy(_)), row, target)
+                check_probabilities(loss.outputs() == Outputs::Classes, row, target)
             })
         }
-        Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
+        Targets::Values(_) | Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
     }
 }
 

@@ -21,7 +21,6 @@ use super::targets;
 use crate::array::{Array, DType, count};
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
-use crate::loss::Loss;
 use crate::metric::{Metric, Task};
 use crate::model::Description;
 use crate::optim::Turns;
@@ -547,11 +546,10 @@ impl<'a> Run<'a> {
 
     /// Whether the rows that count in step `step` of the current epoch are all of classes without weight.
     pub(super) fn weighs_nothing(&self, step: u64) -> bool {
-        let weights = match &self.trainer.loss {
-            Loss::SoftmaxCrossEntropy(settings) => &settings.class_weights,
-            Loss::SigmoidCrossEntropy(settings) => &settings.class_weights,
-            _ => return false,
-        };
+        let weights = self.trainer.loss.class_weights();
+        if weights.is_empty() {
+            return false;
+        }
         let (Some(labels), batch) = (self.data.targets.labels(), self.trainer.batch_size) else {
             return false;
         };
