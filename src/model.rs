@@ -1,5 +1,6 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
+mod adapt;
 mod others;
 mod predictor;
 
@@ -282,6 +283,11 @@ impl Model {
         };
         let variables = description.declare()?.into_iter().map(with_value).collect::<Result<_>>()?;
         Ok(Self { description, variables })
+    }
+
+    /// The value of a variable by its name, such as `0.weight`.
+    pub fn value(&self, name: &str) -> Option<&Array> {
+        self.variables.iter().find(|(variable, _)| variable.name == name).map(|(_, value)| value)
     }
 
     /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` of each input

@@ -101,7 +101,7 @@ fn an_epochs_loss_under_class_weights_is_that_of_the_same_weights_evaluated() {
 fn targets_and_weights_that_mean_nothing_are_refused() {
     let refused = |loss: Loss, data: &Dataset, words: &[&str]| {
         let trainer = Trainer::new(nn::sequential([nn::dense(3)])).loss(loss);
-        let error = trainer.start(device(), data).err().expect("refused").to_string();
+        let error = trainer.start(device(), data).expect_err("refused").to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     };
     let weighted = |class_weights: &[f64]| {

@@ -403,7 +403,7 @@ fn a_recipe_of_nodes_is_loaded_and_trained() {
         format!("{HEAD}{NODES}{TRAIN}").replace("join = 'concatenate'", "join = 'add'").replacen('8', "4", 1);
     std::fs::write(&path, &text).unwrap();
     let recipe = Recipe::read(&path, &[]).unwrap();
-    let error = recipe.trainer().start(device(), &loaded).err().unwrap().to_string();
+    let error = recipe.trainer().start(device(), &loaded).unwrap_err().to_string();
     let line = text.lines().position(|line| line.starts_with("both")).unwrap() + 1;
     let expected = format!("line {line}: node both: join: ");
     assert!(
@@ -436,7 +436,7 @@ fn a_sigmoid_may_speak_for_pixels_and_a_loss_may_be_ones_own() {
     assert!(history[4].loss < history[0].loss);
     // A picture's class where every pixel has one is refused with what is wanted.
     let flat = nn::sequential([nn::flatten(), nn::dense(2)]);
-    let error = Trainer::new(flat).start(device(), &data).err().unwrap().to_string();
+    let error = Trainer::new(flat).start(device(), &data).unwrap_err().to_string();
     assert!(error.contains("positions [6, 6]") && error.contains("[batch, 6, 6, outputs]"), "{error}");
 }
 

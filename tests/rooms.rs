@@ -46,7 +46,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("export", &["error", "array", "data", "file", "graph", "lower", "model", "nn", "optim", "train"]),
     ("recipe", &["error", "data", "export", "file", "loss", "metric", "named", "nn", "optim", "train"]),
-    ("runs", &["error", "array", "data", "file", "metric", "model", "optim", "plot", "recipe", "train"]),
+    (
+        "runs",
+        &["error", "array", "data", "file", "metric", "model", "optim", "plot", "recipe", "runtime", "train"],
+    ),
     (
         "cli",
         &[

@@ -4,6 +4,7 @@ mod common;
 
 use common::{device, numbers};
 use neural::data::{Dataset, Splits, Targets};
+use neural::model::Model;
 use neural::recipe::Recipe;
 use neural::runs::{Ending, Folder, History, Session, Which};
 use neural::train::{Event, Run};
@@ -90,6 +91,38 @@ fn figures(folder: &Folder) -> Vec<(u64, f64, Option<f64>, f64)> {
         (e.number, e.loss, e.accuracy, e.validation.as_ref().expect("validated").loss)
     };
     epochs.iter().map(of).collect()
+}
+
+#[test]
+fn a_folder_gives_back_its_run_its_models_and_their_figures() {
+    let (parent, data) = (TempDir::new().expect("a folder"), pictures());
+    let folder = new_folder(&parent, "whole", &recipe("average = { decay = 0.9 }\nkeep_checkpoints = 2"));
+    assert_eq!(train(&folder, &data, 0), Ending::Finished);
+
+    // The last checkpoint: an average is kept, so that the model is not what the run trains on.
+    let rows = &data.splits.validation;
+    let mut loaded = Run::load(folder.path(), device(), &data).expect("a run");
+    assert_eq!((loaded.step(), loaded.epochs_reported()), (24, 4));
+    let last = Model::load(folder.checkpoint_file(Which::Last)).expect("a checkpoint");
+    let trainer = folder.recipe().expect("kept").trainer();
+    let mut evaluator = trainer.evaluator(device(), &data).expect("fits");
+    let by_run = loaded.evaluate(rows).expect("evaluated");
+    let by_model = evaluator.evaluate(&last, rows).expect("evaluated");
+    assert_eq!((by_run.loss(), &by_run.outputs), (by_model.loss(), &by_model.outputs));
+
+    // The same program measures other checkpoints: the loss that the history has of the epoch.
+    let third = Model::load(folder.checkpoint_file(Which::Epoch(3))).expect("a checkpoint");
+    let loss = evaluator.evaluate(&third, rows).expect("evaluated").loss();
+    assert_eq!(loss, figures(&folder)[2].3);
+    let best = Model::load(folder.path()).expect("a run's folder");
+    let least = figures(&folder).iter().map(|epoch| epoch.3).fold(f64::INFINITY, f64::min);
+    assert_eq!(evaluator.evaluate(&best, rows).expect("evaluated").loss(), least);
+
+    let other = neural::nn::sequential([neural::nn::flatten(), neural::nn::dense(3)]);
+    let mut other = neural::train::Trainer::new(other).evaluator(device(), &data).expect("fits");
+    let error = other.evaluate(&best, rows).expect_err("another model").to_string();
+    assert!(error.contains("another model's values"), "{error}");
+    assert!(Model::load(parent.path()).is_err());
 }
 
 #[test]

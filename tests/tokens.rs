@@ -128,7 +128,7 @@ fn what_is_no_token_is_refused_where_it_is() {
 fn tokens_are_neither_scaled_nor_augmented_nor_computed() {
     let whole = data(Array::new(&[2 * VOCABULARY, 2], ids()).expect("well formed"), VOCABULARY as u32);
     let refused = |trainer: &Trainer, data: &Dataset, expected: &str| {
-        let error = trainer.start(device(), data).err().expect("refused").to_string();
+        let error = trainer.start(device(), data).expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");
     };
     let scaled = whole.clone().scaled(Scale::Standardize).expect("fits");

@@ -276,7 +276,7 @@ fn the_mean_of_many_ones_is_one_in_mixed_precision() {
 fn a_last_layer_that_the_loss_applies_itself_is_refused() {
     let data = classes(12, &[4], 0);
     let refused = |model: Sequential, loss: Loss, expected: &str| {
-        let error = Trainer::new(model).loss(loss).start(device(), &data).err().expect("refused").to_string();
+        let error = Trainer::new(model).loss(loss).start(device(), &data).expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");
     };
     let softmax = loss::softmax_cross_entropy;

@@ -56,7 +56,7 @@ fn weights(run: &Run) -> Vec<f64> {
 }
 
 fn refusal(trainer: &Trainer, data: &Dataset) -> String {
-    trainer.start(device(), data).err().expect("it is refused").to_string()
+    trainer.start(device(), data).expect_err("it is refused").to_string()
 }
 
 #[test]

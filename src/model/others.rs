@@ -74,9 +74,8 @@ impl Others {
     }
 }
 
-/// A goal of training, as a description needs it: the name of the answer, the network's output, the loss, and the place of
-/// the target in the data.
-pub(crate) type Trained<'a> = (&'a str, &'a str, &'a Loss, usize);
+/// A goal of training, as a description needs it: the name of the answer, the network's output, the loss, and the target.
+pub(crate) type Trained<'a> = (&'a str, &'a str, &'a Loss, TargetView<'a>);
 
 impl Description {
     /// The model that comes of training for several goals.
@@ -84,21 +83,19 @@ impl Description {
         let Some((first, rest)) = goals.split_first() else {
             return Err(Error::value("objectives", "at least one", "none"));
         };
-        let one = |(name, output, loss, place): Trained| -> Result<OtherOutput> {
-            let Some(TargetView { name: target, targets, scaling }) = data.all_targets().nth(place) else {
-                return Err(Error::value("target", "one that is there", place));
-            };
+        let one = |(name, output, loss, target): Trained| {
+            let TargetView { name: target, targets, scaling } = target;
             let link = Link::of(loss);
-            Ok(OtherOutput {
+            OtherOutput {
                 name: name.to_string(),
                 output: output.to_string(),
                 link,
                 target: target.to_string(),
                 target_scaling: link.scaling(targets, scaling, &data.scaling).clone(),
                 classes: targets.names().to_vec(),
-            })
+            }
         };
-        let OtherOutput { name, output, link, target, target_scaling, classes } = one(*first)?;
+        let OtherOutput { name, output, link, target, target_scaling, classes } = one(*first);
         let mut description =
             Self { link, target_scaling, target, classes, ..Self::of(network, first.2, data) };
         if goals.len() > 1 || !data.more_inputs.is_empty() {
@@ -113,7 +110,7 @@ impl Description {
                 inputs: data.more_inputs.iter().map(input).collect(),
                 name,
                 output,
-                outputs: rest.iter().map(|goal| one(*goal)).collect::<Result<_>>()?,
+                outputs: rest.iter().map(|goal| one(*goal)).collect(),
             };
         }
         Ok(description)

@@ -1,5 +1,6 @@
 //! Checkpoints as safetensors files: a tensor for each variable, and as metadata what the model is and where the run was.
 
+use super::Folder;
 use super::background::Job;
 use super::history::{lines, parse};
 use crate::array::Array;
@@ -52,6 +53,25 @@ pub struct Saved {
 /// The epochs, as the lines of the history's file. They are a tensor of bytes, since metadata may not grow without
 /// bound: readers of the format refuse more than 100 MB of it.
 const EPOCHS: &str = "neural.history";
+
+impl Model {
+    /// The model of a run, after its best epoch, or that of one checkpoint.
+    ///
+    /// ```no_run
+    /// use neural::{Array, DType, model::Model, runtime::Device};
+    /// let model = Model::load("runs/mnist-1")?;
+    /// let digits = Array::zeros(DType::U8, &[5, 28, 28]);
+    /// println!("{:?}", model.predict(&Device::auto()?, &digits)?);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `path` is neither the folder of a run with a checkpoint nor a checkpoint, or the file is damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() { Folder::open(path)?.model() } else { Saved::read(path)?.model() }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Metadata<D> {

@@ -2,9 +2,10 @@
 
 use super::history::lines;
 use super::{Folder, History, Saved, Which};
-use crate::data::Fingerprint;
+use crate::data::{Dataset, Fingerprint};
 use crate::error::{Error, Result};
 use crate::model::Description;
+use crate::runtime::Device;
 use crate::train::{Epoch, Run};
 use std::path::PathBuf;
 
@@ -18,6 +19,20 @@ pub enum Start {
     From(Which),
     /// At the beginning; what the run has reached is removed.
     Anew,
+}
+
+impl<'a> Run<'a> {
+    /// The run of a folder as its last checkpoint left it, on the data that [`Recipe::load`](crate::recipe::Recipe::load)
+    /// reads. Nothing is written into the folder; [`Session`](super::Session) trains there.
+    ///
+    /// # Errors
+    /// When the folder holds no run or no checkpoint, or the run was of another model or other data.
+    pub fn load(folder: impl Into<PathBuf>, device: &Device, data: &'a Dataset) -> Result<Self> {
+        let folder = Folder::open(folder)?;
+        let mut run = folder.recipe()?.trainer().start(device, data)?;
+        begin(&mut run, &folder, Start::From(Which::Last), &data.fingerprint())?;
+        Ok(run)
+    }
 }
 
 /// What a run has behind it when it begins.

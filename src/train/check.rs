@@ -1,6 +1,6 @@
 //! What is known to go wrong before a run begins.
 
-use super::{Goal, Trainer};
+use super::{Goal, Trainer, targets};
 use crate::data::{Dataset, check_token_ids, check_token_scaling};
 use crate::error::{Error, Result};
 use crate::loss::Outputs;
@@ -10,6 +10,7 @@ impl Trainer {
     /// That model, loss and data go together.
     pub(super) fn check(&self, data: &Dataset) -> Result<()> {
         for goal in self.goals().iter() {
+            targets::check(&goal.loss, goal.target_of(data)?.targets, &data.splits)?;
             self.check_output(goal)?;
         }
         self.check_inputs(data)?;

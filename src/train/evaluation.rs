@@ -121,10 +121,7 @@ impl Evaluation {
         shape: &[usize],
         rows: &[u32],
     ) -> Result<Self> {
-        let place = goal.target_of(data)?;
-        let Some(target) = data.all_targets().nth(place) else {
-            return Err(Error::value("targets", "as many as were counted", place));
-        };
+        let target = goal.target_of(data)?;
         let (link, width) = (Link::of(&goal.loss), shape.last().copied().unwrap_or(1));
         Ok(Self {
             outputs: Vec::with_capacity(rows.len() * count(shape)),

@@ -3,7 +3,7 @@
 use super::Trainer;
 use super::head::{Head, Target};
 use super::targets::stored;
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, TargetView, Targets};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 
@@ -32,13 +32,11 @@ impl Goal {
         Self { weight, ..self }
     }
 
-    /// The place of the goal's target among the data's.
-    pub(crate) fn target_of(&self, data: &Dataset) -> Result<usize> {
-        let names: Vec<&str> = data.all_targets().map(|target| target.name).collect();
-        if self.target.is_empty() && names.len() == 1 {
-            return Ok(0);
-        }
-        names.iter().position(|name| *name == self.target).ok_or_else(|| {
+    /// The goal's target among the data's.
+    pub(crate) fn target_of<'d>(&self, data: &'d Dataset) -> Result<TargetView<'d>> {
+        let is_any = self.target.is_empty() && data.more_targets.is_empty();
+        data.all_targets().find(|target| is_any || target.name == self.target).ok_or_else(|| {
+            let names: Vec<&str> = data.all_targets().map(|target| target.name).collect();
             let expected = format!("a target of the data, one of {}", names.join(", "));
             Error::value(format!("objective {}: target", self.name), expected, format!("{:?}", self.target))
         })
@@ -58,10 +56,7 @@ impl Goal {
                 self.weight,
             ));
         }
-        let place = self.target_of(data)?;
-        let Some(targets) = data.all_targets().nth(place).map(|target| target.targets) else {
-            return Err(Error::value("targets", "as many as were counted", place));
-        };
+        let TargetView { name, targets, .. } = self.target_of(data)?;
         let classes = targets.names().len();
         let target = match targets {
             Targets::Inputs => Target::Input(0),
@@ -69,7 +64,7 @@ impl Goal {
             targets => Target::Stored {
                 place: data
                     .all_targets()
-                    .take(place)
+                    .take_while(|target| target.name != name)
                     .filter(|target| stored(target.targets).is_some())
                     .count(),
                 at_positions: matches!(targets, Targets::Positions { .. }),

@@ -3,7 +3,7 @@
 use super::augment::{self, Augment};
 use super::finite;
 use super::head::{Head, Target, next};
-use crate::array::DType;
+use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
 use crate::loss::Mask;
@@ -305,6 +305,12 @@ impl Plan {
             Target::Next { input, padding } => next(&stored[input].convert(DType::I32)?, padding),
         };
         Ok(Batch { inputs, targets: self.heads.iter().map(target).collect::<Result<_>>()? })
+    }
+
+    /// The bytes of a row of all inputs and stored targets.
+    pub fn row_bytes(&self) -> usize {
+        let types = self.inputs.iter().map(|input| &input.sample).chain(&self.targets);
+        types.map(|ty| count(&ty.shape) * ty.dtype.size()).sum()
     }
 
     /// The model's inputs by name.

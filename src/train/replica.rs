@@ -6,6 +6,7 @@ use crate::array::Array;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::runtime::{Buffer, Device};
+use std::sync::Arc;
 
 /// What a run has on one of its devices besides the state.
 pub(super) struct Replica<'a> {
@@ -14,14 +15,14 @@ pub(super) struct Replica<'a> {
     /// The index as the program reads it.
     number: Buffer,
     seed: Buffer,
-    pub feed: Feed<'a>,
+    pub feed: Arc<Feed<'a>>,
 }
 
 impl<'a> Replica<'a> {
     pub fn new(device: Device, index: usize, trainer: &Trainer, data: &'a Dataset) -> Result<Self> {
         let number = Buffer::upload(&device, &Array::scalar(index as i32))?;
         let seed = Buffer::upload(&device, &Array::scalar(trainer.seed))?;
-        let feed = Feed::new(&device, data, trainer.stream)?;
+        let feed = Arc::new(Feed::new(&device, data, trainer.stream)?);
         Ok(Self { device, index, number, seed, feed })
     }
 

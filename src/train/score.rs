@@ -1,7 +1,7 @@
 //! Figures without the outputs that they are of, and those of several outputs together.
 
 use super::Evaluation;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::{Figures, Metric};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -77,9 +77,14 @@ impl Evaluations {
     }
 
     /// The only evaluation, of a model with one goal.
-    pub fn only(mut self) -> Option<Evaluation> {
-        let one = self.each.pop()?;
-        self.each.is_empty().then_some(one.evaluation)
+    ///
+    /// # Errors
+    /// When there are several.
+    pub fn only(mut self) -> Result<Evaluation> {
+        match (self.each.pop(), self.each.len()) {
+            (Some(one), 0) => Ok(one.evaluation),
+            (_, more) => Err(Error::value("evaluation", "a model with one objective", more + 1)),
+        }
     }
 
     /// The loss and some figures: of several goals those that [`Metric::of_output`] makes.

@@ -244,7 +244,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When a setting is out of range, the model does not fit the data, or the device has no room.
-    pub fn start<'a>(&self, device: &'a Device, data: &'a Dataset) -> Result<Run<'a>> {
+    pub fn start<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
         let mut run = Run::new(self.clone(), device, data)?;
         self.begin.iter().try_for_each(|(name, value)| run.set(name, value))?;
         Ok(run)

@@ -9,7 +9,7 @@ use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::data::images::Form;
-use crate::data::{Dataset, Format, Scale, Source, TargetKind, Targets};
+use crate::data::{Dataset, Format, Scale, Source, TargetKind};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
 use crate::model::{Description, Model};
@@ -17,9 +17,8 @@ use crate::plot::{Chart, Grid};
 use crate::recipe::Recipe;
 use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
-use crate::train::{Evaluation, Run, Trainer};
+use crate::train::{Evaluation, Trainer};
 use serde_json::json;
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -139,17 +138,15 @@ impl Evaluate {
         let changes = trained_on.map_or_else(Vec::new, |then| then.changes(&data.fingerprint()));
         let (part, rows) = self.rows(&data)?;
 
-        let Trainer { loss, goals, batch_size, stream, mixed_precision, threshold, .. } = recipe.trainer();
-        let model_of_run = Trainer::new(&model.description.layers);
-        let trainer = Trainer { loss, goals, batch_size, stream, mixed_precision, threshold, ..model_of_run };
-        let mut run = trainer.start(&device, &data)?;
-        for (variable, value) in &model.variables {
-            run.set(&variable.name, value)?;
-        }
+        let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
+        let mut evaluator = trainer.evaluator(&device, &data)?;
+        let mut evaluate = |rows: &[u32]| evaluator.evaluate_all(&model, rows);
         if !model.description.others.outputs.is_empty() {
-            return several::show(self, &mut run, &folder, (part, &rows), &changes);
+            let evaluations = evaluate(&rows)?;
+            return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
         }
-        let (evaluation, threshold) = self.evaluation(&mut run, &rows)?;
+        let validation = &data.splits.validation;
+        let (evaluation, threshold) = self.evaluation(|rows| evaluate(rows)?.only(), &rows, validation)?;
         if self.keep_threshold {
             let mut recipe = recipe.clone();
             recipe.train.threshold = evaluation.threshold();
@@ -218,8 +215,13 @@ impl Evaluate {
     }
 
     /// The model's outputs for the rows, read with the threshold that was asked for, and where that is from.
-    fn evaluation(&self, run: &mut Run, rows: &[u32]) -> Result<(Evaluation, Option<String>)> {
-        let evaluation = run.evaluate(rows)?;
+    fn evaluation(
+        &self,
+        mut evaluate: impl FnMut(&[u32]) -> Result<Evaluation>,
+        rows: &[u32],
+        validation: &[u32],
+    ) -> Result<(Evaluation, Option<String>)> {
+        let evaluation = evaluate(rows)?;
         if !evaluation.has_threshold() {
             if self.threshold.is_some() {
                 let expected = "a model of two classes, or of labels, with probabilities";
@@ -231,13 +233,15 @@ impl Evaluate {
             None => (evaluation.threshold(), String::new()),
             Some(Threshold::At(threshold)) => (threshold, String::new()),
             // Not chosen on the rows that it is measured on, where there are others.
-            Some(Threshold::BestF1) => match &run.data().splits.validation[..] {
-                validation if self.data.is_none() && !validation.is_empty() && validation != rows => {
-                    let from = format!(", of the best F1 on the {} validation rows", validation.len());
-                    (run.evaluate(validation)?.best_threshold(), from)
-                }
-                _ => (evaluation.best_threshold(), ", of the best F1 on these very rows".to_string()),
-            },
+            Some(Threshold::BestF1)
+                if self.data.is_none() && !validation.is_empty() && validation != rows =>
+            {
+                let from = format!(", of the best F1 on the {} validation rows", validation.len());
+                (evaluate(validation)?.best_threshold(), from)
+            }
+            Some(Threshold::BestF1) => {
+                (evaluation.best_threshold(), ", of the best F1 on these very rows".to_string())
+            }
         };
         let said = format!("threshold {}{from}", number(threshold));
         Ok((evaluation.with_threshold(threshold), Some(said)))
@@ -387,85 +391,8 @@ impl Evaluate {
 fn as_in_training(source: &Source, recipe: &Recipe, description: &Description) -> Result<Dataset> {
     let tasks = recipe.tasks();
     let several = |target: &str| tasks.get(target).copied().filter(|_| !source.targets.is_empty());
-    let mut data = source.load_tasks_with(&description.columns, &several)?;
-    let refuse = |message: String| Error::format(&source.path, message);
-    let reads = description.reads();
-    if data.all_inputs().count() != reads.len() {
-        return Err(refuse(format!("expected {} inputs, got {}", reads.len(), data.all_inputs().count())));
-    }
-    for (input, reads) in data.all_inputs().zip(&reads) {
-        if input.sample() != reads.sample {
-            let (given, expected) = (text::samples(input.sample()), text::samples(reads.sample));
-            return Err(refuse(format!("expected the model's samples {expected}, got {given}")));
-        }
-    }
-    let mut reads = reads.iter();
-    if let Some(first) = reads.next() {
-        if let Cow::Owned(converted) = first.samples(&data.inputs).map_err(|e| refuse(e.to_string()))? {
-            data.inputs = converted;
-        }
-        data.scaling = first.scaling.clone();
-    }
-    for (input, reads) in data.more_inputs.iter_mut().zip(reads) {
-        if let Cow::Owned(converted) = reads.samples(&input.values).map_err(|e| refuse(e.to_string()))? {
-            input.values = converted;
-        }
-        input.scaling = reads.scaling.clone();
-    }
-    let answers = description.answers();
-    if let [answer] = answers[..] {
-        data.targets = as_answered(data.targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
-        data.target_scaling = answer.target_scaling.clone();
-        return Ok(data);
-    }
-    for answer in answers {
-        if answer.target == data.target {
-            data.targets = as_answered(data.targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
-            data.target_scaling = answer.target_scaling.clone();
-        } else if let Some(target) = data.more_targets.iter_mut().find(|target| target.name == answer.target)
-        {
-            let targets = std::mem::replace(&mut target.targets, Targets::Inputs);
-            target.targets = as_answered(targets, answer.classes).map_err(|e| refuse(e.to_string()))?;
-            target.scaling = answer.target_scaling.clone();
-        }
-    }
-    Ok(data)
-}
-
-/// Targets by the classes that a model knows; without classes they are values.
-fn as_answered(targets: Targets, classes: &[String]) -> Result<Targets> {
-    let wrong = |expected: &str, got: &str| Err(Error::value("targets", expected, got));
-    match (targets, classes.is_empty()) {
-        (Targets::Classes { labels, names }, false) => {
-            let known: Vec<Option<usize>> =
-                names.iter().map(|name| classes.iter().position(|class| class == name)).collect();
-            let label = |label: i32| {
-                known.get(label as usize).copied().flatten().map(|class| class as i32).ok_or_else(|| {
-                    let got = names.get(label as usize).map_or("another", String::as_str);
-                    Error::value(
-                        "targets",
-                        format!("the model's classes {}", classes.join(", ")),
-                        format!("{got:?}"),
-                    )
-                })
-            };
-            let labels = labels.into_iter().map(label).collect::<Result<_>>()?;
-            Ok(Targets::Classes { labels, names: classes.to_vec() })
-        }
-        (targets @ (Targets::Positions { .. } | Targets::Next { .. }), false)
-            if targets.names() == classes =>
-        {
-            Ok(targets)
-        }
-        (Targets::Positions { names, .. } | Targets::Next { names, .. }, false) => {
-            wrong(&format!("the model's classes {}", classes.join(", ")), &names.join(", "))
-        }
-        (targets @ (Targets::Values(_) | Targets::Inputs), true) => Ok(targets),
-        (Targets::Values(_) | Targets::Inputs, false) => wrong("classes as targets", "values"),
-        (Targets::Classes { .. } | Targets::Positions { .. } | Targets::Next { .. }, true) => {
-            wrong("values as targets", "classes")
-        }
-    }
+    let data = source.load_tasks_with(&description.columns, &several)?;
+    description.adapt(data).map_err(|error| Error::format(&source.path, error.to_string()))
 }
 
 /// Whether samples of this shape can be shown.

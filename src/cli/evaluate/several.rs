@@ -5,15 +5,17 @@ use super::{Evaluate, Part};
 use crate::cli::text;
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
+use crate::model::Model;
 use crate::runs::{Folder, Weights};
-use crate::train::Run;
+use crate::train::Evaluations;
 use serde_json::json;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub(super) fn show(
     asked: &Evaluate,
-    run: &mut Run,
+    evaluations: &Evaluations,
+    model: &Model,
     folder: &Folder,
     (part, rows): (Part, &[u32]),
     changes: &[String],
@@ -23,7 +25,6 @@ pub(super) fn show(
     }
     let weights = Weights::of(folder, asked.trained.checkpoint.which())?;
     let of = format!("{} {}", rows.len(), part.rows());
-    let evaluations = run.evaluate_all(rows)?;
     let mut out = io::stdout().lock();
     let mut object = json!({
         "run": folder.path().to_string_lossy(),
@@ -40,8 +41,7 @@ pub(super) fn show(
         }
         writeln!(out, "\nloss {}", number(evaluations.loss()))?;
     }
-    let description = run.description();
-    let answers = description.answers();
+    let answers = model.description.answers();
     for (place, (name, evaluation)) in evaluations.iter().enumerate() {
         let names = answers.get(place).map_or(&[][..], |answer| answer.classes);
         let report = match evaluation.confusion() {

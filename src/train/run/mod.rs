@@ -6,27 +6,28 @@ mod trace;
 
 pub use programs::Compiled;
 
-use super::Goal;
 use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
-use super::evaluation::{Evaluation, task};
+use super::evaluation::Evaluation;
+use super::evaluator::Evaluator;
 use super::feed::Piece;
 use super::head::Head;
 use super::memory;
+use super::metrics;
 use super::monitor::Monitor;
 use super::program::Plan;
 use super::replica::{Arguments, Replica};
-use super::score::{Evaluations, Named};
-use super::targets;
-use crate::array::{Array, DType, count};
+use super::score::Evaluations;
+use crate::array::{Array, count};
 use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
 use crate::model::Description;
 use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
-use crate::variables::Variable;
+use crate::variables::{Variable, read_by_evaluation};
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,13 +76,10 @@ pub struct Step {
 /// ```
 pub struct Run<'a> {
     trainer: Trainer,
-    plan: Plan,
+    plan: Arc<Plan>,
     device: Device,
     data: &'a Dataset,
-    /// The shape of each of the model's outputs for a row.
-    shapes: Vec<Vec<usize>>,
-    /// Of each goal.
-    tasks: Vec<Task>,
+    evaluator: Evaluator<'a>,
     description: Description,
     /// What each epoch is reported with.
     metrics: Vec<Metric>,
@@ -101,22 +99,25 @@ pub struct Run<'a> {
     steps_per_call: Option<usize>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
-    evaluation: Option<(usize, Program)>,
     /// The programs that were compiled and not yet told of.
     pub(super) compiled: VecDeque<Compiled>,
     /// The last checkpoint that was made of this run, and when.
     pub(super) remembered: Option<(Arc<Checkpoint>, Instant)>,
 }
 
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("trainer", &self.trainer)
+            .field("device", &self.device)
+            .field("step", &self.step)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Run<'a> {
     pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
         trainer.optimizer.check()?;
-        let goals = trainer.goals();
-        for goal in goals.iter() {
-            if let Some(target) = data.all_targets().nth(goal.target_of(data)?) {
-                targets::check(&goal.loss, target.targets, &data.splits)?;
-            }
-        }
         trainer.check(data)?;
         if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
             let expected = format!("a number by which the batch of {} can be divided", trainer.batch_size);
@@ -124,22 +125,18 @@ impl<'a> Run<'a> {
         }
         // Refuses a batch that no program can be made for.
         let order = order(&trainer, data, 0)?;
-        let plan = trainer.plan(data)?;
+        let plan = Arc::new(trainer.plan(data)?);
         let variables = plan.declare(trainer.batch_size / trainer.devices)?;
         trainer.optimizer.check_paths(&variables)?;
-        let shapes = trainer.model.declare(DType::F32, &data.sample_shapes())?.2;
-        let mut tasks = Vec::new();
-        for (goal, head) in goals.iter().zip(&plan.heads) {
-            let width = shapes[head.output].last().copied().unwrap_or(1);
-            let target = data.all_targets().nth(goal.target_of(data)?);
-            tasks.extend(target.map(|target| task(target.targets, &goal.loss, width)));
-        }
-        let metrics = metrics(&trainer, &tasks)?;
         let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = (0..trainer.devices)
             .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
             .collect::<Result<Vec<_>>>()?;
+        let of_model = variables.iter().filter(|variable| variable.role.is_of_model()).cloned().collect();
+        let feed = replicas[0].feed.clone();
+        let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, of_model)?;
+        let metrics = metrics::chosen(&trainer, evaluator.tasks())?;
         let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
         let state = replicas.iter().map(|replica| replica.upload(&initial)).collect::<Result<_>>()?;
         Ok(Self {
@@ -147,8 +144,7 @@ impl<'a> Run<'a> {
             plan,
             device: device.clone(),
             data,
-            shapes,
-            tasks,
+            evaluator,
             description,
             metrics,
             variables,
@@ -161,7 +157,6 @@ impl<'a> Run<'a> {
             ahead: None,
             steps_per_call: None,
             programs: HashMap::new(),
-            evaluation: None,
             compiled: VecDeque::new(),
             remembered: None,
         })
@@ -199,18 +194,18 @@ impl<'a> Run<'a> {
 
     /// How many numbers the model gives for a row.
     pub fn outputs(&self) -> usize {
-        self.shapes.iter().map(|shape| count(shape)).sum()
+        self.evaluator.shapes().iter().map(|shape| count(shape)).sum()
     }
 
     /// How many numbers a model with one goal gives for a row, or for each position of one.
     pub(crate) fn width(&self) -> Option<usize> {
         let [head] = &self.plan.heads[..] else { return None };
-        self.shapes[head.output].last().copied()
+        self.evaluator.shapes()[head.output].last().copied()
     }
 
     /// What the model is asked, of several goals the first.
     pub fn task(&self) -> Task {
-        self.tasks.first().copied().unwrap_or(Task::Values)
+        self.tasks().first().copied().unwrap_or(Task::Values)
     }
 
     /// Whether each answer is a class, of a model with one goal.
@@ -220,7 +215,7 @@ impl<'a> Run<'a> {
 
     /// What the model is asked for each goal.
     pub fn tasks(&self) -> &[Task] {
-        &self.tasks
+        self.evaluator.tasks()
     }
 
     /// The figures that each epoch is reported with.
@@ -231,7 +226,7 @@ impl<'a> Run<'a> {
     /// Whether an epoch can be chosen by this.
     pub fn has(&self, monitor: Monitor) -> bool {
         match monitor {
-            Monitor::Validation(metric) => check_metric(metric, &self.trainer, &self.tasks).is_ok(),
+            Monitor::Validation(metric) => metrics::check(metric, &self.trainer, self.tasks()).is_ok(),
             Monitor::Accuracy => self.is_of_classes(),
             Monitor::Last | Monitor::Loss | Monitor::ValidationLoss => true,
         }
@@ -242,7 +237,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there is no such figure of the task.
     pub fn watch(&mut self, metric: Metric) -> Result<()> {
-        check_metric(metric, &self.trainer, &self.tasks)?;
+        metrics::check(metric, &self.trainer, self.tasks())?;
         if !self.metrics.contains(&metric) {
             self.metrics.push(metric);
         }
@@ -486,12 +481,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, the model has several goals, or the program cannot be compiled or run.
     pub fn evaluate(&mut self, rows: &[u32]) -> Result<Evaluation> {
-        if self.tasks.len() > 1 {
-            let got = format!("{}; see Run::evaluate_all", self.tasks.len());
-            return Err(Error::value("evaluate", "a model with one objective", got));
-        }
-        let evaluation = self.evaluate_all(rows)?.only();
-        evaluation.ok_or_else(|| Error::value("evaluate", "a model with one objective", "none"))
+        self.evaluator.check_single()?;
+        self.evaluate_all(rows)?.only()
     }
 
     /// The model's outputs and losses for some rows of the data, for each of its goals.
@@ -499,49 +490,9 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
-        let batch = self.evaluation_batch();
-        let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
         self.compile_evaluation(rows.len())?;
-        let Some((steps, program)) = &self.evaluation else {
-            return Err(Error::value("evaluation", "a program that was compiled", "none"));
-        };
-        let steps = *steps;
-        let mut each = Vec::new();
-        for ((goal, task), head) in self.trainer.goals().iter().zip(&self.tasks).zip(&self.plan.heads) {
-            let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows)?;
-            let evaluation = evaluation.with_threshold(self.trainer.threshold);
-            each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
-        }
-        for from in (0..order.steps()).step_by(steps) {
-            let to = (from + steps).min(order.steps());
-            // Steps that are missing repeat the first row, and none of their rows counts.
-            let mut rows = order.rows[from * batch..to * batch].to_vec();
-            rows.resize(steps * batch, order.rows[0]);
-            let mut valid: Vec<i32> = order.valid[from..to].iter().map(|&n| n as i32).collect();
-            valid.resize(steps, 0);
-            let feed = &self.replicas[0].feed;
-            let piece = feed.piece(&rows, [steps, batch])?;
-            let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
-            let arguments: Vec<&Buffer> = self
-                .model_state()
-                .into_iter()
-                .chain(feed.arguments(&piece))
-                .chain([piece.order(), &counts])
-                .collect();
-            let results = program.run(Vec::new(), &arguments)?;
-            let Some((losses, outputs)) = results.split_last() else {
-                return Err(Error::shape("evaluation", "outputs and losses", results.len()));
-            };
-            let losses = losses.download()?.to_vec::<f64>()?;
-            let outputs = outputs.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
-            for (i, (one, head)) in each.iter_mut().zip(&self.plan.heads).enumerate() {
-                let of_step = losses.chunks_exact(2 * self.tasks.len());
-                let losses: Vec<[f64; 2]> = of_step.map(|step| [step[2 * i], step[2 * i + 1]]).collect();
-                one.evaluation.add(&outputs[head.output], &losses, &valid)?;
-            }
-        }
-        each.iter_mut().for_each(|one| one.evaluation.finish());
-        Ok(Evaluations { each })
+        let values = model_values(&self.variables, current(&self.state)?);
+        self.evaluator.measure(&values, rows)
     }
 
     /// Whether the rows that count in step `step` of the current epoch are all of classes without weight.
@@ -572,56 +523,15 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What each epoch is reported with: what was asked for, or of each goal its usual figures.
-fn metrics(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
-    for metric in &trainer.metrics {
-        check_metric(*metric, trainer, tasks)?;
-    }
-    if !trainer.metrics.is_empty() {
-        return Ok(trainer.metrics.clone());
-    }
-    let goals = trainer.goals();
-    Ok(match tasks {
-        [task] => Metric::usual(*task),
-        several => {
-            let of = |(goal, task): (&Goal, &Task)| {
-                let usual = [vec![Metric::Loss], Metric::usual(*task)].concat();
-                usual.into_iter().map(|metric| metric.of_output(&goal.name)).collect::<Vec<_>>()
-            };
-            goals.iter().zip(several).flat_map(of).collect()
-        }
-    })
+/// The values of all variables on a device.
+fn current(state: &[Vec<Buffer>]) -> Result<&[Buffer]> {
+    let lost = "one whose state was lost when the device failed; restore a checkpoint";
+    state.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))
 }
 
-/// That there is such a figure of the task, or of one of several.
-fn check_metric(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result<()> {
-    let goals = trainer.goals();
-    let (metric, task) = match (metric.output(), tasks) {
-        (None, [task]) => (metric, *task),
-        (named, _) => {
-            let mut of = goals.iter().zip(tasks);
-            let found =
-                named.and_then(|(name, metric)| Some((metric, *of.find(|(goal, _)| goal.name == name)?.1)));
-            let Some(found) = found else {
-                let names: Vec<String> = goals.iter().map(|goal| format!("{}.{metric}", goal.name)).collect();
-                let expected = format!("a figure of one of the objectives, such as {}", names.join(", "));
-                return Err(Error::value("metrics", expected, metric));
-            };
-            found
-        }
-    };
-    if metric.is_of(task) || (metric == Metric::Loss && tasks.len() > 1) {
-        return Ok(());
-    }
-    let known: Vec<String> = Metric::of(task).map(|metric| metric.to_string()).collect();
-    let of = match task {
-        Task::Classes { classes: 2, .. } => "two classes",
-        Task::Classes { .. } => "several classes",
-        Task::Positions { .. } => "classes at positions",
-        Task::Labels => "labels",
-        Task::Values => "values",
-    };
-    Err(Error::value("metrics", format!("figures of {of}, which are {}", known.join(", ")), metric))
+/// Of these values those that evaluation reads: the model's, or their moving averages where those are kept.
+fn model_values<'v>(variables: &[Variable], values: &'v [Buffer]) -> Vec<&'v Buffer> {
+    read_by_evaluation(variables).map(|i| &values[i]).collect()
 }
 
 /// The order of an epoch.

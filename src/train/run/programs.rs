@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::graph::{Function, flops};
 use crate::lower::Target;
 use crate::runtime::Program;
-use crate::variables::Variable;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,9 +30,6 @@ pub struct Compiled {
     pub was_kept: bool,
 }
 
-/// How many numbers a call of the evaluation gives back at most, unless a single step gives more.
-const MOST_OUTPUTS: usize = 1 << 24;
-
 impl Compiled {
     pub(in crate::train) fn new(what: String, program: &Program) -> Self {
         Self { what, time: program.compile_time(), was_kept: program.was_kept() }
@@ -58,6 +54,7 @@ impl Run<'_> {
     /// ```
     pub fn pin_kernels(&mut self, file: impl Into<PathBuf>) {
         self.device = self.device.with_kernels(file);
+        self.evaluator.set_device(self.device.clone());
     }
 
     /// The programs that were compiled since the last call.
@@ -173,23 +170,7 @@ impl Run<'_> {
     /// # Errors
     /// When XLA refuses it.
     pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
-        if self.evaluation.is_none() {
-            let of_model = self.variables.iter().filter(|variable| variable.role.is_of_model());
-            let model: Vec<Variable> = of_model.cloned().collect();
-            let batch = self.evaluation_batch();
-            let work = flops(&self.plan.evaluate(&model, 1, batch)?);
-            // For outputs as large as pictures, more steps a call cost more memory than the calls that they save.
-            let numbers = (batch * self.outputs()).max(1);
-            let most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers).max(1);
-            let steps = rows.div_ceil(batch).clamp(1, most);
-            let program = Program::compile(&self.device, &self.plan.evaluate(&model, steps, batch)?, 0)?;
-            self.tell_compiled(format!("evaluation, {batch} rows a step"), &program);
-            self.evaluation = Some((steps, program));
-        }
+        self.compiled.extend(self.evaluator.compile(rows)?);
         Ok(())
-    }
-
-    pub(super) fn evaluation_batch(&self) -> usize {
-        self.trainer.batch_size.clamp(100, 1000)
     }
 }

@@ -1,24 +1,19 @@
 //! What a run holds: the values of its variables, checkpoints of them, and the model that they make.
 
-use super::Run;
+use super::{Run, current, model_values};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::model::{Description, Model};
 use crate::runtime::Buffer;
 use crate::train::checkpoint::{Checkpoint, Position};
 use crate::train::replica::Replica;
-use crate::variables::{Role, Variable, assigned, read_by_evaluation};
+use crate::variables::{Role, Variable, assigned};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 impl Run<'_> {
-    /// The buffers that evaluation reads: the model's, or their moving averages where those are kept.
-    pub(super) fn model_state(&self) -> Vec<&Buffer> {
-        read_by_evaluation(&self.variables).map(|i| &self.state[0][i]).collect()
-    }
-
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
     /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
@@ -76,7 +71,7 @@ impl Run<'_> {
     /// # Errors
     /// When the device fails.
     pub fn state(&self) -> Result<Vec<Array>> {
-        self.state.first().into_iter().flatten().map(Buffer::download).collect()
+        current(&self.state)?.iter().map(Buffer::download).collect()
     }
 
     /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
@@ -95,10 +90,6 @@ impl Run<'_> {
     /// # Errors
     /// When the device fails.
     pub fn checkpoint(&mut self) -> Result<Arc<Checkpoint>> {
-        if self.state.is_empty() {
-            let got = "one whose state was lost when the device failed";
-            return Err(Error::value("checkpoint", "a run that can go on", got));
-        }
         let position = Position {
             step: self.step,
             steps_per_call: self.steps_per_call()?,
@@ -214,7 +205,7 @@ impl Run<'_> {
     /// # Errors
     /// When the device fails.
     pub fn model(&self) -> Result<Model> {
-        let values = self.model_state();
+        let values = model_values(&self.variables, current(&self.state)?);
         let names: Vec<&str> =
             self.variables.iter().filter(|v| v.role.is_of_model()).map(|v| v.name.as_str()).collect();
         let values = values.into_iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;

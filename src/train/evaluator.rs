@@ -1,0 +1,239 @@
+//! Evaluation on a device: one program for any rows of a data set and any values of a model.
+
+use super::evaluation::{Evaluation, task};
+use super::feed::Feed;
+use super::program::Plan;
+use super::run::Compiled;
+use super::score::{Evaluations, Named};
+use super::{Goal, Trainer};
+use crate::array::{Array, DType, count};
+use crate::data::{Dataset, LastBatch, epoch_order};
+use crate::error::{Error, Result};
+use crate::graph::flops;
+use crate::metric::Task;
+use crate::model::Model;
+use crate::runtime::{Buffer, Device, Program};
+use crate::variables::Variable;
+use std::fmt;
+use std::sync::Arc;
+
+/// How many numbers a call gives back, and how many bytes of samples it brings to the device, at most; a single step
+/// may take more.
+const MOST_OUTPUTS: usize = 1 << 24;
+const MOST_BYTES: usize = 1 << 26;
+
+/// Measures models on the rows of a data set: their losses and figures. The program is compiled once, with the first
+/// evaluation, and serves any rows and any values, such as all checkpoints of a run.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).optimizer(neural::optim::sgd(1.0));
+/// let mut run = trainer.start(&device, &data)?;
+/// let before = run.model()?;
+/// run.advance(1)?;
+/// let mut evaluator = trainer.evaluator(&device, &data)?;
+/// let rows = &data.splits.train;
+/// let [before, after] = [before, run.model()?].map(|model| evaluator.evaluate(&model, rows));
+/// assert!(after?.loss() < before?.loss());
+/// # Ok::<(), neural::Error>(())
+/// ```
+pub struct Evaluator<'a> {
+    device: Device,
+    data: &'a Dataset,
+    plan: Arc<Plan>,
+    feed: Arc<Feed<'a>>,
+    /// Those of the model, in the order in which the program reads their values.
+    variables: Vec<Variable>,
+    goals: Vec<Goal>,
+    /// Of each goal.
+    tasks: Vec<Task>,
+    /// The shape of each of the model's outputs for a row.
+    shapes: Vec<Vec<usize>>,
+    threshold: f64,
+    /// Rows of a step.
+    batch: usize,
+    /// With its number of steps.
+    program: Option<(usize, Program)>,
+}
+
+impl fmt::Debug for Evaluator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluator")
+            .field("goals", &self.goals)
+            .field("tasks", &self.tasks)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Trainer {
+    /// What measures models that are trained like this, on rows of `data`. They are brought to the device as they are
+    /// asked for.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or the model does not fit the data.
+    pub fn evaluator<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Evaluator<'a>> {
+        self.check(data)?;
+        let plan = Plan { resident: None, ..self.plan(data)? };
+        let feed = Feed::new(device, data, true)?;
+        let variables = self.model.declare(DType::F32, &data.sample_shapes())?.0;
+        Evaluator::new(self, device, data, Arc::new(plan), Arc::new(feed), variables)
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn new(
+        trainer: &Trainer,
+        device: &Device,
+        data: &'a Dataset,
+        plan: Arc<Plan>,
+        feed: Arc<Feed<'a>>,
+        variables: Vec<Variable>,
+    ) -> Result<Self> {
+        let shapes = trainer.model.declare(DType::F32, &data.sample_shapes())?.2;
+        let goals = trainer.goals().into_owned();
+        let task = |goal: &Goal, output: usize| -> Result<Task> {
+            let width = shapes[output].last().copied().unwrap_or(1);
+            Ok(task(goal.target_of(data)?.targets, &goal.loss, width))
+        };
+        let tasks = goals
+            .iter()
+            .zip(&plan.heads)
+            .map(|(goal, head)| task(goal, head.output))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            device: device.clone(),
+            data,
+            plan,
+            feed,
+            variables,
+            goals,
+            tasks,
+            shapes,
+            threshold: trainer.threshold,
+            batch: trainer.batch_size.clamp(100, 1000),
+            program: None,
+        })
+    }
+
+    /// What the model is asked for each goal.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// The shape of each of the model's outputs for a row.
+    pub(super) fn shapes(&self) -> &[Vec<usize>] {
+        &self.shapes
+    }
+
+    /// Has the program compiled for another device, or with other settings of it.
+    pub(super) fn set_device(&mut self, device: Device) {
+        self.device = device;
+    }
+
+    /// The outputs and the loss of a model with one goal for some rows of the data.
+    ///
+    /// # Errors
+    /// When there are no rows, the values are those of another model, there are several goals, or the program cannot be
+    /// compiled or run.
+    pub fn evaluate(&mut self, model: &Model, rows: &[u32]) -> Result<Evaluation> {
+        self.check_single()?;
+        self.evaluate_all(model, rows)?.only()
+    }
+
+    /// The outputs and losses of a model for some rows of the data, for each of its goals.
+    ///
+    /// # Errors
+    /// As [`Evaluator::evaluate`].
+    pub fn evaluate_all(&mut self, model: &Model, rows: &[u32]) -> Result<Evaluations> {
+        let upload = |variable: &Variable| match model.value(&variable.name) {
+            Some(value) if value.shape() == variable.shape && value.dtype() == variable.dtype => {
+                Buffer::upload(&self.device, value)
+            }
+            other => {
+                let expected = format!("{:?} {:?}", variable.dtype, variable.shape);
+                let got = other.map_or("none".into(), |v| format!("{:?} {:?}", v.dtype(), v.shape()));
+                Err(Error::shape(variable.name.clone(), expected, got + ", so another model's values"))
+            }
+        };
+        let values = self.variables.iter().map(upload).collect::<Result<Vec<_>>>()?;
+        self.measure(&values.iter().collect::<Vec<_>>(), rows)
+    }
+
+    /// That there is one goal.
+    pub(super) fn check_single(&self) -> Result<()> {
+        match self.tasks.len() {
+            1 => Ok(()),
+            several => {
+                let got = format!("{several}; see evaluate_all");
+                Err(Error::value("evaluate", "a model with one objective", got))
+            }
+        }
+    }
+
+    /// Compiles the program for calls that suit `rows` rows, if there is none; returns what was compiled.
+    pub(super) fn compile(&mut self, rows: usize) -> Result<Option<Compiled>> {
+        if self.program.is_some() {
+            return Ok(None);
+        }
+        let (plan, batch) = (&self.plan, self.batch);
+        let work = flops(&plan.evaluate(&self.variables, 1, batch)?);
+        // For outputs as large as pictures, more steps a call cost more memory than the calls that they save.
+        let numbers = self.shapes.iter().map(|shape| count(shape)).sum::<usize>() * batch;
+        let mut most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers.max(1));
+        if plan.resident.is_none() {
+            most = most.min(MOST_BYTES / (plan.row_bytes() * batch).max(1));
+        }
+        let steps = rows.div_ceil(batch).clamp(1, most.max(1));
+        let program = Program::compile(&self.device, &plan.evaluate(&self.variables, steps, batch)?, 0)?;
+        let compiled = Compiled::new(format!("evaluation, {batch} rows a step"), &program);
+        self.program = Some((steps, program));
+        Ok(Some(compiled))
+    }
+
+    /// As [`Evaluator::evaluate_all`], of the values that the variables have on the device.
+    pub(super) fn measure(&mut self, values: &[&Buffer], rows: &[u32]) -> Result<Evaluations> {
+        let batch = self.batch;
+        let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
+        self.compile(rows.len())?;
+        let Some((steps, program)) = &self.program else {
+            return Err(Error::value("evaluation", "a program that was compiled", "none"));
+        };
+        let steps = *steps;
+        let mut each = Vec::new();
+        for ((goal, task), head) in self.goals.iter().zip(&self.tasks).zip(&self.plan.heads) {
+            let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows)?;
+            let evaluation = evaluation.with_threshold(self.threshold);
+            each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
+        }
+        for from in (0..order.steps()).step_by(steps) {
+            let to = (from + steps).min(order.steps());
+            // Steps that are missing repeat the first row, and none of their rows counts.
+            let mut rows = order.rows[from * batch..to * batch].to_vec();
+            rows.resize(steps * batch, order.rows[0]);
+            let mut valid: Vec<i32> = order.valid[from..to].iter().map(|&n| n as i32).collect();
+            valid.resize(steps, 0);
+            let piece = self.feed.piece(&rows, [steps, batch])?;
+            let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
+            let data = self.feed.arguments(&piece).chain([piece.order(), &counts]);
+            let arguments: Vec<&Buffer> = values.iter().copied().chain(data).collect();
+            let results = program.run(Vec::new(), &arguments)?;
+            let Some((losses, outputs)) = results.split_last() else {
+                return Err(Error::shape("evaluation", "outputs and losses", results.len()));
+            };
+            let losses = losses.download()?.to_vec::<f64>()?;
+            let outputs = outputs.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+            for (i, (one, head)) in each.iter_mut().zip(&self.plan.heads).enumerate() {
+                let of_step = losses.chunks_exact(2 * self.tasks.len());
+                let losses: Vec<[f64; 2]> = of_step.map(|step| [step[2 * i], step[2 * i + 1]]).collect();
+                one.evaluation.add(&outputs[head.output], &losses, &valid)?;
+            }
+        }
+        each.iter_mut().for_each(|one| one.evaluation.finish());
+        Ok(Evaluations { each })
+    }
+}

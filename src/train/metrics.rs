@@ -1,0 +1,57 @@
+//! The figures that the epochs of a run are reported with.
+
+use super::{Goal, Trainer};
+use crate::error::{Error, Result};
+use crate::metric::{Metric, Task};
+
+/// Those that the trainer asks for, or the usual ones of each goal.
+pub(super) fn chosen(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
+    for metric in &trainer.metrics {
+        check(*metric, trainer, tasks)?;
+    }
+    if !trainer.metrics.is_empty() {
+        return Ok(trainer.metrics.clone());
+    }
+    let goals = trainer.goals();
+    Ok(match tasks {
+        [task] => Metric::usual(*task),
+        several => {
+            let of = |(goal, task): (&Goal, &Task)| {
+                let usual = [vec![Metric::Loss], Metric::usual(*task)].concat();
+                usual.into_iter().map(|metric| metric.of_output(&goal.name)).collect::<Vec<_>>()
+            };
+            goals.iter().zip(several).flat_map(of).collect()
+        }
+    })
+}
+
+/// That there is such a figure of the task, or of one of several.
+pub(super) fn check(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result<()> {
+    let goals = trainer.goals();
+    let (metric, task) = match (metric.output(), tasks) {
+        (None, [task]) => (metric, *task),
+        (named, _) => {
+            let mut of = goals.iter().zip(tasks);
+            let found =
+                named.and_then(|(name, metric)| Some((metric, *of.find(|(goal, _)| goal.name == name)?.1)));
+            let Some(found) = found else {
+                let names: Vec<String> = goals.iter().map(|goal| format!("{}.{metric}", goal.name)).collect();
+                let expected = format!("a figure of one of the objectives, such as {}", names.join(", "));
+                return Err(Error::value("metrics", expected, metric));
+            };
+            found
+        }
+    };
+    if metric.is_of(task) || (metric == Metric::Loss && tasks.len() > 1) {
+        return Ok(());
+    }
+    let known: Vec<String> = Metric::of(task).map(|metric| metric.to_string()).collect();
+    let of = match task {
+        Task::Classes { classes: 2, .. } => "two classes",
+        Task::Classes { .. } => "several classes",
+        Task::Positions { .. } => "classes at positions",
+        Task::Labels => "labels",
+        Task::Values => "values",
+    };
+    Err(Error::value("metrics", format!("figures of {of}, which are {}", known.join(", ")), metric))
+}
