@@ -41,13 +41,17 @@ impl Buffer {
     /// # Errors
     /// When the device has no room.
     pub fn upload(device: &Device, array: &Array) -> Result<Self> {
-        let ty = element(array.dtype());
+        Self::from_bytes(device, &Type::new(array.dtype(), array.shape()), array.bytes())
+    }
+
+    /// As [`Buffer::upload`], of the bytes of an array of this type.
+    pub(crate) fn from_bytes(device: &Device, ty: &Type, bytes: &[u8]) -> Result<Self> {
         let devices = device.client().addressable_devices();
         let inner = device
             .client()
-            .buffer_from_host_raw_bytes(ty, array.bytes(), array.shape(), devices.get(device.ordinal()))
+            .buffer_from_host_raw_bytes(element(ty.dtype), bytes, &ty.shape, devices.get(device.ordinal()))
             .map_err(|error| Error::xla("copy data to the device", &error))?;
-        Ok(Self { inner, ty: Type::new(array.dtype(), array.shape()) })
+        Ok(Self { inner, ty: ty.clone() })
     }
 
     /// Copies the buffer back, waiting for the program that computes it.

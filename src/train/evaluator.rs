@@ -2,7 +2,7 @@
 
 use super::evaluation::{Evaluation, task};
 use super::feed::Feed;
-use super::program::Plan;
+use super::plan::Plan;
 use super::run::Compiled;
 use super::score::{Evaluations, Named};
 use super::{Goal, Trainer};
@@ -219,8 +219,12 @@ impl<'a> Evaluator<'a> {
             valid.resize(steps, 0);
             let piece = self.feed.piece(&rows, [steps, batch])?;
             let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
-            let data = self.feed.arguments(&piece).chain([piece.order(), &counts]);
-            let arguments: Vec<&Buffer> = values.iter().copied().chain(data).collect();
+            let mut arguments = values.to_vec();
+            piece.rows.map(|buffer| {
+                arguments.push(buffer);
+                Ok(())
+            })?;
+            arguments.extend([&*piece.order, &counts]);
             let results = program.run(Vec::new(), &arguments)?;
             let Some((losses, outputs)) = results.split_last() else {
                 return Err(Error::shape("evaluation", "outputs and losses", results.len()));

@@ -1,8 +1,9 @@
 //! How the samples reach the device: all at once, or those of each call with it.
 
+use super::arguments::Resident;
 use super::targets;
 use crate::array::Array;
-use crate::data::Dataset;
+use crate::data::{Dataset, InputView, Scaling};
 use crate::error::Result;
 use crate::runtime::{Buffer, Device};
 use std::sync::Arc;
@@ -11,72 +12,60 @@ use std::sync::Arc;
 pub(super) struct Feed<'a> {
     device: Device,
     data: &'a Dataset,
-    /// Inputs and targets of all rows, unless they are streamed.
-    resident: Option<Rows>,
+    /// All rows, unless they are streamed.
+    resident: Option<Resident<Arc<Buffer>>>,
     /// Mean and deviation of each input that is scaled.
-    scaling: Vec<Buffer>,
+    scaling: Vec<Option<[Arc<Buffer>; 2]>>,
 }
-
-/// All inputs and stored targets of some rows on the device.
-#[derive(Clone)]
-struct Rows(Arc<[Buffer]>);
 
 /// What one call reads.
 pub(super) struct Piece {
-    rows: Rows,
+    pub rows: Resident<Arc<Buffer>>,
     /// Where its rows lie on the device, `[steps, batch]`.
-    order: Buffer,
+    pub order: Arc<Buffer>,
 }
 
 impl<'a> Feed<'a> {
-    pub fn new(device: &Device, data: &'a Dataset, streamed: bool) -> Result<Self> {
-        let resident = if streamed { None } else { Some(Rows::upload(device, data, None)?) };
-        let scaled = data.all_inputs().filter(|input| !input.scaling.is_none());
-        let scaling = scaled
-            .flat_map(|input| [&input.scaling.mean, &input.scaling.deviation])
-            .map(|array| Buffer::upload(device, array))
-            .collect::<Result<_>>()?;
-        Ok(Self { device: device.clone(), data, resident, scaling })
+    pub fn new(device: &Device, data: &'a Dataset, is_streamed: bool) -> Result<Self> {
+        let upload = |array: &Array| Ok(Arc::new(Buffer::upload(device, array)?));
+        let scaling = |input: InputView| match input.scaling {
+            none if none.is_none() => Ok(None),
+            Scaling { mean, deviation } => Ok(Some([upload(mean)?, upload(deviation)?])),
+        };
+        let scaling = data.all_inputs().map(scaling).collect::<Result<_>>()?;
+        let mut feed = Self { device: device.clone(), data, resident: None, scaling };
+        if !is_streamed {
+            feed.resident = Some(feed.upload(None)?);
+        }
+        Ok(feed)
     }
 
     /// Brings the rows of a call to the device; their numbers are `[steps, batch]`.
     pub fn piece(&self, rows: &[u32], shape: [usize; 2]) -> Result<Piece> {
-        let upload_order = |rows: Vec<i32>| Buffer::upload(&self.device, &Array::new(&shape, rows)?);
-        if let Some(resident) = &self.resident {
-            let order = upload_order(rows.iter().map(|&row| row as i32).collect())?;
-            return Ok(Piece { rows: resident.clone(), order });
-        }
-        let order = upload_order((0..rows.len() as i32).collect())?;
-        Ok(Piece { rows: Rows::upload(&self.device, self.data, Some(rows))?, order })
+        let order: Vec<i32> = match &self.resident {
+            Some(_) => rows.iter().map(|&row| row as i32).collect(),
+            None => (0..rows.len() as i32).collect(),
+        };
+        let order = Arc::new(Buffer::upload(&self.device, &Array::new(&shape, order)?)?);
+        let rows = match &self.resident {
+            Some(resident) => resident.clone(),
+            None => self.upload(Some(rows))?,
+        };
+        Ok(Piece { rows, order })
     }
 
-    /// The arguments of a program between the variables and the row numbers.
-    pub fn arguments<'b>(&'b self, piece: &'b Piece) -> impl Iterator<Item = &'b Buffer> {
-        piece.rows.0.iter().chain(&self.scaling)
-    }
-}
-
-impl Piece {
-    pub fn order(&self) -> &Buffer {
-        &self.order
-    }
-}
-
-impl Rows {
     /// All rows, or those of these numbers.
-    fn upload(device: &Device, data: &Dataset, rows: Option<&[u32]>) -> Result<Self> {
-        let mut buffers = Vec::new();
-        for input in data.all_inputs() {
-            buffers.push(match rows {
-                Some(rows) => Buffer::upload(device, &input.samples(rows)?)?,
-                None => Buffer::upload(device, input.values)?,
-            });
+    fn upload(&self, rows: Option<&[u32]>) -> Result<Resident<Arc<Buffer>>> {
+        let upload = |array: &Array| Ok(Arc::new(Buffer::upload(&self.device, array)?));
+        let input = |input: InputView| match rows {
+            Some(rows) => upload(&input.samples(rows)?),
+            None => upload(input.values),
+        };
+        let inputs = self.data.all_inputs().map(input).collect::<Result<_>>()?;
+        let mut stored = Vec::new();
+        for target in self.data.all_targets() {
+            stored.extend(targets::upload(target, rows)?.map(|array| upload(&array)).transpose()?);
         }
-        for target in data.all_targets() {
-            if let Some(array) = targets::upload(target, rows)? {
-                buffers.push(Buffer::upload(device, &array)?);
-            }
-        }
-        Ok(Self(buffers.into()))
+        Ok(Resident { inputs, targets: stored, scaling: self.scaling.clone() })
     }
 }

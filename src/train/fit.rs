@@ -1,8 +1,7 @@
 //! The loop over epochs.
 
 use super::checkpoint::SoFar;
-use super::program::DATA;
-use super::run::{Compiled, Run};
+use super::run::{Compiled, DATA, Run};
 use super::score::Score;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

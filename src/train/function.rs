@@ -1,8 +1,7 @@
 //! Training of any function of a batch: one objective, or several in turns.
 
-mod arguments;
+mod plan;
 mod predictor;
-mod program;
 mod run;
 
 pub use predictor::FunctionPredictor;
@@ -14,7 +13,7 @@ use crate::graph::{Tensor, Type};
 use crate::nn::Context;
 use crate::optim::{Optimizer, sgd};
 use crate::runtime::Device;
-use program::Plan;
+use plan::Plan;
 use std::fmt;
 
 type Forward<'a> = Box<dyn Fn(&mut Context, &[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'a>;

@@ -1,9 +1,8 @@
 //! How much memory a run takes, known before any of it is taken.
 
 use super::Trainer;
-use super::program::Plan;
-use super::targets::stored;
-use crate::array::count;
+use super::plan::Plan;
+use super::program;
 use crate::data::Dataset;
 use crate::error::{Error, Result, gib};
 use crate::graph::largest_result;
@@ -67,12 +66,8 @@ impl Needs {
         let sum = |of: &mut dyn Iterator<Item = &Variable>| of.map(bytes).fold(0, u64::saturating_add);
         let state = sum(&mut variables.iter());
         let gradients = sum(&mut variables.iter().filter(|v| v.role == Role::Parameter));
-        let part = trainer.batch_size / trainer.devices;
-        let result = largest_result(&plan.train(variables, 1, part, false)?) as u64;
-        let inputs = data.all_inputs().map(|input| input.values.bytes().len() as u64);
-        let targets = data.all_targets().filter_map(|target| stored(target.targets));
-        let row: usize = targets.map(|ty| count(&ty.shape) * ty.dtype.size()).sum();
-        let data = if trainer.stream { 0 } else { inputs.sum::<u64>() + (row * data.rows()) as u64 };
+        let result = largest_result(&program::train(plan, variables, 1)?) as u64;
+        let data = if trainer.stream { 0 } else { (plan.row_bytes() * data.rows()) as u64 };
         Ok(Self { state, step: gradients.saturating_add(result), data })
     }
 

@@ -11,6 +11,7 @@
 //! # Ok::<(), neural::Error>(())
 //! ```
 
+mod arguments;
 mod augment;
 mod check;
 mod checkpoint;
@@ -25,6 +26,7 @@ mod head;
 mod memory;
 mod metrics;
 mod monitor;
+mod plan;
 mod program;
 mod range_test;
 mod replica;

@@ -1,381 +1,128 @@
-//! The programs of a training run: several training steps in one call, and evaluation.
+//! The programs of a training run: several steps in one call, and one step that is looked at closely.
 
-use super::augment::{self, Augment};
+use super::arguments::Arguments;
 use super::finite;
-use super::head::{Head, Target, next};
-use crate::array::{DType, count};
+use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
-use crate::loss::Mask;
-use crate::nn::{Context, Network};
-use crate::optim::{Inputs, Optimizer, Share};
+use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type};
 use crate::variables::{Variable, Variables};
 
-/// The place of what a program reads besides the variables, see [`Plan::trace`].
-pub(super) const DATA: &str = "the data";
+/// A training step as a function of the variables, of randomness, and of what it reads.
+pub(super) trait Step {
+    /// What a program of `steps` steps reads besides the variables.
+    fn arguments(&self, steps: usize) -> Arguments<Type>;
 
-/// Everything that a training step is made of.
-pub(super) struct Plan {
-    pub model: Network,
-    pub inputs: Vec<Input>,
-    /// One row of each of the targets that are stored.
-    pub targets: Vec<Type>,
-    pub heads: Vec<Head>,
-    pub optimizer: Optimizer,
-    pub augment: Vec<Augment>,
-    /// The type that layers compute in; variables are f32.
-    pub compute: DType,
-    /// How many rows the device holds; if absent, those that one call reads.
-    pub resident: Option<usize>,
+    /// Moves the variables.
+    fn step(&self, variables: &mut Variables, random: Random, now: &Arguments<Tensor>) -> Result<Stepped>;
+
     /// How many devices share each batch.
-    pub replicas: usize,
+    fn replicas(&self) -> usize;
+
+    /// Whether steps say if they were good, and the variables stay as they were before the first one that was not.
+    const IS_CHECKED: bool;
 }
 
-/// One input of the model.
-pub(super) struct Input {
-    pub name: String,
-    /// One row as it is stored.
-    pub sample: Type,
-    /// The scaling's mean and deviation, if there is one.
-    pub scaling: Option<Type>,
+/// The place of [`Arguments::number`] in their list.
+const NUMBER: usize = 2;
+
+/// What a step gives besides new values of the variables.
+pub(super) struct Stepped {
+    /// Of each objective.
+    pub results: Vec<Vec<Tensor>>,
+    /// A `bool` scalar, of a step that is checked.
+    pub is_good: Option<Tensor>,
 }
 
-/// What a program reads besides the variables.
-struct Resident {
-    inputs: Vec<Tensor>,
-    targets: Vec<Tensor>,
-    /// Mean and deviation of each input that has them.
-    scaling: Vec<Option<(Tensor, Tensor)>>,
+/// The variables that a step asks for, and how many results each of its objectives has.
+pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
+    let graph = Graph::new();
+    let mut variables = Variables::declare(&graph, DType::F32);
+    let types = of.arguments(1);
+    let zeros = |ty: &Type| graph.full(ty.dtype, &ty.shape, 0.0);
+    let of_one_step = |ty: &Type| graph.full(ty.dtype, &ty.shape[1..], 0.0);
+    let now = Arguments {
+        replica: zeros(&types.replica)?,
+        seed: zeros(&types.seed)?,
+        number: zeros(&types.number)?,
+        resident: types.resident.map(zeros)?,
+        steps: types.steps.map(of_one_step)?,
+    };
+    let random = Random::new(now.seed.clone(), now.number.clone());
+    let results = of.step(&mut variables, random, &now)?.results;
+    Ok((variables.variables().cloned().collect(), results.iter().map(Vec::len).collect()))
 }
 
-/// The inputs of some rows, and for each head its target.
-struct Batch {
-    inputs: Vec<Tensor>,
-    targets: Vec<Tensor>,
-}
-
-/// One step of a program.
-struct Now {
-    random: Random,
-    /// The numbers of the batch's rows, i32.
-    rows: Tensor,
-    /// Which of them count, where not all do.
-    mask: Option<Mask>,
-    /// The learning rate.
-    rate: Tensor,
-    /// The moving average's, if one is kept.
-    average_rate: Option<Tensor>,
-    /// Whether the step makes an update, where several share one.
-    updates: Option<Tensor>,
-}
-
-impl Plan {
-    /// The variables of model and optimizer, for batches of which each device has `batch` rows.
-    pub fn declare(&self, batch: usize) -> Result<Vec<Variable>> {
-        let graph = Graph::new();
-        let mut variables = Variables::declare(&graph, DType::F32);
-        let resident = self.resident(&graph, batch);
-        let rows = graph.full(DType::I32, &[batch], 0.0)?;
-        let rate = graph.scalar(0f32);
-        let now = Now {
-            random: Random::new(graph.scalar(0u64), graph.scalar(0u64)),
-            rows: rows.clone(),
-            mask: None,
-            average_rate: self.keeps_average().then(|| rate.clone()),
-            rate,
-            updates: self.shares_updates().then(|| graph.scalar(false)),
+/// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then those of the
+/// step, stacked over the steps.
+pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Result<Function> {
+    let graph = Graph::new();
+    let state = parameters(&graph, variables);
+    let types = of.arguments(steps);
+    let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
+    let number = (graph.iota(DType::U64, &[steps], 0)? + &arguments.number)?;
+    let all: Vec<Tensor> = arguments.list().into_iter().cloned().collect();
+    let (constants, stacked) = all.split_at(NUMBER + 1 + types.resident.len());
+    let constants = [&constants[..NUMBER], &constants[NUMBER + 1..]].concat();
+    let xs = [&[number], stacked].concat();
+    let mut carries = state;
+    // Whether all steps were good so far.
+    carries.extend(S::IS_CHECKED.then(|| graph.scalar(true)));
+    let inputs = ScanInputs { constants: &constants, carries: &carries, xs: &xs };
+    let (mut after, results) = graph.repeat(inputs, steps, |graph, constants, carries, xs| {
+        let ([replica, seed, resident @ ..], [number, xs @ ..]) = (constants, xs) else {
+            return Err(Error::shape("step", "a device, a seed and a number", constants.len()));
         };
-        self.step(&mut variables, &resident, now)?;
-        Ok(variables.variables().cloned().collect())
-    }
-
-    /// Whether the parameters' moving average is kept, which has a rate for each step.
-    pub fn keeps_average(&self) -> bool {
-        self.optimizer.average.is_some()
-    }
-
-    /// Whether several steps share an update, so that each says whether it makes one.
-    pub fn shares_updates(&self) -> bool {
-        self.optimizer.accumulate > 1
-    }
-
-    /// `steps` training steps of `batch` rows on each device. Arguments: the variables; the number of the device (i32),
-    /// seed and number of the first step (u64); all inputs, all stored targets, and mean and deviation of each
-    /// input that is scaled; row numbers `[steps, batch]` (i32); and `[steps]` each, the learning rates (f32), how many rows of a step count
-    /// (i32, if `masked`), the rates of the moving average (f32, if one is kept), and whether a step makes an update
-    /// (i32, if steps share one). Results: the variables, then `[steps, 4]` (f64), for each step the mean loss, the
-    /// weight of its rows, how many answers were right (0 where targets are values or there are several) and how many
-    /// there were, all over all devices.
-    pub fn train(
-        &self,
-        variables: &[Variable],
-        steps: usize,
-        batch: usize,
-        masked: bool,
-    ) -> Result<Function> {
-        let graph = Graph::new();
-        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let replica = graph.parameter(DType::I32, &[]);
-        let (seed, first) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
-        let resident = self.resident(&graph, steps * batch);
-        let order = graph.parameter(DType::I32, &[steps, batch]);
-        let timed = self.timed(&graph, steps, masked);
-        let numbers = (graph.iota(DType::U64, &[steps], 0)? + first)?;
-
-        let constants = [vec![replica, seed], resident.list()].concat();
-        let xs: Vec<_> = [numbers, order].into_iter().chain(timed).collect();
-        let inputs = ScanInputs { constants: &constants, carries: &state, xs: &xs };
-        let (state, ys) = graph.repeat(inputs, steps, |graph, constants, state, xs| {
-            let mut variables = Variables::given(graph, DType::F32, variables, state);
-            let [replica, seed, data @ ..] = constants else {
-                return Err(Error::shape("step", "at least two constants", constants.len()));
+        let list = [replica, seed, number].into_iter().chain(resident).chain(xs);
+        let now = types.with(list.cloned())?;
+        let (before, was_good) = carries.split_at(variables.len());
+        let mut variables = Variables::given(graph, DType::F32, variables, before);
+        let Stepped { results, is_good } = of.step(&mut variables, random(of, &now), &now)?;
+        let mut after = variables.after();
+        if let (Some(is_good), [was_good]) = (is_good, was_good) {
+            let goes_on = is_good.and(was_good)?;
+            let kept = |(new, old): (Tensor, &Tensor)| match new.id() == old.id() {
+                true => Ok(new),
+                false => goes_on.select(&new, old),
             };
-            let resident = self.given(data)?;
-            let now = self.now(self.random(replica, seed, &xs[0]), &xs[1], &xs[2..], masked)?;
-            let metrics = self.step(&mut variables, &resident, now)?;
-            Ok(StepOutputs { carries: variables.after(), ys: vec![metrics] })
-        })?;
-        Ok(Function::new(&graph, [state, ys].concat()))
-    }
-
-    /// `steps` batches through the model as it is. Arguments: the variables that are not the optimizer's; inputs,
-    /// targets, mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked
-    /// over the steps: each of the outputs (f32); for each head the sum of the losses and what to divide it by,
-    /// `[heads * 2]` (f64).
-    pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
-        let graph = Graph::new();
-        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let resident = self.resident(&graph, steps * batch);
-        let order = graph.parameter(DType::I32, &[steps, batch]);
-        let valid = graph.parameter(DType::I32, &[steps]);
-
-        let mut constants = state;
-        let weights = constants.len();
-        constants.extend(resident.list());
-        let inputs = ScanInputs { constants: &constants, carries: &[], xs: &[order, valid] };
-        let (_, ys) = graph.repeat(inputs, steps, |graph, constants, _, xs| {
-            let (state, rest) = constants.split_at(weights);
-            let mut variables = Variables::given(graph, DType::F32, variables, state);
-            let resident = self.given(rest)?;
-            let Batch { inputs, targets } = self.batch(&resident, &xs[0], None)?;
-            let mut cx = Context::evaluation(&mut variables).compute_in(self.compute);
-            let outputs = self.model.forward(&self.named(inputs), &mut cx)?;
-            let mut outputs = outputs.iter().map(|y| y.convert(DType::F32)).collect::<Result<Vec<_>>>()?;
-            let rows = Mask::first(&xs[1], batch)?;
-            let mut losses = Vec::new();
-            for (head, target) in self.heads.iter().zip(&targets) {
-                let (sum, weight) = head.sums(&outputs[head.output], target, Some(&rows))?;
-                losses.extend([sum.reshape(&[1])?, weight.reshape(&[1])?]);
-            }
-            outputs.push(Tensor::concatenate(&losses.iter().collect::<Vec<_>>(), 0)?);
-            Ok(StepOutputs { carries: Vec::new(), ys: outputs })
-        })?;
-        Ok(Function::new(&graph, ys))
-    }
-
-    /// What a program reads besides row numbers for each of its steps, `[steps]`, in the order of [`Plan::train`].
-    fn timed(&self, graph: &Graph, steps: usize, masked: bool) -> Vec<Tensor> {
-        let kinds = [
-            (true, DType::F32),
-            (masked, DType::I32),
-            (self.keeps_average(), DType::F32),
-            (self.shares_updates(), DType::I32),
-        ];
-        let read = kinds.into_iter().filter(|(is_read, _)| *is_read);
-        read.map(|(_, dtype)| graph.parameter(dtype, &[steps])).collect()
-    }
-
-    /// A step from its values of [`Plan::timed`].
-    fn now(&self, random: Random, rows: &Tensor, timed: &[Tensor], masked: bool) -> Result<Now> {
-        let mut timed = timed.iter().cloned();
-        let rate = timed.next().ok_or_else(|| Error::shape("step", "a learning rate", "none"))?;
-        let mut next = |is_read: bool| if is_read { timed.next() } else { None };
-        let valid = next(masked);
-        let average_rate = next(self.keeps_average());
-        let updates = next(self.shares_updates());
-        Ok(Now {
-            random,
-            rows: rows.clone(),
-            mask: valid.map(|valid| Mask::first(&valid, rows.shape()[0])).transpose()?,
-            rate,
-            average_rate,
-            updates: updates.map(|flag| flag.gt(&flag.scalar_like(0.0))).transpose()?,
-        })
-    }
-
-    /// One training step; returns what [`Plan::train`] says of it, `[4]`.
-    fn step(&self, variables: &mut Variables, resident: &Resident, now: Now) -> Result<Tensor> {
-        let Now { mut random, rows, mask, rate, average_rate, updates } = now;
-        let (mask, batch) = (mask.as_ref(), rows.shape()[0] * self.replicas);
-        let Batch { inputs, targets } = self.batch(resident, &rows, Some(&mut random))?;
-        let is_frozen = |name: &str| self.optimizer.is_frozen(name);
-        let mut cx = Context::training(variables, &mut random)
-            .compute_in(self.compute)
-            .replicated(self.replicas)
-            .frozen(&is_frozen);
-        if let Some(mask) = mask {
-            cx = cx.masked(mask)?;
+            after = after.into_iter().zip(before).map(kept).collect::<Result<_>>()?;
+            after.push(goes_on);
         }
-        let outputs = self.model.forward(&self.named(inputs), &mut cx)?;
-        // The losses of all devices add up to the batch's mean loss, and so do their gradients.
-        let (mut loss, mut part) = (None, rows.graph().scalar(rows.shape()[0] as f64));
-        for (head, target) in self.heads.iter().zip(&targets) {
-            let outputs = &outputs[head.output];
-            head.check(outputs, target)?;
-            let (sum, weight) = head.sums(outputs, target, mask)?;
-            let mean = (sum / self.total(&weight)?)?;
-            loss = Some(match loss {
-                None if head.weight == 1.0 => mean,
-                None => (mean * head.weight)?,
-                Some(loss) => (loss + (mean * head.weight)?)?,
-            });
-            if self.heads.len() == 1 {
-                part = weight;
-            } else if let Some(mask) = mask {
-                part = mask.sum();
-            }
-        }
-        let loss = loss.ok_or_else(|| Error::value("objectives", "at least one", "none"))?;
-        let weight = self.total(&part)?;
-        let parameters = self.optimizer.trained(variables);
-        let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
-        let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
-        // In full batches, so that the weight is about 1.
-        let weight = (weight / batch as f64)?;
-        let inputs = Inputs {
-            learning_rate: &rate,
-            average_rate: average_rate.as_ref(),
-            share: updates.as_ref().map(|is_last| Share { weight: &weight, is_last }),
-        };
-        self.optimizer.update(variables, &grads, inputs)?;
-        let [right, answers] = match (&self.heads[..], &targets[..]) {
-            ([head], [target]) => head.right(&outputs[head.output], target, mask)?,
-            _ => [(); 2].map(|()| loss.graph().scalar(0f64)),
-        };
-        let metrics = [&loss, &part, &right, &answers].map(|metric| metric.reshape(&[1]));
-        let metrics = metrics.into_iter().collect::<Result<Vec<_>>>()?;
-        let metrics = Tensor::concatenate(&metrics.iter().collect::<Vec<_>>(), 0)?;
-        self.total(&metrics)
-    }
-
-    /// The sum over the devices.
-    fn total(&self, part: &Tensor) -> Result<Tensor> {
-        if self.replicas == 1 { Ok(part.clone()) } else { part.all_reduce() }
-    }
-
-    fn random(&self, replica: &Tensor, seed: &Tensor, step: &Tensor) -> Random {
-        let random = Random::new(seed.clone(), step.clone());
-        if self.replicas == 1 { random } else { random.sharded(replica.clone(), self.replicas) }
-    }
-
-    /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
-    /// are random numbers, augmented. Token ids stay whole: bf16 would round those above 256.
-    fn batch(&self, resident: &Resident, rows: &Tensor, mut random: Option<&mut Random>) -> Result<Batch> {
-        let stored = resident.inputs.iter().map(|all| all.take(rows)).collect::<Result<Vec<_>>>()?;
-        // Scaled and moved, without noise: what an autoencoder is to give back.
-        let (mut inputs, mut clean) = (Vec::new(), Vec::new());
-        for ((input, stored), scaling) in self.inputs.iter().zip(&stored).zip(&resident.scaling) {
-            if self.model.vocabulary(&input.name).is_some() {
-                let ids = stored.convert(DType::I32)?;
-                clean.push(ids.clone());
-                inputs.push(ids);
-                continue;
-            }
-            let x = stored.convert(DType::F32)?;
-            let scale = |x: Tensor| match scaling {
-                Some((mean, deviation)) => (x - mean)? / deviation,
-                None => Ok(x),
-            };
-            // Of several inputs, the pictures are augmented.
-            let is_augmented = !self.augment.is_empty() && (self.inputs.len() == 1 || x.rank() == 4);
-            let (moved, noisy) = if let Some(random) = random.as_deref_mut().filter(|_| is_augmented) {
-                let moved = scale(augment::move_pixels(&self.augment, &x, random)?)?;
-                let noisy = augment::add_noise(&self.augment, &moved, random)?;
-                (moved, noisy)
-            } else {
-                let x = scale(x)?;
-                (x.clone(), x)
-            };
-            clean.push(moved);
-            inputs.push(noisy.convert(self.compute)?);
-        }
-        let target = |head: &Head| match head.target {
-            Target::Stored { place, .. } => resident.targets[place].take(rows),
-            Target::Input(place) => Ok(clean[place].clone()),
-            Target::Next { input, padding } => next(&stored[input].convert(DType::I32)?, padding),
-        };
-        Ok(Batch { inputs, targets: self.heads.iter().map(target).collect::<Result<_>>()? })
-    }
-
-    /// The bytes of a row of all inputs and stored targets.
-    pub fn row_bytes(&self) -> usize {
-        let types = self.inputs.iter().map(|input| &input.sample).chain(&self.targets);
-        types.map(|ty| count(&ty.shape) * ty.dtype.size()).sum()
-    }
-
-    /// The model's inputs by name.
-    fn named(&self, inputs: Vec<Tensor>) -> Vec<(&str, Tensor)> {
-        self.inputs.iter().map(|input| input.name.as_str()).zip(inputs).collect()
-    }
-
-    /// `called` is how many rows one call reads.
-    fn resident(&self, graph: &Graph, called: usize) -> Resident {
-        let rows = self.resident.unwrap_or(called);
-        let of = |ty: &Type| graph.parameter(ty.dtype, &[&[rows], &ty.shape[..]].concat());
-        let inputs = self.inputs.iter().map(|input| of(&input.sample)).collect();
-        let targets = self.targets.iter().map(of).collect();
-        let parameter = |ty: &Type| graph.parameter(ty.dtype, &ty.shape);
-        let scaling = |input: &Input| input.scaling.as_ref().map(|ty| (parameter(ty), parameter(ty)));
-        Resident { inputs, targets, scaling: self.inputs.iter().map(scaling).collect() }
-    }
-
-    /// What [`Resident::list`] gave, within a loop.
-    fn given(&self, list: &[Tensor]) -> Result<Resident> {
-        let scaled = self.inputs.iter().filter(|input| input.scaling.is_some()).count();
-        let (inputs, targets) = (self.inputs.len(), self.targets.len());
-        if list.len() != inputs + targets + 2 * scaled {
-            return Err(Error::shape("step", "inputs, targets and scalings", list.len()));
-        }
-        let (inputs, rest) = list.split_at(inputs);
-        let (targets, scalings) = rest.split_at(targets);
-        let mut pairs = scalings.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-        let scaling =
-            self.inputs.iter().map(|input| input.scaling.as_ref().and_then(|_| pairs.next())).collect();
-        Ok(Resident { inputs: inputs.to_vec(), targets: targets.to_vec(), scaling })
-    }
-
-    /// One training step that tells where a number first stopped being finite. Arguments: those of [`Plan::train`]
-    /// for one step. Result: for each of the places that are named beside it, in the order of computation, 1 if all
-    /// its numbers are finite, otherwise 0.
-    pub fn trace(
-        &self,
-        variables: &[Variable],
-        batch: usize,
-        masked: bool,
-    ) -> Result<(Function, Vec<String>)> {
-        let graph = Graph::new();
-        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let replica = graph.parameter(DType::I32, &[]);
-        let (seed, number) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));
-        let resident = self.resident(&graph, batch);
-        let rows = graph.parameter(DType::I32, &[1, batch]).reshape(&[batch])?;
-        let timed = self.timed(&graph, 1, masked);
-        let timed = timed.iter().map(|values| values.reshape(&[])).collect::<Result<Vec<_>>>()?;
-        let mut after = Variables::given(&graph, DType::F32, variables, &state);
-        let now = self.now(self.random(&replica, &seed, &number), &rows, &timed, masked)?;
-        let metrics = self.step(&mut after, &resident, now)?;
-        let outputs = [after.after(), vec![metrics]].concat();
-        finite::flags(&graph, outputs, |index| match variables.get(index) {
-            Some(variable) => format!("{}, as the step before left it", variable.name),
-            None => DATA.to_string(),
-        })
-    }
+        Ok(StepOutputs { carries: after, ys: results.concat() })
+    })?;
+    after.truncate(variables.len());
+    Ok(Function::new(&graph, [after, results].concat()))
 }
 
-impl Resident {
-    /// In the order of [`Plan::train`].
-    fn list(&self) -> Vec<Tensor> {
-        let scaling = self.scaling.iter().flatten().flat_map(|(mean, deviation)| [mean, deviation]);
-        self.inputs.iter().chain(&self.targets).chain(scaling).cloned().collect()
-    }
+fn parameters(graph: &Graph, variables: &[Variable]) -> Vec<Tensor> {
+    variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect()
+}
+
+/// What a step draws, on each device other numbers.
+fn random(of: &impl Step, now: &Arguments<Tensor>) -> Random {
+    let random = Random::new(now.seed.clone(), now.number.clone());
+    if of.replicas() == 1 { random } else { random.sharded(now.replica.clone(), of.replicas()) }
+}
+
+/// One step that tells where a number first is not finite, see [`finite::flags`]. Arguments: those of [`train`] for one
+/// step; `place` names those besides the variables.
+pub(super) fn trace(
+    of: &impl Step,
+    variables: &[Variable],
+    place: impl Fn(&Arguments<usize>, usize) -> String,
+) -> Result<(Function, Vec<String>)> {
+    let graph = Graph::new();
+    let state = parameters(&graph, variables);
+    let types = of.arguments(1);
+    let places = types.with(variables.len()..)?;
+    let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
+    let now = Arguments {
+        steps: arguments.steps.map(|stacked| stacked.reshape(&stacked.shape()[1..]))?,
+        ..arguments
+    };
+    let mut after = Variables::given(&graph, DType::F32, variables, &state);
+    let results = of.step(&mut after, random(of, &now), &now)?.results;
+    finite::flags(&graph, [after.after(), results.concat()].concat(), |index| match variables.get(index) {
+        Some(variable) => format!("{}, as the step before left it", variable.name),
+        None => place(&places, index),
+    })
 }

@@ -1,49 +1,92 @@
-//! One of the devices that share each batch of a run.
+//! The devices that share each batch of a run.
 
-use super::Trainer;
-use super::feed::{Feed, Piece};
+use super::arguments::Arguments;
+use super::finite;
 use crate::array::Array;
-use crate::data::Dataset;
-use crate::error::Result;
-use crate::runtime::{Buffer, Device};
+use crate::error::{Error, Result};
+use crate::runtime::{Buffer, Device, Program};
 use std::sync::Arc;
 
 /// What a run has on one of its devices besides the state.
-pub(super) struct Replica<'a> {
+pub(super) struct Replica {
     pub device: Device,
     pub index: usize,
     /// The index as the program reads it.
-    number: Buffer,
-    seed: Buffer,
-    pub feed: Arc<Feed<'a>>,
+    pub number: Arc<Buffer>,
+    pub seed: Arc<Buffer>,
 }
 
-impl<'a> Replica<'a> {
-    pub fn new(device: Device, index: usize, trainer: &Trainer, data: &'a Dataset) -> Result<Self> {
-        let number = Buffer::upload(&device, &Array::scalar(index as i32))?;
-        let seed = Buffer::upload(&device, &Array::scalar(trainer.seed))?;
-        let feed = Arc::new(Feed::new(&device, data, trainer.stream)?);
-        Ok(Self { device, index, number, seed, feed })
+/// The arguments of a call on one device.
+pub(super) type Given = Arguments<Arc<Buffer>>;
+
+impl Replica {
+    pub fn new(device: Device, index: usize, seed: u64) -> Result<Self> {
+        let number = Arc::new(Buffer::upload(&device, &Array::scalar(index as i32))?);
+        let seed = Arc::new(Buffer::upload(&device, &Array::scalar(seed))?);
+        Ok(Self { device, index, number, seed })
     }
 
-    pub fn upload<'b>(&self, values: impl IntoIterator<Item = &'b Array>) -> Result<Vec<Buffer>> {
-        values.into_iter().map(|array| Buffer::upload(&self.device, array)).collect()
+    /// One for each part of a batch.
+    pub fn all(device: &Device, count: usize, seed: u64) -> Result<Vec<Self>> {
+        (0..count).map(|index| Self::new(device.replica(index)?, index, seed)).collect()
+    }
+
+    pub fn upload(&self, array: &Array) -> Result<Arc<Buffer>> {
+        Ok(Arc::new(Buffer::upload(&self.device, array)?))
     }
 }
 
-/// What a training program reads besides the variables and what is always there.
-pub(super) struct Arguments {
-    pub first: Buffer,
-    pub piece: Piece,
-    /// The values of each step, see [`Plan::train`](super::program::Plan::train).
-    pub timed: Vec<Buffer>,
+/// The variables' values on each device, the same on all.
+pub(super) struct State(Vec<Vec<Buffer>>);
+
+impl State {
+    pub fn upload<'b>(
+        replicas: &[Replica],
+        values: impl IntoIterator<Item = &'b Array> + Clone,
+    ) -> Result<Self> {
+        let on = |replica: &Replica| {
+            values.clone().into_iter().map(|array| Buffer::upload(&replica.device, array)).collect()
+        };
+        Ok(Self(replicas.iter().map(on).collect::<Result<_>>()?))
+    }
+
+    /// The values on the first device, which is the one that is looked at and evaluated.
+    pub fn current(&self) -> Result<&[Buffer]> {
+        let lost = "one whose state was lost when the device failed; restore a checkpoint";
+        self.0.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))
+    }
+
+    /// Gives variables, by their places, another value.
+    pub fn set(&mut self, replicas: &[Replica], places: &[usize], value: &Array) -> Result<()> {
+        self.current()?;
+        for (state, replica) in self.0.iter_mut().zip(replicas) {
+            for &place in places {
+                state[place] = Buffer::upload(&replica.device, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs training steps, which move the state; returns their results, the same on every device. If the call fails, the
+    /// state is lost with it.
+    pub fn advance(&mut self, program: &Program, arguments: &[Given]) -> Result<Vec<Buffer>> {
+        let variables = self.current()?.len();
+        let mut all = program.run_replicated(std::mem::take(&mut self.0), &lists(arguments))?;
+        let results = all.iter_mut().map(|results| results.split_off(variables.min(results.len())));
+        let results = results.collect::<Vec<_>>().into_iter().next().unwrap_or_default();
+        self.0 = all;
+        Ok(results)
+    }
+
+    /// The answers of a program that traces a step, see [`finite::flags`].
+    pub fn trace(&self, program: &Program, arguments: &[Given]) -> Result<Vec<bool>> {
+        let devices = self.0.iter().zip(lists(arguments));
+        let lists: Vec<Vec<&Buffer>> =
+            devices.map(|(state, arguments)| state.iter().chain(arguments).collect()).collect();
+        finite::on_all(&program.run_replicated(arguments.iter().map(|_| Vec::new()).collect(), &lists)?)
+    }
 }
 
-impl Arguments {
-    /// In the order of [`Plan::train`](super::program::Plan::train).
-    pub fn list<'b>(&'b self, replica: &'b Replica) -> Vec<&'b Buffer> {
-        let steps = [self.piece.order()].into_iter().chain(&self.timed);
-        let always = [&replica.number, &replica.seed, &self.first];
-        always.into_iter().chain(replica.feed.arguments(&self.piece)).chain(steps).collect()
-    }
+fn lists(arguments: &[Given]) -> Vec<Vec<&Buffer>> {
+    arguments.iter().map(|given| given.list().into_iter().map(|buffer| &**buffer).collect()).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::augment::Augment;
 use super::goal::Goal;
-use super::program::{self, Plan};
+use super::plan::{self, Plan};
 use super::run::Run;
 use super::targets::stored;
 use crate::array::{Array, DType};
@@ -251,8 +251,9 @@ impl Trainer {
     }
 
     pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {
+        let is_whole = data.splits.train.len().is_multiple_of(self.batch_size.max(1));
         let ty = |array: &Array| Type::new(array.dtype(), array.shape());
-        let input = |input: InputView| program::Input {
+        let input = |input: InputView| plan::Input {
             name: input.name.to_string(),
             sample: Type::new(input.values.dtype(), input.sample()),
             scaling: (!input.scaling.is_none()).then(|| ty(&input.scaling.mean)),
@@ -267,6 +268,8 @@ impl Trainer {
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
             resident: (!self.stream).then(|| data.rows()),
             replicas: self.devices,
+            part: self.batch_size / self.devices.max(1),
+            is_masked: self.last_batch == LastBatch::Mask && !is_whole,
         })
     }
 

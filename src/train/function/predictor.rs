@@ -52,7 +52,7 @@ impl FunctionRun<'_> {
         if !model.map(|v| &v.name).eq(&predictor.variables) {
             return Err(Error::value("predictor", "one that this run made", "one of another run"));
         }
-        let state = self.current()?;
+        let state = self.state.current()?;
         let upload = |array: &Array| Buffer::upload(&self.device, array);
         let inputs = inputs.iter().map(upload).collect::<Result<Vec<_>>>()?;
         let variables = read_by_evaluation(self.variables()).map(|i| &state[i]);

@@ -1,41 +1,43 @@
 //! A function in training on a device.
 
-use super::arguments::{Arguments, Steps, Turn};
-use super::program::Plan;
+use super::plan::Plan;
 use crate::array::{Array, count};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
+use crate::train::arguments::{Resident, Steps, Turn};
 use crate::train::checkpoint::{Checkpoint, Position};
-use crate::train::finite;
+use crate::train::replica::{Given, Replica, State};
 use crate::train::run::Compiled;
+use crate::train::{finite, program};
 use crate::variables::{Variable, assigned, read_by_evaluation};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A function in training, see [`FunctionTrainer`](super::FunctionTrainer). The variables stay on the device.
 pub struct FunctionRun<'a> {
     pub(super) plan: Plan<'a>,
     pub(super) device: Device,
     /// One for each part of a batch.
-    replicas: Vec<Device>,
+    replicas: Vec<Replica>,
     seed: u64,
     /// The types of a whole batch.
     batch: Vec<Type>,
     /// How many results each objective has.
     results: Vec<usize>,
     variables: Vec<Variable>,
-    /// The variables' values on each device, the same on all.
-    state: Vec<Vec<Buffer>>,
+    pub(super) state: State,
     /// Steps done.
     step: u64,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     /// The programs that were compiled and not yet asked for.
     compiled: Vec<Compiled>,
-    /// The batch of the last step, to tell usual infinities from new ones.
-    last: Option<Vec<Array>>,
+    /// What the last good step read, and its place in that call, to tell usual infinities from new ones.
+    last: Option<(Vec<Given>, usize)>,
 }
 
 impl<'a> FunctionRun<'a> {
@@ -43,27 +45,26 @@ impl<'a> FunctionRun<'a> {
         for objective in &plan.objectives {
             objective.optimizer.check()?;
         }
-        let (variables, results) = plan.declare()?;
+        let (variables, results) = program::declare(&plan)?;
         for objective in &plan.objectives {
             objective.optimizer.check_paths(&variables)?;
         }
-        let replicas = (0..plan.replicas).map(|i| device.replica(i)).collect::<Result<Vec<_>>>()?;
-        let mut run = Self {
+        let replicas = Replica::all(device, plan.replicas, seed)?;
+        let initial = initial(&variables, seed);
+        Ok(Self {
             plan,
             device: device.clone(),
+            state: State::upload(&replicas, &initial)?,
             replicas,
             seed,
             batch,
-            results: results.iter().map(Vec::len).collect(),
+            results,
             variables,
-            state: Vec::new(),
             step: 0,
             programs: HashMap::new(),
             compiled: Vec::new(),
             last: None,
-        };
-        run.state = run.upload(&run.initial())?;
-        Ok(run)
+        })
     }
 
     /// All variables: parameters, statistics, and the state of each optimizer.
@@ -91,9 +92,7 @@ impl<'a> FunctionRun<'a> {
     /// and the run is in its state before that step, so that it can go on with another batch.
     pub fn step(&mut self, batch: &[Array]) -> Result<Vec<Array>> {
         check_types(&self.batch, batch)?;
-        let stacked = |array: &Array| array.clone().reshape(&[&[1], array.shape()].concat());
-        let batches = batch.iter().map(stacked).collect::<Result<Vec<_>>>()?;
-        let results = self.advance(1, &batches)?;
+        let results = self.advance(1, batch)?;
         results.into_iter().map(|array| array.row(0)).collect()
     }
 
@@ -113,32 +112,26 @@ impl<'a> FunctionRun<'a> {
         self.advance(steps, batches)
     }
 
+    /// `batches` are those of the steps one after another.
     fn advance(&mut self, steps: usize, batches: &[Array]) -> Result<Vec<Array>> {
         self.compile(steps)?;
-        let arguments = self.arguments(self.step, steps, batches)?;
-        self.current()?;
+        let arguments = self.arguments(steps, batches)?;
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
         };
-        let lists: Vec<_> = arguments.iter().map(Arguments::list).collect();
-        // If the call fails, the state is lost with it.
-        let mut results = program.run_replicated(std::mem::take(&mut self.state), &lists)?;
-        // The same on every device.
-        let made = results.iter_mut().map(|results| results.split_off(self.variables.len())).next();
-        results.iter_mut().for_each(|results| results.truncate(self.variables.len()));
-        self.state = results;
-        let made = made.iter().flatten().map(Buffer::download).collect::<Result<Vec<_>>>()?;
-
-        if let Some((step, loss)) = self.first_bad(steps, &made) {
-            self.step += step as u64;
-            let batch = batches.iter().map(|array| array.row(step)).collect::<Result<Vec<_>>>()?;
+        let made = self.state.advance(program, &arguments)?;
+        let made = made.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+        let bad = self.first_bad(steps, &made);
+        let good = bad.map_or(steps, |(step, _)| step);
+        self.step += good as u64;
+        if let Some((step, loss)) = bad {
+            let error = self.explain(loss, &arguments, step);
             if let Some(before) = step.checked_sub(1) {
-                self.last = Some(batches.iter().map(|array| array.row(before)).collect::<Result<Vec<_>>>()?);
+                self.last = Some((arguments, before));
             }
-            return Err(self.explain(loss, &batch));
+            return Err(error);
         }
-        self.step += steps as u64;
-        self.last = Some(batches.iter().map(|array| array.row(steps - 1)).collect::<Result<_>>()?);
+        self.last = Some((arguments, steps - 1));
         Ok(made)
     }
 
@@ -160,7 +153,7 @@ impl<'a> FunctionRun<'a> {
 
     fn compile(&mut self, steps: usize) -> Result<()> {
         if !self.programs.contains_key(&steps) {
-            let function = self.plan.train(&self.variables, steps)?;
+            let function = program::train(&self.plan, &self.variables, steps)?;
             let (donated, replicas) = (self.variables.len(), self.replicas.len());
             let program = Program::compile_replicated(&self.device, &function, donated, replicas)?;
             self.compiled.push(Compiled::new(format!("training, {steps} steps a call"), &program));
@@ -169,73 +162,74 @@ impl<'a> FunctionRun<'a> {
         Ok(())
     }
 
-    /// What the program of `steps` steps from step `first` on reads on each device besides the variables.
-    fn arguments(&self, first: u64, steps: usize, batches: &[Array]) -> Result<Vec<Arguments<Buffer>>> {
-        let numbers: Vec<u64> = (first..first + steps as u64).collect();
+    /// What the program of the next `steps` steps reads on each device besides the variables.
+    fn arguments(&self, steps: usize, batches: &[Array]) -> Result<Vec<Given>> {
+        let numbers = self.step..self.step + steps as u64;
         let turn = |objective: &super::Objective| {
             let optimizer = &objective.optimizer;
-            let turns = Turns::without_epochs(optimizer.accumulate as u64);
-            let rates: Vec<f32> =
-                numbers.iter().map(|&step| optimizer.learning_rate.at(step) as f32).collect();
-            let average = |average: crate::optim::Average| {
-                let rate = |&step: &u64| average.rate(turns.update(step)) as f32;
-                Array::vector(&numbers.iter().map(rate).collect::<Vec<_>>())
-            };
-            let is_last: Vec<i32> = numbers.iter().map(|&step| i32::from(turns.is_last(step))).collect();
-            Turn {
-                learning_rate: Array::vector(&rates),
-                average_rate: optimizer.average.map(average),
-                is_last: (optimizer.accumulate > 1).then(|| Array::vector(&is_last)),
-            }
+            Turn::values(optimizer, Turns::without_epochs(optimizer.accumulate as u64), numbers.clone())
         };
-        let on = |(index, device): (usize, &Device)| {
-            let part = |array: &Array| part(array, index, self.replicas.len());
-            let arguments = Arguments {
-                replica: Array::scalar(index as i32),
-                seed: Array::scalar(self.seed),
+        let turns: Vec<Turn<Array>> = self.plan.objectives.iter().map(turn).collect();
+        let on = |replica: &Replica| {
+            let turns = turns.iter().map(|turn| turn.map(|array| replica.upload(array)));
+            let part = |(array, ty): (&Array, &Type)| {
+                let ty = Type::new(ty.dtype, &[&[steps], &ty.shape[..]].concat());
+                let bytes = part(array, &ty, steps, replica.index, self.replicas.len());
+                Ok(Arc::new(Buffer::from_bytes(&replica.device, &ty, &bytes)?))
+            };
+            Ok(Given {
+                replica: replica.number.clone(),
+                seed: replica.seed.clone(),
+                number: replica.upload(&Array::scalar(self.step))?,
+                resident: Resident::none(),
                 steps: Steps {
-                    number: Array::vector(&numbers),
-                    turns: self.plan.objectives.iter().map(turn).collect(),
-                    batch: batches.iter().map(part).collect::<Result<_>>()?,
+                    turns: turns.collect::<Result<_>>()?,
+                    batch: batches.iter().zip(&self.plan.part).map(part).collect::<Result<_>>()?,
                 },
-            };
-            arguments.map(|array| Buffer::upload(device, array))
+            })
         };
-        self.replicas.iter().enumerate().map(on).collect()
+        self.replicas.iter().map(on).collect()
     }
 
-    /// The error for a loss that is not finite in the next step, on `batch`.
-    fn explain(&self, loss: f64, batch: &[Array]) -> Error {
+    /// The error for a loss that is not finite in the next step, which was step `place` of the call that was given
+    /// `arguments`.
+    fn explain(&self, loss: f64, arguments: &[Given], place: usize) -> Error {
         let advice = "try a smaller learning rate, clip_norm, or scaled data";
-        let (place, advice) = match self.first_not_finite(batch) {
+        let (place, advice) = match self.first_not_finite(arguments, place) {
             Ok(place) => (place, advice.to_string()),
             Err(error) => (None, format!("{advice}; where it came up could not be found ({error})")),
         };
         Error::NotFinite { loss, step: self.step, epoch: None, place, advice }
     }
 
-    /// Where a number first is not finite in the next step, on `batch`. Places where numbers are infinite with the
-    /// first weights and a good batch too, as in a mask, are passed over.
-    fn first_not_finite(&self, batch: &[Array]) -> Result<Option<String>> {
-        let (function, places) = self.plan.trace(&self.variables)?;
+    /// Where a number first is not finite in the next step. Places where numbers are infinite with the first weights and
+    /// the batch of a good step too, as in a mask, are passed over.
+    fn first_not_finite(&self, arguments: &[Given], place: usize) -> Result<Option<String>> {
+        let (function, places) = program::trace(&self.plan, &self.variables, |all, index| {
+            match all.steps.batch.iter().position(|place| *place == index) {
+                Some(input) => format!("input {input} of the batch"),
+                None => "the settings of the step".to_string(),
+            }
+        })?;
         let program = Program::compile_replicated(&self.device, &function, 0, self.replicas.len())?;
-        let flags = |state: &[Vec<Buffer>], step: u64, batch: &[Array]| -> Result<Vec<bool>> {
-            let stacked = |array: &Array| array.clone().reshape(&[&[1], array.shape()].concat());
-            let batch = batch.iter().map(stacked).collect::<Result<Vec<_>>>()?;
-            let arguments = self.arguments(step, 1, &batch)?;
-            let lists: Vec<Vec<&Buffer>> = state
-                .iter()
-                .zip(&arguments)
-                .map(|(state, a)| state.iter().chain(a.list()).collect())
-                .collect();
-            let none = self.replicas.iter().map(|_| Vec::new()).collect();
-            finite::on_all(&program.run_replicated(none, &lists)?)
+        let flags = |state: &State, arguments: &[Given], place: usize| {
+            let replicas = self.replicas.iter().zip(arguments);
+            let one = replicas.map(|(replica, given)| one_step(replica, given, place));
+            state.trace(&program, &one.collect::<Result<Vec<_>>>()?)
         };
-        let usual = match &self.last {
-            Some(good) => flags(&self.upload(&self.initial())?, self.step.saturating_sub(1), good)?,
+        let good = match (place.checked_sub(1), &self.last) {
+            (Some(before), _) => Some((arguments, before)),
+            (None, last) => last.as_ref().map(|(arguments, place)| (&arguments[..], *place)),
+        };
+        let usual = match good {
+            Some((arguments, place)) => flags(
+                &State::upload(&self.replicas, &initial(&self.variables, self.seed))?,
+                arguments,
+                place,
+            )?,
             None => vec![true; places.len()],
         };
-        let now = flags(&self.state, self.step, batch)?;
+        let now = flags(&self.state, arguments, place)?;
         Ok(finite::first_lost(places, &usual, &now))
     }
 
@@ -244,7 +238,7 @@ impl<'a> FunctionRun<'a> {
     /// # Errors
     /// When the device fails, or has failed before.
     pub fn state(&self) -> Result<Vec<(String, Array)>> {
-        let named = self.variables.iter().zip(self.current()?);
+        let named = self.variables.iter().zip(self.state.current()?);
         named.map(|(variable, value)| Ok((variable.name.clone(), value.download()?))).collect()
     }
 
@@ -254,7 +248,7 @@ impl<'a> FunctionRun<'a> {
     /// # Errors
     /// As [`FunctionRun::state`].
     pub fn model(&self) -> Result<Vec<(String, Array)>> {
-        let state = self.current()?;
+        let state = self.state.current()?;
         let values = read_by_evaluation(&self.variables).map(|i| state[i].download());
         let model = self.variables.iter().filter(|v| v.role.is_of_model());
         model.zip(values).map(|(variable, value)| Ok((variable.name.clone(), value?))).collect()
@@ -265,14 +259,8 @@ impl<'a> FunctionRun<'a> {
     /// # Errors
     /// When there is no such variable, or it is of another shape.
     pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
-        self.current()?;
         let (value, places) = assigned(&self.variables, name, value, self.step == 0)?;
-        for (state, device) in self.state.iter_mut().zip(&self.replicas) {
-            for &place in &places {
-                state[place] = Buffer::upload(device, &value)?;
-            }
-        }
-        Ok(())
+        self.state.set(&self.replicas, &places, &value)
     }
 
     /// The state of the run, copied to the host. A run of the same function that is given it by
@@ -290,28 +278,11 @@ impl<'a> FunctionRun<'a> {
     /// # Errors
     /// When the checkpoint's variables are not those of this run.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let values: Vec<Array> =
-            checkpoint.values(&self.variables, |_| false)?.into_iter().cloned().collect();
-        self.state = self.upload(&values)?;
+        let values = checkpoint.values(&self.variables, |_| false)?;
+        self.state = State::upload(&self.replicas, values)?;
         self.step = checkpoint.position.step;
         self.last = None;
         Ok(())
-    }
-
-    fn initial(&self) -> Vec<Array> {
-        self.variables.iter().map(|v| v.initial(self.seed)).collect()
-    }
-
-    /// The variables' values on each device.
-    fn upload(&self, values: &[Array]) -> Result<Vec<Vec<Buffer>>> {
-        let on = |device| values.iter().map(|array| Buffer::upload(device, array)).collect();
-        self.replicas.iter().map(on).collect()
-    }
-
-    /// The variables' values as they are now.
-    pub(super) fn current(&self) -> Result<&[Buffer]> {
-        let lost = "one whose state was lost when the device failed; restore a checkpoint";
-        self.state.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))
     }
 }
 
@@ -322,6 +293,11 @@ impl fmt::Debug for FunctionRun<'_> {
             .field("step", &self.step)
             .finish_non_exhaustive()
     }
+}
+
+/// The values that variables begin with.
+fn initial(variables: &[Variable], seed: u64) -> Vec<Array> {
+    variables.iter().map(|v| v.initial(seed)).collect()
 }
 
 /// That `arrays` are of these types.
@@ -338,13 +314,30 @@ pub(super) fn check_types(types: &[Type], arrays: &[Array]) -> Result<()> {
     Ok(())
 }
 
-/// Of batches `[steps, rows, …]` the `index`-th of `count` equal parts of the rows; scalars `[steps]` whole.
-fn part(array: &Array, index: usize, parts: usize) -> Result<Array> {
-    let &[steps, rows, ref rest @ ..] = array.shape() else { return Ok(array.clone()) };
-    if parts == 1 {
-        return Ok(array.clone());
+/// Of stacked batches the part of device `index` of `devices`, whose steps are together of the type `ty`: an equal part of
+/// the rows of each; scalars whole.
+fn part<'a>(batches: &'a Array, ty: &Type, steps: usize, index: usize, devices: usize) -> Cow<'a, [u8]> {
+    let bytes = batches.bytes();
+    let size = ty.dtype.size() * count(&ty.shape) / steps.max(1);
+    if devices == 1 || bytes.len() == size * steps {
+        return Cow::Borrowed(bytes);
     }
-    let size = count(rest) * array.dtype().size() * rows / parts;
-    let bytes = (0..steps).flat_map(|step| &array.bytes()[(step * parts + index) * size..][..size]);
-    Array::from_bytes(array.dtype(), &[&[steps, rows / parts], rest].concat(), bytes.copied().collect())
+    (0..steps).flat_map(|step| &bytes[(step * devices + index) * size..][..size]).copied().collect()
+}
+
+/// What a single step of a call reads.
+fn one_step(replica: &Replica, given: &Given, place: usize) -> Result<Given> {
+    let number = given.number.download()?.to_vec::<u64>()?[0] + place as u64;
+    let of_step = |stacked: &Arc<Buffer>| {
+        let row = stacked.download()?.row(place)?;
+        let shape = [&[1], row.shape()].concat();
+        replica.upload(&row.reshape(&shape)?)
+    };
+    Ok(Given {
+        replica: given.replica.clone(),
+        seed: given.seed.clone(),
+        number: replica.upload(&Array::scalar(number))?,
+        resident: Resident::none(),
+        steps: given.steps.map(of_step)?,
+    })
 }

@@ -5,21 +5,24 @@ mod state;
 mod trace;
 
 pub use programs::Compiled;
+pub(super) use trace::DATA;
 
 use super::Trainer;
+use super::arguments::{Steps, Turn};
 use super::checkpoint::{Checkpoint, SoFar};
 use super::evaluation::Evaluation;
 use super::evaluator::Evaluator;
-use super::feed::Piece;
+use super::feed::{Feed, Piece};
 use super::head::Head;
 use super::memory;
 use super::metrics;
 use super::monitor::Monitor;
-use super::program::Plan;
-use super::replica::{Arguments, Replica};
+use super::plan::Plan;
+use super::program;
+use super::replica::{Given, Replica, State};
 use super::score::Evaluations;
 use crate::array::{Array, count};
-use crate::data::{Dataset, LastBatch, Order, Shuffle, balanced, epoch_order};
+use crate::data::{Dataset, Order, Shuffle, balanced, epoch_order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
 use crate::model::Description;
@@ -84,9 +87,10 @@ pub struct Run<'a> {
     /// What each epoch is reported with.
     metrics: Vec<Metric>,
     variables: Vec<Variable>,
-    /// The state on each device, the same on all; the first is the one that is looked at and evaluated.
-    state: Vec<Vec<Buffer>>,
-    replicas: Vec<Replica<'a>>,
+    state: State,
+    replicas: Vec<Replica>,
+    /// Of each replica.
+    feeds: Vec<Arc<Feed<'a>>>,
     /// Steps done since the beginning of the run.
     step: u64,
     /// What the epoch under way came to so far.
@@ -126,19 +130,19 @@ impl<'a> Run<'a> {
         // Refuses a batch that no program can be made for.
         let order = order(&trainer, data, 0)?;
         let plan = Arc::new(trainer.plan(data)?);
-        let variables = plan.declare(trainer.batch_size / trainer.devices)?;
+        let variables = program::declare(&*plan)?.0;
         trainer.optimizer.check_paths(&variables)?;
         let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
-        let replicas = (0..trainer.devices)
-            .map(|i| Replica::new(device.replica(i)?, i, &trainer, data))
-            .collect::<Result<Vec<_>>>()?;
+        let replicas = Replica::all(device, trainer.devices, trainer.seed)?;
+        let feed = |replica: &Replica| Ok(Arc::new(Feed::new(&replica.device, data, trainer.stream)?));
+        let feeds = replicas.iter().map(feed).collect::<Result<Vec<_>>>()?;
         let of_model = variables.iter().filter(|variable| variable.role.is_of_model()).cloned().collect();
-        let feed = replicas[0].feed.clone();
+        let feed = feeds[0].clone();
         let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, of_model)?;
         let metrics = metrics::chosen(&trainer, evaluator.tasks())?;
         let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
-        let state = replicas.iter().map(|replica| replica.upload(&initial)).collect::<Result<_>>()?;
+        let state = State::upload(&replicas, &initial)?;
         Ok(Self {
             trainer,
             plan,
@@ -150,6 +154,7 @@ impl<'a> Run<'a> {
             variables,
             state,
             replicas,
+            feeds,
             step: 0,
             so_far: SoFar::default(),
             order,
@@ -356,21 +361,14 @@ impl<'a> Run<'a> {
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
         };
-        let lists: Vec<_> =
-            self.replicas.iter().zip(&arguments).map(|(replica, a)| a.list(replica)).collect();
-        // The state is on its way through the devices from here; if the call fails the run is over.
-        let mut results = program.run_replicated(std::mem::take(&mut self.state), &lists)?;
-        // The same on every device.
-        let metrics = results.iter_mut().map(|results| results.split_off(self.variables.len())).next();
-        results.iter_mut().for_each(|results| results.truncate(self.variables.len()));
-        self.state = results;
+        let metrics = self.state.advance(program, &arguments)?;
         self.step += steps as u64;
         if self.trainer.stream && self.left_in_epoch() < self.steps_per_epoch() {
             // While the device computes.
             let next = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
             self.ahead = Some((self.step, next, self.pieces(next)?));
         }
-        let Some([metrics]) = metrics.as_deref() else {
+        let [metrics] = &metrics[..] else {
             return Err(Error::shape("step", "a loss, a weight and a count", "other results"));
         };
         let metrics = metrics.download()?.to_vec::<f64>()?;
@@ -386,39 +384,31 @@ impl<'a> Run<'a> {
     }
 
     /// What the program of the next `steps` steps reads on each device besides the variables.
-    fn arguments(&mut self, steps: usize) -> Result<Vec<Arguments>> {
+    fn arguments(&mut self, steps: usize) -> Result<Vec<Given>> {
         let optimizer = &self.trainer.optimizer;
-        let steps_per_epoch = self.steps_per_epoch() as u64;
-        let turns = Turns { every: optimizer.accumulate as u64, steps_per_epoch };
-        let numbers = self.step..self.step + steps as u64;
-        let rates: Vec<f32> = numbers.clone().map(|step| optimizer.learning_rate.at(step) as f32).collect();
-        let averages = optimizer.average.map(|average| {
-            numbers.clone().map(|step| average.rate(turns.update(step)) as f32).collect::<Vec<_>>()
-        });
-        let updates: Option<Vec<i32>> = (self.plan.shares_updates())
-            .then(|| numbers.map(|step| i32::from(turns.is_last(step))).collect());
+        let turns =
+            Turns { every: optimizer.accumulate as u64, steps_per_epoch: self.steps_per_epoch() as u64 };
+        let turn = Turn::values(optimizer, turns, self.step..self.step + steps as u64);
         let pieces = match self.ahead.take() {
             Some((step, count, pieces)) if step == self.step && count == steps => pieces,
             _ => self.pieces(steps)?,
         };
         let valid = &self.order.valid[self.next_steps(steps)];
-        let part = self.part();
-        let on = |(replica, piece): (&Replica, Piece)| -> Result<Arguments> {
+        let part = self.plan.part;
+        let on = |(replica, Piece { rows, order }): (&Replica, Piece)| -> Result<Given> {
             // Of the rows that count, which are the first of the batch, those in the device's part.
             let before = replica.index * part;
             let counts = valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
-            let counts: Option<Vec<i32>> = self.masked().then(|| counts.collect());
-            let timed = [
-                Some(Array::vector(&rates)),
-                counts.as_deref().map(Array::vector),
-                averages.as_deref().map(Array::vector),
-                updates.as_deref().map(Array::vector),
-            ];
-            let upload = |array: Array| Buffer::upload(&replica.device, &array);
-            Ok(Arguments {
-                first: upload(Array::scalar(self.step))?,
-                piece,
-                timed: timed.into_iter().flatten().map(upload).collect::<Result<_>>()?,
+            let mut batch = vec![order];
+            if self.plan.is_masked {
+                batch.push(replica.upload(&Array::vector(&counts.collect::<Vec<_>>()))?);
+            }
+            Ok(Given {
+                replica: replica.number.clone(),
+                seed: replica.seed.clone(),
+                number: replica.upload(&Array::scalar(self.step))?,
+                resident: rows,
+                steps: Steps { turns: vec![turn.map(|array| replica.upload(array))?], batch },
             })
         };
         self.replicas.iter().zip(pieces).map(on).collect()
@@ -426,19 +416,14 @@ impl<'a> Run<'a> {
 
     /// The rows of the next `steps` steps, on each device its part of every batch.
     fn pieces(&self, steps: usize) -> Result<Vec<Piece>> {
-        let (batch, part) = (self.trainer.batch_size, self.part());
+        let (batch, part) = (self.trainer.batch_size, self.plan.part);
         let Range { start, end } = self.next_steps(steps);
         let rows = &self.order.rows[start * batch..end * batch];
-        let piece = |replica: &Replica| {
-            let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();
-            replica.feed.piece(&rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [steps, part])
+        let piece = |(index, feed): (usize, &Arc<Feed>)| {
+            let of = |batch: &[u32]| batch[index * part..][..part].to_vec();
+            feed.piece(&rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [steps, part])
         };
-        self.replicas.iter().map(piece).collect()
-    }
-
-    /// How many rows of a batch each device takes.
-    fn part(&self) -> usize {
-        self.trainer.batch_size / self.trainer.devices
+        self.feeds.iter().enumerate().map(piece).collect()
     }
 
     /// The next `steps` steps by their places in the epoch.
@@ -455,12 +440,6 @@ impl<'a> Run<'a> {
             self.order_epoch = epoch;
         }
         Ok(())
-    }
-
-    /// Whether some batch holds rows that do not count.
-    fn masked(&self) -> bool {
-        let rows = self.data.splits.train.len();
-        self.trainer.last_batch == LastBatch::Mask && !rows.is_multiple_of(self.trainer.batch_size)
     }
 
     /// The model's outputs and loss for some rows of the data, of a model with one goal.
@@ -491,7 +470,7 @@ impl<'a> Run<'a> {
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
         self.compile_evaluation(rows.len())?;
-        let values = model_values(&self.variables, current(&self.state)?);
+        let values = model_values(&self.variables, self.state.current()?);
         self.evaluator.measure(&values, rows)
     }
 
@@ -521,12 +500,6 @@ impl<'a> Run<'a> {
         }
         self.so_far.seconds += time.as_secs_f64();
     }
-}
-
-/// The values of all variables on a device.
-fn current(state: &[Vec<Buffer>]) -> Result<&[Buffer]> {
-    let lost = "one whose state was lost when the device failed; restore a checkpoint";
-    state.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))
 }
 
 /// Of these values those that evaluation reads: the model's, or their moving averages where those are kept.

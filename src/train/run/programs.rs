@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::graph::{Function, flops};
 use crate::lower::Target;
 use crate::runtime::Program;
+use crate::train::program;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -145,7 +146,7 @@ impl Run<'_> {
     }
 
     fn train_function(&self, steps: usize) -> Result<Function> {
-        self.plan.train(&self.variables, steps, self.part(), self.masked())
+        program::train(&*self.plan, &self.variables, steps)
     }
 
     fn tell_compiled(&mut self, what: String, program: &Program) {

@@ -1,12 +1,12 @@
 //! What a run holds: the values of its variables, checkpoints of them, and the model that they make.
 
-use super::{Run, current, model_values};
+use super::{Run, model_values};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::model::{Description, Model};
 use crate::runtime::Buffer;
 use crate::train::checkpoint::{Checkpoint, Position};
-use crate::train::replica::Replica;
+use crate::train::replica::State;
 use crate::variables::{Role, Variable, assigned};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -47,12 +47,7 @@ impl Run<'_> {
     /// When there is no such variable, or it is of another shape.
     pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
         let (value, places) = assigned(&self.variables, name, value, self.step == 0)?;
-        for (state, replica) in self.state.iter_mut().zip(&self.replicas) {
-            for &place in &places {
-                state[place] = Buffer::upload(&replica.device, &value)?;
-            }
-        }
-        Ok(())
+        self.state.set(&self.replicas, &places, &value)
     }
 
     /// The values of all variables, in their order.
@@ -71,7 +66,7 @@ impl Run<'_> {
     /// # Errors
     /// When the device fails.
     pub fn state(&self) -> Result<Vec<Array>> {
-        current(&self.state)?.iter().map(Buffer::download).collect()
+        self.state.current()?.iter().map(Buffer::download).collect()
     }
 
     /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
@@ -144,8 +139,7 @@ impl Run<'_> {
         };
         let (whole, begun) = self.with_state(checkpoint);
         let values = whole.values(&self.variables, is_needless)?;
-        let upload = |replica: &Replica| replica.upload(values.iter().copied());
-        self.state = self.replicas.iter().map(upload).collect::<Result<_>>()?;
+        self.state = State::upload(&self.replicas, values.iter().copied())?;
         self.step = step;
         self.so_far = so_far;
         if so_far.weight == 0.0 {
@@ -205,7 +199,7 @@ impl Run<'_> {
     /// # Errors
     /// When the device fails.
     pub fn model(&self) -> Result<Model> {
-        let values = model_values(&self.variables, current(&self.state)?);
+        let values = model_values(&self.variables, self.state.current()?);
         let names: Vec<&str> =
             self.variables.iter().filter(|v| v.role.is_of_model()).map(|v| v.name.as_str()).collect();
         let values = values.into_iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;

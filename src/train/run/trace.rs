@@ -2,9 +2,12 @@
 
 use super::Run;
 use crate::error::Result;
-use crate::runtime::{Buffer, Program};
-use crate::train::finite;
+use crate::runtime::Program;
+use crate::train::{finite, program};
 use std::time::Instant;
+
+/// The place of what a program reads besides the variables.
+pub(in crate::train) const DATA: &str = "the data";
 
 impl Run<'_> {
     /// The place in the model where a number first is not finite in step `step`, and the run in its state before
@@ -12,7 +15,7 @@ impl Run<'_> {
     pub(in crate::train) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
-        let (function, places) = self.plan.trace(&self.variables, self.part(), self.masked())?;
+        let (function, places) = program::trace(&*self.plan, &self.variables, |_, _| DATA.to_string())?;
         let program = Program::compile_replicated(&self.device, &function, 0, self.trainer.devices)?;
         let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
         while self.step < step {
@@ -25,15 +28,10 @@ impl Run<'_> {
         Ok(finite::first_lost(places, &usual, &now))
     }
 
-    /// The answers of a program made by [`Plan::trace`](crate::train::program::Plan::trace) for the next step.
+    /// The answers of a program of [`program::trace`] for the next step.
     fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
         self.order_epoch()?;
         let arguments = self.arguments(1)?;
-        let devices = self.replicas.iter().zip(&self.state).zip(&arguments);
-        let lists: Vec<Vec<&Buffer>> = devices
-            .map(|((replica, state), arguments)| state.iter().chain(arguments.list(replica)).collect())
-            .collect();
-        let none = self.replicas.iter().map(|_| Vec::new()).collect();
-        finite::on_all(&program.run_replicated(none, &lists)?)
+        self.state.trace(program, &arguments)
     }
 }
