@@ -1,7 +1,6 @@
 //! Gradients divided by the root of the sum of all their squares.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_amount};
 use crate::error::Result;
@@ -26,8 +25,7 @@ impl Default for Adagrad {
 impl Adagrad {
     pub(super) fn chain(&self) -> Chain {
         let Self { epsilon, weight_decay, .. } = *self;
-        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
-        [decay, link(true, ScaleByAdagrad { epsilon })].into_iter().flatten().collect()
+        [decay(weight_decay), link(ScaleByAdagrad { epsilon })].concat()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Adam, and AdamW.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_amount, check_part};
 use crate::error::Result;
@@ -50,17 +49,14 @@ impl Default for AdamW {
 impl Adam {
     pub(super) fn chain(&self) -> Chain {
         let Self { beta1, beta2, epsilon, epsilon_root, weight_decay, .. } = *self;
-        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
-        let scale = link(true, ScaleByAdam { beta1, beta2, epsilon, epsilon_root });
-        [decay, scale].into_iter().flatten().collect()
+        [decay(weight_decay), link(ScaleByAdam { beta1, beta2, epsilon, epsilon_root })].concat()
     }
 }
 
 impl AdamW {
     pub(super) fn chain(&self) -> Chain {
         let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
-        let scale = link(true, ScaleByAdam { beta1, beta2, epsilon, epsilon_root: 0.0 });
-        [scale, link(weight_decay != 0.0, WeightDecay(weight_decay))].into_iter().flatten().collect()
+        [link(ScaleByAdam { beta1, beta2, epsilon, epsilon_root: 0.0 }), decay(weight_decay)].concat()
     }
 }
 

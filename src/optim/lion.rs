@@ -1,7 +1,6 @@
 //! Lion, which takes the signs of a momentum.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_part};
 use crate::error::Result;
@@ -27,8 +26,7 @@ impl Default for Lion {
 impl Lion {
     pub(super) fn chain(&self) -> Chain {
         let Self { beta1, beta2, weight_decay, .. } = *self;
-        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
-        [link(true, ScaleByLion { beta1, beta2 }), decay].into_iter().flatten().collect()
+        [link(ScaleByLion { beta1, beta2 }), decay(weight_decay)].concat()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Muon, which makes the momentum of matrices orthogonal.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_part};
 use crate::array::count;
@@ -31,8 +30,7 @@ impl Default for Muon {
 impl Muon {
     pub(super) fn chain(&self) -> Chain {
         let Self { momentum, nesterov, steps, weight_decay, .. } = *self;
-        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
-        [link(true, ScaleByMuon { momentum, nesterov, steps }), decay].into_iter().flatten().collect()
+        [link(ScaleByMuon { momentum, nesterov, steps }), decay(weight_decay)].concat()
     }
 }
 

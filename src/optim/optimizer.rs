@@ -113,7 +113,7 @@ pub fn chain<T: Transform + 'static>(
     learning_rate: impl Into<Schedule>,
     transforms: impl IntoIterator<Item = T>,
 ) -> Optimizer {
-    let transforms = transforms.into_iter().filter_map(|transform| link(true, transform)).collect();
+    let transforms = transforms.into_iter().flat_map(link).collect();
     Optimizer { transforms, ..sgd(learning_rate) }
 }
 
@@ -198,12 +198,14 @@ impl Optimizer {
     }
 
     fn chain(&self) -> Chain {
-        let clips = [
-            self.clip_value.and_then(|limit| link(true, ClipValue(limit))),
-            self.clip_norm.and_then(|limit| link(true, ClipNorm(limit))),
-            link(self.l1 != 0.0, L1Decay(self.l1)),
-        ];
-        clips.into_iter().flatten().chain(self.transforms.iter().cloned()).collect()
+        let mut chain = Chain::new();
+        chain.extend(self.clip_value.into_iter().flat_map(|limit| link(ClipValue(limit))));
+        chain.extend(self.clip_norm.into_iter().flat_map(|limit| link(ClipNorm(limit))));
+        if self.l1 != 0.0 {
+            chain.extend(link(L1Decay(self.l1)));
+        }
+        chain.extend(self.transforms.iter().cloned());
+        chain
     }
 
     /// Moves the parameters among `variables` that are [`trained`](Optimizer::trained) by their `gradients`, given in

@@ -1,7 +1,6 @@
 //! Gradients divided by a running root of their squares.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::sgd::Trace;
 use super::transform::{State, Transform, Update, check_amount, check_part};
@@ -28,15 +27,12 @@ impl Default for RmsProp {
 
 impl RmsProp {
     pub(super) fn chain(&self) -> Chain {
-        let Self { decay, epsilon, momentum, weight_decay, .. } = *self;
-        [
-            link(weight_decay != 0.0, WeightDecay(weight_decay)),
-            link(true, ScaleByRms { decay, epsilon }),
-            link(momentum != 0.0, Trace { decay: momentum, nesterov: false }),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let Self { epsilon, momentum, weight_decay, .. } = *self;
+        let mut chain = [decay(weight_decay), link(ScaleByRms { decay: self.decay, epsilon })].concat();
+        if momentum != 0.0 {
+            chain.extend(link(Trace { decay: momentum, nesterov: false }));
+        }
+        chain
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::adagrad::Adagrad;
 use super::adam::{Adam, AdamW};
+use super::clip::WeightDecay;
 use super::lion::Lion;
 use super::muon::Muon;
 use super::optimizer::Optimizer;
@@ -15,9 +16,14 @@ use std::sync::Arc;
 /// The links of an optimizer, in the order in which gradients pass through them.
 pub type Chain = Vec<Arc<dyn Transform>>;
 
-/// A link, where there is one.
-pub(super) fn link(is_there: bool, transform: impl Transform + 'static) -> Option<Arc<dyn Transform>> {
-    is_there.then(|| Arc::new(transform) as Arc<dyn Transform>)
+/// A chain of one transformation.
+pub(super) fn link(transform: impl Transform + 'static) -> Chain {
+    vec![Arc::new(transform)]
+}
+
+/// A chain that adds weight decay, where there is any.
+pub(super) fn decay(weight_decay: f64) -> Chain {
+    if weight_decay == 0.0 { Chain::new() } else { link(WeightDecay(weight_decay)) }
 }
 
 /// Makes [`Rule`] of the table of optimizers, see [`named::table`]. The settings of each are a type with a

@@ -1,7 +1,6 @@
 //! Gradient descent, with momentum.
 
-use super::clip::WeightDecay;
-use super::rule::{Chain, link};
+use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_part};
 use crate::error::{Error, Result};
@@ -28,9 +27,11 @@ impl Default for Sgd {
 impl Sgd {
     pub(super) fn chain(&self) -> Chain {
         let Self { momentum, nesterov, weight_decay, .. } = *self;
-        let decay = link(weight_decay != 0.0, WeightDecay(weight_decay));
-        let trace = link(momentum != 0.0 || nesterov, Trace { decay: momentum, nesterov });
-        [decay, trace].into_iter().flatten().collect()
+        let mut chain = decay(weight_decay);
+        if momentum != 0.0 || nesterov {
+            chain.extend(link(Trace { decay: momentum, nesterov }));
+        }
+        chain
     }
 }
 
