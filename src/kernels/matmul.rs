@@ -4,7 +4,8 @@
 use super::threads::{Address, Threads};
 use super::{Kernel, Pieces, length};
 use bytemuck::{Pod, Zeroable};
-use gemm::{Parallelism, gemm};
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 /// The sizes of products `a b`, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -23,14 +24,17 @@ pub(crate) struct Product {
 }
 
 /// Additions and multiplications: less than `LEAST` is not worth a second thread, and pieces of `PIECE` keep the cost of
-/// packing small. Smaller pieces would keep more than two threads busy with products of some 50 million operations, but
-/// take a fifth longer on one and two: 32 columns are too few for a kernel to pack the other operand.
+/// packing small.
 const LEAST: f64 = 2e6;
-const PIECE: f64 = 20e6;
+const PIECE: f64 = 25e6;
 /// At most this many pieces of less than `PIECE`, and this many in all.
 const FEW: usize = 2;
 const MANY: usize = 16;
-/// A piece has whole multiples of the rows and columns that `gemm` works on at a time.
+/// Fewer columns than `NARROW` are too few for a kernel to pack the other operand: a piece takes a fifth longer, with half of
+/// them twice as long. From `WIDE` on a cut between columns costs nothing.
+const NARROW: usize = 32;
+const WIDE: usize = 64;
+/// A piece has whole multiples of the rows and columns that `gemm_f32` works on at a time.
 const UNIT_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 6 };
 const UNIT_COLUMNS: usize = 16;
 
@@ -39,6 +43,29 @@ const UNIT_COLUMNS: usize = 16;
 struct Strides {
     row: usize,
     column: usize,
+}
+
+impl Strides {
+    fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row }
+    }
+}
+
+/// What a piece reads of an operand.
+#[derive(Clone, Copy)]
+struct Part {
+    start: *const f32,
+    strides: Strides,
+}
+
+impl Part {
+    fn of(operand: &[f32], start: usize, strides: Strides) -> Self {
+        Self { start: operand.as_ptr().wrapping_add(start), strides }
+    }
+
+    fn transposed(self) -> Self {
+        Self { strides: self.strides.transposed(), ..self }
+    }
 }
 
 impl Product {
@@ -73,12 +100,15 @@ impl Product {
         let [rows, summed, columns] = self.sizes();
         let operations = 2.0 * rows as f64 * columns as f64 * summed as f64;
         let few = (operations / LEAST).clamp(1.0, FEW as f64) as usize;
-        let wanted = (operations / PIECE).min(MANY as f64) as usize;
-        let wanted = wanted.next_multiple_of(few).max(few);
-        // Where the rows of `b` are not whole in memory, every few rows of the result would have it packed anew.
-        let by_rows = rows >= 4 * columns || self.b_transposed == 0 && rows >= wanted * UNIT_ROWS;
-        let (length, unit) = if by_rows { (rows, UNIT_ROWS) } else { (columns, UNIT_COLUMNS) };
-        (by_rows, wanted.clamp(1, length.div_ceil(unit).max(1)))
+        let wanted = (operations / PIECE).clamp(1.0, MANY as f64) as usize;
+        // A power of two keeps 2, 4 and 8 threads busy to the end.
+        let wanted = (1 << wanted.ilog2()).max(few);
+        // Pieces of rows each pack all of `b`, pieces of columns all of `a`, which takes less time. It takes far less where
+        // the rows of `b` are not whole in memory.
+        let too_narrow = self.b_transposed == 0 && columns < wanted * WIDE && rows >= wanted * UNIT_ROWS;
+        let by_rows = rows >= 4 * columns || too_narrow;
+        let (length, least) = if by_rows { (rows, UNIT_ROWS) } else { (columns, NARROW) };
+        (by_rows, wanted.clamp(1, (length / least).max(1)))
     }
 }
 
@@ -125,28 +155,34 @@ impl Pieces<2> for Matmul {
         } else {
             (column, columns) = range(columns, UNIT_COLUMNS);
         }
-        let element = |strides: Strides, i: usize, j: usize| i * strides.row + j * strides.column;
+        let [a, b] =
+            [Part::of(a, row * a_strides.row, a_strides), Part::of(b, column * b_strides.column, b_strides)];
         let of_result = Strides { row: sizes.columns as usize, column: 1 };
-        let signed = |strides: Strides| [strides.column as isize, strides.row as isize];
-        let ([c_column, c_row], [a_column, a_row], [b_column, b_row]) =
-            (signed(of_result), signed(a_strides), signed(b_strides));
+        // SAFETY: the piece begins within the result.
+        let result = unsafe { result.add(row * of_result.row + column) };
+        // The rows of a result of several columns are whole in memory, and `gemm_f32` wants columns that are: it computes
+        // the transpose then, b' a'.
+        let ([rows, columns], [left, right], of_result) = match of_result.row {
+            1 => ([rows, columns], [a, b], of_result),
+            _ => ([columns, rows], [b.transposed(), a.transposed()], of_result.transposed()),
+        };
         // SAFETY: the operands and the result are as long as `lengths` says, so that all elements of the piece are within
         // them, and those of the result are this call's alone.
         unsafe {
-            gemm(
+            get_gemm_fn()(
                 rows,
                 columns,
                 summed,
-                result.add(element(of_result, row, column)),
-                c_column,
-                c_row,
+                result,
+                of_result.column as isize,
+                of_result.row as isize,
                 false,
-                a.as_ptr().wrapping_add(element(a_strides, row, 0)),
-                a_column,
-                a_row,
-                b.as_ptr().wrapping_add(element(b_strides, 0, column)),
-                b_column,
-                b_row,
+                left.start,
+                left.strides.column as isize,
+                left.strides.row as isize,
+                right.start,
+                right.strides.column as isize,
+                right.strides.row as isize,
                 // 0 c + 1 a b, and nothing is conjugated.
                 0.0,
                 1.0,

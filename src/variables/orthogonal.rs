@@ -1,6 +1,7 @@
 //! Random matrices with orthonormal columns.
 
-use gemm::{Parallelism, gemm};
+use gemm_common::Parallelism;
+use gemm_f64::gemm::f64::get_gemm_fn;
 use rayon::prelude::*;
 
 /// So many reflections are applied at once, as products of matrices.
@@ -43,7 +44,7 @@ fn multiply(
     let (a_column, a_row) = if transposed { (1, a_column) } else { (a_column, 1) };
     // SAFETY: the elements that the sizes and strides name are in the slices, as was checked above.
     unsafe {
-        gemm(
+        get_gemm_fn()(
             m, n, k,
             c.as_mut_ptr(), c_column, 1, scale != 0.0,
             a.as_ptr(), a_column, a_row,
