@@ -133,7 +133,7 @@ fn a_function_whose_place_is_taken_must_be_there() {
     compile(folder, FIRST, "libglue.so", &["-shared"]);
     compile(folder, SECOND, "libxla.so", &["-shared"]);
     for (names, missing) in [
-        ("# int replaced()\n_Z8replacedv\n", None),
+        ("# int replaced()\n_Z8replaced\n", None),
         ("_Z8replacedv\n_Z7renamedv\n", Some("libglue.so has no _Z7renamedv")),
         ("_Z3ownv\n", Some("libglue.so has no _Z3ownv")),
     ] {
@@ -149,4 +149,22 @@ fn a_function_whose_place_is_taken_must_be_there() {
     let output = script(folder, "replaced.py", &["names", "libglue.so", "libnewer.so"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("libnewer.so has no _Z8replacedv"), "{said}");
+}
+
+#[cfg(xla_glue)]
+#[test]
+fn the_program_calls_the_function_that_takes_the_place() {
+    let names = include_str!("../scripts/xla/replaced.txt").lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<String> = names.map(|name| format!("`{name}")).collect();
+    assert!(!names.is_empty());
+    let output = run(Command::new(env!("CARGO_BIN_EXE_neural"))
+        .arg("--version")
+        .env("LD_DEBUG", "bindings")
+        .env("LD_BIND_NOW", "1"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for name in &names {
+        let bound: Vec<_> = said.lines().filter(|line| line.contains(name)).collect();
+        let to_glue = |line: &&str| line.split(" to ").nth(1).is_some_and(|to| to.contains("libxla_glue.so"));
+        assert!(!bound.is_empty() && bound.iter().all(to_glue), "{name}: {bound:?}");
+    }
 }

@@ -1,4 +1,5 @@
-//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it.
+//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it. An XLA that is not from
+//! scripts/setup keeps none.
 
 use neural::data::{Dataset, Splits, Targets};
 use neural::graph::{Function, Graph};
@@ -7,11 +8,13 @@ use neural::train::Trainer;
 use neural::{Array, DType, nn, optim};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 fn device(folder: &Path) -> Device {
     Device::cpu().expect("the CPU is there").with_programs(folder)
 }
 
+#[cfg(xla_glue)]
 fn names(folder: &Path) -> Vec<std::ffi::OsString> {
     let entries = fs::read_dir(folder).expect("programs were kept");
     entries.map(|entry| entry.expect("readable").file_name()).collect()
@@ -47,6 +50,7 @@ fn train(device: &Device) -> (Vec<f32>, Vec<f64>, Vec<bool>) {
     (losses, outputs, run.take_compiled().iter().map(|compiled| compiled.was_kept).collect())
 }
 
+#[cfg(xla_glue)]
 #[test]
 fn a_kept_program_trains_and_evaluates_as_the_compiled_one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -59,6 +63,7 @@ fn a_kept_program_trains_and_evaluates_as_the_compiled_one() {
     assert_eq!(train(&Device::cpu().expect("the CPU is there")), (losses, outputs, vec![false, false]));
 }
 
+#[cfg(xla_glue)]
 #[test]
 fn what_is_damaged_or_of_another_function_is_not_taken() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -90,4 +95,33 @@ fn a_folder_that_cannot_be_made_is_no_error() {
     let (losses, _, kept) = train(&device(&file.path().join("below")));
     assert!(losses.iter().all(|loss| loss.is_finite()));
     assert_eq!(kept, [false, false]);
+}
+
+/// XLA's log begins each line with the severity and the date.
+fn is_complaint(line: &str) -> bool {
+    let mut characters = line.chars();
+    matches!(characters.next(), Some('W' | 'E' | 'F'))
+        && characters.next().is_some_and(|c| c.is_ascii_digit())
+}
+
+#[test]
+fn xla_complains_of_no_program() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for is_kept in [false, cfg!(xla_glue)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_neural"))
+            .args(["train", "scripts/recipes/boundary.toml", "--epochs", "2", "--device", "cpu", "--runs"])
+            .arg(folder.path().join("runs"))
+            .env("RUST_LOG", "info")
+            .env("NEURAL_CACHE", folder.path().join("cache"))
+            .env_remove("XLA_FLAGS")
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.contains("in an earlier run; read in"), is_kept, "{printed}");
+        let complaints: Vec<_> = said.lines().filter(|line| is_complaint(line)).collect();
+        assert_eq!(complaints, [""; 0]);
+    }
+    assert!(is_complaint("E0000 00:00:1795728457.810991    5531 cpu_aot_loader.cc:220] Loading"));
 }

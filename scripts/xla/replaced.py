@@ -2,8 +2,8 @@
 
 usage: replaced.py NAMES GLUE LIBRARY...
 
-NAMES is a file with a name a line, as the linker has it; # begins a comment. GLUE and one of the libraries must each define
-it.
+NAMES is a file with the beginning of a name a line, as the linker has it; # begins a comment. GLUE must define a function of
+each, and one of the libraries the same one.
 """
 
 import sys
@@ -14,12 +14,16 @@ from elf import Library
 def main() -> None:
     names, glue, *libraries = sys.argv[1:]
     with open(names, "rb") as file:
-        meant = {line.strip() for line in file if line.strip() and not line.startswith(b"#")}
+        beginnings = [line.strip() for line in file if line.strip() and not line.startswith(b"#")]
+    ours = Library(glue).defined()
     theirs = set().union(*(Library(path).defined() for path in libraries))
-    for where, defined in [(glue, Library(glue).defined()), (libraries[0], theirs)]:
-        missing = sorted(name.decode() for name in meant - defined)
+    for beginning in beginnings:
+        taken = {name for name in ours if name.startswith(beginning)}
+        if not taken:
+            sys.exit(f"{glue} has no {beginning.decode()}")
+        missing = sorted(name.decode() for name in taken - theirs)
         if missing:
-            sys.exit(f"{where} has no {', '.join(missing)}: another XLA than the glue was written for")
+            sys.exit(f"{libraries[0]} has no {', '.join(missing)}: another XLA than the glue was written for")
 
 
 main()

@@ -19,7 +19,7 @@ use crate::graph::{Binary, Comparison, Function, Node, Op, Reduction, Scan, Unar
 pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
-pub(crate) use proto::written;
+pub(crate) use proto::{edit_at, without_id};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};

@@ -40,7 +40,7 @@ pub(super) fn with_fields<M: Message>(
 }
 
 /// The program as bytes, without the id of the module: the same each time that it is built.
-pub(crate) fn written(computation: &XlaComputation) -> Option<Vec<u8>> {
+pub(crate) fn without_id(computation: &XlaComputation) -> Option<Vec<u8>> {
     let program = computation.proto().to_bytes().ok()?;
     let mut written = Vec::with_capacity(program.len());
     let mut rest = &program[..];
@@ -68,6 +68,19 @@ pub(super) fn rewrite<M: Message>(
             Ok(result)
         })
     })
+}
+
+/// A message with what `f` makes of the contents of a field, which lies in the messages that the tags before its own lead
+/// through.
+pub(crate) fn edit_at(
+    message: &[u8],
+    tags: &[u32],
+    f: &dyn Fn(&[u8]) -> Vec<u8>,
+) -> Result<Vec<u8>, DecodeError> {
+    match tags {
+        [] => Ok(f(message)),
+        [tag, within @ ..] => edit(message, *tag, |contents| edit_at(contents, within, f)),
+    }
 }
 
 /// A message with what `f` makes of each message in its field `tag`. The other fields are copied, those that nothing here

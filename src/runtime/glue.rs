@@ -3,33 +3,32 @@
 
 use std::ffi::c_void;
 
-/// What one compilation is given and hands over, as `program_glue.cc` has it.
-#[repr(C)]
-pub(super) struct Exchange {
-    pub written: *const u8,
-    pub size: usize,
-    pub keep: unsafe extern "C" fn(*mut c_void, *const u8, usize),
-    pub keeper: *mut c_void,
-}
+/// Calls `keep` with the keeper and a program of XLA written down, unless XLA cannot write it.
+pub(super) type WriteProgram = unsafe extern "C" fn(*const c_void, Keep, *mut c_void);
+pub(super) type Keep = unsafe extern "C" fn(*mut c_void, *const u8, usize);
 
-/// Has the compilations of this thread read and write programs down, until it is called with null.
-pub(super) type ExchangePrograms = unsafe extern "C" fn(*const Exchange);
+/// The program that was written down, for the client of a device; null if XLA refuses it.
+pub(super) type ReadProgram = unsafe extern "C" fn(*const c_void, *const u8, usize) -> *mut c_void;
 
 /// Adds fields of a `CompileOptionsProto` to the compilations of this thread by plugins, until it is called again.
 pub(super) type CompileWith = unsafe extern "C" fn(*const u8, usize);
 
 #[cfg(xla_glue)]
 mod linked {
+    use super::{Keep, c_void};
+
     unsafe extern "C" {
-        pub fn xla_glue_exchange_programs(exchange: *const super::Exchange);
+        pub fn xla_glue_write_program(program: *const c_void, keep: Keep, keeper: *mut c_void);
+        pub fn xla_glue_read_program(device: *const c_void, written: *const u8, size: usize) -> *mut c_void;
         pub fn xla_glue_compile_with(fields: *const u8, size: usize);
     }
 }
 
 #[cfg(xla_glue)]
-pub(super) const EXCHANGE_PROGRAMS: Option<ExchangePrograms> = Some(linked::xla_glue_exchange_programs);
+pub(super) const PROGRAMS: Option<(WriteProgram, ReadProgram)> =
+    Some((linked::xla_glue_write_program, linked::xla_glue_read_program));
 #[cfg(not(xla_glue))]
-pub(super) const EXCHANGE_PROGRAMS: Option<ExchangePrograms> = None;
+pub(super) const PROGRAMS: Option<(WriteProgram, ReadProgram)> = None;
 
 #[cfg(xla_glue)]
 pub(super) const COMPILE_WITH: Option<CompileWith> = Some(linked::xla_glue_compile_with);

@@ -1,15 +1,13 @@
 //! Compiled programs for the CPU that is built in, kept in a folder for later processes.
 
-use super::glue::{EXCHANGE_PROGRAMS, Exchange};
 use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
-use crate::lower::written;
+use super::written;
+use crate::lower::{edit_at, without_id};
 use sha2::{Digest, Sha256};
-use std::ffi::c_void;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
@@ -24,49 +22,39 @@ pub(super) fn compile(
     computation: &XlaComputation,
     folder: &Path,
 ) -> xla::Result<(PjRtLoadedExecutable, bool)> {
-    let (Some(exchange_programs), Some(key)) = (EXCHANGE_PROGRAMS, key(computation)) else {
+    let Some(key) = key(computation).filter(|_| written::CAN_BE_WRITTEN) else {
         return Ok((client.compile(computation)?, false));
     };
     // What lies in the folder is run: it must be what this user left there.
     let folder = PrivateFolder::open(folder).map_err(|reason| complain(&reason)).ok();
-    let written = folder.as_ref().and_then(|folder| read(folder, &key));
-    let mut compiled: Option<Vec<u8>> = None;
-    let exchange = Exchange {
-        written: written.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
-        size: written.as_ref().map_or(0, Vec::len),
-        keep,
-        keeper: (&raw mut compiled).cast(),
-    };
-    // SAFETY: `exchange` and what it points to live until the function is told otherwise, in this very thread.
-    let executable = unsafe {
-        exchange_programs(&raw const exchange);
-        let executable = client.compile(computation);
-        exchange_programs(std::ptr::null());
-        executable?
-    };
-    if let (Some(program), Some(folder)) = (&compiled, &folder)
-        && folder.write(&key, &signed(&key, program)).is_ok()
+    let kept = folder.as_ref().and_then(|folder| read(folder, &key));
+    if let Some(program) = kept.and_then(|program| written::read(client, &program)) {
+        return Ok((program, true));
+    }
+    let executable = client.compile(computation)?;
+    if let Some(folder) = folder
+        && let Some(program) = written::write(&executable)
+        && folder.write(&key, &signed(&key, &without_preferences(program))).is_ok()
     {
         let _ = make_room(folder.path(), MOST);
     }
-    Ok((executable, compiled.is_none() && written.is_some()))
+    Ok((executable, false))
 }
 
-/// # Safety
-/// `keeper` points to an `Option<Vec<u8>>`, and `written` to as many bytes.
-unsafe extern "C" fn keep(keeper: *mut c_void, written: *const u8, size: usize) {
-    if written.is_null() {
-        return;
-    }
-    // A program that finds no room is not kept.
-    let mut copy = Vec::new();
-    if copy.try_reserve_exact(size).is_ok() {
-        // SAFETY: the caller's.
-        unsafe {
-            copy.extend_from_slice(slice::from_raw_parts(written, size));
-            *keeper.cast::<Option<Vec<u8>>>() = Some(copy);
-        }
-    }
+/// The program without two preferences of XLA's compiler among the instructions that it needs. On reading, XLA compares them
+/// with the processor's, which never has them, and says at each program that it may end in an illegal instruction
+/// (openxla/xla issue 44565). The key makes sure of the processor.
+fn without_preferences(program: Vec<u8>) -> Vec<u8> {
+    // `features` in the `target_machine_options` of a `CompilationResultProto`, which is the `serialized_executable` of an
+    // `ExecutableAndOptionsProto`.
+    const PLACE: [u32; 3] = [1, 9, 3];
+    const PREFERENCES: [&str; 2] = ["+prefer-no-gather", "+prefer-no-scatter"];
+    let edited = edit_at(&program, &PLACE, &|features: &[u8]| {
+        let features = String::from_utf8_lossy(features);
+        let needed = features.split(',').filter(|feature| !PREFERENCES.contains(feature));
+        needed.collect::<Vec<_>>().join(",").into_bytes()
+    });
+    edited.unwrap_or(program)
 }
 
 /// Says on stderr, once, that the folder or a file in it is not trusted. One that cannot be used at all costs only time.
@@ -83,7 +71,7 @@ fn key(computation: &XlaComputation) -> Option<String> {
     if std::env::var_os("XLA_FLAGS").is_some_and(|flags| !flags.is_empty()) {
         return None;
     }
-    let program = written(computation)?;
+    let program = without_id(computation)?;
     // XLA divides a program's work by the number of its threads: the cores', or what these variables say.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let asked = ["NPROC", "PJRT_NPROC"].map(|name| std::env::var_os(name).unwrap_or_default());
@@ -307,6 +295,25 @@ mod tests {
         for text in ["", "processor\t: 0\nmodel\t: 207", "hart\t: 0\nisa\t: rv64imafdc"] {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn preferences_of_the_compiler_are_no_instructions() {
+        let field = |tag: u8, contents: &[u8]| [&[tag << 3 | 2, contents.len() as u8], contents].concat();
+        let program = |features: &str| {
+            let machine = [field(1, b"x86_64"), field(3, features.as_bytes())].concat();
+            [
+                field(1, &[field(3, b"entry"), field(9, &machine), field(8, b"+prefer-no-gather")].concat()),
+                field(2, b""),
+            ]
+            .concat()
+        };
+        let with = program("+avx512f,+prefer-no-scatter,+prefer-no-gather,+sse");
+        assert_eq!(without_preferences(with), program("+avx512f,+sse"));
+        let without = program("+avx2,-prefer-no-gather");
+        assert_eq!(without_preferences(without.clone()), without);
+        // What is not such a message is left alone.
+        assert_eq!(without_preferences(b"program".to_vec()), b"program");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod program;
 mod report;
 mod settings;
 mod spec;
+mod written;
 
 pub use buffer::Buffer;
 pub use cuda::{CudaPlugin, Origin, Versions};

@@ -52,7 +52,7 @@ impl PrivateFolder {
             let metadata = fs::symlink_metadata(above)?;
             let others = !is_ours(&metadata) && metadata.uid() != 0;
             // Where a folder is sticky, others cannot rename what is not theirs.
-            let sticky = metadata.mode() & libc::S_ISVTX != 0;
+            let sticky = metadata.mode() & 0o1000 != 0;
             if others || metadata.mode() & 0o022 != 0 && !sticky {
                 return Err(distrusted(above, &metadata));
             }
