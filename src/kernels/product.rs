@@ -3,10 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 
-/// Rows and registers of a product that are computed at once: their twelve sums, two registers of one operand and one of
-/// the other fit into AVX2's sixteen.
+/// Rows and registers of a product that are computed at once. Twelve sums, two registers of one operand and one of the other
+/// fit into the 16 registers of AVX2. NEON has 32 of half the width: 24 sums, four registers and one.
 pub(super) const ROWS: usize = 6;
-pub(super) const REGISTERS: usize = 2;
+pub(super) const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
 /// A cache line: memory of these begins where registers are best loaded from.
 #[derive(Clone, Copy, Pod, Zeroable)]
