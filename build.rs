@@ -24,8 +24,13 @@ fn main() {
     println!("cargo::rerun-if-changed={}", given.display());
 
     // Beside the binary, as scripts/bundle packs it, before where XLA was built against.
-    let mut arguments: Vec<String> = ["$ORIGIN/lib", "$ORIGIN"].map(rpath).into();
+    let macos = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    let beside = if macos { "@loader_path" } else { "$ORIGIN" };
+    let mut arguments = vec![rpath(&format!("{beside}/lib")), rpath(beside)];
     arguments.push(rpath(&lib.display().to_string()));
+    if lib.join("libxla_glue.dylib").exists() {
+        println!("cargo::rustc-cfg=xla_glue");
+    }
     if lib.join("libxla_glue.so").exists() {
         println!("cargo::rustc-cfg=xla_glue");
         match absent(&lib) {

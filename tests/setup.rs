@@ -121,13 +121,16 @@ fn every_wheel_is_pinned_by_its_hash() {
         let lines = text.lines().filter_map(|line| line.split_once(" --hash="));
         lines.map(|(package, _)| package.to_string()).collect()
     };
-    // The same versions on both machines.
+    // The same versions on every machine.
     assert_eq!(names("requirements-cuda.txt"), names("requirements-cuda-aarch64.txt"));
     let without_cpu = |names: Vec<String>| names.join("\n").replace("tensorflow-cpu", "tensorflow");
-    assert_eq!(without_cpu(names("requirements.txt")), without_cpu(names("requirements-aarch64.txt")));
+    for other in ["requirements-aarch64.txt", "requirements-arm64.txt"] {
+        assert_eq!(without_cpu(names("requirements.txt")), without_cpu(names(other)));
+    }
     for file in [
         "requirements.txt",
         "requirements-aarch64.txt",
+        "requirements-arm64.txt",
         "requirements-cuda.txt",
         "requirements-cuda-aarch64.txt",
     ] {

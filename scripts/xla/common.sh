@@ -21,12 +21,14 @@ find_pip() {
     "Install it (Debian, Ubuntu: apt install python3-pip; Fedora: dnf install python3-pip) and run scripts/setup again."
 }
 
-machine=$(uname -m)
+system=$(uname -s)
+machine=$(uname -m) # macOS has another name for 64-bit Arm than Linux
+command -v sha256sum >/dev/null || sha256sum() { shasum -a 256 "$@"; }
 
 check_machine() { # what to do on another machine
-  case "$(uname -s) $machine" in
-    "Linux x86_64" | "Linux aarch64") ;;
-    *) die "these wheels are for Linux on x86-64 and on 64-bit Arm, this is $(uname -s) on $machine." "$1" ;;
+  case "$system $machine" in
+    "Linux x86_64" | "Linux aarch64" | "Darwin arm64") ;;
+    *) die "these wheels are for Linux on x86-64 and on 64-bit Arm, and for macOS on Apple silicon; this is $system on $machine." "$1" ;;
   esac
 }
 
@@ -56,16 +58,25 @@ fetch_failed() { # the package, what pip wrote to stderr
     "Check the network, and pip's settings if you are behind a proxy, then run scripts/setup again: it goes on from here."
 }
 
+platforms() { # pip's names for this machine, those it prefers first
+  case $system in
+    # LLVM's headers are the same for every machine, and come in the wheel for another.
+    Darwin) echo "macosx_12_0_$machine macosx_11_0_$machine manylinux_2_28_x86_64" ;;
+    *)
+      local n
+      for n in {28..5}; do printf 'manylinux_2_%s_%s ' "$n" "$machine"; done
+      for n in 2014 2010 1; do printf 'manylinux%s_%s ' "$n" "$machine"; done
+      ;;
+  esac
+}
+
 # Fetches the wheels that stdin lists, one requirement a line, into folder $2 for Python $1. One at a time, so that
 # a run that was interrupted goes on with the wheel that it was at.
 fetch_wheels() {
-  local python=$1 wheels=$2 pip platforms=() n requirement
+  local python=$1 wheels=$2 pip platforms=() platform requirement
   pip=$(find_pip)
-  for n in {28..5}; do
-    platforms+=(--platform "manylinux_2_${n}_$machine")
-  done
-  for n in 2014 2010 1; do
-    platforms+=(--platform "manylinux${n}_$machine")
+  for platform in $(platforms); do
+    platforms+=(--platform "$platform")
   done
   mkdir -p "$wheels" 2>/dev/null || die "cannot write to $cache." "Name a writable folder in NEURAL_CACHE."
   while read -r requirement; do
@@ -91,5 +102,5 @@ make_tree() {
   trap 'exit 130' INT TERM HUP
   "$@" "$partial"
   chmod 755 "$partial"
-  mv -T "$partial" "$tree" 2>/dev/null || [ -d "$tree" ] || die "cannot rename $partial to $tree."
+  python3 -c 'import os, sys; os.rename(*sys.argv[1:])' "$partial" "$tree" 2>/dev/null || [ -d "$tree" ] || die "cannot rename $partial to $tree."
 }

@@ -12,6 +12,9 @@ import shutil
 import sys
 import zipfile
 
+LIBRARIES = [
+    f"tensorflow/libtensorflow_{part}.{ending}" for part in ("cc", "framework") for ending in ("so.2", "2.dylib")
+]
 INCLUDE = "tensorflow/include/"
 # Header roots of XLA's own dependencies: each is merged into include/.
 ROOTS = [
@@ -20,37 +23,46 @@ ROOTS = [
     "external/llvm-project/mlir/include/",
     "external/com_github_grpc_grpc/include/",
 ]
-STABLEHLO = "external/stablehlo/_virtual_includes/"
 # Parts of the wheel that the crate never includes.
-UNUSED = ("external/", "tensorflow/")
+UNUSED = ("external/", "tensorflow/", "xla/mlir_hlo/")
+# What it includes of LLVM and MLIR, whose dialects and code generators are most of them.
+INCLUDED = {
+    "llvm": {"ADT", "Config", "Support"},
+    "mlir": {"Bytecode", "IR", "Interfaces", "Support"},
+}
 
 
-def header(name: str) -> str | None:
-    """Where a member of the XLA wheel belongs below include/, if anywhere."""
-    if not name.startswith(INCLUDE):
-        return None
-    path = name[len(INCLUDE):]
+def header(path: str) -> str:
+    """Where a header of the XLA wheel belongs below include/."""
     for root in ROOTS:
         if path.startswith(root):
             return path[len(root):]
-    if path.startswith(STABLEHLO):
-        return path[len(STABLEHLO):].partition("/")[2]
-    return None if path.startswith(UNUSED) else path
+    return path
+
+
+def included(path: str) -> str | None:
+    """Where a header lies in the tree, if it is needed."""
+    if path.startswith(UNUSED):
+        return None
+    library, _, rest = path.partition("/")
+    if library in INCLUDED and rest.partition("/")[0] not in INCLUDED[library]:
+        return None
+    return "include/" + path
 
 
 def place_xla(name: str) -> str | None:
-    if name in ("tensorflow/libtensorflow_cc.so.2", "tensorflow/libtensorflow_framework.so.2"):
+    if name in LIBRARIES:
         return "lib/" + name.rpartition("/")[2]
-    path = header(name)
-    return path and "include/" + path
+    return included(header(name[len(INCLUDE):])) if name.startswith(INCLUDE) else None
 
 
 def place_llvm(name: str) -> str | None:
-    return name[len("llvm/"):] if name.startswith("llvm/include/") else None
+    return included(name[len("llvm/include/"):]) if name.startswith("llvm/include/") else None
 
 
 def place_clang(name: str) -> str | None:
-    return "clang/libclang.so" if name.endswith("/native/libclang.so") else None
+    _, native, library = name.rpartition("/native/")
+    return "clang/" + library if native and library in ("libclang.so", "libclang.dylib") else None
 
 
 def unpack(wheel: pathlib.Path, tree: pathlib.Path, place) -> None:
