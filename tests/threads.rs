@@ -30,6 +30,7 @@ fn write_data(folder: &Path) {
     for (kind, shape, descr, bytes) in [
         ("pictures", "12, 12, 3", "<f4", floats(rows * 12 * 12 * 3, 1)),
         ("sequences", "9, 8", "<f4", floats(rows * 9 * 8, 2)),
+        ("long", "256, 8", "<f4", floats(rows * 256 * 8, 5)),
         ("numbers", "300", "<f4", floats(rows * 300, 3)),
         ("wide", "9000", "<f4", floats(rows * 9000, 4)),
         ("tokens", "9", "<i4", tokens),
@@ -70,7 +71,9 @@ const NETS: &[(&str, &str, &str)] = &[
     ("wide", "{ dense = 5 }", ""),
     ("numbers", "{ dense = 700 }, 'relu', { dense = 300 }, 'relu', { dense = 5 }", "mixed_precision = true"),
     ("sequences", "{ lstm = { units = 33, sequences = true } }, { gru = 21 }, { dense = 5 }", ""),
-    ("sequences", "{ dense = 32 }, { attention = 4 }, 'layer-norm', 'flatten', { dense = 5 }", ""),
+    // Products of many matrices, each large enough to be cut.
+    ("long", "{ dense = 33 }, { attention = 1 }, 'layer-norm', 'global-avg-pool', { dense = 5 }", ""),
+    ("long", "{ dense = 32 }, { attention = 1 }, 'global-avg-pool', { dense = 5 }", "mixed_precision = true"),
     (
         "tokens",
         "{ embedding = { vocabulary = 50, units = 96 } }, { attention = 2 }, 'flatten', { dense = 5 }",
