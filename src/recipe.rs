@@ -15,10 +15,12 @@ use std::path::{Component, Path, PathBuf};
 mod messages;
 mod model;
 mod settings;
+mod suggest;
 
 use messages::{Complaint, missing, not_a_recipe};
 pub use model::{Model, Objective};
 pub(crate) use settings::set;
+pub use suggest::{Suggestion, suggest};
 
 /// Everything that a training run depends on but the device.
 ///

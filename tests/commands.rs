@@ -727,3 +727,24 @@ fn a_reader_that_goes_away_is_no_error() {
         );
     }
 }
+
+#[test]
+fn data_alone_becomes_a_recipe_that_trains() {
+    let said = said(&["init", "trees.csv", "--output", "suggested.toml"]);
+    assert!(said.contains("target: \"kind\"") && said.contains("neural train suggested.toml"), "{said}");
+    refuses(&["init", "trees.csv", "-o", "suggested.toml"], b"", &["suggested.toml", "--force"]);
+    refuses(&["init", "nowhere.csv"], b"", &["nowhere.csv"]);
+    refuses(&["train", "trees.csv"], b"", &["neural init trees.csv", "neural train --auto trees.csv"]);
+    let few = ["--epochs", "2", "--device", device_name(), "--json"];
+    let last = |arguments: &[&str]| {
+        let output = neural(&[arguments, &few[..]].concat(), b"");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        lines(&String::from_utf8_lossy(&output.stdout)).pop().expect("a result")
+    };
+    let written = last(&["train", "suggested.toml", "--name", "written"]);
+    let at_once = last(&["train", "--auto", "trees.csv", "--target", "kind", "--name", "at-once"]);
+    assert_eq!(written["scores"], at_once["scores"]);
+    assert!(written["scores"]["test"]["accuracy"].is_number(), "{written}");
+    let pictures = json(&["init", "bands", "--output", "bands-suggested.toml", "--json"]);
+    assert_eq!(pictures["keys"]["data"]["validation_fraction"], 0.15);
+}

@@ -1,7 +1,8 @@
 //! Tables as people have them, against pandas and scikit-learn, and those that no one should have to have.
 
 use neural::data::table::{Column, ColumnKind, Features, Layout, Missing, Table, Unknown};
-use neural::data::{self, Dataset, Source, TargetKind, Targets, Task};
+use neural::data::{self, Dataset, Scale, Source, TargetKind, Targets, Task};
+use neural::recipe::{Recipe, suggest};
 use neural::{Array, Result};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -539,4 +540,67 @@ fn features_that_plainly_need_scaling_are_named() {
     // Only training rows are looked at.
     let first = "validation_fraction = 0.25\nsplit = 'ordered'";
     assert_eq!(load("size,y\n1,1\n2,2\n3,1\n900,2\n", first).unwrap().unscaled(), None);
+}
+
+/// What a recipe is suggested to be for this table.
+fn suggested(text: &str, settings: &str) -> Result<(Recipe, Vec<String>)> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, text).expect("writable");
+    let source: Source =
+        toml::from_str(&format!("format = 'table'\npath = '{}'\n{settings}", path.display())).expect("keys");
+    let suggestion = suggest(source.clone())?;
+    assert_eq!(suggestion.text(&path), suggest(source)?.text(&path), "the same data, another recipe");
+    let recipe = suggestion.recipe()?;
+    recipe.trainer().describe(&recipe.load()?)?.declare()?;
+    Ok((recipe, suggestion.assumed))
+}
+
+#[test]
+fn a_suggested_recipe_fits_its_table() {
+    let rows = |head: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..60).map(|i| row(i) + "\n").collect();
+        format!("{head}\n{rows}")
+    };
+    // Two of the columns number the rows, one is the target in other words, one mixes numbers with names.
+    let text = rows("customer_id,row,alive,fare,deck,survived", &|i| {
+        let fare = if i % 7 == 0 { String::new() } else { format!("{}.5", i * 37 % 11) };
+        let deck = ["A", "B", "3"][i % 3];
+        format!("{},{},{},{fare},{deck},{}", 1000 + i * 7 % 60, i + 1, ["no", "yes"][i % 2], i % 2)
+    });
+    let (recipe, assumed) = suggested(&text, "").expect("a recipe");
+    let data = &recipe.data;
+    assert_eq!(data.target.as_deref(), Some("survived"));
+    assert_eq!(data.id.as_deref(), Some("customer_id"));
+    assert_eq!(
+        (&data.ignore[..], &data.categorical[..]),
+        (&["row".into(), "alive".into()][..], &["deck".into()][..])
+    );
+    assert_eq!(
+        (data.missing, data.scale, data.stratify),
+        (Missing::Median, Scale::StandardizeFeatures, true)
+    );
+    assert_eq!(recipe.load().expect("data").classes(), Some(2));
+    let says = |words: &str| {
+        assert!(assumed.iter().any(|sentence| sentence.contains(words)), "{words}: {assumed:#?}");
+    };
+    ["target: \"survived\"", "customer_id", "alive", "deck", "fare (9)", "50.0 %"].into_iter().for_each(says);
+
+    // A value: the last column, with as many different numbers as rows.
+    let (recipe, assumed) =
+        suggested(&rows("a,b", &|i| format!("{},{}", i % 5, 100_000 + i * i)), "").expect("a recipe");
+    assert_eq!((recipe.data.target.as_deref(), recipe.data.scale_target), (Some("b"), Scale::Standardize));
+    assert_eq!(recipe.load().expect("data").classes(), None);
+    assert!(assumed[0].contains("the last column"), "{assumed:?}");
+
+    // What is given stays, classes with few rows are not divided in proportion.
+    let rare = rows("a,kind,b", &|i| format!("{i}.5,{},{}", if i == 7 { "rare" } else { "usual" }, i % 4));
+    let (recipe, _) =
+        suggested(&rare, "target = 'kind'\nscale = 'unit'\ntest_fraction = 0.4").expect("a recipe");
+    assert_eq!(
+        (recipe.data.scale, recipe.data.test_fraction, recipe.data.stratify),
+        (Scale::Unit, Some(0.4), false)
+    );
+    refused(suggested("a,b\n1,2\n3,4\n", "target = 'c'"), &["column \"c\"", "a, b"]);
+    refused(suggested("a,b\n1,x\n", ""), &["at least two classes"]);
 }

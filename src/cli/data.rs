@@ -52,8 +52,8 @@ pub struct Data {
     json: bool,
 }
 
-/// The name of a format as recipes write it.
-fn format(name: &str) -> std::result::Result<Format, String> {
+/// A format by its name in recipes.
+pub(super) fn format(name: &str) -> std::result::Result<Format, String> {
     toml::Value::String(name.into()).try_into().map_err(|e: toml::de::Error| e.message().to_string())
 }
 
@@ -129,30 +129,40 @@ impl Data {
     }
 
     fn of_path(&self) -> Result<Source> {
-        if let Err(error) = std::fs::metadata(&self.path) {
-            return Err(Error::io("read", &self.path, error));
-        }
-        let unknown = || {
-            let message = "expected data of a known form, got something that neither its name nor what it holds tells; \
-                           name its form with --format";
-            Error::format(&self.path, message)
-        };
-        let format = self.format.or_else(|| Format::detect(&self.path)).ok_or_else(unknown)?;
-        let mut source = Source::new(format, &self.path);
-        if format == Format::Table {
+        let mut source = detected(&self.path, self.format)?;
+        if source.format == Format::Table {
             // Missing values are counted here, not refused.
             source.missing = Missing::Mean;
         }
-        if self.settings.is_empty() {
-            return Ok(source);
-        }
-        let not_ours = |e: &dyn std::fmt::Display| Error::value("--set", "keys of the section [data]", e);
-        let section = toml::Value::try_from(&source).map_err(|e| not_ours(&e))?;
-        let mut table = toml::Table::from_iter([("data".to_string(), section)]);
-        self.settings.iter().try_for_each(|setting| recipe::set(&mut table, &format!("data.{setting}")))?;
-        let section = table.remove("data").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
-        section.try_into().map_err(|e: toml::de::Error| not_ours(&e.message()))
+        with_settings(source, &self.settings)
     }
+}
+
+/// The data at `path`, of the form that it is given or that its name and contents tell.
+pub(super) fn detected(path: &Path, format: Option<Format>) -> Result<Source> {
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(Error::io("read", path, error));
+    }
+    let unknown = || {
+        let message = "expected data of a known form, got something that neither its name nor what it holds tells; \
+                       name its form with --format";
+        Error::format(path, message)
+    };
+    let format = format.or_else(|| Format::detect(path)).ok_or_else(unknown)?;
+    Ok(Source::new(format, path))
+}
+
+/// The source with keys of the section `[data]` replaced.
+pub(super) fn with_settings(source: Source, settings: &[String]) -> Result<Source> {
+    if settings.is_empty() {
+        return Ok(source);
+    }
+    let not_ours = |e: &dyn std::fmt::Display| Error::value("--set", "keys of the section [data]", e);
+    let section = toml::Value::try_from(&source).map_err(|e| not_ours(&e))?;
+    let mut table = toml::Table::from_iter([("data".to_string(), section)]);
+    settings.iter().try_for_each(|setting| recipe::set(&mut table, &format!("data.{setting}")))?;
+    let section = table.remove("data").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
+    section.try_into().map_err(|e: toml::de::Error| not_ours(&e.message()))
 }
 
 fn name(format: Format) -> String {

@@ -8,6 +8,7 @@ mod devices;
 mod evaluate;
 mod export;
 mod figures;
+mod init;
 mod interrupt;
 mod live;
 mod lr_find;
@@ -48,6 +49,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Train(train::Train),
     LrFind(lr_find::LrFind),
     Sweep(sweep::Sweep),
@@ -74,6 +76,7 @@ impl Cli {
     /// Those of the command.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
+            Command::Init(command) => command.run(),
             Command::Train(command) => command.run(),
             Command::LrFind(command) => command.run(),
             Command::Sweep(command) => command.run(),

@@ -2,6 +2,7 @@
 
 use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
+use super::init;
 use super::interrupt;
 use super::screen::{Screen, Verbosity, seconds};
 use super::splits::Told;
@@ -25,6 +26,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neural train                                    digits with one hidden layer
+  neural train --auto houses.csv --target price   with the recipe that neural init writes
   neural train my.toml --epochs 20 --lr 0.1
   neural train my.toml --set train.optimizer.adam.learning_rate=0.001
   neural train my.toml --repeat 5                 five seeds, their mean and spread
@@ -88,6 +90,14 @@ pub struct RecipeOptions {
     /// The recipe, a TOML file; the digits of MNIST if absent
     recipe: Option<PathBuf>,
 
+    /// Take data in place of a recipe: the one that `neural init` would write is used at once
+    #[arg(long, requires = "recipe")]
+    auto: bool,
+
+    /// The column to predict
+    #[arg(long, value_name = "NAME", requires = "auto")]
+    target: Option<String>,
+
     /// Passes over the training rows
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
@@ -132,7 +142,10 @@ impl RecipeOptions {
         set("batch_size", self.batch_size.map(|v| v.to_string()));
         set("seed", self.seed.map(|v| v.to_string()));
         settings.extend_from_slice(more);
-        let mut recipe = if let Some(path) = &self.recipe {
+        let mut recipe = if let (Some(path), true) = (&self.recipe, self.auto) {
+            let suggestion = init::automatic(path, self.target.as_deref())?;
+            Recipe::with_settings(&suggestion.text(path), path, &settings)?
+        } else if let Some(path) = &self.recipe {
             Recipe::read(path, &settings)?
         } else {
             settings.insert(0, "data.path=data/mnist".into());

@@ -1,5 +1,6 @@
 //! Errors of the TOML reader as sentences: what was expected and what is there, in TOML's words and not in Rust's.
 
+use crate::data::Format;
 use crate::named;
 use std::path::Path;
 
@@ -188,21 +189,14 @@ pub(super) fn not_a_recipe(path: &Path) -> Option<String> {
         if path.join("recipe.toml").is_file() {
             return Some(format!("expected a recipe, got a run's folder; go on with it by --resume {shown}"));
         }
-        let form = format!("[data]\nformat = \"images\"\npath = \"{shown}\"");
         return Some(format!(
-            "expected a recipe, got a folder; a recipe for a folder of pictures begins with\n\n{form}"
+            "expected a recipe, got a folder; if it holds data, neural init {shown} writes a recipe for it"
         ));
     }
-    let name = path.file_name()?.to_str()?.trim_end_matches(".gz").to_lowercase();
-    let (format, more) = match name.rsplit_once('.')?.1 {
-        "csv" | "tsv" | "txt" | "data" => ("table", "\ntarget = \"the name of a column\""),
-        "npy" | "npz" => ("npy", ""),
-        "safetensors" => ("safetensors", ""),
-        _ => return None,
-    };
-    let form = format!("[data]\nformat = \"{format}\"\npath = \"{shown}\"{more}");
+    Format::detect(path)?;
     Some(format!(
-        "expected a recipe, a file such as run.toml, got data; neural data {shown} shows it, and a recipe for it begins with\n\n{form}"
+        "expected a recipe, a file such as run.toml, got data: neural init {shown} writes a recipe for it, and neural train --auto \
+         {shown} trains at once with the same"
     ))
 }
 
