@@ -3,7 +3,10 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{DotDims, Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, gradients};
+use neural::graph::{
+    Cell, DotDims, Function, Graph, Random, RecurrentInputs, ScanInputs, StepOutputs, Tensor, Window,
+    gradients,
+};
 use neural::lower::{Target, hlo_text};
 use neural::runtime::Program;
 use neural::{Array, DType, Result};
@@ -379,6 +382,69 @@ fn log_softmax_of_what_is_not_a_number_is_none() {
     x[25] = f64::NAN;
     let got = program.call(device(), &[array(&[2, 20], &x).cast(DType::F32)]).expect("runs")[0].to_f64();
     assert!(got[..20].iter().all(|y| y.is_finite()) && got[20..].iter().all(|y| y.is_nan()), "{got:?}");
+}
+
+/// What is asked of a recurrent sequence: its last state, all states, all and their gradients, or the gradient of a
+/// gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Asked {
+    Last,
+    All,
+    Gradients,
+    Second,
+}
+
+/// A sequence of 5 steps of 7 rows, some of them padding.
+fn sequence(cell: Cell, dtype: DType, back: bool, asked: Asked) -> Result<(Function, Vec<Array>)> {
+    const UNITS: usize = 6;
+    let width = cell.gates() * UNITS;
+    let shapes: [&[usize]; 4] = [&[5, 7, width], &[width, UNITS], &[4 * UNITS], &[5, 7, 1]];
+    let graph = Graph::new();
+    let [x, weight, bias, mask] = shapes.map(|shape| graph.parameter(dtype, shape));
+    let real = mask.gt(&mask.scalar_like(-0.4))?;
+    let inputs = RecurrentInputs { x: &x, weight: &weight, bias: &bias, real: Some(&real) };
+    let (last, states) = graph.recurrent(cell, inputs, back)?;
+    let wanted = [&x, &weight, &bias];
+    let first = |of: &Tensor| gradients(&of.square()?.sum_all()?, &wanted);
+    let outputs = match asked {
+        Asked::Last => vec![last],
+        Asked::All => vec![last, states],
+        Asked::Gradients => [vec![states.clone()], first(&last)?, first(&states)?].concat(),
+        Asked::Second => first(&first(&states)?[1])?,
+    };
+    let arguments =
+        shapes.iter().zip(1..).map(|(shape, seed)| array(shape, &numbers(shape.iter().product(), seed)));
+    Ok((Function::new(&graph, outputs), arguments.collect()))
+}
+
+#[test]
+fn recurrent_sequences_are_those_of_f64_in_one_call() {
+    for cell in [Cell::Lstm, Cell::Gru] {
+        for (back, asked, calls) in [
+            (true, Asked::Last, 1),
+            (false, Asked::All, 1),
+            (false, Asked::Gradients, 5),
+            (true, Asked::Gradients, 5),
+            // The steps of the first gradient, which the second wants, are a loop of their own.
+            (true, Asked::Second, 3),
+        ] {
+            let build = |dtype| sequence(cell, dtype, back, asked).expect("well formed");
+            let (function, arguments) = build(DType::F64);
+            let program = Program::compile_as(device(), &function, 0, Target::Gpu).expect("compiles");
+            let expected = program.call(device(), &arguments).expect("runs");
+            let (function, _) = build(DType::F32);
+            let text = hlo_text(&function, Target::Cpu).expect("lowers");
+            assert_eq!(text.matches("\"neural.recurrent").count(), calls, "{cell:?} {asked:?}");
+            assert!(!hlo_text(&function, Target::Gpu).expect("lowers").contains("\"neural."));
+            let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
+            let program = Program::compile(device(), &function, 0).expect("compiles");
+            let got = program.call(device(), &singles).expect("runs");
+            for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                let off = difference(&got.to_f64(), &expected.to_f64());
+                assert!(off < 1e-5, "{cell:?} {asked:?}, back: {back}, result {part}: off by {off:e}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod infer;
 mod op;
 mod pool_gradient;
 mod random;
+mod recurrent;
 mod reduce;
 mod reshape;
 mod scan;
@@ -34,6 +35,7 @@ pub use function::Function;
 pub use gradient::gradients;
 pub use op::{Binary, Comparison, DotDims, Op, Reduction, Type, Unary, Window};
 pub use random::Random;
+pub use recurrent::{Cell, RecurrentInputs, Whole};
 pub use scan::{Scan, ScanInputs, StepOutputs};
 
 use crate::array::{Array, DType, Element};

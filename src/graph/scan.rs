@@ -1,6 +1,7 @@
 //! Loops of known length, on the device.
 
 use super::op::{Op, Type};
+use super::recurrent::Whole;
 use super::{Function, Graph, Tensor};
 use crate::array::DType;
 use crate::error::{Error, Result};
@@ -29,6 +30,8 @@ pub struct Scan {
     pub reverse: bool,
     /// Whether the last `carries` of the ys are the carries as they came into each step, kept for the gradient.
     pub saves_carries: bool,
+    /// What the loop is as a whole, if that is known.
+    pub whole: Option<Whole>,
 }
 
 /// What goes into a scan.
@@ -46,6 +49,14 @@ pub struct ScanInputs<'a> {
     pub carries: &'a [Tensor],
     /// Cut into one slice a step along their first axis, which is `length` long.
     pub xs: &'a [Tensor],
+}
+
+/// How a scan runs: see [`Scan`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Kind {
+    pub reverse: bool,
+    pub saves_carries: bool,
+    pub whole: Option<Whole>,
 }
 
 /// What a step of a scan makes.
@@ -112,7 +123,8 @@ impl Graph {
         reverse: bool,
         step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        let (carries, mut ys) = self.build_scan(inputs, length, reverse, true, step)?;
+        let kind = Kind { reverse, saves_carries: true, whole: None };
+        let (carries, mut ys) = self.build_scan(inputs, length, kind, step)?;
         ys.truncate(ys.len() - carries.len());
         Ok((carries, ys))
     }
@@ -139,15 +151,14 @@ impl Graph {
         length: usize,
         step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        self.build_scan(inputs, length, false, false, step)
+        self.build_scan(inputs, length, Kind::default(), step)
     }
 
-    fn build_scan(
+    pub(super) fn build_scan(
         &self,
         inputs: ScanInputs,
         length: usize,
-        reverse: bool,
-        saves_carries: bool,
+        Kind { reverse, saves_carries, whole }: Kind,
         step: impl FnOnce(&Graph, &[Tensor], &[Tensor], &[Tensor]) -> Result<StepOutputs>,
     ) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
         if let Some(x) = inputs.xs.iter().find(|x| x.shape().first() != Some(&length)) {
@@ -180,6 +191,7 @@ impl Graph {
             length,
             reverse,
             saves_carries,
+            whole,
         };
         let arguments: Vec<_> = inputs.constants.iter().chain(inputs.carries).chain(inputs.xs).collect();
         self.check(|| "scan".into(), &arguments)?;
@@ -211,7 +223,8 @@ impl Graph {
         let body = &scan.body;
         let carries = body.graph().parameters().into_iter().skip(scan.constants).take(scan.carries);
         let outputs = body.outputs().iter().cloned().chain(carries).collect();
-        let scan = Scan { body: Function::new(body.graph(), outputs), saves_carries: true, ..scan.clone() };
+        let body = Function::new(body.graph(), outputs);
+        let scan = Scan { body, saves_carries: true, whole: None, ..scan.clone() };
         let outputs = self.insert_scan(scan.clone(), &inputs.iter().collect::<Vec<_>>());
         (scan, outputs)
     }
@@ -253,11 +266,14 @@ impl Graph {
         let sliced: Vec<_> = xs.iter().chain(saved).chain(&y_grads).cloned().collect();
         let sums = float_constants.len();
         let backward = ScanInputs { constants, carries: &initial, xs: &sliced };
+        let whole = match scan.whole {
+            Some(Whole::States(cell)) if !kept => Some(Whole::Gradient(cell)),
+            _ => None,
+        };
         let (last, x_grads) = self.build_scan(
             backward,
             scan.length,
-            !scan.reverse,
-            false,
+            Kind { reverse: !scan.reverse, saves_carries: false, whole },
             |graph, constants, carried, slices| {
                 let (slices, y_grads) = slices.split_at(xs.len() + saved.len());
                 let (slices, saved) = slices.split_at(xs.len());

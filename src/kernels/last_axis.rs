@@ -1,6 +1,7 @@
 //! What looks at an array row by row: the logarithm of softmax with its gradient, and the place of the largest number.
 //! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
 
+use super::functions::exp;
 use super::threads::{Threads, each};
 use super::{Kernel, length, sum};
 use bytemuck::{Pod, Zeroable};
@@ -33,27 +34,6 @@ impl LastAxis {
 const BLOCK: usize = 4096;
 /// From so many numbers on, a second thread is worth being woken.
 const PARALLEL: usize = 1 << 18;
-
-/// eˣ for x up to 0, within 2 units of the last digit: 2ⁿ eʳ with r = x - n ln 2 and a polynomial for eʳ (Cephes, `expf`).
-/// Below -87 it is 0, as it is nearly.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// Added to a number, it leaves the nearest whole number in the last bits.
-    const WHOLE: f32 = 12_582_912.0;
-    /// ln 2 in two parts; the products of the first with whole numbers are exact.
-    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    const LEAST: f32 = -87.0;
-    let shifted = x * std::f32::consts::LOG2_E + WHOLE;
-    let n = shifted - WHOLE;
-    let r = x - n * LN_2[0] - n * LN_2[1];
-    let polynomial = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]
-        .into_iter()
-        .reduce(|sum, next| sum * r + next)
-        .unwrap_or_default();
-    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()));
-    let result = (polynomial * r * r + r + 1.0) * scale;
-    if x < LEAST { 0.0 } else { result }
-}
 
 /// The largest number of a row, as many lanes at a time as a register of any kind has; what is not a
 /// number is passed over.
@@ -220,22 +200,5 @@ impl Kernel<1> for ArgMax {
                 *place = largest as i32;
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::exp;
-
-    #[test]
-    fn exp_is_within_two_units_of_the_last_digit() {
-        for i in 0..=870_000 {
-            let x = i as f32 * -1e-4;
-            let exact = f64::from(x).exp();
-            let unit = f64::from((exact as f32).next_up()) - f64::from(exact as f32);
-            assert!((f64::from(exp(x)) - exact).abs() <= 2.0 * unit, "{x}: {} for {exact}", exp(x));
-        }
-        assert_eq!((exp(-1e3), exp(f32::NEG_INFINITY)), (0.0, 0.0));
-        assert!(exp(f32::NAN).is_nan());
     }
 }

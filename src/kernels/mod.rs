@@ -11,12 +11,15 @@
 )]
 
 mod direct;
+mod functions;
 mod lanes;
 mod last_axis;
 mod matmul;
+mod panels;
 mod parts;
 mod pool;
 mod product;
+mod recurrent;
 mod sliding;
 mod sum;
 mod threads;
@@ -28,6 +31,7 @@ pub(crate) use direct::{Direct, DirectFilterGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
 pub(crate) use matmul::{Matmul, Product};
 pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
+pub(crate) use recurrent::{RecurrentGrad, RecurrentStates, RecurrentWeightGrad, Sequence};
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::{Sum, SumOver};
 pub(crate) use threads::{Address, Threads};

@@ -27,6 +27,19 @@ pub(super) trait Rows: Copy {
     unsafe fn at(&self, row: usize, column: usize) -> f32;
 }
 
+impl Rows for [&[f32]; ROWS] {
+    #[inline(always)]
+    fn hold(&self, k: usize) -> bool {
+        self.iter().all(|row| row.len() >= k)
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, row: usize, column: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *self[row].get_unchecked(column) }
+    }
+}
+
 /// A matrix whose element `(i, k)` is `values[i * row + k * column]`.
 #[derive(Clone, Copy)]
 pub(super) struct Strided<'a> {

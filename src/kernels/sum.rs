@@ -102,7 +102,7 @@ pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
 }
 
 /// As [`add`] into zeros, with the halves of halves added by several threads.
-fn add_shared<T: Number>(rows: &[T], sum: &mut [T], threads: &dyn Threads) {
+pub(super) fn add_shared<T: Number>(rows: &[T], sum: &mut [T], threads: &dyn Threads) {
     let width = sum.len();
     let mut parts = vec![rows];
     // The last part is the longest, and the first the shortest.

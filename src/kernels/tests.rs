@@ -5,7 +5,7 @@ use std::num::Wrapping;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Numbers that are the same each time, between -1 and 1.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = |_| {
         state ^= state << 13;
@@ -17,7 +17,7 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// As many threads as one wants, on any number of cores.
-struct Scoped(usize);
+pub(super) struct Scoped(pub usize);
 
 impl Threads for Scoped {
     fn count(&self) -> usize {
@@ -39,7 +39,7 @@ where
     run_on::<N, K>(&Scoped(2), sizes, operands)
 }
 
-fn run_on<const N: usize, K: Kernel<N, Operand = f32>>(
+pub(super) fn run_on<const N: usize, K: Kernel<N, Operand = f32>>(
     threads: &dyn Threads,
     sizes: &K::Sizes,
     operands: [&[f32]; N],
@@ -119,7 +119,7 @@ fn products(conv: &Sliding, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
+pub(super) fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
     assert_eq!(got.len(), expected.len());
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(*got) - expected).abs();

@@ -10,6 +10,7 @@ mod pool;
 mod product;
 mod proto;
 mod random;
+mod recurrent;
 mod reduce;
 mod window;
 
@@ -126,12 +127,15 @@ fn lower_body(
         target,
         values: HashMap::new(),
         tuples: HashMap::new(),
+        sequences: HashMap::new(),
         patches: RefCell::default(),
     };
     for id in (0..live.len()).filter(|&id| live[id]) {
         let node = function.graph().node(id);
         if let Op::Scan(scan) = &node.op {
-            let results = lowering.scan(scan, &node).map_err(|error| refused(error).at(&node.place))?;
+            let whole = lowering.whole_scan(function, &live, id, scan);
+            let results = whole.and_then(|whole| whole.map_or_else(|| lowering.scan(scan, &node), Ok));
+            let results = results.map_err(|error| refused(error).at(&node.place))?;
             lowering.tuples.insert(id, results);
             continue;
         }
@@ -153,6 +157,8 @@ struct Lowering<'a> {
     values: HashMap<usize, XlaOp>,
     /// The results of the scans.
     tuples: HashMap<usize, Vec<XlaOp>>,
+    /// All that the calls for recurrent sequences gave, by their scans: gradients want more of it than is a result.
+    sequences: HashMap<usize, XlaOp>,
     /// What the windows of the convolutions see of a node: a convolution and its gradient share it.
     patches: RefCell<HashMap<(usize, Window), XlaOp>>,
 }

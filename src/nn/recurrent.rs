@@ -1,7 +1,7 @@
 use super::attention::is_zero;
 use super::{Context, Dropout, Init, Layer, Module};
 use crate::error::{Error, Result};
-use crate::graph::{ScanInputs, StepOutputs, Tensor};
+use crate::graph::{Cell, RecurrentInputs, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// A recurrent network over `[n, length, features]`, by a loop on the device. At positions that are
@@ -43,46 +43,6 @@ fn is_one(value: &usize) -> bool {
     *value == 1
 }
 
-/// What tells one kind of recurrent network from the other.
-struct Cell {
-    gates: usize,
-    carries: usize,
-    step: Step,
-}
-
-/// One step: the new carries from the gates' inputs (`x W_ihᵀ + b_ih`), the recurrent weight and bias, and the carries.
-/// The first carry is the state that is handed on to the next layer.
-type Step = fn(&Tensor, &Tensor, &Tensor, &[Tensor], usize) -> Result<Vec<Tensor>>;
-
-/// Gates in the order i, f, g, o: `c' = σ(f) c + σ(i) tanh(g)`, `h' = σ(o) tanh(c')`.
-const LSTM: Cell = Cell {
-    gates: 4,
-    carries: 2,
-    step: |gates, weight, bias, carries, units| {
-        let (h, c) = (&carries[0], &carries[1]);
-        let gates = (gates + (h.linear(weight)? + bias)?)?;
-        let gate = |i: usize| gates.narrow(1, i * units, (i + 1) * units);
-        let kept = (gate(1)?.logistic()? * c)?;
-        let c = (kept + (gate(0)?.logistic()? * gate(2)?.tanh()?)?)?;
-        Ok(vec![(gate(3)?.logistic()? * c.tanh()?)?, c])
-    },
-};
-
-/// Gates in the order r, z, n, as `PyTorch` and cuDNN have it: `n = tanh(x_n + σ(r) (h_n))`, `h' = (1 - σ(z)) n + σ(z) h`.
-const GRU: Cell = Cell {
-    gates: 3,
-    carries: 1,
-    step: |gates, weight, bias, carries, units| {
-        let h = &carries[0];
-        let recurrent = (h.linear(weight)? + bias)?;
-        let gate = |of: &Tensor, i: usize| of.narrow(1, i * units, (i + 1) * units);
-        let reset = (gate(gates, 0)? + gate(&recurrent, 0)?)?.logistic()?;
-        let update = (gate(gates, 1)? + gate(&recurrent, 1)?)?.logistic()?;
-        let new = (gate(gates, 2)? + (reset * gate(&recurrent, 2)?)?)?.tanh()?;
-        Ok(vec![(&new + (update * (h - &new)?)?)?])
-    },
-};
-
 impl Recurrent {
     /// A layer in one direction whose result is the last state.
     pub fn new(units: usize) -> Self {
@@ -91,15 +51,15 @@ impl Recurrent {
 
     /// Long short-term memory (Hochreiter and Schmidhuber, 1997).
     pub(super) fn lstm(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-        self.run(x, cx, &LSTM)
+        self.run(x, cx, Cell::Lstm)
     }
 
     /// The gated recurrent unit (Cho et al., 2014).
     pub(super) fn gru(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-        self.run(x, cx, &GRU)
+        self.run(x, cx, Cell::Gru)
     }
 
-    fn run(&self, x: &Tensor, cx: &mut Context, cell: &Cell) -> Result<Tensor> {
+    fn run(&self, x: &Tensor, cx: &mut Context, cell: Cell) -> Result<Tensor> {
         super::at_least_one("units", self.units)?;
         super::at_least_one("layers", self.layers)?;
         if x.rank() != 3 {
@@ -131,12 +91,17 @@ impl Recurrent {
         &self,
         x: &Tensor,
         cx: &mut Context,
-        cell: &Cell,
+        cell: Cell,
         (layer, back): (usize, bool),
         sequences: bool,
     ) -> Result<Tensor> {
-        let [n, length, features] = [0, 1, 2].map(|axis| x.shape()[axis]);
-        let (units, width) = (self.units, cell.gates * self.units);
+        let features = x.shape()[2];
+        // [length, n, 1]
+        let real = match cx.positions_of(x)? {
+            Some(real) => Some(real.t()?.unsqueeze(2)?),
+            None => None,
+        };
+        let (units, width) = (self.units, cell.gates() * self.units);
         let init = Init::Uniform(1.0 / (units as f64).sqrt());
         let suffix = if back { format!("l{layer}_reverse") } else { format!("l{layer}") };
         let mut variable = |name: &str, shape: &[usize], inputs: usize| {
@@ -148,34 +113,25 @@ impl Recurrent {
         let bias = variable("bias_hh", &[width], units)?;
 
         // What the inputs add to the gates does not depend on the state: one product for all steps.
-        let inputs = (x.transpose(&[1, 0, 2])?.linear(&input_weight)? + input_bias)?;
-        let zeros = x.graph().full(x.dtype(), &[n, units], 0.0)?;
-        let initial = vec![zeros; cell.carries];
-        // [length, n, 1]
-        let real = match cx.positions_of(x)? {
-            Some(real) => Some(real.t()?.unsqueeze(2)?),
-            None => None,
-        };
-        let xs: Vec<_> = std::iter::once(inputs).chain(real.clone()).collect();
-        let inputs = ScanInputs { constants: &[weight, bias], carries: &initial, xs: &xs };
-        let step = |_: &_, weights: &[Tensor], carries: &[Tensor], slices: &[Tensor]| {
-            let mut next = (cell.step)(&slices[0], &weights[0], &weights[1], carries, units)?;
-            if let Some(real) = slices.get(1) {
-                let held = next.iter().zip(carries).map(|(next, carry)| real.select(next, carry));
-                next = held.collect::<Result<_>>()?;
+        let x = &x.transpose(&[1, 0, 2])?;
+        let inputs = x.linear(&input_weight)?;
+        let bias = match cell {
+            Cell::Lstm => (input_bias + bias)?,
+            // The reset gate stands between the two biases of n.
+            Cell::Gru => {
+                let part = |of: &Tensor, from: usize, to: usize| of.narrow(0, from * units, to * units);
+                let both = (part(&input_bias, 0, 2)? + part(&bias, 0, 2)?)?;
+                Tensor::concatenate(&[&both, &part(&input_bias, 2, 3)?, &part(&bias, 2, 3)?], 0)?
             }
-            Ok(StepOutputs { ys: vec![next[0].clone()], carries: next })
         };
-        let (last, states) = match back {
-            true => x.graph().scan_back(inputs, length, step)?,
-            false => x.graph().scan(inputs, length, step)?,
-        };
+        let inputs = RecurrentInputs { x: &inputs, weight: &weight, bias: &bias, real: real.as_ref() };
+        let (last, states) = x.graph().recurrent(cell, inputs, back)?;
         if !sequences {
-            return Ok(last[0].clone());
+            return Ok(last);
         }
         let states = match real {
-            Some(real) => real.select(&states[0], &states[0].scalar_like(0.0))?,
-            None => states[0].clone(),
+            Some(real) => real.select(&states, &states.scalar_like(0.0))?,
+            None => states,
         };
         states.transpose(&[1, 0, 2])
     }
