@@ -7,8 +7,8 @@ use common::{device, difference, numbers};
 use neural::data::Scaling;
 use neural::data::table::{Column, Features, Layout, Missing, Table, Unknown};
 use neural::export::{self, OnnxOptions};
-use neural::model::{Description, Link, Model};
-use neural::nn::Sequential;
+use neural::model::{Description, Link, Model, OtherInput, OtherOutput, Others};
+use neural::nn::{self, Network, Sequential};
 use neural::tensorboard::Writer;
 use neural::variables::{Role, Variable};
 use neural::{Array, DType, Error};
@@ -19,7 +19,10 @@ use std::path::Path;
 /// A model with values that no fresh layer has: no bias is 0, no scale 1, and the outputs of two samples differ.
 fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], scaling: Scaling) -> Model {
     let layers: Sequential = serde_json::from_value(layers).expect("layers");
-    let description = Description { scaling, ..Description::new(layers, link, sample, dtype) };
+    filled(Description { scaling, ..Description::new(layers, link, sample, dtype) })
+}
+
+fn filled(description: Description) -> Model {
     let value = |(i, v): (usize, Variable)| {
         let numbers = numbers(v.len(), 7 + i as u64);
         let values = v.initial(1).to_f64().into_iter().zip(numbers).map(|(initial, x)| match v.role {
@@ -75,7 +78,7 @@ fn models() -> Vec<(&'static str, Model)> {
             {"max-pool": {"size": [3, 2], "stride": [2, 1], "padding": [[1, 1], [1, 0]]}},
             "global-avg-pool", {"dense": {"units": 3}}]),
             Link::Identity, DType::F32, &[7, 6, 2], none())),
-        ("table", model(json!([{"dense": {"units": 8}}, "tanh", {"batch-norm": {}}, {"dense": {"units": 1}}]),
+        ("table", model(json!([{"dense": {"units": 8}}, "tanh", {"batch-norm": {}}, "relu6", {"dense": {"units": 1}}]),
             Link::Sigmoid, DType::F32, &[5], scaled(&[5], 0.0, 2.0))),
         ("flattened", model(json!([
             {"conv": {"filters": 5, "kernel": [3, 2]}}, {"batch-norm": {}}, "relu", "flatten", {"batch-norm": {}},
@@ -121,13 +124,119 @@ fn models() -> Vec<(&'static str, Model)> {
     ]
 }
 
+/// A model of named nodes with `inputs` and `outputs`; the second output, if there is one, is of scaled values.
+fn network(
+    nodes: serde_json::Value,
+    inputs: &[(&str, DType, &[usize], Scaling)],
+    outputs: &[(&str, &str, Link)],
+) -> Model {
+    let names: Vec<&str> = outputs.iter().map(|(_, output, _)| *output).collect();
+    let network: Network = serde_json::from_value(json!({"nodes": nodes, "outputs": names})).expect("nodes");
+    let input = |(name, dtype, sample, scaling): &(&str, DType, &[usize], Scaling)| OtherInput {
+        name: (*name).into(),
+        sample: sample.to_vec(),
+        dtype: *dtype,
+        scaling: scaling.clone(),
+    };
+    let output = |(name, output, link): &(&str, &str, Link)| OtherOutput {
+        name: (*name).into(),
+        output: (*output).into(),
+        link: *link,
+        target: String::new(),
+        target_scaling: scaled(&[], 50.0, 20.0),
+        classes: Vec::new(),
+    };
+    let ((name, dtype, sample, scaling), (answer, node, link)) = (&inputs[0], outputs[0]);
+    filled(Description {
+        scaling: scaling.clone(),
+        others: Others {
+            input: (*name).into(),
+            inputs: inputs[1..].iter().map(input).collect(),
+            name: if outputs.len() > 1 { answer.into() } else { String::new() },
+            output: node.into(),
+            outputs: outputs[1..].iter().map(output).collect(),
+        },
+        ..Description::new(network, link, sample, *dtype)
+    })
+}
+
+/// Models of named nodes, and of sequences with padding, with samples of each input.
+#[rustfmt::skip]
+fn networks() -> Vec<(&'static str, Model, Vec<Array>)> {
+    let none = Scaling::none;
+    let conv = |filters: usize| json!({"conv": {"filters": filters, "kernel": [3, 3], "padding": "same"}});
+    let words = json!({"embedding": {"vocabulary": 9, "units": 6, "padding": 0}});
+    let models = vec![
+        ("two-inputs", network(json!({
+            "seen": {"from": "picture", "layers": [conv(4), "relu", "flatten", {"dense": 5}]},
+            "known": {"from": "table", "layers": [{"dense": 4}]},
+            "both": {"from": ["seen", "known"], "join": "concatenate", "layers": ["tanh"]},
+            "kind": {"from": "both", "layers": [{"dense": 3}]},
+            "value": {"from": "both", "layers": [{"dense": 1}]}}),
+            &[("picture", DType::U8, &[6, 5, 2], scaled(&[], 128.0, 60.0)), ("table", DType::F32, &[3], scaled(&[3], 0.0, 2.0))],
+            &[("class", "kind", Link::Softmax), ("price", "value", Link::Identity)])),
+        ("unet", network(json!({
+            "fine": {"from": "input", "layers": [conv(4), "relu"]},
+            "deep": {"from": "fine", "layers": [{"max-pool": [2, 2]}, conv(6), "batch-norm", "relu", {"upsample": [2, 2]}]},
+            "pixels": {"from": ["fine", "deep"], "join": "concatenate", "layers": [conv(3)]}}),
+            &[("input", DType::F32, &[6, 8, 1], none())], &[("", "pixels", Link::Softmax)])),
+        // The second picture is smaller, and every join comes up.
+        ("siamese", network(json!({
+            "left": {"from": "a", "layers": [conv(4), "relu", "global-avg-pool", {"dense": 5}]},
+            "right": {"from": "b", "like": "left"},
+            "apart": {"from": ["left", "right"], "join": "subtract", "layers": [{"dense": {"units": 5, "bias": false}}]},
+            "same": {"from": ["left", "right"], "join": "multiply"},
+            "all": {"from": ["apart", "same", "left"], "join": "add", "layers": ["tanh", {"dense": 1}]}}),
+            &[("a", DType::F32, &[6, 7, 2], none()), ("b", DType::F32, &[5, 4, 2], none())],
+            &[("", "all", Link::Sigmoid)])),
+        ("tagging", model(json!([words,
+            {"residual": {"layers": [{"attention": 2}]}},
+            {"lstm": {"units": 4, "sequences": true, "bidirectional": true, "layers": 2}}, {"dense": 3}]),
+            Link::Softmax, DType::I32, &[7], none())),
+        ("padding", network(json!({
+            "read": {"from": "input", "layers": [words, {"gru": {"units": 4, "sequences": true}}]},
+            "last": {"from": "read", "layers": [{"lstm": {"units": 4, "bidirectional": true}}]},
+            "most": {"from": "read", "layers": ["global-max-pool"]},
+            "mean": {"from": "read", "layers": ["global-avg-pool"]},
+            "all": {"from": ["last", "most", "mean"], "join": "concatenate", "layers": [{"dense": 3}]}}),
+            &[("input", DType::I32, &[7], none())], &[("", "all", Link::Identity)])),
+        ("inputs", filled(Description {
+            target_scaling: scaled(&[2, 3], 50.0, 20.0),
+            ..Description::new(nn::sequential([nn::flatten(), nn::dense(6)]), Link::Identity, &[2, 3], DType::F32)
+        })),
+    ];
+    let of = |(name, model): (&'static str, Model)| {
+        let reads = model.description.reads();
+        let samples = reads.iter().map(|read| values_of(read.dtype, &[&[4], read.sample].concat()));
+        let samples = samples.collect();
+        (name, model, samples)
+    };
+    models.into_iter().map(of).collect()
+}
+
+/// Numbers of a type; token ids from 1 to 8, with zeros after the end of rows 1, 2 and so on.
+fn values_of(dtype: DType, shape: &[usize]) -> Array {
+    let values = numbers(shape.iter().product(), 3).into_iter();
+    match dtype {
+        DType::U8 => Array::new(shape, values.map(|x| (x * 127.0 + 128.0) as u8).collect()),
+        DType::I32 => {
+            let (length, real) = (shape[1], |x: f64| 1 + ((x + 1.0) * 3.99) as i32);
+            let id = |(i, x)| if i % length + 2 * (i / length) < length { real(x) } else { 0 };
+            Array::new(shape, values.enumerate().map(id).collect())
+        }
+        _ => Array::new(shape, values.map(|x| (x * 4.0) as f32).collect()),
+    }
+    .expect("as many values")
+}
+
 fn named(name: &str) -> Model {
     models().into_iter().find(|(known, _)| *known == name).expect("one of the models").1
 }
 
 #[test]
 fn a_model_comes_back_from_its_safetensors() {
-    for (name, model) in models() {
+    let networks = networks().into_iter().map(|(name, model, _)| (name, model));
+    for (name, model) in models().into_iter().chain(networks) {
         let bytes = export::safetensors(&model).expect("writes");
         assert_eq!(bytes, export::safetensors(&model).expect("writes"), "{name}: the same bytes each time");
         let back = export::from_safetensors(Path::new(name), &bytes).expect("reads");
@@ -262,25 +371,68 @@ fn bytes_that_are_no_model_are_refused() {
 #[test]
 fn hlo_runs_by_itself() {
     let client = xla::PjRtClient::cpu().expect("a CPU");
-    for (name, model) in models() {
-        let text = export::hlo(&model, 3).expect("writes");
+    let lists = models().into_iter().map(|(name, model)| {
+        let samples = vec![samples(&model, 4)];
+        (name, model, samples)
+    });
+    for (name, model, samples) in lists.chain(networks()) {
+        let text = export::hlo(&model, 4).expect("writes");
         assert!(!text.contains("{...}"), "{name}");
         let module = xla::HloModuleProto::parse_and_return_unverified_module(text.as_bytes()).expect(name);
         let program = client.compile(&xla::XlaComputation::from_proto(&module)).expect(name);
-        let samples = samples(&model, 3);
-        let ty = match samples.dtype() {
-            DType::U8 => xla::ElementType::U8,
-            DType::I32 => xla::ElementType::S32,
-            _ => xla::ElementType::F32,
+        let literal = |samples: &Array| {
+            let ty = match samples.dtype() {
+                DType::U8 => xla::ElementType::U8,
+                DType::I32 => xla::ElementType::S32,
+                _ => xla::ElementType::F32,
+            };
+            xla::Literal::create_from_shape_and_untyped_data(ty, samples.shape(), samples.bytes())
+                .expect("a literal")
         };
-        let literal = xla::Literal::create_from_shape_and_untyped_data(ty, samples.shape(), samples.bytes());
-        let results = program.execute::<xla::Literal>(&[literal.expect("a literal")]).expect(name);
-        let result = results[0][0].to_literal_sync().expect("downloads");
-        let result = result.to_vec::<f32>().expect("f32");
-        let got: Vec<f64> = result.into_iter().map(f64::from).collect();
-        let off = difference(&got, &model.predict(device(), &samples).expect("predicts").to_f64());
-        assert!(off < 1e-5, "{name}: off by {off:e}");
+        let arguments: Vec<xla::Literal> = samples.iter().map(literal).collect();
+        let results = program.execute::<xla::Literal>(&arguments).expect(name);
+        let results = &results[0];
+        let expected = model.predict_all(device(), &samples).expect("predicts");
+        assert_eq!(results.len(), expected.len(), "{name}");
+        for (result, expected) in results.iter().zip(expected) {
+            let result = result.to_literal_sync().expect("downloads").to_vec::<f32>().expect("f32");
+            let got: Vec<f64> = result.into_iter().map(f64::from).collect();
+            let off = difference(&got, &expected.to_f64());
+            assert!(off < 1e-5, "{name}: off by {off:e}");
+        }
     }
+}
+
+#[test]
+fn programs_say_which_input_and_output_comes_where() {
+    let (_, model, _) = networks().remove(0);
+    let first = "// inputs: picture, table; outputs: class, price\n";
+    assert!(export::stablehlo(&model, 2).expect("writes").starts_with(first));
+    assert!(export::hlo(&model, 2).expect("writes").starts_with(first));
+}
+
+/// The names of the inputs and outputs, and how often each shared weight is stored.
+#[test]
+fn onnx_keeps_the_names_of_nodes() {
+    let file_of = |place: usize| {
+        let (_, model, _) = networks().remove(place);
+        let file = export::onnx(&model, &OnnxOptions::default()).expect("writes");
+        let graph = all(&file, 7)[0].clone();
+        let names = |number: u64, of: u64| -> Vec<String> {
+            all(graph.bytes(), number).iter().map(|one| all(one.bytes(), of)[0].text()).collect()
+        };
+        (names(11, 1), names(12, 1), names(5, 8))
+    };
+    let (inputs, outputs, _) = file_of(0);
+    assert_eq!((inputs, outputs), (owned(&["picture", "table"]), owned(&["class", "price"])));
+    let (inputs, outputs, stored) = file_of(2);
+    assert_eq!((inputs, outputs), (owned(&["a", "b"]), owned(&["output"])));
+    assert_eq!(stored.iter().filter(|name| name.starts_with("left.")).count(), 4, "{stored:?}");
+    assert!(!stored.iter().any(|name| name.starts_with("right.")), "{stored:?}");
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -528,18 +680,6 @@ fn onnx_takes_the_columns_of_a_table_and_names_the_class() {
 }
 
 #[test]
-fn onnx_has_no_padding_of_sequences() {
-    let layers =
-        json!([{"embedding": {"vocabulary": 9, "units": 4, "padding": 0}}, "global-avg-pool", {"dense": 2}]);
-    let model = model(layers, Link::Identity, DType::I32, &[5], Scaling::none());
-    let error = export::onnx(&model, &OnnxOptions::default())
-        .expect_err("there is no place for the mask")
-        .to_string();
-    assert!(error.contains("0: embedding: expected an embedding without padding"), "{error}");
-    assert!(export::stablehlo(&model, 2).is_ok());
-}
-
-#[test]
 fn onnx_has_no_pool_of_padding_alone() {
     let layers = json!([{"max-pool": {"size": [2], "stride": [1], "padding": [[2, 0]]}}, "flatten"]);
     let model = model(layers, Link::Identity, DType::F32, &[4, 1], Scaling::none());
@@ -612,6 +752,23 @@ fn write_exports() {
         let outputs = model.predict(device(), &samples).expect("predicts");
         let pair = [("samples", &samples), ("outputs", &outputs)];
         write("expected", &neural::data::safetensors::encode(&pair, None).expect("encodes"));
+        write("safetensors", &export::safetensors(&model).expect("writes"));
+        write("onnx", &export::onnx(&model, &OnnxOptions::default()).expect("writes"));
+        write("mlir", export::stablehlo(&model, 4).expect("writes").as_bytes());
+        write("hlo", export::hlo(&model, 4).expect("writes").as_bytes());
+    }
+    for (name, model, samples) in networks() {
+        let write = |kind: &str, contents: &[u8]| {
+            std::fs::write(dir.join(format!("{name}.{kind}")), contents).expect("writes");
+        };
+        let outputs = model.predict_all(device(), &samples).expect("predicts");
+        let (reads, answers) = (model.description.reads(), model.description.answers());
+        let output = |name: &str| if name.is_empty() { "output".into() } else { name.to_string() };
+        let inputs = reads.iter().map(|read| format!("input:{}", read.name)).zip(&samples);
+        let outputs = answers.iter().map(|answer| format!("output:{}", output(answer.name))).zip(&outputs);
+        let pairs: Vec<(String, &Array)> = inputs.chain(outputs).collect();
+        let pairs: Vec<(&str, &Array)> = pairs.iter().map(|(name, array)| (name.as_str(), *array)).collect();
+        write("networks", &neural::data::safetensors::encode(&pairs, None).expect("encodes"));
         write("safetensors", &export::safetensors(&model).expect("writes"));
         write("onnx", &export::onnx(&model, &OnnxOptions::default()).expect("writes"));
         write("mlir", export::stablehlo(&model, 4).expect("writes").as_bytes());

@@ -11,7 +11,8 @@ use xla::HloModuleProto;
 
 /// The model on `batch` samples in `StableHLO`, <https://openxla.org/stablehlo>, as text, with its values in it.
 ///
-/// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, outputs]`, f32.
+/// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, …, outputs]`, f32. Of several
+/// inputs and outputs, whose names the format has no place for, the first line says which comes where.
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -28,13 +29,14 @@ use xla::HloModuleProto;
 /// # Errors
 /// When the layers do not fit the samples, or XLA has no `StableHLO` for an operation.
 pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
-    program(model, batch)?.to_stablehlo_string().map_err(|e| Error::xla("write StableHLO", &e))
+    let text = program(model, batch)?.to_stablehlo_string().map_err(|e| Error::xla("write StableHLO", &e))?;
+    Ok(format!("{}{text}", places(model)))
 }
 
 /// The model on `batch` samples as HLO text, with its values in it.
 ///
-/// The program takes the samples `[batch, sample…]` as they are stored and gives a tuple of one element, `[batch,
-/// outputs]`, f32.
+/// The program takes the samples `[batch, sample…]` as they are stored and gives a tuple of the outputs
+/// `[batch, …, outputs]`, f32; see [`stablehlo`].
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -55,7 +57,20 @@ pub fn hlo(model: &Model, batch: usize) -> Result<String> {
     let failed = |e| Error::xla("write HLO", &e);
     let (text, bytes) = (program.to_string().map_err(failed)?, program.to_bytes().map_err(failed)?);
     let module = Module::decode(&bytes[..]).map_err(|e| unreadable(e.to_string()))?;
-    filled(&text, &module)
+    Ok(format!("{}{}", places(model), filled(&text, &module)?))
+}
+
+/// A comment with the order of several inputs and outputs.
+fn places(model: &Model) -> String {
+    let (reads, answers) = (model.description.reads(), model.description.answers());
+    if reads.len() == 1 && answers.len() == 1 {
+        return String::new();
+    }
+    let inputs: Vec<&str> = reads.iter().map(|read| read.name).collect();
+    let outputs: Vec<&str> =
+        answers.iter().map(|answer| answer.name).filter(|name| !name.is_empty()).collect();
+    let outputs = if outputs.is_empty() { "output".to_string() } else { outputs.join(", ") };
+    format!("// inputs: {}; outputs: {outputs}\n", inputs.join(", "))
 }
 
 /// The values become constants, so that the samples are the one argument. Convolutions stay convolutions: what

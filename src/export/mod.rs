@@ -8,8 +8,8 @@
 //! | [`hlo()`] | the same, as XLA's own text | XLA |
 //!
 //! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last and token
-//! ids as i32, and scales them itself; it gives `[batch, outputs]` in f32 after the link, as
-//! [`Model::predict`](crate::model::Model) does. As ONNX, the model of a table takes its columns instead, and names its
+//! ids as i32, and scales them itself; it gives `[batch, …, outputs]` in f32 after the link, as
+//! [`Model::predict`](crate::model::Model) does. Models of nodes have several inputs and outputs, by their names. As ONNX, the model of a table takes its columns instead, and names its
 //! answer. An ONNX engine refuses token ids that are not in the vocabulary; a program of
 //! XLA cannot, and clamps them: check them before.
 

@@ -5,8 +5,8 @@ use super::layout::{filters_first, filters_last};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::model::Description;
-use crate::nn::{Layer, Network, Nodes, Sequential};
-use std::collections::HashMap;
+use crate::nn::{Join, Layer, Network, Nodes, Sequential};
+use std::collections::{BTreeMap, HashMap};
 
 /// How one variable is turned from this library's order to `PyTorch`'s.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,48 +62,27 @@ fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) 
 /// # Errors
 /// When `PyTorch` programs differ in the order of features that a flatten makes, or the order reaches the outputs.
 pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> {
-    let (layers, sample) = match &description.layers {
-        Network::Layers(layers) => (layers, &description.sample),
-        Network::Nodes(nodes) => return of_nodes(description, nodes),
-    };
-    let summary = layers.summary(DType::F32, sample)?;
-    let shapes = summary.rows.into_iter().map(|row| (row.path, row.output)).collect();
-    let mut walk = Walk { shapes, turns: HashMap::new() };
+    let mut walk = Walk { shapes: HashMap::new(), turns: HashMap::new() };
     // Three axes are a picture; a signal of two shows itself by its first convolution.
-    let start = if sample.len() > 2 { Order::ChannelsFirst } else { Order::Alike };
-    let input = [&[1], &sample[..]].concat();
-    match walk.layers(layers, "", start, input)? {
-        (Order::Flattened(_), _) => Err(unknown("a layer between a flatten and the outputs", "flatten")),
-        _ => Ok(walk.turns),
-    }
-}
-
-/// The kernels of named nodes.
-///
-/// # Errors
-/// When one flattens several axes: which features come after it in another order is followed in a list of layers alone.
-fn of_nodes(description: &Description, nodes: &Nodes) -> Result<HashMap<String, Turn>> {
-    let summary = description.layers.summary(DType::F32, &description.sample_shapes())?;
-    let shape = |path: &str| summary.rows.iter().find(|row| row.path == path).map(|row| &row.output);
-    for (name, node) in &nodes.nodes {
-        for (i, _) in node.layers.0.iter().enumerate().filter(|(_, layer)| matches!(layer, Layer::Flatten)) {
-            let before = match i.checked_sub(1) {
-                Some(before) => shape(&format!("{name}.{before}")),
-                None => node.from.first().and_then(|from| shape(from)),
-            };
-            // A flatten of the data itself has no row before it.
-            if before.is_none_or(|shape| shape.len() > 2) {
-                let got = format!("a flatten in node {name}");
-                return Err(Error::value(
-                    "PyTorch's order",
-                    "nodes with a global pool in place of a flatten",
-                    got,
-                ));
-            }
+    let start = |sample: &[usize]| match sample.len() > 2 {
+        true => Order::ChannelsFirst,
+        false => Order::Alike,
+    };
+    let inputs = description.reads().into_iter().map(|input| {
+        let shape = [&[1], input.sample].concat();
+        (input.name, (start(input.sample), shape))
+    });
+    let outputs = match &description.layers {
+        Network::Layers(layers) => {
+            let inputs = inputs.map(|(_, input)| input);
+            inputs.map(|(order, shape)| walk.list(layers, "", order, shape)).collect::<Result<Vec<_>>>()?
         }
+        Network::Nodes(nodes) => walk.nodes(nodes, inputs.collect())?,
+    };
+    match outputs.iter().any(|(order, _)| matches!(order, Order::Flattened(_))) {
+        true => Err(unknown("a layer between a flatten and the outputs", "flatten")),
+        false => Ok(walk.turns),
     }
-    let kernels = description.declare()?.into_iter().filter(|variable| variable.shape.len() > 2);
-    Ok(kernels.map(|kernel| (kernel.name, Turn::Kernel)).collect())
 }
 
 /// The order of a tensor's axes in a `PyTorch` program, beside this library's.
@@ -120,20 +99,80 @@ enum Order {
     Flattened(Vec<usize>),
 }
 
+/// What a join makes of tensors in their orders.
+fn joined(join: Option<Join>, taken: &[&Ordered]) -> Result<Ordered> {
+    let [(first, shape), rest @ ..] = taken else {
+        return Err(Error::value("from", "the name of a node or an input", "none"));
+    };
+    let mut shape = shape.clone();
+    if join == Some(Join::Concatenate) {
+        let last = shape.len() - 1;
+        shape[last] += rest.iter().map(|(_, shape)| shape[last]).sum::<usize>();
+    }
+    let flattened = |order: &Order| matches!(order, Order::Flattened(_));
+    let alike = rest.iter().all(|(order, _)| order == first);
+    let any_flattened = flattened(first) || rest.iter().any(|(order, _)| flattened(order));
+    match (alike, any_flattened && !rest.is_empty()) {
+        (true, true) if join != Some(Join::Concatenate) => Ok((first.clone(), shape)),
+        (_, true) => Err(unknown("a layer between a flatten and a join", "flatten")),
+        (true, false) => Ok((first.clone(), shape)),
+        (false, false) => Ok((Order::Open, shape)),
+    }
+}
+
 struct Walk {
     /// The result of each layer with a batch of 1, by its path.
     shapes: HashMap<String, Vec<usize>>,
     turns: HashMap<String, Turn>,
 }
 
+/// A tensor's order in a `PyTorch` program, and its shape here.
+type Ordered = (Order, Vec<usize>);
+
 impl Walk {
+    /// The outputs of named nodes.
+    fn nodes(&mut self, nodes: &Nodes, inputs: BTreeMap<&str, Ordered>) -> Result<Vec<Ordered>> {
+        let mut results = inputs;
+        let mut turned: HashMap<String, HashMap<String, Turn>> = HashMap::new();
+        for name in nodes.order()? {
+            let node = &nodes.nodes[name];
+            let taken: Vec<&Ordered> =
+                node.from.iter().filter_map(|from| results.get(from.as_str())).collect();
+            let (order, shape) = joined(node.join, &taken).map_err(|error| error.at(name))?;
+            let (layers, owner) = nodes.layers(node, name);
+            let others = std::mem::take(&mut self.turns);
+            let result = self.list(layers, &format!("{owner}."), order, shape)?;
+            let own = std::mem::replace(&mut self.turns, others);
+            let shared = turned.entry(owner).or_insert_with(|| own.clone());
+            if *shared != own {
+                return Err(unknown("features in one order for layers that nodes share", "like").at(name));
+            }
+            self.turns.extend(own);
+            results.insert(name, result);
+        }
+        Ok(nodes.outputs.iter().filter_map(|name| results.remove(name.as_str())).collect())
+    }
+
+    /// A whole list, whose shapes follow from the one of its input.
+    fn list(
+        &mut self,
+        layers: &Sequential,
+        prefix: &str,
+        order: Order,
+        shape: Vec<usize>,
+    ) -> Result<Ordered> {
+        let rows = layers.summary(DType::F32, &shape[1..])?.rows;
+        self.shapes.extend(rows.into_iter().map(|row| (format!("{prefix}{}", row.path), row.output)));
+        self.layers(layers, prefix, order, shape)
+    }
+
     fn layers(
         &mut self,
         layers: &Sequential,
         prefix: &str,
         order: Order,
         shape: Vec<usize>,
-    ) -> Result<(Order, Vec<usize>)> {
+    ) -> Result<Ordered> {
         layers.0.iter().enumerate().try_fold((order, shape), |(order, shape), (i, layer)| {
             let path = format!("{prefix}{i}");
             let order = self.layer(layer, &path, order, &shape)?;
@@ -236,6 +275,7 @@ impl Walk {
             | Layer::Sigmoid
             | Layer::Tanh
             | Layer::Relu
+            | Layer::Relu6
             | Layer::LeakyRelu(_)
             | Layer::Elu(_)
             | Layer::Gelu

@@ -14,8 +14,7 @@ use std::path::Path;
 /// Those tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
 /// beginnings of the names in the file, the longest that fits first.
 ///
-/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. Named
-/// nodes that flatten several axes cannot be turned.
+/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run.
 ///
 /// # Errors
 /// When the file is no safetensors file, none of its tensors has a variable, or one that has is of another shape.

@@ -5,7 +5,7 @@ use crate::array::{Array, DType};
 use crate::data::{Dataset, Scaling, TargetView, check_token_ids, place};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::nn::{Network, Sequential};
+use crate::nn::Network;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -148,16 +148,6 @@ impl Description {
             classes: &other.classes,
         });
         std::iter::once(first).chain(more).collect()
-    }
-
-    /// The model's layers, where it is a list of them.
-    ///
-    /// # Errors
-    /// When it has named nodes; `what` says what cannot be done with these.
-    pub(crate) fn list(&self, what: &str) -> Result<&Sequential> {
-        self.layers
-            .layers()
-            .ok_or_else(|| Error::value(what, "a model of a list of layers", "one of named nodes"))
     }
 
     /// The shape of one row of each input, by their names.

@@ -48,7 +48,7 @@ pub(super) fn is_zero(value: &f64) -> bool {
 }
 
 /// Below any real score, yet finite: the softmax of a sequence of padding alone is uniform, not NaN.
-const HIDDEN: f64 = -1e30;
+pub(crate) const HIDDEN: f64 = -1e30;
 
 impl Attention {
     pub fn new(heads: usize) -> Self {

@@ -140,6 +140,8 @@ layers! {
         Tanh = "tanh" => x.tanh();
         /// max(x, 0)
         Relu = "relu" => x.relu();
+        /// min(max(x, 0), 6)
+        Relu6 = "relu6" => x.relu()?.minimum(&x.scalar_like(6.0));
         /// x above 0, a slope times x below. The slope
         LeakyRelu(slope: f64) = "leaky-relu" => activation::leaky_relu(x, *slope);
         /// x above 0, a scale times eˣ - 1 below. The scale

@@ -42,14 +42,19 @@ def with_jax_hlo(path, samples):
     return compiled_by_jax(_jax.mlir.hlo_to_stablehlo(module.as_serialized_hlo_module_proto()), samples)
 
 
-def compiled_by_jax(module, samples):
+def compiled_by_jax(module, *samples):
+    return all_compiled_by_jax(module, samples)[0]
+
+
+def all_compiled_by_jax(module, samples):
     import jax
     from jax.extend.backend import get_backend
 
     backend = get_backend("cpu")
     devices = backend.local_devices()[:1]
     program = backend.compile_and_load(module, devices)
-    return np.asarray(program.execute([jax.device_put(samples, devices[0])])[0])
+    arguments = [jax.device_put(values, devices[0]) for values in samples]
+    return [np.asarray(result) for result in program.execute(arguments)]
 
 
 def with_torch(path, samples):
@@ -74,6 +79,107 @@ def with_torch(path, samples):
         y = model(x.movedim(-1, 1) if channels_first else x)
         link = {"identity": lambda y: y, "softmax": lambda y: y.softmax(-1), "sigmoid": torch.sigmoid}
         return link[description["link"]](y).numpy()
+
+
+def check_networks(path):
+    """A model of named nodes, or one of sequences with padding: its inputs and outputs by their names."""
+    import onnx
+    import onnxruntime
+    from jaxlib import _hlo, _jax
+
+    stored = load_file(path)
+    inputs, outputs = (
+        {name.split(":")[1]: values for name, values in stored.items() if name.startswith(kind)}
+        for kind in ("input", "output")
+    )
+    onnx.checker.check_model(onnx.load(path.with_suffix(".onnx")), full_check=True)
+    session = onnxruntime.InferenceSession(path.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()], [one.name for one in session.get_outputs()]
+    assert (set(names[0]), set(names[1])) == (set(inputs), set(outputs)), (path.stem, names)
+    found = {"onnxruntime": dict(zip(names[1], session.run(names[1], inputs)))}
+    first = session.run(names[1], {name: values[:1] for name, values in inputs.items()})
+    for name, values in zip(names[1], first):
+        assert np.abs(values - outputs[name][:1]).max() <= TOLERANCE, (path.stem, "a batch of another size")
+
+    text = path.with_suffix(".mlir").read_text()
+    order = {"input": ["input"], "output": ["output"]}
+    if text.startswith("//"):
+        parts = [part.split(": ")[1].split(", ") for part in text.split("\n")[0].split("; ")]
+        order = dict(zip(order, parts))
+    samples = [inputs[name] for name in order["input"]]
+    found["JAX, StableHLO"] = dict(zip(order["output"], all_compiled_by_jax(text, samples)))
+    module = _hlo.hlo_module_from_text(path.with_suffix(".hlo").read_text())
+    module = _jax.mlir.hlo_to_stablehlo(module.as_serialized_hlo_module_proto())
+    found["JAX, HLO"] = dict(zip(order["output"], all_compiled_by_jax(module, samples)))
+    if path.stem in ("two-inputs", "unet", "siamese"):
+        found["PyTorch"] = nodes_with_torch(path.with_suffix(".safetensors"), inputs)
+
+    for reader, results in found.items():
+        off = max(np.abs(results[name] - values).max() for name, values in outputs.items())
+        assert off <= TOLERANCE, (path.stem, reader, off)
+        print(f"{path.stem}: {reader} off by {off:.1e} at most")
+    if path.stem in ("tagging", "padding"):
+        ids = inputs["input"].copy()
+        ids[0, 2] = 0
+        try:
+            session.run(None, {"input": ids})
+        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
+            assert "out of data bounds" in str(error), error
+        else:
+            raise AssertionError((path.stem, "padding within a sequence was taken"))
+
+
+def nodes_with_torch(path, inputs):
+    """Named nodes of PyTorch's own layers, filled by the names in the file."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import load_file as load
+
+    import torch_layers
+
+    with safe_open(path, "pt") as file:
+        description = json.loads(file.metadata()["neural.model"])
+    network, others, values = description["layers"], description["others"], load(path)
+
+    def scaling(of, x, back=False):
+        mean, deviation = (torch.tensor(of[key]).reshape(of["shape"]) for key in ("mean", "deviation"))
+        return x * deviation + mean if back else (x - mean) / deviation
+
+    reads = [{**description, "name": others["input"] or "input"}, *others["inputs"]]
+    results = {}
+    for read in reads:
+        x = scaling(read["scaling"], torch.from_numpy(inputs[read["name"]]).float())
+        results[read["name"]] = (x.movedim(-1, 1), True) if x.ndim > 3 else (x, False)
+    waiting = dict(network["nodes"])
+    while waiting:
+        name = next(name for name, node in waiting.items() if set(listed(node["from"])) <= set(results))
+        node = waiting.pop(name)
+        taken = [results[one] for one in listed(node["from"])]
+        assert len({first for _, first in taken}) == 1, "channels in one place"
+        x, first = taken[0]
+        for other, _ in taken[1:]:
+            join = {"add": torch.add, "subtract": torch.sub, "multiply": torch.mul}
+            join["concatenate"] = lambda a, b: torch.cat([a, b], 1 if first else -1)
+            x = join[node["join"]](x, other)
+        owner = node.get("like") or name
+        layers, first = torch_layers.sequential(network["nodes"][owner].get("layers", []), x, first)
+        own = {key[len(owner) + 1 :]: value for key, value in values.items() if key.startswith(owner + ".")}
+        layers.load_state_dict(own, strict=True)
+        with torch.no_grad():
+            results[name] = (layers.eval()(x), first)
+    link = {"identity": lambda y: y, "softmax": lambda y: y.softmax(-1), "sigmoid": torch.sigmoid}
+    found = {}
+    for answer in [{**description, **{key: others[key] for key in ("name", "output")}}, *others["outputs"]]:
+        y, first = results[answer["output"]]
+        y = link[answer["link"]](y.movedim(1, -1) if first else y)
+        if answer.get("target_scaling"):
+            y = scaling(answer["target_scaling"], y, back=True)
+        found[answer["name"] or "output"] = y.numpy()
+    return found
+
+
+def listed(names):
+    return names if isinstance(names, list) else [names]
 
 
 def check_columns(path):
@@ -164,6 +270,10 @@ if __name__ == "__main__":
             print(f"{name}: {reader} off by {off:.1e} at most")
             assert off <= TOLERANCE, (name, reader)
             assert (outputs.argmax(-1) == expected["outputs"].argmax(-1)).all(), (name, reader)
+    networks = sorted(folder.glob("*.networks"))
+    assert networks, f"no models of nodes in {folder}"
+    for path in networks:
+        check_networks(path)
     tables = sorted(folder.glob("*.columns"))
     assert tables, f"no models of tables in {folder}"
     for path in tables:

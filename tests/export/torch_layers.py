@@ -325,6 +325,7 @@ LAYERS = {
     "sigmoid": lambda s, x, first: nn.Sigmoid(),
     "tanh": lambda s, x, first: nn.Tanh(),
     "relu": lambda s, x, first: nn.ReLU(),
+    "relu6": lambda s, x, first: nn.ReLU6(),
     "leaky-relu": lambda s, x, first: nn.LeakyReLU(s),
     "elu": lambda s, x, first: nn.ELU(s),
     "gelu": lambda s, x, first: nn.GELU(),

@@ -3,11 +3,11 @@
 use super::builder::{Builder, Value, int, tensor_info};
 use super::proto::{DataType, ValueInfo};
 use crate::array::Array;
-use crate::model::{Description, Link};
+use crate::model::{Answer, Link};
 
 /// Whether there is a probability that a threshold divides: of the second of two classes, or of labels.
-pub fn has_threshold(description: &Description, width: usize) -> bool {
-    match (description.link, description.classes.len()) {
+pub fn has_threshold(answer: &Answer, width: usize) -> bool {
+    match (answer.link, answer.classes.len()) {
         (Link::Identity, _) | (Link::Softmax, 0) => false,
         (Link::Sigmoid, 0) => true,
         (Link::Softmax | Link::Sigmoid, classes) => classes == 2 && width <= 2,
@@ -16,14 +16,18 @@ pub fn has_threshold(description: &Description, width: usize) -> bool {
 
 impl Builder<'_> {
     /// The answer beside the scores `[batch, outputs]`, if the model gives more than values.
-    pub fn answer(&mut self, description: &Description, scores: &Value, threshold: f64) -> Option<ValueInfo> {
-        let (classes, width) = (&description.classes, scores.shape[scores.rank() - 1]);
-        let divides = has_threshold(description, width);
+    pub fn answer(&mut self, answer: &Answer, scores: &Value, threshold: f64) -> Option<ValueInfo> {
+        let (classes, width) = (answer.classes, scores.shape[scores.rank() - 1]);
+        let divides = has_threshold(answer, width);
+        let called = |kind: &str| match answer.name {
+            "" => kind.to_string(),
+            name => format!("{name}.{kind}"),
+        };
         if classes.is_empty() {
             if !divides {
                 return None;
             }
-            let name = self.unique("labels".into());
+            let name = self.unique(called("labels"));
             let is_there = self.above(&scores.name, threshold);
             self.push("Identity", &[&is_there], vec![name.clone()], vec![]);
             return Some(tensor_info(&name, DataType::Bool, &[1, width]));
@@ -42,7 +46,7 @@ impl Builder<'_> {
         let of = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
         let names: Vec<String> = (0..width.max(classes.len())).map(of).collect();
         let names = self.texts("classes", &names);
-        let name = self.unique("label".into());
+        let name = self.unique(called("label"));
         self.push("Gather", &[&names, &place], vec![name.clone()], vec![int("axis", 0)]);
         Some(tensor_info(&name, DataType::String, &[1]))
     }

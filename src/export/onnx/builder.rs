@@ -4,6 +4,7 @@ use super::proto::{self, AttributeType, DataType};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::nn::Sequential;
 use std::collections::{HashMap, HashSet};
 
 /// A tensor on its way through the layers.
@@ -14,7 +15,7 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// Whether in ONNX the channels come right after the batch. Convolutions and pools want them there, and layers that
     /// do not care leave them, so that a row of such layers needs no transposition in between.
-    channels_first: bool,
+    pub channels_first: bool,
 }
 
 impl Value {
@@ -37,6 +38,8 @@ pub struct Builder<'a> {
     /// The result of each layer, by its place.
     shapes: HashMap<String, Vec<usize>>,
     path: Vec<String>,
+    /// The mask of the positions of a sequence that are no padding, booleans `[batch, length]`, where there is padding.
+    pub positions: Option<String>,
     /// The names of the graph's tensors so far: a table may name its columns as it likes.
     taken: HashSet<String>,
     nodes: Vec<proto::Node>,
@@ -44,17 +47,24 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(model: &'a Model) -> Result<Self> {
-        let summary =
-            model.description.list("export to ONNX")?.summary(DType::F32, &model.description.sample)?;
-        Ok(Self {
+    pub fn new(model: &'a Model) -> Self {
+        Self {
             values: model.variables.iter().map(|(v, value)| (v.name.as_str(), value)).collect(),
-            shapes: summary.rows.into_iter().map(|row| (row.path, row.output)).collect(),
+            shapes: HashMap::new(),
             path: Vec::new(),
+            positions: None,
             taken: HashSet::new(),
             nodes: Vec::new(),
             initializers: Vec::new(),
-        })
+        }
+    }
+
+    /// What [`Self::result_shape`] says of `layers`, which stand in the current part of the model.
+    pub fn find_shapes(&mut self, layers: &Sequential, sample: &[usize]) -> Result<()> {
+        let rows = layers.summary(DType::F32, sample)?.rows;
+        let shapes: Vec<_> = rows.into_iter().map(|row| (self.local(&row.path), row.output)).collect();
+        self.shapes.extend(shapes);
+        Ok(())
     }
 
     pub fn finish(self) -> (Vec<proto::Node>, Vec<proto::Tensor>) {
@@ -89,11 +99,19 @@ impl<'a> Builder<'a> {
         Ok(self.constant(name, value))
     }
 
-    /// A constant of the graph, named within the current layer; returns its full name.
+    /// A constant of the graph, named within the current layer; returns its full name. Shared layers share theirs.
     pub fn constant(&mut self, name: &str, value: &Array) -> String {
-        let name = self.unique(self.local(name));
+        let name = self.local(name);
+        let dims: Vec<i64> = value.shape().iter().map(|&n| n as i64).collect();
+        let is_same = |known: &&proto::Tensor| {
+            known.name == name && known.dims == dims && known.raw_data == value.bytes()
+        };
+        if self.initializers.iter().any(|known| is_same(&known)) {
+            return name;
+        }
+        let name = self.unique(name);
         self.initializers.push(proto::Tensor {
-            dims: value.shape().iter().map(|&n| n as i64).collect(),
+            dims,
             data_type: data_type(value.dtype()) as i32,
             name: name.clone(),
             raw_data: value.bytes().to_vec(),

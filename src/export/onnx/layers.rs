@@ -14,6 +14,9 @@ impl Builder<'_> {
             self.within(&i.to_string(), |builder| {
                 let mut y = builder.layer(layer, x)?;
                 y.shape = builder.result_shape()?;
+                if ends_positions(layer) {
+                    builder.positions = None;
+                }
                 Ok(y)
             })
         })
@@ -36,6 +39,9 @@ impl Builder<'_> {
             }
             Layer::MaxPool(layer) => self.pool("MaxPool", layer, x),
             Layer::AvgPool(layer) => self.pool("AveragePool", layer, x),
+            Layer::GlobalMaxPool | Layer::GlobalAvgPool if self.positions.is_some() => {
+                Ok(self.masked_pool(*layer == Layer::GlobalMaxPool, x))
+            }
             Layer::GlobalMaxPool => Ok(self.global_pool("GlobalMaxPool", x)),
             Layer::GlobalAvgPool => Ok(self.global_pool("GlobalAveragePool", x)),
             Layer::Flatten => Ok(self.over_last("Flatten", x, 1)),
@@ -87,6 +93,10 @@ impl Builder<'_> {
             Layer::Sigmoid => Ok(self.map("Sigmoid", x, vec![])),
             Layer::Tanh => Ok(self.map("Tanh", x, vec![])),
             Layer::Relu => Ok(self.map("Relu", x, vec![])),
+            Layer::Relu6 => {
+                let (low, high) = (self.scalar(0.0), self.scalar(6.0));
+                Ok(x.with(self.node("Clip", &[&x.name, &low, &high], vec![])))
+            }
             Layer::LeakyRelu(slope) => Ok(self.map("LeakyRelu", x, vec![float("alpha", *slope)])),
             Layer::Elu(scale) => Ok(self.map("Elu", x, vec![float("alpha", *scale)])),
             Layer::Gelu => Ok(self.gelu(x)),
@@ -183,10 +193,6 @@ impl Builder<'_> {
     }
 
     fn embedding(&mut self, layer: &Embedding, x: Value) -> Result<Value> {
-        if layer.padding.is_some() {
-            let expected = "an embedding without padding, whose mask ONNX has no place for";
-            return Err(Error::value("embedding", expected, "one with padding; export to hlo or stablehlo"));
-        }
         let x = self.channels_last(x);
         let table = self.variable("weight")?;
         // An engine refuses what is beyond the table; but a negative number counts from its end, so it goes beyond, too.
@@ -194,11 +200,21 @@ impl Builder<'_> {
         let (zero, beyond) = (self.ints(&[0]), self.ints(&[layer.vocabulary as i64]));
         let negative = self.node("Less", &[&ids, &zero], vec![]);
         let rows = self.node("Where", &[&negative, &beyond, &ids], vec![]);
-        Ok(x.with(self.node("Gather", &[&table, &rows], vec![int("axis", 0)])))
+        let y = self.node("Gather", &[&table, &rows], vec![int("axis", 0)]);
+        let Some(padding) = layer.padding else {
+            return Ok(x.with(y));
+        };
+        let padding = self.ints(&[padding as i64]);
+        let filled_up = self.node("Equal", &[&ids, &padding], vec![]);
+        let real = self.node("Not", &[&filled_up], vec![]);
+        self.positions = Some(real.clone());
+        Ok(x.with(self.where_real(&real, &y, 0.0)))
     }
 
     fn residual(&mut self, layer: &Residual, x: Value) -> Result<Value> {
+        let positions = self.positions.clone();
         let y = self.within("layers", |builder| builder.layers(&layer.layers, x.clone()))?;
+        self.positions = positions;
         let kept = self.within("shortcut", |builder| builder.layers(&layer.shortcut, x))?;
         let (y, kept) = self.alike(y, kept);
         Ok(y.with(self.node("Add", &[&y.name, &kept.name], vec![])))
@@ -262,6 +278,17 @@ impl Builder<'_> {
         let doubled = self.node("Add", &[&tanh, &one], vec![]);
         let halved = self.node("Mul", &[&x.name, &half], vec![]);
         x.with(self.node("Mul", &[&doubled, &halved], vec![]))
+    }
+}
+
+/// Whether what comes after the layer is no sequence of the same positions any more.
+fn ends_positions(layer: &Layer) -> bool {
+    match layer {
+        Layer::Flatten | Layer::GlobalMaxPool | Layer::GlobalAvgPool => true,
+        Layer::Reshape(_) | Layer::Permute(_) | Layer::Repeat(_) => true,
+        Layer::Upsample(layer) => layer.size.iter().any(|&factor| factor > 1),
+        Layer::Lstm(layer) | Layer::Gru(layer) => !layer.sequences,
+        _ => false,
     }
 }
 

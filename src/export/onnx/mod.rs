@@ -8,13 +8,15 @@ mod answers;
 mod builder;
 mod columns;
 mod layers;
+mod network;
 mod pictures;
 mod proto;
 mod sequences;
 
-use crate::array::DType;
+use crate::array::{Array, DType, count};
+use crate::data::table::Column;
 use crate::error::{Error, Result};
-use crate::model::{Description, Link, Model};
+use crate::model::{Answer, Link, Model, Reads};
 use builder::{Builder, Value, int};
 use prost::Message;
 use proto::DataType;
@@ -48,11 +50,14 @@ impl Default for OnnxOptions {
 
 /// The model as an ONNX file, <https://onnx.ai>, for any number of samples.
 ///
-/// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, outputs]` f32
-/// after the link. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
+/// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, …, outputs]` f32
+/// after the link. Several inputs are called as in the data, several outputs as the objectives of training. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
 /// under `neural.threshold`.
 ///
-/// With [`names`](OnnxOptions::names) each column of a table is an input `[batch, 1]` of its own in place of `input`,
+/// An embedding's padding becomes a mask, as in training. Recurrent layers take padding at the end of a sequence alone: an
+/// engine refuses padding before a token.
+///
+/// With [`names`](OnnxOptions::names) each column of a table that is the only input is an input `[batch, 1]` of its own in place of `input`,
 /// called as the column is:
 ///
 /// | a column of | comes in as |
@@ -78,21 +83,39 @@ impl Default for OnnxOptions {
 /// ```
 ///
 /// # Errors
-/// When the layers do not fit the samples, an embedding has a padding, a pool's padding is as large as its window, which
-/// ONNX's engines refuse, or the model is larger than the format's 2 GB.
+/// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse, names are
+/// asked for beside several inputs, or the model is larger than the format's 2 GB.
 pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let description = &model.description;
-    let names = options.names.unwrap_or(!description.columns.is_empty());
-    let mut builder = Builder::new(model)?;
-    let output = builder.unique("output".into());
-    let (inputs, x) = samples(&mut builder, description, names)?;
-    let x = scaled(&mut builder, description, x);
-    let x = builder.layers(description.list("export to ONNX")?, x)?;
-    let x = builder.channels_last(x);
-    let x = linked(&mut builder, description, &x, &output);
-    let mut outputs = vec![builder::tensor_info(&output, DataType::Float, &x.shape)];
-    if names {
-        outputs.extend(builder.answer(description, &x, options.threshold));
+    let (reads, answers) = (description.reads(), description.answers());
+    let names = options.names.unwrap_or(!description.columns.is_empty() && reads.len() == 1);
+    if names && reads.len() > 1 {
+        let expected = "features for each input, as the model does not know which columns they are of";
+        return Err(Error::value("names", expected, "the names of columns"));
+    }
+    let mut builder = Builder::new(model);
+    let of_answer = |answer: &Answer| if answer.name.is_empty() { "output" } else { answer.name }.to_string();
+    let output_names: Vec<String> = answers.iter().map(|answer| builder.unique(of_answer(answer))).collect();
+    let (mut inputs, mut values) = (Vec::new(), Vec::new());
+    for read in &reads {
+        let columns = if names { &description.columns[..] } else { &[] };
+        let (infos, x) = samples(&mut builder, read, columns)?;
+        inputs.extend(infos);
+        values.push((read.name, scaled(&mut builder, read, x)));
+    }
+    let results = builder.network(&description.layers, values)?;
+    let (mut outputs, mut has_threshold) = (Vec::new(), false);
+    for (answer, name) in answers.iter().zip(&output_names) {
+        let Some(x) = results.get(answer.output).cloned() else {
+            return Err(Error::value("output", "one of the network's", answer.output));
+        };
+        let x = builder.channels_last(x);
+        let x = linked(&mut builder, answer, &x, name)?;
+        outputs.push(builder::tensor_info(name, DataType::Float, &x.shape));
+        if names {
+            outputs.extend(builder.answer(answer, &x, options.threshold));
+        }
+        has_threshold |= answers::has_threshold(answer, x.shape[x.rank() - 1]);
     }
 
     let (node, initializer) = builder.finish();
@@ -103,7 +126,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     }
     let entry = |key: &str, value| proto::StringStringEntry { key: key.into(), value };
     let mut metadata_props = vec![entry(super::DESCRIPTION, super::description(model)?)];
-    if answers::has_threshold(description, x.shape[x.rank() - 1]) {
+    if has_threshold {
         metadata_props.push(entry(THRESHOLD, options.threshold.to_string()));
     }
     let graph = proto::Graph { node, name: "neural".into(), initializer, input: inputs, output: outputs };
@@ -121,54 +144,63 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     }
 }
 
-/// The inputs, and samples in the type that the layers take.
+/// The inputs that one of the model's becomes, and its samples in the type that the layers take.
 fn samples(
     builder: &mut Builder,
-    description: &Description,
-    names: bool,
+    read: &Reads,
+    columns: &[Column],
 ) -> Result<(Vec<proto::ValueInfo>, Value)> {
-    let is_tokens = description.dtype == DType::I32;
-    if names && !description.columns.is_empty() {
-        let (inputs, mut x) = builder.columns(&description.columns, is_tokens)?;
+    let is_tokens = read.dtype == DType::I32;
+    if !columns.is_empty() {
+        let (inputs, mut x) = builder.columns(columns, is_tokens)?;
         if is_tokens {
             x = x.with(builder.node("Cast", &[&x.name], vec![int("to", DataType::Int32 as i64)]));
         }
         return Ok((inputs, x));
     }
-    let shape = [&[1], &description.sample[..]].concat();
-    let mut x = Value::new(&builder.unique("input".into()), &shape);
-    let input = builder::tensor_info(&x.name, builder::data_type(description.dtype), &shape);
-    if !matches!(description.dtype, DType::F32 | DType::I32) {
+    let shape = [&[1], read.sample].concat();
+    let mut x = Value::new(&builder.unique(read.name.into()), &shape);
+    let input = builder::tensor_info(&x.name, builder::data_type(read.dtype), &shape);
+    if !matches!(read.dtype, DType::F32 | DType::I32) {
         x = x.with(builder.node("Cast", &[&x.name], vec![int("to", DataType::Float as i64)]));
     }
     Ok((vec![input], x))
 }
 
-fn scaled(builder: &mut Builder, description: &Description, x: Value) -> Value {
-    if description.scaling.is_none() {
+fn scaled(builder: &mut Builder, read: &Reads, x: Value) -> Value {
+    if read.scaling.is_none() {
         return x;
     }
-    let mean = builder.constant("scaling.mean", &description.scaling.mean);
-    let deviation = builder.constant("scaling.deviation", &description.scaling.deviation);
+    let mean = builder.constant("scaling.mean", &read.scaling.mean);
+    let deviation = builder.constant("scaling.deviation", &read.scaling.deviation);
     let centred = builder.node("Sub", &[&x.name, &mean], vec![]);
     x.with(builder.node("Div", &[&centred, &deviation], vec![]))
 }
 
 /// The scores after the link, in the targets' own unit, under the name `output`.
-fn linked(builder: &mut Builder, description: &Description, x: &Value, output: &str) -> Value {
-    let (link, attributes) = match description.link {
+fn linked(builder: &mut Builder, answer: &Answer, x: &Value, output: &str) -> Result<Value> {
+    let (link, attributes) = match answer.link {
         Link::Identity => ("Identity", vec![]),
         Link::Softmax => ("Softmax", vec![int("axis", -1)]),
         Link::Sigmoid => ("Sigmoid", vec![]),
     };
-    if description.target_scaling.is_none() {
+    let scaling = answer.target_scaling;
+    if scaling.is_none() {
         builder.push(link, &[&x.name], vec![output.into()], attributes);
     } else {
         let linked = builder.node(link, &[&x.name], attributes);
-        let deviation = builder.constant("target.deviation", &description.target_scaling.deviation);
-        let mean = builder.constant("target.mean", &description.target_scaling.mean);
+        // Targets that are the inputs may be of another shape than the outputs.
+        let sample = &x.shape[1..];
+        let mut constant = |name: &str, value: &Array| -> Result<String> {
+            Ok(match count(value.shape()) == count(sample) {
+                true => builder.constant(name, &value.clone().reshape(sample)?),
+                false => builder.constant(name, value),
+            })
+        };
+        let deviation = constant("target.deviation", &scaling.deviation)?;
+        let mean = constant("target.mean", &scaling.mean)?;
         let scaled = builder.node("Mul", &[&linked, &deviation], vec![]);
         builder.push("Add", &[&scaled, &mean], vec![output.into()], vec![]);
     }
-    x.with(output.into())
+    Ok(x.with(output.into()))
 }

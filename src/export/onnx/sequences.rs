@@ -2,10 +2,10 @@
 
 use super::builder::{Builder, Value, int, ints, text};
 use super::layers::whole;
-use super::proto::Attribute;
+use super::proto::{Attribute, DataType};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::nn::{Attention, Position, PositionKind, Recurrent, rotation, waves};
+use crate::nn::{Attention, HIDDEN, Position, PositionKind, Recurrent, rotation, waves};
 
 impl Builder<'_> {
     pub fn position(&mut self, layer: &Position, x: Value) -> Result<Value> {
@@ -57,11 +57,70 @@ impl Builder<'_> {
             let mask = self.constant("mask", &mask);
             scores = self.node("Add", &[&scores, &mask], vec![]);
         }
+        if let Some(real) = self.positions.clone() {
+            let axes = self.ints(&[1, 2]);
+            let real = self.node("Unsqueeze", &[&real, &axes], vec![]);
+            let hidden = self.scalar(HIDDEN);
+            scores = self.node("Where", &[&real, &scores, &hidden], vec![]);
+        }
         let weights = self.node("Softmax", &[&scores], vec![int("axis", -1)]);
         let mixed = self.node("MatMul", &[&weights, &heads[2]], vec![]);
         let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", vec![0, 2, 1, 3])]);
         let mixed = self.reshaped(x.with(mixed), &[length, features]);
         self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
+    }
+
+    /// `x` `[n, length, features]` where positions are real, `other` where they are padding.
+    pub fn where_real(&mut self, real: &str, x: &str, other: f64) -> String {
+        let axis = self.ints(&[2]);
+        let real = self.node("Unsqueeze", &[real, &axis], vec![]);
+        let other = self.scalar(other);
+        self.node("Where", &[&real, x, &other], vec![])
+    }
+
+    /// The greatest value or the mean of each feature over the positions that are real; 0 where none is.
+    pub fn masked_pool(&mut self, is_max: bool, x: Value) -> Value {
+        let x = self.channels_last(x);
+        let Some(real) = self.positions.clone() else { return x };
+        let axis = self.ints(&[1]);
+        let counted = self.node("Cast", &[&real], vec![int("to", DataType::Float as i64)]);
+        let count = self.node("ReduceSum", &[&counted, &axis], vec![int("keepdims", 1)]);
+        let y = if is_max {
+            let values = self.where_real(&real, &x.name, f64::from(f32::MIN));
+            let most = self.node("ReduceMax", &[&values], vec![ints("axes", vec![1]), int("keepdims", 0)]);
+            let zero = self.scalar(0.0);
+            let is_there = self.node("Greater", &[&count, &zero], vec![]);
+            self.node("Where", &[&is_there, &most, &zero], vec![])
+        } else {
+            let values = self.where_real(&real, &x.name, 0.0);
+            let sum = self.node("ReduceSum", &[&values, &axis], vec![int("keepdims", 0)]);
+            let one = self.scalar(1.0);
+            let count = self.node("Max", &[&count, &one], vec![]);
+            self.node("Div", &[&sum, &count], vec![])
+        };
+        Value::new(&y, &[])
+    }
+
+    /// How many positions of each sequence are real, i32 `[batch]`. ONNX's recurrent layers know padding at the end alone:
+    /// an engine refuses a sequence with padding before a real position, by an index beyond the end of an array.
+    fn lengths(&mut self, real: &str, length: usize) -> String {
+        let real = self.node("Cast", &[real], vec![int("to", DataType::Int32 as i64)]);
+        let axis = self.ints(&[1]);
+        let lengths = self.node("ReduceSum", &[&real, &axis], vec![int("keepdims", 0)]);
+        if length < 2 {
+            return lengths;
+        }
+        let mut part = |from: i64, to: i64| {
+            let (from, to) = (self.ints(&[from]), self.ints(&[to]));
+            self.node("Slice", &[&real, &from, &to, &axis], vec![])
+        };
+        let (before, after) = (part(0, length as i64 - 1), part(1, length as i64));
+        let begins_again = self.node("Greater", &[&after, &before], vec![]);
+        let index = self.node("Cast", &[&begins_again], vec![int("to", DataType::Int64 as i64)]);
+        let zero = self.operand(&Array::vector(&[0i32]));
+        let zeros = self.node("Gather", &[&zero, &index], vec![int("axis", 0)]);
+        let zero = self.node("ReduceSum", &[&zeros, &axis], vec![int("keepdims", 0)]);
+        self.node("Add", &[&lengths, &zero], vec![])
     }
 
     /// Heads `[n, heads, length, size]` turned by their positions.
@@ -89,12 +148,25 @@ impl Builder<'_> {
         if layer.bidirectional {
             attributes.push(text("direction", "bidirectional"));
         }
+        // The empty name stands for an input that is not there.
+        let lengths = match self.positions.clone() {
+            Some(real) => self.lengths(&real, x.shape[1]),
+            None => String::new(),
+        };
         let mut steps = self.node("Transpose", &[&x.name], vec![ints("perm", vec![1, 0, 2])]);
         let mut features = x.shape[x.rank() - 1];
         for i in 0..layer.layers {
             let sequences = layer.sequences || i + 1 < layer.layers;
-            steps =
-                self.recurrent_layer(op, layer, i, &steps, features, gates, attributes.clone(), sequences)?;
+            steps = self.recurrent_layer(
+                op,
+                layer,
+                i,
+                [&steps, &lengths],
+                features,
+                gates,
+                &attributes,
+                sequences,
+            )?;
             features = layer.units * if layer.bidirectional { 2 } else { 1 };
         }
         Ok(x.with(match layer.sequences {
@@ -110,10 +182,10 @@ impl Builder<'_> {
         op: &str,
         layer: &Recurrent,
         i: usize,
-        steps: &str,
+        [steps, lengths]: [&str; 2],
         features: usize,
         gates: &[usize],
-        attributes: Vec<Attribute>,
+        attributes: &[Attribute],
         sequences: bool,
     ) -> Result<String> {
         let (units, width) = (layer.units, gates.len() * layer.units);
@@ -141,7 +213,9 @@ impl Builder<'_> {
 
         let (all, last) = (self.fresh("states"), self.fresh("state"));
         let outputs = if sequences { vec![all.clone()] } else { vec![String::new(), last.clone()] };
-        self.push(op, &[steps, &input_weight, &weight, &bias], outputs, attributes);
+        let inputs = [steps, &input_weight, &weight, &bias, lengths];
+        let count_of_inputs = if lengths.is_empty() { 4 } else { 5 };
+        self.push(op, &inputs[..count_of_inputs], outputs, attributes.to_vec());
         // ONNX has an axis for the directions: [length, directions, n, units] and [directions, n, units].
         let (state, perm, shape) = match sequences {
             true => (all, vec![0, 2, 1, 3], vec![0, 0, (count * units) as i64]),

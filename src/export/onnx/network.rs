@@ -1,0 +1,82 @@
+//! A list of layers, or named nodes, between the inputs and the outputs.
+
+use super::builder::{Builder, Value, int};
+use crate::error::{Error, Result};
+use crate::nn::{Join, Network, Node, Nodes, Sequential};
+use std::collections::BTreeMap;
+
+impl Builder<'_> {
+    /// The results by the names of the network's outputs; that of a list of layers is empty.
+    pub fn network<'m>(
+        &mut self,
+        network: &'m Network,
+        inputs: Vec<(&'m str, Value)>,
+    ) -> Result<BTreeMap<&'m str, Value>> {
+        match network {
+            Network::Layers(layers) => match inputs.into_iter().next() {
+                Some((_, x)) => Ok(BTreeMap::from([("", self.whole_list(layers, x)?)])),
+                None => Err(Error::value("inputs", "one, for a list of layers", "none")),
+            },
+            Network::Nodes(nodes) => self.nodes(nodes, inputs),
+        }
+    }
+
+    /// The results of all nodes and the inputs.
+    fn nodes<'m>(
+        &mut self,
+        nodes: &'m Nodes,
+        inputs: Vec<(&'m str, Value)>,
+    ) -> Result<BTreeMap<&'m str, Value>> {
+        let mut results: BTreeMap<&str, Value> = inputs.into_iter().collect();
+        let mut positions: BTreeMap<&str, String> = BTreeMap::new();
+        for name in nodes.order()? {
+            let node = &nodes.nodes[name];
+            self.positions = node.from.iter().find_map(|from| positions.get(from.as_str()).cloned());
+            let taken: Vec<Value> =
+                node.from.iter().filter_map(|from| results.get(from.as_str()).cloned()).collect();
+            let (layers, owner) = nodes.layers(node, name);
+            let y = self.within(&owner, |builder| {
+                let x = builder.joined_nodes(node, taken)?;
+                builder.whole_list(layers, x)
+            })?;
+            positions.extend(self.positions.take().map(|mask| (name, mask)));
+            results.insert(name, y);
+        }
+        Ok(results)
+    }
+
+    /// Layers on `x`, whose shape theirs follow from: those of a shared list differ from node to node.
+    fn whole_list(&mut self, layers: &Sequential, x: Value) -> Result<Value> {
+        self.find_shapes(layers, &x.shape[1..])?;
+        self.layers(layers, x)
+    }
+
+    fn joined_nodes(&mut self, node: &Node, mut taken: Vec<Value>) -> Result<Value> {
+        if taken.iter().any(|x| x.channels_first != taken[0].channels_first) {
+            taken = taken.into_iter().map(|x| self.channels_last(x)).collect();
+        }
+        let mut rest = taken.into_iter();
+        let Some(first) = rest.next() else {
+            return Err(Error::value("from", "the name of a node or an input", "none"));
+        };
+        let op = match node.join {
+            None => return Ok(first),
+            Some(Join::Concatenate) => {
+                let axis = if first.channels_first { 1 } else { first.rank() - 1 };
+                let mut names = vec![first.name.clone()];
+                let mut y = first;
+                for x in rest {
+                    let last = x.rank() - 1;
+                    y.shape[last] += x.shape[last];
+                    names.push(x.name);
+                }
+                y.name = self.node("Concat", &names, vec![int("axis", axis as i64)]);
+                return Ok(y);
+            }
+            Some(Join::Add) => "Add",
+            Some(Join::Subtract) => "Sub",
+            Some(Join::Multiply) => "Mul",
+        };
+        Ok(rest.fold(first, |y, x| y.with(self.node(op, &[&y.name, &x.name], vec![]))))
+    }
+}
