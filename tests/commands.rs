@@ -611,6 +611,12 @@ fn summaries_count_what_the_layers_hold_and_what_the_run_did() {
     {
         assert!(text.contains(words), "{words}: {text}");
     }
+    let drawing = home().join("bands-model.svg");
+    said(&["summary", "bands.toml", "--plot", &drawing.display().to_string()]);
+    let drawing = fs::read_to_string(drawing).expect("a picture");
+    for words in ["bands: 323 parameters", "6 × 6 × 1", "dense", "296", "softmax"] {
+        assert!(drawing.contains(words), "{words}: {drawing}");
+    }
     let history = fs::read_to_string(home().join("runs/bands/history.jsonl")).expect("a history");
     let losses: Vec<f64> =
         lines(&history).iter().map(|epoch| epoch["validation"]["loss"].as_f64().expect("a loss")).collect();

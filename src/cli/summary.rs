@@ -1,5 +1,7 @@
 //! `neural summary`
 
+mod drawing;
+
 use super::text;
 use crate::DType;
 use crate::array::Array;
@@ -7,6 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::graph::flops;
 use crate::model::{Description, Link, Model, Reads};
+use crate::plot;
 use crate::recipe::{Objective, Recipe};
 use crate::runs::{Folder, History};
 use crate::train::{Epoch, Monitor};
@@ -24,7 +27,8 @@ times as many.
 Examples:
   neural summary runs/mnist-1
   neural summary scripts/recipes/mnist_cnn.toml
-  neural summary scripts/recipes/cifar10.toml --sample 32,32,3"
+  neural summary scripts/recipes/cifar10.toml --sample 32,32,3
+  neural summary scripts/recipes/networks/unet.toml --plot unet.svg"
 )]
 pub struct Summary {
     /// The folder of a run, or a recipe
@@ -38,6 +42,10 @@ pub struct Summary {
     /// One JSON object
     #[arg(long)]
     json: bool,
+
+    /// Draw the model as a picture: its layers, shapes, parameters and joins
+    #[arg(long, value_name = "FILE.svg|FILE.png", value_parser = plot::file)]
+    plot: Option<PathBuf>,
 }
 
 impl Summary {
@@ -54,6 +62,9 @@ impl Summary {
         let variables =
             description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
         let work = flops(&Model { description: description.clone(), variables }.function(1)?);
+        if let Some(path) = &self.plot {
+            drawing::of(&self.path, &description, &layers)?.save(path)?;
+        }
         let epochs = folder.as_ref().map(History::read).transpose()?;
         let best = best(&recipe, epochs.as_deref().unwrap_or_default());
 
@@ -210,7 +221,7 @@ fn losses(recipe: &Recipe) -> Result<Vec<(String, String)>> {
         return Ok(vec![("loss".to_string(), as_written(loss)?)]);
     }
     let of = |(name, objective): (&String, &Objective)| {
-        let Objective { from, loss, target, weight } = objective;
+        let Objective { from, loss, target, weight, .. } = objective;
         let mut text = format!("{} of {from}", as_written(loss)?);
         if !target.is_empty() {
             text.push_str(&format!(" against {target}"));

@@ -444,14 +444,15 @@ impl<'a> Context<'a> {
         x: &Tensor,
     ) -> Result<Tensor> {
         self.within(name, kind, |cx| {
+            let place = cx.rows.len();
             let y = module.forward(x, cx)?;
-            cx.note(kind, &y);
+            cx.note(kind, &y, place);
             Ok(y)
         })
     }
 
-    /// Notes a layer's result for the summary.
-    fn note(&mut self, kind: &str, output: &Tensor) {
+    /// Notes a layer's result for the summary, before what was noted of its parts since `place`.
+    fn note(&mut self, kind: &str, output: &Tensor, place: usize) {
         let prefix = format!("{}.", self.path.join("."));
         let own = |role: Role| -> usize {
             let all = self.variables.variables().filter(|v| v.role == role && v.name.starts_with(&prefix));
@@ -465,14 +466,19 @@ impl<'a> Context<'a> {
             parameters,
             statistics,
         };
-        self.rows.push(row);
+        self.rows.insert(place, row);
     }
 
-    /// Notes a node's result, and where its input comes from.
-    pub(super) fn note_node(&mut self, name: &str, from: &str, output: &Tensor) {
+    /// Notes a node's result and where its input comes from, before what was noted of its layers since `place`.
+    pub(super) fn note_node(&mut self, name: &str, from: &str, output: &Tensor, place: usize) {
         self.path.push(name.to_string());
-        self.note(from, output);
+        self.note(from, output, place);
         self.path.pop();
+    }
+
+    /// How much is noted so far.
+    pub(super) fn noted(&self) -> usize {
+        self.rows.len()
     }
 
     /// Builds a part whose layers are noted elsewhere already.

@@ -67,8 +67,8 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shape = |row: &Row| {
-            let rest: Vec<_> = row.output.iter().skip(1).map(ToString::to_string).collect();
-            std::iter::once("batch".to_string()).chain(rest).collect::<Vec<_>>().join(" x ")
+            let rest = row.output.iter().skip(1).map(|n| format!(" x {n}"));
+            std::iter::once("batch".to_string()).chain(rest).collect::<String>()
         };
         let mut lines: Vec<[String; 4]> =
             vec![[String::new(), "layer".into(), "output".into(), "parameters".into()]];
@@ -97,7 +97,7 @@ impl fmt::Display for Summary {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(n: usize) -> String {
+pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
