@@ -121,6 +121,13 @@ fn the_networks_have_the_sizes_of_torchvision_and_the_paper() {
         let (_, summary, outputs) = trainer.model.declare(DType::F32, &[("input", &[224, 224, 3])]).unwrap();
         assert_eq!((summary.parameters(), &outputs[0][..]), (parameters, &[1000][..]), "{name}");
     }
+    // Each of torchvision's names leads to variables, and every variable has one.
+    let resnet = recipe("resnet18", &[]);
+    let (variables, ..) = resnet.trainer().model.declare(DType::F32, &[("input", &[64, 64, 3])]).unwrap();
+    let places: Vec<&String> = resnet.model.rename.values().collect();
+    let of = |place: &str| variables.iter().filter(|variable| variable.name.starts_with(place)).count();
+    assert!(places.iter().all(|place| of(place) > 0));
+    assert!(variables.iter().all(|variable| places.iter().any(|place| variable.name.starts_with(*place))));
 }
 
 fn pretrained() -> PathBuf {

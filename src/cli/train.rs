@@ -182,6 +182,9 @@ impl RecipeOptions {
     }
 }
 
+/// How many of the tensors without given weights are named.
+const MOST_NAMES: usize = 6;
+
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         interrupt::listen()?;
@@ -489,9 +492,17 @@ pub(super) fn train(
     screen.line(&summary.to_string());
 
     if !trainer.begin.is_empty() {
-        let all = session.run().variables().iter().filter(|variable| variable.role.is_of_model()).count();
-        let count = trainer.begin.len();
-        screen.line(&format!("{count} of {all} tensors of the model begin with given weights"));
+        let variables = session.run().variables().iter().filter(|variable| variable.role.is_of_model());
+        let names: Vec<&str> = variables.map(|variable| variable.name.as_str()).collect();
+        let given = |name: &&str| trainer.begin.iter().any(|(given, _)| given == name);
+        let anew: Vec<&str> = names.iter().copied().filter(|name| !given(name)).collect();
+        let count = names.len() - anew.len();
+        let mut text = format!("{count} of {} tensors of the model begin with given weights", names.len());
+        if !anew.is_empty() {
+            let more = if anew.len() > MOST_NAMES { ", …" } else { "" };
+            text.push_str(&format!(", not {}{more}", anew[..anew.len().min(MOST_NAMES)].join(", ")));
+        }
+        screen.line(&text);
     }
     for note in session.notes() {
         screen.json("note", json!({ "text": note }));

@@ -67,14 +67,28 @@ fn unset(table: &mut Table, key: &str) -> Result<()> {
     }
 }
 
+/// The names of a key, of which one with a dot stands in quotes, as in TOML.
 fn names<'a>(flag: &str, key: &'a str) -> Result<Vec<&'a str>> {
-    let names: Vec<&str> = key.split('.').map(str::trim).collect();
+    let malformed = || Error::value(flag, "a key such as train.epochs", format!("{key:?}"));
+    let (mut names, mut rest) = (Vec::new(), key.trim());
+    loop {
+        let (name, after) = match rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => rest[1..].split_once(quote).ok_or_else(malformed)?,
+            _ => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+        };
+        if name.trim().is_empty() {
+            return Err(malformed());
+        }
+        names.push(name.trim());
+        rest = match after.trim_start().strip_prefix('.') {
+            Some(next) => next.trim_start(),
+            None if after.trim().is_empty() => break,
+            None => return Err(malformed()),
+        };
+    }
     if names.len() > DEEPEST {
         let got = format!("{} that begin with {}", names.len(), names[..3].join("."));
         return Err(Error::value(flag, format!("a key of at most {DEEPEST} names"), got));
-    }
-    if names.iter().any(|name| name.is_empty()) {
-        return Err(Error::value(flag, "a key such as train.epochs", format!("{key:?}")));
     }
     Ok(names)
 }
@@ -122,6 +136,17 @@ mod tests {
         ] {
             let error = after(&[setting]).expect_err(setting).to_string();
             assert!(error.contains(words), "{error}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn names_with_dots_stand_in_quotes() -> Result<()> {
+        let table = after(&["model.rename.\"fc.\"=other.", "train . 'a.b' = 1"])?;
+        assert_eq!(table["model"]["rename"]["fc."].as_str(), Some("other."));
+        assert_eq!(table["train"]["a.b"].as_integer(), Some(1));
+        for setting in ["model.\"fc=1", "model.\"fc\"x=1", "model.\"\"=1"] {
+            assert!(after(&[setting]).is_err(), "{setting}");
         }
         Ok(())
     }
