@@ -206,7 +206,10 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        read(text, |line, complaint| Error::format(path, format!("{line}{complaint}")))
+        let mut recipe =
+            read(text, text, |line, complaint| Error::format(path, format!("{line}{complaint}")))?;
+        model::find_lines(&mut recipe, text, Some(path));
+        Ok(recipe)
     }
 
     /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file,
@@ -233,15 +236,17 @@ impl Recipe {
             set(&mut table, setting)?;
         }
         // Written out and read again, so that an error names the key as it stands after the change.
-        let text = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
+        let changed = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
         let name = match settings {
             [one] => format!("--set {one}"),
             _ => "--set".to_string(),
         };
-        read(&text, |_, complaint| match complaint {
+        let mut recipe = read(&changed, text, |_, complaint| match complaint {
             Complaint::Expected { expected, got } => Error::value(&name, expected, got),
             Complaint::Other(message) => Error::value(&name, "a recipe", message),
-        })
+        })?;
+        model::find_lines(&mut recipe, text, Some(path));
+        Ok(recipe)
     }
 
     /// The recipe as a file.
@@ -375,8 +380,9 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
-/// Reads a recipe; `refuse` makes the error of what is wrong and of the line where it stands, `"line 3: "`.
-fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recipe> {
+/// Reads a recipe; `refuse` makes the error of what is wrong and of the line where it stands, `"line 3: "`. Nodes are looked
+/// for in `original`, the text before settings changed it.
+fn read(text: &str, original: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recipe> {
     let malformed =
         |error: toml::de::Error| refuse(line(&error, text), Complaint::Other(error.message().into()));
     let table = toml::from_str(text).map_err(malformed)?;
@@ -388,12 +394,13 @@ fn read(text: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recip
         }
         let key = error.path().to_string();
         let place = if key == "." { String::new() } else { format!("{key}: ") };
-        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(message))
+        let found = error.inner().span().and_then(|span| text.get(span)).unwrap_or("another value");
+        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(message, found))
     })?;
     if let Some(lacking) = missing(&table) {
         return Err(refuse(String::new(), Complaint::Other(lacking)));
     }
-    model::find_lines(&mut recipe, text);
+    model::find_lines(&mut recipe, original, None);
     recipe.check().map_err(|error| refuse(String::new(), Complaint::Other(error.to_string())))?;
     Ok(recipe)
 }

@@ -368,10 +368,25 @@ fn mistakes_in_nodes_have_one_sentence_with_the_line() {
     wrong(
         "from = 'choice', loss",
         "from = 'chioce', loss",
-        &["train.objectives.class", "did you mean choice?"],
+        &[&format!("line {}: objective class: from", line("class")), "did you mean choice?"],
     );
     wrong("price = { from", "# price = { from", &["node value", "nothing uses"]);
-    wrong("target = 'sum', weight", "target = 'some', weight", &["train.objectives.price", "kind, sum"]);
+    wrong(
+        "target = 'sum', weight",
+        "target = 'some', weight",
+        &["objective price: target", "did you mean sum?"],
+    );
+    wrong("weight = 0.5", "weight = -1", &["objective price: weight", "above 0, got -1"]);
+    wrong("price = { from", "'a.b' = { from", &["a name of letters", "\"a.b\""]);
+    wrong(
+        "from = 'both', layers = [{ dense = 1 }]",
+        "from = 3",
+        &["expected a name, or a list of names, got 3"],
+    );
+    // A circle is told by its own nodes, and not by one that waits for it.
+    wrong("from = 'left', layers", "from = 'choice', layers", &["circle: a from choice from both from a"]);
+    wrong("a = { from = 'left'", "left = { from = 'left'", &["node left", "that no input of the data has"]);
+
     wrong("b = { from = 'right'", "b = { from = 'left'", &["none that takes right"]);
     wrong("optimizer = {", "loss = 'hinge'\noptimizer = {", &["no train.loss beside them"]);
     wrong("[model.nodes]", "[model]\nlayers = ['relu']\n[model.nodes]", &["layers or nodes"]);
@@ -402,14 +417,23 @@ fn a_recipe_of_nodes_is_loaded_and_trained() {
     let text =
         format!("{HEAD}{NODES}{TRAIN}").replace("join = 'concatenate'", "join = 'add'").replacen('8', "4", 1);
     std::fs::write(&path, &text).unwrap();
-    let recipe = Recipe::read(&path, &[]).unwrap();
-    let error = recipe.trainer().start(device(), &loaded).unwrap_err().to_string();
     let line = text.lines().position(|line| line.starts_with("both")).unwrap() + 1;
-    let expected = format!("line {line}: node both: join: ");
-    assert!(
-        error.contains(&expected) && error.contains("a [4] and b [8]") && error.contains("add"),
-        "{error}"
-    );
+    let expected = format!("two.toml: line {line}: node both: join: ");
+    // The line is the file's, with settings too.
+    for settings in [&[][..], &["train.epochs=3".to_string()]] {
+        let recipe = Recipe::read(&path, settings).unwrap();
+        let error = recipe.trainer().start(device(), &loaded).unwrap_err().to_string();
+        assert!(
+            error.contains(&expected) && error.contains("a [4] and b [8]") && error.contains("add"),
+            "{error}"
+        );
+    }
+    // An output that does not fit its target is named after its objective.
+    let text =
+        format!("{HEAD}{NODES}{TRAIN}").replace("layers = [{ dense = 1 }]", "layers = [{ dense = 2 }]");
+    std::fs::write(&path, &text).unwrap();
+    let error = Recipe::read(&path, &[]).unwrap().trainer().start(device(), &loaded).unwrap_err();
+    assert!(error.to_string().starts_with("objective price: loss: "), "{error}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Which tensors or columns are inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a name, a list of names, or a table of lists of columns")]
+#[serde(untagged, expecting = "expected a name, a list of names, or a table of lists of columns")]
 pub enum Inputs {
     /// The tensor of the only input.
     One(String),

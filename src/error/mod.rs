@@ -182,4 +182,13 @@ impl Error {
             cause => Error::At { place: place.to_string(), cause: Box::new(cause) },
         }
     }
+
+    /// As [`Error::at`], for a place that is not part of the same path: a colon parts it from the places within.
+    #[must_use]
+    pub(crate) fn of(self, place: &str) -> Self {
+        match self {
+            Error::At { place: inner, cause } => Error::At { place: format!("{place}: {inner}"), cause },
+            cause => cause.at(place),
+        }
+    }
 }

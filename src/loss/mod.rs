@@ -102,9 +102,9 @@ losses! {
             "sigmoid-cross-entropy" | "binarycrossentropy" | "bce" | "bcewithlogits" | "bcewithlogitsloss" => loss;
         /// (x - t)², the mean over outputs.
         MeanSquaredError = "mean-squared-error" | "mse" | "mseloss" => &distance::Squared;
-        /// |x - t|, the mean over outputs.
+        /// The distance of x and t, the mean over outputs.
         MeanAbsoluteError = "mean-absolute-error" | "mae" | "l1loss" => &distance::Absolute;
-        /// ½ (x - t)² up to a distance of `delta`, and delta (|x - t| - ½ delta) beyond (Huber, 1964); the mean over
+        /// ½ d² for a distance d of x and t up to `delta`, and delta (d - ½ delta) beyond (Huber, 1964); the mean over
         /// outputs. `delta`
         Huber(loss: Huber) = "huber" | "huberloss", short "delta" => loss;
         /// Σⱼ max(0, 1 - xᵧ + xⱼ) over the classes j other than y (Weston and Watkins, 1999).

@@ -78,13 +78,23 @@ pub struct Node {
     pub(crate) line: Line,
 }
 
-/// Where a node is written, for messages; no part of what it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Line(pub Option<usize>);
+/// Where a part of a model is written, such as `line 12`, for messages; no part of what it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line(pub Option<String>);
 
 impl PartialEq for Line {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+impl Line {
+    /// `place` with the line before it.
+    pub(crate) fn before(&self, place: &str) -> String {
+        match &self.0 {
+            Some(line) => format!("{line}: {place}"),
+            None => place.to_string(),
+        }
     }
 }
 
@@ -102,7 +112,7 @@ pub enum Join {
 }
 
 impl Join {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Concatenate => "concatenate",
             Self::Add => "add",
@@ -135,10 +145,7 @@ impl Node {
 
     /// How messages call the node.
     pub(crate) fn place(&self, name: &str) -> String {
-        match self.line.0 {
-            Some(line) => format!("line {line}: node {name}"),
-            None => format!("node {name}"),
-        }
+        self.line.before(&format!("node {name}"))
     }
 
     fn join(&self, tensors: &[Tensor]) -> Result<Tensor> {
@@ -198,9 +205,10 @@ impl Nodes {
                 None => break,
             }
         }
-        if let Some((name, node)) = nodes.iter().find(|(name, _)| !order.contains(&name.as_str())) {
-            let expected = "nodes that are computed before it";
-            return Err(Error::value("from", expected, circle(nodes, name)).at(&node.place(name)));
+        if let Some(way) = circle(nodes, &order) {
+            let (expected, first) = ("nodes that are computed before it", &way[0]);
+            let error = Error::value("from", expected, format!("a circle: {}", way.join(" from ")));
+            return Err(error.at(&nodes[first].place(first)));
         }
         if let Some(name) = self.ends().into_iter().find(|end| !outputs.iter().any(|output| output == end)) {
             let expected = "a node that another one or an objective takes its input from";
@@ -216,7 +224,7 @@ impl Nodes {
         self.nodes.keys().filter(|name| !used.contains(name)).map(String::as_str).collect()
     }
 
-    fn layers<'a>(&'a self, node: &'a Node, name: &str) -> (&'a Sequential, String) {
+    pub(crate) fn layers<'a>(&'a self, node: &'a Node, name: &str) -> (&'a Sequential, String) {
         match &node.like {
             Some(other) => (&self.nodes[other].layers, other.clone()),
             None => (&node.layers, name.to_string()),
@@ -254,13 +262,14 @@ impl Nodes {
             });
             cx.set_positions(node.from.iter().find_map(|from| positions.get(from.as_str()).cloned()));
             let (layers, owner) = self.layers(node, name);
+            let place = cx.noted();
             let result = taken.collect::<Result<Vec<_>>>().and_then(|taken| {
                 let x = node.join(&taken)?;
                 let build = |cx: &mut Context| cx.within(&owner, "node", |cx| layers.forward(&x, cx));
                 if node.like.is_some() { cx.unnoted(build) } else { build(cx) }
             });
-            let y = result.map_err(|error| error.at(&node.place(name)))?;
-            cx.note_node(name, &node.written(), &y);
+            let y = result.map_err(|error| error.of(&node.place(name)))?;
+            cx.note_node(name, &node.written(), &y, place);
             positions.extend(cx.positions().map(|mask| (name, mask.clone())));
             results.insert(name, y);
         }
@@ -268,14 +277,17 @@ impl Nodes {
     }
 }
 
+/// What nodes and objectives may be called: their names are parts of paths.
+pub(crate) const NAME: &str = "a name of letters, digits, - and _";
+
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}
+
 impl Node {
     fn check(&self, name: &str, nodes: &BTreeMap<String, Node>) -> Result<()> {
-        if name.is_empty() || name.contains(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')) {
-            return Err(Error::value(
-                "model.nodes",
-                "a name of letters, digits, - and _",
-                format!("{name:?}"),
-            ));
+        if !is_name(name) {
+            return Err(Error::value("model.nodes", NAME, format!("{name:?}")));
         }
         if matches!(name, "optimizer" | "average") {
             return Err(Error::value(
@@ -308,19 +320,18 @@ impl Node {
     }
 }
 
-/// The nodes on the way from one to itself, or of one that waits for such.
-fn circle(nodes: &BTreeMap<String, Node>, name: &str) -> String {
-    let (mut way, mut at) = (vec![name.to_string()], name);
-    let blocked = |from: &&String| nodes.contains_key(*from);
-    while let Some(next) = nodes.get(at).and_then(|node| node.from.iter().find(blocked)) {
-        let seen = way.contains(next);
-        way.push(next.clone());
-        if seen {
-            break;
+/// The nodes of a circle, of which the first comes again at the end; `done` are those that are in none and wait for none.
+fn circle(nodes: &BTreeMap<String, Node>, done: &[&str]) -> Option<Vec<String>> {
+    let waits = |name: &&String| nodes.contains_key(*name) && !done.contains(&name.as_str());
+    let mut way = vec![nodes.keys().find(waits)?];
+    loop {
+        let next = nodes[way[way.len() - 1]].from.iter().find(waits)?;
+        let seen = way.iter().position(|name| *name == next);
+        way.push(next);
+        if let Some(start) = seen {
+            return Some(way[start..].iter().map(ToString::to_string).collect());
         }
-        at = next;
     }
-    format!("a circle: {}", way.join(" from "))
 }
 
 impl Network {
@@ -437,7 +448,7 @@ mod one_or_several {
     use super::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a name, or a list of names")]
+    #[serde(untagged, expecting = "expected a name, or a list of names")]
     enum Names {
         One(String),
         Several(Vec<String>),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     rename_all = "kebab-case",
-    expecting = "expected \"valid\", \"same\" or a pair for each axis, such as [[1, 1], [2, 0]], got another value"
+    expecting = "expected \"valid\", \"same\" or a pair for each axis, such as [[1, 1], [2, 0]]"
 )]
 pub enum Padding {
     /// None: the window stays inside.

@@ -21,14 +21,14 @@ impl std::fmt::Display for Complaint {
 }
 
 impl Complaint {
-    /// Of a message of serde's.
-    pub fn new(message: &str) -> Self {
+    /// Of a message of serde's about `found`, as the recipe has it.
+    pub fn new(message: &str, found: &str) -> Self {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         if let Some((got, expected)) = after(&message, &["invalid type: ", "invalid value: "])
             .and_then(|rest| rest.split_once(", expected "))
         {
-            return Complaint::Expected { expected: expectation(expected), got: found(got) };
+            return Complaint::Expected { expected: expectation(expected), got: in_toml(got) };
         }
         if let Some((length, expected)) =
             after(&message, &["invalid length "]).and_then(|rest| rest.split_once(", expected "))
@@ -51,7 +51,13 @@ impl Complaint {
             [key] if message.starts_with("duplicate field") => {
                 Complaint::Other(format!("{key} is there twice"))
             }
-            _ => Complaint::Other(message),
+            // What `#[serde(untagged, expecting = …)]` says.
+            _ => match message.strip_prefix("expected ") {
+                Some(expected) if !expected.contains(", got ") => {
+                    Complaint::Expected { expected: expected.into(), got: found.into() }
+                }
+                _ => Complaint::Other(message),
+            },
         }
     }
 }
@@ -128,7 +134,7 @@ fn expectation(expected: &str) -> String {
 }
 
 /// What serde says that it found.
-fn found(got: &str) -> String {
+fn in_toml(got: &str) -> String {
     let value = |got: &str| got.split_once(' ').map(|(_, value)| value.trim_matches('`').to_string());
     match got {
         "map" => "a table".into(),

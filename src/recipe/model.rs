@@ -4,11 +4,11 @@ use super::{Recipe, Train};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::named;
-use crate::nn::{Line, Network, Node, Nodes, Sequential};
+use crate::nn::{Line, NAME, Network, Node, Nodes, Sequential, is_name};
 use crate::train::Goal;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 /// Layers one after another, or nodes with names.
@@ -22,7 +22,7 @@ pub struct Model {
     /// A safetensors file of weights to begin with, see [`weights`](crate::export::weights).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// Beginnings of names in that file, and those of the model in their place.
+    /// Beginnings of names in that file, and those of the model in their place. Without `from` they stand ready for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
 }
@@ -39,6 +39,8 @@ pub struct Objective {
     pub target: String,
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: f64,
+    #[serde(skip)]
+    line: Line,
 }
 
 fn one() -> f64 {
@@ -66,7 +68,9 @@ impl Model {
             true => nodes.ends().into_iter().map(String::from).collect(),
             false => train.objectives.values().map(|objective| objective.from.clone()).collect(),
         };
-        outputs.dedup();
+        // Several objectives may take the same output.
+        let mut seen = BTreeSet::new();
+        outputs.retain(|output| seen.insert(output.clone()));
         nodes.outputs = outputs;
         Network::Nodes(nodes)
     }
@@ -76,9 +80,6 @@ impl Recipe {
     /// That nodes, objectives and inputs fit together, as far as no data is needed to know it.
     pub(super) fn check(&self) -> Result<()> {
         let Self { model, train, data } = self;
-        if !model.rename.is_empty() && model.from.is_none() {
-            return Err(Error::value("model.rename", "model.from beside it", "it alone"));
-        }
         if train.loss.is_some() && !train.objectives.is_empty() {
             return Err(Error::value("train.objectives", "no train.loss beside them", "both"));
         }
@@ -95,9 +96,20 @@ impl Recipe {
         if !model.layers.is_empty() {
             return Err(Error::value("model", "layers or nodes", "both"));
         }
+        let inputs = data.input_names();
+        if let Some((name, node)) = model.nodes.iter().find(|(name, _)| inputs.contains(&name.as_str())) {
+            let expected = "a name that no input of the data has";
+            return Err(Error::value("model.nodes", expected, name).at(&node.place(name)));
+        }
         let names: Vec<&str> = model.nodes.keys().map(String::as_str).collect();
         for (name, objective) in &train.objectives {
-            let place = format!("train.objectives.{name}");
+            let place = objective.line.before(&format!("objective {name}"));
+            if !is_name(name) {
+                return Err(Error::value("train.objectives", NAME, format!("{name:?}")).at(&place));
+            }
+            if !(objective.weight.is_finite() && objective.weight > 0.0) {
+                return Err(Error::value("weight", "a number above 0", objective.weight).at(&place));
+            }
             if !model.nodes.contains_key(&objective.from) {
                 let expected = format!("one of the nodes {}", names.join(", "));
                 let got = named::got(&objective.from, &names);
@@ -105,19 +117,16 @@ impl Recipe {
             }
             if !data.targets.is_empty() && !data.targets.contains(&objective.target) {
                 let expected = format!("one of data.targets, {}", data.targets.join(", "));
-                return Err(Error::value("target", expected, format!("{:?}", objective.target)).at(&place));
+                let targets: Vec<&str> = data.targets.iter().map(String::as_str).collect();
+                let got = match &*objective.target {
+                    "" => "none".to_string(),
+                    target => named::got(target, &targets),
+                };
+                return Err(Error::value("target", expected, got).at(&place));
             }
         }
         let network = model.network(train);
         let Network::Nodes(nodes) = &network else { return Ok(()) };
-        if train.objectives.is_empty() && nodes.outputs.len() != 1 {
-            let got = match &nodes.outputs[..] {
-                [] => "none, as all of them make a circle".to_string(),
-                several => several.join(", "),
-            };
-            return Err(Error::value("model.nodes", "one node at the end, or an objective for each", got));
-        }
-        let inputs = data.input_names();
         let known: Vec<&str> = names.iter().chain(&inputs).copied().collect();
         for (name, node) in &model.nodes {
             if let Some(unknown) = node.from.iter().find(|from| !known.contains(&from.as_str())) {
@@ -127,10 +136,18 @@ impl Recipe {
             }
         }
         nodes.order()?;
+        if train.objectives.is_empty()
+            && let [first, rest @ ..] = &nodes.outputs[..]
+            && !rest.is_empty()
+        {
+            let expected = "an objective in train.objectives for each output, where there are several";
+            let got = format!("none for {}", nodes.outputs.join(", "));
+            return Err(Error::value("model.nodes", expected, got).at(&model.nodes[first].place(first)));
+        }
         let taken = network.inputs();
         match inputs.iter().find(|input| !taken.contains(input)) {
             Some(unused) => {
-                let expected = "a node that takes every input of the data";
+                let expected = format!("a node for each input of the data ({})", inputs.join(", "));
                 Err(Error::value("model.nodes", expected, format!("none that takes {unused}")))
             }
             None => Ok(()),
@@ -138,18 +155,28 @@ impl Recipe {
     }
 }
 
-/// Notes in which line of the file each node stands.
-pub(super) fn find_lines(recipe: &mut Recipe, text: &str) {
+/// Notes in which line of the file each node and objective stands; `file` is put before the lines.
+pub(super) fn find_lines(recipe: &mut Recipe, text: &str, file: Option<&Path>) {
     let Ok(document) = DeTable::parse(text) else { return };
-    let model = document.get_ref().get("model").and_then(|model| model.get_ref().as_table());
-    let Some(nodes) = model.and_then(|model| model.get("nodes")).and_then(|nodes| nodes.get_ref().as_table())
-    else {
-        return;
+    let table = |section: &str, key: &str| {
+        let section = document.get_ref().get(section)?.get_ref().as_table()?;
+        section.get(key)?.get_ref().as_table()
     };
-    for (name, _) in nodes {
+    let line = |start: usize| {
+        let number = text[..start.min(text.len())].matches('\n').count() + 1;
+        Line(Some(match file {
+            Some(file) => format!("{}: line {number}", file.display()),
+            None => format!("line {number}"),
+        }))
+    };
+    for (name, _) in table("model", "nodes").into_iter().flatten() {
         if let Some(node) = recipe.model.nodes.get_mut(name.get_ref().as_ref()) {
-            let before = &text[..name.span().start.min(text.len())];
-            node.line = Line(Some(before.matches('\n').count() + 1));
+            node.line = line(name.span().start);
+        }
+    }
+    for (name, _) in table("train", "objectives").into_iter().flatten() {
+        if let Some(objective) = recipe.train.objectives.get_mut(name.get_ref().as_ref()) {
+            objective.line = line(name.span().start);
         }
     }
 }

@@ -92,6 +92,11 @@ pub fn check_settings(run: &Run, settings: &Train) -> Result<(Monitor, Duration)
         let expected = "loss, accuracy or last, as the data has no validation rows";
         return Err(Error::value("monitor", expected, monitor));
     }
+    if !run.has(monitor) && run.tasks().len() > 1 {
+        let example = run.metrics().last().map_or(String::new(), |metric| format!("validation-{metric}"));
+        let expected = format!("validation-loss, or a figure of an objective, such as {example}");
+        return Err(Error::value("monitor", expected, monitor));
+    }
     if !run.has(monitor) {
         let (targets, example) = match run.task() {
             Task::Classes { .. } | Task::Positions { .. } => ("classes", "validation-accuracy"),

@@ -31,7 +31,7 @@ named::table! {
         /// Turns the picture about its middle by up to this number of degrees to either side (bilinear).
         /// `{ rotate = 10 }`
         Rotate(f64) = "rotate";
-        /// Sets a square of this number of pixels a side, about a random pixel, to 0 (DeVries and Taylor, 2017).
+        /// Sets a square of this number of pixels a side, about a random pixel, to 0.
         /// `{ cutout = 8 }`
         Cutout(usize) = "cutout";
         /// Adds normal noise of this deviation to the scaled picture, or to rows of any shape. `{ noise = 0.1 }`
@@ -213,6 +213,7 @@ impl Map {
 }
 
 /// A square of `size` pixels a side about a random pixel of each picture becomes 0.
+/// After `DeVries` and Taylor (2017).
 fn cut_out(x: &Tensor, size: usize, random: &mut Random) -> Result<Tensor> {
     let shape = x.shape();
     let pixels = &shape[..3];

@@ -69,7 +69,11 @@ impl Trainer {
         if matches!(last, Layer::Sigmoid | Layer::Softmax | Layer::LogSoftmax) {
             let expected = format!("a last layer that gives scores, as {takes}");
             let got = format!("\"{}\"; leave it out", last.kind());
-            return Err(Error::value("model.layers", expected, got));
+            let place = match &*goal.output {
+                "" => "model.layers".to_string(),
+                node => format!("model.nodes.{node}"),
+            };
+            return Err(Error::value(place, expected, got));
         }
         Ok(())
     }

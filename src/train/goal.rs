@@ -70,6 +70,7 @@ impl Goal {
                 at_positions: matches!(targets, Targets::Positions { .. }),
             },
         };
-        Ok(Head { output, loss: self.loss.clone(), weight: self.weight, target, classes })
+        let name = self.name.clone();
+        Ok(Head { name, output, loss: self.loss.clone(), weight: self.weight, target, classes })
     }
 }

@@ -7,6 +7,8 @@ use crate::loss::{Loss, Mask};
 
 /// One output of the model, and what it is trained to be.
 pub(super) struct Head {
+    /// The objective's, empty where there is only one.
+    pub name: String,
     /// The place of the output among the model's.
     pub output: usize,
     pub loss: Loss,
@@ -30,6 +32,18 @@ pub(super) enum Target {
 impl Head {
     /// That the outputs can be compared with the target.
     pub fn check(&self, outputs: &Tensor, target: &Tensor) -> Result<()> {
+        self.named(self.check_shapes(outputs, target))
+    }
+
+    /// The result with the objective's name in its error.
+    fn named<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match &*self.name {
+            "" => error,
+            name => error.of(&format!("objective {name}")),
+        })
+    }
+
+    fn check_shapes(&self, outputs: &Tensor, target: &Tensor) -> Result<()> {
         if outputs.rank() < 2 || (target.rank() == 1 && outputs.rank() != 2) {
             let expected = "a model whose result is [batch, outputs] (a flatten or a pool may be missing)";
             return Err(Error::shape("model", expected, outputs.ty()));
@@ -65,7 +79,7 @@ impl Head {
     /// The sum of the losses, and what to divide it by.
     pub fn sums(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         let of_positions = self.mask(target, rows)?;
-        self.loss.sums(outputs, &fit(target, outputs)?, of_positions.as_ref().or(rows))
+        self.named(self.loss.sums(outputs, &fit(target, outputs)?, of_positions.as_ref().or(rows)))
     }
 
     /// The mask over positions; `None` where the mask over rows alone decides.
