@@ -27,7 +27,7 @@ pub(super) fn chosen(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
 
 /// That there is such a figure of the task, or of one of several.
 pub(super) fn check(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result<()> {
-    let goals = trainer.goals();
+    let (goals, asked) = (trainer.goals(), metric);
     let (metric, task) = match (metric.output(), tasks) {
         (None, [task]) => (metric, *task),
         (named, _) => {
@@ -53,5 +53,5 @@ pub(super) fn check(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result
         Task::Labels => "labels",
         Task::Values => "values",
     };
-    Err(Error::value("metrics", format!("figures of {of}, which are {}", known.join(", ")), metric))
+    Err(Error::value("metrics", format!("figures of {of}, which are {}", known.join(", ")), asked))
 }
