@@ -52,7 +52,9 @@ const NETS: &[(&str, &str, &str)] = &[
     (
         "pictures",
         "{ conv = { filters = 9, kernel = [5, 3], stride = [2, 1], padding = [[4, 0], [0, 3]] } }, 'gelu', \
-         { conv = { filters = 18, kernel = [3, 3], groups = 3 } }, { conv = { filters = 8, kernel = [2, 2], dilation = [2, 2] } }, \
+         { conv = { filters = 18, kernel = [3, 3], groups = 3 } }, 'batch-norm', \
+         { depthwise-conv = { kernel = [3, 3], multiplier = 2, stride = [1, 2], padding = \"same\" } }, \
+         { conv = { filters = 8, kernel = [2, 2], dilation = [1, 2] } }, \
          'global-avg-pool', { dense = 5 }",
         "",
     ),

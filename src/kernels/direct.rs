@@ -1,174 +1,226 @@
-//! A convolution as it is defined, and its gradient for the filters: products of which one operand is read where it lies
-//! in the image, so that no patches go through memory.
+//! A convolution as it is defined, and its two gradients: products of which one operand is read where it lies in the
+//! padded image, so that no patches go through memory. Each group of channels has a product of its own; where the groups
+//! are too narrow to fill a register, [`depthwise`] does it.
 
-use super::Kernel;
-use super::lanes::store;
-use super::parts::{each_task, sum_over_images};
-use super::product::{Columns, Line, REGISTERS, ROWS, Scattered, lines, product};
+use super::lanes::{lanes, store};
+use super::parts::{Sum, each_task, sum_over_images};
+use super::product::{Columns, Line, NARROW, REGISTERS, ROWS, Scattered, lines, product, shape};
+use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
-use super::threads::Threads;
+use super::threads::{Threads, each};
+use super::{Kernel, depthwise};
 use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
-/// So many positions are worked on at a time, whose numbers stay in the cache of a core.
+/// Positions whose numbers a filter's gradient keeps in the cache of a core.
 const BLOCK: usize = 256;
+/// Small images are worked on together until they have this many positions, while they have at most as many numbers:
+/// otherwise a large kernel would be read from memory for each.
+const TOGETHER: usize = 64;
+const NUMBERS: usize = 1 << 18;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
+/// With this many numbers of a patch, each thread sums some of them.
+const TAPS: usize = 144;
 
-/// Where the numbers that a convolution reads lie in a padded image: that of a tap at a position is at the sum of both.
-struct Layout {
-    sizes: Sliding,
-    /// Height and width of the padded image.
-    padded: [i64; 2],
-    /// For each position.
+/// Where the numbers of a pattern lie: that of a tap at a position is at the sum of both.
+struct Step {
+    /// Of the result, for each position of the images that are worked on together.
+    places: Vec<usize>,
     starts: Vec<usize>,
-    /// For each number of a patch.
+    /// For each number of a patch of a group.
     taps: Vec<usize>,
+    cells: Vec<usize>,
+}
+
+struct Layout {
+    channels: Channels,
+    reads: Reads,
+    steps: Vec<Step>,
+    together: usize,
 }
 
 impl Layout {
-    fn new(sizes: Sliding) -> Self {
-        let Sliding { image, result, window, stride, dilation, .. } = sizes;
-        let padded = [0, 1].map(|i| (result[i] - 1) * stride[i] + (window[i] - 1) * dilation[i] + 1);
-        let place = |[y, x]: [i64; 2], scale: [i64; 2]| (y * scale[0] * padded[1] + x * scale[1]) * image[2];
-        let starts = sizes.positions().map(|position| place(position, stride) as usize).collect();
-        let cells = (0..window[0]).flat_map(|y| (0..window[1]).map(move |x| [y, x]));
-        let taps = cells
-            .flat_map(|cell| (0..image[2]).map(move |channel| (place(cell, dilation) + channel) as usize))
-            .collect();
-        Self { sizes, padded, starts, taps }
+    fn new(sizes: &Sliding, way: Way) -> Self {
+        let (channels, reads) = (Channels::new(sizes, way), Reads::new(sizes, way));
+        let [read, written] = channels.all();
+        let [padded, result] = [reads.padded_pixels() * read, reads.written_pixels() * written];
+        let most = (NUMBERS / padded.max(1)).clamp(1, sizes.images as usize);
+        let together = TOGETHER.div_ceil(reads.written_pixels()).min(most);
+        let step = |Pattern { places, starts, cells }: Pattern| {
+            let for_all = |of_one: &[usize], pixel: usize, image: usize| -> Vec<usize> {
+                (0..together).flat_map(|i| of_one.iter().map(move |at| i * image + at * pixel)).collect()
+            };
+            let taps = cells
+                .iter()
+                .flat_map(|(_, distance)| (0..channels.read).map(move |channel| distance * read + channel));
+            Step {
+                places: for_all(&places, written, result),
+                starts: for_all(&starts, read, padded),
+                taps: taps.collect(),
+                cells: cells.into_iter().map(|(cell, _)| cell).collect(),
+            }
+        };
+        let steps = reads.patterns().into_iter().map(step).collect();
+        Self { channels, reads, steps, together }
     }
 
-    /// Numbers of an image, of a padded one, and of a result.
+    /// The numbers of an array that is read, of that with its padding, and of one that is written.
     fn numbers(&self) -> [usize; 3] {
-        let [height, width] = self.padded;
-        let padded = height * width * self.sizes.image[2];
-        [self.sizes.image.iter().product(), padded, self.sizes.result.iter().product()].map(|n| n as usize)
+        let [read, written] = self.channels.all();
+        let Self { reads, .. } = self;
+        [reads.read_pixels() * read, reads.padded_pixels() * read, reads.written_pixels() * written]
     }
 
-    /// Copies an image into a padded one, whose padding is zero and stays so.
-    fn pad(&self, image: &[f32], padded: &mut [f32]) {
-        let Sliding { image: [height, width, channels], padding, .. } = self.sizes;
-        let [_, padded_width] = self.padded;
-        // The columns that are on both: none, where the padding is wider than what is read.
-        let from = padding[1].max(0);
-        let to = (width + padding[1]).min(padded_width);
-        if to <= from {
-            return;
-        }
-        let length = ((to - from) * channels) as usize;
-        for y in padding[0].max(0)..(height + padding[0]).min(self.padded[0]) {
-            let source = (((y - padding[0]) * width + from - padding[1]) * channels) as usize;
-            let target = ((y * padded_width + from) * channels) as usize;
-            padded[target..target + length].copy_from_slice(&image[source..source + length]);
+    /// Copies each image into a padded one, whose padding is zero and stays so.
+    fn pad(&self, images: &[f32], padded: &mut [f32]) {
+        let [image, padded_image, _] = self.numbers();
+        let [channels, _] = self.channels.all();
+        for (image, padded) in images.chunks_exact(image).zip(padded.chunks_exact_mut(padded_image)) {
+            for row in self.reads.rows() {
+                let [from, to, length] = row.map(|pixels| pixels * channels);
+                padded[to..to + length].copy_from_slice(&image[from..from + length]);
+            }
         }
     }
 
-    /// The columns of a product that a group of registers has.
-    fn groups<S: Simd>(&self) -> usize {
-        self.sizes.filters().div_ceil(REGISTERS * S::F32_LANES)
+    /// The rows and registers of a product.
+    fn product(&self) -> [usize; 2] {
+        shape(self.channels.written)
+    }
+
+    /// The kernel as the products read it: for each step, group and block of columns a row for each tap.
+    fn panels(&self, kernel: &[f32], threads: &dyn Threads) -> Vec<Line> {
+        let Channels { groups, read, written, .. } = self.channels;
+        let width = self.product()[1] * lanes();
+        let blocks = written.div_ceil(width);
+        let rows: usize = self.steps.iter().map(|step| step.taps.len()).sum();
+        let mut all = lines(rows * groups * blocks * width);
+        let mut left: &mut [f32] = bytemuck::cast_slice_mut(&mut all);
+        let mut panels = Vec::new();
+        for step in &self.steps {
+            for i in 0..groups * blocks {
+                let (panel, rest) = left.split_at_mut(step.taps.len() * width);
+                left = rest;
+                panels.push((step, i / blocks, i % blocks * width, panel));
+            }
+        }
+        each(threads, panels.into_iter(), |(step, group, first, panel)| {
+            let columns = first..written.min(first + width);
+            let taps = step.cells.iter().flat_map(|cell| (0..read).map(move |channel| (*cell, channel)));
+            for ((cell, channel), row) in taps.zip(panel.chunks_exact_mut(width)) {
+                for (column, weight) in columns.clone().zip(row) {
+                    *weight = kernel[self.channels.weight(cell, group, channel, column)];
+                }
+            }
+        });
+        all
     }
 }
 
 /// Some of `all` from `first` on for the rows of a product; what is beyond the last is like the last.
-fn rows(all: &[usize], first: usize) -> [usize; ROWS] {
+fn rows<const N: usize>(all: &[usize], first: usize) -> [usize; N] {
     std::array::from_fn(|i| all[(first + i).min(all.len() - 1)])
 }
 
-/// `rows` of `width` numbers in as many registers each as `groups` have: where they lie, or if they do not fill those,
-/// copied to `room`.
+/// Writes the rows of a product that are there, at most `width` numbers of each, to the places of the result.
 #[inline(always)]
-fn in_registers<'a, S: Simd>(
-    rows: &'a [f32],
-    width: usize,
-    groups: usize,
-    room: &'a mut [Line],
-) -> &'a [S::f32s] {
-    let length = groups * REGISTERS * S::F32_LANES;
-    if width == length {
-        return S::as_simd_f32s(rows).0;
-    }
-    let room: &mut [f32] = bytemuck::cast_slice_mut(room);
-    for (row, to) in rows.chunks_exact(width).zip(room.chunks_exact_mut(length)) {
-        to[..width].copy_from_slice(row);
-    }
-    S::as_simd_f32s(room).0
-}
-
-/// Writes the rows that are there of a product to the results of consecutive positions, from `filter` on.
-#[inline(always)]
-fn write<S: Simd>(
+fn write<S: Simd, const N: usize, const R: usize>(
     simd: S,
-    sums: [[S::f32s; REGISTERS]; ROWS],
-    results: &mut [f32],
-    filters: usize,
-    filter: usize,
+    sums: [[S::f32s; R]; N],
+    result: &mut [f32],
+    places: &[usize],
+    first: usize,
+    width: usize,
 ) {
-    let width = REGISTERS * S::F32_LANES;
-    if results.len() >= ROWS * filters && filter + width <= filters {
-        for i in 0..ROWS {
-            let place = &mut results[i * filters + filter..][..width];
+    if width >= R * S::F32_LANES && places.len() >= N {
+        for i in 0..N {
+            let place = &mut result[places[i] + first..][..R * S::F32_LANES];
             S::as_mut_simd_f32s(place).0.copy_from_slice(&sums[i]);
         }
     } else {
         // Apart, so that the numbers above need not leave their registers.
-        write_part(simd, sums, results, filters, filter);
+        write_part(simd, sums, result, places, first, width);
     }
 }
 
 #[inline(never)]
-fn write_part<S: Simd>(
+fn write_part<S: Simd, const N: usize, const R: usize>(
     simd: S,
-    sums: [[S::f32s; REGISTERS]; ROWS],
-    results: &mut [f32],
-    filters: usize,
-    filter: usize,
+    sums: [[S::f32s; R]; N],
+    result: &mut [f32],
+    places: &[usize],
+    first: usize,
+    width: usize,
 ) {
-    for (result, row) in results.chunks_exact_mut(filters).zip(&sums) {
-        for (place, &sum) in result[filter..].chunks_mut(S::F32_LANES).zip(row) {
+    let width = width.min(R * S::F32_LANES);
+    for (place, row) in places.iter().zip(&sums) {
+        for (place, &sum) in result[place + first..][..width].chunks_mut(S::F32_LANES).zip(row) {
             store(simd, place, sum);
         }
     }
 }
 
-/// The results of some images.
-struct Conv<'a> {
+/// What some images give, forward or backward.
+struct Pass<'a> {
     layout: &'a Layout,
-    images: &'a [f32],
-    kernel: &'a [f32],
-    results: &'a mut [f32],
+    panels: &'a [Line],
+    from: &'a [f32],
+    to: &'a mut [f32],
 }
 
-impl WithSimd for Conv<'_> {
+impl WithSimd for Pass<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layout, images, kernel, results } = self;
-        let Layout { sizes, starts, taps, .. } = layout;
-        let [image_len, padded_len, result_len] = layout.numbers();
-        let (filters, groups) = (sizes.filters(), layout.groups::<S>());
-        let mut room = lines(taps.len() * groups * REGISTERS * S::F32_LANES);
-        let weights = in_registers::<S>(kernel, filters, groups, &mut room);
-        let columns = Columns::new(taps);
-        let mut padded = vec![0.0; padded_len];
-        for (image, result) in images.chunks_exact(image_len).zip(results.chunks_exact_mut(result_len)) {
-            layout.pad(image, &mut padded);
-            for group in 0..groups {
-                let weights = &weights[group * REGISTERS..];
-                for position in (0..starts.len()).step_by(ROWS) {
-                    let a = Scattered { values: &padded, rows: rows(starts, position), columns };
-                    let sums = product(simd, taps.len(), a, weights, groups * REGISTERS);
-                    let filter = group * REGISTERS * S::F32_LANES;
-                    write(simd, sums, &mut result[position * filters..], filters, filter);
+        match self.layout.product() {
+            [_, 1] => self.multiply::<S, NARROW, 1>(simd),
+            _ => self.multiply::<S, ROWS, REGISTERS>(simd),
+        }
+    }
+}
+
+impl Pass<'_> {
+    #[inline(always)]
+    fn multiply<S: Simd, const N: usize, const R: usize>(self, simd: S) {
+        let Self { layout, panels, from, to } = self;
+        let Layout { channels: Channels { groups, read, written, .. }, steps, together, .. } = layout;
+        let (&groups, &read, &written, &together) = (groups, read, written, together);
+        let [image, padded_image, result] = layout.numbers();
+        let width = R * S::F32_LANES;
+        let panels = S::as_simd_f32s(bytemuck::cast_slice(panels)).0;
+        let mut padded = vec![0.0; together.min(from.len() / image) * padded_image];
+        for (from, to) in from.chunks(together * image).zip(to.chunks_mut(together * result)) {
+            let images = from.len() / image;
+            layout.pad(from, &mut padded);
+            let mut panels = panels;
+            for Step { places, starts, taps, .. } in steps {
+                let positions = places.len() / together * images;
+                let (places, starts, columns) =
+                    (&places[..positions], &starts[..positions], Columns::new(taps));
+                for group in 0..groups {
+                    let values = &padded[group * read..];
+                    for first in (0..written).step_by(width) {
+                        let panel;
+                        (panel, panels) = panels.split_at(taps.len() * R);
+                        for position in (0..positions).step_by(N) {
+                            let a = Scattered { values, rows: rows::<N>(starts, position), columns };
+                            let sums = product::<S, N, R>(simd, taps.len(), a, panel, R);
+                            let places = &places[position..];
+                            write(simd, sums, to, places, group * written + first, written - first);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// What some images give of the filters' gradient: a row of whole groups for each tap.
+/// What some images give of the filters' gradient for some of the taps: for each group a row of whole registers a tap.
 struct FilterGrad<'a> {
     layout: &'a Layout,
+    taps: Range<usize>,
     images: &'a [f32],
     results: &'a [f32],
 }
@@ -178,28 +230,68 @@ impl WithSimd for FilterGrad<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
-        let Self { layout, images, results } = self;
-        let Layout { sizes, starts, taps, .. } = layout;
-        let [image_len, padded_len, result_len] = layout.numbers();
-        let (filters, groups) = (sizes.filters(), layout.groups::<S>());
-        let registers = groups * REGISTERS;
-        let mut sum = lines(taps.len().next_multiple_of(ROWS) * registers * S::F32_LANES);
+        match self.layout.product() {
+            [_, 1] => self.multiply::<S, NARROW, 1>(simd),
+            _ => self.multiply::<S, ROWS, REGISTERS>(simd),
+        }
+    }
+}
+
+/// The numbers of `rows` from `first` on, `width` of each, in `registers`: where they lie, or if they do not fill those,
+/// copied to `room`. Says how many registers a row is behind the one before.
+#[inline(always)]
+fn in_registers<'a, S: Simd>(
+    rows: &'a [f32],
+    [row, first, width]: [usize; 3],
+    registers: usize,
+    room: &'a mut [Line],
+) -> (&'a [S::f32s], usize) {
+    if width == registers * S::F32_LANES {
+        return (S::as_simd_f32s(&rows[first..]).0, row / S::F32_LANES);
+    }
+    let room: &mut [f32] = bytemuck::cast_slice_mut(room);
+    for (row, to) in rows.chunks_exact(row).zip(room.chunks_exact_mut(registers * S::F32_LANES)) {
+        to[..width].copy_from_slice(&row[first..first + width]);
+    }
+    (S::as_simd_f32s(room).0, registers)
+}
+
+impl FilterGrad<'_> {
+    #[inline(always)]
+    fn multiply<S: Simd, const N: usize, const R: usize>(self, simd: S) -> Vec<Line> {
+        let Self { layout, taps, images, results } = self;
+        let Layout { channels: Channels { groups, read, written, .. }, steps, together, .. } = layout;
+        let (&groups, &read, &written, &together) = (groups, read, written, together);
+        let [image, padded_image, result] = layout.numbers();
+        let all = groups * written;
+        let registers = written.div_ceil(R * S::F32_LANES) * R;
+        let rows_of_group = taps.len().next_multiple_of(N);
+        let mut sum = lines(groups * rows_of_group * registers * S::F32_LANES);
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
         let mut room = lines(BLOCK * registers * S::F32_LANES);
-        let mut padded = vec![0.0; padded_len];
-        for (image, result) in images.chunks_exact(image_len).zip(results.chunks_exact(result_len)) {
-            layout.pad(image, &mut padded);
-            for (starts, result) in starts.chunks(BLOCK).zip(result.chunks(BLOCK * filters)) {
-                let b = in_registers::<S>(result, filters, groups, &mut room);
+        let mut padded = vec![0.0; together.min(images.len() / image) * padded_image];
+        // Forward, all places read the same cells, one place after the other.
+        let Step { starts, taps: distances, .. } = &steps[0];
+        let distances = &distances[taps];
+        for (images, results) in images.chunks(together * image).zip(results.chunks(together * result)) {
+            layout.pad(images, &mut padded);
+            for (starts, results) in starts.chunks(BLOCK).zip(results.chunks(BLOCK * all)) {
+                let starts = &starts[..results.len() / all];
                 let columns = Columns::new(starts);
-                for tap in (0..taps.len()).step_by(ROWS) {
-                    let a = Scattered { values: &padded, rows: rows(taps, tap), columns };
-                    for group in (0..registers).step_by(REGISTERS) {
-                        let sums = product(simd, starts.len(), a, &b[group..], registers);
-                        for (i, row) in sums.iter().enumerate() {
-                            for (j, &number) in row.iter().enumerate() {
-                                let c = &mut c[(tap + i) * registers + group + j];
-                                *c = simd.add_f32s(*c, number);
+                for group in 0..groups {
+                    let (b, b_row) =
+                        in_registers::<S>(results, [all, group * written, written], registers, &mut room);
+                    let values = &padded[group * read..];
+                    for tap in (0..distances.len()).step_by(N) {
+                        let a = Scattered { values, rows: rows::<N>(distances, tap), columns };
+                        for first in (0..registers).step_by(R) {
+                            let sums = product::<S, N, R>(simd, starts.len(), a, &b[first..], b_row);
+                            for (i, row) in sums.iter().enumerate() {
+                                for (j, &number) in row.iter().enumerate() {
+                                    let row = group * rows_of_group + tap + i;
+                                    let c = &mut c[row * registers + first + j];
+                                    *c = simd.add_f32s(*c, number);
+                                }
                             }
                         }
                     }
@@ -208,6 +300,21 @@ impl WithSimd for FilterGrad<'_> {
         }
         sum
     }
+}
+
+/// From images to results, or from the gradient for the results to that for the images.
+fn pass(sizes: &Sliding, way: Way, [from, kernel]: [&[f32]; 2], to: &mut [f32], threads: &dyn Threads) {
+    if from.is_empty() || kernel.is_empty() || to.is_empty() {
+        return to.fill(0.0);
+    }
+    if depthwise::pays(&Channels::new(sizes, way)) {
+        return depthwise::pass(sizes, way, from, kernel, to, threads);
+    }
+    let layout = &Layout::new(sizes, way);
+    let panels = &layout.panels(kernel, threads);
+    each_task(sizes.images as usize, from, to, threads, |from, to| {
+        Arch::new().dispatch(Pass { layout, panels, from, to });
+    });
 }
 
 /// `(images, kernel) -> results`
@@ -223,14 +330,26 @@ impl Kernel<2> for Direct {
         Some(([images, filters], results))
     }
 
-    fn compute(sizes: &Sliding, [images, kernel]: [&[f32]; 2], results: &mut [f32], threads: &dyn Threads) {
-        if images.is_empty() || kernel.is_empty() || results.is_empty() {
-            return results.fill(0.0);
-        }
-        let layout = &Layout::new(*sizes);
-        each_task(sizes.images as usize, images, results, threads, |images, results| {
-            Arch::new().dispatch(Conv { layout, images, kernel, results });
-        });
+    fn compute(sizes: &Sliding, operands: [&[f32]; 2], results: &mut [f32], threads: &dyn Threads) {
+        pass(sizes, Way::Forward, operands, results, threads);
+    }
+}
+
+/// `(gradient for the results, kernel) -> gradient for the images`
+pub(crate) struct DirectInputGrad;
+
+impl Kernel<2> for DirectInputGrad {
+    type Sizes = Sliding;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &Sliding) -> Option<([usize; 2], usize)> {
+        let [images, results, filters] = sizes.lengths()?;
+        Some(([results, filters], images))
+    }
+
+    fn compute(sizes: &Sliding, operands: [&[f32]; 2], images: &mut [f32], threads: &dyn Threads) {
+        pass(sizes, Way::Backward, operands, images, threads);
     }
 }
 
@@ -251,18 +370,33 @@ impl Kernel<2> for DirectFilterGrad {
         if images.is_empty() || results.is_empty() || gradient.is_empty() {
             return gradient.fill(0.0);
         }
-        let layout = &Layout::new(*sizes);
+        if depthwise::pays(&Channels::new(sizes, Way::Forward)) {
+            return depthwise::filter_grad(sizes, images, results, gradient, threads);
+        }
+        let layout = &Layout::new(sizes, Way::Forward);
         let [image, _, result] = layout.numbers();
-        let sum = sum_over_images(sizes.images as usize, layout.starts.len(), LEAST, threads, &|part| {
+        let Channels { groups, read, written, .. } = layout.channels;
+        let taps = layout.steps[0].taps.len();
+        let pieces = taps.div_ceil(TAPS);
+        let piece = |i: usize| taps * i / pieces..taps * (i + 1) / pieces;
+        let sum = Sum { images: sizes.images as usize, terms: layout.reads.written_pixels(), least: LEAST };
+        let sums = sum_over_images(&sum, pieces, threads, &|part, i| {
             let images = &images[part.start * image..part.end * image];
             let results = &results[part.start * result..part.end * result];
-            Arch::new().dispatch(FilterGrad { layout, images, results })
+            Arch::new().dispatch(FilterGrad { layout, taps: piece(i), images, results })
         });
-        let sum: &[f32] = bytemuck::cast_slice(&sum);
-        let width = sum.len() / layout.taps.len().next_multiple_of(ROWS);
-        let filters = sizes.filters();
-        for (gradient, sum) in gradient.chunks_exact_mut(filters).zip(sum.chunks_exact(width)) {
-            gradient.copy_from_slice(&sum[..filters]);
+        for (i, sum) in sums.iter().enumerate() {
+            let (taps, sum) = (piece(i), bytemuck::cast_slice::<_, f32>(sum));
+            let [rows, registers] = layout.product();
+            let (rows, width) =
+                (taps.len().next_multiple_of(rows), written.next_multiple_of(registers * lanes()));
+            for tap in taps.clone() {
+                for group in 0..groups {
+                    let to = layout.channels.weight(tap / read, group, tap % read, 0);
+                    let from = (group * rows + tap - taps.start) * width;
+                    gradient[to..to + written].copy_from_slice(&sum[from..from + written]);
+                }
+            }
         }
     }
 }

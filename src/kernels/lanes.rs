@@ -1,6 +1,6 @@
 //! Numbers of memory in registers, and back.
 
-use pulp::Simd;
+use pulp::{Arch, Simd, WithSimd};
 
 /// At most as many numbers as a register has, and zeros for the others.
 #[inline(always)]
@@ -18,4 +18,18 @@ pub(super) fn store<S: Simd>(simd: S, place: &mut [f32], value: S::f32s) {
         [whole] => *whole = value,
         _ => simd.partial_store_f32s(place, value),
     }
+}
+
+/// How many numbers a register of this machine has.
+pub(super) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
 }

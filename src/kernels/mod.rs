@@ -10,6 +10,7 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+mod depthwise;
 mod direct;
 mod functions;
 mod lanes;
@@ -20,6 +21,7 @@ mod parts;
 mod pool;
 mod product;
 mod recurrent;
+mod reads;
 mod sliding;
 mod sum;
 mod threads;
@@ -27,7 +29,7 @@ mod tiles;
 mod transform;
 mod winograd;
 
-pub(crate) use direct::{Direct, DirectFilterGrad};
+pub(crate) use direct::{Direct, DirectFilterGrad, DirectInputGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
 pub(crate) use matmul::{Matmul, Product};
 pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};

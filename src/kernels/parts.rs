@@ -15,31 +15,43 @@ const PARTS: usize = 16;
 /// Lines of a sum whose parts one thread adds up at a time.
 const BLOCK: usize = 1 << 10;
 
-/// The sum of what `part` gives for ranges of images. `terms` is how many numbers of an image are added to one of the
-/// sum; a part with less than `least` of them costs more than it saves. How the images are divided and in which order the
-/// parts are added depends on these numbers alone, never on the number of threads.
+/// A sum over images: `terms` numbers of each image are added to one of the sum, and a part with less than `least` of them
+/// costs more than it saves.
+pub(super) struct Sum {
+    pub images: usize,
+    pub terms: usize,
+    pub least: usize,
+}
+
+/// The sums of what `part` gives for ranges of images, for each of some pieces that need nothing of each other. How the
+/// images are divided and in which order the parts are added depends on the sizes alone, never on the number of threads.
 pub(super) fn sum_over_images(
-    images: usize,
-    terms: usize,
-    least: usize,
+    &Sum { images, terms, least }: &Sum,
+    pieces: usize,
     threads: &dyn Threads,
-    part: &(impl Fn(Range<usize>) -> Vec<Line> + Sync),
-) -> Vec<Line> {
+    part: &(impl Fn(Range<usize>, usize) -> Vec<Line> + Sync),
+) -> Vec<Vec<Line>> {
     let parts = (images * terms / least).clamp(1, PARTS.min(images.max(1)));
-    let mut sums = map(threads, parts, |i| part(images * i / parts..images * (i + 1) / parts));
+    let mut sums = map(threads, pieces * parts, |i| {
+        let range = images * (i % parts) / parts..images * (i % parts + 1) / parts;
+        part(range, i / parts)
+    });
     if parts > 1 {
         let mut columns: Vec<Vec<&mut [Line]>> = Vec::new();
-        for sum in &mut sums {
-            for (i, block) in sum.chunks_mut(BLOCK).enumerate() {
-                if i == columns.len() {
-                    columns.push(Vec::with_capacity(parts));
+        for parts in sums.chunks_mut(parts) {
+            let first = columns.len();
+            for sum in parts {
+                for (i, block) in sum.chunks_mut(BLOCK).enumerate() {
+                    if first + i == columns.len() {
+                        columns.push(Vec::new());
+                    }
+                    columns[first + i].push(block);
                 }
-                columns[i].push(block);
             }
         }
         each(threads, columns.into_iter(), |mut parts| add_up(&mut parts));
     }
-    sums.swap_remove(0)
+    sums.into_iter().step_by(parts).collect()
 }
 
 /// Adds all parts to the first, in halves.

@@ -1,5 +1,6 @@
 //! A product of matrices as small as registers hold, of operands that lie in a core's cache.
 
+use super::lanes::lanes;
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 
@@ -7,6 +8,14 @@ use pulp::Simd;
 /// fit into the 16 registers of AVX2. NEON has 32 of half the width: 24 sums, four registers and one.
 pub(super) const ROWS: usize = 6;
 pub(super) const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+/// Rows of a product whose columns fill only one register: as many sums as a core needs under way at once.
+pub(super) const NARROW: usize = 8;
+
+/// The rows and registers of products of `columns`.
+pub(super) fn shape(columns: usize) -> [usize; 2] {
+    if columns <= lanes() { [NARROW, 1] } else { [ROWS, REGISTERS] }
+}
 
 /// A cache line: memory of these begins where registers are best loaded from.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -18,8 +27,8 @@ pub(super) fn lines(numbers: usize) -> Vec<Line> {
 }
 
 /// The first operand of a product.
-pub(super) trait Rows: Copy {
-    /// Whether [`ROWS`] rows of `k` numbers, at least one, are there.
+pub(super) trait Rows<const N: usize>: Copy {
+    /// Whether `N` rows of `k` numbers, at least one, are there.
     fn hold(&self, k: usize) -> bool;
 
     /// # Safety
@@ -48,10 +57,10 @@ pub(super) struct Strided<'a> {
     pub column: usize,
 }
 
-impl Rows for Strided<'_> {
+impl<const N: usize> Rows<N> for Strided<'_> {
     #[inline(always)]
     fn hold(&self, k: usize) -> bool {
-        self.values.len() > (ROWS - 1) * self.row + (k - 1) * self.column
+        self.values.len() > (N - 1) * self.row + (k - 1) * self.column
     }
 
     #[inline(always)]
@@ -76,13 +85,13 @@ impl<'a> Columns<'a> {
 
 /// A matrix whose element `(i, k)` is `values[rows[i] + columns[k]]`.
 #[derive(Clone, Copy)]
-pub(super) struct Scattered<'a> {
+pub(super) struct Scattered<'a, const N: usize> {
     pub values: &'a [f32],
-    pub rows: [usize; ROWS],
+    pub rows: [usize; N],
     pub columns: Columns<'a>,
 }
 
-impl Rows for Scattered<'_> {
+impl<const N: usize> Rows<N> for Scattered<'_, N> {
     #[inline(always)]
     fn hold(&self, k: usize) -> bool {
         let Self { values, rows, columns } = self;
@@ -96,28 +105,27 @@ impl Rows for Scattered<'_> {
     }
 }
 
-/// `a b`, of [`ROWS`] rows and [`REGISTERS`] registers with `k` numbers summed; the rows of `b` are `b_row` registers
-/// apart.
+/// `a b`, of `N` rows and `R` registers with `k` numbers summed; the rows of `b` are `b_row` registers apart.
 #[inline(always)]
-pub(super) fn product<S: Simd>(
+pub(super) fn product<S: Simd, const N: usize, const R: usize>(
     simd: S,
     k: usize,
-    a: impl Rows,
+    a: impl Rows<N>,
     b: &[S::f32s],
     b_row: usize,
-) -> [[S::f32s; REGISTERS]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
-    assert!(k == 0 || a.hold(k) && b.len() >= (k - 1) * b_row + REGISTERS);
+) -> [[S::f32s; R]; N] {
+    let mut sums = [[simd.splat_f32s(0.0); R]; N];
+    assert!(k == 0 || a.hold(k) && b.len() >= (k - 1) * b_row + R);
     for i in 0..k {
         // SAFETY: the largest indices were checked above.
         unsafe {
-            let mut columns = [simd.splat_f32s(0.0); REGISTERS];
-            for j in 0..REGISTERS {
+            let mut columns = [simd.splat_f32s(0.0); R];
+            for j in 0..R {
                 columns[j] = *b.get_unchecked(i * b_row + j);
             }
-            for row in 0..ROWS {
+            for row in 0..N {
                 let x = simd.splat_f32s(a.at(row, i));
-                for j in 0..REGISTERS {
+                for j in 0..R {
                     sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
                 }
             }

@@ -18,14 +18,17 @@ pub(crate) struct Sliding {
     pub dilation: [i64; 2],
     /// The padding above and to the left; less than none leaves out a part of the image.
     pub padding: [i64; 2],
+    /// A convolution's groups of channels, each of which has filters of its own.
+    pub groups: i64,
 }
 
 impl Sliding {
     /// How many numbers all images have, all results, and the filters of a convolution; `None` for sizes that no arrays
     /// have.
     pub fn lengths(&self) -> Option<[usize; 3]> {
-        let Self { images, image, result, window, stride, dilation, padding } = *self;
-        let moves = [stride, dilation].concat().into_iter().all(|n| n > 0);
+        let Self { images, image, result, window, stride, dilation, padding, groups } = *self;
+        let counts = [&stride[..], &dilation, &[groups]].concat();
+        let whole = || image[2] % groups == 0 && result[2] % groups == 0;
         let images = |[height, width, channels]: [i64; 3]| length(&[images, height, width, channels]);
         // As far as a window reaches, which places are computed with.
         for axis in 0..2 {
@@ -34,8 +37,11 @@ impl Sliding {
                 .checked_add(padding[axis].checked_abs()?)?;
             reach.checked_add(image[axis]).filter(|&reach| reach <= i64::from(i32::MAX))?;
         }
-        let filters = length(&[window[0], window[1], image[2], result[2]])?;
-        moves.then_some([images(image)?, images(result)?, filters])
+        if !counts.iter().all(|&n| n > 0) || !whole() {
+            return None;
+        }
+        let filters = length(&[window[0], window[1], image[2] / groups, result[2]])?;
+        Some([images(image)?, images(result)?, filters])
     }
 
     pub fn channels(&self) -> usize {
@@ -44,12 +50,6 @@ impl Sliding {
 
     pub fn filters(&self) -> usize {
         self.result[2] as usize
-    }
-
-    /// The way back, from the results to the images under a window that is turned around; of a stride of 1.
-    pub fn back(self) -> Self {
-        let padding = [0, 1].map(|i| (self.window[i] - 1) * self.dilation[i] - self.padding[i]);
-        Self { image: self.result, result: self.image, padding, ..self }
     }
 
     /// Where the channels of the window's cells begin at a position, without those on the padding, row by row.

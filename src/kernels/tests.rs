@@ -63,7 +63,7 @@ fn positions(size: i64, window: i64, stride: i64, dilation: i64, padding: [i64; 
 /// images, one channel, and channels that fill no register.
 fn shapes() -> Vec<Sliding> {
     let mut shapes = Vec::new();
-    for (n, &images) in [1, 2, 3, 0].iter().cycle().take(if cfg!(miri) { 4 } else { 40 }).enumerate() {
+    for (n, &images) in [1, 2, 3, 0].iter().cycle().take(if cfg!(miri) { 6 } else { 90 }).enumerate() {
         let pick = |of: &[i64], salt: usize| of[(n * 7 + salt * 5 + n / 3) % of.len()];
         let along = |axis: usize| {
             let salt = axis * 11;
@@ -77,7 +77,14 @@ fn shapes() -> Vec<Sliding> {
                 .map(|result| (size, window, stride, dilation, padding[0], result))
         };
         let (Some(y), Some(x)) = (along(0), along(1)) else { continue };
-        let (channels, filters) = (pick(&[1, 3, 4, 9], 31), pick(&[1, 2, 5, 17, 33], 32));
+        // Every third in groups: of one channel each, of a few, and of enough to fill a register.
+        let (groups, channels, filters) = match n % 3 {
+            0 => {
+                let groups = pick(&[2, 5, 33, 3], 33);
+                (groups, groups * pick(&[1, 2, 4], 31), groups * pick(&[1, 3, 17, 4, 16], 32))
+            }
+            _ => (1, pick(&[1, 3, 4, 9], 31), pick(&[1, 2, 5, 17, 33], 32)),
+        };
         shapes.push(Sliding {
             images,
             image: [y.0, x.0, channels],
@@ -86,6 +93,7 @@ fn shapes() -> Vec<Sliding> {
             stride: [y.2, x.2],
             dilation: [y.3, x.3],
             padding: [y.4, x.4],
+            groups,
         });
     }
     shapes
@@ -95,6 +103,7 @@ fn shapes() -> Vec<Sliding> {
 fn products(conv: &Sliding, mut f: impl FnMut(usize, usize, usize)) {
     let [height, width, channels] = conv.image;
     let filters = conv.result[2];
+    let [read, written] = [channels, filters].map(|all| all / conv.groups);
     for image in 0..conv.images {
         for (position, at) in conv.positions().enumerate() {
             for wy in 0..conv.window[0] {
@@ -104,10 +113,11 @@ fn products(conv: &Sliding, mut f: impl FnMut(usize, usize, usize)) {
                     if !(0..height).contains(&y) || !(0..width).contains(&x) {
                         continue;
                     }
-                    for channel in 0..channels {
+                    for channel in 0..read {
                         for filter in 0..filters {
-                            let i = ((image * height + y) * width + x) * channels + channel;
-                            let k = ((wy * conv.window[1] + wx) * channels + channel) * filters + filter;
+                            let from = filter / written * read + channel;
+                            let i = ((image * height + y) * width + x) * channels + from;
+                            let k = ((wy * conv.window[1] + wx) * read + channel) * filters + filter;
                             let results = conv.result[0] * conv.result[1];
                             let r = (image * results + position as i64) * filters + filter;
                             f(i as usize, k as usize, r as usize);
@@ -129,7 +139,7 @@ pub(super) fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fm
 
 #[test]
 fn convolutions_of_odd_sizes_are_sums_of_products() {
-    let mut done = [0; 2];
+    let mut done = [0; 3];
     for conv in shapes() {
         let [images, results, filters] = conv.lengths().unwrap();
         let (x, w, dy) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
@@ -141,21 +151,22 @@ fn convolutions_of_odd_sizes_are_sums_of_products() {
         });
         close(&run::<2, Direct>(&conv, [x, w]), &y, 1e-4, &conv);
         close(&run::<2, DirectFilterGrad>(&conv, [x, dy]), &dw, 1e-4, &conv);
-        done[0] += 1;
+        close(&run::<2, DirectInputGrad>(&conv, [dy, w]), &dx, 1e-4, &conv);
+        done[usize::from(conv.groups > 1)] += 1;
         if Winograd::lengths(&conv).is_some() {
             close(&run::<2, Winograd>(&conv, [x, w]), &y, 2e-3, &conv);
             close(&run::<2, WinogradFilterGrad>(&conv, [x, dy]), &dw, 2e-3, &conv);
             close(&run::<2, WinogradInputGrad>(&conv, [dy, w]), &dx, 2e-3, &conv);
-            done[1] += 1;
+            done[2] += 1;
         }
     }
-    assert!(cfg!(miri) || done[0] >= 15 && done[1] >= 3, "{done:?}");
+    assert!(cfg!(miri) || done[0] >= 15 && done[1] >= 15 && done[2] >= 3, "{done:?}");
 }
 
 #[test]
 fn pools_of_odd_sizes_look_at_the_cells_on_the_image() {
     for mut pool in shapes() {
-        pool.result[2] = pool.image[2];
+        (pool.result[2], pool.groups) = (pool.image[2], 1);
         let [images, results, _] = pool.lengths().unwrap();
         let (x, dy) = (&numbers(images, 4), &numbers(results, 5));
         let channels = pool.channels();
@@ -282,6 +293,8 @@ fn slices_that_do_not_fit_the_sizes_are_refused() {
     }
     assert_eq!(Sliding { stride: [0, 1], ..conv }.lengths(), None);
     assert_eq!(Sliding { window: [-1, 1], ..conv }.lengths(), None);
+    assert_eq!(Sliding { groups: 0, ..conv }.lengths(), None);
+    assert_eq!(Sliding { groups: conv.image[2] + 1, ..conv }.lengths(), None);
     assert_eq!(Sliding { padding: [i64::MIN, 1], ..conv }.lengths(), None);
 }
 
@@ -296,15 +309,23 @@ fn results_are_the_same_on_any_number_of_threads() {
         stride: [1, 1],
         dilation: [1, 1],
         padding: [1, 1],
+        groups: 1,
     };
     let [images, results, filters] = conv.lengths().unwrap();
     let (x, w, dy) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
+    let depthwise = Sliding { image: [13, 11, 7], result: [7, 6, 21], stride: [2, 2], groups: 7, ..conv };
+    let [images, results, filters] = depthwise.lengths().unwrap();
+    let (x7, w7, dy7) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
     let long = &numbers(1 << 20, 4);
     let rows = |rows: i64| bytemuck::cast([rows, (1 << 20) / rows]);
     let all = |threads: &dyn Threads| {
         [
             run_on::<2, Direct>(threads, &conv, [x, w]),
+            run_on::<2, DirectInputGrad>(threads, &conv, [dy, w]),
             run_on::<2, DirectFilterGrad>(threads, &conv, [x, dy]),
+            run_on::<2, Direct>(threads, &depthwise, [x7, w7]),
+            run_on::<2, DirectInputGrad>(threads, &depthwise, [dy7, w7]),
+            run_on::<2, DirectFilterGrad>(threads, &depthwise, [x7, dy7]),
             run_on::<2, Winograd>(threads, &conv, [x, w]),
             run_on::<2, WinogradInputGrad>(threads, &conv, [dy, w]),
             run_on::<2, WinogradFilterGrad>(threads, &conv, [x, dy]),

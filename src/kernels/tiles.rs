@@ -1,7 +1,7 @@
 //! Tiles of images, and their transforms laid out for products.
 
 use super::lanes::{load, store};
-use super::product::{Line, REGISTERS, ROWS, lines};
+use super::product::{Line, NARROW, lines};
 use super::sliding::Sliding;
 use super::transform::{Matrix, SIDE, Tile, empty, results, transform};
 use pulp::Simd;
@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 /// Places of a transformed tile.
 pub(super) const PLACES: usize = SIDE * SIDE;
-/// About so many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
+/// About this many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
 const BLOCK: usize = 320 << 10;
 
 /// The sizes of a convolution of stride 1.
@@ -164,14 +164,15 @@ pub(super) struct Block<S: Simd> {
 }
 
 impl<S: Simd> Block<S> {
-    pub fn new(side: Side) -> Self {
-        let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(REGISTERS);
+    /// With registers for all channels, of which a product takes `at_once`.
+    pub fn new(side: Side, at_once: usize) -> Self {
+        let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(at_once);
         Self { side, registers, simd: PhantomData }
     }
 
-    /// Memory for so many tiles, and for what a product reads beyond the last.
+    /// Memory for this many tiles, and for what a product reads beyond the last.
     pub fn lines(&self, tiles: usize) -> Vec<Line> {
-        lines((PLACES * tiles * self.registers + ROWS) * S::F32_LANES)
+        lines((PLACES * tiles * self.registers + NARROW) * S::F32_LANES)
     }
 
     #[inline(always)]
@@ -234,18 +235,26 @@ pub(super) struct Tiles {
     first: usize,
     pub count: usize,
     along: [usize; 2],
+    /// The rows of a product.
+    at_once: usize,
 }
 
 impl Tiles {
-    pub fn of(sizes: &Sizes, images: usize, most: usize) -> impl Iterator<Item = Self> + use<> {
+    /// Those of some images, at most `most` together, of which a product takes `at_once`.
+    pub fn of(
+        sizes: &Sizes,
+        images: usize,
+        most: usize,
+        at_once: usize,
+    ) -> impl Iterator<Item = Self> + use<> {
         let along = sizes.tiles();
         let all = images * along[0] * along[1];
-        (0..all).step_by(most).map(move |first| Self { first, count: most.min(all - first), along })
+        (0..all).step_by(most).map(move |first| Self { first, count: most.min(all - first), along, at_once })
     }
 
     /// How many rows the matrices of their numbers have.
     pub fn rows(&self) -> usize {
-        self.count.next_multiple_of(ROWS)
+        self.count.next_multiple_of(self.at_once)
     }
 
     /// The image, and where the tile lies on it.
@@ -256,7 +265,8 @@ impl Tiles {
     }
 }
 
-pub(super) fn tiles_at_once(registers: usize, lanes: usize) -> usize {
+/// How many tiles are worked on together: a multiple of `rows`.
+pub(super) fn tiles_at_once(registers: usize, lanes: usize, rows: usize) -> usize {
     let tile = PLACES * registers * lanes * size_of::<f32>();
-    (BLOCK / tile / ROWS * ROWS).clamp(4 * ROWS, 16 * ROWS)
+    (BLOCK / tile / rows * rows).clamp(4 * rows, 16 * rows)
 }

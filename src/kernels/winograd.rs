@@ -7,17 +7,21 @@
 //! the transposed ones around products of the same sizes.
 
 use super::Kernel;
-use super::parts::{each_task, sum_over_images};
-use super::product::{Line, REGISTERS, ROWS, Strided, lines, product};
+use super::lanes::{lanes, load};
+use super::parts::{Sum, each_task, sum_over_images};
+use super::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, shape};
 use super::sliding::Sliding;
-use super::threads::Threads;
+use super::threads::{Threads, each};
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
 use pulp::{Arch, Simd, WithSimd};
 
+/// The multiplications that take as long as to transform a number of a filter, write it to memory and read it again.
+const TRANSFORMED: usize = 64;
+
 /// Whether this way can do the convolution.
 fn possible(conv: &Sliding) -> bool {
-    let plain = conv.stride == [1, 1] && conv.dilation == [1, 1];
+    let plain = conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1;
     plain && conv.window.iter().all(|&size| SIZES.contains(&(size as usize)))
 }
 
@@ -34,59 +38,78 @@ pub(crate) fn pays(conv: &Sliding) -> bool {
     // A transform multiplies by a matrix along both axes.
     let transforms = (tiles * PLACES * 2 * SIDE * (channels + filters)) as f64;
     let products = (tiles * PLACES * channels * filters) as f64;
-    channels.min(filters) >= 4 && transforms + products < 0.8 * product
+    // The filters are transformed once for all images, and come from memory where they are many.
+    let of_filters = (TRANSFORMED * PLACES * channels * filters) as f64 / (conv.images.max(1)) as f64;
+    channels.min(filters) >= 4 && transforms + products + of_filters < 0.8 * product
 }
 
-/// The filters, transformed: for each place and each group of output channels that a product computes at once, a row for
-/// each input channel.
+/// The filters, transformed, for the output channels from `first` on that a product computes at once: for each place a row
+/// for each input channel.
 struct Filters<'a> {
     sizes: Sizes,
     values: &'a [f32],
     /// For the gradient for the image, from the channels of a result to those of an image.
     back: bool,
+    first: usize,
+    registers: usize,
+    to: &'a mut [f32],
 }
 
 impl WithSimd for Filters<'_> {
-    type Output = Vec<Line>;
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
-        let [channels, filters] = [self.sizes.image[2], self.sizes.result[2]];
-        let group = REGISTERS * S::F32_LANES;
-        let (inputs, outputs) = if self.back { (filters, channels) } else { (channels, filters) };
-        let place_len = outputs.div_ceil(group) * group * inputs;
-        let mut lines = lines(PLACES * place_len);
-        let transformed: &mut [f32] = bytemuck::cast_slice_mut(&mut lines);
-        for channel in 0..channels {
-            for filter in (0..filters).step_by(S::F32_LANES) {
-                let end = (filter + S::F32_LANES).min(filters);
-                let tile = window_tile(simd, &self.sizes, |place| {
-                    let row = (place * channels + channel) * filters;
-                    &self.values[row + filter..row + end]
-                });
-                for place in 0..PLACES {
-                    let mut numbers = [0.0; 64];
-                    simd.partial_store_f32s(&mut numbers[..end - filter], tile[place / SIDE][place % SIDE]);
-                    for (i, &number) in numbers[..end - filter].iter().enumerate() {
-                        let (input, output) =
-                            if self.back { (filter + i, channel) } else { (channel, filter + i) };
-                        let at = (output / group * inputs + input) * group + output % group;
-                        transformed[place * place_len + at] = number;
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { sizes, values, back, first, registers, to } = self;
+        let [channels, filters] = [sizes.image[2], sizes.result[2]];
+        let (inputs, outputs) = if back { (filters, channels) } else { (channels, filters) };
+        let to = S::as_mut_simd_f32s(to).0;
+        for input in 0..inputs {
+            for (register, begin) in (first..outputs).step_by(S::F32_LANES).take(registers).enumerate() {
+                let end = (begin + S::F32_LANES).min(outputs);
+                let tile = window_tile(simd, &sizes, |cell| {
+                    let place =
+                        |channel: usize, filter: usize| (cell * channels + channel) * filters + filter;
+                    if back {
+                        let mut numbers = [0.0; 64];
+                        for (number, channel) in numbers.iter_mut().zip(begin..end) {
+                            *number = values[place(channel, input)];
+                        }
+                        simd.partial_load_f32s(&numbers[..S::F32_LANES])
+                    } else {
+                        load(simd, &values[place(input, begin)..place(input, end)])
                     }
+                });
+                for (i, &numbers) in tile.as_flattened().iter().enumerate() {
+                    to[(i * inputs + input) * registers + register] = numbers;
                 }
             }
         }
-        lines
     }
 }
 
-/// `G g G'` of the filters' numbers that `numbers` gives for each place of the window.
+/// All filters, transformed.
+fn transformed(sizes: Sizes, values: &[f32], back: bool, threads: &dyn Threads) -> Vec<Line> {
+    let [channels, filters] = [sizes.image[2], sizes.result[2]];
+    let (inputs, outputs) = if back { (filters, channels) } else { (channels, filters) };
+    let [_, registers] = shape(outputs);
+    let width = registers * lanes();
+    let group = PLACES * inputs * width;
+    let mut all = lines(outputs.div_ceil(width) * group);
+    let groups = bytemuck::cast_slice_mut::<_, f32>(&mut all).chunks_exact_mut(group).enumerate();
+    each(threads, groups, |(i, to)| {
+        Arch::new().dispatch(Filters { sizes, values, back, first: i * width, registers, to });
+    });
+    all
+}
+
+/// `G g G'` of the filters' numbers that `numbers` gives for each cell of the window.
 #[inline(always)]
-fn window_tile<'a, S: Simd>(simd: S, sizes: &Sizes, numbers: impl Fn(usize) -> &'a [f32]) -> Tile<S> {
+fn window_tile<S: Simd>(simd: S, sizes: &Sizes, numbers: impl Fn(usize) -> S::f32s) -> Tile<S> {
     let mut tile = empty(simd);
     for row in 0..sizes.window[0] {
         for column in 0..sizes.window[1] {
-            tile[row][column] = simd.partial_load_f32s(numbers(row * sizes.window[1] + column));
+            tile[row][column] = numbers(row * sizes.window[1] + column);
         }
     }
     transform::<S, Filter>(simd, sizes.window, sizes.window, [SIDE; 2], &mut tile);
@@ -107,44 +130,53 @@ impl WithSimd for Images<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if self.back {
-            let (from, to) = (self.sizes.written(), self.sizes.read());
-            self.multiply::<S, Transposed<Output>, Transposed<Input>>(simd, from, to);
-        } else {
-            let (from, to) = (self.sizes.read(), self.sizes.written());
-            self.multiply::<S, Input, Output>(simd, from, to);
+        let (read, written) = (self.sizes.read(), self.sizes.written());
+        match (self.back, shape(if self.back { read } else { written }.channels())) {
+            (false, [_, 1]) => self.multiply::<S, Input, Output, NARROW, 1>(simd, read, written),
+            (false, _) => self.multiply::<S, Input, Output, ROWS, REGISTERS>(simd, read, written),
+            (true, [_, 1]) => {
+                self.multiply::<S, Transposed<Output>, Transposed<Input>, NARROW, 1>(simd, written, read);
+            }
+            (true, _) => {
+                self.multiply::<S, Transposed<Output>, Transposed<Input>, ROWS, REGISTERS>(simd, written, read);
+            }
         }
     }
 }
 
 impl Images<'_> {
     #[inline(always)]
-    fn multiply<S: Simd, A: Matrix, B: Matrix>(self, simd: S, from: Side, to: Side) {
+    fn multiply<S: Simd, A: Matrix, B: Matrix, const N: usize, const R: usize>(
+        self,
+        simd: S,
+        from: Side,
+        to: Side,
+    ) {
         let Self { sizes, filters, from: source, to: target, .. } = self;
-        let (inputs, outputs) = (Block::<S>::new(from), Block::<S>::new(to));
-        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES);
+        let (inputs, outputs) = (Block::<S>::new(from, 1), Block::<S>::new(to, R));
+        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES, N);
         let (mut a, mut c) = (inputs.lines(most), outputs.lines(most));
         let a = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut a)).0;
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut c)).0;
         let b = S::as_simd_f32s(bytemuck::cast_slice(filters)).0;
-        let groups = outputs.registers / REGISTERS;
-        for tiles in Tiles::of(&sizes, source.len() / from.numbers(), most) {
+        let groups = outputs.registers / R;
+        for tiles in Tiles::of(&sizes, source.len() / from.numbers(), most, N) {
             inputs.load::<A>(simd, &sizes, source, &tiles, a);
             for place in 0..PLACES {
                 let a: &[f32] = bytemuck::cast_slice(&a[place * tiles.rows() * inputs.registers..]);
                 let c = &mut c[place * tiles.rows() * outputs.registers..];
                 for group in 0..groups {
-                    let b = &b[(place * groups + group) * from.channels() * REGISTERS..];
-                    for row in (0..tiles.count).step_by(ROWS) {
+                    let b = &b[(group * PLACES + place) * from.channels() * R..];
+                    for row in (0..tiles.count).step_by(N) {
                         let a = Strided {
                             values: &a[row * inputs.registers * S::F32_LANES..],
                             row: inputs.registers * S::F32_LANES,
                             column: 1,
                         };
-                        let c = &mut c[row * outputs.registers + group * REGISTERS..];
-                        let product = product(simd, from.channels(), a, b, REGISTERS);
+                        let c = &mut c[row * outputs.registers + group * R..];
+                        let product = product::<S, N, R>(simd, from.channels(), a, b, R);
                         for (i, row) in product.iter().enumerate() {
-                            c[i * outputs.registers..][..REGISTERS].copy_from_slice(row);
+                            c[i * outputs.registers..][..R].copy_from_slice(row);
                         }
                     }
                 }
@@ -166,27 +198,38 @@ impl WithSimd for FilterGrad<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
+        match shape(self.sizes.result[2]) {
+            [_, 1] => self.multiply::<S, NARROW, 1>(simd),
+            _ => self.multiply::<S, ROWS, REGISTERS>(simd),
+        }
+    }
+}
+
+impl FilterGrad<'_> {
+    #[inline(always)]
+    fn multiply<S: Simd, const N: usize, const R: usize>(self, simd: S) -> Vec<Line> {
         let (read, written) = (self.sizes.read(), self.sizes.written());
-        let (inputs, outputs) = (Block::<S>::new(read), Block::<S>::new(written));
-        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES);
+        let (inputs, outputs) = (Block::<S>::new(read, 1), Block::<S>::new(written, R));
+        let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES, N);
         let (mut a, mut b) = (inputs.lines(most), outputs.lines(most));
         let a = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut a)).0;
         let b = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut b)).0;
-        let rows = read.channels().next_multiple_of(ROWS);
+        let rows = read.channels().next_multiple_of(N);
         let mut sum = lines(PLACES * rows * outputs.registers * S::F32_LANES);
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
-        for tiles in Tiles::of(&self.sizes, self.images.len() / read.numbers(), most) {
+        for tiles in Tiles::of(&self.sizes, self.images.len() / read.numbers(), most, N) {
             inputs.load::<Input>(simd, &self.sizes, self.images, &tiles, a);
             outputs.load::<Transposed<Output>>(simd, &self.sizes, self.results, &tiles, b);
             for place in 0..PLACES {
                 let a: &[f32] = bytemuck::cast_slice(&a[place * tiles.rows() * inputs.registers..]);
                 let b = &b[place * tiles.rows() * outputs.registers..];
-                for group in (0..outputs.registers).step_by(REGISTERS) {
-                    for row in (0..read.channels()).step_by(ROWS) {
+                for group in (0..outputs.registers).step_by(R) {
+                    for row in (0..read.channels()).step_by(N) {
                         let a =
                             Strided { values: &a[row..], row: 1, column: inputs.registers * S::F32_LANES };
                         let c = &mut c[(place * rows + row) * outputs.registers + group..];
-                        let product = product(simd, tiles.count, a, &b[group..], outputs.registers);
+                        let product =
+                            product::<S, N, R>(simd, tiles.count, a, &b[group..], outputs.registers);
                         for (i, row) in product.iter().enumerate() {
                             for (j, &number) in row.iter().enumerate() {
                                 let c = &mut c[i * outputs.registers + j];
@@ -216,7 +259,9 @@ impl WithSimd for Gradient<'_> {
         let Self { sizes, sum, to } = self;
         let [channels, filters] = [sizes.image[2], sizes.result[2]];
         let sum = S::as_simd_f32s(bytemuck::cast_slice(sum)).0;
-        let (rows, registers) = (channels.next_multiple_of(ROWS), Block::<S>::new(sizes.written()).registers);
+        let [rows, registers] = shape(filters);
+        let rows = channels.next_multiple_of(rows);
+        let registers = Block::<S>::new(sizes.written(), registers).registers;
         for channel in 0..channels {
             for (register, filter) in (0..filters).step_by(S::F32_LANES).enumerate() {
                 let mut tile = empty(simd);
@@ -295,12 +340,13 @@ impl Kernel<2> for WinogradFilterGrad {
         let sizes = Sizes::of(conv);
         let [image, result] = [sizes.read().numbers(), sizes.written().numbers()];
         let tiles = sizes.tiles().iter().product();
-        let sum = sum_over_images(conv.images as usize, tiles, LEAST, threads, &|part| {
+        let sum = Sum { images: conv.images as usize, terms: tiles, least: LEAST };
+        let sums = sum_over_images(&sum, 1, threads, &|part, _| {
             let images = &images[part.start * image..part.end * image];
             let results = &results[part.start * result..part.end * result];
             Arch::new().dispatch(FilterGrad { sizes, images, results })
         });
-        Arch::new().dispatch(Gradient { sizes, sum: &sum, to: gradient });
+        Arch::new().dispatch(Gradient { sizes, sum: &sums[0], to: gradient });
     }
 }
 
@@ -315,7 +361,7 @@ fn convolve(conv: &Sliding, from: &[f32], values: &[f32], to: &mut [f32], back: 
         return to.fill(0.0);
     }
     let sizes = Sizes::of(conv);
-    let filters = &Arch::new().dispatch(Filters { sizes, values, back });
+    let filters = &transformed(sizes, values, back, threads);
     each_task(conv.images as usize, from, to, threads, |from, to| {
         Arch::new().dispatch(Images { sizes, filters, from, to, back });
     });

@@ -13,6 +13,7 @@ use xla::XlaComputation;
 const PREFIX: &str = "neural.";
 
 pub(super) const CONV: &str = "neural.conv";
+pub(super) const CONV_INPUT_GRAD: &str = "neural.conv_input_grad";
 pub(super) const CONV_FILTER_GRAD: &str = "neural.conv_filter_grad";
 pub(super) const WINOGRAD: &str = "neural.winograd";
 pub(super) const WINOGRAD_INPUT_GRAD: &str = "neural.winograd_input_grad";
@@ -37,6 +38,7 @@ pub(crate) fn are_known() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
         register(CONV, handle::<2, kernels::Direct>)
+            && register(CONV_INPUT_GRAD, handle::<2, kernels::DirectInputGrad>)
             && register(CONV_FILTER_GRAD, handle::<2, kernels::DirectFilterGrad>)
             && register(WINOGRAD, handle::<2, kernels::Winograd>)
             && register(WINOGRAD_INPUT_GRAD, handle::<2, kernels::WinogradInputGrad>)

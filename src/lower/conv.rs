@@ -5,7 +5,7 @@
 //! on the CPU that is built in, an f32 convolution over one or two axes is a call of [`kernels`]: Winograd's where that
 //! needs fewer multiplications, otherwise as it is defined.
 //!
-//! All others on a CPU, those with groups, of other types, of three axes or behind a plugin, are one matrix product over
+//! All others on a CPU, those of other types, of three axes or behind a plugin, are one matrix product over
 //! patches: the cells under each position of the window, side by side (`im2col`). Products are fast everywhere, and the
 //! gradients are products over the same patches. Where a patch is only a few numbers, their sum is written out instead.
 
@@ -53,6 +53,13 @@ impl Conv<'_> {
         self.input[0] * count(&positions(self.input, self.window))
     }
 
+    /// Whether every position is a pixel: the images are the matrix of patches.
+    fn is_product(&self) -> bool {
+        let Window { size, stride, padding, .. } = self.window;
+        let plain = size.iter().chain(stride).all(|&n| n == 1) && padding.iter().all(|&n| n == (0, 0));
+        plain && self.groups == 1
+    }
+
     /// How many numbers a row has for each group.
     fn patch(&self) -> usize {
         count(&self.kernel[..=self.axes()])
@@ -87,7 +94,7 @@ impl Lowering<'_> {
         if let Some(sizes) = self.direct(conv) {
             return self.call(calls::CONV, &[input, kernel], &sizes, conv.dtype, &result_shape);
         }
-        if conv.groups == 1 && conv.patch() <= FEW {
+        if conv.groups == 1 && conv.patch() <= FEW && !conv.is_product() {
             return self.conv_as_sum(input, kernel, conv);
         }
         let patches = self.patches(input, conv)?;
@@ -139,11 +146,8 @@ impl Lowering<'_> {
         if let Some(winograd) = self.winograd(conv) {
             return self.call(calls::WINOGRAD_INPUT_GRAD, &[dy, kernel], &winograd, conv.dtype, conv.input);
         }
-        if let Some(sizes) = self.direct(conv).filter(|sizes| sizes.stride == [1, 1]) {
-            let spatial: Vec<_> = (0..axes as i64).collect();
-            let perm = [&spatial[..], &[axes as i64 + 1, axes as i64]].concat();
-            let turned = kernel.rev(&spatial)?.transpose(&perm)?;
-            return self.call(calls::CONV, &[dy, &turned], &sizes.back(), conv.dtype, conv.input);
+        if let Some(sizes) = self.direct(conv) {
+            return self.call(calls::CONV_INPUT_GRAD, &[dy, kernel], &sizes, conv.dtype, conv.input);
         }
         let matrix = kernel_matrix(kernel, conv)?;
         let patches = if groups == 1 {
@@ -221,10 +225,8 @@ impl Lowering<'_> {
 
     /// The convolution's sizes, if functions of this crate can do it.
     fn called(&self, conv: &Conv) -> Option<Sliding> {
-        if conv.groups != 1 {
-            return None;
-        }
-        self.sliding(conv.input, conv.filters(), conv.window, conv.dtype)
+        let sizes = self.sliding(conv.input, conv.filters(), conv.window, conv.dtype)?;
+        Some(Sliding { groups: conv.groups as i64, ..sizes })
     }
 
     /// Those, if Winograd's way is at hand and has fewer operations than a product.
@@ -232,11 +234,9 @@ impl Lowering<'_> {
         self.called(conv).filter(kernels::winograd_pays)
     }
 
-    /// Those, if the convolution is to be done as it is defined. A window of one cell has no patches, and is a product as
-    /// it is.
+    /// Those, if the convolution is to be done as it is defined.
     fn direct(&self, conv: &Conv) -> Option<Sliding> {
-        let one = count(&conv.window.size) == 1 && conv.window.stride.iter().all(|&n| n == 1);
-        self.called(conv).filter(|_| !one)
+        self.called(conv).filter(|_| !conv.is_product())
     }
 
     /// Σ over the cells and channels of a patch: what the cell reads times the kernel's weights for it.
@@ -268,6 +268,9 @@ impl Lowering<'_> {
     /// The cells under each position of the window: `[rows, patch]`, or one such matrix for each group.
     fn patches(&self, input: &XlaOp, conv: &Conv) -> XlaResult {
         let Conv { window, groups, .. } = *conv;
+        if conv.is_product() {
+            return input.reshape(&dims(&[conv.rows(), conv.patch()]));
+        }
         let known = self.patches.borrow().get(&(conv.source, window.clone())).cloned();
         let patches = match known {
             Some(patches) => patches,
@@ -300,6 +303,9 @@ impl Lowering<'_> {
 /// The reverse of `patches`: adds each cell back to where it came from.
 fn unpatch(patches: &XlaOp, conv: &Conv) -> XlaResult {
     let Conv { window, groups, .. } = *conv;
+    if conv.is_product() {
+        return patches.reshape(&dims(conv.input));
+    }
     let axes = conv.axes();
     let patches = if groups == 1 {
         patches.clone()

@@ -47,6 +47,7 @@ impl Lowering<'_> {
             stride: two(&|i| window.stride[i], 1),
             dilation: two(&|i| window.dilation[i], 1),
             padding: two(&|i| window.padding[i].0, 0),
+            groups: 1,
         })
     }
 }

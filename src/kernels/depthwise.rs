@@ -1,0 +1,307 @@
+//! Convolutions in many small groups, of a channel each in the depthwise ones, and their gradients: the channels that are
+//! written lie in the lanes of a register, and are sums over the cells of the window and the channels of a group. What the
+//! lanes read is laid out first, a plane for each channel of a group.
+
+use super::lanes::{lanes, load, store};
+use super::parts::{Sum, each_task, sum_over_images};
+use super::product::{Line, lines};
+use super::reads::{Channels, Pattern, Reads, Way};
+use super::sliding::Sliding;
+use super::threads::Threads;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Positions whose sums are under way at once.
+const POSITIONS: usize = 6;
+/// Taps of the filters' gradient whose sums are under way at once: the cells of a window of 3x3.
+const TAPS: usize = 9;
+/// An image is worked on in bands of about this many bytes, which stay in the cache of a core.
+const BAND: usize = 192 << 10;
+/// A part of the sum over images has at least this many positions.
+const LEAST: usize = 1024;
+
+/// Whether a group is too narrow for a product of its own: its channels do not fill a register.
+pub(super) fn pays(channels: &Channels) -> bool {
+    channels.groups > 1 && channels.written < lanes()
+}
+
+/// Rows of an image.
+struct Band {
+    reads: Reads,
+    patterns: Vec<Pattern>,
+}
+
+struct Layout {
+    channels: Channels,
+    bands: Vec<Band>,
+    /// The numbers of an array that is read, and of one that is written.
+    numbers: [usize; 2],
+}
+
+impl Layout {
+    fn new(sizes: &Sliding, way: Way) -> Self {
+        let (channels, reads) = (Channels::new(sizes, way), Reads::new(sizes, way));
+        let [read, written] = channels.all();
+        let numbers = [reads.read_pixels() * read, reads.written_pixels() * written];
+        let pixel = channels.read * lanes() * size_of::<f32>();
+        let band = |reads: Reads| Band { patterns: reads.patterns(), reads };
+        Self { channels, bands: reads.bands((BAND / pixel).max(1)).into_iter().map(band).collect(), numbers }
+    }
+
+    /// The registers of all planes of the largest band.
+    fn registers(&self) -> usize {
+        let pixels = self.bands.iter().map(|band| band.reads.padded_pixels()).max();
+        pixels.unwrap_or_default() * self.channels.read
+    }
+
+    /// The channels that each register of a pixel writes.
+    fn blocks(&self, lanes: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let [_, all] = self.channels.all();
+        (0..all).step_by(lanes).map(move |first| (first, lanes.min(all - first)))
+    }
+
+    /// The weights of the kernel for each block of channels: a register for each tap, which are a window for each channel
+    /// of a group.
+    fn weights(&self, kernel: &[f32], cells: usize) -> Vec<Line> {
+        let Channels { read, written, .. } = self.channels;
+        let lanes = lanes();
+        let taps = read * cells;
+        let mut all = lines(self.blocks(lanes).count() * taps * lanes);
+        let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut all);
+        for (block, (first, count)) in weights.chunks_exact_mut(taps * lanes).zip(self.blocks(lanes)) {
+            for (tap, register) in block.chunks_exact_mut(lanes).enumerate() {
+                for (channel, weight) in (first..first + count).zip(register) {
+                    let (group, channel) = (channel / written, channel % written);
+                    *weight = kernel[self.channels.weight(tap % cells, group, tap / cells, channel)];
+                }
+            }
+        }
+        all
+    }
+
+    /// The taps of a pattern: which of the weights each has, and how far it reads from the start, in registers.
+    fn taps(&self, band: &Band, pattern: &Pattern, cells: usize) -> Vec<(usize, usize)> {
+        let plane = band.reads.padded_pixels();
+        let of_plane = |channel: usize| {
+            let place = move |&(cell, distance): &(usize, usize)| {
+                (channel * cells + cell, channel * plane + distance)
+            };
+            pattern.cells.iter().map(place)
+        };
+        (0..self.channels.read).flat_map(of_plane).collect()
+    }
+
+    /// Lays out what the lanes of the channels from `first` on read.
+    #[inline(always)]
+    fn lay_out<S: Simd>(
+        &self,
+        simd: S,
+        reads: &Reads,
+        image: &[f32],
+        (first, count): (usize, usize),
+        planes: &mut [S::f32s],
+    ) {
+        let Channels { read, written, .. } = self.channels;
+        let [all, _] = self.channels.all();
+        if read == 1 && written == 1 {
+            for [from, to, length] in reads.rows() {
+                let pixels = image[from * all..(from + length) * all].chunks_exact(all);
+                for (pixel, place) in pixels.zip(&mut planes[to..to + length]) {
+                    *place = load(simd, &pixel[first..first + count]);
+                }
+            }
+            return;
+        }
+        // The lanes of a group read the same channel.
+        let lanes_of = |group: usize| {
+            let lanes = (group * written).max(first)..((group + 1) * written).min(first + count);
+            (group * read, lanes.start - first..lanes.end - first)
+        };
+        let groups: Vec<_> = (first / written..(first + count).div_ceil(written)).map(lanes_of).collect();
+        for [from, to, length] in reads.rows() {
+            let pixels = image[from * all..(from + length) * all].chunks_exact(all);
+            for channel in 0..read {
+                let to = channel * reads.padded_pixels() + to;
+                let places: &mut [f32] = bytemuck::cast_slice_mut(&mut planes[to..to + length]);
+                for (pixel, place) in pixels.clone().zip(places.chunks_exact_mut(S::F32_LANES)) {
+                    for (channels, lanes) in &groups {
+                        place[lanes.clone()].fill(pixel[channels + channel]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What some images give, forward or backward.
+struct Pass<'a> {
+    layout: &'a Layout,
+    weights: &'a [Line],
+    cells: usize,
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { layout, weights, cells, from, to } = self;
+        let [_, all] = layout.channels.all();
+        let [read, written] = layout.numbers;
+        let weights = S::as_simd_f32s(bytemuck::cast_slice(weights)).0;
+        let mut room = lines(layout.registers() * S::F32_LANES);
+        for band in &layout.bands {
+            let planes = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut room)).0;
+            planes.fill(simd.splat_f32s(0.0));
+            let taps: Vec<_> =
+                band.patterns.iter().map(|pattern| layout.taps(band, pattern, cells)).collect();
+            for (from, to) in from.chunks_exact(read).zip(to.chunks_exact_mut(written)) {
+                let blocks = layout.blocks(S::F32_LANES);
+                let of_block = weights.chunks_exact(layout.channels.read * cells);
+                for ((first, count), weights) in blocks.zip(of_block) {
+                    layout.lay_out(simd, &band.reads, from, (first, count), planes);
+                    for (pattern, taps) in band.patterns.iter().zip(&taps) {
+                        let places = pattern.places.chunks(POSITIONS);
+                        for (starts, places) in pattern.starts.chunks(POSITIONS).zip(places) {
+                            let sums = sums(simd, planes, starts, weights, taps);
+                            for (place, sum) in places.iter().zip(sums) {
+                                store(simd, &mut to[place * all + first..][..count], sum);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// That everything the starts read is there.
+#[inline(always)]
+fn check<T>(planes: &[T], starts: &[usize], distances: impl Iterator<Item = usize>) {
+    let last = starts.iter().max().zip(distances.max()).map_or(0, |(start, distance)| start + distance);
+    assert!(last < planes.len());
+}
+
+/// What a few positions read, times the weights. Those beyond the last are like the last.
+#[inline(always)]
+fn sums<S: Simd>(
+    simd: S,
+    planes: &[S::f32s],
+    starts: &[usize],
+    weights: &[S::f32s],
+    taps: &[(usize, usize)],
+) -> [S::f32s; POSITIONS] {
+    let starts: [usize; POSITIONS] = std::array::from_fn(|i| starts[i.min(starts.len() - 1)]);
+    let mut sums = [simd.splat_f32s(0.0); POSITIONS];
+    check(planes, &starts, taps.iter().map(|tap| tap.1));
+    for &(weight, distance) in taps {
+        let weight = weights[weight];
+        for i in 0..POSITIONS {
+            // SAFETY: checked above.
+            let x = unsafe { *planes.get_unchecked(starts[i] + distance) };
+            sums[i] = simd.mul_add_f32s(x, weight, sums[i]);
+        }
+    }
+    sums
+}
+
+/// What some images give of the filters' gradient: for each block of channels a register for each tap.
+struct FilterGrad<'a> {
+    layout: &'a Layout,
+    cells: usize,
+    images: &'a [f32],
+    results: &'a [f32],
+}
+
+impl WithSimd for FilterGrad<'_> {
+    type Output = Vec<Line>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
+        let Self { layout, cells, images, results } = self;
+        let [_, all] = layout.channels.all();
+        let [read, written] = layout.numbers;
+        let taps_of_block = layout.channels.read * cells;
+        let mut sum = lines(layout.blocks(S::F32_LANES).count() * taps_of_block * S::F32_LANES);
+        let mut room = lines(layout.registers() * S::F32_LANES);
+        for band in &layout.bands {
+            let planes = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut room)).0;
+            planes.fill(simd.splat_f32s(0.0));
+            // Forward, all places read the same cells.
+            let pattern = &band.patterns[0];
+            let taps = layout.taps(band, pattern, cells);
+            for (image, result) in images.chunks_exact(read).zip(results.chunks_exact(written)) {
+                let blocks = layout.blocks(S::F32_LANES);
+                let sum = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
+                for ((first, count), sum) in blocks.zip(sum.chunks_exact_mut(taps_of_block)) {
+                    layout.lay_out(simd, &band.reads, image, (first, count), planes);
+                    for taps in taps.chunks(TAPS) {
+                        let distances: [usize; TAPS] = std::array::from_fn(|i| taps[i.min(taps.len() - 1)].1);
+                        let mut sums = [simd.splat_f32s(0.0); TAPS];
+                        check(planes, &pattern.starts, distances.into_iter());
+                        for (start, place) in pattern.starts.iter().zip(&pattern.places) {
+                            let dy = load(simd, &result[place * all + first..][..count]);
+                            for i in 0..TAPS {
+                                // SAFETY: checked above.
+                                let x = unsafe { *planes.get_unchecked(start + distances[i]) };
+                                sums[i] = simd.mul_add_f32s(x, dy, sums[i]);
+                            }
+                        }
+                        for (&(tap, _), number) in taps.iter().zip(sums) {
+                            sum[tap] = simd.add_f32s(sum[tap], number);
+                        }
+                    }
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// From images to results, or from the gradient for the results to that for the images.
+pub(super) fn pass(
+    sizes: &Sliding,
+    way: Way,
+    from: &[f32],
+    kernel: &[f32],
+    to: &mut [f32],
+    threads: &dyn Threads,
+) {
+    let layout = &Layout::new(sizes, way);
+    let cells = (sizes.window[0] * sizes.window[1]) as usize;
+    let weights = &layout.weights(kernel, cells);
+    each_task(sizes.images as usize, from, to, threads, |from, to| {
+        Arch::new().dispatch(Pass { layout, weights, cells, from, to });
+    });
+}
+
+pub(super) fn filter_grad(
+    sizes: &Sliding,
+    images: &[f32],
+    results: &[f32],
+    gradient: &mut [f32],
+    threads: &dyn Threads,
+) {
+    let layout = &Layout::new(sizes, Way::Forward);
+    let cells = (sizes.window[0] * sizes.window[1]) as usize;
+    let [image, result] = layout.numbers;
+    let positions = (sizes.result[0] * sizes.result[1]) as usize;
+    let sum = Sum { images: sizes.images as usize, terms: positions, least: LEAST };
+    let sums = sum_over_images(&sum, 1, threads, &|part, _| {
+        let images = &images[part.start * image..part.end * image];
+        let results = &results[part.start * result..part.end * result];
+        Arch::new().dispatch(FilterGrad { layout, cells, images, results })
+    });
+    let Channels { read, written, .. } = layout.channels;
+    let sum: &[f32] = bytemuck::cast_slice(&sums[0]);
+    let lanes = lanes();
+    for (block, (first, count)) in sum.chunks_exact(read * cells * lanes).zip(layout.blocks(lanes)) {
+        for (tap, register) in block.chunks_exact(lanes).enumerate() {
+            for (channel, number) in (first..first + count).zip(register) {
+                let (group, channel) = (channel / written, channel % written);
+                gradient[layout.channels.weight(tap % cells, group, tap / cells, channel)] = *number;
+            }
+        }
+    }
+}
