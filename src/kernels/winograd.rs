@@ -138,7 +138,9 @@ impl WithSimd for Images<'_> {
                 self.multiply::<S, Transposed<Output>, Transposed<Input>, NARROW, 1>(simd, written, read);
             }
             (true, _) => {
-                self.multiply::<S, Transposed<Output>, Transposed<Input>, ROWS, REGISTERS>(simd, written, read);
+                self.multiply::<S, Transposed<Output>, Transposed<Input>, ROWS, REGISTERS>(
+                    simd, written, read,
+                );
             }
         }
     }
