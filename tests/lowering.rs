@@ -604,3 +604,85 @@ fn sums_of_bf16_are_rounded_once() {
         }
     }
 }
+
+/// Some steps of training a recurrent network with layers behind it by Adam, which leave its variables; then the losses.
+fn training_of_a_recurrent_network(steps: usize, dtype: DType) -> Result<(Function, Vec<Array>)> {
+    const SHAPES: &[&[usize]] = &[&[12, 3], &[12, 4], &[12], &[5, 4], &[5], &[2, 5], &[2]];
+    let graph = Graph::new();
+    let parameters: Vec<_> = SHAPES.iter().map(|shape| graph.parameter(dtype, shape)).collect();
+    let moments: Vec<_> = [parameters.clone(), parameters.clone()].concat();
+    let moments = moments.iter().map(|t| t.full_like(0.0)).collect::<Result<Vec<_>>>()?;
+    let batches = graph.parameter(dtype, &[steps, 6, 7, 3]);
+    let (rates, count) = (graph.parameter(dtype, &[steps]), graph.full(dtype, &[], 0.0)?);
+    let carries = [parameters, moments, vec![count]].concat();
+    let inputs = ScanInputs { constants: &[], carries: &carries, xs: &[batches, rates] };
+    let (state, losses) = graph.repeat(inputs, steps, |graph, _, carries, xs| {
+        let (x, rate) = (xs[0].transpose(&[1, 0, 2])?, &xs[1]);
+        let (parameters, moments) = carries.split_at(SHAPES.len());
+        let [wx, wh, b, w1, b1, w2, b2] = parameters else { unreachable!("seven parameters") };
+        let start = graph.full(dtype, &[6, 4], 0.0)?;
+        let gates = (x.matmul(&wx.t()?)? + b)?;
+        let inputs = ScanInputs {
+            constants: &[wh.clone(), b.clone()],
+            carries: &[start.clone(), start],
+            xs: &[gates],
+        };
+        let (last, hidden) = graph.scan(inputs, 7, |_, constants, carries, xs| {
+            let gates = ((&xs[0] + carries[0].matmul(&constants[0].t()?)?)? + &constants[1])?;
+            let part = |i: usize| gates.narrow(1, 4 * i, 4 * i + 4);
+            let cell = ((&carries[1] * part(0)?.logistic()?)? + part(1)?.tanh()?)?;
+            let hidden = (part(2)?.logistic()? * cell.tanh()?)?;
+            Ok(StepOutputs { carries: vec![hidden.clone(), cell], ys: vec![hidden] })
+        })?;
+        let of_all = hidden[0].square()?.mean_all()?;
+        let x = (last[0].matmul(&w1.t()?)? + b1)?.tanh()?;
+        let y = (x.matmul(&w2.t()?)? + b2)?;
+        let loss = ((y.log_softmax()?.narrow(1, 0, 1)?.mean_all()?.neg()?) + of_all)?;
+        let grads = gradients(&loss, &parameters.iter().collect::<Vec<_>>())?;
+        let count = (&carries[3 * SHAPES.len()] + 1.0)?;
+        let mut next = vec![Vec::new(); 3];
+        for (i, g) in grads.iter().enumerate() {
+            let m = ((&moments[i] * 0.9)? + (g * 0.1)?)?;
+            let v = ((&moments[SHAPES.len() + i] * 0.99)? + (g.square()? * 0.01)?)?;
+            let unbiased = |t: &Tensor, beta: f64| t / (&count * beta.ln())?.expm1()?.neg()?;
+            let step = (unbiased(&m, 0.9)? / (unbiased(&v, 0.99)?.sqrt()? + 1e-8)?)?;
+            next[0].push((&parameters[i] - (step * rate)?)?);
+            next[1].push(m);
+            next[2].push(v);
+        }
+        Ok(StepOutputs { carries: [next.concat(), vec![count]].concat(), ys: vec![loss] })
+    })?;
+    let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
+    let mut arguments: Vec<_> = (1..).zip(SHAPES).map(|(seed, shape)| values(shape, seed)).collect();
+    arguments.push(values(&[steps, 6, 7, 3], 9));
+    arguments.push(array(&[steps], &vec![0.05; steps]));
+    Ok((Function::new(&graph, [state, losses].concat()), arguments))
+}
+
+#[test]
+fn training_with_products_outside_of_its_loops_comes_to_the_same() {
+    let (function, arguments) = training_of_a_recurrent_network(4, DType::F64).expect("well formed");
+    let run = |target| {
+        let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+        program.call(device(), &arguments).expect("runs")
+    };
+    let (cpu, gpu) = (run(Target::Cpu), run(Target::Gpu));
+    assert_eq!(cpu.len(), 23);
+    for (part, (cpu, gpu)) in cpu.iter().zip(gpu).enumerate() {
+        assert_eq!(cpu.shape(), gpu.shape(), "result {part}");
+        let off = difference(&cpu.to_f64(), &gpu.to_f64());
+        assert!(off < 1e-11, "result {part}: the forms differ by {off:e}");
+    }
+}
+
+#[test]
+fn a_gpu_multiplies_and_sums_outside_of_loops_what_waits_for_no_step() {
+    let (function, _) = training_of_a_recurrent_network(4, DType::F32).expect("well formed");
+    let text = hlo_text(&function, Target::Gpu).expect("lowers");
+    let loops: Vec<&str> = text.split("\n\n").filter(|part| part.starts_with("step")).collect();
+    let [forth, back, _] = loops[..] else { panic!("{} loops: {text}", loops.len()) };
+    // The way back computes no gates again, which are one product in front of it, and sums no gradient of a bias.
+    let count = |body: &str, operation: &str| body.matches(operation).count();
+    assert_eq!((count(forth, " dot("), count(back, " dot(")), (1, 2), "{text}");
+    assert_eq!(count(back, " reduce("), 0, "{back}");
+}

@@ -202,7 +202,7 @@ impl Graph {
         Ok((outputs, ys))
     }
 
-    fn insert_scan(&self, scan: Scan, arguments: &[&Tensor]) -> Vec<Tensor> {
+    pub(super) fn insert_scan(&self, scan: Scan, arguments: &[&Tensor]) -> Vec<Tensor> {
         let types: Vec<Type> = scan
             .body
             .outputs()

@@ -56,6 +56,10 @@ pub enum Target {
 /// When XLA refuses an operation.
 pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaComputation> {
     function.check()?;
+    let function = match target {
+        Target::Cpu | Target::CpuPlugin => function,
+        Target::Gpu => &function.hoisted()?,
+    };
     let builder = XlaBuilder::new("neural");
     let mut arguments = Vec::new();
     for (i, parameter) in function.graph().parameters().iter().enumerate() {

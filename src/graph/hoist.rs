@@ -1,0 +1,257 @@
+//! Products and sums that a loop need not make step by step.
+//!
+//! A step of a recurrent network's gradient makes a small product for each of its weights and adds it to the gradient so
+//! far, and one more to compute its gates again. None of these waits for the step before. [`hoisted`] makes them of all
+//! steps at once, before the loop and behind it:
+//!
+//! - a product of a step's slice and of a weight becomes one product of all slices, cut into slices for the loop;
+//! - a sum over the steps of products aₜ bₜ becomes one product, which sums over the steps too, of all aₜ and all bₜ;
+//! - a sum over the steps of sums likewise.
+
+use super::op::{Binary, DotDims, Op, Reduction};
+use super::scan::Scan;
+use super::{Function, Graph, Node, NodeId, Tensor};
+use crate::array::count;
+use crate::error::Result;
+use std::collections::HashMap;
+
+/// An array of all steps that would not be there without it has no more elements.
+const LARGEST: usize = 1 << 26;
+
+/// Writes `scan` with what can be made of all its steps at once outside of it.
+pub(super) fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
+    let body = Body::new(scan);
+    let (before, after) = (body.before(), body.after());
+    if before.is_empty() && after.is_empty() {
+        return Ok(None);
+    }
+    body.insert(graph, arguments, &before, after).map(Some)
+}
+
+/// What a loop can do once for all steps, at its end: the sum, over the steps, that carry `carry` comes to.
+struct Sum {
+    carry: usize,
+    /// A product or a sum, of arrays that each step has.
+    term: NodeId,
+}
+
+struct Body<'a> {
+    scan: &'a Scan,
+    nodes: Vec<Node>,
+    live: Vec<bool>,
+    uses: Vec<usize>,
+    parameters: Vec<Tensor>,
+    /// Whether a value is the same in every step.
+    is_fixed: Vec<bool>,
+}
+
+impl<'a> Body<'a> {
+    fn new(scan: &'a Scan) -> Self {
+        let (graph, live) = (scan.body.graph(), scan.body.live());
+        let nodes: Vec<Node> = (0..live.len()).map(|id| graph.node(id)).collect();
+        let parameters = graph.parameters();
+        let mut uses = vec![0; nodes.len()];
+        let inputs = (0..nodes.len()).filter(|&id| live[id]).flat_map(|id| &nodes[id].inputs);
+        for &id in inputs.chain(scan.body.outputs().iter().map(|output| &output.id)) {
+            uses[id] += 1;
+        }
+        let mut is_fixed = vec![false; nodes.len()];
+        for constant in &parameters[..scan.constants] {
+            is_fixed[constant.id] = true;
+        }
+        for (id, node) in nodes.iter().enumerate() {
+            let is_simple = !matches!(node.op, Op::Parameter { .. } | Op::Scan(_) | Op::Output(_));
+            is_fixed[id] |= is_simple && node.inputs.iter().all(|&input| is_fixed[input]);
+        }
+        Self { scan, nodes, live, uses, parameters, is_fixed }
+    }
+
+    fn fits(&self, id: NodeId) -> bool {
+        self.scan.length.saturating_mul(count(&self.nodes[id].ty.shape)) <= LARGEST
+    }
+
+    /// Which of the loop's `xs` a node is.
+    fn slice(&self, id: NodeId) -> Option<usize> {
+        let first = self.scan.constants + self.scan.carries;
+        self.parameters[first..].iter().position(|x| x.id == id)
+    }
+
+    /// The products of a slice and of what is the same in every step.
+    fn before(&self) -> Vec<NodeId> {
+        let is_product = |id: &NodeId| {
+            let node = &self.nodes[*id];
+            let Op::Dot(DotDims { lhs_batch, .. }) = &node.op else { return false };
+            let (a, b) = (node.inputs[0], node.inputs[1]);
+            let is_of_both =
+                self.slice(a).is_some() && self.is_fixed[b] || self.is_fixed[a] && self.slice(b).is_some();
+            self.live[*id] && lhs_batch.is_empty() && is_of_both && self.fits(*id)
+        };
+        (0..self.nodes.len()).filter(is_product).collect()
+    }
+
+    /// The carries that are only sums over the steps.
+    fn after(&self) -> Vec<Sum> {
+        (0..self.scan.carries).filter_map(|carry| self.sum(carry)).collect()
+    }
+
+    fn sum(&self, carry: usize) -> Option<Sum> {
+        let (from, to) =
+            (self.parameters[self.scan.constants + carry].id, self.scan.body.outputs()[carry].id);
+        let Node { op: Op::Binary(Binary::Add), inputs, .. } = &self.nodes[to] else { return None };
+        if self.uses[from] != 1 || self.uses[to] != 1 || !inputs.contains(&from) {
+            return None;
+        }
+        let mut term = if inputs[0] == from { inputs[1] } else { inputs[0] };
+        // A product in a narrower type is widened before it is added.
+        while matches!(self.nodes[term].op, Op::Convert) {
+            term = self.nodes[term].inputs[0];
+        }
+        let node = &self.nodes[term];
+        let is_term = matches!(node.op, Op::Dot(_) | Op::Reduce { kind: Reduction::Sum, .. });
+        let is_stacked = |&id: &NodeId| !self.is_fixed[id] && (self.is_kept(id) || self.fits(id));
+        (is_term && node.ty.dtype.is_float() && node.inputs.iter().all(is_stacked))
+            .then_some(Sum { carry, term })
+    }
+
+    /// Whether there is an array of all steps' values anyway.
+    fn is_kept(&self, id: NodeId) -> bool {
+        self.slice(id).is_some() || self.ys().any(|y| y == id)
+    }
+
+    fn ys(&self) -> impl Iterator<Item = NodeId> {
+        self.scan.body.outputs()[self.scan.carries..].iter().map(|y| y.id)
+    }
+
+    fn insert(
+        &self,
+        to: &Graph,
+        arguments: &[Tensor],
+        before: &[NodeId],
+        after: Vec<Sum>,
+    ) -> Result<Vec<Tensor>> {
+        let Scan { constants, carries, .. } = *self.scan;
+        let (xs, is_sum) =
+            (&arguments[constants + carries..], |carry: usize| after.iter().any(|sum| sum.carry == carry));
+        let others: Vec<usize> = (0..carries).filter(|&carry| !is_sum(carry)).collect();
+        let ready = self.products(to, arguments, before)?;
+
+        // What the sums are of, besides slices and ys.
+        let mut stacked: Vec<NodeId> = self.ys().collect();
+        for &input in after.iter().flat_map(|sum| &self.nodes[sum.term].inputs) {
+            if self.slice(input).is_none() && !stacked.contains(&input) {
+                stacked.push(input);
+            }
+        }
+        let body = self.without(before, &others, &stacked);
+        let carried = others.iter().map(|&carry| arguments[constants + carry].clone());
+        let packed: Vec<_> =
+            arguments[..constants].iter().cloned().chain(carried).chain(xs.to_vec()).chain(ready).collect();
+        let scan = Scan { body, carries: others.len(), whole: None, ..self.scan.clone() };
+        let outputs = to.insert_scan(scan, &packed.iter().collect::<Vec<_>>());
+        let (last, ys) = outputs.split_at(others.len());
+
+        let mut results: Vec<Tensor> = arguments[constants..constants + carries].to_vec();
+        for (&carry, last) in others.iter().zip(last) {
+            results[carry] = last.clone();
+        }
+        for Sum { carry, term } in after {
+            let all = |id: &NodeId| match self.slice(*id) {
+                Some(i) => Some(xs[i].clone()),
+                None => stacked.iter().position(|y| y == id).map(|i| ys[i].clone()),
+            };
+            let node = &self.nodes[term];
+            let inputs: Vec<Tensor> = node.inputs.iter().filter_map(all).collect();
+            let total = match (&node.op, &inputs[..]) {
+                (Op::Dot(dims), [a, b]) => a.dot(b, over_steps(dims))?,
+                (Op::Reduce { dims, .. }, [x]) => {
+                    x.sum(&[0].into_iter().chain(dims.iter().map(|dim| dim + 1)).collect::<Vec<_>>())?
+                }
+                _ => unreachable!("a sum is of products or of sums"),
+            };
+            results[carry] = (&results[carry] + total.convert(results[carry].dtype())?)?;
+        }
+        results.extend_from_slice(&ys[..self.ys().count()]);
+        Ok(results)
+    }
+
+    /// The products of all slices.
+    fn products(&self, to: &Graph, arguments: &[Tensor], before: &[NodeId]) -> Result<Vec<Tensor>> {
+        let from = self.scan.body.graph();
+        let mut made: HashMap<NodeId, Tensor> = HashMap::new();
+        for (constant, argument) in self.parameters[..self.scan.constants].iter().zip(arguments) {
+            made.insert(constant.id, argument.clone());
+        }
+        let is_missing = |id: &NodeId| {
+            self.live[*id] && self.is_fixed[*id] && !matches!(self.nodes[*id].op, Op::Parameter { .. })
+        };
+        if !before.is_empty() {
+            from.copy((0..self.nodes.len()).filter(is_missing), to, &mut made);
+        }
+        let xs = &arguments[self.scan.constants + self.scan.carries..];
+        let mut products = Vec::new();
+        for &id in before {
+            let node = &self.nodes[id];
+            let Op::Dot(dims) = &node.op else { unreachable!("only products are made before") };
+            let (a, b) = (node.inputs[0], node.inputs[1]);
+            let later = |dims: &[usize]| dims.iter().map(|dim| dim + 1).collect();
+            products.push(to.within(&node.place, || match (self.slice(a), self.slice(b)) {
+                (Some(i), _) => {
+                    let dims = DotDims { lhs_contract: later(&dims.lhs_contract), ..dims.clone() };
+                    xs[i].dot(&made[&b], dims)
+                }
+                (_, Some(i)) => {
+                    let at = made[&a].rank() - dims.lhs_contract.len();
+                    let dims = DotDims { rhs_contract: later(&dims.rhs_contract), ..dims.clone() };
+                    let product = made[&a].dot(&xs[i], dims)?;
+                    // The steps follow the first operand's axes.
+                    let order: Vec<_> =
+                        [at].into_iter().chain((0..product.rank()).filter(|&axis| axis != at)).collect();
+                    product.transpose(&order)
+                }
+                _ => unreachable!("one operand is a slice"),
+            })?);
+        }
+        Ok(products)
+    }
+
+    /// The body that gets the products `before` as slices, carries `others` and gives `stacked` of each step.
+    fn without(&self, before: &[NodeId], others: &[usize], stacked: &[NodeId]) -> Function {
+        let to = Graph::new();
+        let Scan { constants, carries, .. } = *self.scan;
+        let mut made: HashMap<NodeId, Tensor> = HashMap::new();
+        let (outer, xs) = (&self.parameters[..constants], &self.parameters[constants + carries..]);
+        let carried = others.iter().map(|&carry| &self.parameters[constants + carry]);
+        for parameter in outer.iter().chain(carried).chain(xs) {
+            made.insert(parameter.id, to.parameter(parameter.dtype(), parameter.shape()));
+        }
+        for &id in before {
+            let ty = &self.nodes[id].ty;
+            made.insert(id, to.parameter(ty.dtype, &ty.shape));
+        }
+        let next = others.iter().map(|&carry| self.scan.body.outputs()[carry].id);
+        let outputs: Vec<NodeId> = next.chain(stacked.iter().copied()).collect();
+        let mut is_needed = vec![false; self.nodes.len()];
+        for id in (0..self.nodes.len()).rev() {
+            is_needed[id] |= outputs.contains(&id);
+            if is_needed[id] && !made.contains_key(&id) {
+                self.nodes[id].inputs.iter().for_each(|&input| is_needed[input] = true);
+            }
+        }
+        let is_missing: Vec<_> =
+            (0..self.nodes.len()).filter(|id| is_needed[*id] && !made.contains_key(id)).collect();
+        self.scan.body.graph().copy(is_missing, &to, &mut made);
+        Function::new(&to, outputs.iter().map(|id| made[id].clone()).collect())
+    }
+}
+
+/// A product of each step as one of all steps, which it sums over.
+fn over_steps(dims: &DotDims) -> DotDims {
+    let later = |dims: &[usize]| dims.iter().map(|dim| dim + 1).collect::<Vec<_>>();
+    let with_steps = |dims: &[usize]| [vec![0], later(dims)].concat();
+    DotDims {
+        lhs_contract: with_steps(&dims.lhs_contract),
+        rhs_contract: with_steps(&dims.rhs_contract),
+        lhs_batch: later(&dims.lhs_batch),
+        rhs_batch: later(&dims.rhs_batch),
+    }
+}
