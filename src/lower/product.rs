@@ -1,5 +1,5 @@
-//! Products: on the CPU that is built in, those of f32 matrices, or of as many pairs of them that lie one after another,
-//! by a call of [`kernels::Matmul`].
+//! Products: on the CPU that is built in, those of f32, as one or more products of two matrices, by a call of
+//! [`kernels::Matmul`]. XLA's own cut the sums of large ones by the number of threads.
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
@@ -40,6 +40,19 @@ impl Matrix {
         Self::of(&shape[first..], &contract.iter().map(|axis| axis - first).collect::<Vec<_>>())
     }
 
+    /// The matrices that an operand holds for each place along its axes `batch`, which are brought into this form if
+    /// they are not: the axes of the batch first, those that are summed last.
+    fn all(x: &XlaOp, shape: &[usize], batch: &[usize], contract: &[usize]) -> XlaResult<(XlaOp, Self)> {
+        if let Some(matrix) = Self::behind(batch, shape, contract) {
+            return Ok((x.clone(), matrix));
+        }
+        let kept: Vec<usize> =
+            (0..shape.len()).filter(|axis| !batch.contains(axis) && !contract.contains(axis)).collect();
+        let size = |axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product();
+        let matrix = Self { summed: size(contract), kept: size(&kept), summed_last: true };
+        Ok((x.transpose(&dims(&[batch, &kept, contract].concat()))?, matrix))
+    }
+
     fn shape(&self) -> [usize; 2] {
         if self.summed_last { [self.kept, self.summed] } else { [self.summed, self.kept] }
     }
@@ -78,18 +91,18 @@ impl Lowering<'_> {
         result: &[usize],
     ) -> XlaResult {
         let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
-        if self.target == Target::Cpu
-            && dtype == DType::F32
-            && let Some(lhs) = Matrix::behind(lhs_batch, a_shape, lhs_contract)
-            && let Some(rhs) = Matrix::behind(rhs_batch, b_shape, rhs_contract)
-            && lhs.kept * lhs.summed * rhs.kept >= LEAST
-        {
-            let products = a_shape[..lhs_batch.len()].iter().product();
+        let places: usize = lhs_batch.iter().map(|&axis| a_shape[axis]).product();
+        let summed: usize = lhs_contract.iter().map(|&axis| a_shape[axis]).product();
+        let multiplications = result.iter().product::<usize>() / places.max(1) * summed;
+        let is_sum = !lhs_contract.is_empty();
+        if self.target == Target::Cpu && dtype == DType::F32 && is_sum && multiplications >= LEAST {
+            let (a, lhs) = Matrix::all(a, a_shape, lhs_batch, lhs_contract)?;
+            let (b, rhs) = Matrix::all(b, b_shape, rhs_batch, rhs_contract)?;
             let sizes = [lhs.kept, lhs.summed, rhs.kept];
-            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]).times(products);
-            let all = |matrix: &Matrix| dims(&[&[products][..], &matrix.shape()].concat());
+            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]).times(places);
+            let all = |matrix: &Matrix| dims(&[&[places][..], &matrix.shape()].concat());
             let [a, b] = [a.reshape(&all(&lhs))?, b.reshape(&all(&rhs))?];
-            let shape = [products, lhs.kept, rhs.kept];
+            let shape = [places, lhs.kept, rhs.kept];
             return self.call(calls::MATMUL, &[&a, &b], &sizes, dtype, &shape)?.reshape(&dims(result));
         }
         a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
