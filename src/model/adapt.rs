@@ -15,12 +15,13 @@ impl Description {
     /// let layers = nn::sequential([nn::dense(2)]);
     /// let description = Description::new(layers, Link::Softmax, &[1], DType::F32);
     /// let trees = Description { classes: classes.to_vec(), ..description };
-    /// let of = |names: [&str; 1]| {
-    ///     let targets = Targets::Classes { labels: vec![0], names: names.map(String::from).to_vec() };
-    ///     Dataset::new(Array::full(DType::F32, &[1, 1], 3.0), targets, Splits::default())
+    /// let of = |names: [&str; 2]| {
+    ///     let targets = Targets::Classes { labels: vec![0, 1], names: names.map(String::from).to_vec() };
+    ///     let splits = Splits { train: vec![0, 1], ..Splits::default() };
+    ///     Dataset::new(Array::full(DType::F32, &[2, 1], 3.0), targets, splits)
     /// };
-    /// assert_eq!(trees.adapt(of(["oak"])?)?.targets.labels(), Some(&[1][..]));
-    /// assert!(trees.adapt(of(["fir"])?).is_err());
+    /// assert_eq!(trees.adapt(of(["oak", "elm"])?)?.targets.labels(), Some(&[1, 0][..]));
+    /// assert!(trees.adapt(of(["oak", "fir"])?).is_err());
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
