@@ -754,3 +754,52 @@ fn data_alone_becomes_a_recipe_that_trains() {
     let pictures = json(&["init", "bands", "--output", "bands-suggested.toml", "--json"]);
     assert_eq!(pictures["keys"]["data"]["validation_fraction"], 0.15);
 }
+
+/// What the page of a run holds.
+fn page(arguments: &[&str], file: &str) -> Value {
+    said(&[&["report"], arguments, &["-o", file, "--device", device_name()]].concat());
+    let page = fs::read_to_string(home().join(file)).expect("a page");
+    assert!(!page.contains("src=\"http") && !page.contains("@import"), "it loads something");
+    let data = page.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next());
+    serde_json::from_str(data.expect("the page's data")).expect("JSON")
+}
+
+#[test]
+fn a_page_of_a_run_holds_what_evaluation_says() {
+    let evaluated = json(&["evaluate", "runs/trees", "--json", "--device", device_name()]);
+    let page_of = page(&["runs/trees"], "trees.html");
+    let measured = &page_of["runs"][0]["measured"];
+    assert_eq!((&measured["part"], &measured["rows"]), (&evaluated["split"], &evaluated["rows"]));
+    assert_eq!(measured["classes"]["matrix"], evaluated["confusion"]);
+    // The area under the points of the second class's curve is the figure.
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let points = measured["classes"]["curves"][1].as_array().expect("points");
+    let (mut area, mut before) = (0.0, (0.0, 0.0));
+    for point in points {
+        let here = (number(&point[2]), number(&point[1]));
+        area += (here.0 - before.0) * (here.1 + before.1) / 2.0;
+        before = here;
+    }
+    close(&evaluated["roc-auc"], area / (before.0 * before.1));
+    let mistakes = evaluated["mistakes"].as_array().expect("mistakes");
+    assert_eq!(measured["mistakes"]["total"], mistakes.len());
+    assert_eq!(measured["mistakes"]["list"][0]["row"], mistakes[0]["row"]);
+    assert_eq!(measured["mistakes"]["list"][0]["cells"][1][0], "bark");
+
+    let both = page(&["runs/prices", "runs/bands"], "both.html");
+    let [prices, bands] = [0, 1].map(|i| &both["runs"][i]["measured"]);
+    assert_eq!(
+        prices["values"]["bins"].as_array().expect("bins").iter().filter_map(Value::as_u64).sum::<u64>(),
+        6
+    );
+    assert!(
+        bands["mistakes"]["list"][0]["picture"]
+            .as_str()
+            .expect("a picture")
+            .starts_with("data:image/png;base64,")
+    );
+    let keys: Vec<&Value> =
+        both["differences"].as_array().expect("a list").iter().map(|one| &one["key"]).collect();
+    assert!(keys.contains(&&"train.loss".into()) && !keys.contains(&&"train.seed".into()), "{keys:?}");
+    assert_eq!(both["runs"][1]["epochs"].as_array().expect("epochs").len(), 6);
+}

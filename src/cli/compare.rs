@@ -24,11 +24,12 @@ pub struct Compare {
     plot: Option<PathBuf>,
 }
 
-struct Row {
-    name: String,
+/// What is compared of a run.
+pub(super) struct Row {
+    pub name: String,
     keys: Vec<(String, String)>,
-    monitor: Monitor,
-    epochs: Vec<Epoch>,
+    pub monitor: Monitor,
+    pub epochs: Vec<Epoch>,
 }
 
 impl Compare {
@@ -62,14 +63,14 @@ impl Compare {
 }
 
 /// The runs of a group, as `--repeat`, `--folds` and `neural sweep` make one; otherwise the folder itself.
-fn runs_in(path: &Path) -> Vec<PathBuf> {
+pub(super) fn runs_in(path: &Path) -> Vec<PathBuf> {
     let entries = path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut runs: Vec<PathBuf> = entries.filter(|path| Folder::open(path).is_ok()).collect();
     runs.sort();
     if runs.is_empty() { vec![path.to_path_buf()] } else { runs }
 }
 
-fn read(folder: &Folder) -> anyhow::Result<Row> {
+pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {
     let recipe = folder.recipe()?;
     let epochs = History::read(folder)?;
     let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
@@ -126,7 +127,7 @@ fn flatten(prefix: &str, value: &toml::Value, keys: &mut Vec<(String, String)>) 
 }
 
 /// The keys in which the recipes are not all alike, with their value in each.
-fn differences(rows: &[Row]) -> Vec<(&str, Vec<Option<String>>)> {
+pub(super) fn differences(rows: &[Row]) -> Vec<(&str, Vec<Option<String>>)> {
     let all: BTreeSet<&str> =
         rows.iter().flat_map(|row| row.keys.iter().map(|(key, _)| key.as_str())).collect();
     let values = |key: &str| -> Vec<Option<String>> {

@@ -15,6 +15,7 @@ mod lr_find;
 mod options;
 pub mod pictures;
 mod predict;
+mod report;
 mod screen;
 mod splits;
 mod stdout;
@@ -56,6 +57,7 @@ enum Command {
     Compare(compare::Compare),
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
+    Report(report::Report),
     Predict(predict::Predict),
     Summary(summary::Summary),
     Data(data::Data),
@@ -83,6 +85,7 @@ impl Cli {
             Command::Compare(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Evaluate(command) => command.run(),
+            Command::Report(command) => command.run(),
             Command::Predict(command) => command.run(),
             Command::Summary(command) => command.run(),
             Command::Data(command) => command.run(),

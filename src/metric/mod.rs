@@ -40,5 +40,5 @@ pub use labels::{exact_match, label_accuracy, label_counts};
 pub use name::{Direction, Metric, Task, UnknownMetric, number, percent};
 pub use output::OutputMetric;
 pub use probability::{Truth, brier, calibration_error, log_loss};
-pub use ranking::{average_precision, best_f1, one_against_rest, roc_auc};
+pub use ranking::{average_precision, best_f1, cumulative, one_against_rest, roc_auc};
 pub use values::{Errors, mean_errors};

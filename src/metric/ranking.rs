@@ -1,7 +1,13 @@
 //! How well scores put rows of a class before others, and where to cut.
 
-/// For each distinct score, from the largest down: the score, and how many positive and negative rows reach it.
-fn cumulative(scores: &[f64], positive: &[bool]) -> Vec<(f64, usize, usize)> {
+/// For each distinct score, from the largest down: the score, and how many positive and negative rows reach it. These are
+/// the points of the ROC curve and of the precision-recall curve.
+///
+/// ```
+/// use neural::metric::cumulative;
+/// assert_eq!(cumulative(&[0.1, 0.8, 0.1], &[false, true, true]), [(0.8, 1, 0), (0.1, 2, 1)]);
+/// ```
+pub fn cumulative(scores: &[f64], positive: &[bool]) -> Vec<(f64, usize, usize)> {
     let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(positive.iter().copied()).collect();
     rows.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
     let mut reached: Vec<(f64, usize, usize)> = Vec::new();

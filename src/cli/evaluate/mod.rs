@@ -259,19 +259,7 @@ impl Evaluate {
                 source = source.undivided();
             }
         }
-        if source.format == Format::Images {
-            let form = Form::of_sample(&description.sample).unwrap_or_default();
-            (source.size, source.color) = (form.size, form.color);
-        }
-        let has_kinds = matches!(source.format, Format::Table | Format::Npy | Format::Safetensors);
-        // The tasks of several targets are told by their losses.
-        if has_kinds && description.others.outputs.is_empty() {
-            let is_class = !description.classes.is_empty();
-            source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
-        }
-        // The model has its own.
-        (source.scale, source.scale_target) = (Scale::None, Scale::None);
-        source
+        as_trained(source, description)
     }
 
     /// The rows to measure with, and of which part they are.
@@ -387,8 +375,25 @@ impl Evaluate {
     }
 }
 
+/// The source with what the model knows already in place of what the data would tell.
+pub(super) fn as_trained(mut source: Source, description: &Description) -> Source {
+    if source.format == Format::Images {
+        let form = Form::of_sample(&description.sample).unwrap_or_default();
+        (source.size, source.color) = (form.size, form.color);
+    }
+    let has_kinds = matches!(source.format, Format::Table | Format::Npy | Format::Safetensors);
+    // The tasks of several targets are told by their losses.
+    if has_kinds && description.others.outputs.is_empty() {
+        let is_class = !description.classes.is_empty();
+        source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
+    }
+    // The model has its own.
+    (source.scale, source.scale_target) = (Scale::None, Scale::None);
+    source
+}
+
 /// The data as the model was given it: the same features of the same columns, the same classes, the same scaling.
-fn as_in_training(source: &Source, recipe: &Recipe, description: &Description) -> Result<Dataset> {
+pub(super) fn as_in_training(source: &Source, recipe: &Recipe, description: &Description) -> Result<Dataset> {
     let tasks = recipe.tasks();
     let several = |target: &str| tasks.get(target).copied().filter(|_| !source.targets.is_empty());
     let data = source.load_tasks_with(&description.columns, &several)?;

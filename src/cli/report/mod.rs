@@ -1,0 +1,152 @@
+//! `neural report`
+
+mod measured;
+
+use super::DeviceArguments;
+use super::compare::{self, Row};
+use super::text;
+use crate::error::Error;
+use crate::runs::{Folder, Weights};
+use crate::runtime::Device;
+use anyhow::ensure;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Write a page about runs: curves, figures, confusion matrix, thresholds, worst mistakes, recipes and how they differ
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The page is one HTML file with everything inside: it loads nothing from a network and can be sent by mail.
+The model of each run's best epoch is measured on the test rows, or where there are none on the validation rows; where the
+data is not there any more the page has what the run's folder holds.
+
+Examples:
+  neural report runs/mnist-1                       writes runs/mnist-1/report.html
+  neural report runs/mnist-1 runs/mnist-2 -o both.html
+  neural report runs/guests-1 --no-evaluation      what the folder holds alone, at once"
+)]
+pub struct Report {
+    /// The folders of the runs
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// The page; report.html in the folder of an only run, and in the current folder for several, if absent
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Do not measure the models again
+    #[arg(long)]
+    no_evaluation: bool,
+
+    /// How many of the worst mistakes to show
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    mistakes: usize,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+impl Report {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut found = Vec::new();
+        for path in self.runs.iter().flat_map(|path| compare::runs_in(path)) {
+            match Folder::open(&path) {
+                Ok(folder) => found.push((compare::read(&folder)?, folder)),
+                Err(error) if self.runs.len() > 1 => eprintln!("skipped: {error}"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        ensure!(!found.is_empty(), "none of these is the folder of a run");
+        let device = if self.no_evaluation { None } else { Some(self.device.open()?) };
+        let (rows, folders): (Vec<Row>, Vec<Folder>) = found.into_iter().unzip();
+        let runs = rows.iter().zip(&folders).map(|(row, folder)| self.of_run(row, folder, device.as_ref()));
+        let runs: Vec<Value> = runs.collect::<anyhow::Result<_>>()?;
+        let differences: Vec<Value> = compare::differences(&rows)
+            .into_iter()
+            .map(|(key, values)| json!({ "key": key, "values": values }))
+            .collect();
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let data = json!({ "runs": runs, "differences": differences, "version": env!("CARGO_PKG_VERSION") });
+        let output = match (&self.output, &folders[..]) {
+            (Some(path), _) => path.clone(),
+            (None, [folder]) => folder.file("report.html"),
+            (None, _) => PathBuf::from("report.html"),
+        };
+        std::fs::write(&output, page(&names.join(", "), &data))
+            .map_err(|error| Error::io("write the page", &output, error))?;
+        writeln!(io::stdout(), "wrote {}", text::path(&output))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the page shows of a run.
+    fn of_run(&self, row: &Row, folder: &Folder, device: Option<&Device>) -> anyhow::Result<Value> {
+        let recipe = folder.recipe()?;
+        let best = row.monitor.best(&row.epochs).map(|epoch| epoch.number);
+        let kept = std::fs::read_to_string(folder.file("report.md")).ok();
+        let weights = Weights::of(folder, None).map(|weights| weights.to_string()).unwrap_or_default();
+        let measured = match device {
+            None => Value::Null,
+            Some(device) => match measured::measure(folder, device, self.mistakes) {
+                Ok(measured) => measured,
+                // The rest of the page stands without it.
+                Err(error) => {
+                    let reason = super::message(&error);
+                    eprintln!("note: {} is not measured: {reason}", folder.path().display());
+                    json!({ "reason": reason })
+                }
+            },
+        };
+        let summary = kept.as_deref().and_then(|text| text.split("```text\n").nth(1)?.split("\n```").next());
+        Ok(json!({
+            "name": row.name,
+            "epochs": row.epochs,
+            "best": best,
+            "monitor": row.monitor.to_string(),
+            "weights": weights,
+            "recipe": recipe.to_toml()?,
+            "summary": summary,
+            "measured": measured,
+        }))
+    }
+}
+
+/// The page with its style, its script and its data inside.
+fn page(title: &str, data: &Value) -> String {
+    // So that nothing in it ends the element that it stands in; JSON has this sign in strings alone.
+    let data = data.to_string().replace('<', "\\u003c");
+    let title = title.replace('&', "&amp;").replace('<', "&lt;");
+    let mut page = String::new();
+    for (i, part) in PAGE.split("{{").enumerate() {
+        let (name, rest) = if i == 0 { ("", part) } else { part.split_once("}}").unwrap_or(("", part)) };
+        page.push_str(match name {
+            "title" => &title,
+            "style" => STYLE,
+            "script" => SCRIPT,
+            "data" => &data,
+            _ => "",
+        });
+        page.push_str(rest);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_the_page() {
+        let page = page(
+            "<b>a</b> & {{data}}",
+            &json!({ "name": "</script><script>alert(1)</script>", "n": "{{title}}" }),
+        );
+        assert!(page.contains("<title>&lt;b>a&lt;/b> &amp; {{data}}</title>"));
+        assert_eq!(page.matches("</script>").count(), 2, "those of the data and of the program");
+        assert!(page.contains(r#""n":"{{title}}""#));
+    }
+}
