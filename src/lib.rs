@@ -14,7 +14,7 @@
 //!
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
 //! tells the crate where XLA is. The features `images`, `npz`, `onnx`, `plot` and `tensorboard` add what their names
-//! say; `cli`, the default, all of them and the command line.
+//! say; `cli`, the default, all of them and the command line, `serve`, a default too, its server.
 //!
 //! # The rooms
 //!

@@ -803,3 +803,165 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
     assert!(keys.contains(&&"train.loss".into()) && !keys.contains(&&"train.seed".into()), "{keys:?}");
     assert_eq!(both["runs"][1]["epochs"].as_array().expect("epochs").len(), 6);
 }
+
+/// A server that is ended with the test.
+#[cfg(feature = "serve")]
+struct Server {
+    child: std::process::Child,
+    address: String,
+}
+
+#[cfg(feature = "serve")]
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        use std::io::{BufRead, BufReader};
+        let mut child = Command::new(env!("CARGO_BIN_EXE_neural"))
+            .args([&["serve", "--port", "0", "--device", device_name()], arguments].concat())
+            .current_dir(home())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| {
+            Some(line.strip_prefix("listening at http://")?.trim_end_matches('/').to_string())
+        });
+        Self { child, address: address.expect("an address") }
+    }
+
+    fn send(&self, head: &str, body: &[u8]) -> std::net::TcpStream {
+        let mut stream = std::net::TcpStream::connect(&self.address).expect("a connection");
+        let head =
+            format!("{head}\r\nhost: here\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        // A server that refuses a body does not read it to its end.
+        let _ = stream.write_all(&[head.as_bytes(), body].concat());
+        stream
+    }
+
+    fn read(mut stream: std::net::TcpStream) -> (u16, String) {
+        use std::io::Read;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), body.to_string())
+    }
+
+    fn ask(&self, head: &str, body: &[u8]) -> (u16, String) {
+        Self::read(self.send(head, body))
+    }
+
+    fn predict(&self, model: &str, kind: &str, body: &[u8]) -> (u16, Value) {
+        let (status, said) =
+            self.ask(&format!("POST /v1/models/{model}/predict HTTP/1.1\r\ncontent-type: {kind}"), body);
+        (status, serde_json::from_str(&said).expect("JSON"))
+    }
+}
+
+#[cfg(feature = "serve")]
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn models_answer_over_http_as_they_predict() {
+    let mut server = Server::start(&["runs/trees", "stripes=runs/bands", "--max-body", "0.01"]);
+    let row = |row: usize| {
+        let (height, bark, width, _) = tree(row);
+        serde_json::json!({ "width": width, "bark": bark, "height": height })
+    };
+    let table = said(&["predict", "runs/trees", "trees.csv", "--json", "--device", device_name()]);
+    let expected = lines(&table);
+    let close_to = |said: &Value, expected: &Value| {
+        assert_eq!(said["kind"], expected["kind"]);
+        close(&said["probability"], expected["probability"].as_f64().expect("a number"));
+    };
+    // Many at once, of one row and of several: each gets its own answer.
+    std::thread::scope(|scope| {
+        for first in 0..8 {
+            let (server, row, expected) = (&server, &row, &expected);
+            scope.spawn(move || {
+                for from in (first..36).step_by(8) {
+                    let rows: Vec<Value> = (from..=from + first % 3).map(row).collect();
+                    let body = serde_json::json!({ "rows": rows }).to_string();
+                    let (status, said) = server.predict("trees", "application/json", body.as_bytes());
+                    assert_eq!(
+                        (status, said["predictions"].as_array().map(Vec::len)),
+                        (200, Some(rows.len())),
+                        "{said}"
+                    );
+                    for (said, i) in said["predictions"].as_array().expect("a list").iter().zip(from..) {
+                        close_to(said, &expected[i]);
+                    }
+                }
+            });
+        }
+    });
+    let mut png = Vec::new();
+    let picture = GrayImage::from_raw(SIDE as u32, SIDE as u32, pictures(1, 2).0.concat()).expect("pixels");
+    picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).expect("a picture");
+    fs::write(home().join("one.png"), &png).expect("writable");
+    let (status, drawn) = server.predict("stripes", "image/png", &png);
+    assert_eq!(status, 200, "{drawn}");
+    let one = json(&["predict", "runs/bands", "one.png", "--json", "--device", device_name()]);
+    assert_eq!(drawn["predictions"][0]["class"], one["class"]);
+    let numbers = serde_json::json!({ "inputs": [picture.into_raw()] }).to_string();
+    assert_eq!(server.predict("stripes", "application/json", numbers.as_bytes()).1, drawn);
+
+    let missing = r#"{"rows": [{"height": 3, "bark": "rough"}]}"#;
+    for (kind, body, code, word) in [
+        ("application/json", "{", 400, "rows"),
+        ("application/json", r#"{"rows": []}"#, 400, "1 to 1000 rows"),
+        ("application/json", r#"{"rows": [{"size": 3}]}"#, 400, "height, bark, width"),
+        ("application/json", r#"{"rows": [{"height": [3]}]}"#, 400, "a list"),
+        ("application/json", missing, 400, "width"),
+        ("application/json", &"[".repeat(5000), 400, "rows"),
+        ("application/json", &" ".repeat(20_000), 413, "bytes"),
+        ("image/png", "no picture", 415, "no pictures"),
+        ("text/plain", missing, 415, "application/json"),
+    ] {
+        let (status, said) = server.predict("trees", kind, body.as_bytes());
+        assert!(
+            status == code && said["error"].as_str().is_some_and(|error| error.contains(word)),
+            "{body:.40}: {status} {said}"
+        );
+    }
+    for (body, word) in [(&b"no picture"[..], "PNG"), (&png[..40], "")] {
+        let (status, said) = server.predict("stripes", "image/png", body);
+        assert!(status == 400 && said.to_string().contains(word), "{said}");
+    }
+    assert_eq!(server.ask("GET /v1/models/none/predict HTTP/1.1", b"").0, 404);
+    assert_eq!(server.ask("GET /v1/models/trees/predict HTTP/1.1", b"").0, 405);
+    assert_eq!(server.ask("GET /health HTTP/1.1", b""), (200, r#"{"status":"ok"}"#.to_string()));
+    let described: Value =
+        serde_json::from_str(&server.ask("GET /openapi.json HTTP/1.1", b"").1).expect("JSON");
+    assert!(
+        described["paths"]["/v1/models/stripes/predict"]["post"]["requestBody"]["content"]["image/png"]
+            .is_object()
+    );
+    let metrics = server.ask("GET /metrics HTTP/1.1", b"").1;
+    assert!(metrics.contains("neural_requests_total{model=\"trees\",code=\"200\"} 36"), "{metrics}");
+
+    // What was asked before the signal is answered after it.
+    let body = serde_json::json!({ "rows": [row(1)] }).to_string();
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            server.send(
+                "POST /v1/models/trees/predict HTTP/1.1\r\ncontent-type: application/json",
+                body.as_bytes(),
+            )
+        })
+        .collect();
+    // The last connection is answered only when it was taken, and so were those before it.
+    assert_eq!(server.ask("GET /health HTTP/1.1", b"").0, 200);
+    let ended = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("kill");
+    assert!(ended.success());
+    for stream in asked {
+        assert_eq!(Server::read(stream).0, 200);
+    }
+    assert_eq!(server.child.wait().expect("an end").code(), Some(0));
+}

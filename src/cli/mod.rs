@@ -17,6 +17,8 @@ pub mod pictures;
 mod predict;
 mod report;
 mod screen;
+#[cfg(feature = "serve")]
+mod serve;
 mod splits;
 mod stdout;
 mod summary;
@@ -58,6 +60,8 @@ enum Command {
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
     Report(report::Report),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     Predict(predict::Predict),
     Summary(summary::Summary),
     Data(data::Data),
@@ -86,6 +90,8 @@ impl Cli {
             Command::Export(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Report(command) => command.run(),
+            #[cfg(feature = "serve")]
+            Command::Serve(command) => command.run(),
             Command::Predict(command) => command.run(),
             Command::Summary(command) => command.run(),
             Command::Data(command) => command.run(),

@@ -6,6 +6,8 @@ mod output;
 use super::trained::{Answers, Trained};
 use crate::model::Predictor;
 use inputs::{Batch, Reader};
+#[cfg(feature = "serve")]
+pub(super) use output::object;
 use output::{Format, Writer};
 use std::io::{self, Write};
 use std::path::PathBuf;

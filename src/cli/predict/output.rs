@@ -261,16 +261,30 @@ impl Row<'_> {
             object.insert(name.into(), self.id().into());
         }
         for (said, answers) in self.said.iter().zip(answers) {
-            match answers.prefix.strip_suffix('_') {
-                None => said.put(answers, &mut object),
-                Some(name) => {
-                    let mut one = Map::new();
-                    said.put(answers, &mut one);
-                    object.insert(name.into(), Value::Object(one));
-                }
-            }
+            put_answer(said, answers, &mut object);
         }
         Value::Object(object)
+    }
+}
+
+/// What a model said of a row, by the names that `--json` has; `outputs` are the row's numbers of each answer.
+pub(in crate::cli) fn object(answers: &[Answers], outputs: &[&[f64]]) -> Value {
+    let mut object = Map::new();
+    for (answers, outputs) in answers.iter().zip(outputs) {
+        put_answer(&Said::of(answers, outputs), answers, &mut object);
+    }
+    Value::Object(object)
+}
+
+/// The answer itself, or one of several under its name.
+fn put_answer(said: &Said, answers: &Answers, object: &mut Map<String, Value>) {
+    match answers.prefix.strip_suffix('_') {
+        None => said.put(answers, object),
+        Some(name) => {
+            let mut one = Map::new();
+            said.put(answers, &mut one);
+            object.insert(name.into(), Value::Object(one));
+        }
     }
 }
 

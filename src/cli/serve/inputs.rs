@@ -1,0 +1,231 @@
+//! The body of a request as samples.
+
+use super::Refusal;
+use super::worker::Served;
+use crate::array::{Array, DType, count};
+use crate::data::images::{self, Form};
+use crate::data::table::{Column, ColumnKind, Layout, Notation, Table};
+use crate::data::{Inputs, features_of};
+use crate::model::Reads;
+use hyper::StatusCode;
+use image::ImageReader;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::io::Cursor;
+use std::path::Path;
+
+/// Rows of one request.
+const MOST_ROWS: usize = 1000;
+
+/// Pixels of a picture: a small file may unpack to a very large one.
+const MOST_PIXELS: u64 = 1 << 25;
+
+/// A body, by its content type.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    #[serde(default)]
+    rows: Option<Vec<Map<String, Value>>>,
+    #[serde(default)]
+    inputs: Option<Value>,
+}
+
+/// What a request asks for.
+pub(super) struct Asked {
+    /// For each of the model's inputs the samples, `[rows, sample…]`.
+    pub samples: Vec<Array>,
+    pub rows: usize,
+    /// What is to be known of the answers, such as names that training never saw.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn read(served: &Served, kind: &str, body: &[u8]) -> Result<Asked, Refusal> {
+    let mut notes = Vec::new();
+    let samples = match kind {
+        "application/json" => json(served, body, &mut notes)?,
+        "image/png" | "image/jpeg" => vec![picture(served, body)?],
+        "" => return Err(unsupported("a content type")),
+        other => {
+            return Err(unsupported(&format!(
+                "the content type application/json, image/png or image/jpeg, got {other:?}"
+            )));
+        }
+    };
+    let rows = samples.first().map_or(0, |samples| samples.shape()[0]);
+    if rows == 0 || rows > MOST_ROWS {
+        return Err(Refusal::bad(format!("expected 1 to {MOST_ROWS} rows, got {rows}")));
+    }
+    Ok(Asked { samples, rows, notes })
+}
+
+fn unsupported(expected: &str) -> Refusal {
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("expected {expected}"))
+}
+
+fn json(served: &Served, body: &[u8], notes: &mut Vec<String>) -> Result<Vec<Array>, Refusal> {
+    let description = &served.model.description;
+    let body: Json = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad(format!("expected JSON {}: {error}", form(served))))?;
+    match (body.rows, body.inputs) {
+        (Some(rows), None) if !description.columns.is_empty() => table(served, &rows, notes),
+        (None, Some(inputs)) if description.columns.is_empty() => {
+            let reads = description.reads();
+            match &reads[..] {
+                [only] => Ok(vec![array(only, &inputs)?]),
+                several => several
+                    .iter()
+                    .map(|input| match inputs.get(input.name) {
+                        Some(samples) => array(input, samples),
+                        None => Err(Refusal::bad(format!(
+                            "expected inputs with the key {:?}, got none",
+                            input.name
+                        ))),
+                    })
+                    .collect(),
+            }
+        }
+        _ => Err(Refusal::bad(format!("expected JSON {}", form(served)))),
+    }
+}
+
+/// The form of the JSON that a model takes.
+fn form(served: &Served) -> &'static str {
+    match served.model.description.columns.is_empty() {
+        true => "{\"inputs\": [sample, …]}",
+        false => "{\"rows\": [{\"column\": value, …}, …]}",
+    }
+}
+
+/// Rows by the names of their columns. They are read as a table's are, so that a value means the same in both.
+fn table(
+    served: &Served,
+    rows: &[Map<String, Value>],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Array>, Refusal> {
+    let description = &served.model.description;
+    // Numbers of JSON are written in one way, however the table wrote its own.
+    let plain = |column: &Column| match &column.kind {
+        ColumnKind::Number { fill, offset, .. } => {
+            let kind = ColumnKind::Number { fill: *fill, offset: *offset, notation: Notation::default() };
+            Column { name: column.name.clone(), kind }
+        }
+        _ => column.clone(),
+    };
+    let columns: Vec<Column> = description.columns.iter().map(plain).collect();
+    for (number, row) in rows.iter().enumerate() {
+        let unknown = row.keys().find(|key| !columns.iter().any(|column| column.name == **key));
+        let is_known = |key: &String| {
+            *key == description.target
+                || served.source.id.as_ref() == Some(key)
+                || served.source.ignore.contains(key)
+        };
+        if let Some(key) = unknown.filter(|key| !is_known(key)) {
+            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            return Err(Refusal::bad(format!(
+                "row {number}: expected the columns {}, got {key:?}",
+                names.join(", ")
+            )));
+        }
+    }
+    let mut text = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
+    let wrote = |error: csv::Error| Refusal::bad(error.to_string());
+    text.write_record(columns.iter().map(|column| &column.name)).map_err(wrote)?;
+    for (number, row) in rows.iter().enumerate() {
+        let cell = |column: &Column| match row.get(&column.name) {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            Some(Value::Bool(is)) => Ok(is.to_string()),
+            Some(_) => Err(Refusal::bad(format!(
+                "row {number}: expected a number or a text for {:?}, got a list or an object",
+                column.name
+            ))),
+        };
+        let cells = columns.iter().map(cell).collect::<Result<Vec<_>, _>>()?;
+        text.write_record(cells).map_err(wrote)?;
+    }
+    let text = text.into_inner().map_err(|error| Refusal::bad(error.to_string()))?;
+    let layout = Layout {
+        delimiter: Some(crate::data::table::Delimiter::Comma),
+        header: Some(true),
+        known: columns.iter().map(|column| column.name.clone()).collect(),
+        ..Layout::default()
+    };
+    let table = Table::parse_columns(Path::new("the rows"), &text, &layout, |header| {
+        Column::readings(header, &columns, None)
+    })?;
+    let encoded = table.try_encode(&columns)?;
+    if let Some((row, message)) = encoded.refused.first() {
+        // The client has no lines.
+        let message = message.replacen(&format!(" in line {},", row + 2), " in", 1);
+        return Err(Refusal::bad(format!("row {row}: {message}")));
+    }
+    notes.extend(encoded.notes());
+    match &served.source.inputs {
+        Some(Inputs::Columns(groups)) => {
+            let none = Vec::new();
+            let of = |input: &Reads| {
+                features_of(&encoded.features, &columns, groups.get(input.name).unwrap_or(&none))
+            };
+            Ok(description.reads().iter().map(of).collect::<crate::Result<_>>()?)
+        }
+        _ => Ok(vec![encoded.features]),
+    }
+}
+
+/// Nested lists of numbers, one sample or a list of them.
+fn array(input: &Reads, samples: &Value) -> Result<Array, Refusal> {
+    let mut numbers = Vec::new();
+    flatten(samples, &mut numbers)?;
+    let width = count(input.sample).max(1);
+    if numbers.is_empty() || !numbers.len().is_multiple_of(width) {
+        return Err(Refusal::bad(format!(
+            "expected samples {}, {width} numbers each, got {} numbers",
+            crate::cli::text::samples(input.sample),
+            numbers.len()
+        )));
+    }
+    let array = Array::new::<f64>(&[&[numbers.len() / width], input.sample].concat(), numbers)?;
+    Ok(input.samples(&array).map(Cow::into_owned)?)
+}
+
+fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<(), Refusal> {
+    match value {
+        Value::Number(number) => numbers.push(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Bool(is) => numbers.push(f64::from(u8::from(*is))),
+        Value::Array(values) => values.iter().try_for_each(|value| flatten(value, numbers))?,
+        other => {
+            let got = match other {
+                Value::Null => "null",
+                Value::String(_) => "a text",
+                _ => "an object",
+            };
+            return Err(Refusal::bad(format!("expected lists of numbers, got {got} among them")));
+        }
+    }
+    Ok(())
+}
+
+/// A picture, brought to the size and the channels of the model's samples.
+fn picture(served: &Served, body: &[u8]) -> Result<Array, Refusal> {
+    let description = &served.model.description;
+    let form = match (description.dtype, &description.sample[..], description.others.inputs.is_empty()) {
+        (DType::U8, &[height, width], true) => Form::of_sample(&[height, width, 1]),
+        (DType::U8, sample, true) => Form::of_sample(sample),
+        _ => None,
+    };
+    let Some(form) = form else { return Err(unsupported("application/json: the model takes no pictures")) };
+    let size = ImageReader::new(Cursor::new(body))
+        .with_guessed_format()
+        .ok()
+        .and_then(|reader| reader.into_dimensions().ok());
+    if let Some((width, height)) =
+        size.filter(|(width, height)| u64::from(*width) * u64::from(*height) > MOST_PIXELS)
+    {
+        return Err(Refusal::bad(format!("expected at most {MOST_PIXELS} pixels, got {width} x {height}")));
+    }
+    let form = Form { background: served.source.background, ..form };
+    let picture = images::decode(Path::new("the body"), body, form)?;
+    Ok(picture.reshape(&[&[1], &description.sample[..]].concat())?)
+}
