@@ -804,6 +804,57 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
     assert_eq!(both["runs"][1]["epochs"].as_array().expect("epochs").len(), 6);
 }
 
+#[test]
+fn runs_are_listed_renamed_and_deleted() {
+    let here = tempfile::tempdir().expect("a temporary folder");
+    let copy = |name: &str, to: &str| {
+        let (from, to) = (home().join("runs").join(name), here.path().join(to));
+        fs::create_dir(&to).expect("a folder");
+        for file in ["recipe.toml", "history.jsonl", "report.md"] {
+            fs::copy(from.join(file), to.join(file)).expect("a file of the run");
+        }
+        to.to_string_lossy().into_owned()
+    };
+    let (bands, prices) = (copy("bands", "one"), copy("prices", "two"));
+    let parent = here.path().to_string_lossy().into_owned();
+    let listed = lines(&said(&["runs", &parent, "--by", "validation-loss", "--json"]));
+    let least = |name: &str| {
+        let epochs =
+            fs::read_to_string(home().join("runs").join(name).join("history.jsonl")).expect("a history");
+        let losses = lines(&epochs);
+        losses.iter().filter_map(|epoch| epoch["validation"]["loss"].as_f64()).fold(f64::INFINITY, f64::min)
+    };
+    let mut expected = [(least("bands"), &bands), (least("prices"), &prices)];
+    expected.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for (listed, (loss, path)) in listed.iter().zip(expected) {
+        assert_eq!(
+            (&listed["run"], &listed["is_finished"]),
+            (&Value::from(path.as_str()), &Value::from(true))
+        );
+        close(&listed["best"], loss);
+    }
+    let best = said(&["runs", "best", &parent, "--by", "validation-loss"]);
+    assert_eq!(best.trim(), expected[0].1);
+
+    refuses(&["runs", "rename", &bands, "a/b"], b"", &["a name"]);
+    refuses(&["runs", "rename", &bands, "two"], b"", &["there already"]);
+    said(&["runs", "rename", &bands, "wide"]);
+    let wide = here.path().join("wide").to_string_lossy().into_owned();
+    refuses(&["runs", "delete", &wide, &parent], b"", &["the folder of a run"]);
+    refuses(&["runs", "delete", &wide], b"", &["--yes"]);
+    assert!(said(&["runs", "delete", &wide, "--yes"]).contains("removed"));
+    assert!(!Path::new(&wide).exists() && Path::new(&prices).exists());
+}
+
+#[test]
+fn shells_and_man_know_the_commands() {
+    assert!(said(&["completions", "bash"]).contains("lr-find"));
+    let pages = home().join("man");
+    assert_eq!(said(&["man", &pages.to_string_lossy()]), "");
+    let page = fs::read_to_string(pages.join("neural-train.1")).expect("a page");
+    assert!(page.contains("\\-\\-resume"), "{page}");
+}
+
 /// A server that is ended with the test.
 #[cfg(feature = "serve")]
 struct Server {

@@ -16,9 +16,11 @@ mod options;
 pub mod pictures;
 mod predict;
 mod report;
+mod runs;
 mod screen;
 #[cfg(feature = "serve")]
 mod serve;
+mod shell;
 mod splits;
 mod stdout;
 mod summary;
@@ -34,6 +36,7 @@ use crate::error::Error;
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Trains neural networks on XLA
 ///
@@ -44,7 +47,14 @@ use std::process::ExitCode;
 /// assert!(Cli::try_parse_from(["neural", "fly"]).is_err());
 /// ```
 #[derive(Debug, Parser)]
-#[command(name = "neural", version, about = "Trains neural networks on XLA", long_about = None)]
+#[command(
+    name = "neural",
+    version = version(),
+    about = "Trains neural networks on XLA",
+    long_about = None,
+    after_help = "Exit codes: 0 when it is done, 1 after an error, 2 for a command line that is not understood, 3 when `predict --skip-bad`
+left rows out, 130 after Ctrl-C. NO_COLOR turns colours off."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -63,9 +73,24 @@ enum Command {
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
     Predict(predict::Predict),
+    Runs(runs::Runs),
     Summary(summary::Summary),
     Data(data::Data),
     Devices(devices::Devices),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+/// The version of this program and of the XLA that it is linked with.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let own = env!("CARGO_PKG_VERSION");
+        match crate::runtime::tensorflow() {
+            Some(tensorflow) => format!("{own} (XLA of TensorFlow {tensorflow})"),
+            None => own.to_string(),
+        }
+    })
 }
 
 impl Cli {
@@ -93,9 +118,12 @@ impl Cli {
             #[cfg(feature = "serve")]
             Command::Serve(command) => command.run(),
             Command::Predict(command) => command.run(),
+            Command::Runs(command) => command.run(),
             Command::Summary(command) => command.run(),
             Command::Data(command) => command.run(),
             Command::Devices(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }

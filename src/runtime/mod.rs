@@ -23,6 +23,8 @@ pub use device::Device;
 pub use driver::{Driver, Gpu, Version};
 pub use folders::cache_folder;
 pub use program::Program;
+#[cfg(feature = "cli")]
+pub(crate) use report::tensorflow;
 pub use report::{Auto, Cpu, OpenedDevice, PluginReport, Report, Xla};
 pub use settings::tune_process;
 pub use spec::{DeviceOptions, DeviceSpec};

@@ -217,7 +217,7 @@ impl Cpu {
 }
 
 /// The version that TensorFlow's C API tells, if XLA came as a part of TensorFlow.
-fn tensorflow() -> Option<String> {
+pub(crate) fn tensorflow() -> Option<String> {
     // SAFETY: the type is that of the declaration in tensorflow/c/c_api.h; the string is never freed.
     unsafe {
         let version = library::linked::<unsafe extern "C" fn() -> *const c_char>(c"TF_Version")?;
