@@ -90,7 +90,7 @@ fn bad_input_gets_one_clear_sentence() {
     refuses(&["train", "negative.toml"], folder.path(), 1, &["line 5", "-1", "a whole number of at least 0"]);
     let folder_for_recipe = neural(&["train", "."], folder.path());
     let said = String::from_utf8_lossy(&folder_for_recipe.stderr);
-    assert!(!folder_for_recipe.status.success() && said.contains("format = \"images\""), "{said}");
+    assert!(!folder_for_recipe.status.success() && said.contains("neural init ."), "{said}");
     std::fs::write(folder.path().join("latin1.toml"), b"[data] # \xe9\n").expect("writable");
     refuses(&["train", "latin1.toml"], folder.path(), 1, &["latin1.toml", "UTF-8"]);
     write("broken.toml", "[data\n");

@@ -805,6 +805,47 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
 }
 
 #[test]
+fn a_column_is_worth_what_the_model_loses_without_it() {
+    let arguments = ["explain", "runs/prices", "--repeats", "400", "--json", "--device", device_name()];
+    let explained = json(&arguments);
+    assert_eq!(explained, json(&arguments), "the same seed deals the same");
+    let evaluated = json(&["evaluate", "runs/prices", "--json", "--device", device_name()]);
+    close(&explained["base"]["mse"], evaluated["mse"].as_f64().expect("a number"));
+    close(&explained["base"]["r2"], evaluated["r2"].as_f64().expect("a number"));
+    // Over all ways of dealing, a row gets each row's cell equally often.
+    let rows = evaluated["largest_errors"].as_array().expect("all rows");
+    let noise = numbers(60, 4);
+    let row = |i: usize| -> [f64; 2] {
+        let row = rows[i]["row"].as_u64().expect("a row") as usize;
+        [noise[2 * row], noise[2 * row + 1]]
+    };
+    let squared = |column: usize| {
+        let pairs = (0..rows.len()).flat_map(|i| (0..rows.len()).map(move |j| (i, j)));
+        let samples: Vec<f32> = pairs
+            .clone()
+            .flat_map(|(i, j)| {
+                let mut sample = row(i);
+                sample[column] = row(j)[column];
+                sample.map(|number| number as f32)
+            })
+            .collect();
+        let outputs =
+            predict(&model("prices"), &Array::new(&[samples.len() / 2, 2], samples).expect("numbers"));
+        let error = |(output, (i, _)): (&Vec<f64>, (usize, usize))| {
+            (output[0] - rows[i]["target"][0].as_f64().expect("a target")).powi(2)
+        };
+        outputs.iter().zip(pairs).map(error).sum::<f64>() / outputs.len() as f64
+    };
+    for listed in explained["columns"].as_array().expect("columns") {
+        let column = usize::from(listed["column"] == "age");
+        let expected = squared(column) - explained["base"]["mse"].as_f64().expect("a number");
+        let got = listed["mse"].as_f64().expect("a number");
+        assert!((got - expected).abs() < 0.1 * expected.abs() + 1e-3, "{listed}: {expected}");
+    }
+    refuses(&["explain", "runs/bands"], b"", &["columns"]);
+}
+
+#[test]
 fn runs_are_listed_renamed_and_deleted() {
     let here = tempfile::tempdir().expect("a temporary folder");
     let copy = |name: &str, to: &str| {

@@ -542,8 +542,8 @@ fn features_that_plainly_need_scaling_are_named() {
     assert_eq!(load("size,y\n1,1\n2,2\n3,1\n900,2\n", first).unwrap().unscaled(), None);
 }
 
-/// What a recipe is suggested to be for this table.
-fn suggested(text: &str, settings: &str) -> Result<(Recipe, Vec<String>)> {
+/// The recipe that is suggested for this table, what it assumes, and the data that it reads.
+fn suggested(text: &str, settings: &str) -> Result<(Recipe, Vec<String>, Dataset)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("t.csv");
     std::fs::write(&path, text).expect("writable");
@@ -552,8 +552,9 @@ fn suggested(text: &str, settings: &str) -> Result<(Recipe, Vec<String>)> {
     let suggestion = suggest(source.clone())?;
     assert_eq!(suggestion.text(&path), suggest(source)?.text(&path), "the same data, another recipe");
     let recipe = suggestion.recipe()?;
-    recipe.trainer().describe(&recipe.load()?)?.declare()?;
-    Ok((recipe, suggestion.assumed))
+    let loaded = recipe.load()?;
+    recipe.trainer().describe(&loaded)?.declare()?;
+    Ok((recipe, suggestion.assumed, loaded))
 }
 
 #[test]
@@ -568,7 +569,7 @@ fn a_suggested_recipe_fits_its_table() {
         let deck = ["A", "B", "3"][i % 3];
         format!("{},{},{},{fare},{deck},{}", 1000 + i * 7 % 60, i + 1, ["no", "yes"][i % 2], i % 2)
     });
-    let (recipe, assumed) = suggested(&text, "").expect("a recipe");
+    let (recipe, assumed, loaded) = suggested(&text, "").expect("a recipe");
     let data = &recipe.data;
     assert_eq!(data.target.as_deref(), Some("survived"));
     assert_eq!(data.id.as_deref(), Some("customer_id"));
@@ -580,22 +581,22 @@ fn a_suggested_recipe_fits_its_table() {
         (data.missing, data.scale, data.stratify),
         (Missing::Median, Scale::StandardizeFeatures, true)
     );
-    assert_eq!(recipe.load().expect("data").classes(), Some(2));
+    assert_eq!(loaded.classes(), Some(2));
     let says = |words: &str| {
         assert!(assumed.iter().any(|sentence| sentence.contains(words)), "{words}: {assumed:#?}");
     };
     ["target: \"survived\"", "customer_id", "alive", "deck", "fare (9)", "50.0 %"].into_iter().for_each(says);
 
     // A value: the last column, with as many different numbers as rows.
-    let (recipe, assumed) =
+    let (recipe, assumed, loaded) =
         suggested(&rows("a,b", &|i| format!("{},{}", i % 5, 100_000 + i * i)), "").expect("a recipe");
     assert_eq!((recipe.data.target.as_deref(), recipe.data.scale_target), (Some("b"), Scale::Standardize));
-    assert_eq!(recipe.load().expect("data").classes(), None);
+    assert_eq!(loaded.classes(), None);
     assert!(assumed[0].contains("the last column"), "{assumed:?}");
 
     // What is given stays, classes with few rows are not divided in proportion.
     let rare = rows("a,kind,b", &|i| format!("{i}.5,{},{}", if i == 7 { "rare" } else { "usual" }, i % 4));
-    let (recipe, _) =
+    let (recipe, ..) =
         suggested(&rare, "target = 'kind'\nscale = 'unit'\ntest_fraction = 0.4").expect("a recipe");
     assert_eq!(
         (recipe.data.scale, recipe.data.test_fraction, recipe.data.stratify),

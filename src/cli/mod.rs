@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod devices;
 mod evaluate;
+mod explain;
 mod export;
 mod figures;
 mod init;
@@ -69,6 +70,7 @@ enum Command {
     Compare(compare::Compare),
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
+    Explain(explain::Explain),
     Report(report::Report),
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Compare(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Evaluate(command) => command.run(),
+            Command::Explain(command) => command.run(),
             Command::Report(command) => command.run(),
             #[cfg(feature = "serve")]
             Command::Serve(command) => command.run(),

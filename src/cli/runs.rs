@@ -21,7 +21,7 @@ use std::process::ExitCode;
     after_help = "Examples:
   neural runs                                      those in the folder runs
   neural runs --by validation-accuracy             the best first
-  neural report $(neural runs best --by validation-accuracy)
+  neural runs best --by validation-accuracy        its path, for $(…) in other commands
   neural runs rename runs/guests-3 wide
   neural runs delete runs/guests-1 runs/guests-2 --yes"
 )]

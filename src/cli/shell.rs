@@ -11,10 +11,11 @@ use std::process::ExitCode;
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  neural completions bash > ~/.local/share/bash-completion/completions/neural
-  neural completions zsh > ~/.zfunc/_neural              (a folder in $fpath)
-  neural completions fish > ~/.config/fish/completions/neural.fish")]
+  source <(neural completions bash)                                   for this shell; the same line in ~/.bashrc for all
+  source <(neural completions zsh)                                    in ~/.zshrc, after compinit
+  neural completions fish                                             into ~/.config/fish/completions/neural.fish")]
 pub struct Completions {
+    /// Whose
     shell: Shell,
 }
 
@@ -30,7 +31,7 @@ impl Completions {
 /// Write manual pages, one a command
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  neural man ~/.local/share/man/man1 && man neural-train")]
+  neural man ~/.local/share/man/man1               then: man neural-train")]
 pub struct Man {
     /// The folder for the pages, which is made if it is not there
     folder: PathBuf,

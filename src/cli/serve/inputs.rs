@@ -53,10 +53,15 @@ pub(super) fn read(served: &Served, kind: &str, body: &[u8]) -> Result<Asked, Re
         }
     };
     let rows = samples.first().map_or(0, |samples| samples.shape()[0]);
-    if rows == 0 || rows > MOST_ROWS {
-        return Err(Refusal::bad(format!("expected 1 to {MOST_ROWS} rows, got {rows}")));
-    }
+    check_rows(rows)?;
     Ok(Asked { samples, rows, notes })
+}
+
+fn check_rows(rows: usize) -> Result<(), Refusal> {
+    if (1..=MOST_ROWS).contains(&rows) {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!("expected 1 to {MOST_ROWS} rows, got {rows}")))
 }
 
 fn unsupported(expected: &str) -> Refusal {
@@ -103,6 +108,7 @@ fn table(
     rows: &[Map<String, Value>],
     notes: &mut Vec<String>,
 ) -> Result<Vec<Array>, Refusal> {
+    check_rows(rows.len())?;
     let description = &served.model.description;
     // Numbers of JSON are written in one way, however the table wrote its own.
     let plain = |column: &Column| match &column.kind {
