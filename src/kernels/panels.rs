@@ -80,7 +80,7 @@ impl Panels {
     /// [`row`](Self::row) numbers, and what is there is added to if `ADD`. A row of the result does not depend on those
     /// beside it.
     #[inline(always)]
-    pub fn multiply<const ADD: bool, S: Simd, R: Rows>(
+    pub fn multiply<const ADD: bool, S: Simd, R: Rows<ROWS>>(
         &self,
         simd: S,
         a: impl Fn(usize) -> R,
@@ -93,7 +93,7 @@ impl Panels {
         for panel in 0..columns.div_ceil(width) {
             let b = S::as_simd_f32s(&panels[panel * self.summed * width..][..summed * width]).0;
             for first in (0..rows).step_by(ROWS) {
-                let sums = product(simd, summed, a(first), b, REGISTERS);
+                let sums = product::<S, ROWS, REGISTERS>(simd, summed, a(first), b, REGISTERS);
                 for (i, sums) in sums.iter().enumerate() {
                     let place = &mut result[(first + i) * row + panel * width..][..width];
                     for (place, &sum) in S::as_mut_simd_f32s(place).0.iter_mut().zip(sums) {

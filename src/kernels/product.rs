@@ -36,7 +36,7 @@ pub(super) trait Rows<const N: usize>: Copy {
     unsafe fn at(&self, row: usize, column: usize) -> f32;
 }
 
-impl Rows for [&[f32]; ROWS] {
+impl<const N: usize> Rows<N> for [&[f32]; N] {
     #[inline(always)]
     fn hold(&self, k: usize) -> bool {
         self.iter().all(|row| row.len() >= k)

@@ -16,7 +16,9 @@ use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
 use super::transform::{Filter, Input, Matrix, Output, SIDE, SIZES, Tile, Transposed, empty, transform};
 use pulp::{Arch, Simd, WithSimd};
 
-/// The multiplications that take as long as to transform a number of a filter, write it to memory and read it again.
+/// More numbers of transformed filters than a core's cache holds come from memory for each task: that takes as long as this
+/// many multiplications a number.
+const CACHED: usize = 1 << 18;
 const TRANSFORMED: usize = 64;
 
 /// Whether this way can do the convolution.
@@ -38,8 +40,10 @@ pub(crate) fn pays(conv: &Sliding) -> bool {
     // A transform multiplies by a matrix along both axes.
     let transforms = (tiles * PLACES * 2 * SIDE * (channels + filters)) as f64;
     let products = (tiles * PLACES * channels * filters) as f64;
-    // The filters are transformed once for all images, and come from memory where they are many.
-    let of_filters = (TRANSFORMED * PLACES * channels * filters) as f64 / (conv.images.max(1)) as f64;
+    // The filters are transformed once for all images.
+    let numbers = PLACES * channels * filters;
+    let of_filters =
+        if numbers > CACHED { (TRANSFORMED * numbers) as f64 / conv.images.max(1) as f64 } else { 0.0 };
     channels.min(filters) >= 4 && transforms + products + of_filters < 0.8 * product
 }
 
