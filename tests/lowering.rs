@@ -225,6 +225,40 @@ fn sums_are_those_of_f64_in_few_kernels() {
     }
 }
 
+#[test]
+fn centred_sums_are_those_of_f64_without_their_products() {
+    for (shape, axes) in [
+        (&[9, 40, 3, 10][..], &[0, 1, 2][..]),
+        (&[5, 33, 4, 7], &[1, 2]),
+        (&[2000, 70], &[0]),
+        (&[70_001, 5], &[0]),
+    ] {
+        let row = &shape[shape.len() - 1..];
+        let outputs = |dtype| {
+            let graph = Graph::new();
+            let [a, b, c] = [shape, shape, row].map(|shape| graph.parameter(dtype, shape));
+            let centred = (&b - &c)?;
+            let outputs = vec![centred.square()?.sum(axes)?, (a * centred)?.sum(axes)?];
+            Ok::<_, neural::Error>(Function::new(&graph, outputs))
+        };
+        let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
+        let arguments = [values(shape, 1), values(shape, 2), values(row, 3)];
+        let single = outputs(DType::F32).expect("well formed");
+        let text = hlo_text(&single, Target::Cpu).expect("lowers");
+        assert_eq!(text.matches("\"neural.centred_").count(), 2, "{shape:?} over {axes:?}");
+        let run = |function: &Function, dtype| {
+            let arguments = arguments.iter().map(|array| array.cast(dtype)).collect::<Vec<_>>();
+            let program = Program::compile(device(), function, 0).expect("compiles");
+            program.call(device(), &arguments).expect("runs")
+        };
+        let expected = run(&outputs(DType::F64).expect("well formed"), DType::F64);
+        for (got, expected) in run(&single, DType::F32).iter().zip(&expected) {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 2e-6, "{shape:?} over {axes:?}: off by {off:e}");
+        }
+    }
+}
+
 /// The shapes of two operands, the axes of each that are summed, and whether this crate has the product of f32.
 type Product = ([&'static [usize]; 2], [&'static [usize]; 2], bool);
 

@@ -13,9 +13,9 @@ use std::slice;
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Sum {
-    outer: i64,
-    summed: i64,
-    inner: i64,
+    pub(super) outer: i64,
+    pub(super) summed: i64,
+    pub(super) inner: i64,
 }
 
 /// The length from which XLA has several kernels for a sum.

@@ -239,6 +239,24 @@ fn sums_and_rows_of_odd_lengths() {
     }
 }
 
+#[test]
+fn sums_of_centred_rows() {
+    for (outer, summed, width) in [(1, 1, 1), (1, 7, 3), (3, 200, 16), (1, 500, 70), (2, 1031, 5)] {
+        let sizes: Sum = bytemuck::cast([outer as i64, summed as i64, width as i64]);
+        let all = outer * summed * width;
+        let (a, b, c) = (&numbers(all, 1), &numbers(all, 2), &numbers(width, 3));
+        let (mut products, mut squares) = (vec![0f64; outer * width], vec![0f64; outer * width]);
+        for (i, (a, b)) in a.iter().zip(b).enumerate() {
+            let centred = f64::from(*b) - f64::from(c[i % width]);
+            let to = i / (summed * width) * width + i % width;
+            products[to] += f64::from(*a) * centred;
+            squares[to] += centred * centred;
+        }
+        close(&run::<3, CentredProduct>(&sizes, [a, b, c]), &products, 1e-3, &sizes);
+        close(&run::<2, CentredSquare>(&sizes, [b, c]), &squares, 1e-3, &sizes);
+    }
+}
+
 /// Sizes of products: no numbers, one, those that fill no register, and those that are cut, in both ways.
 const PRODUCTS: [[usize; 3]; 10] = [
     [1, 1, 1],
@@ -331,6 +349,16 @@ fn results_are_the_same_on_any_number_of_threads() {
             run_on::<2, WinogradFilterGrad>(threads, &conv, [x, dy]),
             run_on::<1, SumOver<f32>>(threads, &bytemuck::cast([1i64, 1 << 20, 1]), [long]),
             run_on::<1, SumOver<f32>>(threads, &bytemuck::cast([3i64 - 1, 1 << 17, 4]), [long]),
+            run_on::<3, CentredProduct>(
+                threads,
+                &bytemuck::cast([1i64, 1 << 15, 1 << 5]),
+                [long, long, &long[..1 << 5]],
+            ),
+            run_on::<2, CentredSquare>(
+                threads,
+                &bytemuck::cast([4i64, 1 << 16, 1 << 2]),
+                [long, &long[..1 << 2]],
+            ),
             run_on::<1, LogSoftmax>(threads, &rows(1 << 17), [long]),
             run_on::<2, LogSoftmaxGrad>(threads, &rows(1 << 10), [long, long]),
             run_on::<2, Matmul>(

@@ -25,6 +25,8 @@ pub(super) const SUM_POOL_GRAD: &str = "neural.sum_pool_grad";
 pub(super) const SUM_F32: &str = "neural.sum_f32";
 pub(super) const SUM_F64: &str = "neural.sum_f64";
 pub(super) const SUM_I32: &str = "neural.sum_i32";
+pub(super) const CENTRED_PRODUCT: &str = "neural.centred_product";
+pub(super) const CENTRED_SQUARE: &str = "neural.centred_square";
 pub(super) const LOG_SOFTMAX: &str = "neural.log_softmax";
 pub(super) const LOG_SOFTMAX_GRAD: &str = "neural.log_softmax_grad";
 pub(super) const ARG_MAX: &str = "neural.arg_max";
@@ -50,6 +52,8 @@ pub(crate) fn are_known() -> bool {
             && register(SUM_F32, handle::<1, kernels::SumOver<f32>>)
             && register(SUM_F64, handle::<1, kernels::SumOver<f64>>)
             && register(SUM_I32, handle::<1, kernels::SumOver<Wrapping<i32>>>)
+            && register(CENTRED_PRODUCT, handle::<3, kernels::CentredProduct>)
+            && register(CENTRED_SQUARE, handle::<2, kernels::CentredSquare>)
             && register(LOG_SOFTMAX, handle::<1, kernels::LogSoftmax>)
             && register(LOG_SOFTMAX_GRAD, handle::<2, kernels::LogSoftmaxGrad>)
             && register(ARG_MAX, handle::<1, kernels::ArgMax>)

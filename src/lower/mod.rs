@@ -234,7 +234,10 @@ impl Lowering<'_> {
             }
 
             Op::Reduce { kind, dims: axes } => match kind {
-                Reduction::Sum => self.sum(input(0), &shape_of(0), axes, dtype),
+                Reduction::Sum => match self.centred_sum(function, node, axes, dtype) {
+                    Some(sum) => sum,
+                    None => self.sum(input(0), &shape_of(0), axes, dtype),
+                },
                 Reduction::Max => input(0).reduce_max(&dims(axes), false),
                 Reduction::Min => input(0).reduce_min(&dims(axes), false),
             },

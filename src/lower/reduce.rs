@@ -3,6 +3,7 @@
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
+use crate::graph::{Binary, Function, Node, Op};
 use crate::kernels;
 use xla::{ElementType, XlaOp};
 
@@ -51,6 +52,49 @@ impl Lowering<'_> {
             }
             None => x.reduce_sum(&dims(axes), false),
         }
+    }
+
+    /// `Σ a (b - c)` over the axes before the last, along which `c` lies: the sums of a batch normalisation and its
+    /// gradient. As a sum of an array these would have the products written to memory and read again.
+    pub(super) fn centred_sum(
+        &self,
+        function: &Function,
+        node: &Node,
+        axes: &[usize],
+        dtype: DType,
+    ) -> Option<XlaResult> {
+        let node_of = |id: usize| function.graph().node(id);
+        let product = node_of(node.inputs[0]);
+        let shape = &product.ty.shape;
+        let last = shape.len().checked_sub(1)?;
+        let ours = self.target == Target::Cpu && axes.iter().max() == last.checked_sub(1).as_ref();
+        if !ours || dtype != DType::F32 || !matches!(product.op, Op::Binary(Binary::Mul)) {
+            return None;
+        }
+        let sizes = kernels::Sum::of(shape, axes)?;
+        // The operands of a difference whose second one is a row.
+        let centred = |id: usize| {
+            let difference = node_of(id);
+            let row = node_of(*difference.inputs.get(1)?);
+            let along_last = matches!(&row.op, Op::Broadcast { dims } if *dims == [last]);
+            let fits = matches!(difference.op, Op::Binary(Binary::Sub)) && along_last;
+            fits.then(|| [difference.inputs[0], row.inputs[0]])
+        };
+        let value = |id: usize| &self.values[&id];
+        let result: Vec<_> = (0..=last).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
+        let result = &result;
+        let (a, b) = (product.inputs[0], product.inputs[1]);
+        if a == b {
+            let [b, c] = centred(a)?.map(value);
+            return Some(self.call(calls::CENTRED_SQUARE, &[b, c], &sizes, dtype, result));
+        }
+        let (a, [b, c]) = match (centred(a), centred(b)) {
+            (_, Some(pair)) => (a, pair),
+            (Some(pair), None) => (b, pair),
+            (None, None) => return None,
+        };
+        let [a, b, c] = [a, b, c].map(value);
+        Some(self.call(calls::CENTRED_PRODUCT, &[a, b, c], &sizes, dtype, result))
     }
 
     /// Doubles the reach of the sum in each of log₂ n steps: XLA's own form, a window as long as the axis, is not
