@@ -17,7 +17,7 @@ mod model;
 mod settings;
 mod suggest;
 
-use messages::{Complaint, missing, not_a_recipe};
+use messages::{Complaint, Mistake, line, missing, not_a_recipe};
 pub use model::{Model, Objective};
 pub(crate) use settings::set;
 pub use suggest::{Suggestion, suggest};
@@ -206,8 +206,7 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let mut recipe =
-            read(text, text, |line, complaint| Error::format(path, format!("{line}{complaint}")))?;
+        let mut recipe = read(text, text).map_err(|mistake| Error::format(path, mistake.to_string()))?;
         model::find_lines(&mut recipe, text, Some(path));
         Ok(recipe)
     }
@@ -237,14 +236,8 @@ impl Recipe {
         }
         // Written out and read again, so that an error names the key as it stands after the change.
         let changed = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
-        let name = match settings {
-            [one] => format!("--set {one}"),
-            _ => "--set".to_string(),
-        };
-        let mut recipe = read(&changed, text, |_, complaint| match complaint {
-            Complaint::Expected { expected, got } => Error::value(&name, expected, got),
-            Complaint::Other(message) => Error::value(&name, "a recipe", message),
-        })?;
+        let mut recipe =
+            read(&changed, text).map_err(|mistake| in_settings(mistake, path, settings, ""))?;
         model::find_lines(&mut recipe, text, Some(path));
         Ok(recipe)
     }
@@ -380,35 +373,66 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
-/// Reads a recipe; `refuse` makes the error of what is wrong and of the line where it stands, `"line 3: "`. Nodes are looked
-/// for in `original`, the text before settings changed it.
-fn read(text: &str, original: &str, refuse: impl Fn(String, Complaint) -> Error) -> Result<Recipe> {
-    let malformed =
-        |error: toml::de::Error| refuse(line(&error, text), Complaint::Other(error.message().into()));
-    let table = toml::from_str(text).map_err(malformed)?;
-    let document = toml::Deserializer::parse(text).map_err(malformed)?;
-    let mut recipe: Recipe = serde_path_to_error::deserialize(document).map_err(|error| {
-        let message = error.inner().message();
-        if let Some(lacking) = missing(&table).filter(|_| message.starts_with("missing field")) {
-            return refuse(String::new(), Complaint::Other(lacking));
-        }
-        let key = error.path().to_string();
-        let place = if key == "." { String::new() } else { format!("{key}: ") };
-        let found = error.inner().span().and_then(|span| text.get(span)).unwrap_or("another value");
-        refuse(format!("{}{place}", line(error.inner(), text)), Complaint::new(message, found))
+/// Reads a recipe. Nodes are looked for in `original`, the text before settings changed it.
+fn read(text: &str, original: &str) -> Result<Recipe, Mistake> {
+    let of_all = |message: String| Mistake {
+        line: String::new(),
+        key: String::new(),
+        complaint: Complaint::Other(message),
+        is_missing: false,
+    };
+    let (mut recipe, table): (Recipe, _) = messages::read(text).map_err(|mistake| {
+        let table = toml::from_str(text).ok().filter(|_| mistake.is_missing);
+        table.as_ref().and_then(missing).map_or(mistake, of_all)
     })?;
     if let Some(lacking) = missing(&table) {
-        return Err(refuse(String::new(), Complaint::Other(lacking)));
+        return Err(of_all(lacking));
     }
     model::find_lines(&mut recipe, original, None);
-    recipe.check().map_err(|error| refuse(String::new(), Complaint::Other(error.to_string())))?;
+    recipe.check().map_err(|error| of_all(error.to_string()))?;
     Ok(recipe)
 }
 
-fn line(error: &toml::de::Error, text: &str) -> String {
-    error.span().map_or_else(String::new, |span| {
-        format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1)
-    })
+/// The error for a mistake in what settings have changed: it names the setting that is to blame, without the `section` that
+/// its user need not write.
+fn in_settings(mistake: Mistake, path: &Path, settings: &[String], section: &str) -> Error {
+    let key = mistake.key.replace('[', ".").replace(']', "");
+    let begins = |one: &str, other: &str| {
+        one.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let is_to_blame = |setting: &&String| {
+        let name = setting.split('=').next().unwrap_or_default().trim().trim_start_matches('-');
+        begins(&key, name) || (!key.is_empty() && begins(name, &key))
+    };
+    let name = settings.iter().rev().find(is_to_blame).map(|setting| match setting.strip_prefix('-') {
+        Some(key) => format!("--unset {}", key.trim_start_matches(section)),
+        None => format!("--set {}", setting.trim_start_matches(section)),
+    });
+    match (name, mistake.complaint) {
+        (Some(name), Complaint::Expected { expected, got }) => Error::value(name, expected, got),
+        (Some(name), Complaint::Other(message)) => Error::format(path, format!("{name}: {message}")),
+        // The lines are not those of the file.
+        (None, complaint) => {
+            let mistake = Mistake { line: String::new(), complaint, ..mistake };
+            Error::format(path, mistake.to_string())
+        }
+    }
+}
+
+/// A source of data in which keys are replaced, each of `settings` as `key=value`.
+pub(crate) fn source_with_settings(source: &Source, settings: &[String]) -> Result<Source> {
+    #[derive(Serialize, Deserialize)]
+    struct Section {
+        data: Source,
+    }
+    let settings: Vec<String> = settings.iter().map(|setting| format!("data.{setting}")).collect();
+    let unwritten = |error: toml::ser::Error| Error::format(&source.path, error.to_string());
+    let mut table = toml::Table::try_from(Section { data: source.clone() }).map_err(unwritten)?;
+    settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+    let text = toml::to_string(&table).map_err(unwritten)?;
+    let read = messages::read::<Section>(&text);
+    read.map(|(section, _)| section.data)
+        .map_err(|mistake| in_settings(mistake, &source.path, &settings, "data."))
 }
 
 #[cfg(test)]
@@ -469,43 +493,87 @@ mod tests {
         })
     }
 
+    /// The keys of the reference's tables for a section.
+    fn keys(section: &str) -> Vec<Vec<String>> {
+        let (_, text) = REFERENCE.split_once(&format!("\n## `[{section}]`")).unwrap();
+        let (_, table) =
+            text.split_once("| --- | --- |\n").or_else(|| text.split_once("|---|---|\n")).unwrap();
+        let rows = table.lines().take_while(|line| line.starts_with("| `"));
+        let keys = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+        keys.map(|key| vec![section.to_string(), key.to_string()]).collect()
+    }
+
     /// Words of Rust and of its readers that no user should meet.
-    const RUST: [&str; 19] = [
+    const RUST: [&str; 27] = [
         "usize", "u64", "u32", "i64", "f64", "f32", "struct", "enum", "variant", "newtype", "sequence",
-        "tuple", "map", "untagged", "Rule", "Loss", "invalid", "type", "Option",
+        "tuple", "map", "untagged", "Rule", "Loss", "invalid", "type", "Option", "string", "boolean",
+        "integer", "floating", "datetime", "field", "wanted", "found",
     ];
 
     #[test]
     fn wrong_values_are_answered_in_the_words_of_toml() {
         let text = REFERENCE.rsplit("```toml\n").next().unwrap().split("```").next().unwrap();
         let whole: toml::Value = toml::Value::Table(toml::from_str(text).unwrap());
-        let wrong = [
-            toml::Value::from("nonsense"),
-            (-1).into(),
-            1.5.into(),
-            true.into(),
-            toml::Value::Array(vec![1.into(), "x".into()]),
-            toml::Value::Table([("nonsense".to_string(), 1.into())].into_iter().collect()),
-        ];
+        let wrong = "a = [\"nonsense\", -1, 1.5, true, [1, \"x\"], { nonsense = 1 }, [], {}, [[1]], [{ a = 1 }], nan, 2024-01-01]";
+        let wrong = toml::from_str::<toml::Table>(wrong).unwrap()["a"].as_array().unwrap().clone();
         let (mut refused, mut bad, mut places) = (0, Vec::new(), leaves(&whole, &[]));
         places.retain(|path| path.len() > 1);
+        places.extend(
+            [keys("data"), keys("train")]
+                .concat()
+                .into_iter()
+                .filter(|key| !places.contains(key))
+                .collect::<Vec<_>>(),
+        );
         for path in &places {
             for value in &wrong {
                 let mut recipe = whole.clone();
+                if let [section, key] = &path[..] {
+                    recipe[section].as_table_mut().unwrap().insert(key.clone(), true.into());
+                }
                 *at(&mut recipe, path) = value.clone();
                 let text = toml::to_string(&recipe).unwrap();
                 let Err(error) = Recipe::parse(&text, Path::new("r.toml")) else { continue };
                 refused += 1;
                 let error = error.to_string();
                 let words: Vec<_> = error.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-                let said = RUST.iter().any(|word| words.contains(word));
-                if said || !error.starts_with("r.toml: line ") || !error.contains(path[1].as_str()) {
+                let said = RUST.iter().any(|word| words.contains(word)) || error.contains(['`', '$']);
+                if said || !error.starts_with("r.toml: ") || !error.contains(path[1].as_str()) {
                     bad.push(format!("{path:?} = {value}: {error}"));
                 }
             }
         }
         assert!(bad.is_empty(), "{}", bad.join("\n"));
-        assert!(refused > places.len(), "{refused} of {} refused", places.len() * wrong.len());
+        assert!(places.len() > 90 && refused > 5 * places.len(), "{refused} of {} keys", places.len());
+    }
+
+    #[test]
+    fn a_setting_that_does_not_fit_is_named_among_others() {
+        let text = "[data]\nformat = 'idx'\npath = 'x'\n[model]\nlayers = ['relu']\n[train]\nloss = 'hinge'\noptimizer = 'sgd'";
+        let refused = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            Recipe::with_settings(text, Path::new("r.toml"), &settings).unwrap_err().to_string()
+        };
+        for (settings, expected) in [
+            (
+                &["train.epochs=3", "data.targets=price"][..],
+                "--set data.targets=price: expected a list, as in [\"price\"], got \"price\"",
+            ),
+            (
+                &["data.scale=true", "train.epochs=3"],
+                "--set data.scale=true: expected one of none, unit, standardize, standardize-features, got true",
+            ),
+            (
+                &["train.epochs=3", "model.layers.0=rellu"],
+                "r.toml: --set model.layers.0=rellu: rellu is not a layer; did you mean relu?",
+            ),
+            (&["train.seed=2", "-data"], "r.toml: expected data.format and data.path, got a recipe without"),
+        ] {
+            assert!(refused(settings).starts_with(expected), "{}", refused(settings));
+        }
+        let source = Source::new(crate::data::Format::Table, "t.csv");
+        let error = source_with_settings(&source, &["id=a".into(), "targets=price".into()]).unwrap_err();
+        assert!(error.to_string().starts_with("--set targets=price: expected a list"), "{error}");
     }
 
     #[test]

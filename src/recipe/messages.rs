@@ -2,17 +2,40 @@
 
 use crate::data::Format;
 use crate::named;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path as Place, Segment};
+use std::fmt;
 use std::path::Path;
+use toml::{Table, Value};
 
-/// What is wrong with a recipe.
+/// What is wrong with a text of TOML, and where.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    /// `"line 3: "`, or nothing where no line is to blame.
+    pub line: String,
+    /// `model.layers[1].dense`; empty for the whole.
+    pub key: String,
+    pub complaint: Complaint,
+    /// Whether a key lacks.
+    pub is_missing: bool,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.key.is_empty() { "" } else { ": " };
+        write!(f, "{}{}{colon}{}", self.line, self.key, self.complaint)
+    }
+}
+
+/// What is wrong with a value.
 #[derive(Debug, PartialEq)]
 pub(super) enum Complaint {
     Expected { expected: String, got: String },
     Other(String),
 }
 
-impl std::fmt::Display for Complaint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Complaint::Expected { expected, got } => write!(f, "expected {expected}, got {got}"),
             Complaint::Other(message) => f.write_str(message),
@@ -20,22 +43,114 @@ impl std::fmt::Display for Complaint {
     }
 }
 
+/// Reads what a text of TOML holds.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Table), Mistake> {
+    let malformed = |error: toml::de::Error| Mistake {
+        line: line(&error, text),
+        key: String::new(),
+        complaint: Complaint::Other(error.message().replace('`', "")),
+        is_missing: false,
+    };
+    let table: Table = toml::from_str(text).map_err(malformed)?;
+    let document = toml::Deserializer::parse(text).map_err(malformed)?;
+    match serde_path_to_error::deserialize(document) {
+        Ok(read) => Ok((read, table)),
+        Err(error) => {
+            let (place, message) = (error.path(), error.inner().message());
+            let key = if place.iter().next().is_none() { String::new() } else { place.to_string() };
+            let mut whole = Value::Table(table);
+            let got = value_at(&mut whole, place).map(|value| described(value));
+            let names = || names_at::<T>(&mut whole, place);
+            // A date is a table to the reader.
+            let (key, complaint) = match key.split_once(".$__toml") {
+                Some((key, _)) => (key.to_string(), Complaint::of_date(got)),
+                None if message.contains("$__toml") => (key, Complaint::of_date(got)),
+                None => (key, Complaint::new(message, got, names)),
+            };
+            let is_missing = message.starts_with("missing field");
+            Err(Mistake { line: line(error.inner(), text), key, complaint, is_missing })
+        }
+    }
+}
+
+/// `"line 3: "`
+pub(super) fn line(error: &toml::de::Error, text: &str) -> String {
+    error.span().map_or_else(String::new, |span| {
+        format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1)
+    })
+}
+
+fn value_at<'a>(whole: &'a mut Value, place: &Place) -> Option<&'a mut Value> {
+    place.iter().try_fold(whole, |value, segment| match segment {
+        Segment::Map { key } => value.get_mut(key.as_str()),
+        Segment::Seq { index } => value.get_mut(*index),
+        Segment::Enum { variant } => value.get_mut(variant.as_str()),
+        Segment::Unknown => None,
+    })
+}
+
+/// The names that may stand at a place where a name is expected: its reader tells them where it meets another.
+fn names_at<T: DeserializeOwned>(whole: &mut Value, place: &Place) -> Option<String> {
+    *value_at(whole, place)? = Value::String(String::new());
+    let error = whole.clone().try_into::<T>().err()?;
+    let (_, names) = error.message().split_once("unknown variant ``, expected ")?;
+    let names: Vec<&str> = names.split('`').skip(1).step_by(2).collect();
+    Some(names.join(", "))
+}
+
+fn described(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Table(_) => "a table".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Datetime(date) => date.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+    }
+}
+
 impl Complaint {
-    /// Of a message of serde's about `found`, as the recipe has it.
-    pub fn new(message: &str, found: &str) -> Self {
+    fn of_date(got: Option<String>) -> Self {
+        let got = got.unwrap_or_else(|| "a date".into());
+        Complaint::Expected { expected: "no date, or one in quotes".into(), got }
+    }
+
+    /// Of a message of the reader's about the value `got`, in whose place one of `names` may stand.
+    fn new(message: &str, got: Option<String>, names: impl FnOnce() -> Option<String>) -> Self {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        if let Some((got, expected)) = after(&message, &["invalid type: ", "invalid value: "])
+        if let Some((found_here, expected)) = after(&message, &["invalid type: ", "invalid value: "])
             .and_then(|rest| rest.split_once(", expected "))
         {
-            return Complaint::Expected { expected: expectation(expected), got: in_toml(got) };
+            let (mut expected, got) = (expectation(expected), found(found_here));
+            // A list of one may look as if it needed no brackets.
+            if expected == "a list" && got != "a table" {
+                expected.push_str(&format!(", as in [{got}]"));
+            }
+            return Complaint::Expected { expected, got };
         }
         if let Some((length, expected)) =
             after(&message, &["invalid length "]).and_then(|rest| rest.split_once(", expected "))
         {
             return Complaint::Expected { expected: expectation(expected), got: length.into() };
         }
+        let got = got.unwrap_or_else(|| "another value".into());
+        let expected = |expected: &str| Complaint::Expected { expected: expected.into(), got: got.clone() };
         match &quoted[..] {
+            _ if message == "wanted string or table" => {
+                let one = names().map(|names| format!("one of {names}"));
+                expected(&one.unwrap_or_else(|| "a name in quotes".into()))
+            }
+            _ if message.contains("number overflowed") => expected("a smaller number"),
+            _ if message.starts_with("expected empty") => expected("no settings"),
+            _ if message.starts_with("expected table key") => expected("a list"),
+            _ if message.starts_with("expected table, found") => expected("a table of settings"),
+            _ if message.starts_with("wanted exactly 1 element") => expected("a table of one name"),
+            _ if message.starts_with("expected tuple with length ") => {
+                let length = message.rsplit(' ').next().unwrap_or_default();
+                expected(&format!("a list of {length}"))
+            }
             [key] if message.starts_with("missing field") => {
                 Complaint::Expected { expected: format!("the key {key}"), got: "none".into() }
             }
@@ -164,14 +279,14 @@ const REQUIRED: [(&str, &[(&str, &str)]); 3] = [
 const INSTEAD: [(&str, &str); 2] = [("layers", "nodes"), ("loss", "objectives")];
 
 /// All that a recipe lacks, in one answer, with a form that would do; `None` if it lacks nothing.
-pub(super) fn missing(table: &toml::Table) -> Option<String> {
+pub(super) fn missing(table: &Table) -> Option<String> {
     let mut names = Vec::new();
     let mut example = String::new();
     for (section, keys) in REQUIRED {
         let there = table.get(section);
         let has = |key: &str| there.and_then(|value| value.as_table()).is_some_and(|t| t.contains_key(key));
         let lacks = |key: &str| {
-            let is_table = there.is_none_or(toml::Value::is_table);
+            let is_table = there.is_none_or(Value::is_table);
             is_table && !has(key) && !INSTEAD.iter().any(|(of, other)| *of == key && has(other))
         };
         let lacking: Vec<_> = keys.iter().filter(|(key, _)| lacks(key)).collect();
@@ -212,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_recipe_that_lacks_much_gets_one_answer() {
-        let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        let table = |text: &str| toml::from_str::<Table>(text).unwrap();
         let all = missing(&table("")).unwrap();
         assert!(all.starts_with(
             "expected data.format, data.path, model.layers, train.loss and train.optimizer, got"
