@@ -220,3 +220,19 @@ mod splits {
         source("npy", "test_fraction = 0.5", Path::new(""))
     }
 }
+
+/// Seconds since 1970 as f64: f32 would leave 5 of 600 values.
+#[test]
+fn rounding_that_makes_values_one_is_said() {
+    let seconds: Vec<f64> = (0..600).map(|i| 1.7e9 + f64::from(i)).collect();
+    let bytes = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let y = npy("|u1", &[600], &[0, 1].repeat(300));
+    let notes = |values: &[f64]| {
+        let files = folder(&[("x.npy", &npy("<f8", &[600, 1], &bytes(values))), ("y.npy", &y)]);
+        source("npy", "", files.path()).load().unwrap().notes
+    };
+    let said = notes(&seconds);
+    assert!(said[0].contains("1700000000 to 1700000599") && said[0].contains("multiples of 128"), "{said:?}");
+    let minutes: Vec<f64> = seconds.iter().map(|second| (second - 1.7e9) / 60.0).collect();
+    assert!(notes(&minutes).is_empty());
+}

@@ -80,8 +80,9 @@ impl Data {
             format!("{} ({})", source.path.display(), name(source.format)),
         );
         source.check_keys()?;
+        let task_of = |target: &str| tasks.get(target).copied().or(task);
         let table = match source.format {
-            Format::Table => Some(source.read_table(task, None, true)?),
+            Format::Table => Some(source.read_table(&task_of, None, true)?),
             _ => None,
         };
         if let Some(table) = &table {
@@ -92,10 +93,8 @@ impl Data {
         }
         let is_seen = table.is_some() || shown.has_tensors;
         let loaded = match table {
-            Some(table) if source.targets.is_empty() && source.inputs.is_none() => {
-                source.of_table(table, task, None)
-            }
-            _ => source.load_tasks(&|target| tasks.get(target).copied().or(task)),
+            Some(table) => source.of_table(table, &task_of, None),
+            None => source.load_tasks(&task_of),
         };
         let data = match loaded {
             Ok(data) => Some(data),
@@ -157,12 +156,7 @@ pub(super) fn with_settings(source: Source, settings: &[String]) -> Result<Sourc
     if settings.is_empty() {
         return Ok(source);
     }
-    let not_ours = |e: &dyn std::fmt::Display| Error::value("--set", "keys of the section [data]", e);
-    let section = toml::Value::try_from(&source).map_err(|e| not_ours(&e))?;
-    let mut table = toml::Table::from_iter([("data".to_string(), section)]);
-    settings.iter().try_for_each(|setting| recipe::set(&mut table, &format!("data.{setting}")))?;
-    let section = table.remove("data").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
-    section.try_into().map_err(|e: toml::de::Error| not_ours(&e.message()))
+    recipe::source_with_settings(&source, settings)
 }
 
 fn name(format: Format) -> String {

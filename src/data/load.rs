@@ -102,7 +102,7 @@ impl Source {
                     self.target.as_deref().unwrap_or(""),
                 ));
             }
-            Format::Table => return self.of_columns(None, task),
+            Format::Table => return self.of_table(self.read_table(task, None, false)?, task, None),
             Format::Text => return self.of_text(),
             Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout)?, task),
             Format::Safetensors => return self.of_tensors(Tensors::safetensors(path, self.layout)?, task),
@@ -166,7 +166,7 @@ impl Source {
             (None, []) => vec![self.target.as_deref().unwrap_or("y")],
             (None, names) => names.iter().map(String::as_str).collect(),
         };
-        let (arrays, targets, parts) = tensors.load(&inputs, &names)?;
+        let (arrays, targets, parts, notes) = tensors.load(&inputs, &names)?;
         let mut arrays = arrays.into_iter().zip(&inputs);
         let Some((first, first_name)) = arrays.next() else {
             return Err(Error::value("inputs", "the name of a tensor", "none"));
@@ -186,7 +186,7 @@ impl Source {
         let (splits, origins) = self.split(&chosen, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
         let mut data = Dataset::new(first, chosen, splits).map_err(in_file)?;
-        data.origins = origins;
+        (data.origins, data.notes) = (origins, notes);
         data.target = names.first().copied().or(self.target.as_deref()).unwrap_or_default().to_string();
         if matches!(self.inputs, Some(Inputs::Tensors(_))) {
             data.input = (*first_name).to_string();
@@ -207,42 +207,6 @@ impl Source {
             _ => Tensors::npy(path, self.layout)?,
         };
         Ok(tensors.load(names, &[])?.0)
-    }
-
-    /// A table, once for each target.
-    pub(super) fn of_columns(
-        &self,
-        columns: Option<&[Column]>,
-        task: &dyn Fn(&str) -> Option<Task>,
-    ) -> Result<Dataset> {
-        let one =
-            |source: &Self, task| source.of_table(source.read_table(task, columns, false)?, task, columns);
-        let data = match self.targets.split_first() {
-            None => one(self, task(""))?,
-            Some((first, rest)) => {
-                let of = |target: &String| {
-                    let others = self.targets.iter().filter(|name| *name != target);
-                    let ignore = self.ignore.iter().chain(others).cloned().collect();
-                    let scale_target =
-                        if is_of_values(task(target)) { self.scale_target } else { Scale::None };
-                    let (target, targets) = (Some(target.clone()), Vec::new());
-                    Self { target, targets, ignore, scale_target, ..self.clone() }
-                };
-                let mut data = one(&of(first), task(first))?;
-                for name in rest {
-                    let other = one(&of(name), task(name))?;
-                    data = data.with_target(name, other.targets)?;
-                }
-                data
-            }
-        };
-        let in_file = |e: Error| Error::format(&self.path, e.to_string());
-        let data = match &self.inputs {
-            Some(Inputs::Columns(groups)) => divided(data, groups).map_err(in_file)?,
-            _ if self.targets.is_empty() => return Ok(data),
-            _ => data,
-        };
-        self.scaled(data).map_err(in_file)
     }
 
     /// The scalings of all inputs and of the targets that are values.
@@ -273,12 +237,8 @@ impl Source {
     }
 }
 
-fn is_of_values(task: Option<Task>) -> bool {
-    matches!(task, None | Some(Task::Values))
-}
-
 /// A table's features divided among several inputs by their columns.
-fn divided(mut data: Dataset, groups: &BTreeMap<String, Vec<String>>) -> Result<Dataset> {
+pub(super) fn divided(mut data: Dataset, groups: &BTreeMap<String, Vec<String>>) -> Result<Dataset> {
     let features = std::mem::replace(&mut data.inputs, Array::zeros(DType::F32, &[0]));
     let grouped: Vec<&String> = groups.values().flatten().collect();
     if let Some(column) = data.columns.iter().find(|column| !grouped.contains(&&column.name)) {

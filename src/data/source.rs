@@ -316,7 +316,7 @@ impl Source {
             return self.load_tasks(task);
         }
         self.check_keys()?;
-        self.of_columns(Some(columns), task)
+        self.of_table(self.read_table(task, Some(columns), false)?, task, Some(columns))
     }
 
     pub(super) fn choose(&self, targets: Targets) -> Result<Targets> {

@@ -37,7 +37,11 @@ struct Rows {
     x: Vec<Array>,
     y: Vec<Array>,
     origin: String,
+    notes: Vec<String>,
 }
+
+/// Inputs, targets, which rows are for what, and what is to be known of them.
+pub(crate) type Loaded = (Vec<Array>, Vec<Array>, Parts, Vec<String>);
 
 /// Reads the tensor of a name, if there is one.
 type Read<'a> = dyn FnMut(&str) -> Result<Option<Array>> + 'a;
@@ -71,15 +75,11 @@ impl<'a> Tensors<'a> {
 
     /// The tensors `inputs` and `targets`; or where they are not there, those with `_train`, and with `_validation` (or
     /// `_val`, `_valid`) and `_test` as far as these are there. `x_train` may also be written `train_x`.
-    pub(crate) fn load(
-        mut self,
-        inputs: &[&str],
-        targets: &[&str],
-    ) -> Result<(Vec<Array>, Vec<Array>, Parts)> {
+    pub(crate) fn load(mut self, inputs: &[&str], targets: &[&str]) -> Result<Loaded> {
         let plain = |name: &str| name.to_string();
         if let Some(rows) = self.rows(inputs, targets, &plain)? {
             let count = rows.x[0].shape()[0];
-            return Ok((rows.x, rows.y, Parts::undivided(count)));
+            return Ok((rows.x, rows.y, Parts::undivided(count), rows.notes));
         }
         let Some(train) = self.part(inputs, targets, &["train"])? else {
             self.names.sort();
@@ -107,13 +107,14 @@ impl<'a> Tensors<'a> {
                 test: origin(&test),
             },
         };
+        let notes = train.notes.clone();
         let (mut x, mut y) = (vec![Vec::new(); inputs.len()], vec![Vec::new(); targets.len()]);
         for rows in [Some(train), validation, test].into_iter().flatten() {
             x.iter_mut().zip(rows.x).for_each(|(parts, part)| parts.push(part));
             y.iter_mut().zip(rows.y).for_each(|(parts, part)| parts.push(part));
         }
         let whole = |all: Vec<Vec<Array>>| all.into_iter().map(|parts| bytes::concatenate(self.path, parts));
-        Ok((whole(x).collect::<Result<_>>()?, whole(y).collect::<Result<_>>()?, parts))
+        Ok((whole(x).collect::<Result<_>>()?, whole(y).collect::<Result<_>>()?, parts, notes))
     }
 
     /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
@@ -188,6 +189,7 @@ impl<'a> Tensors<'a> {
         }
         let mut x = arrays;
         let y = x.split_off(inputs.len());
+        let notes = x.iter().zip(&names).filter_map(|(x, name)| rounded(x, name)).collect();
         let input = |(x, name): (Array, &String)| {
             let x = stored(x).map_err(|e| Error::format(self.path, format!("{name}: {e}")))?;
             let x = self.laid_out(x, name)?;
@@ -196,7 +198,7 @@ impl<'a> Tensors<'a> {
             x.reshape(&shape)
         };
         let x = x.into_iter().zip(&names).map(input).collect::<Result<_>>()?;
-        Ok(Some(Rows { x, y, origin: names.join(" and ") }))
+        Ok(Some(Rows { x, y, origin: names.join(" and "), notes }))
     }
 }
 
@@ -215,6 +217,35 @@ fn stored(x: Array) -> Result<Array> {
             Ok(x.cast(DType::I32))
         }
     }
+}
+
+/// In how many steps of f32 a feature's values have to lie for f32 to tell enough of them apart.
+const STEPS: f64 = 4096.0;
+
+/// A sentence on a feature whose values differ so little for their size that f32, in which they are scaled, makes many of
+/// them one.
+fn rounded(x: &Array, name: &str) -> Option<String> {
+    if !matches!(x.dtype(), DType::F64 | DType::I64 | DType::I32 | DType::U32 | DType::U64) {
+        return None;
+    }
+    let features = count(x.shape().get(1..)?);
+    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY, true); features];
+    for (i, value) in x.values().enumerate() {
+        let (least, greatest, is_exact) = &mut ranges[i % features];
+        (*least, *greatest) = (least.min(value), greatest.max(value));
+        *is_exact &= f64::from(value as f32) == value;
+    }
+    let (feature, (least, greatest, step)) = ranges.into_iter().enumerate().find_map(|(i, range)| {
+        let (least, greatest, is_exact) = range;
+        let step = f64::from(f32::EPSILON) * least.abs().max(greatest.abs()).log2().floor().exp2();
+        let is_near = least < greatest && greatest - least < STEPS * step;
+        (!is_exact && is_near).then_some((i, (least, greatest, step)))
+    })?;
+    let which = if features == 1 { String::new() } else { format!("feature {feature} ") };
+    Some(format!(
+        "{name}: {which}from {least} to {greatest} is rounded to multiples of {step} by f32, in which it is scaled; subtract \
+         its mean before it is saved"
+    ))
 }
 
 /// Arrays `[n, channels, …]` as `[n, …, channels]`.

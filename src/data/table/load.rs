@@ -1,7 +1,8 @@
 //! A table as a data set: the part of [`Source`] that only tables have.
 
 use super::{Column, ColumnKind, Encoded, Features, Layout, Reading, Table, TargetKind, shown};
-use crate::data::{Dataset, Parts, Source, Task};
+use crate::data::load::divided;
+use crate::data::{Dataset, Inputs, Parts, Scale, Source, Task};
 use crate::error::{Error, Result};
 
 impl Column {
@@ -38,32 +39,46 @@ impl Source {
         }
     }
 
+    /// The columns to predict, each with what its loss takes; `task` says so of their names, and of an only one's of "".
+    fn target_columns<'a>(
+        &'a self,
+        header: &'a [String],
+        task: &dyn Fn(&str) -> Option<Task>,
+    ) -> Vec<(&'a str, Option<Task>)> {
+        if self.targets.is_empty() {
+            let only = self.target.as_ref().or(header.last());
+            return only.map(|name| (name.as_str(), task(""))).into_iter().collect();
+        }
+        self.targets.iter().map(|name| (name.as_str(), task(name))).collect()
+    }
+
     /// The table with all that the data set needs of it; with the other columns as well if `all` are to be looked at.
     pub(crate) fn read_table(
         &self,
-        task: Option<Task>,
+        task: &dyn Fn(&str) -> Option<Task>,
         columns: Option<&[Column]>,
         all: bool,
     ) -> Result<Table> {
         let fitted = columns.unwrap_or_default().iter().map(|column| &column.name);
-        let keys = self.categorical.iter().chain(&self.ignore).chain(&self.id).chain(&self.target);
+        let targets = self.targets.iter().chain(&self.target);
+        let keys = self.categorical.iter().chain(&self.ignore).chain(&self.id);
         let layout = match columns {
-            Some(_) => self.layout(fitted.chain(&self.target)),
-            None => self.layout(keys),
+            Some(_) => self.layout(fitted.chain(targets)),
+            None => self.layout(keys.chain(targets)),
         };
-        let is_class = match self.target_kind {
+        let is_class = |task| match self.target_kind {
             Some(kind) => kind == TargetKind::Class,
             None => matches!(task, Some(Task::Classes | Task::Labels)),
         };
         Table::read_columns(&self.path, &layout, |header| {
-            let target = self.target.as_ref().or(header.last());
+            let targets = self.target_columns(header, task);
             let mut readings = match columns {
                 Some(columns) => Column::readings(header, columns, self.id.as_deref()),
                 None => vec![Reading::Values; header.len()],
             };
             for (name, reading) in header.iter().zip(&mut readings) {
-                if Some(name) == target {
-                    *reading = if is_class { Reading::Names } else { Reading::Values };
+                if let Some((_, task)) = targets.iter().find(|(target, _)| target == name) {
+                    *reading = if is_class(*task) { Reading::Names } else { Reading::Values };
                 } else if Some(name) == self.id.as_ref()
                     || (columns.is_none() && self.categorical.contains(name))
                 {
@@ -80,33 +95,47 @@ impl Source {
     pub(crate) fn of_table(
         &self,
         table: Table,
-        task: Option<Task>,
+        task: &dyn Fn(&str) -> Option<Task>,
         columns: Option<&[Column]>,
     ) -> Result<Dataset> {
-        let last = table.header().last().cloned().unwrap_or_default();
-        let target = self.target.as_deref().unwrap_or(&last);
+        let in_file = |e: Error| Error::format(&self.path, e.to_string());
+        let header = table.header().to_vec();
+        let names = self.target_columns(&header, task);
         if let Some(id) = &self.id {
             table.index(id)?;
-            if id == target {
-                let message = format!("expected another column as id than the target \"{}\"", shown(target));
+            if names.iter().any(|(name, _)| name == id) {
+                let message = format!("expected another column as id than the target \"{}\"", shown(id));
                 return Err(Error::format(&self.path, message));
             }
         }
-        let targets = self.choose(table.targets(target, self.target_kind, task)?)?;
-        let (splits, origins) = self.split(&targets, Parts::undivided(table.rows()))?;
+        let target = |(name, task): &(&str, Option<Task>)| {
+            let targets = self.choose(table.targets(name, self.target_kind, *task)?)?;
+            let is_of_values = matches!(task, None | Some(Task::Values));
+            if is_of_values && targets.is_classes() && self.scale_target != Scale::None {
+                let got = format!("classes in column \"{}\"", shown(name));
+                return Err(in_file(Error::value("scale_target", "targets that are values", got)));
+            }
+            Ok(targets)
+        };
+        let mut targets = names.iter().map(target).collect::<Result<Vec<_>>>()?.into_iter();
+        let mut others = names.iter().map(|(name, _)| (*name).to_string());
+        let (Some(first), Some(target)) = (targets.next(), others.next()) else {
+            return Err(Error::format(&self.path, "expected a column to predict, got none"));
+        };
+        let (splits, origins) = self.split(&first, Parts::undivided(table.rows()))?;
+        let others: Vec<String> = others.collect();
         let (columns, left_out) = if let Some(columns) = columns {
             (columns.to_vec(), Vec::new())
         } else {
             let features = Features {
                 categorical: self.categorical.clone(),
-                ignore: self.ignore.iter().chain(&self.id).cloned().collect(),
+                ignore: self.ignore.iter().chain(&self.id).chain(&others).cloned().collect(),
                 missing: self.missing,
                 unknown: self.unknown,
                 dates: self.dates,
             };
-            table.features(target, &features, &splits.train)?
+            table.features(&target, &features, &splits.train)?
         };
-        let in_file = |e: Error| Error::format(&self.path, e.to_string());
         let notes = table.notes().to_vec();
         let encoded = table.into_encoded(&columns)?;
         let unknown: Vec<String> = encoded.notes().collect();
@@ -114,13 +143,15 @@ impl Source {
         if let Some((_, message)) = refused.into_iter().next() {
             return Err(Error::format(&self.path, message));
         }
-        let mut data = Dataset::new(features, targets, splits).map_err(in_file)?;
+        let mut data = Dataset::new(features, first, splits).map_err(in_file)?;
         data.notes = notes.into_iter().chain(left_out).chain(unknown).collect();
-        (data.columns, data.origins, data.target) = (columns, origins, target.into());
-        match self.inputs {
-            // Each input is scaled by itself.
-            Some(_) => Ok(data),
-            None => self.scaled(data).map_err(in_file),
+        (data.columns, data.origins, data.target) = (columns, origins, target);
+        for (name, targets) in others.iter().zip(targets) {
+            data = data.with_target(name, targets).map_err(in_file)?;
         }
+        if let Some(Inputs::Columns(groups)) = &self.inputs {
+            data = divided(data, groups).map_err(in_file)?;
+        }
+        self.scaled(data).map_err(in_file)
     }
 }
