@@ -53,7 +53,7 @@ fn the_report_tells_what_is_there() {
     for row in ["XLA ", "CPU ", "driver ", "plugin ", "auto ", "cpu "] {
         assert!(text.lines().any(|line| line.starts_with(row)), "{row}: {text}");
     }
-    assert!(text.lines().any(|line| line.starts_with("cpu ") && line.contains("opens")), "{text}");
+    assert!(text.contains("\n\ndevice  opens as\n"), "{text}");
 
     let report = report(empty.path(), None);
     let memory = std::fs::read_to_string("/proc/meminfo").expect("it is Linux");

@@ -1,5 +1,6 @@
 //! `neural devices`, and the flags that choose one.
 
+use super::text;
 use crate::error::Result;
 use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report, cache_folder, tune_process};
 use std::io::{self, Write};
@@ -32,14 +33,16 @@ impl Devices {
             return Ok(ExitCode::SUCCESS);
         }
         // Before a device is opened: should a plugin end the process, this is known.
-        write!(out, "{report}")?;
+        let found: Vec<Vec<String>> = report.rows().into_iter().map(|row| row.to_vec()).collect();
+        write!(out, "{}", text::table(&found, 2))?;
         out.flush()?;
-        for device in OpenedDevice::all(&report) {
-            match device {
-                Ok(device) => writeln!(out, "{device}")?,
-                Err(reason) => writeln!(out, "problem  {reason}")?,
-            }
-        }
+        let opened = OpenedDevice::all(&report).into_iter().map(|device| match device {
+            Ok(device) => vec![device.name.clone(), device.describes()],
+            Err(reason) => vec!["problem".into(), reason],
+        });
+        let head = ["device", "opens as"].map(String::from).to_vec();
+        let rows: Vec<Vec<String>> = std::iter::once(head).chain(opened).collect();
+        write!(out, "\n{}", text::table(&rows, 2))?;
         Ok(ExitCode::SUCCESS)
     }
 }

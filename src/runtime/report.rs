@@ -8,7 +8,7 @@ use crate::error::gib;
 use crate::library;
 use serde::Serialize;
 use std::ffi::{CStr, c_char};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What is found on this machine, without opening a device.
@@ -270,73 +270,81 @@ fn found_or_reason<S: serde::Serializer>(
     .serialize(serializer)
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, value: &str| writeln!(f, "{name:<9}{value}");
+impl Report {
+    /// Each line by its name; a line without one belongs to that above it.
+    pub(crate) fn rows(&self) -> Vec<[String; 2]> {
         let known = |version: Option<&String>| version.map_or("unknown", String::as_str).to_string();
-
+        let mut rows = Vec::new();
+        let mut row = |name: &str, value: String| rows.push([name.to_string(), value]);
         let release = match &self.xla.tensorflow {
             Some(version) => format!("as in TensorFlow {version}"),
             None => "of your own".into(),
         };
-        row(f, "XLA", &format!("{release}, PJRT {}", known(self.xla.pjrt.as_ref())))?;
+        row("XLA", format!("{release}, PJRT {}", known(self.xla.pjrt.as_ref())));
         if let Some(library) = &self.xla.library {
-            row(f, "", &library.display().to_string())?;
+            row("", library.display().to_string());
         }
-        row(f, "CPU", &format!("{} cores, {} of memory", self.cpu.cores, gib(self.cpu.memory)))?;
+        row("CPU", format!("{} cores, {} of memory", self.cpu.cores, gib(self.cpu.memory)));
         match &self.driver {
-            Err(reason) => row(f, "driver", &format!("none: {reason}"))?,
+            Err(reason) => row("driver", format!("none: {reason}")),
             Ok(driver) => {
                 let release = known(driver.release.as_ref());
-                row(f, "driver", &format!("NVIDIA {release}, CUDA up to {}", driver.cuda))?;
+                row("driver", format!("NVIDIA {release}, CUDA up to {}", driver.cuda));
                 for (i, gpu) in driver.gpus.iter().enumerate() {
-                    let capability = gpu.compute_capability;
-                    let text = format!(
-                        "{}, {} of memory, compute capability {capability}",
-                        gpu.name,
-                        gib(gpu.memory)
-                    );
-                    row(f, &format!("cuda:{i}"), &text)?;
+                    let (capability, memory) = (gpu.compute_capability, gib(gpu.memory));
+                    let text = format!("{}, {memory} of memory, compute capability {capability}", gpu.name);
+                    row(&format!("cuda:{i}"), text);
                 }
             }
         }
         match &self.plugin {
             None => {
                 let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
-                row(f, "plugin", &format!("no CUDA plugin in {} nor XLA_PJRT_PLUGIN", places.join(", ")))?;
+                row("plugin", format!("no CUDA plugin in {} nor XLA_PJRT_PLUGIN", places.join(", ")));
             }
             Some(report) => {
                 let plugin = &report.plugin;
                 let mut text =
                     format!("CUDA {}", plugin.cuda.map_or_else(|| "unknown".into(), |cuda| cuda.to_string()));
                 if let Some(pjrt) = &report.pjrt {
-                    write!(text, ", PJRT {pjrt}")?;
+                    text.push_str(&format!(", PJRT {pjrt}"));
                 }
-                row(f, "plugin", &format!("{text}, {}", plugin.origin))?;
-                row(f, "", &plugin.path.display().to_string())?;
+                row("plugin", format!("{text}, {}", plugin.origin));
+                row("", plugin.path.display().to_string());
                 let version = |version: Option<super::Version>| {
                     version.map_or_else(|| "missing".into(), |v| v.to_string())
                 };
                 let Versions { runtime, cudnn } = report.versions;
                 let text = format!("CUDA runtime {}, cuDNN {}", version(runtime), version(cudnn));
-                row(f, "", &format!("{text}; {} of NVIDIA's libraries beside it", report.libraries))?;
+                row("", format!("{text}; {} of NVIDIA's libraries beside it", report.libraries));
             }
         }
-        row(f, "auto", &format!("{}: {}", self.auto.device, self.auto.why))?;
+        row("auto", format!("{}: {}", self.auto.device, self.auto.why));
         // The driver's row has told its own.
         for problem in self.problems.iter().filter(|&problem| self.driver.as_ref().err() != Some(problem)) {
-            row(f, "problem", problem)?;
+            row("problem", problem.clone());
         }
-        Ok(())
+        rows
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows();
+        let width = rows.iter().map(|[name, _]| name.len()).max().unwrap_or(0);
+        rows.iter().try_for_each(|[name, value]| writeln!(f, "{name:<width$}  {value}"))
+    }
+}
+
+impl OpenedDevice {
+    /// What it is and what its client says of itself.
+    pub(crate) fn describes(&self) -> String {
+        if self.version == self.kind { self.kind.clone() } else { format!("{}, {}", self.kind, self.version) }
     }
 }
 
 impl fmt::Display for OpenedDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<9}opens: {}", self.name, self.kind)?;
-        match self.version == self.kind {
-            true => Ok(()),
-            false => write!(f, ", {}", self.version),
-        }
+        write!(f, "{}  opens: {}", self.name, self.describes())
     }
 }
