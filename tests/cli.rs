@@ -255,6 +255,36 @@ fn bad_data_gets_one_clear_sentence() {
     refused("safetensors", &[], ("a.safetensors", None), &["got a folder"]);
 }
 
+/// A second Ctrl-C does not wait for the call of the device that is under way, whose threads still run.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_the_process_at_once() {
+    use std::io::{BufRead, BufReader, Read};
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    // All steps of an epoch in one call, which takes seconds.
+    let settings = ["--batch-size", "1", "--set", "train.steps_per_call=60000"];
+    let mut process = Command::new(env!("CARGO_BIN_EXE_neural"))
+        .args(["train", "--device", device_name(), "--runs"])
+        .arg(runs.path())
+        .args(settings)
+        .current_dir(root())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.starts_with("compiled training"))));
+    for _ in 0..2 {
+        // SAFETY: the process is a child that was not waited for, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(process.id() as libc::pid_t, libc::SIGINT) }, 0);
+    }
+    let mut said = String::new();
+    process.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    // A signal, as of memory that was taken down under a thread, would leave no code.
+    assert_eq!(process.wait().expect("it ended").code(), Some(130), "{said}");
+    assert_eq!(said, "interrupted; what was last kept of the run stands\n");
+}
+
 #[test]
 fn a_run_that_finds_no_room_says_so_and_goes_on_later() {
     let home = tempfile::tempdir().expect("a temporary folder");

@@ -44,10 +44,14 @@ pub(super) fn width(text: &str) -> usize {
     text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
-/// A number of somebody's data: whole ones as they are, others with four digits after the point.
+/// A number of somebody's data: whole ones as they are, others with four digits after the point, large ones too, so
+/// that the ends of a narrow range far from 0 differ.
 pub(super) fn number(value: f64) -> String {
-    let is_whole = value.abs() < 1e15 && value == value.trunc();
-    if is_whole { format!("{value:.0}") } else { crate::metric::number(value) }
+    match value.abs() {
+        size if size < 1e15 && size == size.trunc() => format!("{value:.0}"),
+        size if (1e7..1e12).contains(&size) => format!("{value:.4}"),
+        _ => crate::metric::number(value),
+    }
 }
 
 /// A path as it is written in the current folder.
@@ -82,6 +86,13 @@ mod tests {
         let large = crate::metric::number(225_173_049_343_717.83);
         let text = table(&rows(&[&["", "rows", "loss"], &["validation", "123456789", &large]]), 1);
         assert_eq!(text, "                 rows       loss\nvalidation  123456789  2.2517e14\n");
+    }
+
+    #[test]
+    fn numbers_of_data_are_told_apart() {
+        let numbers = [9_999_997.094_8, 10_000_002.905_2, 1_700_000_599.0, 2.5e15, 0.000_012];
+        let shown = ["9999997.0948", "10000002.9052", "1700000599", "2.5000e15", "1.2000e-5"];
+        assert_eq!(numbers.map(number), shown);
     }
 
     #[test]
