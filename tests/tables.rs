@@ -604,4 +604,76 @@ fn a_suggested_recipe_fits_its_table() {
     );
     refused(suggested("a,b\n1,2\n3,4\n", "target = 'c'"), &["column \"c\"", "a, b"]);
     refused(suggested("a,b\n1,x\n", ""), &["at least two classes"]);
+
+/// The files of tests/golden/columnar.py hold one table.
+#[test]
+fn every_form_of_a_table_is_read_alike() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/columnar");
+    let source: Source =
+        toml::from_str("format = 'table'\npath = ''\ntarget = 'label'\nmissing = 'median'").unwrap();
+    let read = |name: &str| Source { path: folder.join(name), ..source.clone() }.load();
+    let expected = read("table.csv").unwrap();
+    let (arrow, parquet) = (cfg!(feature = "arrow"), cfg!(feature = "parquet"));
+    for (name, feature, is_read) in [
+        ("table.csv.zst", "", true),
+        ("polars.jsonl", "", true),
+        ("pandas.jsonl", "", true),
+        ("pyarrow.feather", "arrow", arrow),
+        ("polars.arrow", "arrow", arrow),
+        ("polars.arrows", "arrow", arrow),
+        ("pyarrow.parquet", "parquet", parquet),
+        ("zstd.parquet", "parquet", parquet),
+        ("polars.parquet", "parquet", parquet),
+        ("pandas.parquet", "parquet", parquet),
+    ] {
+        if !is_read {
+            refused(read(name), &[name, &format!("feature `{feature}`")]);
+            continue;
+        }
+        let data = read(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        close(name, &features(&data), &features(&expected));
+        assert_eq!(data.targets, expected.targets, "{name}");
+        let index = data.notes.iter().any(|note| note == "column 9 is left out, as it has no name");
+        assert_eq!(index, name == "pandas.parquet", "{name}: {:?}", data.notes);
+    }
+}
+
+#[test]
+fn lines_of_json_that_are_no_rows_are_refused() {
+    let table = parse("{\"a\": 1, \"b\": \"007\"}\n\n{\"b\": null, \"a\": 2.5}\n{\"a\": true}").unwrap();
+    assert_eq!((table.header(), table.rows()), (&["a".to_string(), "b".into()][..], 3));
+    assert_eq!((table.text(0, "b").unwrap(), table.text(1, "a").unwrap()), ("007".into(), "2.5".into()));
+    let first = "{\"a\": 1, \"b\": 2}\n";
+    for (line, parts) in [
+        ("{\"a\": 1, \"b\": [2]}", &["line 2", "\"b\"", "a list or an object"][..]),
+        ("{\"a\": 1, \"b\":", &["line 2", "cut off"]),
+        ("a,b", &["line 2", "an object of JSON"]),
+        ("{\"a\": 1, \"a\": 2}", &["line 2", "\"a\" twice"]),
+    ] {
+        refused(parse(&format!("{first}{line}\n")), parts);
+    }
+    refused(parse(&(first.repeat(1001) + "{\"c\": 1}")), &["line 1002", "\"c\""]);
+    refused(parse("[{\"a\": 1}]"), &["one list of objects"]);
+    let tab = Layout { delimiter: Some(data::table::Delimiter::Tab), ..Layout::default() };
+    refused(Table::parse(here(), first.as_bytes(), &tab), &["delimiter"]);
+}
+
+#[test]
+fn damaged_files_are_refused_whatever_their_form() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/columnar");
+    let parse = |bytes: &[u8]| Table::parse(here(), bytes, &Layout::default());
+    for name in ["table.csv.zst", "pyarrow.parquet", "polars.parquet", "pyarrow.feather", "polars.arrows"] {
+        let whole = std::fs::read(folder.join(name)).unwrap();
+        for cut in [whole.len() / 2, whole.len() - 5] {
+            refused(parse(&whole[..cut]), &["file"]);
+        }
+        // A changed byte is an error or another value, and never the end of the process.
+        for place in (8..whole.len()).step_by(97) {
+            let mut changed = whole.clone();
+            changed[place] ^= 0x5a;
+            if let Ok(table) = parse(&changed) {
+                assert!(table.rows() > 0, "{name}, byte {place}");
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub enum Format {
     /// A folder with the four files of MNIST or its likes: [`idx::mnist`](super::idx::mnist).
     Idx,
-    /// A delimited table: [`Table`](super::table::Table).
+    /// A table, as delimited text, JSON lines, Parquet or Arrow: [`Table`](super::table::Table).
     Table,
     /// A folder of PNG and JPEG files by class: [`images::folder`](super::images::folder).
     Images,
@@ -45,15 +45,16 @@ impl Format {
             path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
         };
         if !path.is_dir() {
-            let known: [(Format, &[&str]); 3] = [
-                (Format::Table, &["csv", "tsv", "txt", "tab", "dat", "data"]),
+            let known: [(Format, &[&str]); 4] = [
+                (Format::Table, &["csv", "tsv", "txt", "tab", "dat", "data", "jsonl", "ndjson"]),
+                (Format::Table, &["parquet", "feather", "arrow", "arrows", "ipc"]),
                 (Format::Npy, &["npz", "npy"]),
                 (Format::Safetensors, &["safetensors"]),
             ];
             let of = |path: &Path| {
                 known.iter().find(|(_, endings)| ends(path, endings)).map(|(format, _)| *format)
             };
-            let unzipped = if ends(path, &["gz"]) { path.file_stem().map(Path::new) } else { None };
+            let unzipped = if ends(path, &["gz", "zst"]) { path.file_stem().map(Path::new) } else { None };
             return match unzipped {
                 Some(stem) => of(stem).filter(|format| *format == Format::Table),
                 None => of(path),

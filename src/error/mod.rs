@@ -138,10 +138,11 @@ impl Error {
     }
 
     /// A file whose form this build leaves out.
-    #[cfg(not(feature = "cli"))]
+    #[cfg(any(not(feature = "cli"), not(feature = "parquet")))]
     pub(crate) fn without_feature(path: &Path, feature: &str) -> Self {
         let message = format!(
-            "expected a form that this build reads, got one that needs `neural`'s feature `{feature}`"
+            "expected a form that this build reads, got one that needs `neural`'s feature `{feature}`: cargo build --release \
+             --features {feature}"
         );
         Error::Format { path: path.to_path_buf(), message }
     }

@@ -3,6 +3,7 @@
 use super::number::{Decimal, Notation, Thousands, plain};
 use super::records::{Dialect, End};
 use super::{is_missing, shown};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +50,22 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Refuses what has a meaning for delimited text alone.
+    pub(super) fn check_not_text(&self) -> Result<()> {
+        let given = [
+            ("delimiter", self.delimiter.is_some()),
+            ("header", self.header.is_some()),
+            ("decimal", self.decimal.is_some()),
+            ("thousands", self.thousands.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((key, _)) => {
+                Err(Error::value(*key, "a delimited text beside it", "a file that says so itself"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The notation of all numbers, where one was asked for.
     pub(super) fn notation(&self) -> Option<Notation> {
         let asked = self.decimal.is_some() || self.thousands.is_some();

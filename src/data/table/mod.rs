@@ -1,12 +1,17 @@
-//! Delimited tables: CSV, TSV, or columns between white space.
+//! Tables: CSV, TSV, columns between white space, JSON lines, and with the features `arrow` and `parquet` the files of
+//! Arrow (Feather) and Parquet.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod block;
 mod cells;
 mod column;
+mod columnar;
 mod date;
 mod encode;
 mod fit;
 mod holds;
+mod json;
 mod layout;
 mod load;
 mod number;
@@ -14,6 +19,7 @@ mod read;
 mod records;
 mod summary;
 mod target;
+mod zstd;
 
 pub use column::{Column, ColumnKind, Features, Missing, Unknown};
 pub use date::{Cycle, DateOrder};
@@ -185,7 +191,7 @@ impl Table {
         &self.notes
     }
 
-    /// The line of the file in which a row begins, from 1.
+    /// The line of the file in which a row begins, from 1; of a file that has no lines the row, from 0.
     ///
     /// ```
     /// # use neural::data::table::{Layout, Table};
@@ -245,7 +251,9 @@ impl Table {
     }
 
     fn at(&self, row: usize, column: usize) -> String {
-        format!("in line {}, column \"{}\"", self.line(row), shown(&self.header[column]))
+        // Only text has lines.
+        let what = if self.lines.0.is_empty() { "row" } else { "line" };
+        format!("in {what} {}, column \"{}\"", self.line(row), shown(&self.header[column]))
     }
 }
 

@@ -1,11 +1,12 @@
-//! Reading: block after block, the parts of a block on all cores, every cell parsed once.
+//! Reading of text: block after block, the parts of a block on all cores, every cell parsed once.
 
 use super::block::Block;
 use super::cells::Cells;
 use super::layout::{Delimiter, Layout, is_header, records};
 use super::number::{Notation, plain};
 use super::records::{Dialect, End};
-use super::{Lines, Reading, Table, shown};
+use super::zstd::{self, Zstd};
+use super::{Lines, Reading, Table, columnar, json, shown};
 use crate::data::bytes::GZIP;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
@@ -18,15 +19,21 @@ use std::path::Path;
 /// Records at the beginning by which a header is told.
 const SAMPLE: usize = 1001;
 
-/// Reads a table, gzipped or not. `choose` says of the columns by their names how each is read.
+/// Reads a table of any form, which its first bytes tell; text may be compressed. `choose` says of the columns by their
+/// names how each is read.
 pub(super) fn read(
     path: &Path,
     mut input: impl BufRead,
     layout: &Layout,
     choose: impl FnOnce(&[String]) -> Vec<Reading>,
 ) -> Result<Table> {
-    if input.fill_buf().map_err(|e| Error::io("read", path, e))?.starts_with(&GZIP) {
+    let start = input.fill_buf().map_err(|e| Error::io("read", path, e))?;
+    if start.starts_with(&GZIP) {
         read_text(path, MultiGzDecoder::new(input), layout, choose)
+    } else if zstd::begins(start) {
+        read_text(path, Zstd::new(input), layout, choose)
+    } else if let Some(form) = columnar::Form::of(start) {
+        columnar::read(path, form, input, layout, choose)
     } else {
         read_text(path, input, layout, choose)
     }
@@ -46,20 +53,32 @@ fn read_text(
     } else {
         b'\n'
     };
-    let delimiter = layout.delimiter.unwrap_or_else(|| Delimiter::detect(&block.bytes, end));
-    let dialect = Dialect { delimiter: delimiter.byte(), end };
-    if dialect.delimiter.is_none() {
+    let is_json = json::begins(&block.bytes);
+    if json::begins_list(&block.bytes) {
+        let message = "expected a table, or JSON lines, an object in each line, got one list of objects; jq -c '.[]' makes \
+                       lines of it";
+        return Err(Error::format(path, message));
+    }
+    let delimiter = match is_json {
+        true => None,
+        false => layout.delimiter.unwrap_or_else(|| Delimiter::detect(&block.bytes, end)).byte(),
+    };
+    let dialect = Dialect { delimiter, end };
+    if delimiter.is_none() && !is_json {
         // Notes may follow, so the end of the table has to be found first.
         while !block.is_last {
             block.grow(&mut input)?;
         }
         block.cut_notes(dialect)?;
     }
-    let (mut parser, from, line) = Parser::new(path, &block, dialect, layout, choose)?;
+    let (mut parser, from, line) = match is_json {
+        true => Parser::of_json(path, &block, dialect, layout, choose)?,
+        false => Parser::new(path, &block, dialect, layout, choose)?,
+    };
     block.bytes.drain(..from);
     let mut table = Table {
         path: path.into(),
-        header: std::mem::take(&mut parser.names),
+        header: parser.names.clone(),
         cells: vec![Cells::default(); parser.width],
         rows: 0,
         lines: Lines::default(),
@@ -101,6 +120,7 @@ fn read_text(
 struct Parser {
     dialect: Dialect,
     notation: Option<Notation>,
+    is_json: bool,
     /// For each cell of a row, how it is read, and the place of its column.
     slots: Vec<(Reading, usize)>,
     /// The number of columns that have names.
@@ -125,6 +145,8 @@ enum Fault {
     NotUtf8,
     /// Another number of cells than the header has.
     Cells(usize),
+    /// A line that is no object of values.
+    Json(String),
 }
 
 impl Parser {
@@ -210,9 +232,47 @@ impl Parser {
             (readings.get(next - 1).copied().unwrap_or_default(), next - 1)
         };
         let slots = names.iter().map(slot).collect();
-        let parser =
-            Self { dialect, notation: layout.notation(), slots, width: named.len(), names: named, notes };
+        let parser = Self {
+            dialect,
+            notation: layout.notation(),
+            is_json: false,
+            slots,
+            width: named.len(),
+            names: named,
+            notes,
+        };
         Ok((parser, from, line))
+    }
+
+    /// For JSON lines, whose columns are the keys of the first ones.
+    fn of_json(
+        path: &Path,
+        block: &Block,
+        dialect: Dialect,
+        layout: &Layout,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<(Self, usize, usize)> {
+        layout.check_not_text()?;
+        let mut names: Vec<String> = Vec::new();
+        let lines = records(&block.bytes, dialect).enumerate();
+        for (line, record) in lines.filter(|(_, record)| !record.trim_ascii().is_empty()).take(SAMPLE) {
+            match json::parse(record) {
+                Ok(json::Row(row)) => {
+                    for (key, _) in row {
+                        if !names.iter().any(|name| *name == key) {
+                            names.push(key.into_owned());
+                        }
+                    }
+                }
+                // The last one may be cut off where the block ends.
+                Err(_) if !block.is_last && !record.ends_with(b"\n") => {}
+                Err(message) => return Err(Error::format(path, format!("line {}: {message}", line + 1))),
+            }
+        }
+        let slots = choose(&names).into_iter().zip(0..names.len()).collect();
+        let width = names.len();
+        let parser = Self { dialect, notation: None, is_json: true, slots, width, names, notes: Vec::new() };
+        Ok((parser, 0, 1))
     }
 
     fn parse(&self, text: &[u8]) -> Piece {
@@ -249,7 +309,11 @@ impl Parser {
                 piece.lines.push((piece.rows, line));
             }
             expected = line + 1;
-            if let Err(fault) = self.row(record, &mut piece.cells) {
+            let row = match self.is_json {
+                true => json::row(record, &self.names, &self.slots, &mut piece.cells).map_err(Fault::Json),
+                false => self.row(record, &mut piece.cells),
+            };
+            if let Err(fault) = row {
                 piece.fault = Some((line, fault));
                 return piece;
             }
@@ -322,6 +386,9 @@ impl Table {
         match piece.fault {
             None => {}
             Some((at, Fault::NotUtf8)) => return Err(not_utf8(&self.path, line + at)),
+            Some((at, Fault::Json(message))) => {
+                return Err(self.refuse(format!("line {}: {message}", line + at)));
+            }
             Some((at, Fault::Cells(got))) => {
                 let line = line + at;
                 return Err(

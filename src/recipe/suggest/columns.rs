@@ -63,7 +63,7 @@ impl Columns {
     }
 
     pub fn choose(source: Source) -> Result<Self> {
-        let table = Source { missing: Missing::Mean, ..source.clone() }.read_table(None, None, true)?;
+        let table = Source { missing: Missing::Mean, ..source.clone() }.read_table(&|_| None, None, true)?;
         let summaries = table.summaries()?;
         let mut choice = Self { source, task: Task::Values, assumed: Vec::new(), comments: Vec::new() };
         let target = choice.target(&table, &summaries)?;

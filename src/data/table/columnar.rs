@@ -1,0 +1,240 @@
+//! Files that hold a table column by column: Parquet, and Arrow's own (Feather).
+
+use super::layout::Layout;
+use super::{Reading, Table};
+use crate::error::{Error, Result};
+use std::io::BufRead;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// A form of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Parquet,
+    /// With a footer, as Feather's second version has it.
+    ArrowFile,
+    /// Without one.
+    ArrowStream,
+    /// Feather's first version.
+    OldFeather,
+}
+
+impl Form {
+    pub fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [b'P', b'A', b'R', b'1', ..] => Some(Self::Parquet),
+            [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Some(Self::ArrowFile),
+            [0xff, 0xff, 0xff, 0xff, _, _, 0, 0, ..] => Some(Self::ArrowStream),
+            [b'F', b'E', b'A', b'1', ..] => Some(Self::OldFeather),
+            _ => None,
+        }
+    }
+}
+
+/// Reads such a file, every column on a core of its own.
+pub(super) fn read(
+    path: &Path,
+    form: Form,
+    input: impl BufRead,
+    layout: &Layout,
+    choose: impl FnOnce(&[String]) -> Vec<Reading>,
+) -> Result<Table> {
+    layout.check_not_text()?;
+    if form == Form::OldFeather {
+        let message =
+            "expected Feather of version 2 or Parquet, got version 1; write it again with today's library";
+        return Err(Error::format(path, message));
+    }
+    // What reads these files may panic on damaged ones.
+    let read = AssertUnwindSafe(|| reader::read(path, form, input, choose));
+    catch_unwind(read).unwrap_or_else(|_| Err(Error::format(path, "damaged: it cannot be decoded")))
+}
+
+#[cfg(not(feature = "arrow"))]
+mod reader {
+    use super::{BufRead, Error, Form, Path, Reading, Result, Table};
+
+    pub fn read(
+        path: &Path,
+        form: Form,
+        _: impl BufRead,
+        _: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Table> {
+        Err(Error::without_feature(path, if form == Form::Parquet { "parquet" } else { "arrow" }))
+    }
+}
+
+#[cfg(feature = "arrow")]
+mod reader {
+    use super::super::arrow::push;
+    use super::super::cells::Cells;
+    use super::super::{Lines, shown};
+    use super::{BufRead, Error, Form, Path, Reading, Result, Table};
+    use arrow_array::RecordBatch;
+    use arrow_ipc::reader::{FileReader, StreamReader};
+    use arrow_schema::{ArrowError, Schema};
+    use bytes::Bytes;
+    use rayon::prelude::*;
+    use std::collections::BTreeSet;
+    use std::io::Cursor;
+
+    pub fn read(
+        path: &Path,
+        form: Form,
+        mut input: impl BufRead,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Table> {
+        let mut contents = Vec::new();
+        input.read_to_end(&mut contents).map_err(|e| Error::io("read", path, e))?;
+        let contents = Bytes::from(contents);
+        let refuse = |error: ArrowError| Error::format(path, format!("damaged: {error}"));
+        match form {
+            Form::Parquet => parquet(path, &contents, choose),
+            Form::ArrowStream => {
+                let reader = StreamReader::try_new(Cursor::new(contents.clone()), None).map_err(refuse)?;
+                let columns = Columns::new(path, &reader.schema(), choose)?;
+                let reader =
+                    StreamReader::try_new(Cursor::new(contents), Some(columns.places())).map_err(refuse)?;
+                columns.of_batches(path, reader.map(|batch| batch.map_err(refuse)))
+            }
+            Form::ArrowFile | Form::OldFeather => {
+                let reader = FileReader::try_new(Cursor::new(contents.clone()), None).map_err(refuse)?;
+                let columns = Columns::new(path, &reader.schema(), choose)?;
+                let reader =
+                    FileReader::try_new(Cursor::new(contents), Some(columns.places())).map_err(refuse)?;
+                columns.of_batches(path, reader.map(|batch| batch.map_err(refuse)))
+            }
+        }
+    }
+
+    /// The columns of a file that have names.
+    struct Columns {
+        /// Each with its place in the file and how it is read.
+        names: Vec<(String, usize, Reading)>,
+        notes: Vec<String>,
+    }
+
+    impl Columns {
+        fn new(path: &Path, schema: &Schema, choose: impl FnOnce(&[String]) -> Vec<Reading>) -> Result<Self> {
+            let (mut names, mut places, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+            let mut seen = BTreeSet::new();
+            for (place, field) in schema.fields().iter().enumerate() {
+                let name = field.name();
+                if name.is_empty() || name.starts_with("__index_level_") {
+                    notes.push(format!("column {} is left out, as it has no name", place + 1));
+                } else if seen.insert(name) {
+                    names.push(name.clone());
+                    places.push(place);
+                } else {
+                    let message = format!("expected every column once, got \"{}\" twice", shown(name));
+                    return Err(Error::format(path, message));
+                }
+            }
+            let readings = choose(&names).into_iter().chain(std::iter::repeat(Reading::default()));
+            let names = names.into_iter().zip(places).zip(readings);
+            Ok(Self { names: names.map(|((name, place), reading)| (name, place, reading)).collect(), notes })
+        }
+
+        /// Of those that are read.
+        fn read(&self) -> impl Iterator<Item = (usize, &(String, usize, Reading))> {
+            self.names.iter().enumerate().filter(|(_, (.., reading))| *reading != Reading::Skip)
+        }
+
+        fn places(&self) -> Vec<usize> {
+            self.read().map(|(_, (_, place, _))| *place).collect()
+        }
+
+        fn of_batches(
+            self,
+            path: &Path,
+            batches: impl Iterator<Item = Result<RecordBatch>>,
+        ) -> Result<Table> {
+            let mut cells = vec![Cells::default(); self.names.len()];
+            let mut rows = 0;
+            for batch in batches {
+                let batch = batch?;
+                rows += batch.num_rows();
+                let mut columns: Vec<_> = cells
+                    .iter_mut()
+                    .zip(&self.names)
+                    .filter(|(_, (.., reading))| *reading != Reading::Skip)
+                    .zip(batch.columns())
+                    .collect();
+                columns.par_iter_mut().try_for_each(|((cells, (name, _, reading)), column)| {
+                    push(path, name, column, *reading, cells)
+                })?;
+            }
+            self.table(path, cells, rows)
+        }
+
+        fn table(self, path: &Path, cells: Vec<Cells>, rows: usize) -> Result<Table> {
+            if rows == 0 {
+                return Err(Error::format(path, "expected at least one row, got none"));
+            }
+            Ok(Table {
+                path: path.into(),
+                header: self.names.into_iter().map(|(name, ..)| name).collect(),
+                cells,
+                rows,
+                lines: Lines::default(),
+                notes: self.notes,
+                notation: None,
+            })
+        }
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn parquet(path: &Path, _: &Bytes, _: impl FnOnce(&[String]) -> Vec<Reading>) -> Result<Table> {
+        Err(Error::without_feature(path, "parquet"))
+    }
+
+    /// Rows that are decoded together.
+    #[cfg(feature = "parquet")]
+    const BATCH: usize = 1 << 14;
+
+    /// Each column of each group of rows by itself.
+    #[cfg(feature = "parquet")]
+    fn parquet(
+        path: &Path,
+        contents: &Bytes,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Table> {
+        use parquet::arrow::ProjectionMask;
+        use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+        let refuse = |error: &dyn std::fmt::Display| Error::format(path, format!("damaged: {error}"));
+        let metadata = ArrowReaderMetadata::load(contents, Default::default()).map_err(|e| refuse(&e))?;
+        let columns = Columns::new(path, metadata.schema(), choose)?;
+        let groups = metadata.metadata().row_groups();
+        let rows = groups.iter().map(|group| group.num_rows() as usize).sum();
+        let jobs: Vec<_> =
+            columns.read().flat_map(|column| (0..groups.len()).map(move |group| (column, group))).collect();
+        let job =
+            |&((column, (name, place, reading)), group): &((usize, &(String, usize, Reading)), usize)| {
+                let reader =
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(contents.clone(), metadata.clone())
+                        .with_projection(ProjectionMask::roots(metadata.parquet_schema(), [*place]))
+                        .with_row_groups(vec![group])
+                        .with_batch_size(BATCH)
+                        .build()
+                        .map_err(|e| refuse(&e))?;
+                let mut cells = Cells::with_capacity(groups[group].num_rows() as usize);
+                for batch in reader {
+                    let batch = batch.map_err(|e| refuse(&e))?;
+                    push(path, name, batch.column(0), *reading, &mut cells)?;
+                }
+                Ok((column, cells))
+            };
+        let pieces = jobs.par_iter().map(job).collect::<Result<Vec<_>>>()?;
+        let mut cells = vec![Cells::default(); columns.names.len()];
+        for (column, piece) in pieces {
+            match cells[column].iter().next() {
+                None => cells[column] = piece,
+                Some(_) => cells[column].append(piece),
+            }
+        }
+        if columns.read().any(|(column, _)| cells[column].iter().count() != rows) {
+            return Err(refuse(&format!("expected {rows} rows in every column, got others")));
+        }
+        columns.table(path, cells, rows)
+    }
+}

@@ -1,0 +1,166 @@
+//! JSON lines: each row an object, whose keys are the columns.
+
+use super::cells::Cells;
+use super::{Reading, shown};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// An object as it stands in a line, its keys in their order.
+pub(super) struct Row<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
+
+/// The value of a key.
+pub(super) enum Value<'a> {
+    Null,
+    Boolean(bool),
+    Number(f64),
+    /// A number that has no fraction, as it was written.
+    Whole(i128),
+    Text(Cow<'a, str>),
+    /// A list or an object.
+    Nested,
+}
+
+/// Whether a text begins as JSON lines do.
+pub(super) fn begins(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"{")
+        && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"")
+}
+
+/// Whether a text begins as a list of objects does.
+pub(super) fn begins_list(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.starts_with(b"[") && text[1..].trim_ascii_start().starts_with(b"{")
+}
+
+/// Parses a line, or says why it is no object.
+pub(super) fn parse(line: &[u8]) -> Result<Row<'_>, String> {
+    serde_json::from_slice(line).map_err(|error| {
+        let what = if error.is_eof() { "one that is cut off" } else { "another text" };
+        format!("expected an object of JSON, got {what} at column {}", error.column())
+    })
+}
+
+/// Puts the values of a line into the columns `names`, missing ones too.
+pub(super) fn row(
+    line: &[u8],
+    names: &[String],
+    slots: &[(Reading, usize)],
+    cells: &mut [Cells],
+) -> Result<(), String> {
+    let Row(values) = parse(line)?;
+    let mut is_filled = vec![false; slots.len()];
+    for (place, (key, value)) in values.into_iter().enumerate() {
+        // Most lines have the same keys in the same order.
+        let same = names.get(place).is_some_and(|name| *name == key).then_some(place);
+        let Some(slot) = same.or_else(|| names.iter().position(|name| *name == key)) else {
+            return Err(format!(
+                "expected no key that the first thousand lines lack, got \"{}\"; sort such a line to the front",
+                shown(&key)
+            ));
+        };
+        if std::mem::replace(&mut is_filled[slot], true) {
+            return Err(format!("expected every key once, got \"{}\" twice", shown(&key)));
+        }
+        let (reading, column) = slots[slot];
+        if reading != Reading::Skip {
+            push(value, reading, &mut cells[column]).map_err(|got| {
+                format!("expected a number, a text, true, false or null in \"{}\", got {got}", shown(&key))
+            })?;
+        }
+    }
+    for (&(reading, column), is_filled) in slots.iter().zip(is_filled) {
+        if !is_filled && reading != Reading::Skip {
+            cells[column].push_text("");
+        }
+    }
+    Ok(())
+}
+
+fn push(value: Value<'_>, reading: Reading, cells: &mut Cells) -> Result<(), &'static str> {
+    match (value, reading) {
+        (Value::Null, _) => cells.push_text(""),
+        (Value::Boolean(truth), _) => cells.push_text(if truth { "true" } else { "false" }),
+        (Value::Number(number), Reading::Names) => cells.push_text(&number.to_string()),
+        (Value::Whole(number), Reading::Names) => cells.push_text(&number.to_string()),
+        (Value::Number(number), _) => cells.push_number(number, b"."),
+        (Value::Whole(number), _) => cells.push_number(number as f64, b""),
+        (Value::Text(text), _) => cells.push_text(text.trim()),
+        (Value::Nested, _) => return Err("a list or an object"),
+    }
+    Ok(())
+}
+
+impl<'de> Deserialize<'de> for Row<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rows;
+        impl<'de> Visitor<'de> for Rows {
+            type Value = Row<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
+                let mut row = Vec::new();
+                while let Some(Text(key)) = map.next_key()? {
+                    row.push((key, map.next_value()?));
+                }
+                Ok(Row(row))
+            }
+        }
+        deserializer.deserialize_map(Rows)
+    }
+}
+
+/// A text that is copied only where it has escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Text(text) => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("a key that is no text")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values;
+        impl<'de> Visitor<'de> for Values {
+            type Value = Value<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_bool<E>(self, truth: bool) -> Result<Value<'de>, E> {
+                Ok(Value::Boolean(truth))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+                Ok(Value::Whole(number.into()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+                Ok(Value::Whole(number.into()))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+                Ok(Value::Number(number))
+            }
+            fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+                Ok(Value::Null)
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+                Ok(Value::Text(text.to_string().into()))
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+                Ok(Value::Text(text.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Nested)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Nested)
+            }
+        }
+        deserializer.deserialize_any(Values)
+    }
+}
