@@ -604,6 +604,7 @@ fn a_suggested_recipe_fits_its_table() {
     );
     refused(suggested("a,b\n1,2\n3,4\n", "target = 'c'"), &["column \"c\"", "a, b"]);
     refused(suggested("a,b\n1,x\n", ""), &["at least two classes"]);
+}
 
 /// The files of tests/golden/columnar.py hold one table.
 #[test]
