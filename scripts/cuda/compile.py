@@ -1,6 +1,6 @@
 """Compiles every program that a GPU would be given for GPUs that are not there, and says what became of it.
 
-usage: scripts/cuda_compile [--recipes] [--chips CHIP ...] [--only WORD ...] [--report FILE] [--write-bounds]
+usage: scripts/cuda_compile [--recipes] [--chips CHIP ...] [--only WORD ...] [--report FILE] [--write-bounds] [--write-docs]
        scripts/cuda_compile --jax PYTHON
 """
 
@@ -10,6 +10,7 @@ import os
 import pathlib
 import queue
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,9 @@ from chips import CHIPS
 from programs import Compilation, Recorder, unasked
 
 BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
+DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/cuda.md"
+# Between these lines of it stands the table of all programs.
+MARKS = ("<!-- scripts/cuda_compile --write-docs writes from here -->\n", "<!-- to here -->\n")
 # The chip that the bounds are for.
 BOUNDED = "sm_90"
 
@@ -124,12 +128,46 @@ def line(outcome: Outcome) -> str:
     name = f"| {outcome.compilation.name} | {outcome.chip} |"
     if outcome.program is None:
         return f"{name} | | | | | failed: {outcome.faults[0]} |"
+    return f"{name} {outcome.seconds:.1f} | {' | '.join(cells(outcome))} |{''.join(f' **{fault}**' for fault in outcome.faults)}"
+
+
+def cells(outcome: Outcome) -> list[str]:
+    """What a program launches: in a step, and in the turns of the loops within it; JAX's number; the command buffers."""
     step, loops = outcome.program.step(outcome.compilation.loops)
-    inner = [f"{loop.launches} in each of {turns}" for loop, turns in loops]
-    launches = " + ".join([str(step.launches), *inner])
-    jax = bounds().get(outcome.compilation.name, {}).get("jax", "")
+    inner = [f"{turns} · {loop.launches}" for loop, turns in loops]
+    jax = bounds().get(outcome.compilation.name, {}).get("jax")
+    ratio = f"{jax} ({launches(outcome) / jax:.2f})" if jax else ""
     breaks = ", ".join(f"{count} {kind.removeprefix('k')}" for kind, count in sorted(step.breaks.items()))
-    return f"{name} {outcome.seconds:.1f} | {launches} | {jax} | {step.command_buffers} | {breaks} |{''.join(f' **{fault}**' for fault in outcome.faults)}"
+    return [" + ".join([str(step.launches), *inner]), ratio, str(step.command_buffers), breaks]
+
+
+def docs_table(outcomes: list[Outcome]) -> list[str]:
+    """A row for each program, and one for all layers."""
+    rows = ["| program | chips | seconds | launches a step | JAX's (ratio) | command buffers | launches outside of them |", "|---|---|---|---|---|---|---|"]
+    of_name: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.program is not None:
+            # A layer's programs have no loop over steps.
+            name = outcome.compilation.name if outcome.compilation.loops or "exported" in outcome.compilation.name else "layers with gradients"
+            of_name.setdefault(name, []).append(outcome)
+    for name, found in sorted(of_name.items()):
+        chips = [chip for chip in CHIPS if any(outcome.chip == chip for outcome in found)]
+        count = len({outcome.compilation.name for outcome in found})
+        bounded = [outcome for outcome in found if outcome.chip == BOUNDED] or found
+        seconds = sum(outcome.seconds for outcome in bounded)
+        if count > 1:
+            fewest, most = (f(launches(outcome) for outcome in bounded) for f in (min, max))
+            rest = [f"{fewest} to {most}", "", "", ""]
+        else:
+            rest = cells(bounded[0])
+        rows.append(f"| {name}{f' ({count} programs)' if count > 1 else ''} | {', '.join(chips)} | {seconds:.0f} | {' | '.join(rest)} |")
+    return rows
+
+
+def write_docs(outcomes: list[Outcome]) -> None:
+    before, _, rest = DOCS.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    DOCS.write_text(before + MARKS[0] + "\n".join(docs_table(outcomes)) + "\n" + MARKS[1] + after)
 
 
 def bounds() -> dict:
@@ -170,6 +208,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="only programs whose name has one of these words")
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write the table there too")
     parser.add_argument("--write-bounds", action="store_true", help="make what is found the bounds of later runs")
+    parser.add_argument("--write-docs", action="store_true", help="write the table of all programs into docs/cuda.md")
     parser.add_argument("--jax", metavar="PYTHON", help="count the launches of the same models in that Python's JAX instead")
     for tool in ["recorder", "ahead", "plugin", "cpu"]:
         parser.add_argument(f"--{tool}", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -201,9 +240,13 @@ def main() -> int:
         return 0
     if arguments.write_bounds:
         write_bounds(outcomes, "most")
+    if arguments.write_docs:
+        write_docs(outcomes)
     faults = [f"{o.compilation.name}, {o.chip}: {fault}" for o in outcomes for fault in o.faults]
     faults += check_bounds(outcomes, arguments.recipes)
-    print(f"\n{len(outcomes)} compilations in {time.monotonic() - started:.0f} s, {len(faults)} faults")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = f"{time.monotonic() - started:.0f} s, {spent.ru_utime + spent.ru_stime:.0f} s of processor time"
+    print(f"\n{len(outcomes)} compilations in {seconds}, {len(faults)} faults")
     for fault in faults:
         print(f"fault: {fault}")
     return 1 if faults else 0
