@@ -374,7 +374,7 @@ fn mistakes_in_nodes_have_one_sentence_with_the_line() {
     wrong(
         "target = 'sum', weight",
         "target = 'some', weight",
-        &["objective price: target", "did you mean sum?"],
+        &["objective price: target", "kind, sum, got some"],
     );
     wrong("weight = 0.5", "weight = -1", &["objective price: weight", "above 0, got -1"]);
     wrong("price = { from", "'a.b' = { from", &["a name of letters", "\"a.b\""]);
