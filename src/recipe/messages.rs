@@ -123,7 +123,7 @@ impl Complaint {
         if let Some((found_here, expected)) = after(&message, &["invalid type: ", "invalid value: "])
             .and_then(|rest| rest.split_once(", expected "))
         {
-            let (mut expected, got) = (expectation(expected), found(found_here));
+            let (mut expected, got) = (expectation(expected), in_toml(found_here));
             // A list of one may look as if it needed no brackets.
             if expected == "a list" && got != "a table" {
                 expected.push_str(&format!(", as in [{got}]"));
@@ -168,9 +168,7 @@ impl Complaint {
             }
             // What `#[serde(untagged, expecting = …)]` says.
             _ => match message.strip_prefix("expected ") {
-                Some(expected) if !expected.contains(", got ") => {
-                    Complaint::Expected { expected: expected.into(), got: found.into() }
-                }
+                Some(text) if !text.contains(", got ") => expected(text),
                 _ => Complaint::Other(message),
             },
         }

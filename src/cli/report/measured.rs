@@ -207,7 +207,7 @@ impl<'a> Shown<'a> {
     fn of(source: &Source, data: &'a Dataset) -> Self {
         let table = match source.format {
             Format::Table => {
-                source.read_table(None, None, true).ok().filter(|table| table.rows() == data.rows())
+                source.read_table(&|_| None, None, true).ok().filter(|table| table.rows() == data.rows())
             }
             _ => None,
         };
