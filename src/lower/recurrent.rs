@@ -19,11 +19,13 @@ impl Lowering<'_> {
         id: NodeId,
         scan: &Scan,
     ) -> XlaResult<Option<Vec<XlaOp>>> {
+        let (Some(whole), Target::Cpu) = (scan.whole, self.target) else { return Ok(None) };
         let node = function.graph().node(id);
+        // Only some scans read sequences; one that is known as a whole does.
         let x = function.graph().node(node.inputs[scan.constants + scan.carries]).ty;
-        let (Some(whole), Target::Cpu, DType::F32) = (scan.whole, self.target, x.dtype) else {
+        if x.dtype != DType::F32 {
             return Ok(None);
-        };
+        }
         let outputs: Vec<usize> = (id + 1..live.len())
             .filter(|&output| live[output])
             .map(|output| function.graph().node(output))
