@@ -236,8 +236,7 @@ impl Recipe {
         }
         // Written out and read again, so that an error names the key as it stands after the change.
         let changed = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
-        let mut recipe =
-            read(&changed, text).map_err(|mistake| in_settings(mistake, path, settings, ""))?;
+        let mut recipe = read(&changed, text).map_err(|mistake| in_settings(mistake, path, settings, ""))?;
         model::find_lines(&mut recipe, text, Some(path));
         Ok(recipe)
     }

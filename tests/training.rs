@@ -392,7 +392,7 @@ fn a_single_output_learns_yes_and_no() {
     assert!(accuracy > 0.95 && last.right > 95 && last.loss < 0.3, "{accuracy} {last:?}");
 
     let choice = Trainer::new(nn::sequential([nn::dense(1)])).start(device(), &data);
-    assert!(choice.err().expect("one output is no choice").to_string().contains("at least two outputs"));
+    assert!(choice.expect_err("one output is no choice").to_string().contains("at least two outputs"));
 }
 
 #[test]

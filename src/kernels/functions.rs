@@ -34,7 +34,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 pub(super) fn tanh(x: f32) -> f32 {
     const NEAR: f32 = 0.625;
     let square = x * x;
-    let polynomial = [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82]
+    let polynomial = [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8]
         .into_iter()
         .reduce(|sum, next| sum * square + next)
         .unwrap_or_default();

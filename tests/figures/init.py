@@ -137,7 +137,7 @@ def main():
         weaker, stronger = ours - min(mlp, boosting), ours - max(mlp, boosting)
         failed |= weaker < -TOLERANCE
         print(f"{name:<16}{rows:>7}{ours:>9.4f}{mlp:>9.4f}{boosting:>10.4f}{weaker:>+11.4f}{stronger:>+13.4f}{took:>9.1f}", flush=True)
-    sys.exit(failed)
+    sys.exit(bool(failed))
 
 
 main()

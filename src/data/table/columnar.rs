@@ -205,7 +205,7 @@ mod reader {
         let metadata = ArrowReaderMetadata::load(contents, Default::default()).map_err(|e| refuse(&e))?;
         let columns = Columns::new(path, metadata.schema(), choose)?;
         let groups = metadata.metadata().row_groups();
-        let rows = groups.iter().map(|group| group.num_rows() as usize).sum();
+        let rows = groups.iter().map(|group| group.num_rows() as usize).sum::<usize>();
         let jobs: Vec<_> =
             columns.read().flat_map(|column| (0..groups.len()).map(move |group| (column, group))).collect();
         let job =
@@ -227,9 +227,11 @@ mod reader {
         let pieces = jobs.par_iter().map(job).collect::<Result<Vec<_>>>()?;
         let mut cells = vec![Cells::default(); columns.names.len()];
         for (column, piece) in pieces {
-            match cells[column].iter().next() {
-                None => cells[column] = piece,
-                Some(_) => cells[column].append(piece),
+            let is_first = cells[column].iter().next().is_none();
+            if is_first {
+                cells[column] = piece;
+            } else {
+                cells[column].append(piece);
             }
         }
         if columns.read().any(|(column, _)| cells[column].iter().count() != rows) {
