@@ -106,8 +106,8 @@ impl Function {
 }
 
 impl Graph {
-    /// Writes the nodes `ids`, in their order, into another graph. `made` holds what stands there for the nodes that they
-    /// read, and then for them too.
+    /// Writes the nodes `ids`, in their order, into another graph. `made` maps the nodes that they read to their tensors
+    /// there, and gains the nodes `ids`.
     pub(super) fn copy(
         &self,
         ids: impl IntoIterator<Item = NodeId>,

@@ -1,10 +1,10 @@
-//! Products and sums that a loop need not make step by step.
+//! Products and sums moved out of loops.
 //!
 //! A step of a recurrent network's gradient makes a small product for each of its weights and adds it to the gradient so
-//! far, and one more to compute its gates again. None of these waits for the step before. [`hoisted`] makes them of all
-//! steps at once, before the loop and behind it:
+//! far, and one more to compute its gates again. None of these waits for the step before. [`Function::hoisted`] makes
+//! them for all steps at once, before or after the loop:
 //!
-//! - a product of a step's slice and of a weight becomes one product of all slices, cut into slices for the loop;
+//! - a product of a step's slice and a weight becomes one product of all slices, cut into slices for the loop;
 //! - a sum over the steps of products aₜ bₜ becomes one product, which sums over the steps too, of all aₜ and all bₜ;
 //! - a sum over the steps of sums likewise.
 
@@ -15,11 +15,48 @@ use crate::array::count;
 use crate::error::Result;
 use std::collections::HashMap;
 
-/// An array of all steps that would not be there without it has no more elements.
+/// The most elements of an array that exists only because a loop is hoisted.
 const LARGEST: usize = 1 << 26;
 
-/// Writes `scan` with what can be made of all its steps at once outside of it.
-pub(super) fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
+impl Function {
+    /// The same function, with the products and sums moved out of its loops that need not be made step by step.
+    ///
+    /// # Errors
+    /// When the function is not well formed.
+    pub(crate) fn hoisted(&self) -> Result<Self> {
+        let (from, live) = (self.graph(), self.live());
+        let to = Graph::new();
+        let mut made: HashMap<NodeId, Tensor> = HashMap::new();
+        for parameter in from.parameters() {
+            made.insert(parameter.id, to.parameter(parameter.dtype(), parameter.shape()));
+        }
+        let mut results: HashMap<NodeId, Vec<Tensor>> = HashMap::new();
+        for id in (0..live.len()).filter(|&id| live[id]) {
+            let node = from.node(id);
+            match &node.op {
+                Op::Parameter { .. } => {}
+                Op::Output(i) => {
+                    made.insert(id, results[&node.inputs[0]][*i].clone());
+                }
+                Op::Scan(scan) => {
+                    let scan = Scan { body: scan.body.hoisted()?, ..(**scan).clone() };
+                    let arguments: Vec<_> = node.inputs.iter().map(|input| made[input].clone()).collect();
+                    let outputs = to.within(&node.place, || match hoisted(&to, &scan, &arguments)? {
+                        Some(outputs) => Ok(outputs),
+                        None => Ok(to.insert_scan(scan, &arguments.iter().collect::<Vec<_>>())),
+                    })?;
+                    results.insert(id, outputs);
+                }
+                _ => from.copy([id], &to, &mut made),
+            }
+        }
+        let outputs = self.outputs().iter().map(|output| made[&output.id].clone()).collect();
+        Ok(Self::new(&to, outputs))
+    }
+}
+
+/// Inserts `scan` with what all its steps can do at once moved out of it; `None` where there is nothing of the kind.
+fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
     let body = Body::new(scan);
     let (before, after) = (body.before(), body.after());
     if before.is_empty() && after.is_empty() {
@@ -28,10 +65,10 @@ pub(super) fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Resul
     body.insert(graph, arguments, &before, after).map(Some)
 }
 
-/// What a loop can do once for all steps, at its end: the sum, over the steps, that carry `carry` comes to.
+/// A carry that is only a sum over the steps, so that it can be taken once, after the loop.
 struct Sum {
     carry: usize,
-    /// A product or a sum, of arrays that each step has.
+    /// A product or a sum, of arrays that each step makes or reads.
     term: NodeId,
 }
 
@@ -76,7 +113,7 @@ impl<'a> Body<'a> {
         self.parameters[first..].iter().position(|x| x.id == id)
     }
 
-    /// The products of a slice and of what is the same in every step.
+    /// The products of a slice and a value that is the same in every step.
     fn before(&self) -> Vec<NodeId> {
         let is_product = |id: &NodeId| {
             let node = &self.nodes[*id];
@@ -102,8 +139,8 @@ impl<'a> Body<'a> {
             return None;
         }
         let mut term = if inputs[0] == from { inputs[1] } else { inputs[0] };
-        // A product in a narrower type is widened before it is added.
-        while matches!(self.nodes[term].op, Op::Convert) {
+        // A product in a narrower type is widened before it is added. To whole numbers each step rounds by itself.
+        while matches!(self.nodes[term].op, Op::Convert) && self.nodes[term].ty.dtype.is_float() {
             term = self.nodes[term].inputs[0];
         }
         let node = &self.nodes[term];
@@ -130,12 +167,12 @@ impl<'a> Body<'a> {
         after: Vec<Sum>,
     ) -> Result<Vec<Tensor>> {
         let Scan { constants, carries, .. } = *self.scan;
-        let (xs, is_sum) =
-            (&arguments[constants + carries..], |carry: usize| after.iter().any(|sum| sum.carry == carry));
+        let xs = &arguments[constants + carries..];
+        let is_sum = |carry: usize| after.iter().any(|sum| sum.carry == carry);
         let others: Vec<usize> = (0..carries).filter(|&carry| !is_sum(carry)).collect();
         let ready = self.products(to, arguments, before)?;
 
-        // What the sums are of, besides slices and ys.
+        // The operands of the sums that are neither slices nor ys yet.
         let mut stacked: Vec<NodeId> = self.ys().collect();
         for &input in after.iter().flat_map(|sum| &self.nodes[sum.term].inputs) {
             if self.slice(input).is_none() && !stacked.contains(&input) {
@@ -163,9 +200,7 @@ impl<'a> Body<'a> {
             let inputs: Vec<Tensor> = node.inputs.iter().filter_map(all).collect();
             let total = match (&node.op, &inputs[..]) {
                 (Op::Dot(dims), [a, b]) => a.dot(b, over_steps(dims))?,
-                (Op::Reduce { dims, .. }, [x]) => {
-                    x.sum(&[0].into_iter().chain(dims.iter().map(|dim| dim + 1)).collect::<Vec<_>>())?
-                }
+                (Op::Reduce { dims, .. }, [x]) => x.sum(&with_steps(dims))?,
                 _ => unreachable!("a sum is of products or of sums"),
             };
             results[carry] = (&results[carry] + total.convert(results[carry].dtype())?)?;
@@ -174,7 +209,7 @@ impl<'a> Body<'a> {
         Ok(results)
     }
 
-    /// The products of all slices.
+    /// The products `before`, each for all steps at once.
     fn products(&self, to: &Graph, arguments: &[Tensor], before: &[NodeId]) -> Result<Vec<Tensor>> {
         let from = self.scan.body.graph();
         let mut made: HashMap<NodeId, Tensor> = HashMap::new();
@@ -193,7 +228,6 @@ impl<'a> Body<'a> {
             let node = &self.nodes[id];
             let Op::Dot(dims) = &node.op else { unreachable!("only products are made before") };
             let (a, b) = (node.inputs[0], node.inputs[1]);
-            let later = |dims: &[usize]| dims.iter().map(|dim| dim + 1).collect();
             products.push(to.within(&node.place, || match (self.slice(a), self.slice(b)) {
                 (Some(i), _) => {
                     let dims = DotDims { lhs_contract: later(&dims.lhs_contract), ..dims.clone() };
@@ -214,7 +248,7 @@ impl<'a> Body<'a> {
         Ok(products)
     }
 
-    /// The body that gets the products `before` as slices, carries `others` and gives `stacked` of each step.
+    /// The body that reads the products `before` as slices, carries only `others` and returns `stacked` of each step.
     fn without(&self, before: &[NodeId], others: &[usize], stacked: &[NodeId]) -> Function {
         let to = Graph::new();
         let Scan { constants, carries, .. } = *self.scan;
@@ -237,17 +271,25 @@ impl<'a> Body<'a> {
                 self.nodes[id].inputs.iter().for_each(|&input| is_needed[input] = true);
             }
         }
-        let is_missing: Vec<_> =
+        let missing: Vec<_> =
             (0..self.nodes.len()).filter(|id| is_needed[*id] && !made.contains_key(id)).collect();
-        self.scan.body.graph().copy(is_missing, &to, &mut made);
+        self.scan.body.graph().copy(missing, &to, &mut made);
         Function::new(&to, outputs.iter().map(|id| made[id].clone()).collect())
     }
 }
 
+/// Axes of a step's array in the array of all steps.
+fn later(dims: &[usize]) -> Vec<usize> {
+    dims.iter().map(|dim| dim + 1).collect()
+}
+
+/// The same, and the axis of the steps.
+fn with_steps(dims: &[usize]) -> Vec<usize> {
+    [vec![0], later(dims)].concat()
+}
+
 /// A product of each step as one of all steps, which it sums over.
 fn over_steps(dims: &DotDims) -> DotDims {
-    let later = |dims: &[usize]| dims.iter().map(|dim| dim + 1).collect::<Vec<_>>();
-    let with_steps = |dims: &[usize]| [vec![0], later(dims)].concat();
     DotDims {
         lhs_contract: with_steps(&dims.lhs_contract),
         rhs_contract: with_steps(&dims.rhs_contract),

@@ -20,7 +20,6 @@ mod function;
 mod gradient;
 mod hoist;
 mod infer;
-mod loops;
 mod op;
 mod pool_gradient;
 mod random;

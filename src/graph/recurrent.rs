@@ -1,11 +1,11 @@
-//! Recurrent sequences: loops whose steps are known, so that a device may have a form of its own for all of them at once.
+//! Recurrent sequences: loops whose steps are known, so that a device may run all of them in one call.
 
 use super::infer::expect_shape;
 use super::scan::{Kind, ScanInputs, StepOutputs};
 use super::{Graph, Tensor};
 use crate::error::{Error, Result};
 
-/// A recurrent network of which a [`Scan`](super::Scan) may consist.
+/// A recurrent cell, whose loop is a [`Scan`](super::Scan).
 ///
 /// ```
 /// use neural::graph::Cell;
@@ -20,7 +20,7 @@ pub enum Cell {
     Gru,
 }
 
-/// What goes into a recurrent sequence.
+/// The inputs of a recurrent sequence.
 ///
 /// ```
 /// use neural::{DType, graph::{Cell, Graph, RecurrentInputs}};
@@ -36,11 +36,11 @@ pub enum Cell {
 pub struct RecurrentInputs<'a> {
     /// What the inputs add to the gates, `[length, n, gates · units]`.
     pub x: &'a Tensor,
-    /// `[gates · units, units]`: what is added for the state h is `h weightᵀ`.
+    /// `[gates · units, units]`: the state h adds `h weightᵀ` to the gates.
     pub weight: &'a Tensor,
-    /// `[4 · units]`, of an LSTM in the order of its gates; of a GRU r, z, and the input's and the state's part of n.
+    /// `[4 · units]`: for an LSTM in the order of its gates; for a GRU r, z, and the input's and the state's part of n.
     pub bias: &'a Tensor,
-    /// Which positions are no padding, `[length, n, 1]`. At the others the state stays as it is.
+    /// Which positions are not padding, `[length, n, 1]`. At the others the state stays as it is.
     pub real: Option<&'a Tensor>,
 }
 
@@ -123,12 +123,12 @@ impl Graph {
     }
 }
 
-/// What a scan is as a whole.
+/// What a scan computes as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
-    /// The states of a recurrent sequence. Constants: weight and bias; slices: the gates' inputs, and what is no padding if
-    /// there is any.
+    /// The states of a recurrent sequence. Constants: weight and bias; slices: the gates' inputs, and which positions are not
+    /// padding if there is any.
     States(Cell),
-    /// Their gradient. Behind the inputs' slices come those of the carries that were kept, and the states' gradients.
+    /// Their gradient. After the inputs' slices come those of the kept carries and of the states' gradients.
     Gradient(Cell),
 }

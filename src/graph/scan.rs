@@ -30,7 +30,7 @@ pub struct Scan {
     pub reverse: bool,
     /// Whether the last `carries` of the ys are the carries as they came into each step, kept for the gradient.
     pub saves_carries: bool,
-    /// What the loop is as a whole, if that is known.
+    /// What the loop computes as a whole, if that is known.
     pub whole: Option<Whole>,
 }
 
