@@ -1,5 +1,5 @@
-//! Sums over rows of numbers from which a row has been subtracted: the variance of a batch normalisation, and its
-//! gradients. What is summed is never written to memory.
+//! Sums over rows less a row that is the same for all: the variance of a batch normalisation, and its gradients. The
+//! terms are never written to memory.
 
 use super::parts::{Sum as SumOverImages, sum_over_images};
 use super::product::lines;
@@ -28,8 +28,8 @@ fn add(rows: Range<usize>, sum: &mut [f32], run: &impl Fn(Range<usize>, &mut [f3
     sum.iter_mut().zip(second).for_each(|(sum, x)| *sum += x);
 }
 
-/// The sum of some rows, of which `run` adds those at a range of numbers to a row that is as long as the one that is
-/// subtracted: narrow rows side by side, and what these leave by itself.
+/// The sum of some rows. `run` adds the rows in a range of numbers to a sum as long as the row that is subtracted: narrow
+/// rows several side by side, and the rest one by one.
 fn sum_rows(rows: Range<usize>, centre: &[f32], wide: &[f32], total: &mut [f32], run: &impl Run) {
     let width = centre.len();
     let together = wide.len() / width;
@@ -72,7 +72,7 @@ fn sum(sizes: &Sum, centre: &[f32], result: &mut [f32], threads: &dyn Threads, r
     result.copy_from_slice(&bytemuck::cast_slice(&sums[0])[..width]);
 }
 
-/// How many numbers the arrays have, the row that is subtracted, and the sums.
+/// How many numbers the arrays, the row that is subtracted, and the sums have.
 fn lengths(&Sum { outer, summed, inner }: &Sum) -> Option<[usize; 3]> {
     let all = length(&[outer, summed, inner]).filter(|&all| all > 0)?;
     Some([all, inner as usize, (outer * inner) as usize])

@@ -78,7 +78,7 @@ impl Layout {
         all
     }
 
-    /// The taps of a pattern: which of the weights each has, and how far it reads from the start, in registers.
+    /// The taps of a pattern: the index of each one's weight, and how far it reads from the start, in registers.
     fn taps(&self, band: &Band, pattern: &Pattern, cells: usize) -> Vec<(usize, usize)> {
         let plane = band.reads.padded_pixels();
         let of_plane = |channel: usize| {
@@ -132,7 +132,7 @@ impl Layout {
     }
 }
 
-/// What some images give, forward or backward.
+/// The pass over some images, forward or backward.
 struct Pass<'a> {
     layout: &'a Layout,
     weights: &'a [Line],
@@ -176,14 +176,14 @@ impl WithSimd for Pass<'_> {
     }
 }
 
-/// That everything the starts read is there.
+/// Checks that everything the starts read is there.
 #[inline(always)]
 fn check<T>(planes: &[T], starts: &[usize], distances: impl Iterator<Item = usize>) {
     let last = starts.iter().max().zip(distances.max()).map_or(0, |(start, distance)| start + distance);
     assert!(last < planes.len());
 }
 
-/// What a few positions read, times the weights. Those beyond the last are like the last.
+/// What a few positions read, times the weights. Positions beyond the last repeat it.
 #[inline(always)]
 fn sums<S: Simd>(
     simd: S,
@@ -206,7 +206,7 @@ fn sums<S: Simd>(
     sums
 }
 
-/// What some images give of the filters' gradient: for each block of channels a register for each tap.
+/// The filters' gradient from some images: for each block of channels a register for each tap.
 struct FilterGrad<'a> {
     layout: &'a Layout,
     cells: usize,

@@ -20,7 +20,7 @@ const TOGETHER: usize = 64;
 const NUMBERS: usize = 1 << 18;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
-/// With this many numbers of a patch, each thread sums some of them.
+/// The sum for the filters' gradient is cut into pieces of at most this many numbers of a patch.
 const TAPS: usize = 144;
 
 /// Where the numbers of a pattern lie: that of a tap at a position is at the sum of both.
@@ -118,7 +118,7 @@ impl Layout {
     }
 }
 
-/// Some of `all` from `first` on for the rows of a product; what is beyond the last is like the last.
+/// Some of `all` from `first` on for the rows of a product; rows beyond the last repeat it.
 fn rows<const N: usize>(all: &[usize], first: usize) -> [usize; N] {
     std::array::from_fn(|i| all[(first + i).min(all.len() - 1)])
 }
@@ -161,7 +161,7 @@ fn write_part<S: Simd, const N: usize, const R: usize>(
     }
 }
 
-/// What some images give, forward or backward.
+/// The pass over some images, forward or backward.
 struct Pass<'a> {
     layout: &'a Layout,
     panels: &'a [Line],
@@ -217,7 +217,7 @@ impl Pass<'_> {
     }
 }
 
-/// What some images give of the filters' gradient for some of the taps: for each group a row of whole registers a tap.
+/// The filters' gradient from some images, for some of the taps: for each group a row of whole registers a tap.
 struct FilterGrad<'a> {
     layout: &'a Layout,
     taps: Range<usize>,

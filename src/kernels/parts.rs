@@ -23,7 +23,7 @@ pub(super) struct Sum {
     pub least: usize,
 }
 
-/// The sums of what `part` gives for ranges of images, for each of some pieces that need nothing of each other. How the
+/// The sums of what `part` gives for ranges of images, for each of some independent pieces. How the
 /// images are divided and in which order the parts are added depends on the sizes alone, never on the number of threads.
 pub(super) fn sum_over_images(
     &Sum { images, terms, least }: &Sum,

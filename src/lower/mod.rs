@@ -161,7 +161,7 @@ struct Lowering<'a> {
     values: HashMap<usize, XlaOp>,
     /// The results of the scans.
     tuples: HashMap<usize, Vec<XlaOp>>,
-    /// All that the calls for recurrent sequences gave, by their scans: gradients want more of it than is a result.
+    /// All that the calls for recurrent sequences gave, by their scans: gradients need more than the scans' results.
     sequences: HashMap<usize, XlaOp>,
     /// What the windows of the convolutions see of a node: a convolution and its gradient share it.
     patches: RefCell<HashMap<(usize, Window), XlaOp>>,

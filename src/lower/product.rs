@@ -40,8 +40,8 @@ impl Matrix {
         Self::of(&shape[first..], &contract.iter().map(|axis| axis - first).collect::<Vec<_>>())
     }
 
-    /// The matrices that an operand holds for each place along its axes `batch`, which are brought into this form if
-    /// they are not: the axes of the batch first, those that are summed last.
+    /// The matrices that an operand holds for each place along its axes `batch`, transposed if need be: the axes of the batch
+    /// first, those that are summed last.
     fn all(x: &XlaOp, shape: &[usize], batch: &[usize], contract: &[usize]) -> XlaResult<(XlaOp, Self)> {
         if let Some(matrix) = Self::behind(batch, shape, contract) {
             return Ok((x.clone(), matrix));

@@ -70,8 +70,7 @@ pub(super) fn rewrite<M: Message>(
     })
 }
 
-/// A message with what `f` makes of the contents of a field, which lies in the messages that the tags before its own lead
-/// through.
+/// A message in which `f` has replaced the contents of the field at the path `tags`.
 pub(crate) fn edit_at(
     message: &[u8],
     tags: &[u32],

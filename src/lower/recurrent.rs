@@ -1,5 +1,5 @@
 //! Recurrent sequences of f32 on the CPU that is built in: all steps in one call. Elsewhere, and where a second derivative
-//! wants more of a step than the call gives, they are the loops that they are written as.
+//! needs more of a step than the call gives, they stay loops.
 
 use super::{Lowering, Target, XlaResult, calls, dims, element};
 use crate::array::DType;
@@ -21,7 +21,7 @@ impl Lowering<'_> {
     ) -> XlaResult<Option<Vec<XlaOp>>> {
         let (Some(whole), Target::Cpu) = (scan.whole, self.target) else { return Ok(None) };
         let node = function.graph().node(id);
-        // Only some scans read sequences; one that is known as a whole does.
+        // The gates' inputs, the first slices of every scan that is known as a whole.
         let x = function.graph().node(node.inputs[scan.constants + scan.carries]).ty;
         if x.dtype != DType::F32 {
             return Ok(None);
@@ -57,8 +57,8 @@ impl Lowering<'_> {
         let value = |id: &NodeId| self.values[id].clone();
         let none = self.nothing()?;
         let mask = slices.get(1).map_or_else(|| Ok(none.clone()), |real| mask(&self.values[real]))?;
-        let last_cell = carries.get(1).map_or_else(|| none.clone(), value);
-        let operands = [value(&slices[0]), value(weight), value(bias), mask, value(&carries[0]), last_cell];
+        let first_cell = carries.get(1).map_or_else(|| none.clone(), value);
+        let operands = [value(&slices[0]), value(weight), value(bias), mask, value(&carries[0]), first_cell];
         let slabs = sizes.slabs().ok_or(xla::Error::EmptyLiteral)?;
         let shape = [slabs.iter().sum(), sizes.batch as usize, sizes.units as usize];
         let all = self.call(calls::RECURRENT, &operands.each_ref(), &sizes, DType::F32, &shape)?;
@@ -121,13 +121,13 @@ impl Lowering<'_> {
         let part = |from: usize, to: usize| both.slice_in_dim1(from as i64, to as i64, 0);
         let mut results =
             vec![part(0, weight)?.reshape(&dims(&[width, units]))?, part(weight, weight + bias)?];
-        // What stands in the places of gradients that nobody reads.
+        // In place of the gradients that nobody reads.
         results.extend(carried[CONSTANTS..].iter().map(value));
         results.push(dx);
         Ok(Some(results))
     }
 
-    /// An operand that a call does without.
+    /// An empty operand, in place of one that a call does not need.
     fn nothing(&self) -> XlaResult {
         self.builder.zero(element(DType::F32))?.broadcast(&[0])
     }
@@ -157,7 +157,7 @@ fn sequence(
     }
 }
 
-/// What is no padding, 1 or 0 for each row of each step.
+/// For each row of each step 1, or 0 where it is padding.
 fn mask(real: &XlaOp) -> XlaResult {
     real.convert(element(DType::F32).primitive_type())
 }

@@ -55,7 +55,7 @@ impl Lowering<'_> {
     }
 
     /// `Σ a (b - c)` over the axes before the last, along which `c` lies: the sums of a batch normalisation and its
-    /// gradient. As a sum of an array these would have the products written to memory and read again.
+    /// gradient. Summed as an array, the products would be written to memory and read again.
     pub(super) fn centred_sum(
         &self,
         function: &Function,

@@ -1,15 +1,15 @@
-//! The gradient of a sequence for what its inputs added to the gates.
+//! The gradient of a sequence for the gates' inputs.
 
 use super::{KEPT, Sequence, rows_of};
 use crate::kernels::Kernel;
 use crate::kernels::functions::tanh;
-use crate::kernels::panels::{Matrix, Panels};
+use crate::kernels::panels::Panels;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// `(weight, states, mask, dys, d state, d cell) -> dx`: from the recurrent weight, the states that were kept, what is no
-/// padding, the gradient for every state `[length, batch, units]` (nothing without [`each`](Sequence::each)) and those for
+/// `(weight, states, mask, dys, d state, d cell) -> dx`: from the recurrent weight, the states that were kept, the
+/// mask, the gradient for every state `[length, batch, units]` (nothing without [`each`](Sequence::each)) and those for
 /// the last state and cell. The result is `[length, batch, gates, units]`.
 pub(crate) struct RecurrentGrad;
 
@@ -30,8 +30,7 @@ impl Kernel<6> for RecurrentGrad {
             return;
         }
         let ([_, batch, units], gates) = (sizes.sizes(), sizes.gates as usize);
-        let weight =
-            &Panels::new(Matrix { values: operands[0], stride: units }, [gates * units, units], threads);
+        let weight = &Panels::new(operands[0], [gates * units, units], threads);
         let tasks = sizes.tasks(threads);
         let results = rows_of(result, batch, gates * units, &tasks);
         each(threads, tasks.into_iter().zip(results), |(rows, result)| {
@@ -64,7 +63,7 @@ impl WithSimd for Steps<'_> {
         let own = rows.start * units..rows.end * units;
         let mut dh = state_grad[own.clone()].to_vec();
         let mut dc = if sizes.is_lstm() { cell_grad[own].to_vec() } else { Vec::new() };
-        // The gradient for what the product of the state and the weight gave.
+        // The gradient for the product of the state and the weight.
         let mut through = vec![0.0; rows.len() * gates * units];
         let mut room = weight.room(rows.len());
         let products: &mut [f32] = bytemuck::cast_slice_mut(&mut room);
@@ -96,14 +95,7 @@ impl WithSimd for Steps<'_> {
                     new.iter_mut().zip(&dx[2 * units..]).zip(kept).for_each(|((to, dn), r)| *to = dn * r);
                 }
             }
-            let (matrix, count) = (Matrix { values: &through, stride: gates * units }, rows.len());
-            let sizes_of_product = [count, gates * units, units];
-            weight.multiply::<false, _, _>(
-                simd,
-                |first| matrix.rows(first, count),
-                sizes_of_product,
-                products,
-            );
+            weight.multiply(simd, &through, rows.len(), products);
             for (dh, product) in dh.chunks_exact_mut(units).zip(products.chunks_exact(weight.row())) {
                 dh.iter_mut().zip(product).for_each(|(dh, product)| *dh += product);
             }
@@ -111,8 +103,8 @@ impl WithSimd for Steps<'_> {
     }
 }
 
-/// One row: `dx` from the gradients for state and cell after the step; these become what reaches those before it past the
-/// product.
+/// One row: `dx` from the gradients for state and cell after the step, which become those before it, without the part
+/// that comes through the product.
 #[inline(always)]
 fn lstm(kept: &[f32], [before, after]: [&[f32]; 2], dh: &mut [f32], dc: &mut [f32], dx: &mut [f32]) {
     let units = dh.len();

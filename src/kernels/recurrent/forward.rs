@@ -3,13 +3,13 @@
 use super::{KEPT, Sequence, rows_of};
 use crate::kernels::Kernel;
 use crate::kernels::functions::{sigmoid, tanh};
-use crate::kernels::panels::{Matrix, Panels};
+use crate::kernels::panels::Panels;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// `(x, weight, bias, mask, state, cell) -> states`: from what the inputs add to the gates `[length, batch, gates, units]`,
-/// the recurrent weight `[gates, units, units]`, the biases `[4, units]`, what is no padding `[length, batch]` (nothing if
+/// the recurrent weight `[gates, units, units]`, the biases `[4, units]`, the mask `[length, batch]`, 0 at padding (empty if
 /// there is none), and the first state and cell `[batch, units]` (no cell for a GRU). The result is made of
 /// [slabs](Sequence::slabs).
 pub(crate) struct RecurrentStates;
@@ -32,8 +32,7 @@ impl Kernel<6> for RecurrentStates {
             return;
         }
         let gates = sizes.gates as usize;
-        let weight =
-            &Panels::transposed(Matrix { values: weight, stride: units }, [gates * units, units], threads);
+        let weight = &Panels::transposed(weight, [gates * units, units], threads);
         let (hidden, rest) = result.split_at_mut(hidden * sizes.slab());
         let (cells, kept) = rest.split_at_mut(cells * sizes.slab());
         let tasks = sizes.tasks(threads);
@@ -80,15 +79,7 @@ impl WithSimd for Steps<'_> {
         for position in sizes.positions() {
             let [before, after] = sizes.around(position);
             let Ok([state, next]) = hidden.get_disjoint_mut([before, after]) else { return };
-            let before = Matrix { values: state, stride: units };
-            let count = rows.len();
-            let sizes_of_product = [count, units, gates * units];
-            weight.multiply::<false, _, _>(
-                simd,
-                |first| before.rows(first, count),
-                sizes_of_product,
-                products,
-            );
+            weight.multiply(simd, state, rows.len(), products);
             for (i, row) in rows.clone().enumerate() {
                 let one = i * units..(i + 1) * units;
                 let kept = match kept.get_mut(position) {

@@ -1,6 +1,6 @@
-//! Whole recurrent sequences: all steps of an LSTM or a GRU in one call, and their gradients. The rows of a batch need
-//! nothing of each other, so a thread takes some of them through all steps and waits for nobody; the recurrent weight stays
-//! in its cache, and what a product gives is activated there.
+//! Whole recurrent sequences: all steps of an LSTM or a GRU in one call, and their gradients. The rows of a batch are
+//! independent, so a thread takes some of them through all steps and waits for no other; the recurrent weight stays in its
+//! cache, and the activations are applied there.
 //!
 //! The gates lie in the order i, f, g, o (LSTM) or r, z, n (GRU), as in `graph::Cell`.
 
