@@ -61,7 +61,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// Of a model whose samples are of this shape and type: nothing is scaled, named or made from columns.
+    /// A model for samples of this shape and type, with nothing scaled, named or made from columns.
     ///
     /// ```
     /// use neural::{DType, model::{Description, Link}, nn};

@@ -50,12 +50,11 @@ pub enum Error {
     #[error("{}: {message}", path.display())]
     Format { path: PathBuf, message: String },
 
-    /// A run's folder that another process trains in.
+    /// Another process is training in the run's folder.
     #[error("{}: in use by {holder}, which trains in it; wait until it has ended, or end it", path.display())]
     InUse { path: PathBuf, holder: String },
 
-    /// A run that cannot go on from where it was asked to. Nothing on the disk is changed; `choices` are what its user
-    /// can do.
+    /// A run cannot resume from where it was asked to. Nothing on the disk is changed; `choices` are the user's options.
     #[error("{}: {reason}; nothing is changed: {}", path.display(), choices.join(", or "))]
     Resume { path: PathBuf, reason: String, choices: Vec<String> },
 
@@ -184,7 +183,7 @@ impl Error {
         }
     }
 
-    /// As [`Error::at`], for a place that is not part of the same path: a colon parts it from the places within.
+    /// As [`Error::at`], for a place that is not part of the same path: a colon separates it from the places within.
     #[must_use]
     pub(crate) fn of(self, place: &str) -> Self {
         match self {

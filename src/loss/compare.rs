@@ -5,9 +5,9 @@ use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
-/// What a loss is made of: its file, and a line of the table of losses.
+/// How a loss is computed. Each loss has a file with this, and a line in the table of losses.
 pub(super) trait Compare {
-    /// What the loss takes the outputs as.
+    /// See [`super::Loss::outputs`].
     fn outputs(&self) -> Outputs {
         Outputs::Values
     }

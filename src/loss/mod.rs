@@ -157,7 +157,7 @@ impl Loss {
         self.compare().sums(outputs, targets, mask)
     }
 
-    /// What it takes a model's outputs as.
+    /// How it interprets a model's outputs.
     pub fn outputs(&self) -> Outputs {
         self.compare().outputs()
     }
@@ -173,7 +173,7 @@ impl Loss {
     }
 }
 
-/// What a loss takes a model's outputs as, which decides what targets it reads and what predictions and figures are.
+/// How a loss interprets a model's outputs, which decides its targets, and the predictions and figures of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outputs {
@@ -181,7 +181,7 @@ pub enum Outputs {
     Classes,
     /// Logits of labels that may be there together, or of yes and no: their sigmoids are probabilities.
     Labels,
-    /// Scores of classes, of which only the order is known.
+    /// Scores of classes, of which only the order matters.
     Scores,
     /// Values as the targets are.
     Values,

@@ -1,4 +1,4 @@
-//! Other data in the form of the data that a model was trained on.
+//! Converts other data to the form of a model's training data.
 
 use super::Description;
 use crate::data::{Dataset, Targets};
@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 
 impl Description {
-    /// The data as the model reads it: inputs of its types with its scalings, targets numbered by its classes. What the
-    /// model has no place for is refused, so that its figures on the data mean what they meant on the training data.
+    /// The data as the model reads it: inputs of its types with its scalings, targets numbered by its classes. Data that
+    /// the model cannot read is refused, so that its figures are comparable with those on the training data.
     ///
     /// ```
     /// use neural::{Array, DType, data::{Dataset, Splits, Targets}, model::{Description, Link}, nn};
@@ -54,13 +54,13 @@ impl Description {
         }
         let answers = self.answers();
         for answer in &answers {
-            if answers.len() == 1 || answer.target == data.target {
-                data.targets = answered(data.targets, answer.classes)?;
-                data.target_scaling = answer.target_scaling.clone();
-            } else if let Some(target) = data.more_targets.iter_mut().find(|one| one.name == answer.target) {
+            if let Some(target) = data.more_targets.iter_mut().find(|one| one.name == answer.target) {
                 let targets = std::mem::replace(&mut target.targets, Targets::Inputs);
                 target.targets = answered(targets, answer.classes)?;
                 target.scaling = answer.target_scaling.clone();
+            } else if answers.len() == 1 || answer.target == data.target {
+                data.targets = answered(data.targets, answer.classes)?;
+                data.target_scaling = answer.target_scaling.clone();
             }
         }
         Ok(data)
@@ -72,7 +72,7 @@ fn rows_of(sample: &[usize]) -> String {
     sample.iter().fold("[n".to_string(), |text, size| format!("{text}, {size}")) + "]"
 }
 
-/// Targets by the classes that a model knows; without classes they are values.
+/// Targets numbered by a model's classes; a model without classes has values as targets.
 fn answered(targets: Targets, classes: &[String]) -> Result<Targets> {
     let wrong = |expected: &str, got: &str| Err(Error::value("targets", expected, got));
     match (targets, classes.is_empty()) {

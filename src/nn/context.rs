@@ -444,14 +444,14 @@ impl<'a> Context<'a> {
         x: &Tensor,
     ) -> Result<Tensor> {
         self.within(name, kind, |cx| {
-            let place = cx.rows.len();
+            let place = cx.noted();
             let y = module.forward(x, cx)?;
             cx.note(kind, &y, place);
             Ok(y)
         })
     }
 
-    /// Notes a layer's result for the summary, before what was noted of its parts since `place`.
+    /// Notes a layer's result for the summary, above the rows of its parts, which begin at `place`.
     fn note(&mut self, kind: &str, output: &Tensor, place: usize) {
         let prefix = format!("{}.", self.path.join("."));
         let own = |role: Role| -> usize {
@@ -469,21 +469,21 @@ impl<'a> Context<'a> {
         self.rows.insert(place, row);
     }
 
-    /// Notes a node's result and where its input comes from, before what was noted of its layers since `place`.
+    /// Notes a node's result and where its input comes from, above the rows of its layers, which begin at `place`.
     pub(super) fn note_node(&mut self, name: &str, from: &str, output: &Tensor, place: usize) {
         self.path.push(name.to_string());
         self.note(from, output, place);
         self.path.pop();
     }
 
-    /// How much is noted so far.
+    /// The number of rows noted so far.
     pub(super) fn noted(&self) -> usize {
         self.rows.len()
     }
 
     /// Builds a part whose layers are noted elsewhere already.
     pub(super) fn unnoted<R>(&mut self, build: impl FnOnce(&mut Self) -> R) -> R {
-        let noted = self.rows.len();
+        let noted = self.noted();
         let result = build(self);
         self.rows.truncate(noted);
         result

@@ -78,7 +78,7 @@ pub struct Node {
     pub(crate) line: Line,
 }
 
-/// Where a part of a model is written, such as `line 12`, for messages; no part of what it is.
+/// Where a part of a model is written, such as `line 12`. Only messages use it; all are equal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line(pub Option<String>);
 
@@ -320,7 +320,7 @@ impl Node {
     }
 }
 
-/// The nodes of a circle, of which the first comes again at the end; `done` are those that are in none and wait for none.
+/// The nodes of a circle, the first repeated at the end, if there is one; `done` are the nodes that wait for no circle.
 fn circle(nodes: &BTreeMap<String, Node>, done: &[&str]) -> Option<Vec<String>> {
     let waits = |name: &&String| nodes.contains_key(*name) && !done.contains(&name.as_str());
     let mut way = vec![nodes.keys().find(waits)?];

@@ -165,7 +165,7 @@ fn final_factor() -> f64 {
     1e4
 }
 
-/// A schedule that is a number stays that number.
+/// A plain number as a schedule.
 trait Constant {
     fn at(&self, step: u64) -> f64;
     fn check(&self) -> Result<()>;

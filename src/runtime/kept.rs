@@ -22,7 +22,7 @@ pub(super) fn compile(
     computation: &XlaComputation,
     folder: &Path,
 ) -> xla::Result<(PjRtLoadedExecutable, bool)> {
-    let Some(key) = key(computation).filter(|_| written::CAN_BE_WRITTEN) else {
+    let Some(key) = written::CAN_BE_WRITTEN.then(|| key(computation)).flatten() else {
         return Ok((client.compile(computation)?, false));
     };
     // What lies in the folder is run: it must be what this user left there.
@@ -41,9 +41,9 @@ pub(super) fn compile(
     Ok((executable, false))
 }
 
-/// The program without those of the processor's features for which XLA warns at each reading that the program may end in an
-/// illegal instruction: two preferences of its compiler, which it compares with the processor's instructions, and AVX-512,
-/// which has it add them again (openxla/xla issue 44565). The key makes sure of the processor.
+/// The program without the processor features that make XLA warn of illegal instructions on every load: two preferences
+/// of its compiler, which it mistakes for instructions, and AVX-512, for which it adds them again (openxla/xla issue
+/// 44565). The key already ensures that the processor is the same.
 fn without_warning(program: Vec<u8>) -> Vec<u8> {
     // `features` in the `target_machine_options` of a `CompilationResultProto`, which is the `serialized_executable` of an
     // `ExecutableAndOptionsProto`.

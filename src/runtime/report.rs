@@ -271,7 +271,7 @@ fn found_or_reason<S: serde::Serializer>(
 }
 
 impl Report {
-    /// Each line by its name; a line without one belongs to that above it.
+    /// The name and text of each line; a line without a name continues the one above it.
     pub(crate) fn rows(&self) -> Vec<[String; 2]> {
         let known = |version: Option<&String>| version.map_or("unknown", String::as_str).to_string();
         let mut rows = Vec::new();
@@ -337,7 +337,7 @@ impl fmt::Display for Report {
 }
 
 impl OpenedDevice {
-    /// What it is and what its client says of itself.
+    /// Its kind, and the version that its client reports.
     pub(crate) fn describes(&self) -> String {
         if self.version == self.kind { self.kind.clone() } else { format!("{}, {}", self.kind, self.version) }
     }

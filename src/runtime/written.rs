@@ -1,5 +1,5 @@
-//! Compiled programs as bytes, through PJRT's functions for it. The crate `xla` passes on neither these functions nor the
-//! pointers that they take, so the pointers are found in its types.
+//! Serialises compiled programs with PJRT's functions. The crate `xla` exposes neither these functions nor the pointers
+//! that they take, so the pointers are read out of its types.
 
 use super::glue::PROGRAMS;
 use std::ffi::c_void;
@@ -13,7 +13,7 @@ pub(super) const CAN_BE_WRITTEN: bool = PROGRAMS.is_some();
 /// A program as bytes; `None` where XLA cannot write it down.
 pub(super) fn write(program: &PjRtLoadedExecutable) -> Option<Vec<u8>> {
     unsafe extern "C" fn keep(keeper: *mut c_void, written: *const u8, size: usize) {
-        // A program that finds no room is not kept.
+        // A program for which there is no memory is not kept.
         let mut copy = Vec::new();
         if !written.is_null() && copy.try_reserve_exact(size).is_ok() {
             // SAFETY: there are as many bytes, and the keeper is that of the call below.
@@ -62,7 +62,7 @@ fn pointer(program: &PjRtLoadedExecutable) -> *const c_void {
 
 /// An executable of the crate, which deletes XLA's in the end.
 fn owner(client: &PjRtClient, program: *mut c_void) -> PjRtLoadedExecutable {
-    // The compiler chooses the order of its two words. It shows in an executable whose words are both the client.
+    // The compiler chooses the order of its two words; an executable whose words are both the client reveals it.
     let both = [client, client].map(|client| ManuallyDrop::new(client.clone()));
     // SAFETY: one word is a client, and the other, a pointer that nothing has used, is XLA's executable before it is dropped.
     unsafe {

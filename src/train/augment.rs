@@ -7,8 +7,8 @@ use crate::named;
 use serde::Deserialize;
 
 named::table! {
-    /// One way of changing the pictures `[height, width, channels]` of a batch. Where a change brings in what lies outside
-    /// of the picture, that is 0 in the picture's own numbers, which is black.
+    /// One way of changing the pictures `[height, width, channels]` of a batch. Pixels brought in from outside the
+    /// picture are 0 before scaling, which is black.
     ///
     /// In a recipe: `augment = ["flip", { shift = 2 }, { crop = 0.9 }, { rotate = 10 }, { cutout = 8 }, { noise = 0.1 }]`.
     ///
@@ -212,8 +212,7 @@ impl Map {
     }
 }
 
-/// A square of `size` pixels a side about a random pixel of each picture becomes 0.
-/// After `DeVries` and Taylor (2017).
+/// A square of `size` pixels a side about a random pixel of each picture becomes 0 (`DeVries` and Taylor, 2017).
 fn cut_out(x: &Tensor, size: usize, random: &mut Random) -> Result<Tensor> {
     let shape = x.shape();
     let pixels = &shape[..3];

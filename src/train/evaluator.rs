@@ -17,8 +17,7 @@ use crate::variables::Variable;
 use std::fmt;
 use std::sync::Arc;
 
-/// How many numbers a call gives back, and how many bytes of samples it brings to the device, at most; a single step
-/// may take more.
+/// The most numbers that a call returns, and the most bytes of samples that it uploads; a single step may exceed them.
 const MOST_OUTPUTS: usize = 1 << 24;
 const MOST_BYTES: usize = 1 << 26;
 
@@ -71,8 +70,7 @@ impl fmt::Debug for Evaluator<'_> {
 }
 
 impl Trainer {
-    /// What measures models that are trained like this, on rows of `data`. They are brought to the device as they are
-    /// asked for.
+    /// An evaluator, on rows of `data`, of models that are trained like this. The rows are uploaded as they are needed.
     ///
     /// # Errors
     /// When a setting is out of range, or the model does not fit the data.
@@ -120,7 +118,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// What the model is asked for each goal.
+    /// The task of each goal.
     pub fn tasks(&self) -> &[Task] {
         &self.tasks
     }
@@ -130,7 +128,7 @@ impl<'a> Evaluator<'a> {
         &self.shapes
     }
 
-    /// Has the program compiled for another device, or with other settings of it.
+    /// Sets the device, or other settings of the same one, for a program that is not compiled yet.
     pub(super) fn set_device(&mut self, device: Device) {
         self.device = device;
     }
@@ -164,7 +162,7 @@ impl<'a> Evaluator<'a> {
         self.measure(&values.iter().collect::<Vec<_>>(), rows)
     }
 
-    /// That there is one goal.
+    /// Refuses several goals.
     pub(super) fn check_single(&self) -> Result<()> {
         match self.tasks.len() {
             1 => Ok(()),
@@ -175,14 +173,14 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Compiles the program for calls that suit `rows` rows, if there is none; returns what was compiled.
+    /// Compiles the program for calls that suit `rows` rows, if there is none yet; returns what was compiled.
     pub(super) fn compile(&mut self, rows: usize) -> Result<Option<Compiled>> {
         if self.program.is_some() {
             return Ok(None);
         }
         let (plan, batch) = (&self.plan, self.batch);
         let work = flops(&plan.evaluate(&self.variables, 1, batch)?);
-        // For outputs as large as pictures, more steps a call cost more memory than the calls that they save.
+        // For outputs as large as pictures, more steps a call cost more in memory than they save in calls.
         let numbers = self.shapes.iter().map(|shape| count(shape)).sum::<usize>() * batch;
         let mut most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers.max(1));
         if plan.resident.is_none() {

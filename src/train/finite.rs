@@ -43,7 +43,7 @@ pub(super) fn on_all(devices: &[Vec<Buffer>]) -> Result<Vec<bool>> {
     Ok(finite)
 }
 
-/// The first of the places that is not finite now and usually is. Some are never, as in a mask.
+/// The first of the places that usually is finite and now is not. Some never are, such as masks.
 pub(super) fn first_lost(places: Vec<String>, usual: &[bool], now: &[bool]) -> Option<String> {
     let mut flags = places.into_iter().zip(usual.iter().zip(now));
     flags.find(|(_, (usual, now))| **usual && !**now).map(|(place, _)| place)

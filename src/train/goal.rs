@@ -42,7 +42,7 @@ impl Goal {
         })
     }
 
-    /// The goal with its output and its target as places among the model's and the data's.
+    /// The goal with its output and its target as indices into the model's and the data's.
     pub(super) fn head(&self, trainer: &Trainer, data: &Dataset) -> Result<Head> {
         let outputs = trainer.model.outputs();
         let Some(output) = outputs.iter().position(|output| *output == self.output) else {

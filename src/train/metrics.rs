@@ -1,4 +1,4 @@
-//! The figures that the epochs of a run are reported with.
+//! The figures that a run reports for each epoch.
 
 use super::{Goal, Trainer};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) fn chosen(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
     })
 }
 
-/// That there is such a figure of the task, or of one of several.
+/// Refuses a figure that the task, or the one named of several, does not have.
 pub(super) fn check(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result<()> {
     let (goals, asked) = (trainer.goals(), metric);
     let (metric, task) = match (metric.output(), tasks) {
@@ -35,7 +35,8 @@ pub(super) fn check(metric: Metric, trainer: &Trainer, tasks: &[Task]) -> Result
             let found =
                 named.and_then(|(name, metric)| Some((metric, *of.find(|(goal, _)| goal.name == name)?.1)));
             let Some(found) = found else {
-                let names: Vec<String> = goals.iter().map(|goal| format!("{}.{metric}", goal.name)).collect();
+                let figure = named.map_or(metric, |(_, figure)| figure);
+                let names: Vec<String> = goals.iter().map(|goal| format!("{}.{figure}", goal.name)).collect();
                 let expected = format!("a figure of one of the objectives, such as {}", names.join(", "));
                 return Err(Error::value("metrics", expected, metric));
             };

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, Resident, Steps};
 use super::augment::{self, Augment};
 use super::head::{Head, Target, next};
-use super::program::{Step, Stepped};
+use super::program::{Step, Stepped, parameters};
 use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
@@ -55,8 +55,7 @@ impl Plan {
     /// `[heads * 2]` (f64).
     pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
         let graph = Graph::new();
-        let state: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
-        let (weights, mut constants) = (state.len(), state);
+        let (weights, mut constants) = (variables.len(), parameters(&graph, variables));
         let types = self.resident(steps * batch);
         types.map(|ty| {
             constants.push(graph.parameter(ty.dtype, &ty.shape));
@@ -166,8 +165,8 @@ impl Step for Plan {
         Arguments::of(self.resident(steps * self.part), [&self.optimizer], batch, steps)
     }
 
-    /// The result is what the step came to, `[4]` (f64): the mean loss, the weight of its rows, how many answers were right
-    /// (0 where targets are values or there are several) and how many there were, all over all devices.
+    /// The result is `[4]` (f64): the mean loss, the weight of its rows, how many answers were right (0 where targets are
+    /// values or there are several) and how many there were, all over all devices.
     fn step(
         &self,
         variables: &mut Variables,

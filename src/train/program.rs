@@ -1,4 +1,4 @@
-//! The programs of a training run: several steps in one call, and one step that is looked at closely.
+//! The programs of a training run: several steps in one call, and one step traced for numbers that are not finite.
 
 use super::arguments::Arguments;
 use super::finite;
@@ -18,7 +18,7 @@ pub(super) trait Step {
     /// How many devices share each batch.
     fn replicas(&self) -> usize;
 
-    /// Whether steps say if they were good, and the variables stay as they were before the first one that was not.
+    /// Whether each step reports if it was good, and the variables stay as they were before the first bad step.
     const IS_CHECKED: bool;
 }
 
@@ -93,11 +93,12 @@ pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Re
     Ok(Function::new(&graph, [after, results].concat()))
 }
 
-fn parameters(graph: &Graph, variables: &[Variable]) -> Vec<Tensor> {
+/// A parameter of the graph for each variable.
+pub(super) fn parameters(graph: &Graph, variables: &[Variable]) -> Vec<Tensor> {
     variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect()
 }
 
-/// What a step draws, on each device other numbers.
+/// The random numbers of a step, different on each device.
 fn random(of: &impl Step, now: &Arguments<Tensor>) -> Random {
     let random = Random::new(now.seed.clone(), now.number.clone());
     if of.replicas() == 1 { random } else { random.sharded(now.replica.clone(), of.replicas()) }

@@ -50,13 +50,13 @@ impl State {
         Ok(Self(replicas.iter().map(on).collect::<Result<_>>()?))
     }
 
-    /// The values on the first device, which is the one that is looked at and evaluated.
+    /// The values on the first device, from which all reads and evaluations are made.
     pub fn current(&self) -> Result<&[Buffer]> {
         let lost = "one whose state was lost when the device failed; restore a checkpoint";
         self.0.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))
     }
 
-    /// Gives variables, by their places, another value.
+    /// Sets the variables at `places` to `value`.
     pub fn set(&mut self, replicas: &[Replica], places: &[usize], value: &Array) -> Result<()> {
         self.current()?;
         for (state, replica) in self.0.iter_mut().zip(replicas) {
@@ -78,7 +78,7 @@ impl State {
         Ok(results)
     }
 
-    /// The answers of a program that traces a step, see [`finite::flags`].
+    /// The flags of a program that traces a step, see [`finite::flags`].
     pub fn trace(&self, program: &Program, arguments: &[Given]) -> Result<Vec<bool>> {
         let devices = self.0.iter().zip(lists(arguments));
         let lists: Vec<Vec<&Buffer>> =

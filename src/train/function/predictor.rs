@@ -1,4 +1,4 @@
-//! What the variables of a run are used for besides training.
+//! Predictions with the variables of a run.
 
 use super::FunctionRun;
 use crate::array::{Array, DType};
@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor, Type};
 use crate::nn::Context;
 use crate::runtime::{Buffer, Program};
+use crate::train::program::parameters;
 use crate::variables::{Variable, Variables, read_by_evaluation};
 
 /// A function of the variables of a [`FunctionRun`] and of inputs, compiled for a device.
@@ -32,7 +33,7 @@ impl FunctionRun<'_> {
         let graph = Graph::new();
         let model: Vec<Variable> =
             self.variables().iter().filter(|v| v.role.is_of_model()).cloned().collect();
-        let state: Vec<_> = model.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let state = parameters(&graph, &model);
         let given: Vec<_> = inputs.iter().map(|ty| graph.parameter(ty.dtype, &ty.shape)).collect();
         let mut variables = Variables::given(&graph, DType::F32, &model, &state);
         let mut cx = Context::evaluation(&mut variables).compute_in(self.plan.compute);

@@ -469,12 +469,15 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
-        self.compile_evaluation(rows.len())?;
+        // Without rows there is nothing to compile for, and the evaluator refuses.
+        if !rows.is_empty() {
+            self.compile_evaluation(rows.len())?;
+        }
         let values = model_values(&self.variables, self.state.current()?);
         self.evaluator.measure(&values, rows)
     }
 
-    /// Whether the rows that count in step `step` of the current epoch are all of classes without weight.
+    /// Whether all rows that count in step `step` of the current epoch are of classes whose weight is 0.
     pub(super) fn weighs_nothing(&self, step: u64) -> bool {
         let weights = self.trainer.loss.class_weights();
         if weights.is_empty() {
@@ -502,7 +505,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Of these values those that evaluation reads: the model's, or their moving averages where those are kept.
+/// The values that evaluation reads: the model's, or their moving averages where those are kept.
 fn model_values<'v>(variables: &[Variable], values: &'v [Buffer]) -> Vec<&'v Buffer> {
     read_by_evaluation(variables).map(|i| &values[i]).collect()
 }

@@ -6,7 +6,7 @@ use crate::runtime::Program;
 use crate::train::{finite, program};
 use std::time::Instant;
 
-/// The place of what a program reads besides the variables.
+/// How messages name the arguments besides the variables.
 pub(in crate::train) const DATA: &str = "the data";
 
 impl Run<'_> {
@@ -28,7 +28,7 @@ impl Run<'_> {
         Ok(finite::first_lost(places, &usual, &now))
     }
 
-    /// The answers of a program of [`program::trace`] for the next step.
+    /// The flags of a program of [`program::trace`] for the next step.
     fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
         self.order_epoch()?;
         let arguments = self.arguments(1)?;
