@@ -1,5 +1,5 @@
-// XLA's CPU backend can write a compiled program down and read it again, in a small part of the time that it takes to
-// compile it. PJRT has a function for each; the `xla` crate passes neither on.
+// XLA's CPU backend can serialise a compiled program and load it again, in a fraction of the time that compiling takes.
+// PJRT has a function for each; the `xla` crate exposes neither.
 #include <cstddef>
 #include <memory>
 #include <string>

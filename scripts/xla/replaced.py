@@ -2,8 +2,8 @@
 
 usage: replaced.py NAMES GLUE LIBRARY...
 
-NAMES is a file with the beginning of a name a line, as the linker has it; # begins a comment. GLUE must define a function of
-each, and one of the libraries the same one.
+NAMES is a file with one prefix of a mangled name a line; # begins a comment. GLUE must define a function with each prefix, and
+one of the libraries must define the same function.
 """
 
 import sys

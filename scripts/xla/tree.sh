@@ -27,7 +27,7 @@ build_tree() { # the wheels, the compiler, the folder to fill
   rm "${objects[@]}"
 }
 
-# What the glue shows: its own functions and those that take the place of XLA's. $1 is what the system puts before names.
+# The names that the glue exports: its own functions, and those that replace XLA's. $1 is the system's prefix of symbols.
 shown() {
   printf "$1%s\n" 'xla_glue_*' '_ZN4pjrt*'
   sed "/^#/d; s/.*/$1&*/" "$parts/replaced.txt"
@@ -55,8 +55,8 @@ link_on_Linux() { # the compiler, the folder of XLA's libraries, the glue's obje
   printf 'INPUT(libxla_glue.so libtensorflow_cc.so.2 libtensorflow_framework.so.2)\n' >"$lib/libxla_extension.so"
 }
 
-# Never run: written for a machine that was not at hand. A name is looked up in one library there, so that nothing is bound,
-# and the glue's functions are found before XLA's as its library is the first that the whole passes on.
+# Never run, as no such machine was at hand. macOS looks each name up in one given library, so nothing is bound; the glue's
+# functions are found before XLA's because its library is re-exported first.
 link_on_Darwin() { # as above
   local compiler=$1 lib=$2 names=$2/names
   shift 2

@@ -25,7 +25,7 @@ ROOTS = [
 ]
 # Parts of the wheel that the crate never includes.
 UNUSED = ("external/", "tensorflow/", "xla/mlir_hlo/")
-# What it includes of LLVM and MLIR, whose dialects and code generators are most of them.
+# The parts of LLVM and MLIR that it includes; most of the rest is dialects and code generators.
 INCLUDED = {
     "llvm": {"ADT", "Config", "Support"},
     "mlir": {"Bytecode", "IR", "Interfaces", "Support"},
