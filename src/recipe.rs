@@ -14,12 +14,15 @@ use std::path::{Component, Path, PathBuf};
 
 mod messages;
 mod model;
+mod read;
 mod settings;
 mod suggest;
 
-use messages::{Complaint, Mistake, line, missing, not_a_recipe};
+use messages::{malformed, not_a_recipe};
 pub use model::{Model, Objective};
-pub(crate) use settings::set;
+pub(crate) use read::source_with_settings;
+use read::{in_settings, read};
+use settings::set;
 pub use suggest::{Suggestion, suggest};
 
 /// Everything that a training run depends on but the device.
@@ -229,8 +232,8 @@ impl Recipe {
         if settings.is_empty() {
             return Self::parse(text, path);
         }
-        let mut table: toml::Table = toml::from_str(text)
-            .map_err(|error| Error::format(path, format!("{}{}", line(&error, text), error.message())))?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| Error::format(path, malformed(&error, text).to_string()))?;
         for setting in settings {
             set(&mut table, setting)?;
         }
@@ -370,68 +373,6 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
         }
     }
     joined
-}
-
-/// Reads a recipe. Nodes are looked for in `original`, the text before settings changed it.
-fn read(text: &str, original: &str) -> Result<Recipe, Mistake> {
-    let of_all = |message: String| Mistake {
-        line: String::new(),
-        key: String::new(),
-        complaint: Complaint::Other(message),
-        is_missing: false,
-    };
-    let (mut recipe, table): (Recipe, _) = messages::read(text).map_err(|mistake| {
-        let table = toml::from_str(text).ok().filter(|_| mistake.is_missing);
-        table.as_ref().and_then(missing).map_or(mistake, of_all)
-    })?;
-    if let Some(lacking) = missing(&table) {
-        return Err(of_all(lacking));
-    }
-    model::find_lines(&mut recipe, original, None);
-    recipe.check().map_err(|error| of_all(error.to_string()))?;
-    Ok(recipe)
-}
-
-/// The error for a mistake in what settings have changed: it names the setting that is to blame, without the `section` that
-/// its user need not write.
-fn in_settings(mistake: Mistake, path: &Path, settings: &[String], section: &str) -> Error {
-    let key = mistake.key.replace('[', ".").replace(']', "");
-    let begins = |one: &str, other: &str| {
-        one.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let is_to_blame = |setting: &&String| {
-        let name = setting.split('=').next().unwrap_or_default().trim().trim_start_matches('-');
-        begins(&key, name) || (!key.is_empty() && begins(name, &key))
-    };
-    let name = settings.iter().rev().find(is_to_blame).map(|setting| match setting.strip_prefix('-') {
-        Some(key) => format!("--unset {}", key.trim_start_matches(section)),
-        None => format!("--set {}", setting.trim_start_matches(section)),
-    });
-    match (name, mistake.complaint) {
-        (Some(name), Complaint::Expected { expected, got }) => Error::value(name, expected, got),
-        (Some(name), Complaint::Other(message)) => Error::format(path, format!("{name}: {message}")),
-        // The lines are not those of the file.
-        (None, complaint) => {
-            let mistake = Mistake { line: String::new(), complaint, ..mistake };
-            Error::format(path, mistake.to_string())
-        }
-    }
-}
-
-/// A source of data in which keys are replaced, each of `settings` as `key=value`.
-pub(crate) fn source_with_settings(source: &Source, settings: &[String]) -> Result<Source> {
-    #[derive(Serialize, Deserialize)]
-    struct Section {
-        data: Source,
-    }
-    let settings: Vec<String> = settings.iter().map(|setting| format!("data.{setting}")).collect();
-    let unwritten = |error: toml::ser::Error| Error::format(&source.path, error.to_string());
-    let mut table = toml::Table::try_from(Section { data: source.clone() }).map_err(unwritten)?;
-    settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-    let text = toml::to_string(&table).map_err(unwritten)?;
-    let read = messages::read::<Section>(&text);
-    read.map(|(section, _)| section.data)
-        .map_err(|mistake| in_settings(mistake, &source.path, &settings, "data."))
 }
 
 #[cfg(test)]

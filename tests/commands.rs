@@ -808,11 +808,11 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
 fn a_column_is_worth_what_the_model_loses_without_it() {
     let arguments = ["explain", "runs/prices", "--repeats", "400", "--json", "--device", device_name()];
     let explained = json(&arguments);
-    assert_eq!(explained, json(&arguments), "the same seed deals the same");
+    assert_eq!(explained, json(&arguments), "the same seed shuffles alike");
     let evaluated = json(&["evaluate", "runs/prices", "--json", "--device", device_name()]);
     close(&explained["base"]["mse"], evaluated["mse"].as_f64().expect("a number"));
     close(&explained["base"]["r2"], evaluated["r2"].as_f64().expect("a number"));
-    // Over all ways of dealing, a row gets each row's cell equally often.
+    // Over all permutations, a row gets each row's cell equally often.
     let rows = evaluated["largest_errors"].as_array().expect("all rows");
     let noise = numbers(60, 4);
     let row = |i: usize| -> [f64; 2] {

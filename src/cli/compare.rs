@@ -24,7 +24,7 @@ pub struct Compare {
     plot: Option<PathBuf>,
 }
 
-/// What is compared of a run.
+/// A run's figures and its recipe's keys.
 pub(super) struct Row {
     pub name: String,
     keys: Vec<(String, String)>,

@@ -137,7 +137,7 @@ impl Data {
     }
 }
 
-/// The data at `path`, of the form that it is given or that its name and contents tell.
+/// The data at `path` in `format`, by default the one that its name and contents show.
 pub(super) fn detected(path: &Path, format: Option<Format>) -> Result<Source> {
     if let Err(error) = std::fs::metadata(path) {
         return Err(Error::io("read", path, error));

@@ -15,14 +15,14 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::process::ExitCode;
 
-/// Say which columns a model's answers hang on
+/// Show which columns a model's answers depend on
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Permutation importance: the cells of a column are dealt out anew among the rows, which leaves the column as it is but
-takes from each row what it knew by it. What the model then loses, the column was worth to it. Columns that say the same
-share their worth: each can be replaced by the other. The figures are of this model, not of the world.
+    after_help = "Permutation importance: the values of a column are shuffled among the rows, which keeps its distribution but breaks its link
+to the target. How much worse the model then gets is the column's importance. Columns that carry the same information share
+their importance, as the model can use either. The figures describe this model, not the world.
 
-The rows are those of the test, or where there are none those of the validation, at most 5000 of them.
+The rows are the test rows, without them the validation rows, and without these the training rows; at most 5000 of them.
 
 Examples:
   neural explain runs/guests-1
@@ -32,11 +32,11 @@ pub struct Explain {
     #[command(flatten)]
     trained: Trained,
 
-    /// How often each column is dealt out
+    /// How often each column is shuffled
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     repeats: u64,
 
-    /// What the dealing depends on
+    /// The seed of the shuffles
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
@@ -45,10 +45,10 @@ pub struct Explain {
     json: bool,
 }
 
-/// Rows that are enough.
+/// More rows than this are thinned out evenly.
 const MOST_ROWS: usize = 5000;
 
-/// What a model is worth on some rows.
+/// How good a model is on some rows.
 #[derive(Clone, Copy)]
 struct Worth {
     /// The mean log loss of classes, the mean squared error of values.
@@ -57,13 +57,22 @@ struct Worth {
     score: f64,
 }
 
-/// What a column is worth.
+/// How much worse a model gets when a column is shuffled.
 struct Importance {
     name: String,
     /// Means over the repeats, and the standard deviation of the second.
     loss: f64,
     score: f64,
     spread: f64,
+}
+
+/// A model and the rows that it is measured on.
+struct Measured {
+    predictor: Predictor,
+    data: Dataset,
+    rows: Vec<u32>,
+    /// `[rows, features]`
+    samples: Array,
 }
 
 impl Explain {
@@ -73,46 +82,40 @@ impl Explain {
         let recipe = folder.recipe()?;
         let description = &model.description;
         if description.columns.is_empty() || !description.others.is_none() {
-            bail!(
-                "{} is explained by columns, which only models of one table and one target have",
-                folder.path().display()
-            );
+            bail!("expected a model of one table's columns and one target, got {}", folder.path().display());
         }
         if description.link == Link::Identity && !description.classes.is_empty() {
-            bail!(
-                "the model gives scores and no probabilities of its classes: its loss is not known from them"
-            );
+            bail!("expected a model that gives probabilities of its classes, got one that gives scores");
         }
         let source = as_trained(recipe.data.clone(), description);
         check_place(&source.path)?;
         let data = as_in_training(&source, &recipe, description)?;
-        let parts = ["test", "validation", "train"];
-        let part = parts
-            .iter()
-            .find_map(|name| data.parts().find(|part| part.name == *name && !part.rows.is_empty()));
-        let Some(part) = part else { bail!("the data has no rows") };
+        // The test rows if there are any, otherwise the validation rows, otherwise the training rows.
+        let Some(part) = data.parts().last() else { bail!("the data has no rows") };
+        let part_name = part.name;
         let step = part.rows.len().div_ceil(MOST_ROWS).max(1);
         let rows: Vec<u32> = part.rows.iter().copied().step_by(step).collect();
         let device = self.trained.open_device()?;
         let predictor = model.compile(&device, rows.len())?;
         let samples = data.samples(&rows)?;
-        let base = worth(&predictor, &samples, &data, &rows)?;
+        let (loss, score) = if data.targets.is_classes() { ("log-loss", "accuracy") } else { ("mse", "r2") };
+        let measured = Measured { predictor, data, rows, samples };
+        let base = measured.worth(&measured.samples)?;
         let mut from = 0;
         let mut all = Vec::new();
         for column in &description.columns {
             let features = from..from + column.width();
             from = features.end;
-            all.push(self.importance(&column.name, features, &predictor, &samples, &data, &rows, base)?);
+            all.push(self.importance(&measured, &column.name, &features, base)?);
         }
         all.sort_by(|a, b| b.loss.total_cmp(&a.loss));
-        let (loss, score) = if data.targets.is_classes() { ("log-loss", "accuracy") } else { ("mse", "r2") };
         let mut out = io::stdout().lock();
         if self.json {
             let of = |one: &Importance| json!({ "column": one.name, loss: one.loss, score: one.score, "spread": one.spread });
             let columns: Vec<_> = all.iter().map(of).collect();
             let base = json!({ loss: base.loss, score: base.score });
             let object = json!({
-                "run": folder.path(), "part": part.name, "rows": rows.len(), "repeats": self.repeats, "base": base, "columns": columns,
+                "run": folder.path(), "part": part_name, "rows": measured.rows.len(), "repeats": self.repeats, "base": base, "columns": columns,
             });
             writeln!(out, "{object}")?;
             return Ok(ExitCode::SUCCESS);
@@ -120,14 +123,13 @@ impl Explain {
         let show = |value: f64| if score == "accuracy" { percent(value) } else { number(value) };
         writeln!(
             out,
-            "{} {} rows: {loss} {}, {score} {}",
-            rows.len(),
-            part.name,
+            "{} {part_name} rows: {loss} {}, {score} {}",
+            measured.rows.len(),
             number(base.loss),
             show(base.score)
         )?;
         let head = [
-            "without".to_string(),
+            "shuffled".to_string(),
             format!("{loss} rises by"),
             format!("{score} falls by"),
             "+-".to_string(),
@@ -140,25 +142,20 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "it is the body of a loop")]
     fn importance(
         &self,
+        measured: &Measured,
         name: &str,
-        features: Range<usize>,
-        predictor: &Predictor,
-        samples: &Array,
-        data: &Dataset,
-        rows: &[u32],
+        features: &Range<usize>,
         base: Worth,
     ) -> Result<Importance> {
-        let numbers: Vec<u32> = (0..rows.len() as u32).collect();
+        let numbers: Vec<u32> = (0..measured.rows.len() as u32).collect();
         let mut found = Vec::new();
         for repeat in 0..self.repeats {
-            // Columns are dealt out alike, so that what they share shows alike.
+            // In the same orders for every column, so that columns with the same values get the same figures.
             let shuffle = Shuffle { seed: self.seed, epoch: repeat };
             let order = epoch_order(&numbers, 1, LastBatch::Mask, Some(shuffle))?;
-            let dealt = dealt(samples, &features, &order.rows)?;
-            let now = worth(predictor, &dealt, data, rows)?;
+            let now = measured.worth(&shuffled(&measured.samples, features, &order.rows)?)?;
             found.push(Worth { loss: now.loss - base.loss, score: base.score - now.score });
         }
         let mean = |of: fn(&Worth) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
@@ -168,11 +165,11 @@ impl Explain {
     }
 }
 
-/// The samples `[rows, features]`, of which each has the features of another row.
-fn dealt(samples: &Array, features: &Range<usize>, order: &[u32]) -> Result<Array> {
-    let mut values = samples.to_vec::<f32>()?;
+/// The samples `[rows, features]` with the values of these features taken from the rows in `order`.
+fn shuffled(samples: &Array, features: &Range<usize>, order: &[u32]) -> Result<Array> {
+    let given = samples.to_vec::<f32>()?;
+    let mut values = given.clone();
     let width = samples.shape()[1];
-    let given = values.clone();
     for (row, from) in order.iter().enumerate() {
         let of = |row: usize| row * width + features.start..row * width + features.end;
         values[of(row)].copy_from_slice(&given[of(*from as usize)]);
@@ -180,33 +177,36 @@ fn dealt(samples: &Array, features: &Range<usize>, order: &[u32]) -> Result<Arra
     Array::new(samples.shape(), values)
 }
 
-fn worth(predictor: &Predictor, samples: &Array, data: &Dataset, rows: &[u32]) -> Result<Worth> {
-    let outputs = predictor.predict(samples)?;
-    let width = outputs.shape().get(1).copied().unwrap_or(1);
-    let outputs = outputs.to_f64();
-    match &data.targets {
-        Targets::Classes { labels, .. } => {
-            let labels: Vec<i32> = rows.iter().map(|&row| labels[row as usize]).collect();
-            let (probabilities, width) = match width {
-                1 => (outputs.iter().flat_map(|yes| [1.0 - yes, *yes]).collect(), 2),
-                _ => (outputs, width),
-            };
-            let right = classes_of(&probabilities, width)
-                .iter()
-                .zip(&labels)
-                .filter(|(said, label)| said == label)
-                .count();
-            let loss = log_loss(&probabilities, width, Truth::Labels(&labels));
-            Ok(Worth { loss, score: right as f64 / labels.len() as f64 })
+impl Measured {
+    /// How good the model is with `samples` in place of the rows' own.
+    fn worth(&self, samples: &Array) -> Result<Worth> {
+        let outputs = self.predictor.predict(samples)?;
+        let width = outputs.shape().get(1).copied().unwrap_or(1);
+        let outputs = outputs.to_f64();
+        match &self.data.targets {
+            Targets::Classes { labels, .. } => {
+                let labels: Vec<i32> = self.rows.iter().map(|&row| labels[row as usize]).collect();
+                let (probabilities, width) = match width {
+                    1 => (outputs.iter().flat_map(|yes| [1.0 - yes, *yes]).collect(), 2),
+                    _ => (outputs, width),
+                };
+                let right = classes_of(&probabilities, width)
+                    .iter()
+                    .zip(&labels)
+                    .filter(|(said, label)| said == label)
+                    .count();
+                let loss = log_loss(&probabilities, width, Truth::Labels(&labels));
+                Ok(Worth { loss, score: right as f64 / labels.len() as f64 })
+            }
+            Targets::Values(values) => {
+                let all = values.to_f64();
+                let of = |&row: &u32| all[row as usize * width..(row as usize + 1) * width].to_vec();
+                let targets: Vec<f64> = self.rows.iter().flat_map(of).collect();
+                let errors = Errors::of_each(&outputs, &targets, width);
+                let mean = |of: fn(&Errors) -> f64| errors.iter().map(of).sum::<f64>() / errors.len() as f64;
+                Ok(Worth { loss: mean(|one| one.squared), score: mean(|one| one.r2) })
+            }
+            _ => Err(Error::value("explain", "a class or values for each row", "another target")),
         }
-        Targets::Values(values) => {
-            let all = values.to_f64();
-            let of = |&row: &u32| all[row as usize * width..(row as usize + 1) * width].to_vec();
-            let targets: Vec<f64> = rows.iter().flat_map(of).collect();
-            let errors = Errors::of_each(&outputs, &targets, width);
-            let mean = |of: fn(&Errors) -> f64| errors.iter().map(of).sum::<f64>() / errors.len() as f64;
-            Ok(Worth { loss: mean(|one| one.squared), score: mean(|one| one.r2) })
-        }
-        _ => Err(Error::value("explain", "a class or values for each row", "another target")),
     }
 }

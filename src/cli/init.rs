@@ -42,7 +42,7 @@ pub struct Init {
     json: bool,
 }
 
-/// What need not be guessed.
+/// Choices that the command line makes.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Choices {
     /// The column to predict, or the tensor of targets
@@ -70,7 +70,7 @@ impl Choices {
     }
 }
 
-/// The recipe for the data at `path` where everything is left to be chosen.
+/// The recipe for the data at `path`, with everything but the target chosen by `neural init`.
 pub(super) fn automatic(path: &Path, target: Option<&str>) -> Result<Suggestion> {
     Choices { target: target.map(String::from), format: None, settings: Vec::new() }.suggest(path)
 }
@@ -115,7 +115,7 @@ impl Init {
     }
 }
 
-/// The path of the data as the recipe is to have it, which is relative to the recipe's own folder.
+/// The path of the data as written in the recipe, where a relative path starts at the recipe's own folder.
 fn as_seen_from(recipe: &Path, data: &Path) -> Result<PathBuf> {
     let folder = recipe.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {

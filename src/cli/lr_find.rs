@@ -1,7 +1,7 @@
 //! `neural lr-find`
 
 use super::DeviceArguments;
-use super::train::RecipeOptions;
+use super::recipe_options::RecipeOptions;
 use crate::plot::Chart;
 use crate::train::range_test;
 use serde_json::json;

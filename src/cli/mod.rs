@@ -16,6 +16,7 @@ mod lr_find;
 mod options;
 pub mod pictures;
 mod predict;
+mod recipe_options;
 mod report;
 mod runs;
 mod screen;

@@ -3,7 +3,6 @@
 use super::compare::{self, Row};
 use super::text;
 use crate::error::Error;
-use crate::metric::Direction;
 use crate::runs::Folder;
 use crate::train::Monitor;
 use anyhow::{Context, bail, ensure};
@@ -35,11 +34,11 @@ pub struct Runs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show runs, which is what `neural runs` alone does
+    /// Show runs, as `neural runs` alone does
     List(List),
     /// Print the path of the best run
     Best(List),
-    /// Give a run another name, in the folder that it lies in
+    /// Give a run another name; it stays in the same folder
     Rename {
         /// The folder of the run
         run: PathBuf,
@@ -64,7 +63,7 @@ struct List {
     folders: Vec<PathBuf>,
 
     /// Sort by this figure of the best epoch, the best first: validation-loss, loss, accuracy, or validation- and a figure.
-    /// What each run chose its best epoch by if absent
+    /// The figure that chose each run's best epoch if absent
     #[arg(long, value_name = "FIGURE")]
     by: Option<Monitor>,
 
@@ -77,7 +76,7 @@ struct List {
 struct Listed {
     path: PathBuf,
     row: Row,
-    /// By what it is listed, and what it reached.
+    /// The figure that it is listed by, and its value at the best epoch.
     monitor: Monitor,
     figure: Option<f64>,
     best: Option<u64>,
@@ -100,8 +99,7 @@ impl List {
     fn found(&self) -> anyhow::Result<Vec<Listed>> {
         let mut found = Vec::new();
         for folder in &self.folders {
-            let is_missing = !folder.is_dir();
-            ensure!(!is_missing, "there is no folder {}; neural train makes one", folder.display());
+            ensure!(folder.is_dir(), "there is no folder {}; neural train makes one", folder.display());
             for path in compare::runs_in(folder) {
                 // A group of runs has a recipe too, and runs in it.
                 for path in compare::runs_in(&path) {
@@ -147,8 +145,7 @@ impl List {
     fn best(&self) -> anyhow::Result<ExitCode> {
         let mut found = self.found()?;
         found.retain(|one| one.figure.is_some_and(|figure| !figure.is_nan()));
-        found.sort_by(better);
-        let Some(best) = found.first() else {
+        let Some(best) = found.iter().min_by(|a, b| better(a, b)) else {
             bail!("none of the runs has such a figure; neural runs shows what there is");
         };
         if let Some(other) = found.iter().find(|one| one.monitor != best.monitor) {
@@ -197,14 +194,8 @@ impl Listed {
 
 /// The better figure first, runs without one last.
 fn better(a: &Listed, b: &Listed) -> Ordering {
-    let of = |one: &Listed| one.figure.filter(|figure| !figure.is_nan());
-    match (of(a), of(b)) {
-        (Some(a_figure), Some(b_figure)) => match a.monitor.direction() {
-            Direction::Higher => b_figure.total_cmp(&a_figure),
-            Direction::Lower => a_figure.total_cmp(&b_figure),
-        },
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    }
+    let of = |one: &Listed| one.figure.unwrap_or(f64::NAN);
+    a.monitor.direction().compare(of(b), of(a))
 }
 
 fn rename(run: &Path, name: &str) -> anyhow::Result<ExitCode> {

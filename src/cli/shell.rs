@@ -1,4 +1,4 @@
-//! What a shell and `man` want to know of the commands.
+//! `neural completions` and `neural man`
 
 use super::Cli;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
   source <(neural completions zsh)                                    in ~/.zshrc, after compinit
   neural completions fish                                             into ~/.config/fish/completions/neural.fish")]
 pub struct Completions {
-    /// Whose
+    /// The shell
     shell: Shell,
 }
 

@@ -1,9 +1,11 @@
 //! `neural train`
 
+mod group;
+
 use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
-use super::init;
 use super::interrupt;
+use super::recipe_options::RecipeOptions;
 use super::screen::{Screen, Verbosity, seconds};
 use super::splits::Told;
 use crate::data::{Dataset, Source, Task};
@@ -13,10 +15,9 @@ use crate::runtime::Device;
 use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run, Score};
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
+use group::{Group, Kind};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,104 +83,6 @@ pub struct Train {
 
     #[command(flatten)]
     verbosity: Verbosity,
-}
-
-/// A recipe and the keys that are replaced in it.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RecipeOptions {
-    /// The recipe, a TOML file; the digits of MNIST if absent
-    recipe: Option<PathBuf>,
-
-    /// Take data in place of a recipe: the one that `neural init` would write is used at once
-    #[arg(long, requires = "recipe")]
-    auto: bool,
-
-    /// The column to predict
-    #[arg(long, value_name = "NAME", requires = "auto")]
-    target: Option<String>,
-
-    /// Passes over the training rows
-    #[arg(long, value_name = "N")]
-    epochs: Option<u64>,
-
-    /// Rows in a batch
-    #[arg(long, value_name = "N")]
-    batch_size: Option<usize>,
-
-    /// A constant learning rate
-    #[arg(long, value_name = "RATE")]
-    lr: Option<f64>,
-
-    /// The seed of everything that is random
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-
-    /// Where the data is, in place of the recipe's
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
-
-    /// Replace a key of the recipe
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    settings: Vec<String>,
-
-    /// Drop a key of the recipe, so that it has its default
-    #[arg(long, value_name = "SECTION.KEY")]
-    unset: Vec<String>,
-}
-
-/// The recipe that is trained when none is given.
-const DEFAULT: &str = include_str!("../../scripts/recipes/mnist.toml");
-
-impl RecipeOptions {
-    /// The recipe, with `more` settings after those of the command line.
-    pub(super) fn read(&self, more: &[String]) -> anyhow::Result<Recipe> {
-        let dropped = self.unset.iter().map(|key| format!("-{key}"));
-        let mut settings: Vec<String> = dropped.chain(self.settings.iter().cloned()).collect();
-        let mut set = |key: &str, value: Option<String>| {
-            settings.extend(value.map(|value| format!("train.{key}={value}")));
-        };
-        set("epochs", self.epochs.map(|v| v.to_string()));
-        set("batch_size", self.batch_size.map(|v| v.to_string()));
-        set("seed", self.seed.map(|v| v.to_string()));
-        settings.extend_from_slice(more);
-        let mut recipe = if let (Some(path), true) = (&self.recipe, self.auto) {
-            let suggestion = init::automatic(path, self.target.as_deref())?;
-            Recipe::with_settings(&suggestion.text(path), path, &settings)?
-        } else if let Some(path) = &self.recipe {
-            Recipe::read(path, &settings)?
-        } else {
-            settings.insert(0, "data.path=data/mnist".into());
-            Recipe::with_settings(DEFAULT, Path::new("the default recipe"), &settings)?
-        };
-        if let Some(path) = &self.data {
-            recipe.data.path.clone_from(path);
-        }
-        self.check_place(&recipe.data.path)?;
-        if let Some(rate) = self.lr {
-            recipe.train.optimizer = recipe.train.optimizer.with_learning_rate(rate);
-        }
-        Ok(recipe)
-    }
-
-    /// Refuses a path that is not there beside the recipe but in the current folder, where it may have been meant.
-    fn check_place(&self, data: &Path) -> anyhow::Result<()> {
-        let folder = self.recipe.as_deref().and_then(Path::parent).filter(|f| !f.as_os_str().is_empty());
-        let written = folder.and_then(|folder| data.strip_prefix(folder).ok());
-        match written {
-            Some(written) if !data.exists() && written.exists() => bail!(
-                "{} is not there: a recipe's paths are taken from its own folder; --data {} names that in this folder",
-                data.display(),
-                written.display()
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// What a run of the recipe is called.
-    pub(super) fn name(&self) -> String {
-        let stem = self.recipe.as_deref().and_then(Path::file_stem);
-        stem.map_or_else(|| "mnist".to_string(), |stem| stem.to_string_lossy().into_owned())
-    }
 }
 
 /// How many of the tensors without given weights are named.
@@ -300,74 +203,6 @@ impl Train {
             screen.line(&format!("the {kind} that are missing are trained by: neural train --resume {path}"));
         }
         Ok(reached.last().map_or(ExitCode::SUCCESS, Outcome::exit_code))
-    }
-}
-
-/// Several runs of a recipe in one folder, which says so in a file.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Group {
-    #[serde(default)]
-    kind: Kind,
-    times: u64,
-}
-
-/// In what the runs of a group differ.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    #[default]
-    Seeds,
-    Folds,
-}
-
-impl Kind {
-    fn of_several(self) -> &'static str {
-        match self {
-            Kind::Seeds => "seeds",
-            Kind::Folds => "folds",
-        }
-    }
-
-    fn of_one(self) -> &'static str {
-        self.of_several().trim_end_matches('s')
-    }
-}
-
-impl Group {
-    const FILE: &str = "repeat.json";
-
-    /// The runs' names in the group's folder, and their recipes.
-    fn runs(self, recipe: &Recipe) -> Vec<(String, Recipe)> {
-        let of = |i: u64| {
-            let mut one = recipe.clone();
-            let number = match self.kind {
-                Kind::Seeds => {
-                    one.train.seed = recipe.train.seed.saturating_add(i);
-                    one.train.seed
-                }
-                Kind::Folds => {
-                    let (folds, fold) = (Some(self.times as usize), i as usize);
-                    (one.data.validation_fraction, one.data.folds, one.data.fold) = (None, folds, fold);
-                    i
-                }
-            };
-            (format!("{}-{number}", self.kind.of_one()), one)
-        };
-        (0..self.times).map(of).collect()
-    }
-
-    fn write(self, folder: &Folder) -> anyhow::Result<()> {
-        Ok(folder.keep_text(Self::FILE, &serde_json::to_string(&self)?)?)
-    }
-
-    /// `None` where the folder is that of a single run.
-    fn read(folder: &Folder) -> anyhow::Result<Option<Self>> {
-        let path = folder.file(Self::FILE);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
-        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Mistake {
     /// `model.layers[1].dense`; empty for the whole.
     pub key: String,
     pub complaint: Complaint,
-    /// Whether a key lacks.
+    /// Whether a key is missing.
     pub is_missing: bool,
 }
 
@@ -45,14 +45,8 @@ impl fmt::Display for Complaint {
 
 /// Reads what a text of TOML holds.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Table), Mistake> {
-    let malformed = |error: toml::de::Error| Mistake {
-        line: line(&error, text),
-        key: String::new(),
-        complaint: Complaint::Other(error.message().replace('`', "")),
-        is_missing: false,
-    };
-    let table: Table = toml::from_str(text).map_err(malformed)?;
-    let document = toml::Deserializer::parse(text).map_err(malformed)?;
+    let table: Table = toml::from_str(text).map_err(|error| malformed(&error, text))?;
+    let document = toml::Deserializer::parse(text).map_err(|error| malformed(&error, text))?;
     match serde_path_to_error::deserialize(document) {
         Ok(read) => Ok((read, table)),
         Err(error) => {
@@ -73,11 +67,24 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Table), Mistak
     }
 }
 
+/// The mistake in a text that is not TOML.
+pub(super) fn malformed(error: &toml::de::Error, text: &str) -> Mistake {
+    Mistake {
+        line: line(error, text),
+        key: String::new(),
+        complaint: Complaint::Other(error.message().replace('`', "")),
+        is_missing: false,
+    }
+}
+
 /// `"line 3: "`
-pub(super) fn line(error: &toml::de::Error, text: &str) -> String {
-    error.span().map_or_else(String::new, |span| {
-        format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1)
-    })
+fn line(error: &toml::de::Error, text: &str) -> String {
+    error.span().map_or_else(String::new, |span| format!("line {}: ", line_number(text, span.start)))
+}
+
+/// The number of the line that a byte of the text is in, from 1.
+pub(super) fn line_number(text: &str, byte: usize) -> usize {
+    text[..byte.min(text.len())].matches('\n').count() + 1
 }
 
 fn value_at<'a>(whole: &'a mut Value, place: &Place) -> Option<&'a mut Value> {
@@ -89,7 +96,7 @@ fn value_at<'a>(whole: &'a mut Value, place: &Place) -> Option<&'a mut Value> {
     })
 }
 
-/// The names that may stand at a place where a name is expected: its reader tells them where it meets another.
+/// The names that are allowed at a place: its reader lists them when it meets another.
 fn names_at<T: DeserializeOwned>(whole: &mut Value, place: &Place) -> Option<String> {
     *value_at(whole, place)? = Value::String(String::new());
     let error = whole.clone().try_into::<T>().err()?;
@@ -116,7 +123,7 @@ impl Complaint {
         Complaint::Expected { expected: "no date, or one in quotes".into(), got }
     }
 
-    /// Of a message of the reader's about the value `got`, in whose place one of `names` may stand.
+    /// From the reader's message about the value `got`, in place of which one of `names` may be allowed.
     fn new(message: &str, got: Option<String>, names: impl FnOnce() -> Option<String>) -> Self {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();

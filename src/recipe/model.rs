@@ -1,5 +1,6 @@
 //! The `[model]` of a recipe: a list of layers, or named nodes with objectives.
 
+use super::messages::line_number;
 use super::{Recipe, Train};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
@@ -155,7 +156,7 @@ impl Recipe {
     }
 }
 
-/// Notes in which line of the file each node and objective stands; `file` is put before the lines.
+/// Records the line of each node and objective; `file` is put before it.
 pub(super) fn find_lines(recipe: &mut Recipe, text: &str, file: Option<&Path>) {
     let Ok(document) = DeTable::parse(text) else { return };
     let table = |section: &str, key: &str| {
@@ -163,7 +164,7 @@ pub(super) fn find_lines(recipe: &mut Recipe, text: &str, file: Option<&Path>) {
         section.get(key)?.get_ref().as_table()
     };
     let line = |start: usize| {
-        let number = text[..start.min(text.len())].matches('\n').count() + 1;
+        let number = line_number(text, start);
         Line(Some(match file {
             Some(file) => format!("{}: line {number}", file.display()),
             None => format!("line {number}"),

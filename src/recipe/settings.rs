@@ -12,7 +12,7 @@ pub(super) const DEEPEST: usize = 32;
 ///
 /// # Errors
 /// When the setting has another form, a list has no such place, or there is no such key to drop.
-pub(crate) fn set(table: &mut Table, setting: &str) -> Result<()> {
+pub(super) fn set(table: &mut Table, setting: &str) -> Result<()> {
     if let Some(key) = setting.strip_prefix('-') {
         return unset(table, key);
     }
@@ -67,7 +67,7 @@ fn unset(table: &mut Table, key: &str) -> Result<()> {
     }
 }
 
-/// The names of a key, of which one with a dot stands in quotes, as in TOML.
+/// The names in a key; as in TOML, a name with a dot is quoted.
 fn names<'a>(flag: &str, key: &'a str) -> Result<Vec<&'a str>> {
     let malformed = || Error::value(flag, "a key such as train.epochs", format!("{key:?}"));
     let (mut names, mut rest) = (Vec::new(), key.trim());

@@ -375,7 +375,7 @@ impl Evaluate {
     }
 }
 
-/// The source with what the model knows already in place of what the data would tell.
+/// The source with the model's form of pictures and kind of target, and without scaling.
 pub(super) fn as_trained(mut source: Source, description: &Description) -> Source {
     if source.format == Format::Images {
         let form = Form::of_sample(&description.sample).unwrap_or_default();

@@ -267,7 +267,7 @@ impl Row<'_> {
     }
 }
 
-/// What a model said of a row, by the names that `--json` has; `outputs` are the row's numbers of each answer.
+/// A model's answers to a row, with the keys of `--json`; `outputs` are the row's numbers for each answer.
 pub(in crate::cli) fn object(answers: &[Answers], outputs: &[&[f64]]) -> Value {
     let mut object = Map::new();
     for (answers, outputs) in answers.iter().zip(outputs) {

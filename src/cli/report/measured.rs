@@ -2,6 +2,7 @@
 
 use crate::array::{Array, DType};
 use crate::cli::evaluate::{as_in_training, as_trained, is_picture};
+use crate::cli::text::number;
 use crate::cli::train::check_place;
 use crate::data::table::Table;
 use crate::data::{Dataset, Format, Source};
@@ -43,13 +44,11 @@ pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyh
     let source = as_trained(recipe.data.clone(), &model.description);
     check_place(&source.path)?;
     let data = as_in_training(&source, &recipe, &model.description)?;
-    let parts = || data.parts().filter(|part| !part.rows.is_empty());
-    let part =
-        ["test", "validation", "train"].iter().find_map(|name| parts().find(|part| part.name == *name));
-    let Some(part) = part else { bail!("the data has no rows") };
-    let rows = part.rows.to_vec();
+    // The test rows if there are any, otherwise the validation rows, otherwise the training rows.
+    let Some(part) = data.parts().last() else { bail!("the data has no rows") };
+    let rows = part.rows;
     let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
-    let evaluation = trainer.evaluator(device, &data)?.evaluate_all(&model, &rows)?.only()?;
+    let evaluation = trainer.evaluator(device, &data)?.evaluate_all(&model, rows)?.only()?;
     let figures: Vec<[String; 2]> = evaluation
         .all_figures()
         .iter()
@@ -67,11 +66,11 @@ pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyh
     match evaluation.task() {
         Task::Classes { classes, probabilities } if classes <= CLASSES => {
             measured["classes"] = of_classes(&evaluation, data.targets.names(), probabilities);
-            measured["mistakes"] = wrong(&evaluation, &rows, data.targets.names(), &shown, mistakes)?;
+            measured["mistakes"] = wrong(&evaluation, rows, data.targets.names(), &shown, mistakes)?;
         }
         Task::Values if evaluation.width == 1 && !evaluation.targets().is_empty() => {
             measured["values"] = of_values(&evaluation);
-            measured["mistakes"] = far(&evaluation, &rows, &shown, mistakes)?;
+            measured["mistakes"] = far(&evaluation, rows, &shown, mistakes)?;
         }
         _ => {}
     }
@@ -114,7 +113,7 @@ fn thinned(points: &[(f64, usize, usize)]) -> Value {
     kept.map(|(_, (score, tp, fp))| json!([score, tp, fp])).collect()
 }
 
-/// Of each bin of the predicted class's probability: its mean, the part that was right, and the rows.
+/// For each bin of the predicted class's probability: its mean, the share of right answers, and the rows.
 fn calibration(probabilities: &[f64], width: usize, predicted: &[i32], labels: &[i32]) -> Value {
     let mut bins = [(0.0, 0usize, 0usize); BINS];
     for ((row, &predicted), &label) in probabilities.chunks_exact(width.max(1)).zip(predicted).zip(labels) {
@@ -131,8 +130,7 @@ fn of_values(evaluation: &Evaluation) -> Value {
     let pairs: Vec<[f64; 2]> =
         evaluation.targets().iter().zip(&evaluation.outputs).map(|(t, y)| [*t, *y]).collect();
     let residuals: Vec<f64> = pairs.iter().map(|[target, output]| output - target).collect();
-    let (least, most) =
-        residuals.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), r| (a.min(*r), b.max(*r)));
+    let (least, most) = range(&residuals);
     let count = BINS * 2;
     let mut bins = vec![0usize; count];
     for residual in &residuals {
@@ -144,7 +142,12 @@ fn of_values(evaluation: &Evaluation) -> Value {
     json!({ "pairs": kept, "of": pairs.len(), "least": least, "most": most, "bins": bins })
 }
 
-/// The wrong answers that were given with the least doubt.
+/// The least and the greatest of the values.
+fn range(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)))
+}
+
+/// The wrong answers, the most confident first.
 fn wrong(
     evaluation: &Evaluation,
     rows: &[u32],
@@ -177,7 +180,7 @@ fn wrong(
     Ok(json!({ "total": total, "list": list }))
 }
 
-/// The answers that are farthest off.
+/// The answers with the largest errors.
 fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Result<Value> {
     let mut all: Vec<(f64, u32, f64, f64)> = rows
         .iter()
@@ -186,7 +189,6 @@ fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Res
         .collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut list = Vec::new();
-    let number = |value| crate::cli::text::number(value);
     for (error, row, target, output) in all.into_iter().take(most) {
         let mut object = json!({
             "row": row, "truth": number(target), "answer": number(output), "figure": number(error),
@@ -197,7 +199,7 @@ fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Res
     Ok(json!({ "total": rows.len(), "list": list }))
 }
 
-/// What there is to see of a row.
+/// What the page shows of a row.
 struct Shown<'a> {
     data: &'a Dataset,
     table: Option<Table>,
@@ -228,8 +230,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A sample `[height, width]` or `[height, width, 1 | 3]` as PNG; what is no u8 is stretched from its least to its greatest
-/// value.
+/// A sample `[height, width]` or `[height, width, 1 | 3]` as PNG; values other than u8 are stretched from the least to the
+/// greatest.
 fn png(sample: &Array) -> Result<Vec<u8>> {
     let shape = sample.shape();
     let (height, width, channels) = (shape[0], shape[1], shape.get(2).copied().unwrap_or(1));
@@ -237,8 +239,7 @@ fn png(sample: &Array) -> Result<Vec<u8>> {
         sample.bytes().to_vec()
     } else {
         let values = sample.to_f64();
-        let (least, most) =
-            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+        let (least, most) = range(&values);
         values
             .iter()
             .map(|value| ((value - least) / (most - least).max(f64::MIN_POSITIVE) * 255.0) as u8)

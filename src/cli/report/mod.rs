@@ -18,20 +18,20 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The page is one HTML file with everything inside: it loads nothing from a network and can be sent by mail.
-The model of each run's best epoch is measured on the test rows, or where there are none on the validation rows; where the
-data is not there any more the page has what the run's folder holds.
+The model of each run's best epoch is measured on the test rows, or without them on the validation rows; where the data is
+gone, the page shows what the run's folder holds.
 
 Examples:
   neural report runs/mnist-1                       writes runs/mnist-1/report.html
   neural report runs/mnist-1 runs/mnist-2 -o both.html
-  neural report runs/guests-1 --no-evaluation      what the folder holds alone, at once"
+  neural report runs/guests-1 --no-evaluation      only what the folder holds, at once"
 )]
 pub struct Report {
     /// The folders of the runs
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// The page; report.html in the folder of an only run, and in the current folder for several, if absent
+    /// The page; if absent report.html, in the run's folder for one run, in the current folder for several
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -117,7 +117,7 @@ impl Report {
 
 /// The page with its style, its script and its data inside.
 fn page(title: &str, data: &Value) -> String {
-    // So that nothing in it ends the element that it stands in; JSON has this sign in strings alone.
+    // So that no string in it ends the script element; in JSON, < occurs only in strings.
     let data = data.to_string().replace('<', "\\u003c");
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
     let mut page = String::new();

@@ -1,4 +1,4 @@
-//! What there is to ask, for programs: the models' schemas and `OpenAPI`.
+//! The server described for programs: the models' schemas and `OpenAPI`.
 
 use super::worker::Served;
 use crate::data::table::ColumnKind;
@@ -13,18 +13,13 @@ pub(super) fn list(models: &[Served]) -> Value {
             "target": description.target,
             "sample": description.sample,
             "dtype": description.dtype,
-            "takes_pictures": takes_pictures(served),
+            "takes_pictures": served.pictures().is_some(),
             "columns": description.columns.iter().map(|column| json!({ "name": column.name, "schema": of_column(&column.kind) })).collect::<Vec<_>>(),
             "classes": description.classes,
             "predict": format!("/v1/models/{}/predict", served.name),
         })
     };
     json!({ "models": models.iter().map(one).collect::<Vec<_>>() })
-}
-
-fn takes_pictures(served: &Served) -> bool {
-    let description = &served.model.description;
-    description.dtype == crate::DType::U8 && matches!(description.sample[..], [_, _] | [_, _, 1 | 3])
 }
 
 /// The JSON schema of a cell.
@@ -85,7 +80,7 @@ fn operation(served: &Served) -> Value {
         json!({ "type": "object", "required": ["rows"], "properties": { "rows": { "type": "array", "items": row } } })
     };
     content.insert("application/json".into(), json!({ "schema": schema }));
-    if takes_pictures(served) {
+    if served.pictures().is_some() {
         for kind in ["image/png", "image/jpeg"] {
             content.insert(kind.into(), json!({ "schema": { "type": "string", "format": "binary" } }));
         }

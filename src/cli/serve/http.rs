@@ -39,7 +39,7 @@ pub(super) struct Limits {
     pub connections: usize,
 }
 
-/// The models and the way to them.
+/// The models and the worker that runs them.
 pub(super) struct Service {
     models: Vec<Served>,
     worker: Worker,
@@ -58,8 +58,8 @@ impl Service {
         Self { models, worker, limits, openapi, list, is_stopping: AtomicBool::new(false) }
     }
 
-    /// From here on every answer ends its connection; until the time that it gives, connections are still taken, so that
-    /// those that were on their way are answered and clients learn from an answer that the server ends.
+    /// From here on every answer closes its connection. Until the time that is returned, connections are still taken, so
+    /// that requests on their way are answered and clients learn that the server stops.
     fn stop(&self) -> tokio::time::Instant {
         let _ = writeln!(io::stderr(), "stopping: answering what was asked");
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -156,7 +156,7 @@ fn plain(status: StatusCode, kind: &'static str, body: String) -> Answer {
     answer
 }
 
-/// The page may ask this server alone.
+/// The page may send requests to this server only.
 fn page(mut answer: Answer) -> Answer {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data: blob:";
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -179,7 +179,7 @@ fn not_allowed(methods: &'static str) -> Answer {
     answer
 }
 
-/// Serves until SIGINT or SIGTERM, then until what was taken is answered.
+/// Serves until SIGINT or SIGTERM, then answers the requests that were taken.
 pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let connections = Arc::new(Semaphore::new(service.limits.connections));
@@ -216,7 +216,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) -> anyho
             },
             () = end => break,
         };
-        // Small answers are not to wait for more of them.
+        // Small answers are sent at once, not collected.
         let _ = stream.set_nodelay(true);
         let of_connection = service.clone();
         let respond = move |request| {
@@ -237,7 +237,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) -> anyho
     drop(listener);
     let patience = service.limits.time + Duration::from_secs(1);
     if timeout(patience, graceful.shutdown()).await.is_err() {
-        let _ = writeln!(io::stderr(), "note: connections whose requests were never whole are cut");
+        let _ = writeln!(io::stderr(), "note: connections with incomplete requests are closed");
     }
     let answered = service.worker.metrics.answered();
     if let Ok(service) = Arc::try_unwrap(service).map_err(drop) {

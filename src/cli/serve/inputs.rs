@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use super::worker::Served;
-use crate::array::{Array, DType, count};
+use crate::array::{Array, count};
 use crate::data::images::{self, Form};
 use crate::data::table::{Column, ColumnKind, Layout, Notation, Table};
 use crate::data::{Inputs, features_of};
@@ -36,7 +36,7 @@ pub(super) struct Asked {
     /// For each of the model's inputs the samples, `[rows, sample…]`.
     pub samples: Vec<Array>,
     pub rows: usize,
-    /// What is to be known of the answers, such as names that training never saw.
+    /// Remarks on the answers, such as on names that training never saw.
     pub notes: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read(served: &Served, kind: &str, body: &[u8]) -> Result<Asked, Re
     let samples = match kind {
         "application/json" => json(served, body, &mut notes)?,
         "image/png" | "image/jpeg" => vec![picture(served, body)?],
-        "" => return Err(unsupported("a content type")),
+        "" => return Err(unsupported("a content type such as application/json, got none")),
         other => {
             return Err(unsupported(&format!(
                 "the content type application/json, image/png or image/jpeg, got {other:?}"
@@ -102,7 +102,7 @@ fn form(served: &Served) -> &'static str {
     }
 }
 
-/// Rows by the names of their columns. They are read as a table's are, so that a value means the same in both.
+/// Rows with a value for each column, read like a table's, so that a value means the same in both.
 fn table(
     served: &Served,
     rows: &[Map<String, Value>],
@@ -216,12 +216,9 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<(), Refusal> {
 /// A picture, brought to the size and the channels of the model's samples.
 fn picture(served: &Served, body: &[u8]) -> Result<Array, Refusal> {
     let description = &served.model.description;
-    let form = match (description.dtype, &description.sample[..], description.others.inputs.is_empty()) {
-        (DType::U8, &[height, width], true) => Form::of_sample(&[height, width, 1]),
-        (DType::U8, sample, true) => Form::of_sample(sample),
-        _ => None,
+    let Some(form) = served.pictures() else {
+        return Err(unsupported("application/json: the model takes no pictures"));
     };
-    let Some(form) = form else { return Err(unsupported("application/json: the model takes no pictures")) };
     let size = ImageReader::new(Cursor::new(body))
         .with_guessed_format()
         .ok()

@@ -1,4 +1,4 @@
-//! What is counted while models are served, as Prometheus reads it.
+//! Counters of the server, in the format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub fn request(&self, model: &str, status: u16, took: Duration) {
-        // A panic while it was held leaves counts as they are.
+        // A panic while the lock was held leaves the counts valid.
         let mut requests = self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match requests.get_mut(&(model.to_string(), status)) {
             Some(count) => *count += 1,

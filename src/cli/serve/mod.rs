@@ -28,8 +28,8 @@ use worker::{Batching, Served, Worker};
   POST /predict                     the same where there is one model
   GET  /openapi.json  /health  /metrics
 
-What is asked while a batch is computed is answered together in the next. SIGINT and SIGTERM end it: it takes no new
-connections, answers what it has taken, and exits with 0.
+Requests that arrive while a batch is computed are answered together in the next. On SIGINT or SIGTERM the server takes no
+new connections, answers the requests that it has taken, and exits with 0.
 
 Examples:
   neural serve runs/guests-1
@@ -53,7 +53,7 @@ pub struct Serve {
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch_rows: u16,
 
-    /// How long a batch waits for further rows; without it a batch is what has come while the last one was computed
+    /// How long a batch waits for more rows; 0 takes those that arrived while the last batch was computed
     #[arg(long, default_value_t = 0.0, value_name = "MS", value_parser = milliseconds)]
     batch_wait: f64,
 
@@ -154,7 +154,7 @@ fn named(run: &str) -> (Option<&str>, &Path) {
     }
 }
 
-/// What a client is told that asked for something that cannot be answered.
+/// The answer to a request that cannot be served.
 #[derive(Debug)]
 struct Refusal {
     status: hyper::StatusCode,

@@ -1,11 +1,12 @@
-//! The thread that computes: it has the device, and answers what is asked at the same time in one batch.
+//! The thread that computes: it owns the device, and answers simultaneous requests in one batch.
 
 use super::Refusal;
 use super::metrics::Metrics;
-use crate::array::Array;
+use crate::array::{Array, DType};
 use crate::cli::DeviceArguments;
 use crate::cli::trained::Answers;
 use crate::data::Source;
+use crate::data::images::Form;
 use crate::error::Result;
 use crate::model::{Model, Predictor};
 use crate::runs::Folder;
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 /// Requests that wait; more are refused at once rather than answered too late.
 const WAITING: usize = 4096;
 
-/// A model with what its answers are read by.
+/// A model, and what its inputs and answers are read with.
 pub(super) struct Served {
     pub name: String,
     pub model: Model,
@@ -32,6 +33,16 @@ impl Served {
     pub fn of(name: String, folder: &Folder) -> Result<Self> {
         let recipe = folder.recipe()?;
         Ok(Self { name, model: folder.model()?, source: recipe.data, threshold: recipe.train.threshold })
+    }
+
+    /// The form of the pictures that the model takes, if it takes any.
+    pub fn pictures(&self) -> Option<Form> {
+        let description = &self.model.description;
+        match (description.dtype, &description.sample[..], description.others.inputs.is_empty()) {
+            (DType::U8, &[height, width], true) => Form::of_sample(&[height, width, 1]),
+            (DType::U8, sample, true) => Form::of_sample(sample),
+            _ => None,
+        }
     }
 
     /// What the model takes and gives, in a line.
@@ -64,7 +75,7 @@ struct Job {
     answer: oneshot::Sender<Result<Vec<Array>>>,
 }
 
-/// The way to the thread.
+/// A handle to the thread.
 pub(super) struct Worker {
     jobs: SyncSender<Job>,
     pub metrics: Arc<Metrics>,

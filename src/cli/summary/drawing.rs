@@ -6,7 +6,7 @@ use crate::plot::{Block, Diagram, Role};
 use crate::{DType, Result};
 use std::path::Path;
 
-/// The model that is described in the run or recipe at `path`, whose layers are those of `summary`.
+/// Draws the model of the run or recipe at `path`, with the layers of `summary`.
 ///
 /// # Errors
 /// When nodes make a circle.
@@ -106,7 +106,7 @@ fn joined(node: &Node) -> Option<String> {
     }
 }
 
-/// The block with a row for each of `rows`, those of parts of a layer further in.
+/// The block with a row for each of `rows`; parts of a layer are indented.
 fn filled(block: Block, rows: &[Row], prefix: &str) -> Block {
     rows.iter().fold(block, |block, row| {
         let path = row.path.strip_prefix(prefix).unwrap_or(&row.path);

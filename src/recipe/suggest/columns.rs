@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names of columns that are usually what is to be predicted, the surest first; compared without case and signs.
+/// Usual names of target columns, the surest first; compared without case and punctuation.
 const TARGETS: [&str; 22] = [
     "target",
     "label",
@@ -210,7 +210,7 @@ impl Columns {
     }
 }
 
-/// A name without case and signs.
+/// A name without case and punctuation.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
