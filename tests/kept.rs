@@ -1,5 +1,5 @@
-//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it. An XLA that is not from
-//! scripts/setup keeps none.
+//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it. An XLA that is not
+//! from scripts/setup keeps none.
 
 use neural::data::{Dataset, Splits, Targets};
 use neural::graph::{Function, Graph};

@@ -648,7 +648,7 @@ fn lines_of_json_that_are_no_rows_are_refused() {
     for (line, parts) in [
         ("{\"a\": 1, \"b\": [2]}", &["line 2", "\"b\"", "a list or an object"][..]),
         ("{\"a\": 1, \"b\":", &["line 2", "cut off"]),
-        ("a,b", &["line 2", "an object of JSON"]),
+        ("a,b", &["line 2", "a JSON object"]),
         ("{\"a\": 1, \"a\": 2}", &["line 2", "\"a\" twice"]),
     ] {
         refused(parse(&format!("{first}{line}\n")), parts);

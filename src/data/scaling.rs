@@ -28,7 +28,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// For targets, of which each output is scaled by itself.
+    /// For targets: each output is scaled by itself.
     pub(super) fn by_output(self) -> Self {
         if self == Self::Standardize { Self::StandardizeFeatures } else { self }
     }

@@ -40,7 +40,7 @@ struct Rows {
     notes: Vec<String>,
 }
 
-/// Inputs, targets, which rows are for what, and what is to be known of them.
+/// Inputs, targets, the division of their rows, and notes.
 pub(crate) type Loaded = (Vec<Array>, Vec<Array>, Parts, Vec<String>);
 
 /// Reads the tensor of a name, if there is one.
@@ -219,11 +219,11 @@ fn stored(x: Array) -> Result<Array> {
     }
 }
 
-/// In how many steps of f32 a feature's values have to lie for f32 to tell enough of them apart.
+/// The narrowest range of a feature, in steps of f32, in which f32 tells enough values apart.
 const STEPS: f64 = 4096.0;
 
-/// A sentence on a feature whose values differ so little for their size that f32, in which they are scaled, makes many of
-/// them one.
+/// A note on the first feature whose values lie so close together for their size that many become equal in f32, in
+/// which they are scaled.
 fn rounded(x: &Array, name: &str) -> Option<String> {
     if !matches!(x.dtype(), DType::F64 | DType::I64 | DType::I32 | DType::U32 | DType::U64) {
         return None;
@@ -244,7 +244,7 @@ fn rounded(x: &Array, name: &str) -> Option<String> {
     let which = if features == 1 { String::new() } else { format!("feature {feature} ") };
     Some(format!(
         "{name}: {which}from {least} to {greatest} is rounded to multiples of {step} by f32, in which it is scaled; subtract \
-         its mean before it is saved"
+         its mean before saving it"
     ))
 }
 

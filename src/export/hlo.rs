@@ -1,5 +1,6 @@
 //! A model as a program of XLA.
 
+use super::output_name;
 use crate::array::count;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Tensor};
@@ -11,8 +12,9 @@ use xla::HloModuleProto;
 
 /// The model on `batch` samples in `StableHLO`, <https://openxla.org/stablehlo>, as text, with its values in it.
 ///
-/// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, …, outputs]`, f32. Of several
-/// inputs and outputs, whose names the format has no place for, the first line says which comes where.
+/// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, …, outputs]`, f32.
+/// The format has no names for them: where there are several inputs or outputs, a comment in the first line lists their
+/// order.
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -67,10 +69,8 @@ fn places(model: &Model) -> String {
         return String::new();
     }
     let inputs: Vec<&str> = reads.iter().map(|read| read.name).collect();
-    let outputs: Vec<&str> =
-        answers.iter().map(|answer| answer.name).filter(|name| !name.is_empty()).collect();
-    let outputs = if outputs.is_empty() { "output".to_string() } else { outputs.join(", ") };
-    format!("// inputs: {}; outputs: {outputs}\n", inputs.join(", "))
+    let outputs: Vec<&str> = answers.iter().map(output_name).collect();
+    format!("// inputs: {}; outputs: {}\n", inputs.join(", "), outputs.join(", "))
 }
 
 /// The values become constants, so that the samples are the one argument. Convolutions stay convolutions: what

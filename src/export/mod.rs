@@ -9,9 +9,9 @@
 //!
 //! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last and token
 //! ids as i32, and scales them itself; it gives `[batch, …, outputs]` in f32 after the link, as
-//! [`Model::predict`](crate::model::Model) does. Models of nodes have several inputs and outputs, by their names. As ONNX, the model of a table takes its columns instead, and names its
-//! answer. An ONNX engine refuses token ids that are not in the vocabulary; a program of
-//! XLA cannot, and clamps them: check them before.
+//! [`Model::predict`](crate::model::Model) does. Models of nodes may have several inputs and outputs, which keep their
+//! names. As ONNX, the model of a table takes its columns instead, and names its answer. An ONNX engine refuses token
+//! ids that are not in the vocabulary; a program of XLA cannot, and clamps them: check them before.
 
 mod hlo;
 mod layout;
@@ -32,6 +32,11 @@ pub const DESCRIPTION: &str = "neural.model";
 
 fn description(model: &crate::model::Model) -> crate::Result<String> {
     serde_json::to_string(&model.description).map_err(|e| unwritable(&e))
+}
+
+/// What an output is called in files.
+fn output_name<'a>(answer: &crate::model::Answer<'a>) -> &'a str {
+    if answer.name.is_empty() { "output" } else { answer.name }
 }
 
 fn unwritable(error: &serde_json::Error) -> crate::Error {

@@ -63,19 +63,14 @@ fn features(value: &Array, axis: usize, flattened: &[usize], order: Vec<usize>) 
 /// When `PyTorch` programs differ in the order of features that a flatten makes, or the order reaches the outputs.
 pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> {
     let mut walk = Walk { shapes: HashMap::new(), turns: HashMap::new() };
-    // Three axes are a picture; a signal of two shows itself by its first convolution.
-    let start = |sample: &[usize]| match sample.len() > 2 {
-        true => Order::ChannelsFirst,
-        false => Order::Alike,
-    };
     let inputs = description.reads().into_iter().map(|input| {
-        let shape = [&[1], input.sample].concat();
-        (input.name, (start(input.sample), shape))
+        // Three axes are a picture; a signal of two shows itself by its first convolution.
+        let order = if input.sample.len() > 2 { Order::ChannelsFirst } else { Order::Alike };
+        (input.name, (order, [&[1], input.sample].concat()))
     });
     let outputs = match &description.layers {
         Network::Layers(layers) => {
-            let inputs = inputs.map(|(_, input)| input);
-            inputs.map(|(order, shape)| walk.list(layers, "", order, shape)).collect::<Result<Vec<_>>>()?
+            inputs.map(|(_, input)| walk.list(layers, "", input)).collect::<Result<Vec<_>>>()?
         }
         Network::Nodes(nodes) => walk.nodes(nodes, inputs.collect())?,
     };
@@ -109,15 +104,12 @@ fn joined(join: Option<Join>, taken: &[&Ordered]) -> Result<Ordered> {
         let last = shape.len() - 1;
         shape[last] += rest.iter().map(|(_, shape)| shape[last]).sum::<usize>();
     }
-    let flattened = |order: &Order| matches!(order, Order::Flattened(_));
     let alike = rest.iter().all(|(order, _)| order == first);
-    let any_flattened = flattened(first) || rest.iter().any(|(order, _)| flattened(order));
-    match (alike, any_flattened && !rest.is_empty()) {
-        (true, true) if join != Some(Join::Concatenate) => Ok((first.clone(), shape)),
-        (_, true) => Err(unknown("a layer between a flatten and a join", "flatten")),
-        (true, false) => Ok((first.clone(), shape)),
-        (false, false) => Ok((Order::Open, shape)),
+    let any_flattened = taken.iter().any(|(order, _)| matches!(order, Order::Flattened(_)));
+    if any_flattened && !rest.is_empty() && (!alike || join == Some(Join::Concatenate)) {
+        return Err(unknown("a layer between a flatten and a join", "flatten"));
     }
+    Ok((if alike { first.clone() } else { Order::Open }, shape))
 }
 
 struct Walk {
@@ -138,10 +130,10 @@ impl Walk {
             let node = &nodes.nodes[name];
             let taken: Vec<&Ordered> =
                 node.from.iter().filter_map(|from| results.get(from.as_str())).collect();
-            let (order, shape) = joined(node.join, &taken).map_err(|error| error.at(name))?;
+            let x = joined(node.join, &taken).map_err(|error| error.at(name))?;
             let (layers, owner) = nodes.layers(node, name);
             let others = std::mem::take(&mut self.turns);
-            let result = self.list(layers, &format!("{owner}."), order, shape)?;
+            let result = self.list(layers, &format!("{owner}."), x)?;
             let own = std::mem::replace(&mut self.turns, others);
             let shared = turned.entry(owner).or_insert_with(|| own.clone());
             if *shared != own {
@@ -153,27 +145,15 @@ impl Walk {
         Ok(nodes.outputs.iter().filter_map(|name| results.remove(name.as_str())).collect())
     }
 
-    /// A whole list, whose shapes follow from the one of its input.
-    fn list(
-        &mut self,
-        layers: &Sequential,
-        prefix: &str,
-        order: Order,
-        shape: Vec<usize>,
-    ) -> Result<Ordered> {
-        let rows = layers.summary(DType::F32, &shape[1..])?.rows;
+    /// A whole list, whose shapes follow from its input's.
+    fn list(&mut self, layers: &Sequential, prefix: &str, x: Ordered) -> Result<Ordered> {
+        let rows = layers.summary(DType::F32, &x.1[1..])?.rows;
         self.shapes.extend(rows.into_iter().map(|row| (format!("{prefix}{}", row.path), row.output)));
-        self.layers(layers, prefix, order, shape)
+        self.layers(layers, prefix, x)
     }
 
-    fn layers(
-        &mut self,
-        layers: &Sequential,
-        prefix: &str,
-        order: Order,
-        shape: Vec<usize>,
-    ) -> Result<Ordered> {
-        layers.0.iter().enumerate().try_fold((order, shape), |(order, shape), (i, layer)| {
+    fn layers(&mut self, layers: &Sequential, prefix: &str, x: Ordered) -> Result<Ordered> {
+        layers.0.iter().enumerate().try_fold(x, |(order, shape), (i, layer)| {
             let path = format!("{prefix}{i}");
             let order = self.layer(layer, &path, order, &shape)?;
             let shape = self.shapes.get(&path).cloned().unwrap_or_default();
@@ -259,7 +239,7 @@ impl Walk {
             },
             Layer::Residual(residual) => {
                 let mut within = |layers, part| {
-                    self.layers(layers, &format!("{path}.{part}."), order.clone(), shape.to_vec())
+                    self.layers(layers, &format!("{path}.{part}."), (order.clone(), shape.to_vec()))
                 };
                 let (a, _) = within(&residual.layers, "layers")?;
                 let (b, _) = within(&residual.shortcut, "shortcut")?;

@@ -49,7 +49,7 @@ pub enum Metric {
     /// Of classes at positions: the mean over the classes that occur of TP / (TP + FP + FN), the intersection of where a
     /// class is and where it was seen over their union (`jaccard_score` with `average="macro"`).
     MeanIou,
-    /// Of classes at positions: exp(log loss): among this many equally likely tokens a guess would be as uncertain as the model.
+    /// Of classes at positions: exp(log loss), the number of equally likely tokens that leave a guess as uncertain.
     Perplexity,
     /// The mean over outputs of the root of the mean squared error, in the targets' own units.
     Rmse,

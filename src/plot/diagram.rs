@@ -39,7 +39,7 @@ impl Block {
         Self { heading: heading.into(), role, rows: Vec::new() }
     }
 
-    /// A row; one of a `depth` above 0 is a part of the one above it.
+    /// A row; one with a `depth` above 0 is a part of the row above it.
     #[must_use]
     pub fn row(mut self, depth: usize, columns: [String; 3]) -> Self {
         self.rows.push((depth, columns));
@@ -160,8 +160,7 @@ impl Diagram {
         let sizes: Vec<Point> = self.blocks.iter().map(Block::size).collect();
         let Laid { corners, arrows, size } = lay(&sizes, &self.arrows)?;
         let width = f64::max(size[0], title_width(&self.title)) + 2.0 * EDGE;
-        let top = head(&self.title);
-        let [left, top] = [(width - size[0]) / 2.0, top];
+        let (left, top) = ((width - size[0]) / 2.0, head(&self.title));
         let mut scene = Scene::new(&self.title, [width, top + size[1] + EDGE]);
         write_title(&mut scene, EDGE, &self.title);
         let moved = |[x, y]: Point| [x + left, y + top];

@@ -103,8 +103,8 @@ fn port(places: &[Place], neighbours: &[usize], place: &Place, other: usize) -> 
     place.x + (before - middle) * apart
 }
 
-/// The layer of each box: one below the lowest of those that lead to it. What nothing leads to stands right above what it
-/// leads to.
+/// The layer of each box: one below the lowest of those that lead to it. A box that nothing leads to stands right above
+/// the first that it leads to.
 fn depths(count: usize, arrows: &[(usize, usize)]) -> Result<Vec<usize>> {
     let mut layers = vec![0; count];
     for round in 0..=count {
@@ -132,7 +132,7 @@ fn depths(count: usize, arrows: &[(usize, usize)]) -> Result<Vec<usize>> {
     Ok(layers)
 }
 
-/// Orders each layer by the middles of its neighbours', and moves places towards these.
+/// Orders each layer's places by the means of their neighbours, and moves them towards these.
 fn untangle(rows: &mut [Vec<usize>], places: &mut [Place]) {
     for row in rows.iter() {
         spread(row, places, &vec![0.0; row.len()]);

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use std::path::Path;
 
-/// Nanoseconds of a second.
+/// A second in nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 
 /// Adds an array to the cells of the column `name`: numbers as numbers, texts as texts, dates and times as they are
@@ -90,7 +90,7 @@ pub(super) fn push(
             let message = format!(
                 "expected numbers, texts, truth values or dates in column \"{}\", got {}; list it in ignore",
                 shown(name),
-                format!("{other}").to_lowercase()
+                other.to_string().to_lowercase()
             );
             return Err(Error::format(path, message));
         }
@@ -123,7 +123,7 @@ impl To<'_> {
         }
     }
 
-    /// Values as texts, which are parsed once for all cells that have the same. What has none is missing.
+    /// Values as texts, of which equal ones are parsed once. A value without a text is missing.
     fn texts<T: ArrowPrimitiveType>(&mut self, text: impl Fn(T::Native) -> Option<String>) {
         for value in self.array.as_primitive::<T>() {
             self.cells.push_text(&value.and_then(&text).unwrap_or_default());
@@ -140,13 +140,13 @@ fn date(days: i64) -> Option<String> {
     Date::constant(1970, 1, 1).checked_add(span).ok().map(|date| date.to_string())
 }
 
-/// A moment so many units of `nanoseconds` after 1970 began, with the `Z` of UTC where that is said.
+/// The moment `count` units of `nanoseconds` after 1970-01-01T00:00, with a `Z` if `is_utc`.
 fn time(count: i64, nanoseconds: i64, is_utc: bool) -> Option<String> {
     let moment = Timestamp::from_nanosecond(i128::from(count) * i128::from(nanoseconds)).ok()?;
     Some(if is_utc { moment.to_string() } else { TimeZone::UTC.to_datetime(moment).to_string() })
 }
 
-/// A time of day so many units of `nanoseconds` after midnight.
+/// The time of day `count` units of `nanoseconds` after midnight.
 fn clock(count: i64, nanoseconds: i64) -> Option<String> {
     let moment = Timestamp::from_nanosecond(i128::from(count) * i128::from(nanoseconds)).ok()?;
     Some(TimeZone::UTC.to_datetime(moment).time().to_string())

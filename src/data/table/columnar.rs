@@ -7,11 +7,11 @@ use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// A form of file.
+/// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Parquet,
-    /// With a footer, as Feather's second version has it.
+    /// With a footer; Feather's second version is the same.
     ArrowFile,
     /// Without one.
     ArrowStream,
@@ -45,7 +45,7 @@ pub(super) fn read(
             "expected Feather of version 2 or Parquet, got version 1; write it again with today's library";
         return Err(Error::format(path, message));
     }
-    // What reads these files may panic on damaged ones.
+    // The crates that decode these files may panic on damaged ones.
     let read = AssertUnwindSafe(|| reader::read(path, form, input, choose));
     catch_unwind(read).unwrap_or_else(|_| Err(Error::format(path, "damaged: it cannot be decoded")))
 }
@@ -70,7 +70,7 @@ mod reader {
     use super::super::cells::Cells;
     use super::super::{Lines, shown};
     use super::{BufRead, Error, Form, Path, Reading, Result, Table};
-    use arrow_array::RecordBatch;
+    use arrow_array::{RecordBatch, RecordBatchReader};
     use arrow_ipc::reader::{FileReader, StreamReader};
     use arrow_schema::{ArrowError, Schema};
     use bytes::Bytes;
@@ -87,24 +87,20 @@ mod reader {
         let mut contents = Vec::new();
         input.read_to_end(&mut contents).map_err(|e| Error::io("read", path, e))?;
         let contents = Bytes::from(contents);
-        let refuse = |error: ArrowError| Error::format(path, format!("damaged: {error}"));
-        match form {
-            Form::Parquet => parquet(path, &contents, choose),
-            Form::ArrowStream => {
-                let reader = StreamReader::try_new(Cursor::new(contents.clone()), None).map_err(refuse)?;
-                let columns = Columns::new(path, &reader.schema(), choose)?;
-                let reader =
-                    StreamReader::try_new(Cursor::new(contents), Some(columns.places())).map_err(refuse)?;
-                columns.of_batches(path, reader.map(|batch| batch.map_err(refuse)))
-            }
-            Form::ArrowFile | Form::OldFeather => {
-                let reader = FileReader::try_new(Cursor::new(contents.clone()), None).map_err(refuse)?;
-                let columns = Columns::new(path, &reader.schema(), choose)?;
-                let reader =
-                    FileReader::try_new(Cursor::new(contents), Some(columns.places())).map_err(refuse)?;
-                columns.of_batches(path, reader.map(|batch| batch.map_err(refuse)))
-            }
+        if form == Form::Parquet {
+            return parquet(path, &contents, choose);
         }
+        let refuse = |error: ArrowError| Error::format(path, format!("damaged: {error}"));
+        let open = |places: Option<Vec<usize>>| -> Result<Box<dyn RecordBatchReader>> {
+            let contents = Cursor::new(contents.clone());
+            Ok(match form {
+                Form::ArrowStream => Box::new(StreamReader::try_new(contents, places).map_err(refuse)?),
+                _ => Box::new(FileReader::try_new(contents, places).map_err(refuse)?),
+            })
+        };
+        let columns = Columns::new(path, &open(None)?.schema(), choose)?;
+        let batches = open(Some(columns.places()))?;
+        columns.of_batches(path, batches.map(|batch| batch.map_err(refuse)))
     }
 
     /// The columns of a file that have names.
@@ -130,12 +126,12 @@ mod reader {
                     return Err(Error::format(path, message));
                 }
             }
-            let readings = choose(&names).into_iter().chain(std::iter::repeat(Reading::default()));
+            let readings = choose(&names);
             let names = names.into_iter().zip(places).zip(readings);
             Ok(Self { names: names.map(|((name, place), reading)| (name, place, reading)).collect(), notes })
         }
 
-        /// Of those that are read.
+        /// The columns that are read, each with its place among the names.
         fn read(&self) -> impl Iterator<Item = (usize, &(String, usize, Reading))> {
             self.names.iter().enumerate().filter(|(_, (.., reading))| *reading != Reading::Skip)
         }
@@ -217,7 +213,9 @@ mod reader {
                         .with_batch_size(BATCH)
                         .build()
                         .map_err(|e| refuse(&e))?;
-                let mut cells = Cells::with_capacity(groups[group].num_rows() as usize);
+                // A damaged file may tell of more rows than fit into memory.
+                let capacity = (groups[group].num_rows() as usize).min(contents.len());
+                let mut cells = Cells::with_capacity(capacity);
                 for batch in reader {
                     let batch = batch.map_err(|e| refuse(&e))?;
                     push(path, name, batch.column(0), *reading, &mut cells)?;

@@ -14,7 +14,7 @@ pub(super) enum Value<'a> {
     Null,
     Boolean(bool),
     Number(f64),
-    /// A number that has no fraction, as it was written.
+    /// A number written without a fraction.
     Whole(i128),
     Text(Cow<'a, str>),
     /// A list or an object.
@@ -23,25 +23,29 @@ pub(super) enum Value<'a> {
 
 /// Whether a text begins as JSON lines do.
 pub(super) fn begins(text: &[u8]) -> bool {
-    text.trim_ascii_start().starts_with(b"{")
-        && text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"\"")
+    opens(text, b'{', b'"')
 }
 
 /// Whether a text begins as a list of objects does.
 pub(super) fn begins_list(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
-    text.starts_with(b"[") && text[1..].trim_ascii_start().starts_with(b"{")
+    opens(text, b'[', b'{')
+}
+
+/// Whether a text begins with these two bytes, white space aside.
+fn opens(text: &[u8], first: u8, second: u8) -> bool {
+    let rest = text.trim_ascii_start().strip_prefix(&[first]);
+    rest.is_some_and(|rest| rest.trim_ascii_start().first() == Some(&second))
 }
 
 /// Parses a line, or says why it is no object.
 pub(super) fn parse(line: &[u8]) -> Result<Row<'_>, String> {
     serde_json::from_slice(line).map_err(|error| {
         let what = if error.is_eof() { "one that is cut off" } else { "another text" };
-        format!("expected an object of JSON, got {what} at column {}", error.column())
+        format!("expected a JSON object, got {what} at column {}", error.column())
     })
 }
 
-/// Puts the values of a line into the columns `names`, missing ones too.
+/// Adds the values of a line to the columns `names`, and an empty text for each missing key.
 pub(super) fn row(
     line: &[u8],
     names: &[String],
@@ -55,7 +59,7 @@ pub(super) fn row(
         let same = names.get(place).is_some_and(|name| *name == key).then_some(place);
         let Some(slot) = same.or_else(|| names.iter().position(|name| *name == key)) else {
             return Err(format!(
-                "expected no key that the first thousand lines lack, got \"{}\"; sort such a line to the front",
+                "expected only keys of the first thousand lines, got \"{}\"; move this line to the front",
                 shown(&key)
             ));
         };

@@ -50,7 +50,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Refuses what has a meaning for delimited text alone.
+    /// Refuses the keys that apply to delimited text alone.
     pub(super) fn check_not_text(&self) -> Result<()> {
         let given = [
             ("delimiter", self.delimiter.is_some()),
@@ -60,7 +60,7 @@ impl Layout {
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => {
-                Err(Error::value(*key, "a delimited text beside it", "a file that says so itself"))
+                Err(Error::value(*key, "a file of delimited text", "one whose form leaves no choice"))
             }
             None => Ok(()),
         }

@@ -39,7 +39,7 @@ impl Source {
         }
     }
 
-    /// The columns to predict, each with what its loss takes; `task` says so of their names, and of an only one's of "".
+    /// The columns to predict, each with the task of its loss: `task` of its name, or of "" where it is the only one.
     fn target_columns<'a>(
         &'a self,
         header: &'a [String],

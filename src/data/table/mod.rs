@@ -191,7 +191,7 @@ impl Table {
         &self.notes
     }
 
-    /// The line of the file in which a row begins, from 1; of a file that has no lines the row, from 0.
+    /// The line of the file in which a row begins, from 1; in a file without lines, the row, from 0.
     ///
     /// ```
     /// # use neural::data::table::{Layout, Table};

@@ -19,14 +19,20 @@ use std::path::Path;
 /// Records at the beginning by which a header is told.
 const SAMPLE: usize = 1001;
 
-/// Reads a table of any form, which its first bytes tell; text may be compressed. `choose` says of the columns by their
-/// names how each is read.
+/// Reads a table of any form, recognised by its first bytes; text may be compressed. `choose` says how each of the
+/// named columns is read.
 pub(super) fn read(
     path: &Path,
     mut input: impl BufRead,
     layout: &Layout,
     choose: impl FnOnce(&[String]) -> Vec<Reading>,
 ) -> Result<Table> {
+    // One for each name, whatever `choose` gives.
+    let choose = |names: &[String]| {
+        let mut readings = choose(names);
+        readings.resize(names.len(), Reading::default());
+        readings
+    };
     let start = input.fill_buf().map_err(|e| Error::io("read", path, e))?;
     if start.starts_with(&GZIP) {
         read_text(path, MultiGzDecoder::new(input), layout, choose)
@@ -55,8 +61,8 @@ fn read_text(
     };
     let is_json = json::begins(&block.bytes);
     if json::begins_list(&block.bytes) {
-        let message = "expected a table, or JSON lines, an object in each line, got one list of objects; jq -c '.[]' makes \
-                       lines of it";
+        let message = "expected a table or JSON lines (an object on each line), got one list of objects; jq -c '.[]' turns it \
+                       into lines";
         return Err(Error::format(path, message));
     }
     let delimiter = match is_json {
@@ -79,7 +85,7 @@ fn read_text(
     let mut table = Table {
         path: path.into(),
         header: parser.names.clone(),
-        cells: vec![Cells::default(); parser.width],
+        cells: vec![Cells::default(); parser.names.len()],
         rows: 0,
         lines: Lines::default(),
         notes: std::mem::take(&mut parser.notes),
@@ -123,8 +129,7 @@ struct Parser {
     is_json: bool,
     /// For each cell of a row, how it is read, and the place of its column.
     slots: Vec<(Reading, usize)>,
-    /// The number of columns that have names.
-    width: usize,
+    /// Of the columns that have any.
     names: Vec<String>,
     notes: Vec<String>,
 }
@@ -229,22 +234,15 @@ impl Parser {
                 return (Reading::Skip, 0);
             }
             next += 1;
-            (readings.get(next - 1).copied().unwrap_or_default(), next - 1)
+            (readings[next - 1], next - 1)
         };
         let slots = names.iter().map(slot).collect();
-        let parser = Self {
-            dialect,
-            notation: layout.notation(),
-            is_json: false,
-            slots,
-            width: named.len(),
-            names: named,
-            notes,
-        };
+        let parser =
+            Self { dialect, notation: layout.notation(), is_json: false, slots, names: named, notes };
         Ok((parser, from, line))
     }
 
-    /// For JSON lines, whose columns are the keys of the first ones.
+    /// As [`Parser::new`], for JSON lines: the columns are the keys of the first ones.
     fn of_json(
         path: &Path,
         block: &Block,
@@ -270,8 +268,7 @@ impl Parser {
             }
         }
         let slots = choose(&names).into_iter().zip(0..names.len()).collect();
-        let width = names.len();
-        let parser = Self { dialect, notation: None, is_json: true, slots, width, names, notes: Vec::new() };
+        let parser = Self { dialect, notation: None, is_json: true, slots, names, notes: Vec::new() };
         Ok((parser, 0, 1))
     }
 
@@ -283,7 +280,7 @@ impl Parser {
             Cells::with_capacity(if is_read { guess } else { 0 })
         };
         let mut piece = Piece {
-            cells: (0..self.width).map(cells).collect(),
+            cells: (0..self.names.len()).map(cells).collect(),
             rows: 0,
             lines: vec![(0, 0)],
             breaks: 0,

@@ -4,12 +4,12 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, BufRead, Read};
 
-/// How a file of Zstandard begins: with a frame, or with one of those that hold no data.
+/// Whether a file begins as Zstandard does: with a frame, or with a skippable one, which holds no data.
 pub(super) fn begins(start: &[u8]) -> bool {
     matches!(start, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// What the frames of `source` hold.
+/// The decompressed contents of the frames of `source`.
 pub(super) struct Zstd<R> {
     source: R,
     decoder: FrameDecoder,

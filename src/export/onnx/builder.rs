@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What [`Self::result_shape`] says of `layers`, which stand in the current part of the model.
+    /// Finds the shapes that [`Self::result_shape`] gives for `layers` in the current part of the model.
     pub fn find_shapes(&mut self, layers: &Sequential, sample: &[usize]) -> Result<()> {
         let rows = layers.summary(DType::F32, sample)?.rows;
         let shapes: Vec<_> = rows.into_iter().map(|row| (self.local(&row.path), row.output)).collect();
@@ -103,10 +103,10 @@ impl<'a> Builder<'a> {
     pub fn constant(&mut self, name: &str, value: &Array) -> String {
         let name = self.local(name);
         let dims: Vec<i64> = value.shape().iter().map(|&n| n as i64).collect();
-        let is_same = |known: &&proto::Tensor| {
+        let is_same = |known: &proto::Tensor| {
             known.name == name && known.dims == dims && known.raw_data == value.bytes()
         };
-        if self.initializers.iter().any(|known| is_same(&known)) {
+        if self.initializers.iter().any(is_same) {
             return name;
         }
         let name = self.unique(name);

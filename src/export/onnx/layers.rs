@@ -281,7 +281,7 @@ impl Builder<'_> {
     }
 }
 
-/// Whether what comes after the layer is no sequence of the same positions any more.
+/// Whether the layer's result is no longer a sequence of the same positions.
 fn ends_positions(layer: &Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::GlobalMaxPool | Layer::GlobalAvgPool => true,

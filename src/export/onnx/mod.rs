@@ -13,6 +13,7 @@ mod pictures;
 mod proto;
 mod sequences;
 
+use super::output_name;
 use crate::array::{Array, DType, count};
 use crate::data::table::Column;
 use crate::error::{Error, Result};
@@ -51,14 +52,15 @@ impl Default for OnnxOptions {
 /// The model as an ONNX file, <https://onnx.ai>, for any number of samples.
 ///
 /// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, …, outputs]` f32
-/// after the link. Several inputs are called as in the data, several outputs as the objectives of training. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
-/// under `neural.threshold`.
+/// after the link. Several inputs have their names in the data, several outputs those of the objectives of training.
+/// The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold under
+/// `neural.threshold`.
 ///
-/// An embedding's padding becomes a mask, as in training. Recurrent layers take padding at the end of a sequence alone: an
-/// engine refuses padding before a token.
+/// An embedding's padding becomes a mask, as in training. Recurrent layers take padding only at the end of a sequence:
+/// an engine refuses padding before a token.
 ///
-/// With [`names`](OnnxOptions::names) each column of a table that is the only input is an input `[batch, 1]` of its own in place of `input`,
-/// called as the column is:
+/// With [`names`](OnnxOptions::names), where a table is the only input, each of its columns is an input `[batch, 1]` of
+/// its own in place of `input`, called as the column is:
 ///
 /// | a column of | comes in as |
 /// |---|---|
@@ -83,19 +85,19 @@ impl Default for OnnxOptions {
 /// ```
 ///
 /// # Errors
-/// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse, names are
-/// asked for beside several inputs, or the model is larger than the format's 2 GB.
+/// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse,
+/// names are asked for beside several inputs, or the model is larger than the format's 2 GB.
 pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let description = &model.description;
     let (reads, answers) = (description.reads(), description.answers());
     let names = options.names.unwrap_or(!description.columns.is_empty() && reads.len() == 1);
     if names && reads.len() > 1 {
-        let expected = "features for each input, as the model does not know which columns they are of";
+        let expected = "features for each input, as the model does not know which columns each takes";
         return Err(Error::value("names", expected, "the names of columns"));
     }
     let mut builder = Builder::new(model);
-    let of_answer = |answer: &Answer| if answer.name.is_empty() { "output" } else { answer.name }.to_string();
-    let output_names: Vec<String> = answers.iter().map(|answer| builder.unique(of_answer(answer))).collect();
+    let output_names: Vec<String> =
+        answers.iter().map(|answer| builder.unique(output_name(answer).into())).collect();
     let (mut inputs, mut values) = (Vec::new(), Vec::new());
     for read in &reads {
         let columns = if names { &description.columns[..] } else { &[] };
@@ -144,7 +146,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     }
 }
 
-/// The inputs that one of the model's becomes, and its samples in the type that the layers take.
+/// The file's inputs for one of the model's, and its samples in the type that the layers take.
 fn samples(
     builder: &mut Builder,
     read: &Reads,

@@ -6,7 +6,7 @@ use crate::nn::{Join, Network, Node, Nodes, Sequential};
 use std::collections::BTreeMap;
 
 impl Builder<'_> {
-    /// The results by the names of the network's outputs; that of a list of layers is empty.
+    /// The results by the names of the network's outputs; the output of a list of layers has an empty one.
     pub fn network<'m>(
         &mut self,
         network: &'m Network,
@@ -45,7 +45,7 @@ impl Builder<'_> {
         Ok(results)
     }
 
-    /// Layers on `x`, whose shape theirs follow from: those of a shared list differ from node to node.
+    /// Layers on `x`. Their shapes follow from its own, and differ among the nodes that share a list.
     fn whole_list(&mut self, layers: &Sequential, x: Value) -> Result<Value> {
         self.find_shapes(layers, &x.shape[1..])?;
         self.layers(layers, x)

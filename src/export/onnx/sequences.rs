@@ -101,8 +101,8 @@ impl Builder<'_> {
         Value::new(&y, &[])
     }
 
-    /// How many positions of each sequence are real, i32 `[batch]`. ONNX's recurrent layers know padding at the end alone:
-    /// an engine refuses a sequence with padding before a real position, by an index beyond the end of an array.
+    /// How many positions of each sequence are real, i32 `[batch]`. ONNX's recurrent layers take padding only at the
+    /// end: an engine refuses a sequence with padding before a real position, by an index beyond the end of an array.
     fn lengths(&mut self, real: &str, length: usize) -> String {
         let real = self.node("Cast", &[real], vec![int("to", DataType::Int32 as i64)]);
         let axis = self.ints(&[1]);
@@ -148,7 +148,7 @@ impl Builder<'_> {
         if layer.bidirectional {
             attributes.push(text("direction", "bidirectional"));
         }
-        // The empty name stands for an input that is not there.
+        // The empty name stands for an absent input.
         let lengths = match self.positions.clone() {
             Some(real) => self.lengths(&real, x.shape[1]),
             None => String::new(),
