@@ -13,8 +13,9 @@
 //! ```
 //!
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
-//! tells the crate where XLA is. The features `images`, `npz`, `onnx`, `plot` and `tensorboard` add what their names
-//! say; `cli`, the default, all of them and the command line, `serve`, a default too, its server.
+//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `onnx`, `plot` and
+//! `tensorboard` add what their names say; `cli`, a default, all of them but `arrow` and `parquet`, and the command line;
+//! `serve`, the other default, its server.
 //!
 //! # The rooms
 //!
@@ -31,21 +32,22 @@
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | [`lower`] | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
-//! | `kernels` | functions that the programs for a CPU call: convolution with few multiplications | graphs |
+//! | `kernels` | what the programs for a CPU call: products, convolutions, pools, recurrent sequences, sums, log-softmax | graphs |
 //! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
 //! | [`optim`] | chains of gradient transformations, schedules | |
 //! | [`variables`] | the state of a run as one list of named tensors | |
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
-//! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping; any function of a batch | file formats |
+//! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping, checkpoints; any function of a batch | recipes, folders of runs |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
-//! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | how it was trained |
+//! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | devices |
 //! | [`tensorboard`] | event files | everything else |
 //! | [`recipe`] | a run as a file | |
-//! | [`runs`] | a run on disk: checkpoints, history, resume | devices |
-//! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, as SVG and PNG | everything else |
+//! | [`runs`] | a run on disk: checkpoints, history, resume | graphs, layers |
+//! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
 //! | [`cli`] | a command a file: parse, call, print | how anything works |
+//! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
 
 // Some items serve the command line alone, and would be reported as unused without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
