@@ -1,11 +1,11 @@
-//! Who may know whom: every `crate::` path of src against the table of the front page.
+//! Which room may use which: every `crate::` path of src against a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room with the rooms that it may use, from the ground up. A room stands after all that it uses, so that there
-/// are no circles.
+/// Each room with the rooms that it may use, from the ground up. A room stands after all that it uses, so there are no
+/// cycles.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("kernels", &[]),
@@ -81,7 +81,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The names after each `crate::`, those of a list in braces each by itself. Comments do not count, nor do tests within
+/// The names after each `crate::`, one for each item of a list in braces. Comments do not count, nor do tests within
 /// a file.
 fn used(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();

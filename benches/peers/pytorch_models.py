@@ -1,5 +1,5 @@
-"""The models of benches/models in PyTorch, as its documentation writes them: eager, with channels last, and under
-torch.compile. Prints the seconds of each epoch as JSON.
+"""The models of benches/models in PyTorch, as its documentation writes them: eager, with channels last (pictures only;
+others stay eager), and under torch.compile. Prints the seconds of each epoch as JSON.
 
 usage: pytorch_models.py MODEL FOLDER VARIANT EPOCHS BATCH
 """
@@ -89,7 +89,7 @@ y = torch.from_numpy(np.load(pathlib.Path(folder) / "y.npy")).long()
 if x.ndim > 2:
     x = x.movedim(-1, 1).contiguous()
 model = MODELS[name]()
-if variant == "channels-last":
+if variant == "channels-last" and x.ndim == 4:
     model = model.to(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
 elif variant == "compile":

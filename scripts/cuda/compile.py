@@ -24,7 +24,7 @@ from programs import Compilation, Recorder, unasked
 
 BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/cuda.md"
-# Between these lines of it stands the table of all programs.
+# The table of all programs stands between these lines of it.
 MARKS = ("<!-- scripts/cuda_compile --write-docs writes from here -->\n", "<!-- to here -->\n")
 # The chip that the bounds are for.
 BOUNDED = "sm_90"
@@ -132,7 +132,7 @@ def line(outcome: Outcome) -> str:
 
 
 def cells(outcome: Outcome) -> list[str]:
-    """What a program launches: in a step, and in the turns of the loops within it; JAX's number; the command buffers."""
+    """A program's launches in a step and in each turn of its loops; JAX's; its command buffers; the launches outside them."""
     step, loops = outcome.program.step(outcome.compilation.loops)
     inner = [f"{turns} · {loop.launches}" for loop, turns in loops]
     jax = bounds().get(outcome.compilation.name, {}).get("jax")
