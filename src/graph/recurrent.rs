@@ -4,6 +4,7 @@ use super::infer::expect_shape;
 use super::scan::{Kind, ScanInputs, StepOutputs};
 use super::{Graph, Tensor};
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// A recurrent cell, whose loop is a [`Scan`](super::Scan).
 ///
@@ -65,20 +66,23 @@ impl Cell {
         let h = &carries[0];
         let units = h.shape()[1];
         let of_state = h.linear(weight)?;
-        let gate = |of: &Tensor, i: usize| of.narrow(of.rank() - 1, i * units, (i + 1) * units);
+        let part = |of: &Tensor, gates: Range<usize>| of.narrow(1, gates.start * units, gates.end * units);
         match self {
             Cell::Lstm => {
                 let gates = ((x + of_state)? + bias)?;
-                let gate = |i: usize| gate(&gates, i);
+                let gate = |i: usize| part(&gates, i..i + 1);
                 let kept = (gate(1)?.logistic()? * &carries[1])?;
                 let c = (kept + (gate(0)?.logistic()? * gate(2)?.tanh()?)?)?;
                 Ok(vec![(gate(3)?.logistic()? * c.tanh()?)?, c])
             }
             Cell::Gru => {
-                let sum = |i: usize| (gate(x, i)? + gate(&of_state, i)?)? + gate(bias, i)?;
-                let (reset, update) = (sum(0)?.logistic()?, sum(1)?.logistic()?);
-                let of_state = (gate(&of_state, 2)? + gate(bias, 3)?)?;
-                let new = ((gate(x, 2)? + gate(bias, 2)?)? + (reset * of_state)?)?.tanh()?;
+                // One sum with all biases: their gradient is one sum over the rows, which a loop need not make step by step.
+                let sums = (part(x, 0..2)? + part(&of_state, 0..2)?)?;
+                let apart = [&sums, &part(x, 2..3)?, &part(&of_state, 2..3)?];
+                let gates = (Tensor::concatenate(&apart, 1)? + bias)?;
+                let gate = |i: usize| part(&gates, i..i + 1);
+                let (reset, update) = (gate(0)?.logistic()?, gate(1)?.logistic()?);
+                let new = (gate(2)? + (reset * gate(3)?)?)?.tanh()?;
                 Ok(vec![(&new + (update * (h - &new)?)?)?])
             }
         }
