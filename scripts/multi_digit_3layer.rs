@@ -1,7 +1,6 @@
 //! Digits with a hidden layer, trained on all images at once: 10,000 steps of gradient descent.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use neural::cli::{self, Options, chapter, pictures};
 use neural::nn::{self, Dense, Init};
 use neural::optim;
@@ -45,19 +44,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .seed(arguments.options.seed)
         .start(&device, &digits)?;
 
-    // On a terminal only: in a file or a pipe the lines below say how far it is.
-    let style = "{bar:30} {pos}/{len} steps, {elapsed} gone, {eta} to go, loss {msg}";
-    let bar = ProgressBar::new(arguments.iterations).with_style(ProgressStyle::with_template(style)?);
     let mut out = io::stdout().lock();
-    let mut losses = Vec::new();
-    for iteration in 0..arguments.iterations {
-        let loss = run.advance(1)?[0].loss;
-        losses.push(loss);
-        bar.set_message(format!("{loss:.4}"));
-        bar.inc(1);
-        bar.suspend(|| writeln!(out, "Iteration {iteration} => Loss: {loss}"))?;
-    }
-    bar.finish_and_clear();
+    let losses = chapter::steps(&mut run, arguments.iterations, |iteration, loss| {
+        Ok(writeln!(out, "Iteration {iteration} => Loss: {loss}")?)
+    })?;
     let evaluation = run.evaluate(&chapter::held_out(&digits))?;
     writeln!(out, "{}", chapter::success(&evaluation)?)?;
     if let Some(path) = &arguments.options.plot {

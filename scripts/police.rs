@@ -62,11 +62,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .start(&device, &evenings)?;
 
     let mut out = io::stdout().lock();
-    for iteration in 0..arguments.iterations {
-        let loss = run.advance(1)?[0].loss;
+    chapter::steps(&mut run, arguments.iterations, |iteration, loss| {
         anyhow::ensure!(loss.is_finite(), "the loss is {loss} in iteration {iteration}: try a smaller --lr");
-        writeln!(out, "Iteration {iteration} => Loss: {loss}")?;
-    }
+        Ok(writeln!(out, "Iteration {iteration} => Loss: {loss}")?)
+    })?;
     // The sigmoid of a sum above 0 is above one half, so it rounds to 1.
     let evaluation = run.evaluate(&evenings.splits.train)?;
     writeln!(out, "{}", chapter::success(&evaluation)?)?;

@@ -54,10 +54,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .start(&device, &images)?;
 
     let mut out = io::stdout().lock();
-    for left in (1..=arguments.iterations).rev() {
-        let loss = run.advance(1)?[0].loss;
-        writeln!(out, "iteration, loss: {{{left}, {loss:?}}}")?;
-    }
+    chapter::steps(&mut run, arguments.iterations, |iteration, loss| {
+        let left = arguments.iterations - iteration;
+        Ok(writeln!(out, "iteration, loss: {{{left}, {loss:?}}}")?)
+    })?;
     let evaluation = run.evaluate(&chapter::held_out(&images))?;
     writeln!(out, "{}", chapter::success(&evaluation)?)?;
     if let Some(path) = &arguments.options.plot {

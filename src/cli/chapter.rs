@@ -67,6 +67,51 @@ impl fmt::Display for Figures {
     }
 }
 
+/// Trains `count` steps, over the ends of epochs, and gives the loss of each to `report` with its number, from 0. A call
+/// of the device takes as many of them as fit into a fraction of a second. Meanwhile a terminal, but no file and no pipe,
+/// shows how far it is.
+///
+/// ```
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// # let device = Device::cpu()?;
+/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
+/// let mut seen = Vec::new();
+/// let losses = neural::cli::chapter::steps(&mut trainer.start(&device, &data)?, 3, |number, loss| {
+///     seen.push((number, loss));
+///     Ok(())
+/// })?;
+/// assert_eq!((seen.len(), seen[2]), (3, (2, losses[2])));
+/// # anyhow::Ok(())
+/// ```
+///
+/// # Errors
+/// Those of [`Run::advance`] and of `report`.
+pub fn steps(
+    run: &mut Run,
+    count: u64,
+    mut report: impl FnMut(u64, f32) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f32>> {
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {elapsed} gone, {eta} to go, loss {msg}")?;
+    let bar = ProgressBar::new(count).with_style(style);
+    let per_call = run.steps_per_call_of(count as usize)?;
+    let mut losses: Vec<f32> = Vec::new();
+    while (losses.len() as u64) < count {
+        let left = count as usize - losses.len();
+        for step in run.advance(per_call.min(left))? {
+            bar.suspend(|| report(losses.len() as u64, step.loss))?;
+            losses.push(step.loss);
+            bar.set_message(format!("{:.4}", step.loss));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(losses)
+}
+
 /// Trains to the end of the last epoch and gives the figures of each to `report` as soon as they are known. Meanwhile a
 /// terminal, but no file and no pipe, shows how far the epoch is.
 ///

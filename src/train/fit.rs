@@ -224,7 +224,7 @@ impl Run<'_> {
     fn explain(&mut self, step: u64, loss: f32) -> Error {
         let place = self.first_not_finite(step);
         let advice = match &place {
-            _ if self.weighs_nothing(step) => {
+            _ if self.weighs_nothing(step).unwrap_or_default() => {
                 "every row of the batch is of a class with weight 0, so that their weighted mean is 0/0: give these classes a small weight, leave their rows out, or make batches larger"
             }
             Ok(Some(place)) if place == DATA => {

@@ -1,37 +1,36 @@
 //! A training run on a device: its state, and the programs that move it on.
 
+mod batches;
 mod programs;
 mod state;
 mod trace;
 
+use batches::Batches;
 pub use programs::Compiled;
 pub(super) use trace::DATA;
 
 use super::Trainer;
-use super::arguments::{Steps, Turn};
 use super::checkpoint::{Checkpoint, SoFar};
 use super::evaluation::Evaluation;
 use super::evaluator::Evaluator;
-use super::feed::{Feed, Piece};
+use super::feed::Feed;
 use super::head::Head;
 use super::memory;
 use super::metrics;
 use super::monitor::Monitor;
 use super::plan::Plan;
 use super::program;
-use super::replica::{Given, Replica, State};
+use super::replica::{Replica, State};
 use super::score::Evaluations;
 use crate::array::{Array, count};
-use crate::data::{Dataset, Order, Shuffle, balanced, epoch_order};
+use crate::data::{Dataset, Order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
 use crate::model::Description;
-use crate::optim::Turns;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::{Variable, read_by_evaluation};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,8 +97,8 @@ pub struct Run<'a> {
     /// The order of the current epoch.
     order: Order,
     order_epoch: u64,
-    /// Streamed rows that are on the device before they are needed, with the number of their first step.
-    ahead: Option<(u64, usize, Vec<Piece>)>,
+    /// Those on the devices: the last ones, or, where rows are streamed, the next ones.
+    batches: Option<Arc<Batches>>,
     steps_per_call: Option<usize>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
@@ -128,7 +127,7 @@ impl<'a> Run<'a> {
             return Err(Error::value("devices", expected, trainer.devices));
         }
         // Refuses a batch that no program can be made for.
-        let order = order(&trainer, data, 0)?;
+        let order = batches::order(&trainer, data, 0)?;
         let plan = Arc::new(trainer.plan(data)?);
         let variables = program::declare(&*plan)?.0;
         trainer.optimizer.check_paths(&variables)?;
@@ -159,7 +158,7 @@ impl<'a> Run<'a> {
             so_far: SoFar::default(),
             order,
             order_epoch: 0,
-            ahead: None,
+            batches: None,
             steps_per_call: None,
             programs: HashMap::new(),
             compiled: VecDeque::new(),
@@ -336,7 +335,7 @@ impl<'a> Run<'a> {
         self.steps_per_epoch() - (self.step % self.steps_per_epoch() as u64) as usize
     }
 
-    /// Runs `steps` training steps, at most those left in the epoch, in one call of the device.
+    /// Runs `steps` training steps in one call of the device, over the ends of epochs.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -346,18 +345,17 @@ impl<'a> Run<'a> {
     /// # let device = Device::cpu()?;
     /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
     /// let mut run = trainer.batch_size(2).start(&device, &data)?;
-    /// assert_eq!(run.advance(5)?.len(), 2);
+    /// assert_eq!(run.advance(5)?.len(), 5);
+    /// assert_eq!((run.epoch(), run.left_in_epoch()), (2, 1));
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
-        self.order_epoch()?;
-        let steps = steps.min(self.left_in_epoch());
         self.compile_training(steps)?;
-        let range = self.next_steps(steps);
-        let arguments = self.arguments(steps)?;
+        let batches = self.batches(self.step, steps)?;
+        let arguments = self.arguments(&batches)?;
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
         };
@@ -365,14 +363,13 @@ impl<'a> Run<'a> {
         self.step += steps as u64;
         if self.trainer.stream && self.left_in_epoch() < self.steps_per_epoch() {
             // While the device computes.
-            let next = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
-            self.ahead = Some((self.step, next, self.pieces(next)?));
+            let count = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
+            self.batches(self.step, count)?;
         }
         let [metrics] = &metrics[..] else {
             return Err(Error::shape("step", "a loss, a weight and a count", "other results"));
         };
         let metrics = metrics.download()?.to_vec::<f64>()?;
-        let valid = &self.order.valid[range];
         let step = |(&[loss, weight, right, answers], &rows): (&[f64; 4], _)| Step {
             loss: loss as f32,
             weight,
@@ -380,66 +377,7 @@ impl<'a> Run<'a> {
             answers: answers as u32,
             rows,
         };
-        Ok(metrics.as_chunks().0.iter().zip(valid).map(step).collect())
-    }
-
-    /// What the program of the next `steps` steps reads on each device besides the variables.
-    fn arguments(&mut self, steps: usize) -> Result<Vec<Given>> {
-        let optimizer = &self.trainer.optimizer;
-        let turns =
-            Turns { every: optimizer.accumulate as u64, steps_per_epoch: self.steps_per_epoch() as u64 };
-        let turn = Turn::values(optimizer, turns, self.step..self.step + steps as u64);
-        let pieces = match self.ahead.take() {
-            Some((step, count, pieces)) if step == self.step && count == steps => pieces,
-            _ => self.pieces(steps)?,
-        };
-        let valid = &self.order.valid[self.next_steps(steps)];
-        let part = self.plan.part;
-        let on = |(replica, Piece { rows, order }): (&Replica, Piece)| -> Result<Given> {
-            // Of the rows that count, which are the first of the batch, those in the device's part.
-            let before = replica.index * part;
-            let counts = valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
-            let mut batch = vec![order];
-            if self.plan.is_masked {
-                batch.push(replica.upload(&Array::vector(&counts.collect::<Vec<_>>()))?);
-            }
-            Ok(Given {
-                replica: replica.number.clone(),
-                seed: replica.seed.clone(),
-                number: replica.upload(&Array::scalar(self.step))?,
-                resident: rows,
-                steps: Steps { turns: vec![turn.map(|array| replica.upload(array))?], batch },
-            })
-        };
-        self.replicas.iter().zip(pieces).map(on).collect()
-    }
-
-    /// The rows of the next `steps` steps, on each device its part of every batch.
-    fn pieces(&self, steps: usize) -> Result<Vec<Piece>> {
-        let (batch, part) = (self.trainer.batch_size, self.plan.part);
-        let Range { start, end } = self.next_steps(steps);
-        let rows = &self.order.rows[start * batch..end * batch];
-        let piece = |(index, feed): (usize, &Arc<Feed>)| {
-            let of = |batch: &[u32]| batch[index * part..][..part].to_vec();
-            feed.piece(&rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [steps, part])
-        };
-        self.feeds.iter().enumerate().map(piece).collect()
-    }
-
-    /// The next `steps` steps by their places in the epoch.
-    fn next_steps(&self, steps: usize) -> Range<usize> {
-        let from = self.steps_per_epoch() - self.left_in_epoch();
-        from..from + steps
-    }
-
-    /// Puts the rows of the current epoch in order.
-    fn order_epoch(&mut self) -> Result<()> {
-        let epoch = self.epoch();
-        if epoch != self.order_epoch {
-            self.order = order(&self.trainer, self.data, epoch)?;
-            self.order_epoch = epoch;
-        }
-        Ok(())
+        Ok(metrics.as_chunks().0.iter().zip(&batches.valid).map(step).collect())
     }
 
     /// The model's outputs and loss for some rows of the data, of a model with one goal.
@@ -477,19 +415,13 @@ impl<'a> Run<'a> {
         self.evaluator.measure(&values, rows)
     }
 
-    /// Whether all rows that count in step `step` of the current epoch are of classes whose weight is 0.
-    pub(super) fn weighs_nothing(&self, step: u64) -> bool {
-        let weights = self.trainer.loss.class_weights();
-        if weights.is_empty() {
-            return false;
-        }
-        let (Some(labels), batch) = (self.data.targets.labels(), self.trainer.batch_size) else {
-            return false;
-        };
-        let place = (step % self.steps_per_epoch() as u64) as usize;
-        let rows = &self.order.rows[place * batch..][..self.order.valid[place] as usize];
+    /// Whether all rows that count in step `step` are of classes whose weight is 0.
+    pub(super) fn weighs_nothing(&mut self, step: u64) -> Result<bool> {
+        let Order { rows, valid } = self.rows(step, 1)?;
+        let (weights, labels) = (self.trainer.loss.class_weights(), self.data.targets.labels());
+        let Some(labels) = labels.filter(|_| !weights.is_empty()) else { return Ok(false) };
         let weight = |row: &u32| weights.get(labels[*row as usize] as usize);
-        rows.iter().all(|row| weight(row) == Some(&0.0))
+        Ok(rows.iter().zip(0..valid[0]).all(|(row, _)| weight(row) == Some(&0.0)))
     }
 
     /// Adds what steps came to to the epoch under way.
@@ -508,16 +440,4 @@ impl<'a> Run<'a> {
 /// The values that evaluation reads: the model's, or their moving averages where those are kept.
 fn model_values<'v>(variables: &[Variable], values: &'v [Buffer]) -> Vec<&'v Buffer> {
     read_by_evaluation(variables).map(|i| &values[i]).collect()
-}
-
-/// The order of an epoch.
-fn order(trainer: &Trainer, data: &Dataset, epoch: u64) -> Result<Order> {
-    let shuffle = Shuffle { seed: trainer.seed, epoch };
-    let balanced = match (trainer.balance, data.targets.labels()) {
-        (false, _) => None,
-        (true, Some(labels)) => Some(balanced(&data.splits.train, labels, shuffle)?),
-        (true, None) => return Err(Error::value("balance", "targets that are classes", "values")),
-    };
-    let rows = balanced.as_deref().unwrap_or(&data.splits.train);
-    epoch_order(rows, trainer.batch_size, trainer.last_batch, trainer.shuffle.then_some(shuffle))
 }

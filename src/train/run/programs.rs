@@ -95,21 +95,25 @@ impl Run<'_> {
             return Ok(steps);
         }
         let steps = self.steps_per_epoch();
-        let chosen = if let Some(wanted) = self.trainer.steps_per_call {
-            wanted.clamp(1, steps)
-        } else {
-            let work = flops(&self.train_function(1)?);
-            // Less than was seen on small models, so that a call stays short on slower machines. A CPU counts as two
-            // cores, however many it has: XLA may add in another order in a program of another number of steps.
-            let flops_per_second = match self.device.target() {
-                Target::Cpu | Target::CpuPlugin => 4e10,
-                Target::Gpu => 1e13,
-            };
-            let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
-            (most.div_ceil(4)..=most).rev().find(|k| steps.is_multiple_of(*k)).unwrap_or(most)
+        let chosen = match self.trainer.steps_per_call {
+            Some(wanted) => wanted.clamp(1, steps),
+            None => self.steps_per_call_of(steps)?,
         };
         self.steps_per_call = Some(chosen);
         Ok(chosen)
+    }
+
+    /// How many of `steps` steps to run in one call, see [`Run::steps_per_call`].
+    pub(crate) fn steps_per_call_of(&self, steps: usize) -> Result<usize> {
+        let work = flops(&self.train_function(1)?);
+        // Less than was seen on small models, so that a call stays short on slower machines. A CPU counts as two
+        // cores, however many it has: XLA may add in another order in a program of another number of steps.
+        let flops_per_second = match self.device.target() {
+            Target::Cpu | Target::CpuPlugin => 4e10,
+            Target::Gpu => 1e13,
+        };
+        let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
+        Ok((most.div_ceil(4)..=most).rev().find(|k| steps.is_multiple_of(*k)).unwrap_or(most))
     }
 
     /// Compiles the program for calls of `steps` steps, if that has not been done.

@@ -149,8 +149,6 @@ impl Run<'_> {
             self.so_far.answers = so_far.rows;
         }
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
-        self.ahead = None;
-        self.order_epoch()?;
         Ok(begun.into_iter().collect())
     }
 

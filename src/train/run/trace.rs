@@ -30,8 +30,8 @@ impl Run<'_> {
 
     /// The flags of a program of [`program::trace`] for the next step.
     fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
-        self.order_epoch()?;
-        let arguments = self.arguments(1)?;
+        let batches = self.batches(self.step, 1)?;
+        let arguments = self.arguments(&batches)?;
         self.state.trace(program, &arguments)
     }
 }

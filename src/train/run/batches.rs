@@ -1,0 +1,118 @@
+//! The batches of the next steps, as a run's programs read them.
+
+use super::Run;
+use crate::array::Array;
+use crate::data::{Dataset, Order, Shuffle, balanced, epoch_order};
+use crate::error::{Error, Result};
+use crate::optim::Turns;
+use crate::train::Trainer;
+use crate::train::arguments::{Steps, Turn};
+use crate::train::feed::{Feed, Piece};
+use crate::train::replica::{Given, Replica};
+use std::sync::Arc;
+
+/// What some steps read of the data.
+pub(super) struct Batches {
+    /// Where they lie: the number of the first, or its place in the epoch where all epochs are alike.
+    place: u64,
+    /// How many rows of each step count.
+    pub valid: Vec<u32>,
+    /// For each device.
+    pieces: Vec<Piece>,
+}
+
+impl Run<'_> {
+    /// Whether each epoch visits its rows in an order of its own.
+    fn is_reordered(&self) -> bool {
+        self.trainer.shuffle || self.trainer.balance
+    }
+
+    /// The batches of `steps` steps from step `first` on, brought to the devices. The last ones are kept until others are
+    /// asked for.
+    pub(super) fn batches(&mut self, first: u64, steps: usize) -> Result<Arc<Batches>> {
+        let place = if self.is_reordered() { first } else { first % self.steps_per_epoch() as u64 };
+        match &self.batches {
+            Some(kept) if kept.place == place && kept.valid.len() == steps => Ok(kept.clone()),
+            _ => {
+                let order = self.rows(first, steps)?;
+                let pieces = self.pieces(&order)?;
+                let batches = Arc::new(Batches { place, valid: order.valid, pieces });
+                self.batches = Some(batches.clone());
+                Ok(batches)
+            }
+        }
+    }
+
+    /// The rows of `steps` steps from step `first` on, over the ends of epochs.
+    pub(super) fn rows(&mut self, first: u64, steps: usize) -> Result<Order> {
+        let (batch, per_epoch) = (self.trainer.batch_size, self.steps_per_epoch() as u64);
+        let mut next = Order { rows: Vec::with_capacity(steps * batch), valid: Vec::with_capacity(steps) };
+        while next.steps() < steps {
+            let step = first + next.steps() as u64;
+            let order = self.order_of(step / per_epoch)?;
+            let from = (step % per_epoch) as usize;
+            let to = order.steps().min(from + steps - next.steps());
+            next.rows.extend_from_slice(&order.rows[from * batch..to * batch]);
+            next.valid.extend_from_slice(&order.valid[from..to]);
+        }
+        Ok(next)
+    }
+
+    /// What the program of the next steps reads on each device besides the variables.
+    pub(super) fn arguments(&self, batches: &Batches) -> Result<Vec<Given>> {
+        let steps = batches.valid.len();
+        let optimizer = &self.trainer.optimizer;
+        let turns =
+            Turns { every: optimizer.accumulate as u64, steps_per_epoch: self.steps_per_epoch() as u64 };
+        let turn = Turn::values(optimizer, turns, self.step..self.step + steps as u64);
+        let part = self.plan.part;
+        let on = |(replica, Piece { rows, order }): (&Replica, &Piece)| -> Result<Given> {
+            // Of the rows that count, which are the first of the batch, those in the device's part.
+            let before = replica.index * part;
+            let counts = batches.valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
+            let mut batch = vec![order.clone()];
+            if self.plan.is_masked {
+                batch.push(replica.upload(&Array::vector(&counts.collect::<Vec<_>>()))?);
+            }
+            Ok(Given {
+                replica: replica.number.clone(),
+                seed: replica.seed.clone(),
+                number: replica.upload(&Array::scalar(self.step))?,
+                resident: rows.clone(),
+                steps: Steps { turns: vec![turn.map(|array| replica.upload(array))?], batch },
+            })
+        };
+        self.replicas.iter().zip(&batches.pieces).map(on).collect()
+    }
+
+    /// The rows of `next`, on each device its part of every batch.
+    fn pieces(&self, next: &Order) -> Result<Vec<Piece>> {
+        let (batch, part) = (self.trainer.batch_size, self.plan.part);
+        let piece = |(index, feed): (usize, &Arc<Feed>)| {
+            let of = |batch: &[u32]| batch[index * part..][..part].to_vec();
+            feed.piece(&next.rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [next.steps(), part])
+        };
+        self.feeds.iter().enumerate().map(piece).collect()
+    }
+
+    /// The order of an epoch, which is kept until another's is asked for.
+    fn order_of(&mut self, epoch: u64) -> Result<&Order> {
+        if self.is_reordered() && epoch != self.order_epoch {
+            self.order = order(&self.trainer, self.data, epoch)?;
+            self.order_epoch = epoch;
+        }
+        Ok(&self.order)
+    }
+}
+
+/// The order of an epoch.
+pub(super) fn order(trainer: &Trainer, data: &Dataset, epoch: u64) -> Result<Order> {
+    let shuffle = Shuffle { seed: trainer.seed, epoch };
+    let balanced = match (trainer.balance, data.targets.labels()) {
+        (false, _) => None,
+        (true, Some(labels)) => Some(balanced(&data.splits.train, labels, shuffle)?),
+        (true, None) => return Err(Error::value("balance", "targets that are classes", "values")),
+    };
+    let rows = balanced.as_deref().unwrap_or(&data.splits.train);
+    epoch_order(rows, trainer.batch_size, trainer.last_batch, trainer.shuffle.then_some(shuffle))
+}
