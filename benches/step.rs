@@ -6,8 +6,8 @@ mod jobs;
 
 use clap::Parser;
 use jobs::{Job, Sizes};
+use neural::cli::DeviceArguments;
 use neural::data::{self, Dataset, Splits, Targets};
-use neural::runtime::{Device, DeviceOptions, DeviceSpec, tune_process};
 use neural::train::{Event, Trainer};
 use neural::{Array, Result};
 use std::ops::ControlFlow;
@@ -33,11 +33,8 @@ struct Arguments {
     /// Copies of the image, one beside the other
     #[arg(long, default_value_t = 1)]
     channels: usize,
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Products and convolutions of f32 in full precision
-    #[arg(long)]
-    no_tf32: bool,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// bf16 inside the layers
     #[arg(long)]
     bf16: bool,
@@ -68,11 +65,8 @@ fn table(folder: &Path) -> Result<Dataset> {
 }
 
 fn main() -> Result<()> {
-    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, no_tf32, bf16, .. } =
-        Arguments::parse();
-    let options = DeviceOptions { tf32: !no_tf32, ..DeviceOptions::default() };
-    tune_process();
-    let device = Device::open_with(&device.parse::<DeviceSpec>()?, &options)?;
+    let Arguments { job, data, noise, epochs, steps, sizes, channels, device, bf16, .. } = Arguments::parse();
+    let device = device.open()?;
     let mut data = match (noise, job) {
         (Some(rows), _) => job.noise(rows)?,
         (None, Job::Table) => table(&data)?,

@@ -89,6 +89,10 @@ pub struct DeviceArguments {
     /// Let every process choose its kernels anew, and keep no choice in the run's folder
     #[arg(long, help_heading = "GPU")]
     pub no_pinned_kernels: bool,
+
+    /// A setting of XLA as in XLA_FLAGS, such as xla_gpu_autotune_level=0; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, help_heading = "GPU")]
+    pub xla: Vec<(String, String)>,
 }
 
 impl DeviceArguments {
@@ -137,6 +141,7 @@ impl DeviceArguments {
             tf32: !self.no_tf32,
             command_buffers: !self.no_command_buffers,
             pin_kernels: !self.no_pinned_kernels,
+            xla: self.xla.clone(),
             count,
         };
         tune_process();
@@ -149,4 +154,10 @@ impl DeviceArguments {
             None => device,
         })
     }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or("expected NAME=VALUE, such as xla_gpu_autotune_level=0")?;
+    Ok((name.trim_start_matches('-').into(), value.into()))
 }

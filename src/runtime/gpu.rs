@@ -9,8 +9,11 @@ use prost::Message;
 use std::collections::BTreeMap;
 use xla::{PjRtLoadedExecutable, XlaComputation};
 
+/// What goes into command buffers: all that XLA takes by default, and convolutions.
+const CAPTURED: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONVOLUTION";
+
 /// A setting of XLA as in `XLA_FLAGS`, without the dashes.
-pub(super) type Setting = (&'static str, String);
+pub(super) type Setting = (String, String);
 
 /// Compiles `computation` for the first `replicas` GPUs.
 pub(super) fn compile(
@@ -20,11 +23,13 @@ pub(super) fn compile(
 ) -> Result<PjRtLoadedExecutable> {
     let options = device.options();
     let mut settings = Vec::new();
-    if !options.command_buffers {
-        settings.push(("xla_gpu_enable_command_buffer", String::new()));
-    }
+    let captured = if options.command_buffers { CAPTURED } else { "" };
+    settings.push(("xla_gpu_enable_command_buffer".into(), captured.into()));
+    // Kernels in a graph wait for those alone whose results they read or write over.
+    settings.push(("xla_gpu_command_buffer_scheduling_mode".into(), "CONCURRENT".into()));
     let kernels = device.kernels().map(Kernels::of).transpose()?;
     settings.extend(kernels.iter().flat_map(Kernels::settings));
+    settings.extend(options.xla.iter().cloned());
     let precise = if options.tf32 { None } else { Some(in_full_precision(computation)?) };
     let computation = precise.as_ref().unwrap_or(computation);
     let client = device.client();
@@ -53,6 +58,15 @@ struct OptionOverride {
     string_field: Option<String>,
 }
 
+/// A value as PJRT spells it: `XLA_FLAGS` has its own words for yes and no.
+fn spelled(value: &str) -> &str {
+    match value {
+        "true" => "True",
+        "false" => "False",
+        other => other,
+    }
+}
+
 /// What `compile` returns, which has plugins compile with `settings`.
 fn with_settings<T>(settings: &[Setting], compile: impl FnOnce() -> T) -> Result<T> {
     if settings.is_empty() {
@@ -67,7 +81,7 @@ fn with_settings<T>(settings: &[Setting], compile: impl FnOnce() -> T) -> Result
     };
     let overrides = settings
         .iter()
-        .map(|(name, value)| (name.to_string(), OptionOverride { string_field: Some(value.clone()) }));
+        .map(|(name, value)| (name.clone(), OptionOverride { string_field: Some(spelled(value).into()) }));
     let fields = CompileOptions { env_option_overrides: overrides.collect() }.encode_to_vec();
     // SAFETY: the function copies what it is given, for this thread.
     unsafe { compile_with(fields.as_ptr(), fields.len()) };

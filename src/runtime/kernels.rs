@@ -38,8 +38,8 @@ impl Kernels {
 
     /// Has XLA read the kernels of the file, where it is there, and write down all that it has chosen so far.
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
-        let load = self.load.clone().map(|file| ("xla_gpu_load_autotune_results_from", file));
-        let dump = ("xla_gpu_dump_autotune_results_to", self.dump.clone());
+        let load = self.load.clone().map(|file| ("xla_gpu_load_autotune_results_from".into(), file));
+        let dump = ("xla_gpu_dump_autotune_results_to".into(), self.dump.clone());
         load.into_iter().chain([dump])
     }
 
@@ -70,7 +70,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    fn settings(kernels: &Kernels) -> Vec<(&'static str, PathBuf)> {
+    fn settings(kernels: &Kernels) -> Vec<(String, PathBuf)> {
         kernels.settings().map(|(name, value)| (name, PathBuf::from(value))).collect()
     }
 
@@ -79,9 +79,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("autotune.textproto");
         let first = Kernels::of(&file).unwrap();
-        let [("xla_gpu_dump_autotune_results_to", dump)] = &settings(&first)[..] else {
-            panic!("{:?}", settings(&first))
-        };
+        let [(name, dump)] = &settings(&first)[..] else { panic!("{:?}", settings(&first)) };
+        assert_eq!(name, "xla_gpu_dump_autotune_results_to");
         assert_eq!((dump.parent(), dump.extension()), (Some(folder.path()), file.extension()));
         assert_ne!(*dump, file);
         fs::write(dump, "chosen").unwrap();
@@ -89,8 +88,8 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"chosen");
         let second = Kernels::of(&file).unwrap();
         let expected = [
-            ("xla_gpu_load_autotune_results_from", file.clone()),
-            ("xla_gpu_dump_autotune_results_to", dump.clone()),
+            ("xla_gpu_load_autotune_results_from".into(), file.clone()),
+            ("xla_gpu_dump_autotune_results_to".into(), dump.clone()),
         ];
         assert_eq!(settings(&second), expected);
         // A program that was not compiled leaves the file as it is, and is told of it.

@@ -87,6 +87,8 @@ pub struct DeviceOptions {
     pub command_buffers: bool,
     /// Whether [`Device::with_kernels`](super::Device::with_kernels) has an effect.
     pub pin_kernels: bool,
+    /// Settings of the plugin's XLA by name, as in `XLA_FLAGS` without the dashes. They win over all others.
+    pub xla: Vec<(String, String)>,
     /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`](super::Device::replica).
     pub count: usize,
 }
@@ -99,6 +101,7 @@ impl Default for DeviceOptions {
             tf32: true,
             command_buffers: true,
             pin_kernels: true,
+            xla: Vec::new(),
             count: 1,
         }
     }
