@@ -23,6 +23,7 @@ class Loop(NamedTuple):
 class Program(NamedTuple):
     loops: list[Loop]  # the first is what is outside of loops
     turns: list[int | None]  # of each, where XLA knows
+    counts: list[int]  # by how much each turn moves the loop's counter: the steps that it takes
     aliased: int  # the bytes of the results that are to take over an argument's memory
     rounded: int  # products and convolutions that may round their operands to TF32
     faults: list[str]
@@ -32,10 +33,16 @@ class Program(NamedTuple):
         at = min(int(loops), len(self.loops) - 1)
         return self.loops[at], list(zip(self.loops, self.turns))[at + 1:]
 
-    def launches(self, loops: bool) -> int:
+    def steps(self, loops: bool) -> int:
+        """How many steps a turn of the outermost loop takes."""
+        return self.counts[min(int(loops), len(self.loops) - 1)]
+
+    def launches(self, loops: bool) -> float:
         """Those of a step, with those of the loops in it."""
         step, inner = self.step(loops)
-        return step.launches + sum(loop.launches * (turns or 1) for loop, turns in inner)
+        turn = step.launches + sum(loop.launches * (turns or 1) for loop, turns in inner)
+        whole, rest = divmod(turn, self.steps(loops))
+        return round(turn / self.steps(loops), 1) if rest else whole
 
 
 def read_thunks(lines: list[str]) -> list[Loop]:
@@ -101,7 +108,7 @@ def read(dump: pathlib.Path, stem: str) -> Program:
     aliased = sum(size(results[int(i)]) for i in re.findall(r"\{(\d+)\}: \(", aliases[1])) if aliases else 0
 
     faults, rounded = [], 0
-    loops_of: dict[str, list[tuple[str, int | None]]] = {}  # of a computation: the body of each loop and its turns
+    loops_of: dict[str, list[tuple[str, int | None, int]]] = {}  # of a computation: each loop's body, turns and count
     computation = entry = ""
     for line in re.sub(r"/\*index=\d+\*/", "", text).splitlines():
         if start := re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\{$", line):
@@ -117,7 +124,8 @@ def read(dump: pathlib.Path, stem: str) -> Program:
         if operation == "while":
             body = re.search(r"body=%?([\w.\-]+)", line)[1]
             turns = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)
-            loops_of.setdefault(computation, []).append((body, int(turns[1]) if turns else None))
+            count = re.search(r'"known_init_step":\{"init":"\d+","step":"(\d+)"', line)
+            loops_of.setdefault(computation, []).append((body, int(turns[1]) if turns else None, int(count[1]) if count else 1))
             if not turns:
                 faults.append(f"{name}: XLA does not know how often the loop turns")
         elif operation == "convolution":
@@ -132,7 +140,8 @@ def read(dump: pathlib.Path, stem: str) -> Program:
             faults.append(f"{name}: an array in the host's memory")
 
     # In the order of the thunks: a loop, then those within it.
-    def turns_within(computation: str) -> list[int | None]:
-        return [n for body, turns in loops_of.get(computation, []) for n in [turns, *turns_within(body)]]
+    def within(computation: str) -> list[tuple[int | None, int]]:
+        return [loop for body, *turning in loops_of.get(computation, []) for loop in [tuple(turning), *within(body)]]
 
-    return Program(loops, [1, *turns_within(entry)], aliased, rounded, faults)
+    turns, counts = zip((1, 1), *within(entry))
+    return Program(loops, list(turns), list(counts), aliased, rounded, faults)

@@ -134,11 +134,14 @@ def line(outcome: Outcome) -> str:
 def cells(outcome: Outcome) -> list[str]:
     """A program's launches in a step and in each turn of its loops; JAX's; its command buffers; the launches outside them."""
     step, loops = outcome.program.step(outcome.compilation.loops)
+    steps = outcome.program.steps(outcome.compilation.loops)
     inner = [f"{turns} · {loop.launches}" for loop, turns in loops]
+    counted = " + ".join([str(step.launches), *inner])
+    counted = f"{launches(outcome)}, {counted} in a turn of {steps} steps" if steps > 1 else counted
     jax = bounds().get(outcome.compilation.name, {}).get("jax")
     ratio = f"{jax} ({launches(outcome) / jax:.2f})" if jax else ""
     breaks = ", ".join(f"{count} {kind.removeprefix('k')}" for kind, count in sorted(step.breaks.items()))
-    return [" + ".join([str(step.launches), *inner]), ratio, str(step.command_buffers), breaks]
+    return [counted, ratio, str(step.command_buffers), breaks]
 
 
 def docs_table(outcomes: list[Outcome]) -> list[str]:
@@ -174,7 +177,7 @@ def bounds() -> dict:
     return json.loads(BOUNDS.read_text()) if BOUNDS.is_file() else {}
 
 
-def launches(outcome: Outcome) -> int:
+def launches(outcome: Outcome) -> float:
     return outcome.program.launches(outcome.compilation.loops)
 
 

@@ -94,7 +94,10 @@ def hands_memory_on(program: bytes) -> bool:
 
 
 # The keys that a program sets; all others keep their defaults.
-SETTINGS = {b"xla_gpu_load_autotune_results_from", b"xla_gpu_dump_autotune_results_to", b"xla_gpu_enable_command_buffer"}
+SETTINGS = {
+    b"xla_gpu_load_autotune_results_from", b"xla_gpu_dump_autotune_results_to", b"xla_gpu_enable_command_buffer",
+    b"xla_gpu_command_buffer_scheduling_mode",
+}
 
 
 def unasked(options: bytes) -> list[str]:

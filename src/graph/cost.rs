@@ -39,6 +39,28 @@ pub(crate) fn largest_result(function: &Function) -> usize {
     bytes.max().unwrap_or(0)
 }
 
+/// How many kernels of its own a run takes at least on a GPU: the operations that XLA fuses with none of their kind.
+pub(crate) fn kernels(function: &Function) -> usize {
+    let live = function.live();
+    let nodes = (0..live.len()).filter(|&id| live[id]).map(|id| function.graph().node(id));
+    let kernels = nodes.map(|node| match &node.op {
+        Op::Scan(scan) => scan.length.saturating_mul(kernels(&scan.body)),
+        Op::Dot(_)
+        | Op::Conv { .. }
+        | Op::ConvInputGrad { .. }
+        | Op::ConvKernelGrad { .. }
+        | Op::Reduce { .. }
+        | Op::LogSoftmax
+        | Op::ArgMax { .. }
+        | Op::Pool { .. }
+        | Op::MaxPoolGrad { .. }
+        | Op::SumPoolGrad { .. }
+        | Op::TakeGrad => 1,
+        _ => 0,
+    });
+    kernels.fold(0, usize::saturating_add)
+}
+
 fn of_node(function: &Function, node: &Node) -> f64 {
     let input = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
     let size = |shape: &[usize]| count(shape) as f64;

@@ -30,7 +30,7 @@ mod scan;
 mod window;
 
 pub use cost::flops;
-pub(crate) use cost::largest_result;
+pub(crate) use cost::{kernels, largest_result};
 pub use custom::{Custom, custom_gradient};
 pub use function::Function;
 pub use gradient::gradients;

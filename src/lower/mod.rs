@@ -16,7 +16,7 @@ mod window;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::graph::{Binary, Comparison, Function, Node, Op, Reduction, Scan, Unary, Window};
+use crate::graph::{Binary, Comparison, Function, Node, Op, Reduction, Scan, Unary, Window, kernels};
 pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
@@ -24,6 +24,11 @@ pub(crate) use proto::{edit_at, without_id};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
+
+/// What a turn of a loop takes at most on a GPU, a single step aside: kernels as [`kernels`] counts them, and steps. On an
+/// H200 more made training no faster, and each step of a turn is compiled by itself.
+const KERNELS_PER_TURN: usize = 80;
+const STEPS_PER_TURN: usize = 8;
 
 /// The kinds of device for which operations are lowered differently.
 ///
@@ -327,6 +332,19 @@ impl Lowering<'_> {
         zeros.scatter(&indices, rows, &add, &window, &[0], &[0], rank as i64)
     }
 
+    /// How many steps a turn of a loop takes: on a GPU several short ones. Their kernels are launched together, as one CUDA
+    /// graph, in which one that needs nothing of the step before does not wait for it.
+    fn steps_per_turn(&self, scan: &Scan) -> usize {
+        if self.target != Target::Gpu {
+            return 1;
+        }
+        let most = KERNELS_PER_TURN / kernels(&scan.body).max(1);
+        (1..=most.min(scan.length).min(STEPS_PER_TURN))
+            .rev()
+            .find(|n| scan.length.is_multiple_of(*n))
+            .unwrap_or(1)
+    }
+
     /// A `while` with a counter from 0 to a constant, which lets XLA know the number of steps.
     fn scan(&self, scan: &Scan, node: &Node) -> XlaResult<Vec<XlaOp>> {
         let builder = self.builder;
@@ -350,37 +368,37 @@ impl Lowering<'_> {
         let body = {
             let builder = XlaBuilder::new("step");
             let tuple = builder.parameter_s(0, &init.shape()?, "state")?;
-            let state =
+            let mut state =
                 (0..state.len() as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
-            let at = match scan.reverse {
-                false => state[0].clone(),
-                true => builder.c0(scan.length as i32 - 1)?.sub_(&state[0])?,
-            };
             let zero = builder.c0(0i32)?;
-            let offsets = |rank: usize| -> Vec<&XlaOp> {
-                (0..rank).map(|i| if i == 0 { &at } else { &zero }).collect()
-            };
             let parameters = scan.body.graph().parameters();
-            let mut inputs = state[1..=slices_from].to_vec();
-            for (i, parameter) in parameters.iter().enumerate().skip(slices_from) {
-                let rank = parameter.rank() + 1;
-                let size = dims(&[&[1], parameter.shape()].concat());
-                let slice = state[1 + i].dynamic_slice(&offsets(rank), &size)?;
-                inputs.push(slice.reshape(&dims(parameter.shape()))?);
+            for _ in 0..self.steps_per_turn(scan) {
+                let at = match scan.reverse {
+                    false => state[0].clone(),
+                    true => builder.c0(scan.length as i32 - 1)?.sub_(&state[0])?,
+                };
+                let offsets = |rank: usize| -> Vec<&XlaOp> {
+                    (0..rank).map(|i| if i == 0 { &at } else { &zero }).collect()
+                };
+                let mut inputs = state[1..=slices_from].to_vec();
+                for (i, parameter) in parameters.iter().enumerate().skip(slices_from) {
+                    let rank = parameter.rank() + 1;
+                    let size = dims(&[&[1], parameter.shape()].concat());
+                    let slice = state[1 + i].dynamic_slice(&offsets(rank), &size)?;
+                    inputs.push(slice.reshape(&dims(parameter.shape()))?);
+                }
+                let outputs = lower_body(&builder, &scan.body, self.target, &inputs).map_err(|error| {
+                    xla::Error::XlaError { msg: error.to_string(), backtrace: String::new() }
+                })?;
+                for (i, y) in stacked.iter().enumerate() {
+                    let row = outputs[scan.carries + i].reshape(&dims(&[&[1], y.shape()].concat()))?;
+                    let whole = &mut state[1 + parameters.len() + i];
+                    *whole = whole.dynamic_update_slice(&row, &offsets(y.rank() + 1))?;
+                }
+                state[1 + scan.constants..=slices_from].clone_from_slice(&outputs[..scan.carries]);
+                state[0] = state[0].add_(&builder.c0(1i32)?)?;
             }
-            let outputs = lower_body(&builder, &scan.body, self.target, &inputs)
-                .map_err(|error| xla::Error::XlaError { msg: error.to_string(), backtrace: String::new() })?;
-            let mut next = vec![state[0].add_(&builder.c0(1i32)?)?];
-            next.extend_from_slice(&state[1..=scan.constants]);
-            next.extend_from_slice(&outputs[..scan.carries]);
-            next.extend_from_slice(&state[1 + slices_from..=parameters.len()]);
-            for (i, y) in stacked.iter().enumerate() {
-                let row = outputs[scan.carries + i].reshape(&dims(&[&[1], y.shape()].concat()))?;
-                next.push(
-                    state[1 + parameters.len() + i].dynamic_update_slice(&row, &offsets(y.rank() + 1))?,
-                );
-            }
-            builder.tuple(&next)?.build()?
+            builder.tuple(&state)?.build()?
         };
         let last = XlaOp::while_(condition, body, init)?;
         let carries = 1 + scan.constants..1 + slices_from;
