@@ -3,6 +3,7 @@
 use super::cuda::{CudaPlugin, Versions};
 use super::device::Device;
 use super::driver::Driver;
+use super::settings::prepare;
 use super::spec::{Choice, DeviceSpec};
 use crate::error::gib;
 use crate::library;
@@ -123,6 +124,8 @@ impl Report {
     /// assert!(neural::runtime::Report::new().cpu.cores > 0);
     /// ```
     pub fn new() -> Self {
+        // The plugin asks when it is loaded how much to log.
+        prepare();
         let driver = Driver::load();
         let mut problems = Vec::new();
         let found = CudaPlugin::find().unwrap_or_else(|error| {
