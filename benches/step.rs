@@ -78,7 +78,7 @@ fn main() -> Result<()> {
         data.splits.train.truncate(steps * batch);
     }
     let test = [std::mem::take(&mut data.splits.validation), std::mem::take(&mut data.splits.test)].concat();
-    let trainer = Trainer { mixed_precision: bf16, ..Trainer::new(job.model(&sizes)) };
+    let trainer = Trainer::new(job.model(&sizes)).mixed_precision(bf16);
     let mut run =
         trainer.optimizer(job.optimizer()).batch_size(batch).epochs(epochs).start(&device, &data)?;
     let (mut compile, mut seconds) = (0.0, Vec::new());
@@ -86,11 +86,11 @@ fn main() -> Result<()> {
     run.fit(|event| {
         match event {
             Event::Compiled(program) => compile += program.time.as_secs_f64(),
-            Event::Progress(_) => {}
             Event::Epoch(_) => {
                 seconds.push(started.elapsed().as_secs_f64());
                 started = Instant::now();
             }
+            _ => {}
         }
         ControlFlow::Continue(())
     })?;

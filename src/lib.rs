@@ -31,7 +31,7 @@
 //! | room | holds | knows nothing of |
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
-//! | [`lower`] | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
+//! | `lower` | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
 //! | `kernels` | what the programs for a CPU call: products, convolutions, pools, recurrent sequences, sums, log-softmax | graphs |
 //! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
@@ -46,7 +46,7 @@
 //! | [`recipe`] | a run as a file | |
 //! | [`runs`] | a run on disk: checkpoints, history, resume | graphs, layers |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
-//! | [`cli`] | a command a file: parse, call, print | how anything works |
+//! | `cli` | a command a file: parse, call, print | how anything works |
 //! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
 
 // Some items serve the command line alone, and would be reported as unused without it.
@@ -54,6 +54,7 @@
 
 pub mod array;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -63,6 +64,7 @@ pub mod graph;
 mod kernels;
 mod library;
 pub mod loss;
+#[doc(hidden)]
 pub mod lower;
 pub mod metric;
 pub mod model;

@@ -94,6 +94,7 @@ impl Description {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Link {
     /// They are what they mean, or scores of which only the order is known.
     Identity,

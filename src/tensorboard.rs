@@ -22,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// log.flush()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     file: BufWriter<File>,

@@ -306,6 +306,7 @@ fn events_come_in_order_and_progress_counts_up() {
             Event::Compiled(_) => "compiled".to_string(),
             Event::Progress(p) => format!("{}:{}/{}", p.epoch, p.step, p.steps),
             Event::Epoch(e) => format!("epoch {}", e.number),
+            other => panic!("{other:?}"),
         });
     }
     let first = ["compiled", "1:3/6", "1:6/6", "compiled", "epoch 1", "2:3/6"];

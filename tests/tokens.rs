@@ -34,7 +34,7 @@ fn model() -> Sequential {
 
 fn trainer(mixed_precision: bool) -> Trainer {
     let trainer = Trainer::new(model()).optimizer(adam(0.05)).batch_size(50).epochs(25);
-    Trainer { mixed_precision, ..trainer }
+    trainer.mixed_precision(mixed_precision)
 }
 
 fn trained<'a>(trainer: &Trainer, data: &'a Dataset) -> Run<'a> {

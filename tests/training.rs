@@ -242,7 +242,7 @@ fn mixed_precision_computes_in_bf16_and_keeps_f32() {
     let model = nn::sequential([nn::dense(32), nn::layer_norm(), nn::relu(), nn::dense(3)]);
     let accuracy = |mixed_precision| {
         let trainer =
-            Trainer { mixed_precision, ..Trainer::new(model.clone()).optimizer(adam(0.01)).batch_size(24) };
+            Trainer::new(model.clone()).optimizer(adam(0.01)).batch_size(24).mixed_precision(mixed_precision);
         let mut run = trainer.epochs(10).start(device(), &data).expect("starts");
         run.fit(|_| std::ops::ControlFlow::Continue(())).expect("trains");
         assert!(run.state().expect("readable").iter().all(|a| a.dtype() == DType::F32));
@@ -265,7 +265,7 @@ fn the_mean_of_many_ones_is_one_in_mixed_precision() {
     let data = Dataset::new(inputs, targets, splits).expect("a data set");
     let dense = nn::Dense::new(1).initialized(Init::Ones);
     let model = nn::sequential([Layer::GlobalAvgPool, nn::Dense { bias: false, ..dense }.into()]);
-    let trainer = Trainer { mixed_precision: true, ..Trainer::new(model).loss(Loss::MeanSquaredError) };
+    let trainer = Trainer::new(model).loss(Loss::MeanSquaredError).mixed_precision(true);
     let mut run = trainer.optimizer(sgd(0.0)).batch_size(8).start(device(), &data).expect("starts");
     assert_eq!(losses(&mut run, 1), [1.0]);
     let evaluation = run.evaluate(&data.splits.train).expect("evaluates");

@@ -160,6 +160,7 @@ pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
 /// let ending: neural::cli::Ending = ().into();
 /// assert_eq!(format!("{:?}", neural::cli::finish(Ok(ending))), format!("{:?}", std::process::ExitCode::SUCCESS));
 /// ```
+#[derive(Debug)]
 pub struct Ending(ExitCode);
 
 impl From<()> for Ending {

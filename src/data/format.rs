@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Format {
     /// A folder with the four files of MNIST or its likes: [`idx::mnist`](super::idx::mnist).
     Idx,

@@ -98,6 +98,7 @@ pub struct Dataset {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Part<'a> {
     pub name: &'static str,
     pub rows: &'a [u32],
@@ -114,6 +115,7 @@ pub struct Part<'a> {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Targets {
     /// A class for each row, an index into `names`.
     Classes { labels: Vec<i32>, names: Vec<String> },

@@ -24,6 +24,7 @@ pub struct Target {
 
 /// One of the inputs of a [`Dataset`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct InputView<'a> {
     pub name: &'a str,
     pub values: &'a Array,
@@ -32,6 +33,7 @@ pub struct InputView<'a> {
 
 /// One of the targets of a [`Dataset`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TargetView<'a> {
     pub name: &'a str,
     pub targets: &'a Targets,

@@ -17,6 +17,7 @@ const MAX_BATCH: usize = 1 << 24;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LastBatch {
     /// It is filled with the first rows of this epoch's order again, which count.
     Fill,

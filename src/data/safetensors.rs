@@ -107,6 +107,7 @@ fn array(path: &Path, name: &str, dtype: Dtype, shape: &[usize], elements: Vec<u
 /// use neural::data::safetensors::File;
 /// assert!(File::open("Cargo.toml").is_err());
 /// ```
+#[derive(Debug)]
 pub struct File {
     path: PathBuf,
     reader: BufReader<fs::File>,

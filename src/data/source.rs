@@ -20,6 +20,7 @@ use std::path::PathBuf;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Task {
     /// One class a row: whole numbers, names and one-hot rows are classes. Rows of probabilities stay values.
     Classes,
@@ -39,6 +40,7 @@ pub enum Task {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Validation {
     /// The first half of the test rows that the data comes with.
     HalfOfTest,
@@ -55,6 +57,7 @@ pub enum Validation {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SplitOrder {
     /// Rows at random.
     #[default]

@@ -101,6 +101,12 @@ impl Inner {
 #[derive(Clone, Default)]
 pub struct Graph(Arc<RwLock<Inner>>);
 
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").field("nodes", &self.len()).finish_non_exhaustive()
+    }
+}
+
 impl Graph {
     /// ```
     /// assert!(neural::graph::Graph::new().is_empty());

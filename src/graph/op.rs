@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unary {
     Neg,
     Abs,
@@ -48,6 +49,7 @@ pub enum Unary {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Binary {
     Add,
     Sub,
@@ -72,6 +74,7 @@ pub enum Binary {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Comparison {
     Eq,
     Ne,
@@ -91,6 +94,7 @@ pub enum Comparison {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reduction {
     Sum,
     Max,
@@ -170,6 +174,7 @@ impl Window {
 /// assert!(matches!(graph.node(one.id()).op, Op::Constant(_)));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Op {
     /// The `index`-th argument of the program.
     Parameter {

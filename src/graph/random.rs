@@ -19,6 +19,7 @@ use std::f64::consts::TAU;
 /// assert_eq!(random.normal(DType::F32, &[2, 3])?.shape(), [2, 3]);
 /// # Ok::<(), neural::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct Random {
     seed: Tensor,
     step: Tensor,
@@ -27,6 +28,7 @@ pub struct Random {
 }
 
 /// One of the equal parts that the first axis of every draw falls into, each of which is another device's.
+#[derive(Debug)]
 struct Shard {
     /// Which part, an i32 scalar.
     index: Tensor,

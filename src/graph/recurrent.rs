@@ -13,6 +13,7 @@ use std::ops::Range;
 /// assert_eq!((Cell::Lstm.gates(), Cell::Gru.gates()), (4, 3));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cell {
     /// Gates in the order i, f, g, o: `c' = σ(f) c + σ(i) tanh(g)`, `h' = σ(o) tanh(c')` (Hochreiter and Schmidhuber, 1997).
     Lstm,
@@ -33,7 +34,7 @@ pub enum Cell {
 /// assert_eq!((last.shape(), states.shape()), (&[8, 16][..], &[20, 8, 16][..]));
 /// # Ok::<(), neural::Error>(())
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct RecurrentInputs<'a> {
     /// What the inputs add to the gates, `[length, n, gates · units]`.
     pub x: &'a Tensor,

@@ -41,7 +41,7 @@ pub struct Scan {
 /// let none = ScanInputs::default();
 /// assert!(none.constants.is_empty() && none.carries.is_empty() && none.xs.is_empty());
 /// ```
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ScanInputs<'a> {
     /// The same in every step.
     pub constants: &'a [Tensor],
@@ -66,6 +66,7 @@ pub(super) struct Kind {
 /// let step = StepOutputs { carries: vec![Graph::new().scalar(1f32)], ys: Vec::new() };
 /// assert_eq!(step.carries.len(), 1);
 /// ```
+#[derive(Debug)]
 pub struct StepOutputs {
     pub carries: Vec<Tensor>,
     pub ys: Vec<Tensor>,

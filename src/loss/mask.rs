@@ -17,6 +17,7 @@ use crate::graph::Tensor;
 /// assert_eq!(Loss::Hinge.mean(&scores, &tags, Some(&mask))?.rank(), 0);
 /// # Ok::<(), neural::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct Mask {
     /// `[n]` or `[n, positions…]`.
     weights: Tensor,

@@ -6,6 +6,7 @@ use super::{
     roc_auc, top_k,
 };
 use std::cell::LazyCell;
+use std::fmt;
 
 /// A model's answers to some rows, and what came true. Tables are `[rows, width]`.
 ///
@@ -14,7 +15,7 @@ use std::cell::LazyCell;
 /// let answers = Answers::Values { outputs: &[1.0, 3.0], targets: &[1.0, 5.0], width: 1 };
 /// assert_eq!(answers.figures(&[Metric::Mae, Metric::Rmse]).to_string(), "mae 1.0000, rmse 1.4142");
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Answers<'a> {
     Classes(ClassAnswers<'a>),
     Labels(LabelAnswers<'a>),
@@ -42,8 +43,18 @@ pub struct ClassAnswers<'a> {
     pub distributions: Option<&'a [f64]>,
 }
 
+impl fmt::Debug for ClassAnswers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassAnswers")
+            .field("classes", &self.classes)
+            .field("width", &self.width)
+            .field("rows", &self.labels.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Several labels a row, each of which is there or not.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct LabelAnswers<'a> {
     /// That each label is there, `[rows, width]`.
     pub probabilities: &'a [f64],

@@ -22,6 +22,7 @@ use std::str::FromStr;
 /// # Ok::<(), neural::metric::UnknownMetric>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Metric {
     /// The part of rows that was classified right.
     Accuracy,
@@ -69,6 +70,7 @@ pub enum Metric {
 
 /// What a model is asked, which decides what figures there are of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Task {
     /// One of several classes a row; `probabilities` says whether the outputs make a distribution over them.
     Classes { classes: usize, probabilities: bool },

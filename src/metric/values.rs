@@ -14,6 +14,7 @@ const BLOCK: usize = 16;
 /// assert_eq!(errors.root_mean_square(), (5.0f64 / 3.0).sqrt());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Errors {
     /// The mean of (p - t)².
     pub squared: f64,

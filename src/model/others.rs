@@ -46,6 +46,7 @@ pub struct OtherOutput {
 
 /// One of the inputs that a model reads.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Reads<'a> {
     pub name: &'a str,
     pub sample: &'a [usize],
@@ -57,6 +58,7 @@ pub struct Reads<'a> {
 
 /// One of the answers that a model gives.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Answer<'a> {
     /// Empty where it is the only one.
     pub name: &'a str,

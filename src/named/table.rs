@@ -38,6 +38,7 @@ macro_rules! table {
         })?
     ) => {
         $(#[$attribute])*
+        #[non_exhaustive]
         $visibility enum $Enum {
             $(
                 $(#[doc = $doc])+

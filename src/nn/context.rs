@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Random, Tensor};
 use crate::loss::Mask;
 use crate::variables::{Role, Variables};
+use std::fmt;
 
 /// The place of a layer in a model: its variables are named after it, and so are errors.
 ///
@@ -39,6 +40,16 @@ struct RowMask {
     weights: Tensor,
     /// How many count on all devices, an f64 scalar.
     count: Tensor,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("training", &self.training)
+            .field("compute", &self.compute)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Context<'a> {

@@ -101,6 +101,7 @@ impl Line {
 /// How the results of several nodes become one tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Join {
     /// One after the other along the last axis; the other axes are alike.
     Concatenate,

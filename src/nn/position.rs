@@ -30,6 +30,7 @@ pub struct Position {
 /// Where the vectors of a [`Position`] come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum PositionKind {
     /// They are trained.
     #[default]

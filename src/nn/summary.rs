@@ -12,6 +12,7 @@ use std::fmt;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// Where the layer stands, such as `2` or `3.layers.0`.
     pub path: String,
@@ -32,6 +33,7 @@ pub struct Row {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     pub rows: Vec<Row>,
     pub dtype: DType,

@@ -25,6 +25,7 @@ pub struct Upsample {
 /// What lies between the cells of a picture that is made larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The nearest cell's value.
     #[default]

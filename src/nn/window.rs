@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
     rename_all = "kebab-case",
     expecting = "expected \"valid\", \"same\" or a pair for each axis, such as [[1, 1], [2, 0]]"
 )]
+#[non_exhaustive]
 pub enum Padding {
     /// None: the window stays inside.
     #[default]

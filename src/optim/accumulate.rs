@@ -9,7 +9,7 @@ use crate::variables::{Role, Variable, Variables};
 ///
 /// The update is made with the mean of the steps' gradients, weighted: with the number of a step's rows as its weight
 /// it is the gradient of all rows as one batch.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Share<'a> {
     /// How much this step's gradients count, a floating-point scalar above 0.
     pub weight: &'a Tensor,

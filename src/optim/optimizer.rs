@@ -17,8 +17,8 @@ use crate::variables::{Role, Variable, Variables};
 /// such as [`Adam`], or by [`chain`] of any transformations.
 ///
 /// ```
-/// use neural::optim::{Optimizer, adam};
-/// let optimizer = Optimizer { clip_norm: Some(1.0), ..adam(1e-3) };
+/// use neural::optim::adam;
+/// let optimizer = adam(1e-3).clip_norm(1.0);
 /// assert_eq!(optimizer.learning_rate.at(0), 1e-3);
 /// ```
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Optimizer {
 }
 
 /// What an update depends on that differs from step to step.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// A floating-point scalar.
     pub learning_rate: &'a Tensor,
@@ -117,7 +117,62 @@ pub fn chain<T: Transform + 'static>(
     Optimizer { transforms, ..sgd(learning_rate) }
 }
 
+/// Settings one after another:
+///
+/// ```
+/// use neural::optim::adamw;
+/// let optimizer = adamw(1e-3, 0.01).clip_norm(1.0).accumulate(4).freeze(["stem", "block1"]);
+/// assert!(optimizer.check().is_ok() && optimizer.is_frozen("stem.weight"));
+/// ```
 impl Optimizer {
+    /// Limits the gradients' elements, see [`Optimizer::clip_value`](field@Optimizer::clip_value).
+    #[must_use]
+    pub fn clip_value(self, limit: f64) -> Self {
+        Self { clip_value: Some(limit), ..self }
+    }
+
+    /// Limits the norm of all gradients together.
+    #[must_use]
+    pub fn clip_norm(self, limit: f64) -> Self {
+        Self { clip_norm: Some(limit), ..self }
+    }
+
+    /// Adds the gradient of `factor` times Σ |w|.
+    #[must_use]
+    pub fn l1(self, factor: f64) -> Self {
+        Self { l1: factor, ..self }
+    }
+
+    /// Makes one update from the mean gradient of `steps` steps, see [`Optimizer::accumulate`](field@Optimizer::accumulate).
+    #[must_use]
+    pub fn accumulate(self, steps: usize) -> Self {
+        Self { accumulate: steps, ..self }
+    }
+
+    /// Keeps a moving average of the parameters, which is what is evaluated and exported.
+    #[must_use]
+    pub fn average(self, average: Average) -> Self {
+        Self { average: Some(average), ..self }
+    }
+
+    /// Trains the parameters of these groups with settings of their own.
+    #[must_use]
+    pub fn groups(self, groups: impl IntoIterator<Item = Group>) -> Self {
+        Self { groups: groups.into_iter().collect(), ..self }
+    }
+
+    /// Leaves what is below these paths as it is, see [`Optimizer::freeze`](field@Optimizer::freeze).
+    #[must_use]
+    pub fn freeze<P: Into<String>>(self, paths: impl IntoIterator<Item = P>) -> Self {
+        Self { freeze: paths.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Moves only the parameters below these paths, see [`Optimizer::trains`](field@Optimizer::trains).
+    #[must_use]
+    pub fn trains<P: Into<String>>(self, paths: impl IntoIterator<Item = P>) -> Self {
+        Self { trains: paths.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// ```
     /// use neural::optim::{Optimizer, sgd};
     /// assert!(sgd(f64::NAN).check().is_err());

@@ -20,6 +20,7 @@ const ARROW: f64 = 4.0;
 
 /// What a block stands for, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     Input,
     Part,

@@ -37,6 +37,7 @@ pub struct Folder {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Which {
     /// After the best epoch.
     Best,

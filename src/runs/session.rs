@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::metric::Task;
 use crate::recipe::Train;
 use crate::train::{EarlyStopping, Epoch, Event, Monitor, Run};
+use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// All epochs are done.
     Finished,
@@ -78,6 +80,16 @@ pub struct Session<'r, 'a> {
     /// Writes the checkpoints. Dropped before the lock: what is being written is still this session's.
     writer: Background,
     _lock: Lock,
+}
+
+impl fmt::Debug for Session<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("run", &self.run)
+            .field("folder", &self.folder)
+            .field("monitor", &self.monitor)
+            .finish_non_exhaustive()
+    }
 }
 
 /// By what the best epoch of a run is chosen, and how often its state is kept.

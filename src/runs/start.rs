@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// Where a run begins in its folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// From the last checkpoint; at the beginning where the run has reached nothing yet.
     #[default]

@@ -42,6 +42,7 @@ pub struct CudaPlugin {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Origin {
     /// By the variable `XLA_PJRT_PLUGIN`.
     Environment,
@@ -70,6 +71,7 @@ impl fmt::Display for Origin {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Versions {
     pub runtime: Option<Version>,
     pub cudnn: Option<Version>,

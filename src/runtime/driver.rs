@@ -16,6 +16,7 @@ use std::fmt;
 /// }
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Driver {
     /// The release, such as `580.65.06`, where the system tells it.
     pub release: Option<String>,
@@ -33,6 +34,7 @@ pub struct Driver {
 /// assert!(gpus.iter().all(|gpu| gpu.memory > 0));
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Gpu {
     pub name: String,
     /// Bytes in all, used or not.

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 /// println!("{report}");
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     pub xla: Xla,
     pub cpu: Cpu,
@@ -46,6 +47,7 @@ pub struct Report {
 /// println!("{:?} {:?}", xla.tensorflow, xla.pjrt);
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Xla {
     /// The release of TensorFlow that holds it, where its library tells.
     pub tensorflow: Option<String>,
@@ -62,6 +64,7 @@ pub struct Xla {
 /// assert!(cpu.cores > 0 && cpu.memory > 0);
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Cpu {
     /// Those that this process may use.
     pub cores: usize,
@@ -77,6 +80,7 @@ pub struct Cpu {
 /// }
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct PluginReport {
     #[serde(flatten)]
     pub plugin: CudaPlugin,
@@ -95,6 +99,7 @@ pub struct PluginReport {
 /// assert!(!auto.device.is_empty() && !auto.why.is_empty());
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Auto {
     pub device: String,
     pub why: String,
@@ -108,6 +113,7 @@ pub struct Auto {
 /// assert!(devices.iter().flatten().any(|device| device.name == "cpu"));
 /// ```
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct OpenedDevice {
     /// As `--device` takes it.
     pub name: String,

@@ -17,6 +17,7 @@ use xla::PluginOption;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceSpec {
     /// CUDA where a plugin and a GPU are found, otherwise the CPU.
     #[default]

@@ -120,6 +120,7 @@ pub struct Position {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SoFar {
     /// The losses of its rows, each as often as the row weighs.
     pub loss: f64,

@@ -28,6 +28,7 @@ use std::fmt;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets. Where a row has an
     /// answer at each of several positions, `[positions, width]` of those that count in all rows.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A program was compiled, which takes a while and happens once for each shape.
     Compiled(Compiled),
@@ -52,6 +53,7 @@ pub enum Event {
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// The epoch that is under way, from 1.
     pub epoch: u64,

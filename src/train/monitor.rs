@@ -18,6 +18,7 @@ use std::str::FromStr;
 /// assert_eq!(error.to_string(), "validation-acuracy is not a monitor; did you mean validation-accuracy?");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Monitor {
     /// None: the last epoch is the one that counts.
     Last,

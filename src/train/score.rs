@@ -46,6 +46,7 @@ impl fmt::Display for Score {
 
 /// What a model says of some rows, for each of its goals, and the loss of all of them.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Evaluations {
     pub(super) each: Vec<Named>,
 }

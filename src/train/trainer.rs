@@ -26,6 +26,7 @@ use std::borrow::Cow;
 /// assert_eq!((trainer.batch_size, trainer.epochs), (128, 20));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trainer {
     pub model: Network,
     pub loss: Loss,
@@ -213,6 +214,25 @@ impl Trainer {
     #[must_use]
     pub fn steps_per_call(self, steps: usize) -> Self {
         Self { steps_per_call: Some(steps), ..self }
+    }
+
+    /// Has layers compute in bf16, see [`Trainer::mixed_precision`](field@Trainer::mixed_precision).
+    #[must_use]
+    pub fn mixed_precision(self, mixed_precision: bool) -> Self {
+        Self { mixed_precision, ..self }
+    }
+
+    /// The probability above which the second of two classes, or a label, counts as predicted.
+    #[must_use]
+    pub fn threshold(self, threshold: f64) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// Values with which variables begin, by their names, such as those of
+    /// [`export::weights`](crate::export::weights).
+    #[must_use]
+    pub fn begin(self, values: impl IntoIterator<Item = (String, Array)>) -> Self {
+        Self { begin: values.into_iter().collect(), ..self }
     }
 
     /// The figures that each epoch is reported with.

@@ -19,6 +19,7 @@ use std::f64::consts::TAU;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Init {
     Zeros,
     Ones,

@@ -10,6 +10,7 @@ use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Type};
 use indexmap::IndexMap;
+use std::fmt;
 
 /// What a variable is for.
 ///
@@ -20,6 +21,7 @@ use indexmap::IndexMap;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// Trained by the optimizer.
     Parameter,
@@ -149,6 +151,15 @@ pub struct Variables {
     list: IndexMap<String, (Variable, Tensor)>,
     updates: IndexMap<String, Tensor>,
     gate: Option<Tensor>,
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables")
+            .field("dtype", &self.dtype)
+            .field("names", &self.list.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Variables {

@@ -27,6 +27,7 @@ use std::path::Path;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Color {
     /// Brightness alone: u8 `[height, width, 1]`; of colours, the luma of ITU-R BT.601.
     Gray,
@@ -42,6 +43,7 @@ pub enum Color {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Background {
     #[default]
     White,

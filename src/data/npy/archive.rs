@@ -4,6 +4,7 @@ use super::parse;
 use crate::array::Array;
 use crate::data::bytes::{self, MAX_EXPANSION};
 use crate::error::{Error, Result};
+use std::fmt;
 use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
@@ -25,6 +26,12 @@ pub struct Archive {
 trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("path", &self.path).finish_non_exhaustive()
+    }
+}
 
 impl Archive {
     /// ```

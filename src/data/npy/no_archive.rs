@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 /// An `.npz` archive, of which this build has none.
+#[derive(Debug)]
 pub enum Archive {}
 
 impl Archive {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Missing {
     /// An error.
     #[default]
@@ -46,6 +47,7 @@ pub enum Missing {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Unknown {
     /// It is none of the names: 0 in all of their features.
     #[default]
@@ -105,6 +107,7 @@ pub struct Column {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ColumnKind {
     /// One feature, the number less `offset`. A missing one is `fill`, or an error where that is `None`.
     Number {

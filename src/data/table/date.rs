@@ -17,6 +17,7 @@ const DAY: f64 = 86_400.0;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum DateOrder {
     DayFirst,
     MonthFirst,
@@ -32,6 +33,7 @@ pub enum DateOrder {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Cycle {
     Year,
     Week,

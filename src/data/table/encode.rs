@@ -29,6 +29,7 @@ const BLOCK: usize = 16 * ROWS;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Encoded {
     /// f32 `[rows, features]`; 0 in the rows that were refused.
     pub features: Array,

@@ -24,6 +24,7 @@ const NAMES: usize = 7;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     pub name: String,
     /// Numbers, yes or no, dates, names, numbers and names, or nothing.

@@ -29,6 +29,7 @@ const SIZE: [usize; 2] = [64, 64];
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Suggestion {
     source: Source,
     task: Task,

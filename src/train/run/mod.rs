@@ -48,6 +48,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// The mean loss over the rows of the batch that count, before the step moved the parameters.
     pub loss: f32,

@@ -24,6 +24,7 @@ use std::time::Duration;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Compiled {
     pub what: String,
     pub time: Duration,
