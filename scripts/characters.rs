@@ -11,7 +11,7 @@ use neural::nn::{self, Attention, Context, Layer, Recurrent, Sequential};
 use neural::train::{FunctionRun, FunctionTrainer};
 use neural::{Array, DType, Result, optim};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::f64::consts::LN_2;
 use std::io::{self, Write};
 use std::path::PathBuf;

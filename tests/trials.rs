@@ -10,7 +10,9 @@ use roxmltree::Document;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const ROWS: usize = 80;
@@ -229,7 +231,9 @@ fn a_random_sweep_draws_from_its_ranges_and_draws_the_same_again() {
             &[
                 "sweep",
                 "trees.toml",
-                "--random",
+                "--search",
+                "random",
+                "--trials",
                 "6",
                 "--over",
                 "train.batch_size=5..20",
@@ -264,13 +268,136 @@ fn a_sweep_that_cannot_be_made_trains_nothing() {
         refused(&home, &["sweep", "trees.toml", "--device", device_name(), "--over", over], words);
         assert!(folders(&home.path().join("runs")).is_empty());
     };
-    sweep("train.optimizer.sgd.learning_rate=0.1..1", &["learning_rate", "--random"]);
+    sweep(
+        "train.optimizer.sgd.learning_rate=0.1..1",
+        &["learning_rate", "--search random or tpe", "--trials"],
+    );
     sweep("train.batchsize=1,2", &["batchsize", "did you mean batch_size"]);
     sweep("train.epochs=1,many", &["train.epochs", "many"]);
     for over in ["train.epochs", "train.epochs=", "train.epochs=3..1", "train.epochs=a..b", "=1"] {
         let output = neural(&home, &["sweep", "trees.toml", "--over", over]);
         assert_eq!(output.status.code(), Some(2), "{over}");
     }
+}
+
+/// A guided and pruned sweep of fourteen trials of at most nine epochs.
+fn pruned() -> [&'static str; 16] {
+    [
+        "sweep",
+        "trees.toml",
+        "--search",
+        "tpe",
+        "--trials",
+        "14",
+        "--prune",
+        "asha",
+        "--epochs",
+        "9",
+        "--over",
+        "train.optimizer.sgd.learning_rate=1e-3..3",
+        "--over",
+        "train.batch_size=5,10,20",
+        "--device",
+        device_name(),
+    ]
+}
+
+/// The lines of a sweep's journal, without the seconds.
+fn journal(group: &Path) -> Vec<Value> {
+    let line = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        if let Some(reached) = line["reached"]["reached"].as_object_mut() {
+            reached.remove("seconds");
+            if let Some(best) = reached["best"].as_object_mut() {
+                best.remove("seconds");
+                best.remove("samples_per_second");
+            }
+        }
+        line
+    };
+    text(group.join("trials.jsonl")).lines().map(line).collect()
+}
+
+#[test]
+fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
+    let home = home();
+    said(&home, &[&pruned()[..], &["--quiet"]].concat());
+    let group = home.path().join("runs/trees-sweep-1");
+    let epochs: Vec<usize> = (1..=14).map(|i| history(&group.join(format!("trial-{i}"))).len()).collect();
+    let on = |least: usize| epochs.iter().filter(|done| **done >= least).count();
+    // A third of each rung climbs on; what reached the end was paused twice.
+    assert!(epochs.iter().all(|done| [1, 3, 9].contains(done)), "{epochs:?}");
+    assert!(on(3) >= 4 && on(9) >= 1 && on(9) < on(3) && on(3) < 14, "{epochs:?}");
+
+    // Those that climbed from the first rung are the best on it.
+    let after = |trial: usize, most: usize| {
+        let losses = history(&group.join(format!("trial-{}", trial + 1)));
+        losses
+            .iter()
+            .take(most)
+            .map(|epoch| number(&epoch["validation"]["loss"]))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let mut order: Vec<usize> = (0..14).collect();
+    order.sort_by(|a, b| after(*a, 1).total_cmp(&after(*b, 1)));
+    for best in &order[..14 / 3] {
+        assert!(epochs[*best] >= 3, "trial {} is among the best: {epochs:?}", best + 1);
+    }
+
+    // The same recipe trained at a stretch comes to the same bits.
+    let finished = epochs.iter().position(|done| *done == 9).expect("one") + 1;
+    let paused = group.join(format!("trial-{finished}"));
+    let from = paused.join("recipe.toml");
+    let from = from.to_str().expect("UTF-8");
+    said(&home, &["train", from, "--name", "straight", "--device", device_name(), "--quiet"]);
+    let state = |run: &Path| {
+        let folder = Folder::open(run).expect("a run");
+        [Which::Last, Which::Best]
+            .map(|which| folder.checkpoint(which).expect("kept").checkpoint.tensors.clone())
+    };
+    assert_eq!(state(&paused), state(&home.path().join("runs/straight")));
+
+    // The best recipe is that of the first in the ranking.
+    let first = &cells(&text(group.join("report.md")))[0];
+    let best = Recipe::read(&group.join("best.toml"), &[]).expect("a recipe");
+    assert_eq!(best, recipe(&group.join(&first[1])));
+}
+
+#[test]
+fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened() {
+    let home = home();
+    said(&home, &[&pruned()[..], &["--quiet"]].concat());
+    let whole = home.path().join("runs/trees-sweep-1");
+    let cut = home.path().join("runs/trees-sweep-2");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neural"));
+    let command = command.args(pruned()).current_dir(&home).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let begun = || fs::read_to_string(cut.join("trials.jsonl")).unwrap_or_default().lines().count();
+    while begun() < 9 && child.try_wait().expect("a child").is_none() {
+        sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    child.wait().expect("a child");
+    // As a kill within the last write would leave it.
+    let lines = fs::read(cut.join("trials.jsonl")).expect("a journal");
+    fs::write(cut.join("trials.jsonl"), &lines[..lines.len() - 9]).expect("writable");
+    let resume = ["sweep", "--resume", "runs/trees-sweep-2", "--device", device_name(), "--quiet"];
+    said(&home, &resume);
+    assert_eq!(text(cut.join("report.md")), text(whole.join("report.md")));
+    let sorted = |group: &Path| {
+        let mut lines: Vec<String> = journal(group).iter().map(ToString::to_string).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&cut), sorted(&whole));
+
+    // Once more, with nothing left to do; then more trials.
+    let before = text(cut.join("trials.jsonl"));
+    said(&home, &resume);
+    assert_eq!(text(cut.join("trials.jsonl")).len(), before.len());
+    said(&home, &[&resume[..], &["--trials", "16"]].concat());
+    let drawn = |group: &Path| journal(group).iter().filter(|line| !line["drawn"].is_null()).count();
+    assert_eq!(drawn(&cut), 16);
 }
 
 /// The last line that a command printed with --json.

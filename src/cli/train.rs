@@ -13,7 +13,7 @@ use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
 use crate::runtime::Device;
 use crate::tensorboard;
-use crate::train::{Epoch, Event, Monitor, Run, Score};
+use crate::train::{Epoch, Event, Monitor, Run};
 use anyhow::{Context, bail};
 use group::{Group, Kind};
 use serde_json::json;
@@ -108,7 +108,7 @@ impl Train {
         }
         let data = recipe.load()?;
         let place = || self.folder(&recipe).map(Place::new);
-        Ok(train(&recipe, &device, &data, place, self.output())?.exit_code())
+        Ok(train(&recipe, &device, &data, place, self.output(), Until::default())?.exit_code())
     }
 
     /// The group of runs that is asked for.
@@ -138,7 +138,7 @@ impl Train {
             let one = group.kind.of_one();
             bail!("{} is a group: --from and --restart are for one of its runs, {0}/{one}-N", path.display());
         }
-        if folder.file("trials.json").is_file() {
+        if super::sweep::is_sweep(&folder) {
             bail!("{} is a sweep: go on with neural sweep --resume {0}", path.display());
         }
         let mut recipe = folder.recipe()?;
@@ -157,7 +157,7 @@ impl Train {
             Some(which) => Start::From(which),
         };
         let place = || Ok(Place { folder, start, is_new: false });
-        Ok(train(&recipe, device, &data, place, self.output())?.exit_code())
+        Ok(train(&recipe, device, &data, place, self.output(), Until::default())?.exit_code())
     }
 
     /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
@@ -183,7 +183,7 @@ impl Train {
                 let folder = Folder::open(path)?;
                 Ok(Place { folder, start: Start::Last, is_new: false })
             };
-            let trained = train(&recipe, device, data, place, self.output())?;
+            let trained = train(&recipe, device, data, place, self.output(), Until::default())?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -260,11 +260,26 @@ pub(super) struct Output {
     pub tensorboard: bool,
 }
 
+/// Where a run is left before its end, to be gone on with later.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Until {
+    /// After this many epochs.
+    pub epochs: Option<u64>,
+    pub time: Option<Instant>,
+}
+
+impl Until {
+    fn is_reached(self, epochs: u64) -> bool {
+        self.epochs.is_some_and(|most| epochs >= most) || self.time.is_some_and(|time| Instant::now() >= time)
+    }
+}
+
 /// What a run came to.
 pub(super) struct Outcome {
-    pub folder: Folder,
     pub ending: Ending,
-    /// Of the weights after the best epoch.
+    /// Epochs that are done.
+    pub epochs: u64,
+    /// Of the weights after the best epoch, where the run came to its end.
     pub scores: Scores,
     pub best: Option<Epoch>,
     /// By what it is the best.
@@ -272,11 +287,6 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// What the run reached on a part of the data, if it came to its end and there is such a part.
-    pub fn score(&self, part: &str) -> Option<&Score> {
-        self.scores.iter().find(|(name, _)| *name == part).map(|(_, score)| score)
-    }
-
     fn exit_code(&self) -> ExitCode {
         match self.ending {
             Ending::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
@@ -292,6 +302,7 @@ pub(super) fn train(
     data: &Dataset,
     place: impl FnOnce() -> anyhow::Result<Place>,
     output: Output,
+    until: Until,
 ) -> anyhow::Result<Outcome> {
     let Output { verbosity, devices, tensorboard } = output;
     let started = Instant::now();
@@ -346,26 +357,41 @@ pub(super) fn train(
     warn_of_outputs(session.run(), data, &screen);
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut logged = Ok(());
-    let ending = session.train(|event| {
-        screen.show(event);
-        if let (Some(log), Event::Epoch(epoch)) = (&mut log, event) {
-            logged = figures::log(log, epoch);
-        }
-        if logged.is_err() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let mut epochs = session.run().epochs_reported();
+    let ending = if until.is_reached(epochs) {
+        Ok(Ending::Interrupted)
+    } else {
+        session.train(|event| {
+            screen.show(event);
+            if let Event::Epoch(epoch) = event {
+                epochs = epoch.number;
+                if let Some(log) = &mut log {
+                    logged = figures::log(log, epoch);
+                }
+            }
+            let is_over = logged.is_err() || interrupt::asked() || until.is_reached(epochs);
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    };
     screen.end();
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
     let monitor = session.monitor();
+    let best = session.best().cloned();
     if ending == Ending::Interrupted {
-        screen.json("interrupted", json!({ "run": folder.path() }));
-        screen.line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()));
-        return Ok(Outcome { folder, ending, scores: Vec::new(), best: None, monitor });
+        if interrupt::asked() {
+            screen.json("interrupted", json!({ "run": folder.path() }));
+            screen
+                .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()));
+        } else {
+            screen.json("paused", json!({ "run": folder.path(), "epochs": epochs }));
+            screen.line(&format!("paused after epoch {epochs}"));
+        }
+        return Ok(Outcome { ending, epochs, scores: Vec::new(), best, monitor });
     }
     if ending == Ending::StoppedEarly {
         screen.line(&format!("stopped early: {} got no better", session.monitor()));
     }
-    let best = session.best().cloned();
     let weights = session.restore_best()?;
     let scores = scores(session.run())?;
     let spent = started.elapsed().as_secs_f64();
@@ -377,7 +403,7 @@ pub(super) fn train(
         json!({ "run": folder.path(), "weights": weights, "scores": by_part(&scores), "seconds": spent }),
     );
     screen.result(&format!("\n{table}{} in all", seconds(spent)));
-    Ok(Outcome { folder, ending, scores, best, monitor })
+    Ok(Outcome { ending, epochs, scores, best, monitor })
 }
 
 /// Outputs that no class has are learned never to speak, which is seldom what was meant.

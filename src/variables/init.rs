@@ -4,7 +4,7 @@ use super::orthogonal::orthonormal;
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 

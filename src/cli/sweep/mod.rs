@@ -1,0 +1,334 @@
+//! `neural sweep`
+
+mod halving;
+mod journal;
+mod ranking;
+mod search;
+mod space;
+
+pub(super) use journal::is_sweep;
+
+use super::DeviceArguments;
+use super::interrupt;
+use super::message;
+use super::recipe_options::RecipeOptions;
+use super::screen::{Screen, Verbosity};
+use super::text;
+use super::train::{Loaded, Outcome, Output, Place, Until, train};
+use crate::error::Error;
+use crate::recipe::Recipe;
+use crate::runs::{Ending, Folder, History, check_settings};
+use crate::runtime::Device;
+use crate::train::Monitor;
+use anyhow::{Context, bail, ensure};
+use journal::{End, Halving, Job, Journal, Plan, Reached};
+use ranking::Ranking;
+use search::Search;
+use serde_json::json;
+use space::{Over, Values, combinations};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Train a recipe with several values of some of its keys, and rank what comes of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  neural sweep my.toml --over train.batch_size=64,256 --over train.optimizer.sgd.learning_rate=0.1,0.3,1
+  neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --trials 30
+  neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --prune asha --hours 2
+  neural sweep --resume runs/my-sweep-1           go on with a sweep that was interrupted
+  neural sweep --resume runs/my-sweep-1 --trials 60
+
+A range A..B is drawn from, evenly on a logarithmic scale where both ends are above 0; whole numbers stay whole. Each trial
+is a run in the sweep's folder. The recipe of the best one is kept there as best.toml, the ranking as report.md.
+
+With --prune asha every trial is trained for few epochs, and the best third of them three times as long, and so on up to
+the recipe's epochs. A trial that is pruned keeps its checkpoint, from which it goes on exactly if it is promoted later.")]
+pub struct Sweep {
+    #[command(flatten)]
+    recipe: RecipeOptions,
+
+    /// A key and its values, or the range that they are drawn from
+    #[arg(long, required_unless_present = "resume", value_name = "KEY=VALUES")]
+    over: Vec<Over>,
+
+    /// How the values of trials are chosen
+    #[arg(long, value_enum, default_value_t = Search::Grid, value_name = "HOW")]
+    search: Search,
+
+    /// Train N trials, of a search that draws them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    trials: Option<u64>,
+
+    /// Train for H hours in all; a trial that is under way then can be gone on with
+    #[arg(long, value_name = "H", value_parser = hours)]
+    hours: Option<f64>,
+
+    /// Stop trials early that do worse than others
+    #[arg(long, value_enum, value_name = "HOW")]
+    prune: Option<Prune>,
+
+    /// The part of trials that is trained on: one of N, for N times as many epochs
+    #[arg(long, default_value_t = 3, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(2..))]
+    reduction: u64,
+
+    /// Epochs that each trial is trained for at least
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(1..))]
+    min_epochs: u64,
+
+    /// Go on with the sweep in this folder: with the trials that were interrupted or are missing
+    #[arg(
+        long,
+        value_name = "SWEEP",
+        conflicts_with_all = ["recipe", "epochs", "batch_size", "lr", "seed", "data", "settings", "over", "search", "prune"]
+    )]
+    resume: Option<PathBuf>,
+
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    /// The folder that the sweep's folder is made in
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Prune {
+    /// Asynchronous successive halving (Li et al. 2020)
+    Asha,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours: f64 = text.parse().map_err(|_| "expected a number".to_string())?;
+    let is_time = hours > 0.0 && Duration::try_from_secs_f64(3600.0 * hours).is_ok();
+    if is_time { Ok(hours) } else { Err("expected a number above 0".into()) }
+}
+
+/// How training a trial ended, for the sweep.
+enum Step {
+    Reached(Box<Reached>),
+    /// The user interrupted it, or the time was up.
+    Stopped,
+}
+
+impl Sweep {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        interrupt::listen()?;
+        let device = self.device.open()?;
+        let mut loaded = Loaded::default();
+        let path = match &self.resume {
+            Some(path) => path.clone(),
+            None => self.begin(&device, &mut loaded)?,
+        };
+        let _lock = Folder::open(&path)?.lock()?;
+        let mut journal = Journal::open(&path)?;
+        if self.resume.is_some() {
+            self.extend(&mut journal)?;
+        }
+        let screen = Screen::new(self.verbosity, 0);
+        let began = Instant::now();
+        let time = journal.plan.hours.map(|hours| {
+            let left = (3600.0 * hours - journal.seconds()).max(0.0);
+            began + Duration::from_secs_f64(left)
+        });
+        let mut is_stopped = false;
+        while !is_stopped {
+            if time.is_some_and(|time| Instant::now() >= time) {
+                break;
+            }
+            let Some(job) = journal.next()? else { break };
+            match self.train(&journal, &job, &device, &mut loaded, time, &screen)? {
+                Step::Reached(reached) => journal.reached(job.number, *reached)?,
+                Step::Stopped => is_stopped = true,
+            }
+        }
+        let is_interrupted = interrupt::asked();
+        if is_interrupted {
+            screen.line(&format!(
+                "the trials that are missing are trained by: neural sweep --resume {}",
+                text::path(&path)
+            ));
+        } else if time.is_some_and(|time| Instant::now() >= time) {
+            screen.line(&format!(
+                "the time is up; more is trained by: neural sweep --resume {} --hours H",
+                text::path(&path)
+            ));
+        }
+        let code = if is_interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS };
+        let ranking = Ranking::of(&journal);
+        let Some(best) = ranking.trials.first() else {
+            ensure!(is_interrupted, "no trial came to its end");
+            return Ok(code);
+        };
+        let table = ranking.table();
+        journal.group.keep_text("report.md", &table)?;
+        let figure = ranking.by.show(ranking.by.of(best.best).unwrap_or(f64::NAN));
+        let head = format!(
+            "# The recipe of trial {}, the best of {}: {} {figure} after epoch {}.\n",
+            best.number + 1,
+            journal.trials.len(),
+            ranking.by,
+            best.best.number
+        );
+        journal.group.keep_text("best.toml", &(head + &journal.recipe(best.number)?.to_toml()?))?;
+        let recipe = journal.group.file("best.toml");
+        screen.json("ranking", json!({ "trials": ranking.json(), "recipe": recipe }));
+        screen.line(&format!("\nthe best recipe is in {}", text::path(&recipe)));
+        screen.result(&format!("\n{}", table.trim_end()));
+        Ok(code)
+    }
+
+    /// Makes the folder of a new sweep.
+    fn begin(&self, device: &Device, loaded: &mut Loaded) -> anyhow::Result<PathBuf> {
+        let base = self.recipe.read(&[])?;
+        let plan = self.plan(&base)?;
+        // The recipes with each value are read before the first is trained, so that a wrong key shows at once.
+        let first: Vec<String> = self.over.iter().map(|over| over.set(&over.ends()[0])).collect();
+        for (place, over) in self.over.iter().enumerate() {
+            for end in over.ends() {
+                let mut settings = first.clone();
+                settings[place] = over.set(&end);
+                self.recipe.read(&settings)?;
+            }
+        }
+        for settings in &plan.listed {
+            self.recipe.read(settings)?;
+        }
+        let recipe = self.recipe.read(&first)?;
+        let data = loaded.data(&recipe)?;
+        // What keeps this trial alone from starting is a finding of the sweep.
+        if let Ok(run) = recipe.trainer().start(device, data) {
+            check_settings(&run, &recipe.train)?;
+        }
+        let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
+        plan.keep(&group)?;
+        Ok(group.path().to_path_buf())
+    }
+
+    /// What is asked for.
+    fn plan(&self, base: &Recipe) -> anyhow::Result<Plan> {
+        let over = self.over.iter().map(|over| self.wherever(over)).collect::<anyhow::Result<Vec<_>>>()?;
+        let listed = match (self.search, combinations(&over)) {
+            (Search::Grid, None) => {
+                let range = over.iter().find(|over| matches!(over.values, Values::Range { .. }));
+                let key = range.map_or("", |over| &over.key);
+                bail!("{key}: a range is drawn from; --search random or tpe with --trials N says how often");
+            }
+            (Search::Grid, Some(_)) if self.trials.is_some() => {
+                bail!("--trials is for --search random and tpe; a grid trains every combination");
+            }
+            (Search::Grid, Some(all)) => all,
+            (Search::Random | Search::Tpe, _) => {
+                ensure!(
+                    self.trials.is_some() || self.hours.is_some(),
+                    "a search that draws has no end of its own: --trials N or --hours H sets one"
+                );
+                Vec::new()
+            }
+        };
+        if self.prune.is_some() {
+            let of_length = over.iter().find(|over| over.key == "train.epochs");
+            ensure!(
+                of_length.is_none(),
+                "--prune chooses the epochs of each trial; drop --over train.epochs"
+            );
+        }
+        Ok(Plan {
+            search: self.search,
+            listed,
+            over,
+            seed: base.train.seed,
+            trials: self.trials.map(|trials| trials as usize),
+            hours: self.hours,
+            prune: self.prune.map(|_| Halving { reduction: self.reduction, least: self.min_epochs }),
+        })
+    }
+
+    /// Places of data as absolute paths, which hold wherever the sweep is gone on with.
+    fn wherever(&self, over: &Over) -> anyhow::Result<Over> {
+        let (Values::List(values), "data.path") = (&over.values, &over.key[..]) else {
+            return Ok(over.clone());
+        };
+        let absolute = |value: &String| {
+            let path = self.recipe.read(&[over.set(value)])?.data.path;
+            let path = std::path::absolute(path)?;
+            let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+            Ok(toml::Value::String(path.into()).to_string())
+        };
+        let values = values.iter().map(absolute).collect::<anyhow::Result<_>>()?;
+        Ok(Over { key: over.key.clone(), values: Values::List(values) })
+    }
+
+    /// More trials or more time for a sweep that is gone on with.
+    fn extend(&self, journal: &mut Journal) -> anyhow::Result<()> {
+        if let Some(trials) = self.trials {
+            ensure!(
+                journal.plan.search != Search::Grid,
+                "a grid trains every combination, and no --trials more"
+            );
+            journal.plan.trials = Some(trials as usize);
+        }
+        journal.plan.hours = self.hours.or(journal.plan.hours);
+        journal.plan.keep(&journal.group)
+    }
+
+    fn train(
+        &self,
+        journal: &Journal,
+        job: &Job,
+        device: &Device,
+        loaded: &mut Loaded,
+        time: Option<Instant>,
+        screen: &Screen,
+    ) -> anyhow::Result<Step> {
+        let began = Instant::now();
+        let (number, path) = (job.number, journal.path(job.number));
+        let trial = &journal.trials[number];
+        let goes_on = trial
+            .reached
+            .last()
+            .map_or_else(String::new, |before| format!(" goes on from epoch {}", before.epochs));
+        screen.result(&format!("\ntrial {}{goes_on}: {}", number + 1, trial.settings.join(", ")));
+        let output = Output { verbosity: self.verbosity, devices: 1, tensorboard: false };
+        let until = Until { epochs: job.epochs, time };
+        let trained = journal.recipe(number).and_then(|recipe| {
+            let data = loaded.data(&recipe)?;
+            let place = || {
+                let folder =
+                    if path.exists() { Folder::open(&path)? } else { Folder::create(&path, &recipe)? };
+                Ok(Place::new(folder))
+            };
+            train(&recipe, device, data, place, output, until)
+        });
+        let seconds = began.elapsed().as_secs_f64();
+        let trained = match trained {
+            Ok(trained) => trained,
+            // A rate that is too high is a finding, a full disk is none.
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Io { .. } | Error::InUse { .. })) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "trial {} failed: {}", number + 1, message(&error));
+                let epochs = Folder::open(&path).and_then(|folder| History::read(&folder));
+                let epochs = epochs.map_or(0, |epochs| epochs.len() as u64);
+                let (ending, monitor) = (End::Failed, Monitor::Last);
+                let scores = BTreeMap::new();
+                let failed = Reached { ending, epochs, best: None, monitor, scores, seconds };
+                return Ok(Step::Reached(Box::new(failed)));
+            }
+        };
+        let Outcome { ending, scores, best, monitor, epochs, .. } = trained;
+        let ending = match ending {
+            Ending::Finished | Ending::StoppedEarly => End::Finished,
+            Ending::Interrupted if job.epochs.is_some_and(|most| epochs >= most) => End::Paused,
+            Ending::Interrupted => return Ok(Step::Stopped),
+        };
+        let scores = scores.into_iter().map(|(part, score)| (part.to_string(), score)).collect();
+        Ok(Step::Reached(Box::new(Reached { ending, epochs, best, monitor, scores, seconds })))
+    }
+}
