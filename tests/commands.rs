@@ -906,9 +906,14 @@ struct Server {
 #[cfg(feature = "serve")]
 impl Server {
     fn start(arguments: &[&str]) -> Self {
+        Self::of("listening", &[&["serve", "--port", "0", "--device", device_name()], arguments].concat())
+    }
+
+    /// A command that says where it listens in a line that begins so.
+    fn of(word: &str, arguments: &[&str]) -> Self {
         use std::io::{BufRead, BufReader};
         let mut child = Command::new(env!("CARGO_BIN_EXE_neural"))
-            .args([&["serve", "--port", "0", "--device", device_name()], arguments].concat())
+            .args(arguments)
             .current_dir(home())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -916,15 +921,15 @@ impl Server {
             .expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
         let address = lines.find_map(|line| {
-            Some(line.strip_prefix("listening at http://")?.trim_end_matches('/').to_string())
+            Some(line.strip_prefix(word)?.strip_prefix(" at http://")?.trim_end_matches('/').to_string())
         });
         Self { child, address: address.expect("an address") }
     }
 
     fn send(&self, head: &str, body: &[u8]) -> std::net::TcpStream {
         let mut stream = std::net::TcpStream::connect(&self.address).expect("a connection");
-        let head =
-            format!("{head}\r\nhost: here\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!("{head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = if head.contains("host:") { head } else { head.replacen("\r\n", "\r\nhost: here\r\n", 1) };
         // A server that refuses a body does not read it to its end.
         let _ = stream.write_all(&[head.as_bytes(), body].concat());
         stream
@@ -1056,4 +1061,89 @@ fn models_answer_over_http_as_they_predict() {
         assert_eq!(Server::read(stream).0, 200);
     }
     assert_eq!(server.child.wait().expect("an end").code(), Some(0));
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_page_shows_runs_while_they_train_and_stops_them() {
+    use std::io::{BufRead, BufReader};
+    let mut server = Server::of("watch", &["watch", "watched", "--port", "0"]);
+    let (address, token) = server.address.split_once("/#").expect("a token");
+    let (address, token) = (address.to_string(), token.to_string());
+    server.address.clone_from(&address);
+    assert!(token.len() == 32 && address.starts_with("127.0.0.1:"), "{address} {token}");
+    let ask = |line: &str, more: &str| server.ask(&format!("{line} HTTP/1.1\r\nhost: {address}{more}"), b"");
+
+    let (status, page) = ask("GET /", "");
+    assert_eq!(status, 200);
+    assert!(page.contains("connect-src 'self'") && !page.contains(&token) && !page.contains("src=\"http"));
+    assert_eq!(server.ask("GET / HTTP/1.1\r\nhost: elsewhere.example", b"").0, 403, "another name");
+    assert_eq!(ask("GET /nothing", "").0, 404);
+    assert_eq!(ask("GET /stop", "").0, 405);
+
+    let stream = server.send(&format!("GET /events HTTP/1.1\r\nhost: {address}"), b"");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a time");
+    let mut stream = BufReader::new(stream).lines().map_while(Result::ok);
+    let mut news = || -> Value {
+        let line = stream.find_map(|line| line.strip_prefix("data: ").map(String::from)).expect("an event");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    // A run that begins later appears, with its epochs one after another.
+    let mut train = Command::new(env!("CARGO_BIN_EXE_neural"))
+        .args([
+            "train",
+            "trees.toml",
+            "--runs",
+            "watched",
+            "--name",
+            "long",
+            "--epochs",
+            "100000000",
+            "--quiet",
+        ])
+        .args(["--device", device_name()])
+        .current_dir(home())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut epochs: Vec<Value> = Vec::new();
+    let mut is_running = false;
+    let add = |run: &Value, epochs: &mut Vec<Value>| {
+        assert_eq!(run["id"], "watched/long");
+        let from = run["from"].as_u64().expect("a number") as usize;
+        assert!(from <= epochs.len());
+        epochs.truncate(from);
+        epochs.extend(run["epochs"].as_array().expect("a list").clone());
+        if from == 0 {
+            assert_eq!((&run["name"], &run["keys"]["train.epochs"]), (&"long".into(), &"100000000".into()));
+        }
+    };
+    while !(is_running && epochs.len() > 20) {
+        let run = &news()["runs"][0];
+        add(run, &mut epochs);
+        is_running = run["running"].as_bool().expect("yes or no");
+    }
+    for more in ["", "\r\nx-token: 0", &format!("\r\nauthorization: {token}")] {
+        assert_eq!(ask("POST /stop?run=watched%2Flong", more).0, 403);
+    }
+    let given = format!("\r\nx-token: {token}");
+    assert_eq!(ask("POST /stop?run=watched%2Fother", &given).0, 404);
+    assert!(train.try_wait().expect("a child").is_none(), "it goes on without the token");
+    let (status, said) = ask("POST /stop?run=watched%2Flong", &given);
+    assert_eq!((status, said), (200, format!("{{\"process\":{}}}", train.id())));
+    assert_eq!(train.wait().expect("an end").code(), Some(130));
+    while is_running {
+        let run = &news()["runs"][0];
+        add(run, &mut epochs);
+        is_running = run["running"].as_bool().expect("yes or no");
+    }
+    let kept = fs::read_to_string(home().join("watched/long/history.jsonl")).expect("a history");
+    assert_eq!(epochs, lines(&kept), "every epoch came, once");
+    let (status, said) = ask("POST /stop?run=watched%2Flong", &given);
+    assert!(status == 409 && said.contains("ended already"), "{said}");
+
+    fs::remove_dir_all(home().join("watched/long")).expect("removable");
+    assert_eq!(news()["gone"], serde_json::json!(["watched/long"]));
+    let ended = Command::new("kill").args(["-INT", &server.child.id().to_string()]).status().expect("kill");
+    assert!(ended.success() && server.child.wait().expect("an end").code() == Some(0));
 }

@@ -27,7 +27,7 @@ pub struct Compare {
 /// A run's figures and its recipe's keys.
 pub(super) struct Row {
     pub name: String,
-    keys: Vec<(String, String)>,
+    pub keys: Vec<(String, String)>,
     pub monitor: Monitor,
     pub epochs: Vec<Epoch>,
 }

@@ -14,6 +14,7 @@ mod interrupt;
 mod live;
 mod lr_find;
 mod options;
+mod page;
 pub mod pictures;
 mod predict;
 mod recipe_options;
@@ -30,6 +31,8 @@ mod sweep;
 mod text;
 mod train;
 mod trained;
+#[cfg(feature = "serve")]
+mod watch;
 
 pub use devices::DeviceArguments;
 pub use options::{Columns, Options, Passes};
@@ -73,6 +76,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
     Report(report::Report),
+    #[cfg(feature = "serve")]
+    Watch(watch::Watch),
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
     Predict(predict::Predict),
@@ -119,6 +124,8 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Report(command) => command.run(),
+            #[cfg(feature = "serve")]
+            Command::Watch(command) => command.run(),
             #[cfg(feature = "serve")]
             Command::Serve(command) => command.run(),
             Command::Predict(command) => command.run(),

@@ -1,6 +1,7 @@
 //! `neural train`
 
 mod group;
+pub(super) mod progress;
 
 use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
@@ -358,22 +359,28 @@ pub(super) fn train(
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut logged = Ok(());
     let mut epochs = session.run().epochs_reported();
+    let mut beat = progress::Beat::new(&folder);
     let ending = if until.is_reached(epochs) {
         Ok(Ending::Interrupted)
     } else {
         session.train(|event| {
             screen.show(event);
-            if let Event::Epoch(epoch) = event {
-                epochs = epoch.number;
-                if let Some(log) = &mut log {
-                    logged = figures::log(log, epoch);
+            match event {
+                Event::Epoch(epoch) => {
+                    epochs = epoch.number;
+                    if let Some(log) = &mut log {
+                        logged = figures::log(log, epoch);
+                    }
                 }
+                Event::Progress(progress) => beat.show(progress),
+                Event::Compiled(_) => {}
             }
             let is_over = logged.is_err() || interrupt::asked() || until.is_reached(epochs);
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     };
     screen.end();
+    drop(beat);
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
     let monitor = session.monitor();

@@ -44,6 +44,58 @@ impl Lock {
     }
 }
 
+/// The locks that are held on this machine, from `/proc/locks`; of other systems than Linux none is known.
+///
+/// ```
+/// use neural::runs::{Folder, Locks};
+/// # use neural::recipe::Recipe;
+/// # let parent = tempfile::tempdir()?;
+/// # let recipe = Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+/// # let folder = Folder::create(parent.path().join("first"), &recipe)?;
+/// assert_eq!(Locks::now().holder(folder.path()), None);
+/// # #[cfg(target_os = "linux")]
+/// # {
+/// let lock = folder.lock()?;
+/// assert_eq!(Locks::now().holder(folder.path()), Some(std::process::id()));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Locks {
+    /// The process and the file's inode of each.
+    held: Vec<(u32, u64)>,
+}
+
+impl Locks {
+    pub fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        // `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`, where 5678 is the inode.
+        let held = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, "FLOCK", _, "WRITE", process, file, ..] = words[..] else { return None };
+            Some((process.parse().ok()?, file.rsplit(':').next()?.parse().ok()?))
+        };
+        Self { held: text.lines().filter_map(held).collect() }
+    }
+
+    /// The process that trains in a run's folder. Nothing is locked to find out.
+    #[cfg(unix)]
+    pub fn holder(&self, folder: &Path) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt;
+        let path = folder.join(FILE);
+        let inode = std::fs::metadata(&path).ok()?.ino();
+        // Inodes are numbers of one file system: who holds the lock has written its name into the file too.
+        let written = std::fs::read_to_string(&path).ok()?;
+        let process = written.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
+        self.held.contains(&(process, inode)).then_some(process)
+    }
+
+    #[cfg(not(unix))]
+    pub fn holder(&self, _: &Path) -> Option<u32> {
+        None
+    }
+}
+
 fn is_unsupported(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(libc::ENOLCK)
 }

@@ -10,6 +10,7 @@
 //! | `loss.svg`, `loss.png`, `accuracy.svg`, … | the curves of the loss and of each figure |
 //! | `report.md` | what was reached |
 //! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
+//! | `progress.json` | of a run that is under way, where it is |
 //! | `.lock` | what keeps a second process from training here, and who holds it |
 
 mod background;
@@ -28,7 +29,7 @@ pub use checkpoint::Saved;
 pub use curves::curves;
 pub use folder::{Folder, Which};
 pub use history::History;
-pub use lock::Lock;
+pub use lock::{Lock, Locks};
 pub use session::{Ending, Session, check_settings};
 pub use start::Start;
 pub use weights::Weights;

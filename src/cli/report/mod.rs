@@ -4,6 +4,7 @@ mod measured;
 
 use super::DeviceArguments;
 use super::compare::{self, Row};
+use super::page;
 use super::text;
 use crate::error::Error;
 use crate::runs::{Folder, Weights};
@@ -47,9 +48,7 @@ pub struct Report {
     device: DeviceArguments,
 }
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = include_str!("report.js");
 
 impl Report {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
@@ -77,8 +76,8 @@ impl Report {
             (None, [folder]) => folder.file("report.html"),
             (None, _) => PathBuf::from("report.html"),
         };
-        std::fs::write(&output, page(&names.join(", "), &data))
-            .map_err(|error| Error::io("write the page", &output, error))?;
+        let page = page::of(&names.join(", "), SCRIPT, &data, page::Reach::Nothing);
+        std::fs::write(&output, page).map_err(|error| Error::io("write the page", &output, error))?;
         writeln!(io::stdout(), "wrote {}", text::path(&output))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -112,41 +111,5 @@ impl Report {
             "summary": summary,
             "measured": measured,
         }))
-    }
-}
-
-/// The page with its style, its script and its data inside.
-fn page(title: &str, data: &Value) -> String {
-    // So that no string in it ends the script element; in JSON, < occurs only in strings.
-    let data = data.to_string().replace('<', "\\u003c");
-    let title = title.replace('&', "&amp;").replace('<', "&lt;");
-    let mut page = String::new();
-    for (i, part) in PAGE.split("{{").enumerate() {
-        let (name, rest) = if i == 0 { ("", part) } else { part.split_once("}}").unwrap_or(("", part)) };
-        page.push_str(match name {
-            "title" => &title,
-            "style" => STYLE,
-            "script" => SCRIPT,
-            "data" => &data,
-            _ => "",
-        });
-        page.push_str(rest);
-    }
-    page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_leave_its_place_in_the_page() {
-        let page = page(
-            "<b>a</b> & {{data}}",
-            &json!({ "name": "</script><script>alert(1)</script>", "n": "{{title}}" }),
-        );
-        assert!(page.contains("<title>&lt;b>a&lt;/b> &amp; {{data}}</title>"));
-        assert_eq!(page.matches("</script>").count(), 2, "those of the data and of the program");
-        assert!(page.contains(r#""n":"{{title}}""#));
     }
 }

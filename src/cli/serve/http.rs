@@ -49,7 +49,7 @@ pub(super) struct Service {
     is_stopping: AtomicBool,
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(in crate::cli) type Answer = Response<Full<Bytes>>;
 
 impl Service {
     pub fn new(models: Vec<Served>, worker: Worker, limits: Limits) -> Self {
@@ -148,7 +148,7 @@ impl Service {
     }
 }
 
-fn plain(status: StatusCode, kind: &'static str, body: String) -> Answer {
+pub(in crate::cli) fn plain(status: StatusCode, kind: &'static str, body: String) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -157,13 +157,13 @@ fn plain(status: StatusCode, kind: &'static str, body: String) -> Answer {
 }
 
 /// The page may send requests to this server only.
-fn page(mut answer: Answer) -> Answer {
+pub(in crate::cli) fn page(mut answer: Answer) -> Answer {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data: blob:";
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     answer
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+pub(in crate::cli) fn refused(refusal: &Refusal) -> Answer {
     let mut answer =
         plain(refusal.status, "application/json", json!({ "error": refusal.message }).to_string());
     if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -172,7 +172,7 @@ fn refused(refusal: &Refusal) -> Answer {
     answer
 }
 
-fn not_allowed(methods: &'static str) -> Answer {
+pub(in crate::cli) fn not_allowed(methods: &'static str) -> Answer {
     let mut answer =
         refused(&Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("expected the method {methods}")));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));

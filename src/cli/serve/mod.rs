@@ -1,7 +1,7 @@
 //! `neural serve`
 
 mod describe;
-mod http;
+pub(super) mod http;
 mod inputs;
 mod metrics;
 mod worker;
@@ -156,13 +156,13 @@ fn named(run: &str) -> (Option<&str>, &Path) {
 
 /// The answer to a request that cannot be served.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     status: hyper::StatusCode,
     message: String,
 }
 
 impl Refusal {
-    fn new(status: hyper::StatusCode, message: impl Into<String>) -> Self {
+    pub fn new(status: hyper::StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 

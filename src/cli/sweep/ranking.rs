@@ -65,7 +65,7 @@ impl<'a> Ranking<'a> {
         let mut head = vec!["rank".to_string(), "trial".into(), "epoch".into()];
         head.extend(figures.iter().map(ToString::to_string));
         head.extend(test.iter().map(|metric| format!("test-{metric}")));
-        head.extend(is_pruned.then(|| "trained".to_string()));
+        head.extend(is_pruned.then(|| "pruned".to_string()));
         head.push("settings".into());
         let mut lines = vec![head];
         for (rank, one) in self.trials.iter().enumerate() {
@@ -81,8 +81,8 @@ impl<'a> Ranking<'a> {
             line.extend(figures.iter().map(|figure| figure.show(of(figure))));
             line.extend(test.iter().map(|metric| metric.show(of_test(metric))));
             line.extend(is_pruned.then(|| match one.reached.ending {
-                End::Finished => format!("{} epochs", one.reached.epochs),
-                _ => format!("{} epochs, then pruned", one.reached.epochs),
+                End::Paused => format!("after epoch {}", one.reached.epochs),
+                End::Finished | End::Failed => "-".into(),
             }));
             line.push(one.trial.settings.join(", "));
             lines.push(line);

@@ -78,8 +78,10 @@ impl Over {
                 } else {
                     from + (to - from) * position
                 };
+                // Four digits are as exact as a search is, and can be read.
+                let value = if *whole { value.round() } else { rounded(value) };
                 let value = value.clamp(*from, *to);
-                if *whole { value.round().to_string() } else { format!("{value:e}") }
+                if *whole { value.to_string() } else { format!("{value:e}") }
             }
         }
     }
@@ -101,6 +103,10 @@ impl Over {
             }
         }
     }
+}
+
+fn rounded(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 /// Every combination of the values of lists; `None` where some values are a range.
