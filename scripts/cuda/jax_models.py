@@ -177,6 +177,16 @@ def embedding():
     return p | {"last": dense(64 * 64, 10)}, [], model
 
 
+def pooled():
+    def model(p, s, x, key):
+        for layer in p[:2]:
+            x = max_pool(jax.nn.relu(apply_conv(layer, x)))
+        x = jax.nn.relu(apply_dense(p[2], x.reshape(x.shape[0], -1)))
+        return apply_dense(p[3], x), s
+
+    return [conv(3, 1, 32), conv(3, 32, 64), dense(5 * 5 * 64, 64), dense(64, 10)], [], model
+
+
 def strided():
     def model(p, s, x, key):
         x = jax.nn.relu(apply_conv(p[0], x))
@@ -216,6 +226,7 @@ MODELS = {
     "gru": (lambda: recurrent(3), adam(1e-3), SEQUENCES, 128),
     "attention": (attending, adam(1e-3), SEQUENCES, 128),
     "embedding": (embedding, adam(1e-3), ((64,), jnp.int32), 128),
+    "cnn": (pooled, adam(1e-3), PICTURES, 128),
     "strided": (strided, adam(1e-3), PICTURES, 128),
 }
 

@@ -112,7 +112,7 @@ def unasked(options: bytes) -> list[str]:
 # Recipes whose data the repository does not hold.
 ELSEWHERE = {"fashion": "data/mnist", "cifar10": "cifar"}
 
-# Layers that no recipe has.
+# Models that no recipe has.
 MODELS = {
     "lstm": ("sequences", "[{ lstm = 128 }, { dense = 10 }]"),
     "gru": ("sequences", "[{ gru = 128 }, { dense = 10 }]"),
@@ -120,6 +120,11 @@ MODELS = {
     "embedding": (
         "tokens",
         '[{ embedding = { vocabulary = 5000, units = 64 } }, { attention = { heads = 4, causal = true } }, "flatten", { dense = 10 }]',
+    ),
+    "cnn": (
+        "data/mnist",
+        '[{ conv = { filters = 32, kernel = [3, 3] } }, "relu", { max-pool = [2, 2] }, '
+        '{ conv = { filters = 64, kernel = [3, 3] } }, "relu", { max-pool = [2, 2] }, "flatten", { dense = 64 }, "relu", { dense = 10 }]',
     ),
     "strided": (
         "data/mnist",

@@ -338,11 +338,9 @@ impl Lowering<'_> {
         if self.target != Target::Gpu {
             return 1;
         }
-        let most = KERNELS_PER_TURN / kernels(&scan.body).max(1);
-        (1..=most.min(scan.length).min(STEPS_PER_TURN))
-            .rev()
-            .find(|n| scan.length.is_multiple_of(*n))
-            .unwrap_or(1)
+        // Two turns at least: without a loop XLA would compile every step by itself.
+        let most = (KERNELS_PER_TURN / kernels(&scan.body).max(1)).min(STEPS_PER_TURN).min(scan.length / 2);
+        (1..=most).rev().find(|n| scan.length.is_multiple_of(*n)).unwrap_or(1)
     }
 
     /// A `while` with a counter from 0 to a constant, which lets XLA know the number of steps.
