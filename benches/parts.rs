@@ -1,4 +1,4 @@
-//! The parts: a step of each job, each layer, the readers, the shuffle, checkpoints.
+//! The parts: a step of each job, each layer, the readers, the shuffle, checkpoints, a prediction.
 //!
 //! `cargo bench --bench parts -- --quick layer` measures the parts whose names hold "layer".
 
@@ -56,7 +56,7 @@ impl Call {
         let upload = |parameter: &neural::graph::Tensor| {
             let count = neural::array::count(parameter.shape());
             let values: Vec<f32> = (0..count).map(|i| (i % 7) as f32).collect();
-            Buffer::upload(device, &Array::new(parameter.shape(), values)?)
+            Buffer::upload(device, &Array::new(parameter.shape(), values)?.cast(parameter.dtype()))
         };
         let arguments = function.graph().parameters().iter().map(upload).collect::<Result<_>>()?;
         Ok(Self { program: Program::compile(device, function, 0)?, arguments })
@@ -73,7 +73,9 @@ fn passes(device: &Device, layer: &Layer, sample: &[usize]) -> Result<[Call; 2]>
     let model = nn::sequential([layer.clone()]);
     let (variables, ..) = model.declare(DType::F32, sample)?;
     let graph = Graph::new();
-    let x = graph.parameter(DType::F32, &[&[BATCH], sample].concat());
+    let is_of_ids = matches!(layer, Layer::Embedding(_));
+    let dtype = if is_of_ids { DType::I32 } else { DType::F32 };
+    let x = graph.parameter(dtype, &[&[BATCH], sample].concat());
     let tensors: Vec<_> = variables.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
     let mut given = Variables::given(&graph, DType::F32, &variables, &tensors);
     let mut random = Random::new(graph.scalar(1u64), graph.scalar(1u64));
@@ -82,8 +84,9 @@ fn passes(device: &Device, layer: &Layer, sample: &[usize]) -> Result<[Call; 2]>
     let forward = Call::new(device, &Function::new(&graph, vec![y.clone(), done.clone()]))?;
 
     let dy = graph.parameter(DType::F32, y.shape());
+    let inputs = (!is_of_ids).then_some(&x);
     let mut results =
-        gradients(&(y * dy)?.sum_all()?, &std::iter::once(&x).chain(&tensors).collect::<Vec<_>>())?;
+        gradients(&(y * dy)?.sum_all()?, &inputs.into_iter().chain(&tensors).collect::<Vec<_>>())?;
     results.push(done);
     Ok([forward, Call::new(device, &Function::new(&graph, results))?])
 }
@@ -212,5 +215,19 @@ fn checkpoints(c: &mut Criterion) {
     group.bench_function("read", |b| b.iter(|| Saved::read(&path).unwrap()));
 }
 
-criterion_group!(parts, steps, layers, readers, shuffle, checkpoints);
+/// A call of a predictor with digits: copied to the device, computed, copied back.
+fn predictions(c: &mut Criterion) {
+    let device = Device::auto().unwrap();
+    let data = Job::Mlp.noise(BATCH).unwrap();
+    let model = start(Job::Mlp, &device, &data).model().unwrap();
+    let mut group = c.benchmark_group("predict");
+    for rows in [1, BATCH] {
+        let predictor = model.compile(&device, rows).unwrap();
+        let samples = data.samples(&(0..rows as u32).collect::<Vec<_>>()).unwrap();
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(format!("{rows} rows"), |b| b.iter(|| predictor.predict(&samples).unwrap()));
+    }
+}
+
+criterion_group!(parts, steps, layers, readers, shuffle, checkpoints, predictions);
 criterion_main!(parts);
