@@ -72,6 +72,31 @@ fn r2_is_the_mean_of_that_of_each_output() {
     assert!((r2 - f64::midpoint(of(0), of(1))).abs() < 1e-9 && r2.abs() < 0.01, "{r2}");
 }
 
+/// Rows that take several calls of the device, whose outputs are added up and dropped.
+#[test]
+fn a_score_without_the_outputs_is_that_of_all_of_them() {
+    let inputs: Vec<f32> = numbers(460 * 3, 4).iter().map(|x| *x as f32).collect();
+    let data = values(460, &inputs, &inputs.iter().map(|x| x * x + 30.0).collect::<Vec<_>>());
+    let metrics = [Metric::Rmse, Metric::R2, Metric::Mae];
+    let score = |metrics: &[Metric]| {
+        let trainer = Trainer::new(nn::sequential([nn::dense(3)])).loss(Loss::MeanSquaredError);
+        let mut run = trainer.metrics(metrics.to_vec()).start(device(), &data).expect("starts");
+        // The program that this compiles takes 200 rows a call.
+        run.evaluate(&data.splits.train[..200]).expect("evaluates");
+        let all = run.evaluate(&data.splits.train).expect("evaluates");
+        let score = run.score(&data.splits.train).expect("evaluates");
+        assert_eq!(score, all.score(metrics));
+        assert!(run.score(&[]).is_err());
+        score
+    };
+    let sums = score(&metrics);
+    let kept = score(&[&metrics[..], &[Metric::MedianAbsoluteError]].concat());
+    assert_eq!(sums.loss, kept.loss);
+    for metric in metrics {
+        assert_eq!(sums.get(metric), kept.get(metric), "{metric}");
+    }
+}
+
 /// 37 rows in 3 classes, in batches of 8 that have other weights each.
 fn classes() -> Dataset {
     let inputs: Vec<f32> = numbers(148, 2).iter().map(|x| *x as f32).collect();

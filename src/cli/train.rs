@@ -430,8 +430,7 @@ fn scores(run: &mut Run) -> anyhow::Result<Scores> {
     let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
     let mut scores = Vec::new();
     for (name, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        let evaluation = run.evaluate_all(rows)?;
-        scores.push((name, evaluation.score(run.metrics())));
+        scores.push((name, run.score(rows)?));
     }
     Ok(scores)
 }

@@ -1,9 +1,9 @@
 //! A model's answers beside what came true, and every figure of them.
 
 use super::{
-    Average, Confusion, Counts, Errors, Figures, Metric, Task, Truth, average_precision, averaged, brier,
-    calibration_error, exact_match, label_accuracy, label_counts, log_loss, mean_errors, one_against_rest,
-    roc_auc, top_k,
+    Average, Confusion, Counts, ErrorSums, Errors, Figures, Metric, TargetMeans, Task, Truth,
+    average_precision, averaged, brier, calibration_error, exact_match, label_accuracy, label_counts,
+    log_loss, mean_errors, one_against_rest, roc_auc, top_k,
 };
 use std::cell::LazyCell;
 use std::fmt;
@@ -86,12 +86,24 @@ impl Answers<'_> {
         Figures(match self {
             Answers::Classes(answers) => answers.figures(metrics),
             Answers::Labels(answers) => answers.figures(metrics),
-            Answers::Values { outputs, targets, width } => {
-                let errors = Errors::of_each(outputs, targets, *width);
-                metrics.map(|metric| (metric, of_values(&errors, metric))).collect()
+            &Answers::Values { outputs, targets, width } => {
+                let metrics: Vec<Metric> = metrics.collect();
+                if metrics.contains(&Metric::MedianAbsoluteError) {
+                    return error_figures(&Errors::of_each(outputs, targets, width), &metrics);
+                }
+                let mut means = TargetMeans::new(width);
+                means.add(targets);
+                let mut sums = ErrorSums::new(means.means());
+                sums.add(outputs, targets);
+                return error_figures(&sums.errors(), &metrics);
             }
         })
     }
+}
+
+/// The figures of outputs that are values, from the errors of each.
+pub(crate) fn error_figures(errors: &[Errors], metrics: &[Metric]) -> Figures {
+    Figures(metrics.iter().map(|metric| (*metric, of_values(errors, *metric))).collect())
 }
 
 impl ClassAnswers<'_> {

@@ -32,6 +32,7 @@ mod probability;
 mod ranking;
 mod values;
 
+pub(crate) use answers::error_figures;
 pub use answers::{Answers, ClassAnswers, LabelAnswers};
 pub use classes::{Confusion, classes_of, top_k};
 pub use counts::{Average, Counts, averaged};
@@ -41,4 +42,5 @@ pub use name::{Direction, Metric, Task, UnknownMetric, number, percent};
 pub use output::OutputMetric;
 pub use probability::{Truth, brier, calibration_error, log_loss};
 pub use ranking::{average_precision, best_f1, cumulative, one_against_rest, roc_auc};
+pub(crate) use values::{ErrorSums, TargetMeans};
 pub use values::{Errors, mean_errors};

@@ -35,17 +35,11 @@ impl Errors {
         let squares: f64 = distances.iter().map(|d| d * d).sum();
         let mean = targets.iter().sum::<f64>() / n;
         let variation: f64 = targets.iter().map(|t| (t - mean) * (t - mean)).sum();
-        let r2 = match () {
-            () if targets.len() < 2 => f64::NAN,
-            () if squares == 0.0 => 1.0,
-            () if variation == 0.0 => 0.0,
-            () => 1.0 - squares / variation,
-        };
         Self {
             squared: squares / n,
             absolute: distances.iter().sum::<f64>() / n,
             median: median(distances),
-            r2,
+            r2: Self::explained(targets.len(), squares, variation),
         }
     }
 
@@ -74,9 +68,87 @@ impl Errors {
         blocks.par_iter().flat_map_iter(of_block).collect()
     }
 
+    /// How much of the variance is explained, from Σ (p - t)² and Σ (t - t̄)² over some rows.
+    fn explained(rows: usize, squares: f64, variation: f64) -> f64 {
+        match () {
+            () if rows < 2 => f64::NAN,
+            () if squares == 0.0 => 1.0,
+            () if variation == 0.0 => 0.0,
+            () => 1.0 - squares / variation,
+        }
+    }
+
     /// √ of the mean of (p - t)².
     pub fn root_mean_square(&self) -> f64 {
         self.squared.sqrt()
+    }
+}
+
+/// The sums over rows that all of [`Errors`] but the median are made of. Rows can be added a part at a time, so that
+/// tables as wide as pictures need not be there at once; the results are those of [`Errors::of_each`], bit for bit.
+pub(crate) struct ErrorSums {
+    rows: usize,
+    /// Of each output, as the others.
+    means: Vec<f64>,
+    squares: Vec<f64>,
+    absolute: Vec<f64>,
+    variation: Vec<f64>,
+}
+
+impl ErrorSums {
+    /// No rows yet of all those whose targets have these means, one an output; see [`TargetMeans`].
+    pub fn new(means: Vec<f64>) -> Self {
+        let zeros = || vec![0.0; means.len()];
+        Self { rows: 0, squares: zeros(), absolute: zeros(), variation: zeros(), means }
+    }
+
+    /// Adds rows of tables `[rows, width]`.
+    pub fn add(&mut self, predicted: &[f64], targets: &[f64]) {
+        let width = self.means.len().max(1);
+        for (predicted, targets) in predicted.chunks_exact(width).zip(targets.chunks_exact(width)) {
+            self.rows += 1;
+            for (output, (p, t)) in predicted.iter().zip(targets).enumerate() {
+                let (distance, deviation) = ((p - t).abs(), t - self.means[output]);
+                self.squares[output] += distance * distance;
+                self.absolute[output] += distance;
+                self.variation[output] += deviation * deviation;
+            }
+        }
+    }
+
+    /// The errors of each output, their medians NaN.
+    pub fn errors(&self) -> Vec<Errors> {
+        let n = self.rows as f64;
+        let of = |output: usize| Errors {
+            squared: self.squares[output] / n,
+            absolute: self.absolute[output] / n,
+            median: f64::NAN,
+            r2: Errors::explained(self.rows, self.squares[output], self.variation[output]),
+        };
+        (0..self.means.len()).map(of).collect()
+    }
+}
+
+/// The mean of each column of a table, whose rows can be added a part at a time.
+pub(crate) struct TargetMeans {
+    rows: usize,
+    sums: Vec<f64>,
+}
+
+impl TargetMeans {
+    pub fn new(width: usize) -> Self {
+        Self { rows: 0, sums: vec![0.0; width] }
+    }
+
+    pub fn add(&mut self, targets: &[f64]) {
+        for row in targets.chunks_exact(self.sums.len().max(1)) {
+            self.rows += 1;
+            self.sums.iter_mut().zip(row).for_each(|(sum, target)| *sum += target);
+        }
+    }
+
+    pub fn means(self) -> Vec<f64> {
+        self.sums.into_iter().map(|sum| sum / self.rows as f64).collect()
     }
 }
 

@@ -114,13 +114,14 @@ pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
 }
 
 impl Evaluation {
-    /// Of outputs of this shape for each row, before any of them is added.
+    /// Of outputs of this shape for each row, before any of them is added; its loss goes on from `sums`.
     pub(super) fn new(
         data: &Dataset,
         goal: &Goal,
         task: Task,
         shape: &[usize],
         rows: &[u32],
+        [sum, divisor]: [f64; 2],
     ) -> Result<Self> {
         let target = goal.target_of(data)?;
         let (link, width) = (Link::of(&goal.loss), shape.last().copied().unwrap_or(1));
@@ -133,8 +134,8 @@ impl Evaluation {
             link,
             threshold: 0.5,
             probabilities: OnceCell::new(),
-            sum: 0.0,
-            divisor: 0.0,
+            sum,
+            divisor,
             scaling: link.scaling(target.targets, target.scaling, &data.scaling).clone(),
         })
     }
@@ -172,6 +173,11 @@ impl Evaluation {
         }
         self.outputs.truncate(kept * width);
         labels.retain(|label| *label >= 0);
+    }
+
+    /// The losses' sum, and what it is divided by.
+    pub(super) fn sums(&self) -> [f64; 2] {
+        [self.sum, self.divisor]
     }
 
     /// The mean loss over the rows; NaN where none of them counts.

@@ -4,13 +4,13 @@ use super::evaluation::{Evaluation, task};
 use super::feed::Feed;
 use super::plan::Plan;
 use super::run::Compiled;
-use super::score::{Evaluations, Named};
+use super::score::{Evaluations, Named, Score};
 use super::{Goal, Trainer};
 use crate::array::{Array, DType, count};
 use crate::data::{Dataset, LastBatch, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::flops;
-use crate::metric::Task;
+use crate::metric::{ErrorSums, Metric, TargetMeans, Task, error_figures};
 use crate::model::Model;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The most numbers that a call returns, and the most bytes of samples that it uploads; a single step may exceed them.
-const MOST_OUTPUTS: usize = 1 << 24;
+const MOST_OUTPUTS: usize = 1 << 22;
 const MOST_BYTES: usize = 1 << 26;
 
 /// Measures models on the rows of a data set: their losses and figures. The program is compiled once, with the first
@@ -173,9 +173,10 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Compiles the program for calls that suit `rows` rows, if there is none yet; returns what was compiled.
+    /// Compiles the program for calls that suit `rows` rows, if there are any and no program yet; returns what was
+    /// compiled.
     pub(super) fn compile(&mut self, rows: usize) -> Result<Option<Compiled>> {
-        if self.program.is_some() {
+        if self.program.is_some() || rows == 0 {
             return Ok(None);
         }
         let (plan, batch) = (&self.plan, self.batch);
@@ -195,16 +196,56 @@ impl<'a> Evaluator<'a> {
 
     /// As [`Evaluator::evaluate_all`], of the values that the variables have on the device.
     pub(super) fn measure(&mut self, values: &[&Buffer], rows: &[u32]) -> Result<Evaluations> {
+        self.compile(rows.len())?;
+        self.measure_from(values, rows, [0.0; 2])
+    }
+
+    /// The loss and some figures of the values that the variables have on the device, for some rows of the data.
+    ///
+    /// Where the outputs are values and the figures sums over rows, no more outputs are kept than those of one call: as
+    /// pictures, those of all rows may take many times the memory of the data.
+    pub(super) fn score(&mut self, values: &[&Buffer], rows: &[u32], metrics: &[Metric]) -> Result<Score> {
+        let is_sum = |metric: &Metric| metric.output().is_none() && *metric != Metric::MedianAbsoluteError;
+        if rows.is_empty() || self.tasks != [Task::Values] || !metrics.iter().all(is_sum) {
+            return Ok(self.measure(values, rows)?.score(metrics));
+        }
+        self.compile(rows.len())?;
+        let pieces = || rows.chunks(self.call_rows().max(1));
+        let (goal, shape) = (&self.goals[0], &self.shapes[self.plan.heads[0].output]);
+        let mut means = TargetMeans::new(shape.last().copied().unwrap_or(1));
+        for rows in pieces() {
+            let truth = Evaluation::new(self.data, goal, Task::Values, shape, rows, [0.0; 2])?;
+            means.add(truth.targets());
+        }
+        let (mut sums, mut loss) = (ErrorSums::new(means.means()), [0.0; 2]);
+        for rows in pieces() {
+            let evaluation = self.measure_from(values, rows, loss)?.only()?;
+            sums.add(&evaluation.outputs, evaluation.targets());
+            loss = evaluation.sums();
+        }
+        let metrics: Vec<Metric> =
+            metrics.iter().copied().filter(|metric| metric.is_of(Task::Values)).collect();
+        let [sum, divisor] = loss;
+        let figures = error_figures(&sums.errors(), &metrics);
+        Ok(Score { rows: rows.len(), loss: goal.weight * (sum / divisor), figures })
+    }
+
+    /// How many rows a call takes; 0 before there is a program.
+    fn call_rows(&self) -> usize {
+        self.program.as_ref().map_or(0, |(steps, _)| steps * self.batch)
+    }
+
+    /// As [`Evaluator::measure`], with the program that there is; each loss goes on from `sums`.
+    fn measure_from(&self, values: &[&Buffer], rows: &[u32], sums: [f64; 2]) -> Result<Evaluations> {
         let batch = self.batch;
         let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
-        self.compile(rows.len())?;
         let Some((steps, program)) = &self.program else {
             return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
         let steps = *steps;
         let mut each = Vec::new();
         for ((goal, task), head) in self.goals.iter().zip(&self.tasks).zip(&self.plan.heads) {
-            let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows)?;
+            let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows, sums)?;
             let evaluation = evaluation.with_threshold(self.threshold);
             each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
         }

@@ -203,10 +203,7 @@ impl Run<'_> {
     fn end_epoch(&mut self) -> Result<Epoch> {
         let validation = match &self.data().splits.validation[..] {
             [] => None,
-            rows => {
-                let evaluations = self.evaluate_all(rows)?;
-                Some(evaluations.score(self.metrics()))
-            }
+            rows => Some(self.score(rows)?),
         };
         let SoFar { loss, weight, right, answers, rows, seconds } = std::mem::take(&mut self.so_far);
         let last = self.step().saturating_sub(1);

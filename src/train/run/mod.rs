@@ -21,7 +21,7 @@ use super::monitor::Monitor;
 use super::plan::Plan;
 use super::program;
 use super::replica::{Replica, State};
-use super::score::Evaluations;
+use super::score::{Evaluations, Score};
 use crate::array::{Array, count};
 use crate::data::{Dataset, Order};
 use crate::error::{Error, Result};
@@ -408,12 +408,20 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
-        // Without rows there is nothing to compile for, and the evaluator refuses.
-        if !rows.is_empty() {
-            self.compile_evaluation(rows.len())?;
-        }
+        self.compile_evaluation(rows.len())?;
         let values = model_values(&self.variables, self.state.current()?);
         self.evaluator.measure(&values, rows)
+    }
+
+    /// The loss and the figures that epochs are reported with, for some rows of the data. Unlike [`Run::evaluate_all`] it
+    /// keeps no outputs that it does not need.
+    ///
+    /// # Errors
+    /// As [`Run::evaluate_all`].
+    pub fn score(&mut self, rows: &[u32]) -> Result<Score> {
+        self.compile_evaluation(rows.len())?;
+        let values = model_values(&self.variables, self.state.current()?);
+        self.evaluator.score(&values, rows, &self.metrics)
     }
 
     /// Whether all rows that count in step `step` are of classes whose weight is 0.
