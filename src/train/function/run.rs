@@ -36,8 +36,8 @@ pub struct FunctionRun<'a> {
     programs: HashMap<usize, Program>,
     /// The programs that were compiled and not yet asked for.
     compiled: Vec<Compiled>,
-    /// What the last good step read, and its place in that call, to tell usual infinities from new ones.
-    last: Option<(Vec<Given>, usize)>,
+    /// What the last good step read, to tell usual infinities from new ones.
+    last: Option<Vec<Given>>,
 }
 
 impl<'a> FunctionRun<'a> {
@@ -115,24 +115,24 @@ impl<'a> FunctionRun<'a> {
     /// `batches` are those of the steps one after another.
     fn advance(&mut self, steps: usize, batches: &[Array]) -> Result<Vec<Array>> {
         self.compile(steps)?;
-        let arguments = self.arguments(steps, batches)?;
+        let arguments = self.arguments(self.step, steps, batches)?;
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
         };
         let made = self.state.advance(program, &arguments)?;
         let made = made.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
-        let bad = self.first_bad(steps, &made);
-        let good = bad.map_or(steps, |(step, _)| step);
-        self.step += good as u64;
-        if let Some((step, loss)) = bad {
-            let error = self.explain(loss, &arguments, step);
-            if let Some(before) = step.checked_sub(1) {
-                self.last = Some((arguments, before));
-            }
-            return Err(error);
+        let Some((place, loss)) = self.first_bad(steps, &made) else {
+            // Of several steps only the last is kept: their batches together may take much of the device's memory.
+            self.last = Some(if steps == 1 { arguments } else { self.one_step(steps - 1, batches)? });
+            self.step += steps as u64;
+            return Ok(made);
+        };
+        let bad = if steps == 1 { arguments } else { self.one_step(place, batches)? };
+        if let Some(before) = place.checked_sub(1) {
+            self.last = Some(self.one_step(before, batches)?);
         }
-        self.last = Some((arguments, steps - 1));
-        Ok(made)
+        self.step += place as u64;
+        Err(self.explain(loss, &bad))
     }
 
     /// The first of `steps` steps with a loss that is not finite, and that loss.
@@ -162,9 +162,20 @@ impl<'a> FunctionRun<'a> {
         Ok(())
     }
 
-    /// What the program of the next `steps` steps reads on each device besides the variables.
-    fn arguments(&self, steps: usize, batches: &[Array]) -> Result<Vec<Given>> {
-        let numbers = self.step..self.step + steps as u64;
+    /// What the program of one step reads at `place` of the next steps, whose `batches` are stacked.
+    fn one_step(&self, place: usize, batches: &[Array]) -> Result<Vec<Given>> {
+        let alone = |array: &Array| {
+            let row = array.row(place)?;
+            let shape = [&[1], row.shape()].concat();
+            row.reshape(&shape)
+        };
+        let batch = batches.iter().map(alone).collect::<Result<Vec<_>>>()?;
+        self.arguments(self.step + place as u64, 1, &batch)
+    }
+
+    /// What the program of `steps` steps from step `first` on reads on each device besides the variables.
+    fn arguments(&self, first: u64, steps: usize, batches: &[Array]) -> Result<Vec<Given>> {
+        let numbers = first..first + steps as u64;
         let turn = |objective: &super::Objective| {
             let optimizer = &objective.optimizer;
             Turn::values(optimizer, Turns::without_epochs(optimizer.accumulate as u64), numbers.clone())
@@ -180,7 +191,7 @@ impl<'a> FunctionRun<'a> {
             Ok(Given {
                 replica: replica.number.clone(),
                 seed: replica.seed.clone(),
-                number: replica.upload(&Array::scalar(self.step))?,
+                number: replica.upload(&Array::scalar(first))?,
                 resident: Resident::none(),
                 steps: Steps {
                     turns: turns.collect::<Result<_>>()?,
@@ -191,11 +202,10 @@ impl<'a> FunctionRun<'a> {
         self.replicas.iter().map(on).collect()
     }
 
-    /// The error for a loss that is not finite in the next step, which was step `place` of the call that was given
-    /// `arguments`.
-    fn explain(&self, loss: f64, arguments: &[Given], place: usize) -> Error {
+    /// The error for a loss that is not finite in the next step, which reads `arguments`.
+    fn explain(&self, loss: f64, arguments: &[Given]) -> Error {
         let advice = "try a smaller learning rate, clip_norm, or scaled data";
-        let (place, advice) = match self.first_not_finite(arguments, place) {
+        let (place, advice) = match self.first_not_finite(arguments) {
             Ok(place) => (place, advice.to_string()),
             Err(error) => (None, format!("{advice}; where it came up could not be found ({error})")),
         };
@@ -204,7 +214,7 @@ impl<'a> FunctionRun<'a> {
 
     /// Where a number first is not finite in the next step. Places where numbers are infinite with the first weights and
     /// the batch of a good step too, as in a mask, are passed over.
-    fn first_not_finite(&self, arguments: &[Given], place: usize) -> Result<Option<String>> {
+    fn first_not_finite(&self, arguments: &[Given]) -> Result<Option<String>> {
         let (function, places) = program::trace(&self.plan, &self.variables, |all, index| {
             match all.steps.batch.iter().position(|place| *place == index) {
                 Some(input) => format!("input {input} of the batch"),
@@ -212,24 +222,14 @@ impl<'a> FunctionRun<'a> {
             }
         })?;
         let program = Program::compile_replicated(&self.device, &function, 0, self.replicas.len())?;
-        let flags = |state: &State, arguments: &[Given], place: usize| {
-            let replicas = self.replicas.iter().zip(arguments);
-            let one = replicas.map(|(replica, given)| one_step(replica, given, place));
-            state.trace(&program, &one.collect::<Result<Vec<_>>>()?)
-        };
-        let good = match (place.checked_sub(1), &self.last) {
-            (Some(before), _) => Some((arguments, before)),
-            (None, last) => last.as_ref().map(|(arguments, place)| (&arguments[..], *place)),
-        };
-        let usual = match good {
-            Some((arguments, place)) => flags(
-                &State::upload(&self.replicas, &initial(&self.variables, self.seed))?,
-                arguments,
-                place,
-            )?,
+        let usual = match &self.last {
+            Some(good) => {
+                let first = State::upload(&self.replicas, &initial(&self.variables, self.seed))?;
+                first.trace(&program, good)?
+            }
             None => vec![true; places.len()],
         };
-        let now = flags(&self.state, arguments, place)?;
+        let now = self.state.trace(&program, arguments)?;
         Ok(finite::first_lost(places, &usual, &now))
     }
 
@@ -323,21 +323,4 @@ fn part<'a>(batches: &'a Array, ty: &Type, steps: usize, index: usize, devices: 
         return Cow::Borrowed(bytes);
     }
     (0..steps).flat_map(|step| &bytes[(step * devices + index) * size..][..size]).copied().collect()
-}
-
-/// What a single step of a call reads.
-fn one_step(replica: &Replica, given: &Given, place: usize) -> Result<Given> {
-    let number = given.number.download()?.to_vec::<u64>()?[0] + place as u64;
-    let of_step = |stacked: &Arc<Buffer>| {
-        let row = stacked.download()?.row(place)?;
-        let shape = [&[1], row.shape()].concat();
-        replica.upload(&row.reshape(&shape)?)
-    };
-    Ok(Given {
-        replica: given.replica.clone(),
-        seed: given.seed.clone(),
-        number: replica.upload(&Array::scalar(number))?,
-        resident: Resident::none(),
-        steps: given.steps.map(of_step)?,
-    })
 }
