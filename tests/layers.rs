@@ -3,10 +3,11 @@
 mod common;
 
 use common::{array, device, difference, numbers};
-use neural::graph::{Function, Graph, Tensor};
+use neural::graph::{Function, Graph, Random, Tensor};
+use neural::loss::Mask;
 use neural::nn::{self, Attention, Context, Dense, Layer, Module, Sequential};
 use neural::runtime::Program;
-use neural::variables::Variables;
+use neural::variables::{Variable, Variables};
 use neural::{Array, DType, Result};
 use std::sync::Arc;
 
@@ -159,8 +160,7 @@ fn padding_changes_no_result() -> Result<()> {
         ],
     ];
     for layers in models {
-        let words = layer(json!({"embedding": {"vocabulary": 9, "units": 4, "padding": 0}}));
-        let model = Sequential([vec![words], layers].concat());
+        let model = Sequential([vec![words()], layers].concat());
         let short = results(&model, 2, &[3, 5, 2, 8, 1, 4])?;
         let long = results(&model, 2, &[3, 5, 2, 0, 0, 8, 1, 4, 0, 0])?;
         assert!(difference(&short, &long) < 1e-12, "{model:?}: {short:?} {long:?}");
@@ -170,4 +170,51 @@ fn padding_changes_no_result() -> Result<()> {
         assert!(difference(&short[..short.len() / 2], &beside[..beside.len() / 2]) < 1e-12);
     }
     Ok(())
+}
+
+#[test]
+fn batch_norm_counts_no_padding() -> Result<()> {
+    let model = Sequential(vec![words(), nn::batch_norm()]);
+    // Above 0, as variances are.
+    let value = |seed: u64, len| numbers(len, seed).iter().map(|x| x.abs() + 0.5).collect::<Vec<_>>();
+    let train = |ids: &[i32], length: usize, counted: Option<i32>| -> Result<Vec<Vec<f64>>> {
+        let (declared, ..) = model.declare(DType::F64, &[length])?;
+        let graph = Graph::new();
+        let tensors: Vec<_> = declared.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
+        let rows = ids.len() / length;
+        let x = graph.parameter(DType::I32, &[rows, length]);
+        let mut variables = Variables::given(&graph, DType::F64, &declared, &tensors);
+        let mut random = Random::new(graph.scalar(0u64), graph.scalar(0u64));
+        let mut cx = Context::training(&mut variables, &mut random);
+        let mask = counted.map(|n| Mask::first(&graph.scalar(n), rows)).transpose()?;
+        if let Some(mask) = &mask {
+            cx = cx.masked(mask)?;
+        }
+        let y = model.forward(&x, &mut cx)?;
+        let outputs = [variables.after(), vec![y]].concat();
+        let with_value = |(i, v): (usize, &Variable)| array(&v.shape, &value(i as u64, v.len()));
+        let mut arguments: Vec<Array> = declared.iter().enumerate().map(with_value).collect();
+        arguments.push(Array::new(&[rows, length], ids.to_vec())?);
+        let program = Program::compile(device(), &Function::new(&graph, outputs), 0)?;
+        Ok(program.call(device(), &arguments)?.iter().map(Array::to_f64).collect())
+    };
+    // The same words, of which nothing but padding and a row that does not count is around the second time.
+    let plain = train(&[3, 5, 2, 8], 2, None)?;
+    let padded = train(&[3, 5, 0, 2, 8, 0, 7, 7, 7], 3, Some(2))?;
+    // Running mean and variance.
+    let statistics = plain.len() - 3..plain.len() - 1;
+    for (short, long) in plain[statistics.clone()].iter().zip(&padded[statistics]) {
+        assert!(difference(short, long) < 1e-12, "{short:?} {long:?}");
+    }
+    let (short, long) = (&plain[plain.len() - 1], &padded[padded.len() - 1]);
+    assert!(difference(&short[..8], &long[..8]) < 1e-12 && difference(&short[8..], &long[12..20]) < 1e-12);
+    // A single real position has no variance: the running statistics stay.
+    let lone = train(&[3, 0, 0, 0], 2, None)?;
+    assert!(lone.iter().flatten().all(|x| x.is_finite()));
+    assert!(difference(&lone[3], &value(3, 4)) < 1e-12 && difference(&lone[4], &value(4, 4)) < 1e-12);
+    Ok(())
+}
+
+fn words() -> Layer {
+    layer(serde_json::json!({"embedding": {"vocabulary": 9, "units": 4, "padding": 0}}))
 }

@@ -2,7 +2,7 @@
 
 use super::summary::Row;
 use super::{Init, Module};
-use crate::array::DType;
+use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Random, Tensor};
 use crate::loss::Mask;
@@ -227,7 +227,8 @@ impl<'a> Context<'a> {
         self.frozen.is_some_and(|is_frozen| is_frozen(&self.name(name)))
     }
 
-    /// The mean over `axes`, of which the first is that of the rows: over the rows that count, of all devices.
+    /// The mean over `axes`, of which the first is that of the rows: over the rows that count, of all devices, and without
+    /// the padding of sequences `[n, length, features]` where both first axes are averaged over.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
@@ -242,6 +243,13 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When there is no such axis.
     pub fn batch_mean(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+        if let (Some(real), [0, 1]) = (self.real_positions(x)?, axes) {
+            let weights = real.convert(x.dtype())?;
+            let sum = self.total(&(x * weights.unsqueeze(2)?)?.sum(&[0, 1])?)?;
+            // Of nothing but padding the mean is 0.
+            let count = self.total(&weights.sum_all()?)?;
+            return sum / count.maximum(&count.scalar_like(1.0))?;
+        }
         let Some(RowMask { weights, count }) = &self.mask else {
             let mean = x.mean(axes)?;
             return if self.replicas == 1 { Ok(mean) } else { mean.all_reduce()? / self.replicas as f64 };
@@ -254,10 +262,30 @@ impl<'a> Context<'a> {
         self.total(&(rows * weights)?.sum(&[0])?)? / count.convert(x.dtype())?
     }
 
-    /// The rows of the whole batch, of which this device has `part`; and how many of them count, an f64 scalar, where
-    /// some may not.
-    pub(super) fn batch_rows(&self, part: usize) -> (usize, Option<&Tensor>) {
-        (part * self.replicas, self.mask.as_ref().map(|mask| &mask.count))
+    /// How many values of each channel `x` `[n, …, channels]` has in the whole batch, and how many of them count, an f64
+    /// scalar, where these may be too few for a variance though there are values enough.
+    pub(super) fn batch_values(&self, x: &Tensor) -> Result<(usize, Option<Tensor>)> {
+        let within = count(&x.shape()[1..x.rank() - 1]);
+        let counted = match (self.real_positions(x)?, &self.mask) {
+            (Some(real), _) => Some(self.total(&real.convert(DType::F64)?.sum_all()?)?),
+            (None, Some(mask)) if within < 2 => Some(mask.count.clone()),
+            (None, _) => None,
+        };
+        Ok((x.shape()[0] * within * self.replicas, counted))
+    }
+
+    /// 1 for each position of `x` `[n, length, features]` that is real and in a row that counts and 0 for the others,
+    /// f32 `[n, length]`, if some may be padding.
+    fn real_positions(&self, x: &Tensor) -> Result<Option<Tensor>> {
+        if x.rank() != 3 {
+            return Ok(None);
+        }
+        let Some(real) = self.positions_of(x)? else { return Ok(None) };
+        let real = real.convert(DType::F32)?;
+        Ok(Some(match &self.mask {
+            Some(RowMask { weights, .. }) => (real * weights.reshape(&[x.shape()[0], 1])?)?,
+            None => real,
+        }))
     }
 
     /// The sum over the devices.

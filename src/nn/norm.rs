@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 
 /// Batch normalisation (Ioffe and Szegedy, 2015): `y = (x - μ) / √(σ² + ε) · weight + bias`.
 ///
-/// In training μ and σ² are mean and variance over every axis but the last, of the rows that count: rows that only
-/// fill a last batch are left out. In evaluation they are the running ones, which training moves by
+/// In training μ and σ² are mean and variance over every axis but the last, of the rows and positions that count: rows
+/// that only fill a last batch are left out, and so is the padding of sequences. In evaluation they are the running ones, which training moves by
 /// `running = momentum · running + (1 - momentum) · batch`. Both variances are the biased one, Σ (x - μ)² / n, as in
 /// Flax and Keras; `PyTorch`, whose momentum is one minus this, normalises by the biased one too but keeps the
 /// unbiased one, Σ (x - μ)² / (n - 1).
 ///
 /// A batch must hold two values a channel, as one has no variance: on `[batch, channels]` a batch size of 1 is
-/// refused. Where a single row is left for the last batch, it is normalised by the running statistics, and they stay.
+/// refused. Where a single row is left for the last batch, or a single position that is not padding, it is normalised by
+/// the running statistics, and they stay.
 ///
 /// A layer whose running statistics are [frozen](crate::optim::Optimizer::freeze) computes in training as in
 /// evaluation.
@@ -49,17 +50,12 @@ impl BatchNorm {
     ) -> Result<(Tensor, Tensor)> {
         let last = x.rank() - 1;
         let axes: Vec<_> = (0..last).collect();
-        let within = crate::array::count(&x.shape()[1..last]);
-        let (rows, counted) = cx.batch_rows(x.shape()[0]);
-        if rows * within < 2 {
+        let (values, counted) = cx.batch_values(x)?;
+        if values < 2 {
             let expected = "at least two values a channel, as one has no variance (a batch_size above 1)";
-            return Err(Error::value("batch", expected, rows * within));
+            return Err(Error::value("batch", expected, values));
         }
-        // Only where a row holds one value a channel may too few of them be left in a masked batch.
-        let is_one = match counted.filter(|_| within < 2) {
-            Some(counted) => Some(counted.lt(&counted.scalar_like(2.0))?),
-            None => None,
-        };
+        let is_one = counted.map(|counted| counted.lt(&counted.scalar_like(2.0))).transpose()?;
         let or_running = |batch: Tensor, running: &Tensor| match &is_one {
             Some(is_one) => is_one.select(running, &batch),
             None => Ok(batch),

@@ -200,11 +200,22 @@ def normalization(family):
         y = F.batch_norm(x, None, None, p["weight"], p["bias"], training=True, eps=epsilon)
         return y.movedim(1, -1)
 
-    def running(rng, x, p):
+    real = torch.tensor(MASK == 1)
+
+    def padded(x, p):
+        """Everything by the statistics of the positions that are not padding."""
+        variance, mean = torch.var_mean(x[real], 0, correction=0)
+        y = (x - mean) / torch.sqrt(variance + epsilon) * p["weight"] + p["bias"]
+        # Of these positions it is PyTorch's own of them as rows.
+        np.testing.assert_allclose(y[real].detach(), batch_norm(x[real], p).detach(), rtol=1e-12, atol=1e-12)
+        return y
+
+    def running(rng, x, p, counted=lambda x: x):
         """The running statistics, with the biased variance, and the output in evaluation with them."""
+        values = counted(x)
         before = normal(rng, 3, scale=0.5), rng.uniform(0.5, 2.0, 3).astype(np.float32).astype(np.float64)
-        axes = tuple(range(x.ndim - 1))
-        batch = x.mean(axes).numpy(), x.var(axes, correction=0).numpy()
+        axes = tuple(range(values.ndim - 1))
+        batch = values.mean(axes).numpy(), values.var(axes, correction=0).numpy()
         after = [momentum * old + (1 - momentum) * new for old, new in zip(before, batch)]
 
         def evaluate(mean, variance):
@@ -227,6 +238,9 @@ def normalization(family):
         ("batch-norm-2d", (2, 5, 7, 3)),
     ]:
         record(family, name, config, batch_norm, shape, shapes, extra=running)
+    of_real = lambda rng, x, p: running(rng, x, p, lambda x: x[real])
+    given = {"positions": MASK}
+    record(family, "batch-norm-padded", config, padded, (3, 5, 3), shapes, extra=of_real, given=given)
 
     def layer_norm(x, p):
         return F.layer_norm(x, x.shape[-1:], p["weight"], p["bias"], epsilon)
