@@ -361,6 +361,27 @@ fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
     let first = &cells(&text(group.join("report.md")))[0];
     let best = Recipe::read(&group.join("best.toml"), &[]).expect("a recipe");
     assert_eq!(best, recipe(&group.join(&first[1])));
+
+    // The page draws each trial from its values to its rank.
+    said(&home, &["report", "runs/trees-sweep-1", "--no-evaluation", "-o", "sweep.html"]);
+    let page = text(home.path().join("sweep.html"));
+    let data = page.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next());
+    let data: Value = serde_json::from_str(data.expect("the page's data")).expect("JSON");
+    let drawn = &data["sweeps"][0];
+    let trials = drawn["trials"].as_array().expect("a list");
+    assert_eq!(
+        (trials.len(), &trials[0]["name"], &trials[0]["positions"][2]),
+        (14, &first[1].as_str().into(), &1.0.into())
+    );
+    for trial in trials {
+        let train = recipe(&group.join(trial["name"].as_str().expect("a name"))).train;
+        let rate = toml::Value::try_from(&train.optimizer).expect("TOML")["sgd"]["learning_rate"].as_float();
+        let expected = (rate.expect("a number") / 1e-3).ln() / 3e3f64.ln();
+        assert!((number(&trial["positions"][0]) - expected).abs() < 1e-9, "{trial}");
+        let place = [5, 10, 20].iter().position(|size| *size == train.batch_size).expect("listed");
+        assert_eq!(trial["positions"][1], (place as f64 + 0.5) / 3.0);
+    }
+    assert_eq!(drawn["importance"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]

@@ -66,8 +66,15 @@ impl Compare {
 pub(super) fn runs_in(path: &Path) -> Vec<PathBuf> {
     let entries = path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut runs: Vec<PathBuf> = entries.filter(|path| Folder::open(path).is_ok()).collect();
-    runs.sort();
+    runs.sort_by_cached_key(|path| in_order(path));
     if runs.is_empty() { vec![path.to_path_buf()] } else { runs }
+}
+
+/// By name, but numbers at its end by their value: trial-2 before trial-10.
+fn in_order(path: &Path) -> (String, u64) {
+    let name = path.to_string_lossy();
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (stem.to_string(), name[stem.len()..].parse().unwrap_or(0))
 }
 
 pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {

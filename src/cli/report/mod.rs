@@ -25,7 +25,9 @@ gone, the page shows what the run's folder holds.
 Examples:
   neural report runs/mnist-1                       writes runs/mnist-1/report.html
   neural report runs/mnist-1 runs/mnist-2 -o both.html
-  neural report runs/guests-1 --no-evaluation      only what the folder holds, at once"
+  neural report runs/guests-1 --no-evaluation      only what the folder holds, at once
+  neural report runs/guests-sweep-1 --no-evaluation
+                                                   how the values of a sweep's keys and what its trials reached go together"
 )]
 pub struct Report {
     /// The folders of the runs
@@ -48,11 +50,19 @@ pub struct Report {
     device: DeviceArguments,
 }
 
+/// A page of more runs has the folders that they are in as its title.
+const MOST_NAMES: usize = 3;
+
 const SCRIPT: &str = include_str!("report.js");
 
 impl Report {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut found = Vec::new();
+        let sweeps: Vec<Value> = self
+            .runs
+            .iter()
+            .filter_map(|path| super::sweep::drawn(path).transpose())
+            .collect::<anyhow::Result<_>>()?;
         for path in self.runs.iter().flat_map(|path| compare::runs_in(path)) {
             match Folder::open(&path) {
                 Ok(folder) => found.push((compare::read(&folder)?, folder)),
@@ -69,8 +79,11 @@ impl Report {
             .into_iter()
             .map(|(key, values)| json!({ "key": key, "values": values }))
             .collect();
-        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        let data = json!({ "runs": runs, "differences": differences, "version": env!("CARGO_PKG_VERSION") });
+        let mut names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+        if names.len() > MOST_NAMES {
+            names = self.runs.iter().map(|path| text::path(path)).collect();
+        }
+        let data = json!({ "runs": runs, "sweeps": sweeps, "differences": differences, "version": env!("CARGO_PKG_VERSION") });
         let output = match (&self.output, &folders[..]) {
             (Some(path), _) => path.clone(),
             (None, [folder]) => folder.file("report.html"),

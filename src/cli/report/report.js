@@ -90,6 +90,28 @@ function compared() {
   return wide(section("Figures side by side", "each over the rows that its run is measured on", table(["", ...report.runs.map(run => run.name)], names.map(name => [name, ...report.runs.map(run => (run.measured?.figures || []).find(([other]) => other === name)?.[1] ?? "–")]))));
 }
 
+// A line a trial through its values; the first axes are the keys, the last one is what it reached.
+function parallel({ by, axes, trials }) {
+  const width = 260 + 190 * (axes.length - 1), height = 330, top = 34, bottom = 14, left = 70, right = 90;
+  const x = i => left + i * (width - left - right) / Math.max(1, axes.length - 1), y = position => height - bottom - position * (height - top - bottom);
+  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `the values of each trial and its ${by}`, style: `min-width:${Math.round(width * 0.8)}px;max-width:${width * 1.6}px` });
+  const best = Math.ceil(trials.length / 4);
+  [...trials].reverse().forEach((trial, i) => {
+    const rank = trials.length - i, isGood = rank <= best;
+    svg.append(element("path", { d: trial.positions.map((position, k) => `${k ? "L" : "M"}${x(k).toFixed(1)} ${y(position).toFixed(1)}`).join(""), fill: "none", stroke: isGood ? "var(--accent)" : "var(--faint)", "stroke-width": rank === 1 ? 3 : 1.4, "stroke-opacity": isGood ? 0.9 : 0.4 }, element("title", {}, `${rank}. ${trial.name}: ${trial.shown}, ${trial.settings.join(", ")}`)));
+  });
+  axes.forEach(({ name, ticks }, i) => {
+    svg.append(element("line", { class: "axis", x1: x(i), x2: x(i), y1: y(0), y2: y(1), "stroke-width": 2 }), element("text", { x: x(i), y: 14, "text-anchor": "middle" }, name.split(".").slice(-2).join("."), element("title", {}, name)));
+    for (const [position, text] of ticks) svg.append(element("text", { x: x(i) + 6, y: y(position) + 4 }, text));
+  });
+  return wide(section("Trials", `of the sweep ${by === "" ? "" : "by " + by}; the best quarter in colour, the best one bold`, element("div", { class: "scroll" }, svg)));
+}
+
+function importance({ importance }) {
+  const bar = share => element("td", { style: "text-align:left;min-width:10rem" }, element("div", { style: `background:var(--accent);height:.6rem;border-radius:.2rem;width:${(100 * share).toFixed(1)}%` }));
+  return section("Importance of keys", "how much of the differences in rank each key explains by itself", table(["key", "share", ""], importance.map(({ key, share }) => [key, share === null ? "–" : percent(share), bar(share ?? 0)])));
+}
+
 function details(run) {
   const measured = run.measured || {}, classes = measured.classes;
   return [
@@ -105,7 +127,7 @@ function details(run) {
 function show(chosen) {
   const runs = chosen === null ? report.runs : [report.runs[chosen]];
   const grid = element("div", { class: "grid" });
-  if (runs.length > 1) grid.append(...[compared(), differences(), ...curves(runs)].filter(Boolean));
+  if (runs.length > 1) grid.append(...report.sweeps.flatMap(sweep => [parallel(sweep), importance(sweep)]), ...[compared(), differences(), ...curves(runs)].filter(Boolean));
   else grid.append(...curves(runs), ...details(runs[0]));
   page.replaceChildren(grid);
   document.querySelectorAll("nav button").forEach((button, i) => button.setAttribute("aria-pressed", String((chosen === null ? 0 : chosen + 1) === i)));

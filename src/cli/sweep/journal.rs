@@ -163,7 +163,6 @@ impl Journal {
                 journal.trials[number].reached.clear();
             }
         }
-        journal.rewrite()?;
         Ok(journal)
     }
 
@@ -240,7 +239,8 @@ impl Journal {
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn rewrite(&self) -> anyhow::Result<()> {
+    /// Writes the journal anew, without what [`Journal::open`] dropped.
+    pub fn rewrite(&self) -> anyhow::Result<()> {
         let mut text = String::new();
         for (trial, Trial { settings, .. }) in self.trials.iter().enumerate() {
             let line = Line::Drawn { trial, settings: settings.clone() };
@@ -278,7 +278,7 @@ impl Reached {
     }
 
     /// The ranking figure, turned so that lower is better; infinite where there is none.
-    fn value(&self) -> f64 {
+    pub fn value(&self) -> f64 {
         let by = self.by();
         let value = self.best.as_ref().filter(|_| self.ending != End::Failed).and_then(|epoch| by.of(epoch));
         let turned = value.map(|value| match by.direction() {

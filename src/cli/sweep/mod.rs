@@ -1,11 +1,13 @@
 //! `neural sweep`
 
 mod halving;
+mod importance;
 mod journal;
 mod ranking;
 mod search;
 mod space;
 
+pub(super) use importance::drawn;
 pub(super) use journal::is_sweep;
 
 use super::DeviceArguments;
@@ -127,6 +129,7 @@ impl Sweep {
         };
         let _lock = Folder::open(&path)?.lock()?;
         let mut journal = Journal::open(&path)?;
+        journal.rewrite()?;
         if self.resume.is_some() {
             self.extend(&mut journal)?;
         }

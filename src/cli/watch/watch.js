@@ -79,7 +79,7 @@ function drawList(now) {
     const total = Number(run.keys["train.epochs"]);
     set(cells.state, run.running ? "training" : run.epochs.length >= total ? "finished" : "ended");
     cells.state.className = run.running ? "busy" : "";
-    const inside = run.running && run.progress ? ` (${Math.floor(100 * run.progress.step / run.progress.steps)} %)` : "";
+    const inside = run.running && run.progress?.epoch === run.epochs.length + 1 ? ` (${Math.floor(100 * run.progress.step / run.progress.steps)} %)` : "";
     set(cells.epoch, `${run.epochs.length} of ${total}${inside}`);
     set(cells.figure, run.best ? `${figure(run)} ${run.monitor}, epoch ${run.best}` : "–");
     set(cells.left, left(run));
