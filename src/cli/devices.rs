@@ -2,7 +2,9 @@
 
 use super::text;
 use crate::error::Result;
-use crate::runtime::{Device, DeviceOptions, DeviceSpec, OpenedDevice, Report, cache_folder, tune_process};
+use crate::runtime::{
+    Device, DeviceOptions, DeviceSpec, OpenedDevice, Processes, Report, cache_folder, tune_process,
+};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -149,10 +151,20 @@ impl DeviceArguments {
         if let Some(note) = device.note() {
             let _ = writeln!(io::stderr(), "{note}");
         }
-        Ok(match cache_folder().filter(|_| !self.no_kept_programs) {
+        Ok(self.keep_programs(device))
+    }
+
+    /// The device of one of several processes.
+    pub(super) fn open_in(&self, processes: Processes) -> Result<Device> {
+        tune_process();
+        Ok(self.keep_programs(processes.open(&self.device.parse::<DeviceSpec>()?)?))
+    }
+
+    fn keep_programs(&self, device: Device) -> Device {
+        match cache_folder().filter(|_| !self.no_kept_programs) {
             Some(folder) => device.with_programs(folder.join("programs")),
             None => device,
-        })
+        }
     }
 }
 

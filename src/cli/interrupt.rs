@@ -31,6 +31,13 @@ pub(super) fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// In a process that does what another one does: the other one listens, keeps the run and ends both. A launcher sends the
+/// signal to all.
+pub(super) fn leave_to_the_first() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {})?;
+    Ok(())
+}
+
 fn exit() -> ! {
     live::wipe();
     let _ = writeln!(std::io::stderr(), "interrupted; what was last kept of the run stands");

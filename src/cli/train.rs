@@ -1,6 +1,7 @@
 //! `neural train`
 
 mod group;
+mod processes;
 pub(super) mod progress;
 
 use super::DeviceArguments;
@@ -17,6 +18,7 @@ use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run};
 use anyhow::{Context, bail};
 use group::{Group, Kind};
+use processes::{Launcher, share};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -45,9 +47,14 @@ pub struct Train {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// How many devices share each batch
+    /// How many devices share each batch; of several processes, the devices of each
     #[arg(long, default_value_t = 1, value_name = "N")]
     devices: usize,
+
+    /// Share each batch with the other processes that a launcher has started: mpiexec -n 4 neural train … --processes mpi.
+    /// On CPUs; scripts/setup --mpi sets it up
+    #[arg(long, value_name = "LAUNCHER")]
+    processes: Option<Launcher>,
 
     /// The run's name; that of the recipe with the next free number if absent
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
@@ -91,25 +98,40 @@ const MOST_NAMES: usize = 6;
 
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if let Some(Launcher::Mpi) = self.processes {
+            return processes::run(self);
+        }
         interrupt::listen()?;
-        let device = self.device.open_several(self.devices)?;
+        self.train_on(&self.device.open_several(self.devices)?)
+    }
+
+    fn train_on(&self, device: &Device) -> anyhow::Result<ExitCode> {
         if let Some(path) = &self.resume {
-            return self.resume(path, &device);
+            return self.resume(path, device);
         }
         let recipe = self.recipe.read(&[])?;
         if let Some(group) = self.group() {
             let mut loaded = Loaded::default();
             // Before there is a folder.
             let first = &group.runs(&recipe)[0].1;
-            let run = first.trainer().devices(self.devices);
-            check_settings(&run.start(&device, loaded.data(first)?)?, &first.train)?;
+            share(device, first)?;
+            let trainer = first.trainer().devices(self.all_devices(device));
+            let run = trainer.start(device, loaded.data(first)?)?;
+            check_settings(&run, &first.train)?;
+            run.dismiss()?;
             let folder = self.folder(&recipe)?;
             group.write(&folder)?;
-            return self.train_group(group, &folder, &recipe, &device, loaded);
+            return self.train_group(group, &folder, &recipe, device, loaded);
         }
+        share(device, &recipe)?;
         let data = recipe.load()?;
         let place = || self.folder(&recipe).map(Place::new);
-        Ok(train(&recipe, &device, &data, place, self.output(), Until::default())?.exit_code())
+        Ok(train(&recipe, device, &data, place, self.output(device), Until::default())?.exit_code())
+    }
+
+    /// How many devices share each batch in all.
+    fn all_devices(&self, device: &Device) -> usize {
+        self.devices * device.processes().map_or(1, |processes| processes.count())
     }
 
     /// The group of runs that is asked for.
@@ -118,8 +140,9 @@ impl Train {
         seeds.or(self.folds.map(|times| Group { kind: Kind::Folds, times }))
     }
 
-    fn output(&self) -> Output {
-        Output { verbosity: self.verbosity, devices: self.devices, tensorboard: self.tensorboard }
+    fn output(&self, device: &Device) -> Output {
+        let devices = self.all_devices(device);
+        Output { verbosity: self.verbosity, devices, tensorboard: self.tensorboard }
     }
 
     fn folder(&self, recipe: &Recipe) -> anyhow::Result<Folder> {
@@ -151,6 +174,7 @@ impl Train {
         if let Some(group) = group {
             return self.train_group(group, &folder, &recipe, device, Loaded::default());
         }
+        share(device, &recipe)?;
         let data = recipe.load()?;
         let start = match self.from {
             _ if self.restart => Start::Anew,
@@ -158,7 +182,7 @@ impl Train {
             Some(which) => Start::From(which),
         };
         let place = || Ok(Place { folder, start, is_new: false });
-        Ok(train(&recipe, device, &data, place, self.output(), Until::default())?.exit_code())
+        Ok(train(&recipe, device, &data, place, self.output(device), Until::default())?.exit_code())
     }
 
     /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
@@ -175,6 +199,7 @@ impl Train {
         folder.keep_recipe(recipe)?;
         let mut reached = Vec::new();
         for (name, recipe) in group.runs(recipe) {
+            share(device, &recipe)?;
             let data = loaded.data(&recipe)?;
             let place = || {
                 let path = folder.file(&name);
@@ -184,7 +209,7 @@ impl Train {
                 let folder = Folder::open(path)?;
                 Ok(Place { folder, start: Start::Last, is_new: false })
             };
-            let trained = train(&recipe, device, data, place, self.output(), Until::default())?;
+            let trained = train(&recipe, device, data, place, self.output(device), Until::default())?;
             let interrupted = trained.ending == Ending::Interrupted;
             reached.push(trained);
             if interrupted {
@@ -386,6 +411,7 @@ pub(super) fn train(
     let monitor = session.monitor();
     let best = session.best().cloned();
     if ending == Ending::Interrupted {
+        session.run().dismiss()?;
         if interrupt::asked() {
             screen.json("interrupted", json!({ "run": folder.path() }));
             screen
@@ -401,6 +427,7 @@ pub(super) fn train(
     }
     let weights = session.restore_best()?;
     let scores = scores(session.run())?;
+    session.run().dismiss()?;
     let spent = started.elapsed().as_secs_f64();
     let table = format!("{}{weights}\n", figures::table(&scores));
     let parts = told.lines().join("\n");

@@ -3,6 +3,7 @@
 use super::cuda::{CudaPlugin, Origin};
 use super::driver::Driver;
 use super::memory;
+use super::processes::Processes;
 use super::settings::prepare;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use crate::error::{Error, Result};
@@ -30,6 +31,7 @@ pub struct Device {
     options: DeviceOptions,
     kernels: Option<PathBuf>,
     programs: Option<PathBuf>,
+    processes: Option<Processes>,
 }
 
 impl Device {
@@ -135,7 +137,18 @@ impl Device {
             options: DeviceOptions::default(),
             kernels: None,
             programs: None,
+            processes: None,
         }
+    }
+
+    /// The CPU of one of several processes.
+    pub(super) fn spanning(processes: Processes, client: PjRtClient, target: Target) -> Self {
+        Self { processes: Some(processes), ..Self::new(client, target, "cpu") }
+    }
+
+    /// The processes with which this one shares its batches, see [`Processes::open`].
+    pub fn processes(&self) -> Option<Processes> {
+        self.processes
     }
 
     /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
@@ -297,7 +310,8 @@ impl fmt::Display for Device {
             Target::Gpu => write!(f, "{} ({})", self.name, self.kind()),
             Target::Cpu | Target::CpuPlugin => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                write!(f, "{} ({cores} cores)", self.name)
+                write!(f, "{} ({cores} cores)", self.name)?;
+                self.processes.map_or(Ok(()), |p| write!(f, " in each of {} processes", p.count()))
             }
         }
     }

@@ -11,6 +11,7 @@ mod kept;
 mod kernels;
 mod memory;
 mod private;
+mod processes;
 mod program;
 mod report;
 mod settings;
@@ -22,6 +23,7 @@ pub use cuda::{CudaPlugin, Origin, Versions};
 pub use device::Device;
 pub use driver::{Driver, Gpu, Version};
 pub use folders::cache_folder;
+pub use processes::Processes;
 pub use program::Program;
 #[cfg(feature = "cli")]
 pub(crate) use report::tensorflow;

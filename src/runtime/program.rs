@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::gpu;
 use super::kept;
+use super::processes::Processes;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Type};
@@ -56,7 +57,8 @@ impl Program {
     }
 
     /// Compiles `function` to run on the first `replicas` devices at once, each with arguments of its own;
-    /// [`Tensor::all_reduce`](crate::graph::Tensor::all_reduce) adds over them.
+    /// [`Tensor::all_reduce`](crate::graph::Tensor::all_reduce) adds over them. Where there are several
+    /// [`Processes`](super::Processes), these are the devices of each.
     ///
     /// ```
     /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
@@ -77,7 +79,7 @@ impl Program {
         donated: usize,
         replicas: usize,
     ) -> Result<Self> {
-        Self::compile_for(device, function, donated, device.target(), replicas)
+        Self::compile_for(device, function, donated, device.target(), replicas, device.processes())
     }
 
     /// Compiles `function` in the form meant for another kind of device, to check the forms against each other.
@@ -96,7 +98,7 @@ impl Program {
     /// # Errors
     /// As [`Program::compile`].
     pub fn compile_as(device: &Device, function: &Function, donated: usize, target: Target) -> Result<Self> {
-        Self::compile_for(device, function, donated, target, 1)
+        Self::compile_for(device, function, donated, target, 1, None)
     }
 
     fn compile_for(
@@ -105,6 +107,7 @@ impl Program {
         donated: usize,
         target: Target,
         replicas: usize,
+        processes: Option<Processes>,
     ) -> Result<Self> {
         let types =
             |tensors: &[crate::graph::Tensor]| tensors.iter().map(|t| t.ty().clone()).collect::<Vec<_>>();
@@ -123,9 +126,10 @@ impl Program {
         let started = Instant::now();
         let computation = lower(function, target, donated)?;
         let client = device.client();
-        let (executable, was_kept) = match (device.target(), device.programs()) {
-            (Target::Gpu, _) => (gpu::compile(device, &computation, replicas)?, false),
-            (Target::Cpu, Some(folder)) if replicas == 1 => {
+        let (executable, was_kept) = match (device.target(), device.programs(), processes) {
+            (_, _, Some(processes)) => (processes.compile(client, &computation, replicas)?, false),
+            (Target::Gpu, ..) => (gpu::compile(device, &computation, replicas)?, false),
+            (Target::Cpu, Some(folder), _) if replicas == 1 => {
                 kept::compile(client, &computation, folder).map_err(refused)?
             }
             _ if replicas == 1 => (client.compile(&computation).map_err(refused)?, false),

@@ -61,7 +61,7 @@ fn pointer(program: &PjRtLoadedExecutable) -> *const c_void {
 }
 
 /// An executable of the crate, which deletes XLA's in the end.
-fn owner(client: &PjRtClient, program: *mut c_void) -> PjRtLoadedExecutable {
+pub(super) fn owner(client: &PjRtClient, program: *mut c_void) -> PjRtLoadedExecutable {
     // The compiler chooses the order of its two words; an executable whose words are both the client reveals it.
     let both = [client, client].map(|client| ManuallyDrop::new(client.clone()));
     // SAFETY: one word is a client, and the other, a pointer that nothing has used, is XLA's executable before it is dropped.

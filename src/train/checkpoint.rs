@@ -47,21 +47,30 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        file::write(path, &self.encode()?)
+    }
+
+    /// The contents of its file.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let text = serde_json::to_string(&Metadata { position: self.position })
-            .map_err(|e| Error::format(path, format!("the checkpoint cannot be written: {e}")))?;
+            .map_err(|e| Error::value("checkpoint", "a position that can be written", e))?;
         let tensors: Vec<_> = self.tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
-        file::write(path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
+        safetensors::encode(&tensors, Some((KEY, &text)))
     }
 
     /// # Errors
     /// When the file cannot be read, or is no checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents = file::read("read the checkpoint", path)?;
+        Self::decode(path, &file::read("read the checkpoint", path)?)
+    }
+
+    /// The checkpoint whose file, at `path`, has these contents.
+    pub(super) fn decode(path: &Path, contents: &[u8]) -> Result<Self> {
         let foreign = |e: String| Error::format(path, format!("expected a checkpoint: {e}"));
-        let text = safetensors::text(path, &contents, KEY)?
+        let text = safetensors::text(path, contents, KEY)?
             .ok_or_else(|| foreign(format!("there is no {KEY} in the file's metadata")))?;
         let Metadata { position } = serde_json::from_str(&text).map_err(|e| foreign(e.to_string()))?;
-        Ok(Self { position, tensors: safetensors::all(path, &contents)? })
+        Ok(Self { position, tensors: safetensors::all(path, contents)? })
     }
 
     /// The values of `variables`, in their order. Tensors beside them are an error, but for those that `is_needless`

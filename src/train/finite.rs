@@ -1,16 +1,17 @@
 //! Where in a program a number first is not finite.
 
 use crate::array::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Tensor};
 use crate::runtime::Buffer;
 
 /// A function of the arguments of `graph` whose result has a flag for each floating-point value on the way to
-/// `outputs`, in the order of computation: 1 where all its numbers are finite, otherwise 0. With it the names of these
-/// places; `argument` names the arguments by their index.
+/// `outputs`, in the order of computation: 1 where all its numbers are finite, otherwise 0, added over the `replicas` devices.
+/// With it the names of these places; `argument` names the arguments by their index.
 pub(super) fn flags(
     graph: &Graph,
     outputs: Vec<Tensor>,
+    replicas: usize,
     argument: impl Fn(usize) -> String,
 ) -> Result<(Function, Vec<String>)> {
     let live = Function::new(graph, outputs).live();
@@ -29,18 +30,14 @@ pub(super) fn flags(
         });
     }
     let flags = Tensor::concatenate(&finite.iter().collect::<Vec<_>>(), 0)?;
+    let flags = if replicas == 1 { flags } else { flags.all_reduce()? };
     Ok((Function::new(graph, vec![flags]), places))
 }
 
 /// The flags of a function of [`flags`], true where they are 1 on every device.
-pub(super) fn on_all(devices: &[Vec<Buffer>]) -> Result<Vec<bool>> {
-    let mut finite = Vec::new();
-    for flags in devices.iter().flatten() {
-        let flags = flags.download()?.to_f64();
-        finite.resize(flags.len(), true);
-        finite.iter_mut().zip(flags).for_each(|(finite, flag)| *finite &= flag > 0.0);
-    }
-    Ok(finite)
+pub(super) fn on_all(results: &[Buffer], replicas: usize) -> Result<Vec<bool>> {
+    let [flags] = results else { return Err(Error::shape("trace", "a list of flags", results.len())) };
+    Ok(flags.download()?.to_f64().into_iter().map(|flag| flag == replicas as f64).collect())
 }
 
 /// The first of the places that usually is finite and now is not. Some never are, such as masks.

@@ -201,6 +201,7 @@ impl Run<'_> {
     }
 
     fn end_epoch(&mut self) -> Result<Epoch> {
+        self.compare_processes()?;
         let validation = match &self.data().splits.validation[..] {
             [] => None,
             rows => Some(self.score(rows)?),

@@ -26,7 +26,9 @@ pub(super) fn check(
         needs.total()
     } else {
         needs.step = needs.step.max(needs.state);
-        needs.total().saturating_mul(trainer.devices as u64)
+        // Those of other processes are taken to be on other machines.
+        let devices = trainer.devices / device.processes().map_or(1, |processes| processes.count());
+        needs.total().saturating_mul(devices as u64)
     };
     if all <= has {
         return Ok(());

@@ -122,7 +122,8 @@ pub(super) fn trace(
     };
     let mut after = Variables::given(&graph, DType::F32, variables, &state);
     let results = of.step(&mut after, random(of, &now), &now)?.results;
-    finite::flags(&graph, [after.after(), results.concat()].concat(), |index| match variables.get(index) {
+    let outputs = [after.after(), results.concat()].concat();
+    finite::flags(&graph, outputs, of.replicas(), |index| match variables.get(index) {
         Some(variable) => format!("{}, as the step before left it", variable.name),
         None => place(&places, index),
     })

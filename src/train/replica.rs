@@ -26,9 +26,14 @@ impl Replica {
         Ok(Self { device, index, number, seed })
     }
 
-    /// One for each part of a batch.
+    /// One for each part of a batch; of several processes, those of this one.
     pub fn all(device: &Device, count: usize, seed: u64) -> Result<Vec<Self>> {
-        (0..count).map(|index| Self::new(device.replica(index)?, index, seed)).collect()
+        let (process, processes) = device.processes().map_or((0, 1), |p| (p.rank(), p.count()));
+        if !count.is_multiple_of(processes) {
+            return Err(Error::value("devices", format!("as many for each of {processes} processes"), count));
+        }
+        let own = count / processes;
+        (0..own).map(|i| Self::new(device.replica(i)?, process * own + i, seed)).collect()
     }
 
     pub fn upload(&self, array: &Array) -> Result<Arc<Buffer>> {
@@ -78,12 +83,13 @@ impl State {
         Ok(results)
     }
 
-    /// The flags of a program that traces a step, see [`finite::flags`].
-    pub fn trace(&self, program: &Program, arguments: &[Given]) -> Result<Vec<bool>> {
+    /// The flags of a program that traces a step on all of `replicas` devices, see [`finite::flags`].
+    pub fn trace(&self, program: &Program, arguments: &[Given], replicas: usize) -> Result<Vec<bool>> {
         let devices = self.0.iter().zip(lists(arguments));
         let lists: Vec<Vec<&Buffer>> =
             devices.map(|(state, arguments)| state.iter().chain(arguments).collect()).collect();
-        finite::on_all(&program.run_replicated(arguments.iter().map(|_| Vec::new()).collect(), &lists)?)
+        let results = program.run_replicated(arguments.iter().map(|_| Vec::new()).collect(), &lists)?;
+        finite::on_all(results.first().map_or(&[], Vec::as_slice), replicas)
     }
 }
 

@@ -263,10 +263,12 @@ impl Trainer {
     /// ```
     ///
     /// # Errors
-    /// When a setting is out of range, the model does not fit the data, or the device has no room.
+    /// When a setting is out of range, the model does not fit the data, the device has no room, or several processes do not
+    /// begin with the same data and weights.
     pub fn start<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
         let mut run = Run::new(self.clone(), device, data)?;
-        self.begin.iter().try_for_each(|(name, value)| run.set(name, value))?;
+        self.begin.iter().try_for_each(|(name, value)| run.assign(name, value))?;
+        run.meet()?;
         Ok(run)
     }
 

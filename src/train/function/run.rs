@@ -225,11 +225,11 @@ impl<'a> FunctionRun<'a> {
         let usual = match &self.last {
             Some(good) => {
                 let first = State::upload(&self.replicas, &initial(&self.variables, self.seed))?;
-                first.trace(&program, good)?
+                first.trace(&program, good, self.plan.replicas)?
             }
             None => vec![true; places.len()],
         };
-        let now = self.state.trace(&program, arguments)?;
+        let now = self.state.trace(&program, arguments, self.plan.replicas)?;
         Ok(finite::first_lost(places, &usual, &now))
     }
 

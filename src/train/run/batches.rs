@@ -88,11 +88,11 @@ impl Run<'_> {
     /// The rows of `next`, on each device its part of every batch.
     fn pieces(&self, next: &Order) -> Result<Vec<Piece>> {
         let (batch, part) = (self.trainer.batch_size, self.plan.part);
-        let piece = |(index, feed): (usize, &Arc<Feed>)| {
-            let of = |batch: &[u32]| batch[index * part..][..part].to_vec();
+        let piece = |(replica, feed): (&Replica, &Arc<Feed>)| {
+            let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();
             feed.piece(&next.rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [next.steps(), part])
         };
-        self.feeds.iter().enumerate().map(piece).collect()
+        self.replicas.iter().zip(&self.feeds).map(piece).collect()
     }
 
     /// The order of an epoch, which is kept until another's is asked for.

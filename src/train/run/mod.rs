@@ -1,13 +1,16 @@
 //! A training run on a device: its state, and the programs that move it on.
 
 mod batches;
+mod processes;
 mod programs;
 mod state;
 mod trace;
 
 use batches::Batches;
+use processes::Command;
 pub use programs::Compiled;
 pub(super) use trace::DATA;
+use trace::Tracer;
 
 use super::Trainer;
 use super::checkpoint::{Checkpoint, SoFar};
@@ -103,6 +106,7 @@ pub struct Run<'a> {
     steps_per_call: Option<usize>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
+    tracer: Option<Tracer>,
     /// The programs that were compiled and not yet told of.
     pub(super) compiled: VecDeque<Compiled>,
     /// The last checkpoint that was made of this run, and when.
@@ -162,6 +166,7 @@ impl<'a> Run<'a> {
             batches: None,
             steps_per_call: None,
             programs: HashMap::new(),
+            tracer: None,
             compiled: VecDeque::new(),
             remembered: None,
         })
@@ -355,6 +360,7 @@ impl<'a> Run<'a> {
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
         self.compile_training(steps)?;
+        self.tell(&Command::Advance(steps), || Ok(None))?;
         let batches = self.batches(self.step, steps)?;
         let arguments = self.arguments(&batches)?;
         let Some(program) = self.programs.get(&steps) else {

@@ -1,6 +1,7 @@
 //! The programs of a run: how many steps they take in a call, and that each is compiled once.
 
 use super::Run;
+use super::processes::Command;
 use crate::error::Result;
 use crate::graph::{Function, flops};
 use crate::lower::Target;
@@ -136,12 +137,13 @@ impl Run<'_> {
     /// When XLA refuses it.
     pub fn compile_training(&mut self, steps: usize) -> Result<()> {
         if !self.programs.contains_key(&steps) {
+            self.tell(&Command::Compile(steps), || Ok(None))?;
             let function = self.train_function(steps)?;
             let program = Program::compile_replicated(
                 &self.device,
                 &function,
                 self.variables.len(),
-                self.trainer.devices,
+                self.replicas.len(),
             )?;
             let what = format!("training, {steps} steps a call");
             self.tell_compiled(what, &program);

@@ -1,5 +1,6 @@
 //! What a run holds: the values of its variables, checkpoints of them, and the model that they make.
 
+use super::processes::Command;
 use super::{Run, model_values};
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -46,6 +47,15 @@ impl Run<'_> {
     /// # Errors
     /// When there is no such variable, or it is of another shape.
     pub fn set(&mut self, name: &str, value: &Array) -> Result<()> {
+        self.assign(name, value)?;
+        self.tell(&Command::Set(name.into()), || {
+            let tensors = vec![(name.to_string(), value.clone())];
+            Checkpoint { position: Position::default(), tensors }.encode().map(Some)
+        })
+    }
+
+    /// As [`Run::set`], in this process alone.
+    pub(in crate::train) fn assign(&mut self, name: &str, value: &Array) -> Result<()> {
         let (value, places) = assigned(&self.variables, name, value, self.step == 0)?;
         self.state.set(&self.replicas, &places, &value)
     }
@@ -149,6 +159,7 @@ impl Run<'_> {
             self.so_far.answers = so_far.rows;
         }
         self.steps_per_call = Some(steps_per_call.clamp(1, self.steps_per_epoch()));
+        self.tell(&Command::Restore, || checkpoint.encode().map(Some))?;
         Ok(begun.into_iter().collect())
     }
 

@@ -1,7 +1,8 @@
 //! Where in a model a number first was not finite.
 
 use super::Run;
-use crate::error::Result;
+use super::processes::Command;
+use crate::error::{Error, Result};
 use crate::runtime::Program;
 use crate::train::{finite, program};
 use std::time::Instant;
@@ -9,29 +10,44 @@ use std::time::Instant;
 /// How messages name the arguments besides the variables.
 pub(in crate::train) const DATA: &str = "the data";
 
+/// The program that traces a step, and the places whose flags it gives.
+pub(super) struct Tracer {
+    program: Program,
+    places: Vec<String>,
+}
+
 impl Run<'_> {
     /// The place in the model where a number first is not finite in step `step`, and the run in its state before
     /// that step. Places where numbers are infinite in a good step too, as in a mask, are passed over.
     pub(in crate::train) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
-        let (function, places) = program::trace(&*self.plan, &self.variables, |_, _| DATA.to_string())?;
-        let program = Program::compile_replicated(&self.device, &function, 0, self.trainer.devices)?;
-        let usual = if self.step < step { self.is_finite(&program)? } else { vec![true; places.len()] };
+        let usual = if self.step < step { Some(self.is_finite()?) } else { None };
         while self.step < step {
             let call = self.steps_per_call()?.min(self.left_in_epoch());
             let started = Instant::now();
             let steps = self.advance(if self.step + call as u64 <= step { call } else { 1 })?;
             self.add(&steps, started.elapsed());
         }
-        let now = self.is_finite(&program)?;
+        let now = self.is_finite()?;
+        let usual = usual.unwrap_or_else(|| vec![true; now.len()]);
+        let places = self.tracer.take().map_or_else(Vec::new, |tracer| tracer.places);
         Ok(finite::first_lost(places, &usual, &now))
     }
 
-    /// The flags of a program of [`program::trace`] for the next step.
-    fn is_finite(&mut self, program: &Program) -> Result<Vec<bool>> {
+    /// The flags of [`program::trace`] for the next step.
+    pub(super) fn is_finite(&mut self) -> Result<Vec<bool>> {
+        self.tell(&Command::Trace, || Ok(None))?;
+        if self.tracer.is_none() {
+            let (function, places) = program::trace(&*self.plan, &self.variables, |_, _| DATA.to_string())?;
+            let program = Program::compile_replicated(&self.device, &function, 0, self.replicas.len())?;
+            self.tracer = Some(Tracer { program, places });
+        }
         let batches = self.batches(self.step, 1)?;
         let arguments = self.arguments(&batches)?;
-        self.state.trace(program, &arguments)
+        let Some(Tracer { program, .. }) = &self.tracer else {
+            return Err(Error::value("trace", "a program that was compiled", "none"));
+        };
+        self.state.trace(program, &arguments, self.trainer.devices)
     }
 }

@@ -1,0 +1,245 @@
+//! Several processes, on one machine or many, whose devices share each batch: XLA's CPU client with MPI between them.
+//!
+//! MPI and the glue (`scripts/xla/mpi.cc`) are a library of their own, which `scripts/setup --mpi` makes. It is loaded here,
+//! and nowhere else.
+
+use super::cache_folder;
+use super::device::Device;
+use super::spec::{Choice, DeviceSpec};
+use super::written::owner;
+use crate::error::{Error, Result};
+use crate::library::Library;
+use crate::lower::{Target, kernels_are_known};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{fmt, ptr};
+use xla::{HloModuleProto, PjRtClient, PjRtLoadedExecutable, XlaComputation};
+
+/// What the glue says of a call: nothing, or why it failed, until the thread's next call.
+type Said = *const c_char;
+
+/// The functions of the glue.
+struct Glue {
+    client: unsafe extern "C" fn(*mut *mut c_void) -> Said,
+    compile: unsafe extern "C" fn(*const u8, usize, c_int, *mut *mut c_void) -> Said,
+    broadcast: unsafe extern "C" fn(*mut u8, usize) -> Said,
+    barrier: unsafe extern "C" fn() -> Said,
+    traffic: unsafe extern "C" fn(*mut u64, *mut u64),
+    end: unsafe extern "C" fn(),
+    abort: unsafe extern "C" fn(c_int),
+}
+
+/// The processes that MPI's launcher (`mpiexec`, `srun`) has started together, and which of them this one is.
+///
+/// All run the same programs at the same time, each with its part of every batch. The first one, of rank 0, decides: a
+/// [`Run`](crate::train::Run) of it has the others do what it does, in [`Run::follow`](crate::train::Run::follow).
+///
+/// ```no_run
+/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, train::Trainer};
+/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
+/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
+/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
+/// use neural::runtime::{DeviceSpec, Processes};
+/// let processes = Processes::join()?;
+/// let device = processes.open(&DeviceSpec::Cpu)?;
+/// let trainer = Trainer::new(nn::sequential([nn::dense(2)])).batch_size(4).devices(processes.count());
+/// let mut run = trainer.start(&device, &data)?;
+/// if processes.is_first() {
+///     run.fit(|_| std::ops::ControlFlow::Continue(()))?;
+///     run.dismiss()?;
+/// } else {
+///     run.follow()?;
+/// }
+/// processes.leave();
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Processes {
+    glue: &'static Glue,
+    rank: usize,
+    count: usize,
+}
+
+impl Processes {
+    /// Joins the processes that were started together.
+    ///
+    /// # Errors
+    /// When `scripts/setup --mpi` has not been run, MPI does not start, or there is one process only: that of a launcher
+    /// of another MPI.
+    pub fn join() -> Result<Self> {
+        static JOINED: OnceLock<Result<Processes, String>> = OnceLock::new();
+        JOINED.get_or_init(start).clone().map_err(Error::Device)
+    }
+
+    /// Which process this is, from 0.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether this is the process that decides, prints and writes.
+    pub fn is_first(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// The device of this process, whose programs that are compiled for several devices run on those of all processes.
+    ///
+    /// # Errors
+    /// When `spec` is not the CPU, or XLA does not open.
+    pub fn open(&self, spec: &DeviceSpec) -> Result<Device> {
+        let choice = Choice::of(spec)?;
+        if !matches!(choice, Choice::Cpu { .. }) {
+            let message = format!(
+                "several processes compute on CPUs alone: --device cpu in place of {}",
+                choice.name()
+            );
+            return Err(Error::Device(message));
+        }
+        super::settings::prepare();
+        let mut client = ptr::null_mut();
+        // SAFETY: the glue writes a client there where it says nothing.
+        self.check("open the CPU", unsafe { (self.glue.client)(&raw mut client) })?;
+        let target = if kernels_are_known() { Target::Cpu } else { Target::CpuPlugin };
+        Ok(Device::spanning(*self, own(client), target))
+    }
+
+    /// Compiles for the first `devices` devices of every process.
+    pub(super) fn compile(
+        &self,
+        client: &PjRtClient,
+        computation: &XlaComputation,
+        devices: usize,
+    ) -> Result<PjRtLoadedExecutable> {
+        let refused = |error| Error::xla("compile the program", &error);
+        let program = HloModuleProto::to_bytes(&computation.proto()).map_err(refused)?;
+        let mut compiled = ptr::null_mut();
+        let devices = c_int::try_from(devices).unwrap_or(c_int::MAX);
+        // SAFETY: there are as many bytes; the glue writes an executable there where it says nothing.
+        let said =
+            unsafe { (self.glue.compile)(program.as_ptr(), program.len(), devices, &raw mut compiled) };
+        self.check("compile the program", said)?;
+        Ok(owner(client, compiled))
+    }
+
+    /// Brings the bytes of the first process to all others. All must call it, and only the first one's bytes count.
+    ///
+    /// # Errors
+    /// When MPI fails.
+    pub fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let mut size = (bytes.len() as u64).to_le_bytes();
+        self.send(&mut size)?;
+        let mut bytes = bytes;
+        bytes.resize(u64::from_le_bytes(size) as usize, 0);
+        self.send(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn send(&self, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: there are as many bytes.
+        self.check("reach the other processes", unsafe {
+            (self.glue.broadcast)(bytes.as_mut_ptr(), bytes.len())
+        })
+    }
+
+    /// Waits until all processes have called it.
+    ///
+    /// # Errors
+    /// When MPI fails.
+    pub fn wait(&self) -> Result<()> {
+        // SAFETY: it takes nothing.
+        self.check("reach the other processes", unsafe { (self.glue.barrier)() })
+    }
+
+    /// How many bytes this process has sent for sums over all, and how long these took.
+    pub fn traffic(&self) -> (u64, Duration) {
+        let (mut bytes, mut nanoseconds) = (0, 0);
+        // SAFETY: both are written.
+        unsafe { (self.glue.traffic)(&raw mut bytes, &raw mut nanoseconds) };
+        (bytes, Duration::from_nanos(nanoseconds))
+    }
+
+    /// Leaves, once all processes do. No program of theirs may run any more.
+    pub fn leave(self) {
+        // SAFETY: it takes nothing.
+        unsafe { (self.glue.end)() };
+    }
+
+    /// Ends all processes at once, this one too.
+    pub fn abort(self, code: u8) -> ! {
+        // SAFETY: it takes a number.
+        unsafe { (self.glue.abort)(c_int::from(code)) };
+        std::process::exit(i32::from(code))
+    }
+
+    fn check(&self, action: &'static str, said: Said) -> Result<()> {
+        match message(said) {
+            None => Ok(()),
+            Some(message) => Err(Error::Xla { action, message: format!("process {}: {message}", self.rank) }),
+        }
+    }
+}
+
+impl fmt::Debug for Processes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Processes({} of {})", self.rank, self.count)
+    }
+}
+
+fn message(said: Said) -> Option<String> {
+    // SAFETY: a text that is not null stands until the thread's next call.
+    (!said.is_null()).then(|| unsafe { CStr::from_ptr(said) }.to_string_lossy().into_owned())
+}
+
+fn start() -> Result<Processes, String> {
+    let folder = cache_folder().unwrap_or_default().join("mpi");
+    let path: PathBuf = folder.join("lib/libneural_mpi.so");
+    if !path.is_file() {
+        return Err(format!(
+            "several processes need MPI, and {} is not there: run scripts/setup --mpi, or scripts/setup --mpi-from the MPI of your cluster",
+            path.display()
+        ));
+    }
+    let library = Library::open(&path)?;
+    let lacks =
+        || format!("{} is not the library of this version: run scripts/setup --mpi again", path.display());
+    type Start = unsafe extern "C" fn(*mut c_int, *mut c_int) -> Said;
+    // SAFETY: these are the types of the glue's functions.
+    let (begin, glue) = unsafe {
+        let begin: Start = library.function(c"neural_mpi_start").ok_or_else(lacks)?;
+        let glue = Glue {
+            client: library.function(c"neural_mpi_client").ok_or_else(lacks)?,
+            compile: library.function(c"neural_mpi_compile").ok_or_else(lacks)?,
+            broadcast: library.function(c"neural_mpi_broadcast").ok_or_else(lacks)?,
+            barrier: library.function(c"neural_mpi_barrier").ok_or_else(lacks)?,
+            traffic: library.function(c"neural_mpi_traffic").ok_or_else(lacks)?,
+            end: library.function(c"neural_mpi_end").ok_or_else(lacks)?,
+            abort: library.function(c"neural_mpi_abort").ok_or_else(lacks)?,
+        };
+        (begin, glue)
+    };
+    let (mut rank, mut count) = (0, 0);
+    // SAFETY: both are written.
+    if let Some(message) = message(unsafe { begin(&raw mut rank, &raw mut count) }) {
+        return Err(format!("MPI does not start: {message}"));
+    }
+    if count < 2 {
+        return Err(format!(
+            "expected several processes, got one: start them by {}/bin/mpiexec -n N neural train …, or by the launcher of the MPI that scripts/setup --mpi-from was given",
+            folder.display()
+        ));
+    }
+    Ok(Processes { glue: Box::leak(Box::new(glue)), rank: rank as usize, count: count as usize })
+}
+
+const _: () = assert!(size_of::<PjRtClient>() == size_of::<Arc<*mut c_void>>());
+
+/// The crate's client, which deletes XLA's in the end. It is a counted pointer to a struct whose only field is XLA's.
+fn own(client: *mut c_void) -> PjRtClient {
+    // SAFETY: both count a pointer, and the glue has given this one away.
+    unsafe { std::mem::transmute::<Arc<*mut c_void>, PjRtClient>(Arc::new(client)) }
+}
