@@ -105,6 +105,9 @@ pub struct Train {
     pub freeze: Vec<String>,
     #[serde(default)]
     pub mixed_precision: bool,
+    /// The paths of the parts of the model that are computed again for their gradients.
+    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
+    pub recompute: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps_per_call: Option<usize>,
     /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
@@ -340,6 +343,7 @@ impl Recipe {
             stream: train.stream,
             seed: train.seed,
             mixed_precision: train.mixed_precision,
+            recompute: train.recompute,
             devices: 1,
             steps_per_call: train.steps_per_call,
             metrics: train.metrics,

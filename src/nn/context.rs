@@ -29,6 +29,8 @@ pub struct Context<'a> {
     replicas: usize,
     mask: Option<RowMask>,
     frozen: Option<&'a dyn Fn(&str) -> bool>,
+    /// The paths of the parts that are computed again for their gradients.
+    recompute: &'a [String],
     positions: Option<Tensor>,
     path: Vec<String>,
     rows: Vec<Row>,
@@ -72,6 +74,7 @@ impl<'a> Context<'a> {
             replicas: 1,
             mask: None,
             frozen: None,
+            recompute: &[],
             positions: None,
             path: Vec::new(),
             rows: Vec::new(),
@@ -212,6 +215,27 @@ impl<'a> Context<'a> {
     pub fn frozen(mut self, is_frozen: &'a dyn Fn(&str) -> bool) -> Self {
         self.frozen = Some(is_frozen);
         self
+    }
+
+    /// In training, what the parts of the model at these paths compute is not kept for their gradients but computed again,
+    /// see [`Graph::recomputed`].
+    #[must_use]
+    pub fn recomputing(mut self, paths: &'a [String]) -> Self {
+        self.recompute = paths;
+        self
+    }
+
+    /// What `build` makes as the part at `path`, see [`Context::recomputing`].
+    pub(super) fn build_part(
+        &mut self,
+        path: &str,
+        build: impl FnOnce(&mut Self) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if !self.training || !self.recompute.iter().any(|again| again == path) {
+            return build(self);
+        }
+        let graph = self.graph().clone();
+        graph.recomputed(|| build(self))
     }
 
     /// Whether a variable of the layer stays as it is.
@@ -484,7 +508,7 @@ impl<'a> Context<'a> {
     ) -> Result<Tensor> {
         self.within(name, kind, |cx| {
             let place = cx.noted();
-            let y = module.forward(x, cx)?;
+            let y = cx.build_part(&cx.path.join("."), |cx| module.forward(x, cx))?;
             cx.note(kind, &y, place);
             Ok(y)
         })

@@ -266,7 +266,9 @@ impl Nodes {
             let place = cx.noted();
             let result = taken.collect::<Result<Vec<_>>>().and_then(|taken| {
                 let x = node.join(&taken)?;
-                let build = |cx: &mut Context| cx.within(&owner, "node", |cx| layers.forward(&x, cx));
+                let build = |cx: &mut Context| {
+                    cx.within(&owner, "node", |cx| cx.build_part(name, |cx| layers.forward(&x, cx)))
+                };
                 if node.like.is_some() { cx.unnoted(build) } else { build(cx) }
             });
             let y = result.map_err(|error| error.of(&node.place(name)))?;

@@ -4,7 +4,8 @@ use super::{Goal, Trainer, targets};
 use crate::data::{Dataset, check_token_ids, check_token_scaling};
 use crate::error::{Error, Result};
 use crate::loss::Outputs;
-use crate::nn::{Layer, Network};
+use crate::named;
+use crate::nn::{Layer, Network, Summary};
 
 impl Trainer {
     /// That model, loss and data go together.
@@ -24,6 +25,17 @@ impl Trainer {
             check_token_ids(input.values, vocabulary)?;
         }
         Ok(())
+    }
+
+    /// That what is to be computed again are parts of the model, of which this is the summary.
+    pub(super) fn check_recompute(&self, summary: &Summary) -> Result<()> {
+        let parts: Vec<&str> = summary.rows.iter().map(|row| row.path.as_str()).collect();
+        match self.recompute.iter().find(|path| !parts.contains(&path.as_str())) {
+            Some(path) => {
+                Err(Error::value("recompute", "the path of a part of the model", named::got(path, &parts)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// That the model takes all inputs of the data, and no others.

@@ -78,21 +78,21 @@ impl Trainer {
         self.check(data)?;
         let plan = Plan { resident: None, ..self.plan(data)? };
         let feed = Feed::new(device, data, true)?;
-        let variables = self.model.declare(DType::F32, &data.sample_shapes())?.0;
-        Evaluator::new(self, device, data, Arc::new(plan), Arc::new(feed), variables)
+        let (variables, _, shapes) = self.model.declare(DType::F32, &data.sample_shapes())?;
+        Evaluator::new(self, device, data, Arc::new(plan), Arc::new(feed), (variables, shapes))
     }
 }
 
 impl<'a> Evaluator<'a> {
+    /// Of a model that declares these variables, and gives outputs of these shapes for a row.
     pub(super) fn new(
         trainer: &Trainer,
         device: &Device,
         data: &'a Dataset,
         plan: Arc<Plan>,
         feed: Arc<Feed<'a>>,
-        variables: Vec<Variable>,
+        (variables, shapes): (Vec<Variable>, Vec<Vec<usize>>),
     ) -> Result<Self> {
-        let shapes = trainer.model.declare(DType::F32, &data.sample_shapes())?.2;
         let goals = trainer.goals().into_owned();
         let task = |goal: &Goal, output: usize| -> Result<Task> {
             let width = shapes[output].last().copied().unwrap_or(1);

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub heads: Vec<Head>,
     pub optimizer: Optimizer,
     pub augment: Vec<Augment>,
+    /// See [`Context::recomputing`].
+    pub recompute: Vec<String>,
     /// The type that layers compute in; variables are f32.
     pub compute: DType,
     /// How many rows the device holds; if absent, those that one call reads.
@@ -184,7 +186,8 @@ impl Step for Plan {
         let mut cx = Context::training(variables, &mut random)
             .compute_in(self.compute)
             .replicated(self.replicas)
-            .frozen(&is_frozen);
+            .frozen(&is_frozen)
+            .recomputing(&self.recompute);
         if let Some(mask) = mask {
             cx = cx.masked(mask)?;
         }

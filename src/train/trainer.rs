@@ -51,6 +51,10 @@ pub struct Trainer {
     pub seed: u64,
     /// Layers compute in bf16, and add up in f32. Variables, norms, softmax and losses stay f32.
     pub mixed_precision: bool,
+    /// The paths of parts of the model, such as `3` or the name of a node, whose results are computed again for their
+    /// gradients rather than kept: less memory for more arithmetic, see
+    /// [`Graph::recomputed`](crate::graph::Graph::recomputed).
+    pub recompute: Vec<String>,
     /// How many devices share each batch, which each takes an equal part of: the result is that of one device, to
     /// rounding.
     pub devices: usize,
@@ -86,6 +90,7 @@ impl Trainer {
             stream: false,
             seed: 1,
             mixed_precision: false,
+            recompute: Vec::new(),
             devices: 1,
             steps_per_call: None,
             metrics: Vec::new(),
@@ -222,6 +227,12 @@ impl Trainer {
         Self { mixed_precision, ..self }
     }
 
+    /// Computes parts of the model again for their gradients, see [`Trainer::recompute`](field@Trainer::recompute).
+    #[must_use]
+    pub fn recompute<P: Into<String>>(self, paths: impl IntoIterator<Item = P>) -> Self {
+        Self { recompute: paths.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// The probability above which the second of two classes, or a label, counts as predicted.
     #[must_use]
     pub fn threshold(self, threshold: f64) -> Self {
@@ -287,6 +298,7 @@ impl Trainer {
             heads: self.goals().iter().map(|goal| goal.head(self, data)).collect::<Result<_>>()?,
             optimizer: self.optimizer.clone(),
             augment: self.augment.clone(),
+            recompute: self.recompute.clone(),
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
             resident: (!self.stream).then(|| data.rows()),
             replicas: self.devices,

@@ -25,7 +25,7 @@ use super::plan::Plan;
 use super::program;
 use super::replica::{Replica, State};
 use super::score::{Evaluations, Score};
-use crate::array::{Array, count};
+use crate::array::{Array, DType, count};
 use crate::data::{Dataset, Order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
@@ -136,6 +136,8 @@ impl<'a> Run<'a> {
         let plan = Arc::new(trainer.plan(data)?);
         let variables = program::declare(&*plan)?.0;
         trainer.optimizer.check_paths(&variables)?;
+        let (_, summary, shapes) = trainer.model.declare(DType::F32, &data.sample_shapes())?;
+        trainer.check_recompute(&summary)?;
         let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = Replica::all(device, trainer.devices, trainer.seed)?;
@@ -143,7 +145,7 @@ impl<'a> Run<'a> {
         let feeds = replicas.iter().map(feed).collect::<Result<Vec<_>>>()?;
         let of_model = variables.iter().filter(|variable| variable.role.is_of_model()).cloned().collect();
         let feed = feeds[0].clone();
-        let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, of_model)?;
+        let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, (of_model, shapes))?;
         let metrics = metrics::chosen(&trainer, evaluator.tasks())?;
         let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
         let state = State::upload(&replicas, &initial)?;

@@ -182,3 +182,56 @@ impl Run<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Array;
+    use crate::data::{Dataset, Splits, Targets};
+    use crate::nn::{self, Network, Node};
+    use crate::runtime::Device;
+    use crate::train::Trainer;
+
+    /// A block with what is easily lost on the way: random numbers, statistics, and layers within a layer.
+    fn trainer() -> Trainer {
+        let block =
+            nn::residual([nn::dense(6), nn::batch_norm(), nn::tanh(), nn::dropout(0.3), nn::dense(6)]);
+        let nodes = [
+            ("first", Node::new("input", [nn::dense(6), block, nn::tanh()])),
+            ("last", Node::new("first", [nn::dense(2)])),
+        ];
+        Trainer::new(Network::of_nodes(nodes, ["last"]).unwrap()).batch_size(4)
+    }
+
+    #[test]
+    fn what_is_recomputed_trains_the_same() {
+        let numbers: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
+        let inputs = Array::new(&[8, 3], numbers).unwrap();
+        let splits = Splits { train: (0..8).collect(), ..Splits::default() };
+        let labels = Targets::numbered((0..8).map(|i| i % 2).collect()).unwrap();
+        let (data, device) = (Dataset::new(inputs, labels, splits).unwrap(), Device::cpu().unwrap());
+        let train = |paths: &[&str]| {
+            let mut run = trainer().recompute(paths.to_vec()).start(&device, &data).unwrap();
+            run.advance(6).unwrap();
+            (flops(&run.train_function(1).unwrap()), run.state().unwrap())
+        };
+        let (work, kept) = train(&[]);
+        for path in ["first", "first.1.layers.0"] {
+            let (more, again) = train(&[path]);
+            assert!(more > work, "{path}: {more} is no more than {work}");
+            for (kept, again) in kept.iter().zip(&again) {
+                let far = kept.values().zip(again.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(far < 1e-6, "{path}: off by {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_part_of_the_model_can_be_recomputed() {
+        let inputs = Array::new(&[2, 3], vec![0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        let splits = Splits { train: vec![0, 1], ..Splits::default() };
+        let data = Dataset::new(inputs, Targets::numbered(vec![0, 1]).unwrap(), splits).unwrap();
+        let error = trainer().recompute(["frist"]).start(&Device::cpu().unwrap(), &data).unwrap_err();
+        assert!(error.to_string().ends_with("got frist; did you mean first?"), "{error}");
+    }
+}
