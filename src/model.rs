@@ -3,6 +3,7 @@
 mod adapt;
 mod others;
 mod predictor;
+mod temperature;
 
 pub(crate) use others::Trained;
 pub use others::{Answer, OtherInput, OtherOutput, Others, Reads};

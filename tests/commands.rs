@@ -896,6 +896,68 @@ fn shells_and_man_know_the_commands() {
     assert!(page.contains("\\-\\-resume"), "{page}");
 }
 
+#[test]
+fn a_temperature_has_the_least_loss_and_goes_where_the_model_goes() {
+    let run = home().join("runs/sure");
+    fs::create_dir(&run).expect("writable");
+    for entry in fs::read_dir(home().join("runs/trees")).expect("readable") {
+        let path = entry.expect("readable").path();
+        fs::copy(&path, run.join(path.file_name().expect("a name"))).expect("copied");
+    }
+    let device = ["--device", device_name()];
+    let evaluate = |more: &[&str]| {
+        json(&[&["evaluate", "runs/sure", "--split", "all", "--json"], &device[..], more].concat())
+    };
+    // The probability of oak and whether it was one, of each row.
+    let predicted = || -> Vec<(f64, bool, Value)> {
+        let rows = lines(&said(&[&["predict", "runs/sure", "trees.csv", "--json"], &device[..]].concat()));
+        let of = |(i, row): (usize, &Value)| {
+            let oak = row["probabilities"]["oak"].as_f64().expect("a number");
+            (oak, tree(i).3 == "oak", row["kind"].clone())
+        };
+        rows.iter().enumerate().map(of).collect()
+    };
+    evaluate(&["--threshold", "0.3", "--keep-threshold"]);
+    let before = predicted();
+    let evaluated = evaluate(&[]);
+    assert!(evaluated["temperature"].is_null());
+    let loss = |temperature: f64| {
+        let of = |(oak, is_oak, _): &(f64, bool, Value)| {
+            let score = (oak / (1.0 - oak)).ln() / temperature;
+            let p = 1.0 / (1.0 + (-score).exp());
+            -(if *is_oak { p } else { 1.0 - p }).ln()
+        };
+        before.iter().map(of).sum::<f64>() / before.len() as f64
+    };
+    close(&evaluated["loss"], loss(1.0));
+    let calibrated = evaluate(&["--calibrate"]);
+    let temperature = calibrated["temperature"].as_f64().expect("a number");
+    assert!(loss(temperature) < loss(1.0) - 1e-5, "temperature {temperature}");
+    assert!(loss(temperature) <= loss(temperature * 1.01) && loss(temperature) <= loss(temperature / 1.01));
+    close(&calibrated["loss"], loss(temperature));
+
+    // What predict says moves with it, and no answer changes, as the threshold moves too.
+    for ((oak, _, kind), (then, _, before)) in predicted().iter().zip(&before) {
+        let score = (then / (1.0 - then)).ln() / temperature;
+        assert!((oak - 1.0 / (1.0 + (-score).exp())).abs() < 1e-5, "{oak} for {then}");
+        assert_eq!(kind, before);
+    }
+    let weight = |name: &str| model(name).value("0.weight").expect("a weight").to_f64()[0];
+    assert!((weight("sure") * temperature / weight("trees") - 1.0).abs() < 1e-6);
+    assert_eq!(evaluate(&[])["temperature"], calibrated["temperature"], "it is kept");
+    // Fitted once more it is the same, not the temperature of what is calibrated already.
+    let again = evaluate(&["--calibrate"])["temperature"].as_f64().expect("a number");
+    assert!((again - temperature).abs() < 1e-9);
+    let off = evaluate(&["--calibrate=off"]);
+    assert!(off["temperature"].is_null() && off["loss"] == evaluated["loss"], "{off}");
+    assert!((folder("sure").recipe().expect("a recipe").train.threshold - 0.3).abs() < 1e-12);
+    refuses(
+        &[&["evaluate", "runs/prices", "--calibrate"], &device[..]].concat(),
+        b"",
+        &["one output of probabilities", "without"],
+    );
+}
+
 /// A server that is ended with the test.
 #[cfg(feature = "serve")]
 struct Server {

@@ -18,6 +18,7 @@
 //! | `labels` | several labels, each of which is there or not |
 //! | `probability` | log loss, Brier score, calibration |
 //! | `ranking` | ROC AUC, average precision, the threshold of the best F1 |
+//! | `temperature` | what makes probabilities as sure as they are right |
 //! | `values` | numbers: errors and R² |
 //! | `answers` | all of them, of one evaluation |
 
@@ -30,6 +31,7 @@ mod name;
 mod output;
 mod probability;
 mod ranking;
+mod temperature;
 mod values;
 
 pub(crate) use answers::error_figures;
@@ -42,5 +44,6 @@ pub use name::{Direction, Metric, Task, UnknownMetric, number, percent};
 pub use output::OutputMetric;
 pub use probability::{Truth, brier, calibration_error, log_loss};
 pub use ranking::{average_precision, best_f1, cumulative, one_against_rest, roc_auc};
+pub use temperature::{sigmoid_temperature, softmax_temperature};
 pub(crate) use values::{ErrorSums, TargetMeans};
 pub use values::{Errors, mean_errors};

@@ -33,6 +33,7 @@ use std::sync::Arc;
 ///     description: run.description(),
 ///     epochs: Some(Vec::new()),
 ///     data: Some(data.fingerprint()),
+///     temperature: None,
 /// };
 /// saved.write(&path)?;
 /// let read = Saved::read(&path)?;
@@ -48,6 +49,9 @@ pub struct Saved {
     pub epochs: Option<Vec<Epoch>>,
     /// Of the data that the run is trained on; `None` in files from before it was kept.
     pub data: Option<Fingerprint>,
+    /// What the scores of the model are divided by, see [`Model::with_temperature`]. It goes with these values: what is
+    /// trained further has none.
+    pub temperature: Option<f64>,
 }
 
 /// The epochs, as the lines of the history's file. They are a tensor of bytes, since metadata may not grow without
@@ -79,6 +83,8 @@ struct Metadata<D> {
     position: Position,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Fingerprint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
 }
 
 impl Saved {
@@ -92,14 +98,14 @@ impl Saved {
         let text = safetensors::text(path, &contents, KEY)
             .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
         let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
-        let Metadata::<Description> { model, position, data } =
+        let Metadata::<Description> { model, position, data, temperature } =
             serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = safetensors::all(path, &contents)?;
         let epochs = tensors.iter().position(|(name, _)| name == EPOCHS);
         let epochs = epochs.map(|place| parse(tensors.swap_remove(place).1.bytes()));
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let checkpoint = Arc::new(Checkpoint { position, tensors });
-        Ok(Self { checkpoint, description: model, epochs, data })
+        Ok(Self { checkpoint, description: model, epochs, data, temperature })
     }
 
     /// # Errors
@@ -114,6 +120,7 @@ impl Saved {
             model: &self.description,
             position: self.checkpoint.position,
             data: self.data.clone(),
+            temperature: self.temperature,
         };
         let text = serde_json::to_string(&metadata)
             .map_err(|e| Error::format(&path, format!("the checkpoint cannot be written: {e}")))?;
@@ -127,14 +134,18 @@ impl Saved {
         }))
     }
 
-    /// The model that was kept, or its moving average where one was.
+    /// The model that was kept, or its moving average where one was, with its temperature.
     ///
     /// # Errors
-    /// When the tensors are not those of the described model.
+    /// When the tensors are not those of the described model, or it can have no temperature.
     pub fn model(self) -> Result<Model> {
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
         let find = |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();
-        Model::new(self.description, find)
+        let model = Model::new(self.description, find)?;
+        match self.temperature {
+            Some(temperature) => model.with_temperature(temperature),
+            None => Ok(model),
+        }
     }
 }

@@ -248,6 +248,7 @@ impl<'r, 'a> Session<'r, 'a> {
             description: self.run.description(),
             epochs: Some(self.history.epochs().to_vec()),
             data: Some(self.data.clone()),
+            temperature: None,
         };
         let write = saved.job(self.folder.checkpoint_file(which))?;
         match which {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::loss::{Loss, Outputs};
 use crate::metric::{
     Answers, ClassAnswers, Confusion, Figures, LabelAnswers, Metric, Task, best_f1, classes_of,
+    sigmoid_temperature, softmax_temperature,
 };
 use crate::model::Link;
 use std::cell::OnceCell;
@@ -230,6 +231,25 @@ impl Evaluation {
             Truth::Classes { .. } | Truth::Values(_) => None,
         };
         best.map_or(0.5, |(threshold, _)| threshold)
+    }
+
+    /// The temperature that the outputs are to be divided by for the least log loss, see [`softmax_temperature`]; `None`
+    /// where there is none, or the outputs make no probabilities.
+    pub fn best_temperature(&self) -> Option<f64> {
+        match &self.truth {
+            Truth::Classes { labels, .. } if self.width == 1 && self.has_threshold() => sigmoid_temperature(
+                &self.outputs,
+                &labels.iter().map(|label| *label == 1).collect::<Vec<_>>(),
+            ),
+            Truth::Classes { labels, .. } if self.link == Link::Softmax => {
+                softmax_temperature(&self.outputs, self.width, labels)
+            }
+            Truth::Labels(targets) => sigmoid_temperature(
+                &self.outputs,
+                &targets.iter().map(|target| *target >= 0.5).collect::<Vec<_>>(),
+            ),
+            _ => None,
+        }
     }
 
     /// How probable the outputs make each class or label: `[rows, classes]`, of a single output for two classes those

@@ -1,9 +1,13 @@
 //! `neural evaluate`
 
+mod calibrate;
 mod report;
 mod several;
+mod threshold;
 
+use calibrate::{Calibrate, calibrate};
 use report::{Mistake, Report};
+use threshold::Threshold;
 
 use super::text;
 use super::train::check_place;
@@ -22,7 +26,6 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 
 /// Measure a trained model: loss, accuracy, figures for each class, confusion matrix, worst mistakes
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,7 @@ Examples:
   neural evaluate runs/mnist-1
   neural evaluate runs/mnist-1 --split train
   neural evaluate runs/police-1 --threshold best-f1 --keep-threshold
+  neural evaluate runs/police-1 --calibrate            probabilities as sure as they are right
   neural evaluate runs/mnist-1 --data drawn          a folder of pictures for each class
   neural evaluate runs/pizza-1 --data may.csv --plot may"
 )]
@@ -65,6 +69,11 @@ pub struct Evaluate {
     /// Keep the threshold with the run, for `neural predict` and later evaluations
     #[arg(long, requires = "threshold")]
     keep_threshold: bool,
+
+    /// Divide the scores by the temperature with the least log loss, chosen on the validation rows if there are any, and
+    /// keep it with the model: for predict, serve, export and later evaluations. --calibrate=off takes it away
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "fit")]
+    calibrate: Option<Calibrate>,
 
     /// One JSON object with all figures
     #[arg(long)]
@@ -101,43 +110,43 @@ impl Part {
     }
 }
 
-/// Which probability divides yes from no.
-#[derive(Clone, Copy, Debug)]
-enum Threshold {
-    At(f64),
-    BestF1,
-}
-
-impl FromStr for Threshold {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.parse::<f64>() {
-            _ if text == "best-f1" => Ok(Self::BestF1),
-            Ok(part) if (0.0..=1.0).contains(&part) => Ok(Self::At(part)),
-            _ => Err("expected a number from 0 to 1, or best-f1".to_string()),
-        }
-    }
-}
-
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
-        let saved = self.trained.saved()?;
+        let mut saved = self.trained.saved()?;
         let trained_on = saved.data.clone();
-        let model = saved.model()?;
-        let recipe = folder.recipe()?;
+        let mut recipe = folder.recipe()?;
         let device = self.trained.open_device()?;
-        let source = self.source(&recipe, &model.description);
+        let source = self.source(&recipe, &saved.description);
         if self.data.is_none() {
             check_place(&source.path)?;
         }
-        let data = as_in_training(&source, &recipe, &model.description)?;
+        let data = as_in_training(&source, &recipe, &saved.description)?;
         // Other data is meant to be other data.
         let trained_on = trained_on.filter(|_| self.data.is_none());
         let changes = trained_on.map_or_else(Vec::new, |then| then.changes(&data.fingerprint()));
         let (part, rows) = self.rows(&data)?;
 
+        let validation = &data.splits.validation;
+        let calibrated = match self.calibrate {
+            None => saved.temperature.map(|temperature| format!("temperature {}", number(temperature))),
+            Some(how) => {
+                // Not fitted on the rows that it is measured on, where there are others.
+                let (rows, of) = match self.data.is_none() && !validation.is_empty() {
+                    true => (validation, format!("the {} validation rows", validation.len())),
+                    false => (&rows, format!("these {} {}", rows.len(), part.rows())),
+                };
+                let trainer = Trainer { model: saved.description.layers.clone(), ..recipe.trainer() };
+                let mut evaluator = trainer.evaluator(&device, &data)?;
+                let evaluate = |model: &Model| evaluator.evaluate_all(model, rows)?.only();
+                let which = self.trained.checkpoint.which();
+                let said = calibrate(how, &folder, which, &mut saved, &of, evaluate)?;
+                recipe = folder.recipe()?;
+                Some(said)
+            }
+        };
+        let temperature = saved.temperature;
+        let model = saved.model()?;
         let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
         let mut evaluator = trainer.evaluator(&device, &data)?;
         let mut evaluate = |rows: &[u32]| evaluator.evaluate_all(&model, rows);
@@ -145,7 +154,6 @@ impl Evaluate {
             let evaluations = evaluate(&rows)?;
             return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
         }
-        let validation = &data.splits.validation;
         let (evaluation, threshold) = self.evaluation(|rows| evaluate(rows)?.only(), &rows, validation)?;
         if self.keep_threshold {
             let mut recipe = recipe.clone();
@@ -180,8 +188,8 @@ impl Evaluate {
                 writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
             }
             data.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
-            if let Some(threshold) = &threshold {
-                writeln!(out, "{threshold}")?;
+            for line in calibrated.iter().chain(&threshold) {
+                writeln!(out, "{line}")?;
             }
             writeln!(out, "\n{}", report::figures(&evaluation))?;
             for table in &report.tables {
@@ -194,6 +202,9 @@ impl Evaluate {
             object["weights"] = json!(weights);
             if threshold.is_some() {
                 object["threshold"] = json!(evaluation.threshold());
+            }
+            if temperature.is_some() {
+                object["temperature"] = json!(temperature);
             }
             object["run"] = json!(folder.path().to_string_lossy());
             object["data"] = json!(source.path.to_string_lossy());
@@ -212,39 +223,6 @@ impl Evaluate {
             pictures.iter().try_for_each(|path| writeln!(out, "drew {}", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// The model's outputs for the rows, read with the threshold that was asked for, and where that is from.
-    fn evaluation(
-        &self,
-        mut evaluate: impl FnMut(&[u32]) -> Result<Evaluation>,
-        rows: &[u32],
-        validation: &[u32],
-    ) -> Result<(Evaluation, Option<String>)> {
-        let evaluation = evaluate(rows)?;
-        if !evaluation.has_threshold() {
-            if self.threshold.is_some() {
-                let expected = "a model of two classes, or of labels, with probabilities";
-                return Err(Error::value("--threshold", expected, "another"));
-            }
-            return Ok((evaluation, None));
-        }
-        let (threshold, from) = match self.threshold {
-            None => (evaluation.threshold(), String::new()),
-            Some(Threshold::At(threshold)) => (threshold, String::new()),
-            // Not chosen on the rows that it is measured on, where there are others.
-            Some(Threshold::BestF1)
-                if self.data.is_none() && !validation.is_empty() && validation != rows =>
-            {
-                let from = format!(", of the best F1 on the {} validation rows", validation.len());
-                (evaluate(validation)?.best_threshold(), from)
-            }
-            Some(Threshold::BestF1) => {
-                (evaluation.best_threshold(), ", of the best F1 on these very rows".to_string())
-            }
-        };
-        let said = format!("threshold {}{from}", number(threshold));
-        Ok((evaluation.with_threshold(threshold), Some(said)))
     }
 
     /// Where the rows come from, read as the training data was.

@@ -1,0 +1,67 @@
+//! `neural evaluate --calibrate`
+
+use crate::error::{Error, Result};
+use crate::metric::{Metric, number};
+use crate::model::Model;
+use crate::runs::{Folder, Saved, Which};
+use crate::train::Evaluation;
+
+/// What is done about a model's temperature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Calibrate {
+    /// Choose the temperature with the least log loss
+    Fit,
+    /// Take the kept one away
+    Off,
+}
+
+/// Fits the temperature on what `evaluate` says of some rows, and keeps it with the checkpoint, or takes it away. The
+/// run's threshold moves with it, so that answers stay as they are. Says what was done.
+pub(super) fn calibrate(
+    how: Calibrate,
+    folder: &Folder,
+    which: Option<Which>,
+    saved: &mut Saved,
+    of: &str,
+    mut evaluate: impl FnMut(&Model) -> Result<Evaluation>,
+) -> anyhow::Result<String> {
+    let _lock = folder.lock()?;
+    let plain = Saved { temperature: None, ..saved.clone() }.model()?;
+    let before = saved.temperature.unwrap_or(1.0);
+    let (temperature, said) = match how {
+        Calibrate::Off => (None, "temperature 1: none is kept".to_string()),
+        Calibrate::Fit => {
+            // Refused for what it is, before it is computed.
+            plain.clone().with_temperature(1.0)?;
+            let sure = evaluate(&plain)?;
+            let temperature = sure.best_temperature().ok_or_else(|| {
+                let expected = format!("{of} of which most but not all are answered right");
+                Error::value("--calibrate", expected, "others, for which no temperature is the best")
+            })?;
+            let calibrated = evaluate(&plain.with_temperature(temperature)?)?;
+            let mut changes = vec![format!("loss {} to {}", number(sure.loss()), number(calibrated.loss()))];
+            let error = |evaluation: &Evaluation| evaluation.all_figures().get(Metric::CalibrationError);
+            if let (Some(before), Some(after)) = (error(&sure), error(&calibrated)) {
+                let show = |value| Metric::CalibrationError.show(value);
+                changes.push(format!("calibration error {} to {}", show(before), show(after)));
+            }
+            let said = format!(
+                "temperature {}, of the least log loss on {of}: {}",
+                number(temperature),
+                changes.join(", ")
+            );
+            (Some(temperature), said)
+        }
+    };
+    let mut recipe = folder.recipe()?;
+    let threshold = recipe.train.threshold;
+    if threshold != 0.5 {
+        let score = (threshold / (1.0 - threshold)).ln() * before / temperature.unwrap_or(1.0);
+        recipe.train.threshold = 1.0 / (1.0 + (-score).exp());
+        folder.keep_recipe(&recipe)?;
+    }
+    saved.temperature = temperature;
+    let best = if folder.checkpoint_file(Which::Best).is_file() { Which::Best } else { Which::Last };
+    saved.write(&folder.checkpoint_file(which.unwrap_or(best)))?;
+    Ok(said)
+}
