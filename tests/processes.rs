@@ -8,7 +8,9 @@ use neural::runs::Saved;
 use neural::runtime::cache_folder;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// MPI's launcher, if it is there.
@@ -133,4 +135,90 @@ fn processes_train_as_one_with_as_many_devices() {
         assert_eq!(said.matches("epoch 3/3").count(), 1, "{said}");
         assert!(said.contains(&format!("in each of {processes} processes")), "{said}");
     }
+}
+
+/// What is said where the second process has another environment or stands in another folder.
+fn refused(first: &TempDir, mpi: &Path, of_second: &[&str]) -> String {
+    let mut command = command(first, Some((mpi, 1)), 1, &["recipe.toml", "--quiet"]);
+    let second = env!("CARGO_BIN_EXE_neural");
+    command.arg(":").args(of_second).args([
+        "-n",
+        "1",
+        second,
+        "train",
+        "--device",
+        "cpu",
+        "--processes",
+        "mpi",
+    ]);
+    let output = command.output().expect("it starts");
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn processes_that_differ_end_the_job_and_say_in_what() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(
+        "layers = [{ dense = 8 }, 'tanh', { dense = 3 }]\n[train]\noptimizer = { adam = { learning_rate = 0.01 } }\n",
+    );
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let path = other.path().to_string_lossy().into_owned();
+    let said = refused(&folder, &mpi, &["-wdir", &path]);
+    assert!(said.contains("error: process 1 on ") && said.contains("cannot read pictures.csv"), "{said}");
+    pictures(&other.path().join("pictures.csv"), 90, 2);
+    let said = refused(&folder, &mpi, &["-wdir", &path]);
+    assert!(said.contains("the values of the inputs differ"), "{said}");
+    assert!(!folder.path().join("runs").exists(), "nothing is written before the processes agree");
+    // Another kind of processor, as far as XLA knows.
+    if cfg!(target_arch = "x86_64") {
+        let said = refused(&folder, &mpi, &["-env", "XLA_FLAGS", "--xla_cpu_max_isa=SSE4_2"]);
+        let expected = "weights: expected those of the first process, got others after 5 steps";
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// A process of the launcher's that runs this program.
+fn one_of(launcher: u32) -> Option<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    let all = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_ours = |pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name.trim() == "neural")
+            && std::iter::successors(Some(*pid), |pid| parent(*pid)).any(|pid| pid == launcher)
+    };
+    all.filter(is_ours).max()
+}
+
+#[test]
+fn a_job_that_is_interrupted_or_loses_a_process_goes_on_with_any_number_of_them() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(DENSE);
+    let epochs = "150";
+    succeeds(command(&folder, None, 2, &["recipe.toml", "--name", "whole", "--epochs", epochs, "--quiet"]));
+    let run = folder.path().join("runs/parts");
+    let lines = || fs::read_to_string(run.join("history.jsonl")).map_or(0, |text| text.lines().count());
+    // Stops the job once it has got on a little, by a signal to the launcher or to one of its processes.
+    let stop = |arguments: &[&str], signal: libc::c_int| {
+        let before = lines();
+        let mut job = command(&folder, Some((&mpi, 2)), 1, arguments);
+        let mut job = job.stderr(Stdio::null()).spawn().expect("it starts");
+        while lines() < before + 3 {
+            assert!(job.try_wait().expect("a child").is_none(), "it ended by itself");
+            sleep(Duration::from_millis(2));
+        }
+        let to = if signal == libc::SIGKILL { one_of(job.id()).expect("a process") } else { job.id() };
+        // SAFETY: it only sends a signal.
+        unsafe { libc::kill(to as libc::pid_t, signal) };
+        job.wait().expect("it ends").code()
+    };
+    assert_eq!(stop(&["recipe.toml", "--name", "parts", "--epochs", epochs, "-q"], libc::SIGINT), Some(130));
+    assert_ne!(stop(&["--resume", "runs/parts", "-q"], libc::SIGKILL), Some(0));
+    assert!(lines() < 150);
+    succeeds(command(&folder, None, 2, &["--resume", "runs/parts", "-q"]));
+    assert_same(&folder, "whole", "parts");
 }

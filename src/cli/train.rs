@@ -408,6 +408,15 @@ pub(super) fn train(
     drop(beat);
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
+    if let Some(processes) = device.processes() {
+        let (bytes, time) = processes.traffic();
+        screen.json("traffic", json!({ "bytes": bytes, "seconds": time.as_secs_f64() }));
+        let (megabytes, time) = (bytes as f64 / 1e6, seconds(time.as_secs_f64()));
+        screen.line(&format!(
+            "sums over {} processes: this one has sent {megabytes:.1} MB, and they took {time}",
+            processes.count()
+        ));
+    }
     let monitor = session.monitor();
     let best = session.best().cloned();
     if ending == Ending::Interrupted {

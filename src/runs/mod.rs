@@ -29,6 +29,8 @@ pub use checkpoint::Saved;
 pub use curves::curves;
 pub use folder::{Folder, Which};
 pub use history::History;
+#[cfg(feature = "cli")]
+pub(crate) use lock::host;
 pub use lock::{Lock, Locks};
 pub use session::{Ending, Session, check_settings};
 pub use start::Start;

@@ -3,6 +3,7 @@
 use super::super::{interrupt, message};
 use super::{Loaded, Train};
 use crate::recipe::Recipe;
+use crate::runs::host;
 use crate::runtime::{Device, Processes};
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,8 +21,10 @@ pub(super) fn run(command: &Train) -> anyhow::Result<ExitCode> {
     let processes = Processes::join()?;
     let trained = if processes.is_first() { lead(command, processes) } else { follow(command, processes) };
     trained.inspect(|_| processes.leave()).or_else(|error| {
-        let name =
-            if processes.is_first() { String::new() } else { format!("process {}: ", processes.rank()) };
+        let name = match processes.rank() {
+            0 => String::new(),
+            rank => format!("process {rank} on {}: ", host()),
+        };
         let _ = writeln!(io::stderr(), "error: {name}{}", message(&error));
         processes.abort(1)
     })

@@ -97,11 +97,12 @@ impl Run<'_> {
         let first: Start = decode(&processes.broadcast(encode(&own)?)?)?;
         let mut differs = first.data.changes(&own.data);
         if differs.is_empty() && first != own {
-            differs.push(
-                "the first weights differ: another version of the program, or another processor".into(),
-            );
+            differs
+                .push("other weights: another version of the program, or another kind of processor".into());
         }
-        refuse(processes, "begin with the first process's data and weights", &differs)?;
+        if !differs.is_empty() {
+            return Err(Error::value("data and weights", "those of the first process", differs.join(", ")));
+        }
         // One that refused does not come here, and ends the job.
         processes.wait()
     }
@@ -115,13 +116,13 @@ impl Run<'_> {
     }
 
     fn compare(&self, processes: Processes, first: u32) -> Result<()> {
-        let differs = (self.checksum()? != first).then(|| {
-            let step = self.step;
-            format!(
-                "the weights after step {step} differ: processors of different kinds round differently; use machines of one kind"
-            )
-        });
-        refuse(processes, "have the first process's weights", differs.as_slice())?;
+        if self.checksum()? != first {
+            let got = format!(
+                "others after {} steps: processors of different kinds round differently; take machines of one kind",
+                self.step
+            );
+            return Err(Error::value("weights", "those of the first process", got));
+        }
         processes.wait()
     }
 
@@ -129,13 +130,6 @@ impl Run<'_> {
         let append = |crc, array: &Array| crc32c::crc32c_append(crc, array.bytes());
         Ok(self.state()?.iter().fold(0, append))
     }
-}
-
-fn refuse(processes: Processes, expected: &str, differs: &[String]) -> Result<()> {
-    if differs.is_empty() {
-        return Ok(());
-    }
-    Err(Error::value(format!("process {}", processes.rank()), format!("to {expected}"), differs.join(", ")))
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
