@@ -721,3 +721,30 @@ fn a_gpu_multiplies_and_sums_outside_of_loops_what_waits_for_no_step() {
     assert_eq!((count(forth, " dot("), count(back, " dot(")), (1, 2), "{text}");
     assert_eq!(count(back, " reduce("), 0, "{back}");
 }
+
+#[test]
+fn a_gpu_looks_up_the_numbers_of_all_steps_before_a_loop() {
+    let graph = Graph::new();
+    let [table, state] = [[10], [3]].map(|shape| graph.parameter(DType::F64, &shape));
+    let places = graph.parameter(DType::I32, &[4, 3]);
+    let (constants, carries, xs) = ([table], [state], [places]);
+    let inputs = ScanInputs { constants: &constants, carries: &carries, xs: &xs };
+    let step = |_: &Graph, table: &[Tensor], state: &[Tensor], places: &[Tensor]| {
+        let after = (state[0].tanh()? + table[0].take(&places[0])?)?;
+        Ok(StepOutputs { ys: vec![after.square()?], carries: vec![after] })
+    };
+    let (last, squares) = graph.repeat(inputs, 4, step).expect("well formed");
+    let function = Function::new(&graph, vec![last[0].clone(), squares[0].clone()]);
+    let text = hlo_text(&function, Target::Gpu).expect("lowers");
+    let body = text.split("\n\n").find(|part| part.starts_with("step")).expect("a loop");
+    assert_eq!(body.matches(" gather(").count(), 0, "{body}");
+    let places = Array::new(&[4, 3], vec![7i32, 0, 9, 3, 3, 1, 0, 8, 2, 9, 9, 5]).expect("twelve");
+    let arguments = [array(&[10], &numbers(10, 1)), array(&[3], &numbers(3, 2)), places];
+    let run = |target| {
+        let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+        program.call(device(), &arguments).expect("runs")
+    };
+    for (cpu, gpu) in run(Target::Cpu).iter().zip(run(Target::Gpu)) {
+        assert_eq!(difference(&cpu.to_f64(), &gpu.to_f64()), 0.0);
+    }
+}

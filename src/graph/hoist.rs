@@ -1,10 +1,11 @@
-//! Products and sums moved out of loops.
+//! Products, sums and look-ups moved out of loops.
 //!
 //! A step of a recurrent network's gradient makes a small product for each of its weights and adds it to the gradient so
 //! far, and one more to compute its gates again. None of these waits for the step before. [`Function::hoisted`] makes
 //! them for all steps at once, before or after the loop:
 //!
 //! - a product of a step's slice and a weight becomes one product of all slices, cut into slices for the loop;
+//! - a number that a step looks up for each of its rows, such as their classes, is looked up for the rows of all steps;
 //! - a sum over the steps of products aₜ bₜ becomes one product, which sums over the steps too, of all aₜ and all bₜ;
 //! - a sum over the steps of sums likewise.
 
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 const LARGEST: usize = 1 << 26;
 
 impl Function {
-    /// The same function, with the products and sums moved out of its loops that need not be made step by step.
+    /// The same function, with what need not be made step by step moved out of its loops.
     ///
     /// # Errors
     /// When the function is not well formed.
@@ -113,17 +114,26 @@ impl<'a> Body<'a> {
         self.parameters[first..].iter().position(|x| x.id == id)
     }
 
-    /// The products of a slice and a value that is the same in every step.
+    /// The products of a slice and a value that is the same in every step, and the numbers that a slice's indices have in a
+    /// table that is.
     fn before(&self) -> Vec<NodeId> {
-        let is_product = |id: &NodeId| {
+        let is_ready = |id: &NodeId| {
             let node = &self.nodes[*id];
-            let Op::Dot(DotDims { lhs_batch, .. }) = &node.op else { return false };
-            let (a, b) = (node.inputs[0], node.inputs[1]);
-            let is_of_both =
-                self.slice(a).is_some() && self.is_fixed[b] || self.is_fixed[a] && self.slice(b).is_some();
-            self.live[*id] && lhs_batch.is_empty() && is_of_both && self.fits(*id)
+            let is_slice = |i: usize| self.slice(node.inputs[i]).is_some();
+            let is_fixed = |i: usize| self.is_fixed[node.inputs[i]];
+            let is_of_both = match &node.op {
+                Op::Dot(DotDims { lhs_batch, .. }) => {
+                    lhs_batch.is_empty() && (is_slice(0) && is_fixed(1) || is_fixed(0) && is_slice(1))
+                }
+                Op::Take => {
+                    let row = &self.nodes[node.inputs[0]].ty.shape[1..];
+                    count(row) == 1 && is_fixed(0) && is_slice(1)
+                }
+                _ => false,
+            };
+            self.live[*id] && is_of_both && self.fits(*id)
         };
-        (0..self.nodes.len()).filter(is_product).collect()
+        (0..self.nodes.len()).filter(is_ready).collect()
     }
 
     /// The carries that are only sums over the steps.
@@ -170,7 +180,7 @@ impl<'a> Body<'a> {
         let xs = &arguments[constants + carries..];
         let is_sum = |carry: usize| after.iter().any(|sum| sum.carry == carry);
         let others: Vec<usize> = (0..carries).filter(|&carry| !is_sum(carry)).collect();
-        let ready = self.products(to, arguments, before)?;
+        let ready = self.ready(to, arguments, before)?;
 
         // The operands of the sums that are neither slices nor ys yet.
         let mut stacked: Vec<NodeId> = self.ys().collect();
@@ -209,8 +219,8 @@ impl<'a> Body<'a> {
         Ok(results)
     }
 
-    /// The products `before`, each for all steps at once.
-    fn products(&self, to: &Graph, arguments: &[Tensor], before: &[NodeId]) -> Result<Vec<Tensor>> {
+    /// The values `before`, each for all steps at once.
+    fn ready(&self, to: &Graph, arguments: &[Tensor], before: &[NodeId]) -> Result<Vec<Tensor>> {
         let from = self.scan.body.graph();
         let mut made: HashMap<NodeId, Tensor> = HashMap::new();
         for (constant, argument) in self.parameters[..self.scan.constants].iter().zip(arguments) {
@@ -223,17 +233,17 @@ impl<'a> Body<'a> {
             from.copy((0..self.nodes.len()).filter(is_missing), to, &mut made);
         }
         let xs = &arguments[self.scan.constants + self.scan.carries..];
-        let mut products = Vec::new();
+        let mut ready = Vec::new();
         for &id in before {
             let node = &self.nodes[id];
-            let Op::Dot(dims) = &node.op else { unreachable!("only products are made before") };
             let (a, b) = (node.inputs[0], node.inputs[1]);
-            products.push(to.within(&node.place, || match (self.slice(a), self.slice(b)) {
-                (Some(i), _) => {
+            ready.push(to.within(&node.place, || match (&node.op, self.slice(a), self.slice(b)) {
+                (Op::Take, _, Some(i)) => made[&a].take(&xs[i]),
+                (Op::Dot(dims), Some(i), _) => {
                     let dims = DotDims { lhs_contract: later(&dims.lhs_contract), ..dims.clone() };
                     xs[i].dot(&made[&b], dims)
                 }
-                (_, Some(i)) => {
+                (Op::Dot(dims), _, Some(i)) => {
                     let at = made[&a].rank() - dims.lhs_contract.len();
                     let dims = DotDims { rhs_contract: later(&dims.rhs_contract), ..dims.clone() };
                     let product = made[&a].dot(&xs[i], dims)?;
@@ -245,10 +255,10 @@ impl<'a> Body<'a> {
                 _ => unreachable!("one operand is a slice"),
             })?);
         }
-        Ok(products)
+        Ok(ready)
     }
 
-    /// The body that reads the products `before` as slices, carries only `others` and returns `stacked` of each step.
+    /// The body that reads the values `before` as slices, carries only `others` and returns `stacked` of each step.
     fn without(&self, before: &[NodeId], others: &[usize], stacked: &[NodeId]) -> Function {
         let to = Graph::new();
         let Scan { constants, carries, .. } = *self.scan;

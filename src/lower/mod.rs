@@ -369,33 +369,49 @@ impl Lowering<'_> {
             let mut state =
                 (0..state.len() as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
             let zero = builder.c0(0i32)?;
+            let place = |at: &XlaOp, rank: usize| -> Vec<XlaOp> {
+                (0..rank).map(|i| if i == 0 { at.clone() } else { zero.clone() }).collect()
+            };
             let parameters = scan.body.graph().parameters();
-            for _ in 0..self.steps_per_turn(scan) {
-                let at = match scan.reverse {
-                    false => state[0].clone(),
-                    true => builder.c0(scan.length as i32 - 1)?.sub_(&state[0])?,
+            let last = builder.c0(scan.length as i32 - 1)?;
+            let (steps, mut rows) = (self.steps_per_turn(scan), vec![Vec::new(); stacked.len()]);
+            let mut at = state[0].clone();
+            for step in 0..steps {
+                let number = match step {
+                    0 => state[0].clone(),
+                    _ => state[0].add_(&builder.c0(step as i32)?)?,
                 };
-                let offsets = |rank: usize| -> Vec<&XlaOp> {
-                    (0..rank).map(|i| if i == 0 { &at } else { &zero }).collect()
-                };
+                at = if scan.reverse { last.sub_(&number)? } else { number };
                 let mut inputs = state[1..=slices_from].to_vec();
                 for (i, parameter) in parameters.iter().enumerate().skip(slices_from) {
-                    let rank = parameter.rank() + 1;
+                    let offsets = place(&at, parameter.rank() + 1);
                     let size = dims(&[&[1], parameter.shape()].concat());
-                    let slice = state[1 + i].dynamic_slice(&offsets(rank), &size)?;
+                    let slice = state[1 + i].dynamic_slice(&offsets, &size)?;
                     inputs.push(slice.reshape(&dims(parameter.shape()))?);
                 }
                 let outputs = lower_body(&builder, &scan.body, self.target, &inputs).map_err(|error| {
                     xla::Error::XlaError { msg: error.to_string(), backtrace: String::new() }
                 })?;
-                for (i, y) in stacked.iter().enumerate() {
-                    let row = outputs[scan.carries + i].reshape(&dims(&[&[1], y.shape()].concat()))?;
-                    let whole = &mut state[1 + parameters.len() + i];
-                    *whole = whole.dynamic_update_slice(&row, &offsets(y.rank() + 1))?;
+                for ((y, rows), output) in stacked.iter().zip(&mut rows).zip(&outputs[scan.carries..]) {
+                    rows.push(output.reshape(&dims(&[&[1], y.shape()].concat()))?);
                 }
                 state[1 + scan.constants..=slices_from].clone_from_slice(&outputs[..scan.carries]);
-                state[0] = state[0].add_(&builder.c0(1i32)?)?;
             }
+            // The rows of a turn are written together, at the place of the first of them in the array.
+            let first = if scan.reverse { at } else { state[0].clone() };
+            for (i, mut rows) in rows.into_iter().enumerate() {
+                if scan.reverse {
+                    rows.reverse();
+                }
+                let whole = &mut state[1 + parameters.len() + i];
+                let rows = match &rows[..] {
+                    [row] => row.clone(),
+                    [row, others @ ..] => row.concat_in_dim(&others.iter().collect::<Vec<_>>(), 0)?,
+                    [] => unreachable!("a turn takes a step at least"),
+                };
+                *whole = whole.dynamic_update_slice(&rows, &place(&first, stacked[i].rank() + 1))?;
+            }
+            state[0] = state[0].add_(&builder.c0(steps as i32)?)?;
             builder.tuple(&state)?.build()?
         };
         let last = XlaOp::while_(condition, body, init)?;
