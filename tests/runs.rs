@@ -175,7 +175,7 @@ fn a_checkpoint_of_something_else_is_refused() {
     train(&original, &data, 3);
     let refused = |folder: &Folder, data: &Dataset, part: &str| {
         let mut run = run(folder, data);
-        let error = Session::new(&mut run, folder.clone()).err().expect("refused").to_string();
+        let error = Session::new(&mut run, folder.clone()).expect_err("refused").to_string();
         assert!(error.contains(part), "{error}");
     };
     let wider = new_folder(&parent, "wider", &recipe(""));

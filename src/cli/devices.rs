@@ -92,7 +92,7 @@ pub struct DeviceArguments {
     #[arg(long, help_heading = "GPU")]
     pub no_pinned_kernels: bool,
 
-    /// A setting of XLA as in XLA_FLAGS, such as xla_gpu_autotune_level=0; may be given several times
+    /// A setting of XLA as in `XLA_FLAGS`, such as `xla_gpu_autotune_level=0`; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting, help_heading = "GPU")]
     pub xla: Vec<(String, String)>,
 }

@@ -1,6 +1,6 @@
 //! What a sweep says of its keys: how their values and what the trials reached go together.
 
-use super::journal::{Journal, is_sweep};
+use super::journal::{Journal, Reached, is_sweep};
 use super::ranking::Ranking;
 use super::space::{Over, Values};
 use crate::runs::Folder;
@@ -76,7 +76,7 @@ fn position(over: &[Over], settings: &[String], place: usize) -> Option<f64> {
 fn importance(journal: &Journal) -> Vec<Value> {
     let trials: Vec<_> = journal.trials.iter().filter(|trial| !trial.reached.is_empty()).collect();
     let values: Vec<f64> =
-        trials.iter().filter_map(|trial| trial.reached.last()).map(|r| r.value()).collect();
+        trials.iter().filter_map(|trial| trial.reached.last()).map(Reached::value).collect();
     let ranks = ranks(&values);
     let of = |(place, over): (usize, &Over)| {
         let positions: Vec<f64> = trials

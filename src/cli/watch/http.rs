@@ -209,16 +209,9 @@ fn decoded(text: &str) -> String {
     let mut i = 0;
     while i < bytes.len() {
         let code = (bytes[i] == b'%').then(|| text.get(i + 1..i + 3)).flatten();
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                i += 3;
-            }
-            None => {
-                plain.push(bytes[i]);
-                i += 1;
-            }
-        }
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        plain.push(code.unwrap_or(bytes[i]));
+        i += if code.is_some() { 3 } else { 1 };
     }
     String::from_utf8_lossy(&plain).into_owned()
 }
