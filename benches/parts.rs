@@ -204,6 +204,7 @@ fn checkpoints(c: &mut Criterion) {
         description: run.description(),
         epochs: Some(Vec::new()),
         data: None,
+        temperature: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("last.safetensors");
