@@ -119,6 +119,11 @@ fn dims(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&n| n as i64).collect()
 }
 
+/// What is wrong with a graph that the shape rules let through, in the form of XLA's errors.
+fn malformed(message: impl Into<String>) -> xla::Error {
+    xla::Error::XlaError { msg: message.into(), backtrace: String::new() }
+}
+
 fn refused(error: xla::Error) -> Error {
     Error::xla("build the program", &error)
 }
@@ -389,9 +394,8 @@ impl Lowering<'_> {
                     let slice = state[1 + i].dynamic_slice(&offsets, &size)?;
                     inputs.push(slice.reshape(&dims(parameter.shape()))?);
                 }
-                let outputs = lower_body(&builder, &scan.body, self.target, &inputs).map_err(|error| {
-                    xla::Error::XlaError { msg: error.to_string(), backtrace: String::new() }
-                })?;
+                let outputs = lower_body(&builder, &scan.body, self.target, &inputs)
+                    .map_err(|error| malformed(error.to_string()))?;
                 for ((y, rows), output) in stacked.iter().zip(&mut rows).zip(&outputs[scan.carries..]) {
                     rows.push(output.reshape(&dims(&[&[1], y.shape()].concat()))?);
                 }
@@ -453,7 +457,7 @@ fn isolated<const N: usize>(
         let builder = XlaBuilder::new("isolated");
         let tuple = builder.parameter_s(0, &shape, "inputs")?;
         let parts = (0..N as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
-        build(parts.try_into().map_err(|_| xla::Error::EmptyLiteral)?)?.build()?
+        build(parts.try_into().map_err(|_| malformed(format!("expected {N} isolated inputs")))?)?.build()?
     };
     let nothing = {
         let builder = XlaBuilder::new("never");

@@ -3,7 +3,7 @@
 //! a GPU, and not in the crate.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
-use super::{Lowering, Target, XlaResult, calls, isolated};
+use super::{Lowering, Target, XlaResult, calls, isolated, malformed};
 use crate::array::DType;
 use crate::graph::{Reduction, Window};
 use xla::XlaOp;
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         for axis in 0..window.size.len() {
             let mut cells = (0..window.size[axis]).map(|at| cell(&result, &shape, window, &[(axis, at)]));
             // A window has at least one cell.
-            let first = cells.next().ok_or(xla::Error::EmptyLiteral)??;
+            let first = cells.next().ok_or_else(|| malformed("expected a window with a cell"))??;
             let pooled = cells.try_fold(first, |so_far, cell| match kind {
                 Reduction::Sum => so_far.add_(&cell?),
                 Reduction::Max => so_far.max(&cell?),

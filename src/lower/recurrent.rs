@@ -1,7 +1,7 @@
 //! Recurrent sequences of f32 on the CPU that is built in: all steps in one call. Elsewhere, and where a second derivative
 //! needs more of a step than the call gives, they stay loops.
 
-use super::{Lowering, Target, XlaResult, calls, dims, element};
+use super::{Lowering, Target, XlaResult, calls, dims, element, malformed};
 use crate::array::DType;
 use crate::graph::{Cell, Function, Node, NodeId, Op, Scan, Whole};
 use crate::kernels::Sequence;
@@ -52,14 +52,21 @@ impl Lowering<'_> {
         // The last carries and the states, then the carries that came into the steps.
         let keeps = outputs.iter().any(|&i| i > cell.carries());
         let sizes = sequence(function, node, scan, cell, [false, keeps]);
-        let [weight, bias, carries @ ..] = &node.inputs[..] else { return Err(xla::Error::EmptyLiteral) };
+        let [weight, bias, carries @ ..] = &node.inputs[..] else {
+            return Err(malformed(format!(
+                "expected a weight and a bias of a recurrent scan, got {} inputs",
+                node.inputs.len()
+            )));
+        };
         let (carries, slices) = carries.split_at(scan.carries);
         let value = |id: &NodeId| self.values[id].clone();
         let none = self.nothing()?;
         let mask = slices.get(1).map_or_else(|| Ok(none.clone()), |real| mask(&self.values[real]))?;
         let first_cell = carries.get(1).map_or_else(|| none.clone(), value);
         let operands = [value(&slices[0]), value(weight), value(bias), mask, value(&carries[0]), first_cell];
-        let slabs = sizes.slabs().ok_or(xla::Error::EmptyLiteral)?;
+        let slabs = sizes.slabs().ok_or_else(|| {
+            malformed(format!("expected a sequence whose states can be counted, got {} steps", sizes.length))
+        })?;
         let shape = [slabs.iter().sum(), sizes.batch as usize, sizes.units as usize];
         let all = self.call(calls::RECURRENT, &operands.each_ref(), &sizes, DType::F32, &shape)?;
 

@@ -1,7 +1,7 @@
 //! The cells under a window that moves over a channels-last image: reading one for all positions at once, and the
 //! reverse, putting values back to where a cell reads.
 
-use super::{Lowering, Target, XlaResult, element, slice};
+use super::{Lowering, Target, XlaResult, element, malformed, slice};
 use crate::array::DType;
 use crate::graph::Window;
 use crate::kernels::Sliding;
@@ -98,7 +98,7 @@ pub(super) fn cell(x: &XlaOp, shape: &[usize], window: &Window, cell: &[(usize, 
 /// The sum of the parts that the cells of a window give; a window has at least one cell.
 pub(super) fn total(parts: impl IntoIterator<Item = XlaResult>) -> XlaResult {
     let mut parts = parts.into_iter();
-    let first = parts.next().ok_or(xla::Error::EmptyLiteral)?;
+    let first = parts.next().ok_or_else(|| malformed("expected a window with a cell"))?;
     parts.try_fold(first?, |sum, part| sum.add_(&part?))
 }
 
