@@ -1,6 +1,7 @@
 //! A trained model that is named on the command line, and what its outputs mean.
 
 use super::DeviceArguments;
+use crate::array::DType;
 use crate::error::Result;
 use crate::model::{Answer, Description, Link, Model};
 use crate::runs::{Folder, Saved, Which};
@@ -79,6 +80,21 @@ impl Answers {
     /// Of a model's only answer, of so many numbers a row.
     pub fn of(description: &Description, width: usize) -> Self {
         Self::of_each(description, &[&[width]]).swap_remove(0)
+    }
+
+    /// Of each of a model's answers, of the shapes that its layers give.
+    ///
+    /// # Errors
+    /// When the layers do not fit the samples.
+    pub fn described(description: &Description) -> Result<Vec<Self>> {
+        let (_, _, shapes) = description.layers.declare(DType::F32, &description.sample_shapes())?;
+        let names = description.layers.outputs();
+        let shape = |answer: Answer| {
+            let place = names.iter().position(|name| *name == answer.output);
+            place.and_then(|place| shapes.get(place)).map_or(&[][..], Vec::as_slice)
+        };
+        let shapes: Vec<&[usize]> = description.answers().into_iter().map(shape).collect();
+        Ok(Self::of_each(description, &shapes))
     }
 
     /// Of each of a model's answers, of these shapes a row.

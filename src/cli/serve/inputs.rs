@@ -95,10 +95,18 @@ fn json(served: &Served, body: &[u8], notes: &mut Vec<String>) -> Result<Vec<Arr
 }
 
 /// The form of the JSON that a model takes.
-fn form(served: &Served) -> &'static str {
-    match served.model.description.columns.is_empty() {
-        true => "{\"inputs\": [sample, …]}",
-        false => "{\"rows\": [{\"column\": value, …}, …]}",
+fn form(served: &Served) -> String {
+    let description = &served.model.description;
+    if !description.columns.is_empty() {
+        return "{\"rows\": [{\"column\": value, …}, …]}".into();
+    }
+    match &description.reads()[..] {
+        [_] => "{\"inputs\": [sample, …]}".into(),
+        several => {
+            let each: Vec<String> =
+                several.iter().map(|input| format!("{:?}: [sample, …]", input.name)).collect();
+            format!("{{\"inputs\": {{{}}}}}", each.join(", "))
+        }
     }
 }
 
