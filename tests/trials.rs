@@ -319,9 +319,14 @@ fn journal(group: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
+fn a_pruned_sweep_promotes_exactly_and_goes_on_after_a_kill() {
     let home = home();
     said(&home, &[&pruned()[..], &["--quiet"]].concat());
+    trials_that_are_promoted_went_on_from_their_exact_checkpoint(&home);
+    a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened(&home);
+}
+
+fn trials_that_are_promoted_went_on_from_their_exact_checkpoint(home: &TempDir) {
     let group = home.path().join("runs/trees-sweep-1");
     let epochs: Vec<usize> = (1..=14).map(|i| history(&group.join(format!("trial-{i}"))).len()).collect();
     let on = |least: usize| epochs.iter().filter(|done| **done >= least).count();
@@ -349,7 +354,7 @@ fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
     let paused = group.join(format!("trial-{finished}"));
     let from = paused.join("recipe.toml");
     let from = from.to_str().expect("UTF-8");
-    said(&home, &["train", from, "--name", "straight", "--device", device_name(), "--quiet"]);
+    said(home, &["train", from, "--name", "straight", "--device", device_name(), "--quiet"]);
     let state = |run: &Path| {
         let folder = Folder::open(run).expect("a run");
         [Which::Last, Which::Best]
@@ -363,7 +368,7 @@ fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
     assert_eq!(best, recipe(&group.join(&first[1])));
 
     // The page draws each trial from its values to its rank.
-    said(&home, &["report", "runs/trees-sweep-1", "--no-evaluation", "-o", "sweep.html"]);
+    said(home, &["report", "runs/trees-sweep-1", "--no-evaluation", "-o", "sweep.html"]);
     let page = text(home.path().join("sweep.html"));
     let data = page.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next());
     let data: Value = serde_json::from_str(data.expect("the page's data")).expect("JSON");
@@ -384,14 +389,11 @@ fn trials_that_are_promoted_go_on_from_their_exact_checkpoint() {
     assert_eq!(drawn["importance"].as_array().map(Vec::len), Some(2));
 }
 
-#[test]
-fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened() {
-    let home = home();
-    said(&home, &[&pruned()[..], &["--quiet"]].concat());
+fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened(home: &TempDir) {
     let whole = home.path().join("runs/trees-sweep-1");
     let cut = home.path().join("runs/trees-sweep-2");
     let mut command = Command::new(env!("CARGO_BIN_EXE_neural"));
-    let command = command.args(pruned()).current_dir(&home).stdout(Stdio::null()).stderr(Stdio::null());
+    let command = command.args(pruned()).current_dir(home).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("the program starts");
     let begun = || fs::read_to_string(cut.join("trials.jsonl")).unwrap_or_default().lines().count();
     while begun() < 9 && child.try_wait().expect("a child").is_none() {
@@ -403,7 +405,7 @@ fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened() {
     let lines = fs::read(cut.join("trials.jsonl")).expect("a journal");
     fs::write(cut.join("trials.jsonl"), &lines[..lines.len() - 9]).expect("writable");
     let resume = ["sweep", "--resume", "runs/trees-sweep-2", "--device", device_name(), "--quiet"];
-    said(&home, &resume);
+    said(home, &resume);
     assert_eq!(text(cut.join("report.md")), text(whole.join("report.md")));
     let sorted = |group: &Path| {
         let mut lines: Vec<String> = journal(group).iter().map(ToString::to_string).collect();
@@ -414,9 +416,9 @@ fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened() {
 
     // Once more, with nothing left to do; then more trials.
     let before = text(cut.join("trials.jsonl"));
-    said(&home, &resume);
+    said(home, &resume);
     assert_eq!(text(cut.join("trials.jsonl")).len(), before.len());
-    said(&home, &[&resume[..], &["--trials", "16"]].concat());
+    said(home, &[&resume[..], &["--trials", "16"]].concat());
     let drawn = |group: &Path| journal(group).iter().filter(|line| !line["drawn"].is_null()).count();
     assert_eq!(drawn(&cut), 16);
 }
