@@ -1,12 +1,12 @@
 //! Sums over rows less a row that is the same for all: the variance of a batch normalisation, and its gradients. The
 //! terms are never written to memory.
 
+use super::lanes::vectorized;
 use super::parts::{Sum as SumOverImages, sum_over_images};
 use super::product::lines;
 use super::sum::Sum;
 use super::threads::{Threads, each};
 use super::{Kernel, length};
-use pulp::Arch;
 use std::ops::Range;
 
 /// Rows that are added one after the other; more are added in halves.
@@ -93,13 +93,15 @@ impl Kernel<3> for CentredProduct {
 
     fn compute(sizes: &Sum, [a, b, c]: [&[f32]; 3], result: &mut [f32], threads: &dyn Threads) {
         sum(sizes, c, result, threads, |part, c, sum| {
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
-                    let rows = a[part.clone()].chunks_exact(c.len()).zip(b[part].chunks_exact(c.len()));
+                    let rows =
+                        a[part.clone()].chunks_exact(c.len()).zip(b[part.clone()].chunks_exact(c.len()));
                     for (a, b) in rows {
-                        for (((sum, a), b), c) in sum.iter_mut().zip(a).zip(b).zip(c) {
-                            *sum += a * (b - c);
+                        let (sum, a, b) = (&mut sum[..c.len()], &a[..c.len()], &b[..c.len()]);
+                        for i in 0..c.len() {
+                            sum[i] += a[i] * (b[i] - c[i]);
                         }
                     }
                 },
@@ -123,12 +125,13 @@ impl Kernel<2> for CentredSquare {
 
     fn compute(sizes: &Sum, [b, c]: [&[f32]; 2], result: &mut [f32], threads: &dyn Threads) {
         sum(sizes, c, result, threads, |part, c, sum| {
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
-                    for b in b[part].chunks_exact(c.len()) {
-                        for ((sum, b), c) in sum.iter_mut().zip(b).zip(c) {
-                            *sum += (b - c) * (b - c);
+                    for b in b[part.clone()].chunks_exact(c.len()) {
+                        let (sum, b) = (&mut sum[..c.len()], &b[..c.len()]);
+                        for i in 0..c.len() {
+                            sum[i] += (b[i] - c[i]) * (b[i] - c[i]);
                         }
                     }
                 },

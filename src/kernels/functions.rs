@@ -1,4 +1,17 @@
-//! Functions of one number, in a form that compilers turn into instructions over whole registers.
+//! Functions of one number, in a form that compilers turn into instructions over whole registers: without iterators, whose
+//! functions are not inlined where the caller has more instructions than they have.
+
+/// A polynomial with these coefficients, the highest power's first.
+#[inline(always)]
+fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[0];
+    let mut i = 1;
+    while i < N {
+        sum = sum * x + coefficients[i];
+        i += 1;
+    }
+    sum
+}
 
 /// eˣ for x up to 0, within 2 units of the last digit: 2ⁿ eʳ with r = x - n ln 2 and a polynomial for eʳ (Cephes, `expf`).
 /// Below -87 it is 0, as it is nearly.
@@ -12,10 +25,8 @@ pub(super) fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
     let n = shifted - WHOLE;
     let r = x - n * LN_2[0] - n * LN_2[1];
-    let polynomial = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]
-        .into_iter()
-        .reduce(|sum, next| sum * r + next)
-        .unwrap_or_default();
+    let polynomial =
+        horner(r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]);
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()));
     let result = (polynomial * r * r + r + 1.0) * scale;
     if x < LEAST { 0.0 } else { result }
@@ -34,10 +45,8 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 pub(super) fn tanh(x: f32) -> f32 {
     const NEAR: f32 = 0.625;
     let square = x * x;
-    let polynomial = [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8]
-        .into_iter()
-        .reduce(|sum, next| sum * square + next)
-        .unwrap_or_default();
+    let polynomial =
+        horner(square, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8]);
     let near = x + x * square * polynomial;
     let small = exp(-2.0 * x.abs());
     let far = ((1.0 - small) / (1.0 + small)).copysign(x);

@@ -20,6 +20,22 @@ pub(super) fn store<S: Simd>(simd: S, place: &mut [f32], value: S::f32s) {
     }
 }
 
+/// Calls `f` with all instructions that this machine has. `Arch::dispatch` would call it by a function of its own, which is
+/// compiled without them unless the optimiser puts `f` in its place.
+#[inline(always)]
+pub(super) fn vectorized<R>(f: impl FnMut() -> R) -> R {
+    struct Call<F>(F);
+    impl<R, F: FnMut() -> R> WithSimd for Call<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Call(f))
+}
+
 /// How many numbers a register of this machine has.
 pub(super) fn lanes() -> usize {
     struct Lanes;

@@ -2,10 +2,10 @@
 //! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
 
 use super::functions::exp;
+use super::lanes::vectorized;
 use super::threads::{Threads, each};
 use super::{Kernel, length, sum};
 use bytemuck::{Pod, Zeroable};
-use pulp::Arch;
 use std::slice;
 
 /// The rows of an array and their length, as a program passes them.
@@ -65,27 +65,38 @@ fn total(row: &[f32]) -> f32 {
 /// `x - m - ln Σ e^(x-m)` with the largest number m of each row.
 #[inline(always)]
 fn log_softmax_block(x: &[f32], out: &mut [f32], exps: &mut [f32], length: usize) {
-    let exps = &mut exps[..x.len()];
     for (x, out) in x.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
         let largest = largest(x);
-        x.iter().zip(out).for_each(|(x, out)| *out = x - largest);
+        let out = &mut out[..x.len()];
+        for i in 0..x.len() {
+            out[i] = x[i] - largest;
+        }
     }
-    exps.iter_mut().zip(&*out).for_each(|(exp_x, &x)| *exp_x = exp(x));
+    let (exps, out) = (&mut exps[..x.len()], &mut out[..x.len()]);
+    for i in 0..x.len() {
+        exps[i] = exp(out[i]);
+    }
     for (exps, out) in exps.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
         let log = total(exps).ln();
-        out.iter_mut().for_each(|out| *out -= log);
+        for out in out {
+            *out -= log;
+        }
     }
 }
 
 /// `dy - e^y Σ dy`, from the result `y` and its gradient.
 #[inline(always)]
 fn gradient_rows(y: &[f32], dy: &[f32], out: &mut [f32], length: usize) {
-    for (out, &y) in out.iter_mut().zip(y) {
-        *out = exp(y);
+    let out = &mut out[..y.len()];
+    for i in 0..y.len() {
+        out[i] = exp(y[i]);
     }
     for (dy, out) in dy.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
         let total = total(dy);
-        out.iter_mut().zip(dy).for_each(|(out, dy)| *out = dy - *out * total);
+        let out = &mut out[..dy.len()];
+        for i in 0..dy.len() {
+            out[i] = dy[i] - out[i] * total;
+        }
     }
 }
 
@@ -140,7 +151,7 @@ impl Kernel<1> for LogSoftmax {
             let block = length * (BLOCK / length).max(1);
             let mut exps = vec![0.0; block.min(x.len())];
             for (x, result) in x.chunks(block).zip(result.chunks_mut(block)) {
-                Arch::new().dispatch(
+                vectorized(
                     #[inline(always)]
                     || log_softmax_block(x, result, &mut exps, length),
                 );
@@ -166,7 +177,7 @@ impl Kernel<2> for LogSoftmaxGrad {
         let length = sizes.length as usize;
         Part { operands, result, length, width: length }.compute(threads, &|part: Part<'_, 2, f32>| {
             let Part { operands: [y, dy], result, length, .. } = part;
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || gradient_rows(y, dy, result, length),
             );

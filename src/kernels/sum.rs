@@ -1,10 +1,10 @@
 //! Sums along axes. XLA's CPU backend adds an axis of 32 or more in windows of 32, each round of them a kernel of its
 //! own to compile and to wait for.
 
+use super::lanes::vectorized;
 use super::threads::{Threads, each, map};
 use super::{Kernel, length};
 use bytemuck::{AnyBitPattern, Pod, Zeroable};
-use pulp::Arch;
 use std::marker::PhantomData;
 use std::ops::AddAssign;
 use std::slice;
@@ -52,8 +52,9 @@ const PARALLEL: usize = 1 << 19;
 #[inline(always)]
 fn add_run<T: Number>(rows: &[T], sum: &mut [T]) {
     for row in rows.chunks_exact(sum.len()) {
-        for (sum, &x) in sum.iter_mut().zip(row) {
-            *sum += x;
+        let row = &row[..sum.len()];
+        for i in 0..sum.len() {
+            sum[i] += row[i];
         }
     }
 }
@@ -86,7 +87,7 @@ fn halves<T>(rows: &[T], width: usize) -> (&[T], &[T]) {
 pub(super) fn add<T: Number>(rows: &[T], sum: &mut [T]) {
     let width = sum.len();
     if rows.len() <= run(width) {
-        return Arch::new().dispatch(
+        return vectorized(
             #[inline(always)]
             || match sum {
                 [sum] => add_line(rows, sum),
