@@ -8,7 +8,9 @@ use neural::graph::{
     gradients,
 };
 use neural::lower::{Target, hlo_text};
+use neural::nn::{Attention, Context, Module};
 use neural::runtime::Program;
+use neural::variables::Variables;
 use neural::{Array, DType, Result};
 
 struct Conv {
@@ -491,6 +493,59 @@ fn recurrent_sequences_are_those_of_f64_in_one_call() {
                 let off = difference(&got.to_f64(), &expected.to_f64());
                 assert!(off < 1e-5, "{cell:?} {asked:?}, back: {back}, result {part}: off by {off:e}");
             }
+        }
+    }
+}
+
+/// The result of an attention to the sequence itself or to another one of `others`, its gradients, and a gradient of those.
+fn attention(
+    dtype: DType,
+    [causal, masked]: [bool; 2],
+    others: Option<usize>,
+) -> Result<(Function, Vec<Array>)> {
+    let graph = Graph::new();
+    let x = graph.parameter(dtype, &[2, 70, 12]);
+    let memory = others.map(|length| graph.parameter(dtype, &[2, length, 12]));
+    let seen = graph.parameter(dtype, &memory.as_ref().unwrap_or(&x).shape()[..2]);
+    let mut variables = Variables::declare(&graph, dtype);
+    let mut cx = Context::evaluation(&mut variables);
+    if masked {
+        cx = cx.with_positions(&seen.gt(&seen.scalar_like(-0.3))?)?;
+    }
+    let layer = Attention { causal, ..Attention::new(3) };
+    let y = match &memory {
+        Some(memory) => layer.forward_with(&x, memory, &mut cx)?,
+        None => layer.forward(&x, &mut cx)?,
+    };
+    let parameters = graph.parameters();
+    let arguments = parameters
+        .iter()
+        .zip(1..)
+        .map(|(t, seed)| array(t.shape(), &numbers(t.shape().iter().product(), seed)))
+        .collect();
+    let first = gradients(&y.square()?.sum_all()?, &parameters.iter().collect::<Vec<_>>())?;
+    let second = gradients(&first[0].square()?.sum_all()?, &[&x])?;
+    Ok((Function::new(&graph, [vec![y], first, second].concat()), arguments))
+}
+
+#[test]
+fn attention_is_that_of_f64_in_a_call_for_each_direction() {
+    for (flags, others) in [([true, true], None), ([false, true], Some(11)), ([true, false], Some(90))] {
+        let build = |dtype| attention(dtype, flags, others).expect("well formed");
+        let (function, arguments) = build(DType::F64);
+        let program = Program::compile_as(device(), &function, 0, Target::Gpu).expect("compiles");
+        let expected = program.call(device(), &arguments).expect("runs");
+        let (function, _) = build(DType::F32);
+        let calls =
+            |target| hlo_text(&function, target).expect("lowers").matches("\"neural.attention").count();
+        // The gradient of the gradient has a call for what passes through the result.
+        assert_eq!((calls(Target::Cpu), calls(Target::Gpu)), (3, 0), "{flags:?} {others:?}");
+        let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
+        let program = Program::compile(device(), &function, 0).expect("compiles");
+        let got = program.call(device(), &singles).expect("runs");
+        for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 1e-5, "{flags:?} {others:?}, result {part}: off by {off:e}");
         }
     }
 }

@@ -74,7 +74,11 @@ const NETS: &[(&str, &str, &str)] = &[
     ("numbers", "{ dense = 700 }, 'relu', { dense = 300 }, 'relu', { dense = 5 }", "mixed_precision = true"),
     ("sequences", "{ lstm = { units = 33, sequences = true } }, { gru = 21 }, { dense = 5 }", ""),
     // Products of many matrices, each large enough to be cut into pieces.
-    ("long", "{ dense = 64 }, { attention = 2 }, 'layer-norm', 'global-avg-pool', { dense = 5 }", ""),
+    (
+        "long",
+        "{ dense = 64 }, { attention = { heads = 2, dropout = 0.1 } }, 'layer-norm', 'global-avg-pool', { dense = 5 }",
+        "",
+    ),
     (
         "tokens",
         "{ embedding = { vocabulary = 50, units = 96 } }, { attention = 2 }, 'flatten', { dense = 5 }",

@@ -75,7 +75,12 @@ fn of_node(function: &Function, node: &Node) -> f64 {
         Op::Conv { .. } => conv(&node.ty.shape, &input(1)),
         Op::ConvInputGrad { .. } => conv(&input(0), &input(1)),
         Op::ConvKernelGrad { .. } => conv(&input(1), &node.ty.shape),
-        Op::Parameter { .. } | Op::Constant(_) | Op::Output(_) | Op::Reshape | Op::Custom(_) => 0.0,
+        Op::Parameter { .. }
+        | Op::Constant(_)
+        | Op::Output(_)
+        | Op::Reshape
+        | Op::Custom(_)
+        | Op::Composite(_) => 0.0,
         _ => size(&node.ty.shape),
     }
 }

@@ -1,6 +1,6 @@
 //! A finished graph: arguments in, results out.
 
-use super::{Graph, NodeId, Op, Tensor};
+use super::{Graph, Node, NodeId, Op, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::infer::expect_shape;
 use std::collections::HashMap;
@@ -58,13 +58,18 @@ impl Function {
 
     /// Which nodes the outputs depend on.
     pub(crate) fn live(&self) -> Vec<bool> {
+        self.live_by(|node| &node.inputs)
+    }
+
+    /// The same where `inputs` says what a node reads.
+    pub(crate) fn live_by(&self, inputs: impl Fn(&Node) -> &[NodeId]) -> Vec<bool> {
         let mut live = vec![false; self.graph.len()];
         for output in &self.outputs {
             live[output.id] = true;
         }
         for id in (0..live.len()).rev() {
             if live[id] {
-                for input in self.graph.node(id).inputs {
+                for &input in inputs(&self.graph.node(id)) {
                     live[input] = true;
                 }
             }

@@ -30,25 +30,33 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
     if loss.rank() != 0 || !loss.dtype().is_float() {
         return Err(Error::shape("gradient", "a floating-point scalar to differentiate", loss.ty()));
     }
-    let graph = &loss.graph;
-    graph.check(|| "gradient".into(), wanted)?;
-    let nodes: Vec<Node> = (0..=loss.id).map(|id| graph.node(id)).collect();
-    let mut active = vec![false; nodes.len()];
-    for tensor in wanted.iter().filter(|t| t.id <= loss.id) {
+    loss.graph.check(|| "gradient".into(), wanted)?;
+    pullback(loss, &loss.full_like(1.0)?, wanted, false)
+}
+
+/// The gradients for each of `wanted`, where that for `y` is `dy`. With `leaves` no gradient passes through one of them to
+/// another: each is the derivative with the others held.
+pub(super) fn pullback(y: &Tensor, dy: &Tensor, wanted: &[&Tensor], leaves: bool) -> Result<Vec<Tensor>> {
+    let graph = &y.graph;
+    // Nodes before the first that is wanted do not depend on any.
+    let first = wanted.iter().map(|t| t.id).min().unwrap_or(y.id).min(y.id);
+    let nodes: Vec<(usize, Node)> = (first..=y.id).map(|id| (id, graph.node(id))).collect();
+    let (mut active, mut is_leaf) = (vec![false; y.id + 1], vec![false; y.id + 1]);
+    for tensor in wanted.iter().filter(|t| t.id <= y.id) {
         active[tensor.id] = tensor.dtype().is_float();
+        is_leaf[tensor.id] = leaves;
     }
-    for id in 0..nodes.len() {
-        active[id] |= nodes[id].inputs.iter().any(|&input| active[input]);
+    for (id, node) in &nodes {
+        active[*id] |= node.inputs.iter().any(|&input| active[input]);
     }
 
     let mut cotangents: HashMap<usize, Tensor> = HashMap::new();
-    if active[loss.id] {
-        cotangents.insert(loss.id, loss.full_like(1.0)?);
+    if active[y.id] {
+        cotangents.insert(y.id, dy.clone());
     }
     // The cotangents of a scan are those of its outputs.
     let mut of_scans: HashMap<usize, Vec<Option<Tensor>>> = HashMap::new();
-    for id in (0..nodes.len()).rev().filter(|&id| active[id]) {
-        let node = &nodes[id];
+    for &(id, ref node) in nodes.iter().rev().filter(|(id, _)| active[*id] && !is_leaf[*id]) {
         let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.tensor(input)).collect();
         let grads = if let Op::Scan(scan) = &node.op {
             let Some(dys) = of_scans.remove(&id) else { continue };
@@ -57,7 +65,7 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
         } else {
             let Some(dy) = cotangents.get(&id).cloned() else { continue };
             if let (Op::Output(index), &[scan]) = (&node.op, &node.inputs[..]) {
-                if let Op::Scan(of) = &nodes[scan].op {
+                if let Op::Scan(of) = graph.node(scan).op {
                     let count = of.body.outputs().len();
                     of_scans.entry(scan).or_insert_with(|| vec![None; count])[*index] = Some(dy);
                 }
@@ -68,6 +76,9 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
             graph.within(&node.place, || {
                 if let Op::Custom(custom) = &node.op {
                     return custom.gradients(&inputs, &y, &dy);
+                }
+                if let Op::Composite(composite) = node.op {
+                    return composite.gradients(&inputs, &y, &dy);
                 }
                 (0..inputs.len())
                     .map(|i| if active[inputs[i].id] { rule.gradient(&node.op, i) } else { Ok(None) })
@@ -107,8 +118,8 @@ impl Rule<'_> {
             Op::Parameter { .. } | Op::Constant(_) | Op::Iota { .. } | Op::Scan(_) | Op::Output(_) => {
                 return Ok(None);
             }
-            // All its gradients come from one rule.
-            Op::Custom(_) => unreachable!("handled by the caller"),
+            // All gradients come from one rule.
+            Op::Custom(_) | Op::Composite(_) => unreachable!("handled by the caller"),
             // Constant almost everywhere.
             Op::Compare(_) | Op::StopGradient | Op::ArgMax { .. } | Op::RandomBits => return Ok(None),
 

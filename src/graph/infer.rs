@@ -45,7 +45,7 @@ pub(super) fn infer(op: &Op, inputs: &[&Type]) -> Result<Type> {
         Op::Convert | Op::Reshape | Op::Broadcast { .. } | Op::RandomBits => {
             unreachable!("their result type is an argument, checked where they are made")
         }
-        Op::StopGradient | Op::Custom(_) | Op::AllReduce => Ok(first()),
+        Op::StopGradient | Op::Custom(_) | Op::Composite(_) | Op::AllReduce => Ok(first()),
         Op::Transpose { perm } => {
             let mut sorted = perm.clone();
             sorted.sort_unstable();

@@ -12,6 +12,7 @@
 //! # Ok::<(), neural::Error>(())
 //! ```
 
+mod composite;
 mod contract;
 mod cost;
 mod custom;
@@ -29,6 +30,7 @@ mod reshape;
 mod scan;
 mod window;
 
+pub use composite::Composite;
 pub use cost::flops;
 pub(crate) use cost::{kernels, largest_result};
 pub use custom::{Custom, custom_gradient};

@@ -2,6 +2,7 @@
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
+use crate::graph::composite::Composite;
 use crate::graph::custom::Custom;
 use crate::graph::scan::Scan;
 use std::sync::Arc;
@@ -196,6 +197,8 @@ pub enum Op {
     StopGradient,
     /// The first input, whose gradient flows to the other inputs by a rule of its own.
     Custom(Custom),
+    /// The first input, which is known as a whole: what it is of the others.
+    Composite(Composite),
 
     Reshape,
     /// Axis `i` of the input becomes axis `dims[i]` of the result.

@@ -10,6 +10,7 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+mod attention;
 mod centred;
 mod depthwise;
 mod direct;
@@ -30,6 +31,7 @@ mod tiles;
 mod transform;
 mod winograd;
 
+pub(crate) use attention::{Attention, AttentionGrad, Heads};
 pub(crate) use centred::{CentredProduct, CentredSquare};
 pub(crate) use direct::{Direct, DirectFilterGrad, DirectInputGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};

@@ -56,6 +56,7 @@ impl Lowering<'_> {
             | Op::Convert
             | Op::StopGradient
             | Op::Custom(_)
+            | Op::Composite(_)
             | Op::Reshape
             | Op::Broadcast { .. }
             | Op::Transpose { .. }

@@ -31,6 +31,8 @@ pub(super) const LOG_SOFTMAX: &str = "neural.log_softmax";
 pub(super) const LOG_SOFTMAX_GRAD: &str = "neural.log_softmax_grad";
 pub(super) const ARG_MAX: &str = "neural.arg_max";
 pub(super) const MATMUL: &str = "neural.matmul";
+pub(super) const ATTENTION: &str = "neural.attention";
+pub(super) const ATTENTION_GRAD: &str = "neural.attention_grad";
 pub(super) const RECURRENT: &str = "neural.recurrent";
 pub(super) const RECURRENT_GRAD: &str = "neural.recurrent_grad";
 pub(super) const RECURRENT_WEIGHT_GRAD: &str = "neural.recurrent_weight_grad";
@@ -58,6 +60,8 @@ pub(crate) fn are_known() -> bool {
             && register(LOG_SOFTMAX_GRAD, handle::<2, kernels::LogSoftmaxGrad>)
             && register(ARG_MAX, handle::<1, kernels::ArgMax>)
             && register(MATMUL, handle_pieces::<2, kernels::Matmul>)
+            && register(ATTENTION, handle::<4, kernels::Attention>)
+            && register(ATTENTION_GRAD, handle::<6, kernels::AttentionGrad>)
             && register(RECURRENT, handle::<6, kernels::RecurrentStates>)
             && register(RECURRENT_GRAD, handle::<6, kernels::RecurrentGrad>)
             && register(RECURRENT_WEIGHT_GRAD, handle::<2, kernels::RecurrentWeightGrad>)

@@ -2,6 +2,7 @@
 //! the kind of device that will run it.
 
 mod accumulate;
+mod attention;
 mod calls;
 mod conv;
 mod ffi;
@@ -17,6 +18,7 @@ mod window;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::{Binary, Comparison, Function, Node, Op, Reduction, Scan, Unary, Window, kernels};
+use attention::is_call;
 pub(crate) use calls::are_known as kernels_are_known;
 use conv::Conv;
 pub(crate) use full_precision::in_full_precision;
@@ -135,13 +137,15 @@ fn lower_body(
     target: Target,
     arguments: &[XlaOp],
 ) -> Result<Vec<XlaOp>> {
-    let live = function.live();
+    // The operations that a call stands for are not written.
+    let live = function.live_by(|node| &node.inputs[usize::from(is_call(function, node, target))..]);
     let mut lowering = Lowering {
         builder,
         target,
         values: HashMap::new(),
         tuples: HashMap::new(),
         sequences: HashMap::new(),
+        attention_grads: HashMap::new(),
         patches: RefCell::default(),
     };
     for id in (0..live.len()).filter(|&id| live[id]) {
@@ -156,6 +160,9 @@ fn lower_body(
         let value = match &node.op {
             Op::Parameter { index } => arguments[*index].clone(),
             Op::Output(i) => lowering.tuples[&node.inputs[0]][*i].clone(),
+            Op::Composite(composite) if is_call(function, &node, target) => lowering
+                .attention(function, *composite, &node)
+                .map_err(|error| refused(error).at(&node.place))?,
             _ => lowering.node(function, &node).map_err(|error| refused(error).at(&node.place))?,
         };
         lowering.values.insert(id, value);
@@ -173,6 +180,8 @@ struct Lowering<'a> {
     tuples: HashMap<usize, Vec<XlaOp>>,
     /// All that the calls for recurrent sequences gave, by their scans: gradients need more than the scans' results.
     sequences: HashMap<usize, XlaOp>,
+    /// The gradients of attentions by what they are made of: those for all operands come from one call.
+    attention_grads: HashMap<Vec<usize>, XlaOp>,
     /// What the windows of the convolutions see of a node: a convolution and its gradient share it.
     patches: RefCell<HashMap<(usize, Window), XlaOp>>,
 }
@@ -226,7 +235,7 @@ impl Lowering<'_> {
             }
             Op::Select => input(0).select(input(1), input(2)),
             Op::Convert => input(0).convert(element(dtype).primitive_type()),
-            Op::StopGradient | Op::Custom(_) => Ok(input(0).clone()),
+            Op::StopGradient | Op::Custom(_) | Op::Composite(_) => Ok(input(0).clone()),
 
             Op::Reshape => input(0).reshape(&shape),
             Op::Broadcast { dims: axes } => input(0).broadcast_in_dim(&shape, &dims(axes)),
@@ -318,6 +327,11 @@ impl Lowering<'_> {
     ) -> XlaResult {
         let sizes = ffi::attributes(bytemuck::cast_slice(std::slice::from_ref(sizes)));
         self.builder.custom_call(function, operands, element(dtype), &dims(result), sizes.as_bytes())
+    }
+
+    /// An empty operand, in place of one that a call does not need.
+    fn nothing(&self) -> XlaResult {
+        self.builder.zero(element(DType::F32))?.broadcast(&[0])
     }
 
     /// Adds `rows` into a table of zeros at `indices`.

@@ -133,11 +133,6 @@ impl Lowering<'_> {
         results.push(dx);
         Ok(Some(results))
     }
-
-    /// An empty operand, in place of one that a call does not need.
-    fn nothing(&self) -> XlaResult {
-        self.builder.zero(element(DType::F32))?.broadcast(&[0])
-    }
 }
 
 /// The sizes of a scan's sequence, or of the one whose gradient it is.

@@ -2,7 +2,7 @@ use super::position::rotated;
 use super::{Context, Dropout, Init, Layer, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::graph::{DotDims, Tensor};
+use crate::graph::{Composite, DotDims, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Multi-head attention (Vaswani et al., 2017): `softmax(q kᵀ / √d) v` in `heads` parts of the features, joined by a
@@ -120,20 +120,24 @@ impl Attention {
             lhs_batch: vec![0, b],
             rhs_batch: vec![0, 2],
         };
-        let queries = (queries * (1.0 / (size as f64).sqrt()))?;
-        let mut scores = queries.dot(&keys, pair(3, 2, 3))?;
+        let scaled = (&queries * (1.0 / (size as f64).sqrt()))?;
+        let mut scores = scaled.dot(&keys, pair(3, 2, 3))?;
         if self.causal {
             let shape = [length, others];
             let (query, key) =
                 (cx.graph().iota(DType::I32, &shape, 0)?, cx.graph().iota(DType::I32, &shape, 1)?);
             scores = key.le(&query)?.select(&scores, &scores.scalar_like(f64::NEG_INFINITY))?;
         }
-        if let Some(padding) = padding {
+        if let Some(padding) = &padding {
             let seen = padding.reshape(&[n, 1, 1, others])?;
             scores = seen.select(&scores, &scores.scalar_like(HIDDEN))?;
         }
         let weights = Dropout { rate: self.dropout }.forward(&scores.softmax()?, cx)?;
-        let mixed = weights.dot(&values, pair(3, 1, 1))?.transpose(&[0, 2, 1, 3])?;
+        let mut mixed = weights.dot(&values, pair(3, 1, 1))?.transpose(&[0, 2, 1, 3])?;
+        if !cx.is_training() || self.dropout == 0.0 {
+            let operands: Vec<_> = [&queries, &keys, &values].into_iter().chain(&padding).collect();
+            mixed = mixed.known_as(Composite::Attention { causal: self.causal }, &operands)?;
+        }
         let mixed = mixed.reshape(&[n, length, features])?;
 
         let fans = (features, features);

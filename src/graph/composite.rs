@@ -1,0 +1,60 @@
+//! Values that are made of operations and known as a whole too, so that a device may compute them in a form of its own.
+
+use super::Tensor;
+use super::gradient::pullback;
+use super::op::Op;
+use crate::error::Result;
+
+/// What the first input of an [`Op::Composite`] is of the others, its operands.
+///
+/// ```
+/// use neural::{DType, graph::{Composite, Graph, Op}, nn::{Attention, Context, Module}, variables::Variables};
+/// let graph = Graph::new();
+/// let x = graph.parameter(DType::F32, &[8, 5, 16]);
+/// let mut variables = Variables::declare(&graph, DType::F32);
+/// Attention::new(4).forward(&x, &mut Context::evaluation(&mut variables))?;
+/// let mut ops = (0..graph.len()).map(|id| graph.node(id).op);
+/// assert!(ops.any(|op| matches!(op, Op::Composite(Composite::Attention { causal: false }))));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Composite {
+    /// `softmax(q kᵀ / √d) v` of queries `[n, length, heads, d]`, keys and values `[n, others, heads, d]` and, as a fourth
+    /// operand if there is one, which keys are seen, `bool[n, others]`. With `causal` a query sees no key behind its own place.
+    Attention { causal: bool },
+    /// The gradient of an attention for its `of`-th operand. After the attention's operands come its result and the gradient
+    /// for that.
+    AttentionGrad { causal: bool, of: usize },
+}
+
+impl Tensor {
+    /// The same value, known to be `composite` of `operands`, which are different tensors.
+    ///
+    /// # Errors
+    /// When the operands are of another graph.
+    pub(crate) fn known_as(&self, composite: Composite, operands: &[&Tensor]) -> Result<Tensor> {
+        let inputs: Vec<_> = std::iter::once(self).chain(operands.iter().copied()).collect();
+        self.graph.apply(Op::Composite(composite), &inputs)
+    }
+}
+
+impl Composite {
+    /// The gradients for the inputs of a node: those of the operations, known as a whole in turn.
+    pub(super) fn gradients(self, inputs: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (value, operands) = (&inputs[0], &inputs[1..]);
+        let mut grads = vec![None; inputs.len()];
+        match self {
+            Composite::Attention { causal } => {
+                let wanted: Vec<_> = operands.iter().take(3).collect();
+                let all: Vec<_> = operands.iter().chain([y, dy]).collect();
+                for (of, grad) in pullback(value, dy, &wanted, true)?.into_iter().enumerate() {
+                    grads[1 + of] = Some(grad.known_as(Composite::AttentionGrad { causal, of }, &all)?);
+                }
+            }
+            // Second derivatives are those of the operations.
+            Composite::AttentionGrad { .. } => grads[0] = Some(dy.clone()),
+        }
+        Ok(grads)
+    }
+}
