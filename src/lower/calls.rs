@@ -33,6 +33,7 @@ pub(super) const ARG_MAX: &str = "neural.arg_max";
 pub(super) const MATMUL: &str = "neural.matmul";
 pub(super) const ATTENTION: &str = "neural.attention";
 pub(super) const ATTENTION_GRAD: &str = "neural.attention_grad";
+pub(super) const PHILOX: &str = "neural.philox";
 pub(super) const RECURRENT: &str = "neural.recurrent";
 pub(super) const RECURRENT_GRAD: &str = "neural.recurrent_grad";
 pub(super) const RECURRENT_WEIGHT_GRAD: &str = "neural.recurrent_weight_grad";
@@ -62,6 +63,7 @@ pub(crate) fn are_known() -> bool {
             && register(MATMUL, handle_pieces::<2, kernels::Matmul>)
             && register(ATTENTION, handle::<4, kernels::Attention>)
             && register(ATTENTION_GRAD, handle::<6, kernels::AttentionGrad>)
+            && register(PHILOX, handle::<1, kernels::Philox>)
             && register(RECURRENT, handle::<6, kernels::RecurrentStates>)
             && register(RECURRENT_GRAD, handle::<6, kernels::RecurrentGrad>)
             && register(RECURRENT_WEIGHT_GRAD, handle::<2, kernels::RecurrentWeightGrad>)

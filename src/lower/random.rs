@@ -1,7 +1,7 @@
 //! Random bits, the same on every device.
 
-use super::{Lowering, Target, XlaResult, dims};
-use crate::array::count;
+use super::{Lowering, Target, XlaResult, calls, dims};
+use crate::array::{DType, count};
 use xla::{ElementType, RandomAlgorithm, XlaOp};
 
 /// The multipliers of Philox 4x32, and what its two keys grow by from round to round (Salmon et al., 2011, table 2).
@@ -17,7 +17,8 @@ impl Lowering<'_> {
             // XLA's generator makes the four words of a block in a kernel and puts them in their places in another, with
             // small ones for the key. Computed anew for each word, they become a part of what reads them.
             Target::Gpu => philox(state, count(shape))?.reshape(&shape_dims),
-            Target::Cpu | Target::CpuPlugin => state
+            Target::Cpu => self.call(calls::PHILOX, &[state], &[count(shape) as i64], DType::U32, shape),
+            Target::CpuPlugin => state
                 .rng_bit_generator(RandomAlgorithm::Philox, ElementType::U32, &shape_dims)?
                 .get_tuple_element(1),
         }

@@ -57,6 +57,14 @@ impl Element for Wrapping<i32> {
     const DTYPE: c_int = 4;
 }
 
+impl Element for u32 {
+    const DTYPE: c_int = 8;
+}
+
+impl Element for u64 {
+    const DTYPE: c_int = 9;
+}
+
 impl Element for f32 {
     const DTYPE: c_int = 11;
 }
