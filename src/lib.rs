@@ -33,7 +33,7 @@
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | `lower` | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
 //! | `kernels` | what the programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax | graphs |
-//! | [`runtime`] | devices, compiled programs, buffers whose ownership moves when they are donated | models |
+//! | [`runtime`] | devices, processes, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
 //! | [`optim`] | chains of gradient transformations, schedules | |

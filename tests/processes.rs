@@ -206,7 +206,7 @@ fn a_job_that_is_interrupted_or_loses_a_process_goes_on_with_any_number_of_them(
     let stop = |arguments: &[&str], signal: libc::c_int| {
         let before = lines();
         let mut job = command(&folder, Some((&mpi, 2)), 1, arguments);
-        let mut job = job.stderr(Stdio::null()).spawn().expect("it starts");
+        let mut job = job.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         while lines() < before + 3 {
             assert!(job.try_wait().expect("a child").is_none(), "it ended by itself");
             sleep(Duration::from_millis(2));

@@ -29,13 +29,25 @@ real - "$dest" "$name" <<'END'
 import sys, zipfile
 dest, name = sys.argv[1:]
 with zipfile.ZipFile(f"{dest}/{name.replace('-', '_')}-1-py3-none-any.whl", "w") as wheel:
-    if name.startswith("jax"):
+    if name == "mpich":
+        for path in ("bin/mpiexec", "include/mpi.h", "lib/libmpi.so"):
+            wheel.writestr(f"mpich-1.data/data/{path}", "MPI")
+    elif name.startswith("jax"):
         wheel.writestr("jax_plugins/xla_cuda13/xla_cuda_plugin.so", "plugin")
     else:
         wheel.writestr(f"nvidia/cu13/lib/{name}.so.13", "library")
         wheel.writestr(f"nvidia/cu13/include/{name}.h", "header")
         wheel.writestr(f"nvidia/cu13/lib/{name}.a", "archive")
 END
+"#;
+
+/// A compiler that makes the file that it is told to make, with its arguments in it.
+const COMPILER: &str = r#"#!/usr/bin/env bash
+all=$*
+while [ $# -gt 0 ]; do
+  case $1 in -o) echo "$all" >"$2" ;; esac
+  shift
+done
 "#;
 
 struct Setup {
@@ -45,9 +57,10 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let setup = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        let python = setup.path("bin/python3");
-        setup.write("bin/python3", PYTHON);
-        fs::set_permissions(python, fs::Permissions::from_mode(0o755)).expect("our own file");
+        for (name, script) in [("bin/python3", PYTHON), ("bin/compiler", COMPILER)] {
+            setup.write(name, script);
+            fs::set_permissions(setup.path(name), fs::Permissions::from_mode(0o755)).expect("our own file");
+        }
         // As much of an xla_extension as the script looks at.
         setup.write("xla/include/xla/hlo/builder/xla_builder.h", "");
         setup.write("xla/lib/libxla_extension.so", "");
@@ -71,6 +84,7 @@ impl Setup {
             .args(arguments)
             .env("PATH", path)
             .env("NEURAL_CACHE", self.path("cache"))
+            .env("CXX", self.path("bin/compiler"))
             .env("XLA_EXTENSION_DIR", self.path("xla"))
             .env("LIBCLANG_PATH", self.path("xla"))
             .output()
@@ -239,4 +253,33 @@ fn what_is_no_cuda_is_refused() {
     setup.refuses(&["--cuda-from"], 2, &["--cuda-from needs a folder"]);
     setup.refuses(&["--gpu"], 2, &["unknown argument --gpu"]);
     assert_eq!(setup.cuda(), None);
+}
+
+#[test]
+fn mpi_is_fetched_or_taken_from_where_it_is() {
+    let setup = Setup::new();
+    setup.refuses(&["--mpi"], 1, &["several processes need the XLA of scripts/setup"]);
+    setup.write("xla/lib/libtensorflow_cc.so.2", "");
+    setup.succeeds(&["--mpi"]);
+    assert_eq!(setup.fetched(), ["mpich"]);
+    let folder = setup.path("cache/mpi");
+    let mode = fs::metadata(folder.join("bin/mpiexec")).expect("the launcher").permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
+    assert!(folder.join("lib/libneural_mpi.so").is_file());
+    setup.succeeds(&["--mpi"]);
+    assert!(setup.fetched().is_empty());
+
+    let cluster = setup.path("cluster");
+    let from = ["--mpi-from", &*cluster.to_string_lossy()];
+    setup.refuses(&from, 1, &["there is no folder"]);
+    setup.write("cluster/bin/mpiexec", "a launcher");
+    setup.refuses(&from, 1, &["include/mpi.h or lib/libmpi.so is missing"]);
+    setup.write("cluster/include/mpi.h", "");
+    setup.write("cluster/lib64/libmpi.so", "");
+    setup.succeeds(&from);
+    assert!(setup.fetched().is_empty());
+    assert_eq!(fs::read_to_string(folder.join("bin/mpiexec")).expect("the launcher"), "a launcher");
+    let compiled = fs::read_to_string(folder.join("lib/libneural_mpi.so")).expect("the glue");
+    assert!(compiled.contains(&format!("-L {}/lib64 -lmpi", cluster.display())), "{compiled}");
+    setup.refuses(&["--mpi-from"], 2, &["--mpi-from needs a folder"]);
 }

@@ -12,6 +12,7 @@ use crate::library::Library;
 use crate::lower::{Target, kernels_are_known};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, ptr};
@@ -236,11 +237,11 @@ fn start() -> Result<Processes, String> {
     Ok(Processes { glue: Box::leak(Box::new(glue)), rank: rank as usize, count: count as usize })
 }
 
-const _: () = assert!(size_of::<PjRtClient>() == size_of::<Arc<*mut c_void>>());
+const _: () = assert!(size_of::<PjRtClient>() == size_of::<Arc<AtomicPtr<c_void>>>());
 
 /// The crate's client, which deletes XLA's in the end. It is a counted pointer to a struct whose only field is XLA's.
 #[expect(clippy::arc_with_non_send_sync, reason = "what it is made into may be sent, by the crate's word")]
 fn own(client: *mut c_void) -> PjRtClient {
     // SAFETY: both count a pointer, and the glue has given this one away.
-    unsafe { std::mem::transmute::<Arc<*mut c_void>, PjRtClient>(Arc::new(client)) }
+    unsafe { std::mem::transmute::<Arc<AtomicPtr<c_void>>, PjRtClient>(Arc::new(AtomicPtr::new(client))) }
 }
