@@ -32,7 +32,7 @@ mod tiles;
 mod transform;
 mod winograd;
 
-pub(crate) use attention::{Attention, AttentionGrad, Heads};
+pub(crate) use attention::{Attention, AttentionGrad, AttentionSizes};
 pub(crate) use centred::{CentredProduct, CentredSquare};
 pub(crate) use direct::{Direct, DirectFilterGrad, DirectInputGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};

@@ -33,19 +33,19 @@ impl Kernel<1> for Philox {
         let counter = u128::from(high) << 64 | u128::from(low);
         each(threads, result.chunks_mut(TASK).enumerate(), |(i, words)| {
             let counter = counter.wrapping_add((i * TASK / 4) as u128);
-            Arch::new().dispatch(Words { key, counter, words });
+            Arch::new().dispatch(Run { key, counter, words });
         });
     }
 }
 
 /// Some words in a row.
-struct Words<'a> {
+struct Run<'a> {
     key: u64,
     counter: u128,
     words: &'a mut [u32],
 }
 
-impl WithSimd for Words<'_> {
+impl WithSimd for Run<'_> {
     type Output = ();
 
     #[inline(always)]

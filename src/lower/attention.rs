@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims, element};
 use crate::array::{DType, count};
 use crate::graph::{Composite, Function, Node, Op};
-use crate::kernels::Heads;
+use crate::kernels::AttentionSizes;
 
 /// Queries, keys and values.
 const GIVEN: usize = 3;
@@ -30,7 +30,7 @@ impl Lowering<'_> {
             Composite::AttentionGrad { causal, .. } => (causal, 2),
         };
         let masked = operands.len() > GIVEN + others;
-        let sizes = Heads {
+        let sizes = AttentionSizes {
             batch: queries[0] as i64,
             queries: queries[1] as i64,
             keys: keys[1] as i64,
@@ -53,12 +53,11 @@ impl Lowering<'_> {
         };
         let (own, other) = (count(&queries), count(&keys));
         let ends = [0, own, own + other, own + 2 * other];
-        let all = match self.attention_grads.get(operands) {
-            Some(all) => all.clone(),
-            None => {
-                let (y, dy) = (value(operands.len() - 2), value(operands.len() - 1));
-                self.call(calls::ATTENTION_GRAD, &[q, k, v, &mask, y, dy], &sizes, DType::F32, &ends[3..])?
-            }
+        let all = if let Some(all) = self.attention_grads.get(operands) {
+            all.clone()
+        } else {
+            let (y, dy) = (value(operands.len() - 2), value(operands.len() - 1));
+            self.call(calls::ATTENTION_GRAD, &[q, k, v, &mask, y, dy], &sizes, DType::F32, &ends[3..])?
         };
         self.attention_grads.insert(operands.to_vec(), all.clone());
         all.slice_in_dim1(ends[of] as i64, ends[of + 1] as i64, 0)?.reshape(&dims(&node.ty.shape))

@@ -240,7 +240,6 @@ fn start() -> Result<Processes, String> {
 const _: () = assert!(size_of::<PjRtClient>() == size_of::<Arc<AtomicPtr<c_void>>>());
 
 /// The crate's client, which deletes XLA's in the end. It is a counted pointer to a struct whose only field is XLA's.
-#[expect(clippy::arc_with_non_send_sync, reason = "what it is made into may be sent, by the crate's word")]
 fn own(client: *mut c_void) -> PjRtClient {
     // SAFETY: both count a pointer, and the glue has given this one away.
     unsafe { std::mem::transmute::<Arc<AtomicPtr<c_void>>, PjRtClient>(Arc::new(AtomicPtr::new(client))) }

@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::softmax::Softmax;
-use super::{Heads, KEYS, QUERIES, Scores, blocks};
+use super::{AttentionSizes, KEYS, QUERIES, Scores, blocks};
 use crate::kernels::Kernel;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
@@ -12,16 +12,16 @@ use pulp::{Arch, Simd, WithSimd};
 pub(crate) struct AttentionGrad;
 
 impl Kernel<6> for AttentionGrad {
-    type Sizes = Heads;
+    type Sizes = AttentionSizes;
     type Operand = f32;
     type Result = f32;
 
-    fn lengths(sizes: &Heads) -> Option<([usize; 6], usize)> {
+    fn lengths(sizes: &AttentionSizes) -> Option<([usize; 6], usize)> {
         let [queries, keys, mask] = sizes.lengths()?;
         Some(([queries, keys, keys, mask, queries, queries], queries.checked_add(keys.checked_mul(2)?)?))
     }
 
-    fn compute(sizes: &Heads, operands: [&[f32]; 6], result: &mut [f32], threads: &dyn Threads) {
+    fn compute(sizes: &AttentionSizes, operands: [&[f32]; 6], result: &mut [f32], threads: &dyn Threads) {
         let (d_queries, rest) = result.split_at_mut(operands[0].len());
         let (d_keys, d_values) = rest.split_at_mut(operands[1].len());
         let d_queries = sizes.rows_mut(d_queries, sizes.queries);
@@ -36,7 +36,7 @@ impl Kernel<6> for AttentionGrad {
 
 /// One head of one item.
 struct Backward<'a> {
-    sizes: &'a Heads,
+    sizes: &'a AttentionSizes,
     operands: [&'a [f32]; 6],
     task: [usize; 2],
     /// The rows for queries, keys and values.

@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::softmax::Softmax;
-use super::{Heads, KEYS, QUERIES, Scores, blocks};
+use super::{AttentionSizes, KEYS, QUERIES, Scores, blocks};
 use crate::kernels::Kernel;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
@@ -11,16 +11,16 @@ use pulp::{Arch, Simd, WithSimd};
 pub(crate) struct Attention;
 
 impl Kernel<4> for Attention {
-    type Sizes = Heads;
+    type Sizes = AttentionSizes;
     type Operand = f32;
     type Result = f32;
 
-    fn lengths(sizes: &Heads) -> Option<([usize; 4], usize)> {
+    fn lengths(sizes: &AttentionSizes) -> Option<([usize; 4], usize)> {
         let [queries, keys, mask] = sizes.lengths()?;
         Some(([queries, keys, keys, mask], queries))
     }
 
-    fn compute(sizes: &Heads, operands: [&[f32]; 4], result: &mut [f32], threads: &dyn Threads) {
+    fn compute(sizes: &AttentionSizes, operands: [&[f32]; 4], result: &mut [f32], threads: &dyn Threads) {
         let tasks = sizes.tasks().zip(sizes.rows_mut(result, sizes.queries));
         each(threads, tasks, |(task, result)| {
             Arch::new().dispatch(Forward { sizes, operands, task, result });
@@ -30,7 +30,7 @@ impl Kernel<4> for Attention {
 
 /// One head of one item.
 struct Forward<'a> {
-    sizes: &'a Heads,
+    sizes: &'a AttentionSizes,
     operands: [&'a [f32]; 4],
     task: [usize; 2],
     /// Its rows.

@@ -22,7 +22,7 @@ use std::ops::Range;
 /// `[batch, keys, heads, size]`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Heads {
+pub(crate) struct AttentionSizes {
     pub batch: i64,
     pub queries: i64,
     pub keys: i64,
@@ -41,7 +41,7 @@ const KEYS: usize = 20 * ROWS_OF;
 /// The score of a key that the mask hides. It is finite: a query that sees no key at all is given the mean of the hidden ones.
 const HIDDEN: f32 = -1e30;
 
-impl Heads {
+impl AttentionSizes {
     /// How many numbers queries, keys and mask have.
     fn lengths(&self) -> Option<[usize; 3]> {
         let &Self { batch, queries, keys, heads, size, masked, .. } = self;
@@ -101,7 +101,7 @@ fn blocks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usiz
 
 /// What the scores of one head are made of.
 struct Scores<'a> {
-    sizes: &'a Heads,
+    sizes: &'a AttentionSizes,
     /// `[size, keys]`
     keys: Matrix,
     /// 0 for keys that are hidden; empty if there is no mask.
@@ -111,7 +111,7 @@ struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
-    fn new(sizes: &'a Heads, keys: impl Iterator<Item = &'a [f32]>, mask: &'a [f32]) -> Self {
+    fn new(sizes: &'a AttentionSizes, keys: impl Iterator<Item = &'a [f32]>, mask: &'a [f32]) -> Self {
         let first = mask.iter().position(|real| *real != 0.0).unwrap_or(mask.len());
         Self { sizes, keys: Matrix::transposed(keys, [sizes.size(), sizes.keys as usize]), mask, first }
     }

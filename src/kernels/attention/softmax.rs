@@ -49,7 +49,7 @@ impl Softmax {
 
     /// The same for a block of a row that has ended.
     #[inline(always)]
-    pub fn exps(&self, block: &mut [f32]) {
+    pub fn exps(self, block: &mut [f32]) {
         for i in 0..block.len() {
             block[i] = exp(block[i] - self.largest);
         }

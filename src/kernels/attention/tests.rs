@@ -4,8 +4,8 @@ use super::*;
 use crate::kernels::tests::{Scoped, close, numbers, run_on};
 
 /// `y` and the gradients for queries, keys and values, of arrays in f64.
-fn plain(sizes: &Heads, [q, k, v, dy]: [&[f32]; 4], mask: &[f32]) -> [Vec<f64>; 4] {
-    let &Heads { batch, queries, keys, heads, size, causal, .. } = sizes;
+fn plain(sizes: &AttentionSizes, [q, k, v, dy]: [&[f32]; 4], mask: &[f32]) -> [Vec<f64>; 4] {
+    let &AttentionSizes { batch, queries, keys, heads, size, causal, .. } = sizes;
     let [batch, queries, keys, heads, size] = [batch, queries, keys, heads, size].map(|n| n as usize);
     let [mut y, mut dq, mut dk, mut dv] = [q.len(), q.len(), k.len(), v.len()].map(|n| vec![0f64; n]);
     let scale = 1.0 / (size as f64).sqrt();
@@ -45,7 +45,7 @@ fn plain(sizes: &Heads, [q, k, v, dy]: [&[f32]; 4], mask: &[f32]) -> [Vec<f64>; 
 }
 
 /// Queries, keys, values, a gradient and a mask that hides all keys of the first item and the first keys of the second.
-fn operands(sizes: &Heads) -> [Vec<f32>; 5] {
+fn operands(sizes: &AttentionSizes) -> [Vec<f32>; 5] {
     let [queries, keys, mask] = sizes.lengths().unwrap();
     let [q, k, v, dy] = [(queries, 1), (keys, 2), (keys, 3), (queries, 4)].map(|(n, seed)| numbers(n, seed));
     let mut mask = numbers(mask, 5);
@@ -55,7 +55,7 @@ fn operands(sizes: &Heads) -> [Vec<f32>; 5] {
     [q, k, v, dy, mask]
 }
 
-fn compute(sizes: &Heads, [q, k, v, dy, mask]: &[Vec<f32>; 5], threads: usize) -> [Vec<f32>; 2] {
+fn compute(sizes: &AttentionSizes, [q, k, v, dy, mask]: &[Vec<f32>; 5], threads: usize) -> [Vec<f32>; 2] {
     let threads = &Scoped(threads);
     let y = run_on::<4, Attention>(threads, sizes, [q, k, v, mask]);
     let grads = run_on::<6, AttentionGrad>(threads, sizes, [q, k, v, mask, &y, dy]);
@@ -70,7 +70,7 @@ fn attention_and_its_gradients_are_those_of_the_definition() {
     let sizes = small.into_iter().chain(large).take(if cfg!(miri) { 3 } else { 8 });
     for [batch, queries, keys, heads, size] in sizes {
         for [causal, masked] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
-            let sizes = Heads { batch, queries, keys, heads, size, causal, masked };
+            let sizes = AttentionSizes { batch, queries, keys, heads, size, causal, masked };
             let operands = operands(&sizes);
             let [q, k, v, dy, mask] = operands.each_ref().map(|of| &of[..]);
             let [y, dq, dk, dv] = plain(&sizes, [q, k, v, dy], mask);
@@ -83,7 +83,7 @@ fn attention_and_its_gradients_are_those_of_the_definition() {
 
 #[test]
 fn a_score_that_is_no_number_makes_its_row_none() {
-    let sizes = Heads { batch: 1, queries: 2, keys: 600, heads: 1, size: 1, causal: 0, masked: 0 };
+    let sizes = AttentionSizes { batch: 1, queries: 2, keys: 600, heads: 1, size: 1, causal: 0, masked: 0 };
     for (value, at) in [(f32::NAN, 550), (f32::INFINITY, 3)] {
         let mut operands = operands(&sizes);
         operands[1][at] = value;
@@ -96,7 +96,8 @@ fn a_score_that_is_no_number_makes_its_row_none() {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn attention_is_the_same_on_any_number_of_threads() {
-    let sizes = Heads { batch: 3, queries: 100, keys: 520, heads: 3, size: 20, causal: 1, masked: 1 };
+    let sizes =
+        AttentionSizes { batch: 3, queries: 100, keys: 520, heads: 3, size: 20, causal: 1, masked: 1 };
     let operands = operands(&sizes);
     let one = compute(&sizes, &operands, 1);
     for threads in [2, 3, 7] {
