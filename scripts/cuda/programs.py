@@ -207,7 +207,7 @@ class Recorder:
     def examples(self) -> list[Job]:
         jobs = []
         for path in sorted((root / "scripts").glob("*.rs")):
-            if path.stem != "compare_devices":
+            if path.stem not in ("compare_devices", "made_data"):
                 data = ["--data", str(self.scratch / "cifar")] if path.stem == "cifar10" else []
                 jobs.append(Job(f"example {path.stem}", [f"examples/{path.stem}", *data]))
         return jobs

@@ -16,7 +16,6 @@ use std::ops::Range;
 /// assert_eq!((test.suggestion(), test.steepest()), (Some(1e-3), Some((1e-3, 2.0))));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct RangeTest {
     /// Learning rate and smoothed loss of each step, up to where the loss got out of hand.
     pub losses: Vec<(f64, f64)>,
