@@ -23,10 +23,13 @@ pub(super) fn compile(
 ) -> Result<PjRtLoadedExecutable> {
     let options = device.options();
     let mut settings = Vec::new();
-    let captured = if options.command_buffers { CAPTURED } else { "" };
-    settings.push(("xla_gpu_enable_command_buffer".into(), captured.into()));
-    // Kernels in a graph wait for those alone whose results they read or write over.
-    settings.push(("xla_gpu_command_buffer_scheduling_mode".into(), "CONCURRENT".into()));
+    if !options.command_buffers {
+        settings.push(("xla_gpu_enable_command_buffer".into(), String::new()));
+    } else if COMPILE_WITH.is_some() {
+        settings.push(("xla_gpu_enable_command_buffer".into(), CAPTURED.into()));
+        // A kernel in a graph waits only for those whose results it reads or overwrites.
+        settings.push(("xla_gpu_command_buffer_scheduling_mode".into(), "CONCURRENT".into()));
+    }
     let kernels = device.kernels().map(Kernels::of).transpose()?;
     settings.extend(kernels.iter().flat_map(Kernels::settings));
     settings.extend(options.xla.iter().cloned());
