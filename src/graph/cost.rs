@@ -16,16 +16,13 @@ use crate::array::count;
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub fn flops(function: &Function) -> f64 {
-    let live = function.live();
-    (0..live.len()).filter(|&id| live[id]).map(|id| of_node(function, &function.graph().node(id))).sum()
+    nodes(function).map(|node| of_node(function, &node)).sum()
 }
 
 /// Bytes of the largest result that is written to memory for certain: that of a product, a convolution, a pool or a gather.
 /// Others may be fused with what reads them.
 pub(crate) fn largest_result(function: &Function) -> usize {
-    let live = function.live();
-    let nodes = (0..live.len()).filter(|&id| live[id]).map(|id| function.graph().node(id));
-    let bytes = nodes.map(|node| match &node.op {
+    let bytes = nodes(function).map(|node| match &node.op {
         Op::Scan(scan) => largest_result(&scan.body),
         Op::Dot(_)
         | Op::Conv { .. }
@@ -41,9 +38,7 @@ pub(crate) fn largest_result(function: &Function) -> usize {
 
 /// How many kernels of its own a run takes at least on a GPU: the operations that XLA fuses with none of their kind.
 pub(crate) fn kernels(function: &Function) -> usize {
-    let live = function.live();
-    let nodes = (0..live.len()).filter(|&id| live[id]).map(|id| function.graph().node(id));
-    let kernels = nodes.map(|node| match &node.op {
+    let kernels = nodes(function).map(|node| match &node.op {
         Op::Scan(scan) => scan.length.saturating_mul(kernels(&scan.body)),
         Op::Dot(_)
         | Op::Conv { .. }
@@ -59,6 +54,12 @@ pub(crate) fn kernels(function: &Function) -> usize {
         _ => 0,
     });
     kernels.fold(0, usize::saturating_add)
+}
+
+/// The nodes that the results depend on.
+fn nodes(function: &Function) -> impl Iterator<Item = Node> {
+    let live = function.live();
+    (0..live.len()).filter(move |&id| live[id]).map(|id| function.graph().node(id))
 }
 
 fn of_node(function: &Function, node: &Node) -> f64 {

@@ -57,9 +57,11 @@ impl Lowering<'_> {
             all.clone()
         } else {
             let (y, dy) = (value(operands.len() - 2), value(operands.len() - 1));
-            self.call(calls::ATTENTION_GRAD, &[q, k, v, &mask, y, dy], &sizes, DType::F32, &ends[3..])?
+            let all =
+                self.call(calls::ATTENTION_GRAD, &[q, k, v, &mask, y, dy], &sizes, DType::F32, &ends[3..])?;
+            self.attention_grads.insert(operands.to_vec(), all.clone());
+            all
         };
-        self.attention_grads.insert(operands.to_vec(), all.clone());
         all.slice_in_dim1(ends[of] as i64, ends[of + 1] as i64, 0)?.reshape(&dims(&node.ty.shape))
     }
 }

@@ -47,22 +47,25 @@ impl Lowering<'_> {
             let mut state =
                 (0..state.len() as i64).map(|i| tuple.get_tuple_element(i)).collect::<XlaResult<Vec<_>>>()?;
             let zero = builder.c0(0i32)?;
-            let place = |at: &XlaOp, rank: usize| -> Vec<XlaOp> {
+            let offsets = |at: &XlaOp, rank: usize| -> Vec<XlaOp> {
                 (0..rank).map(|i| if i == 0 { at.clone() } else { zero.clone() }).collect()
             };
             let parameters = scan.body.graph().parameters();
             let last = builder.c0(scan.length as i32 - 1)?;
-            let (steps, mut rows) = (self.steps_per_turn(scan), vec![Vec::new(); stacked.len()]);
-            let mut at = state[0].clone();
-            for step in 0..steps {
+            let steps = self.steps_per_turn(scan);
+            let index = |step: usize| {
                 let number = match step {
                     0 => state[0].clone(),
                     _ => state[0].add_(&builder.c0(step as i32)?)?,
                 };
-                at = if scan.reverse { last.sub_(&number)? } else { number };
+                if scan.reverse { last.sub_(&number) } else { Ok(number) }
+            };
+            let places = (0..steps).map(index).collect::<XlaResult<Vec<_>>>()?;
+            let mut rows = vec![Vec::new(); stacked.len()];
+            for at in &places {
                 let mut inputs = state[1..=slices_from].to_vec();
                 for (i, parameter) in parameters.iter().enumerate().skip(slices_from) {
-                    let offsets = place(&at, parameter.rank() + 1);
+                    let offsets = offsets(at, parameter.rank() + 1);
                     let size = dims(&[&[1], parameter.shape()].concat());
                     let slice = state[1 + i].dynamic_slice(&offsets, &size)?;
                     inputs.push(slice.reshape(&dims(parameter.shape()))?);
@@ -74,8 +77,8 @@ impl Lowering<'_> {
                 }
                 state[1 + scan.constants..=slices_from].clone_from_slice(&outputs[..scan.carries]);
             }
-            // The rows of a turn are written together, at the place of the first of them in the array.
-            let first = if scan.reverse { at } else { state[0].clone() };
+            // The rows of a turn are written together, where the first of them belongs in the array.
+            let first = &places[if scan.reverse { steps - 1 } else { 0 }];
             for (i, mut rows) in rows.into_iter().enumerate() {
                 if scan.reverse {
                     rows.reverse();
@@ -83,10 +86,9 @@ impl Lowering<'_> {
                 let whole = &mut state[1 + parameters.len() + i];
                 let rows = match &rows[..] {
                     [row] => row.clone(),
-                    [row, others @ ..] => row.concat_in_dim(&others.iter().collect::<Vec<_>>(), 0)?,
-                    [] => unreachable!("a turn takes a step at least"),
+                    rows => rows[0].concat_in_dim(&rows[1..].iter().collect::<Vec<_>>(), 0)?,
                 };
-                *whole = whole.dynamic_update_slice(&rows, &place(&first, stacked[i].rank() + 1))?;
+                *whole = whole.dynamic_update_slice(&rows, &offsets(first, stacked[i].rank() + 1))?;
             }
             state[0] = state[0].add_(&builder.c0(steps as i32)?)?;
             builder.tuple(&state)?.build()?

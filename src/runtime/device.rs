@@ -107,8 +107,12 @@ impl Device {
     pub fn cpu() -> Result<Self> {
         prepare();
         let client = PjRtClient::cpu().map_err(|error| Error::xla("open the CPU", &error))?;
+        Ok(Self::of_cpu(client))
+    }
+
+    fn of_cpu(client: PjRtClient) -> Self {
         let target = if kernels_are_known() { Target::Cpu } else { Target::CpuPlugin };
-        Ok(Self::new(client, target, "cpu"))
+        Self::new(client, target, "cpu")
     }
 
     fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {
@@ -142,8 +146,8 @@ impl Device {
     }
 
     /// The CPU of one of several processes.
-    pub(super) fn spanning(processes: Processes, client: PjRtClient, target: Target) -> Self {
-        Self { processes: Some(processes), ..Self::new(client, target, "cpu") }
+    pub(super) fn spanning(processes: Processes, client: PjRtClient) -> Self {
+        Self { processes: Some(processes), ..Self::of_cpu(client) }
     }
 
     /// The processes with which this one shares its batches, see [`Processes::open`].

@@ -9,7 +9,6 @@ use super::spec::{Choice, DeviceSpec};
 use super::written::owner;
 use crate::error::{Error, Result};
 use crate::library::Library;
-use crate::lower::{Target, kernels_are_known};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicPtr;
@@ -105,8 +104,7 @@ impl Processes {
         let mut client = ptr::null_mut();
         // SAFETY: the glue writes a client there where it says nothing.
         self.check("open the CPU", unsafe { (self.glue.client)(&raw mut client) })?;
-        let target = if kernels_are_known() { Target::Cpu } else { Target::CpuPlugin };
-        Ok(Device::spanning(*self, own(client), target))
+        Ok(Device::spanning(*self, own(client)))
     }
 
     /// Compiles for the first `devices` devices of every process.

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::processes::Command;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runtime::Program;
 use crate::train::{finite, program};
 use std::time::Instant;
@@ -38,16 +38,17 @@ impl Run<'_> {
     /// The flags of [`program::trace`] for the next step.
     pub(super) fn is_finite(&mut self) -> Result<Vec<bool>> {
         self.tell(&Command::Trace, || Ok(None))?;
-        if self.tracer.is_none() {
+        let tracer = if let Some(tracer) = self.tracer.take() {
+            tracer
+        } else {
             let (function, places) = program::trace(&*self.plan, &self.variables, |_, _| DATA.to_string())?;
             let program = Program::compile_replicated(&self.device, &function, 0, self.replicas.len())?;
-            self.tracer = Some(Tracer { program, places });
-        }
+            Tracer { program, places }
+        };
         let batches = self.batches(self.step, 1)?;
         let arguments = self.arguments(&batches)?;
-        let Some(Tracer { program, .. }) = &self.tracer else {
-            return Err(Error::value("trace", "a program that was compiled", "none"));
-        };
-        self.state.trace(program, &arguments, self.trainer.devices)
+        let flags = self.state.trace(&tracer.program, &arguments, self.trainer.devices)?;
+        self.tracer = Some(tracer);
+        Ok(flags)
     }
 }
