@@ -1,13 +1,12 @@
 //! A training run as a file: data, model, training.
 
-use crate::data::{Dataset, LastBatch, Source, Task};
+use crate::data::{Dataset, Source, Task};
 use crate::error::{Error, Result};
 use crate::export::weights;
 use crate::file;
 use crate::loss::{Loss, Outputs, softmax_cross_entropy};
-use crate::metric::Metric;
-use crate::optim::{Average, Group, Optimizer, Rule, paths};
-use crate::train::{Augment, EarlyStopping, Monitor, Trainer};
+use crate::optim::Optimizer;
+use crate::train::Trainer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +16,7 @@ mod model;
 mod read;
 mod settings;
 mod suggest;
+mod train;
 
 use messages::{malformed, not_a_recipe};
 pub use model::{Model, Objective};
@@ -24,6 +24,7 @@ pub(crate) use read::source_with_settings;
 use read::{in_settings, read};
 use settings::set;
 pub use suggest::{Suggestion, suggest};
+pub use train::Train;
 
 /// Everything that a training run depends on but the device.
 ///
@@ -55,115 +56,8 @@ pub struct Recipe {
     pub train: Train,
 }
 
-/// See [`Trainer`] and [`Optimizer`] for what the keys mean.
-///
-/// ```
-/// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-/// assert_eq!((recipe.train.batch_size, recipe.train.seed), (256, 1));
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    /// Absent where there are `objectives`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
-    /// What each output is trained to be, where there are several; by the names of their figures.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub objectives: BTreeMap<String, Objective>,
-    pub optimizer: Rule,
-    #[serde(default = "batch_size")]
-    pub batch_size: usize,
-    #[serde(default = "epochs")]
-    pub epochs: u64,
-    #[serde(default)]
-    pub last_batch: LastBatch,
-    #[serde(default = "yes")]
-    pub shuffle: bool,
-    #[serde(default)]
-    pub balance: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub augment: Vec<Augment>,
-    #[serde(default)]
-    pub stream: bool,
-    #[serde(default = "seed")]
-    pub seed: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_value: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<f64>,
-    #[serde(default)]
-    pub l1: f64,
-    #[serde(default = "one")]
-    pub accumulate: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average: Option<Average>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Group>,
-    /// The paths of what is not trained.
-    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
-    pub freeze: Vec<String>,
-    #[serde(default)]
-    pub mixed_precision: bool,
-    /// The paths of the parts of the model that are computed again for their gradients.
-    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
-    pub recompute: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps_per_call: Option<usize>,
-    /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub metrics: Vec<Metric>,
-    /// The probability above which the second of two classes, or a label, counts as predicted.
-    #[serde(default = "half", skip_serializing_if = "is_half")]
-    pub threshold: f64,
-    /// By what the best epoch is chosen; the validation loss, or without validation rows the loss, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitor: Option<Monitor>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub early_stopping: Option<EarlyStopping>,
-    /// After so many seconds the state is kept on disk, and at the end in any case.
-    #[serde(default = "checkpoint_seconds")]
-    pub checkpoint_seconds: f64,
-    /// After each epoch its state is kept as `epoch-N.safetensors`, and of these the last so many; 0 keeps none.
-    #[serde(default)]
-    pub keep_checkpoints: usize,
-}
-
 /// Bytes of a recipe; a longer file is something else.
 const LONGEST: usize = 1 << 24;
-
-fn batch_size() -> usize {
-    32
-}
-
-fn epochs() -> u64 {
-    10
-}
-
-fn seed() -> u64 {
-    1
-}
-
-fn checkpoint_seconds() -> f64 {
-    10.0
-}
-
-fn one() -> usize {
-    1
-}
-
-fn half() -> f64 {
-    0.5
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_half(value: &f64) -> bool {
-    *value == 0.5
-}
-
-fn yes() -> bool {
-    true
-}
 
 impl Recipe {
     /// Reads a recipe in which keys are replaced, see [`Recipe::with_settings`]. A relative path of the data is taken

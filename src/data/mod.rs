@@ -23,6 +23,7 @@ mod named;
 mod positions;
 mod random;
 mod samples;
+mod targets;
 mod tensors;
 mod text;
 mod tokens;
@@ -37,6 +38,7 @@ pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
 pub use split::{Origins, Splits};
 pub use table::{Column, TargetKind};
+pub use targets::Targets;
 pub use tensors::Layout;
 
 pub(crate) use load::features_of;
@@ -44,13 +46,11 @@ pub(crate) use named::gather;
 pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
+use targets::MAX_CLASSES;
 pub(crate) use tokens::{check_token_ids, check_token_scaling, place};
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-
-/// Class labels lie below this, so that one lying label cannot ask for two thousand million classes.
-const MAX_CLASSES: usize = 1 << 16;
 
 /// Samples with their targets, and which of them are for training, validation and test.
 ///
@@ -104,178 +104,6 @@ pub struct Part<'a> {
     pub rows: &'a [u32],
     /// Empty for a data set that was put together in memory.
     pub origin: &'a str,
-}
-
-/// What a model is to say of each row.
-///
-/// ```
-/// use neural::data::Targets;
-/// let targets = Targets::numbered(vec![1, 0, 1])?;
-/// assert_eq!((targets.rows(), targets.names().len()), (Some(3), 2));
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Targets {
-    /// A class for each row, an index into `names`.
-    Classes { labels: Vec<i32>, names: Vec<String> },
-    /// f32 or f64 `[n, k]` or `[n, …, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
-    Values(Array),
-    /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
-    /// one says that there is none: such positions, padding for instance, count in no loss and no figure.
-    Positions { labels: Array, names: Vec<String> },
-    /// The inputs themselves, scaled, which an autoencoder gives back.
-    Inputs,
-    /// Of sequences of token ids `[n, length]`, the token after each position. The last position has none, nor does one
-    /// before `padding`.
-    Next { names: Vec<String>, padding: Option<i32> },
-}
-
-impl Targets {
-    /// Classes that are known by number only: they are named 0, 1, 2 and so on, up to the greatest label.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// assert_eq!(Targets::numbered(vec![0, 2])?.names(), ["0", "1", "2"]);
-    /// assert!(Targets::numbered(vec![-1]).is_err());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When a label is negative or 65,536 or above.
-    pub fn numbered(labels: Vec<i32>) -> Result<Self> {
-        let range = 0..MAX_CLASSES as i32;
-        if let Some((row, label)) = labels.iter().enumerate().find(|(_, label)| !range.contains(label)) {
-            let expected = format!("classes from 0 to {}", MAX_CLASSES - 1);
-            return Err(Error::value("labels", expected, format!("{label} in row {row}")));
-        }
-        let greatest = labels.iter().max().copied().unwrap_or(-1);
-        let names = (0..=greatest).map(|class| class.to_string()).collect();
-        Ok(Targets::Classes { labels, names })
-    }
-
-    /// Classes that are known by number: those that are there, named by their numbers and in the order of these. So
-    /// labels from 1 to 26 are 26 classes.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// let targets = Targets::of_labels(&[3, 7, 3])?;
-    /// assert_eq!((targets.labels(), targets.names()), (Some(&[0, 1, 0][..]), &["3".into(), "7".into()][..]));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When there are more than 65,536 different labels.
-    pub fn of_labels(labels: &[i64]) -> Result<Self> {
-        let mut distinct = labels.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if distinct.len() > MAX_CLASSES {
-            return Err(Error::value("labels", format!("at most {MAX_CLASSES} classes"), distinct.len()));
-        }
-        let class = |label| distinct.binary_search(label).map_or(0, |class| class as i32);
-        let labels = labels.iter().map(class).collect();
-        Ok(Targets::Classes { labels, names: distinct.iter().map(ToString::to_string).collect() })
-    }
-
-    /// One class against all others: class 1 where it is `class`, and class 0 where it is another.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// let is_five = Targets::numbered(vec![5, 0, 5, 3])?.one_vs_rest("5")?;
-    /// let names = vec!["not 5".to_string(), "5".to_string()];
-    /// assert_eq!(is_five, Targets::Classes { labels: vec![1, 0, 1, 0], names });
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When the targets are values, or no class has this name.
-    pub fn one_vs_rest(&self, class: &str) -> Result<Self> {
-        let Targets::Classes { labels, names } = self else {
-            return Err(Error::value("one_vs_rest", "targets that are classes", "values"));
-        };
-        let Some(one) = names.iter().position(|name| name == class) else {
-            return Err(Error::value("one_vs_rest", format!("one of {}", names.join(", ")), class));
-        };
-        let labels = labels.iter().map(|&label| i32::from(label as usize == one)).collect();
-        Ok(Targets::Classes { labels, names: vec![format!("not {class}"), class.to_string()] })
-    }
-
-    /// The number of rows; `None` where targets are made of the inputs.
-    pub fn rows(&self) -> Option<usize> {
-        match self {
-            Targets::Classes { labels, .. } => Some(labels.len()),
-            Targets::Values(values) | Targets::Positions { labels: values, .. } => {
-                values.shape().first().copied()
-            }
-            Targets::Inputs | Targets::Next { .. } => None,
-        }
-    }
-
-    /// The class of every row, if the targets are classes.
-    ///
-    /// ```
-    /// use neural::{Array, data::Targets};
-    /// assert_eq!(Targets::numbered(vec![0, 2])?.labels(), Some(&[0, 2][..]));
-    /// assert_eq!(Targets::Values(Array::new(&[1, 1], vec![0.5f32])?).labels(), None);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn labels(&self) -> Option<&[i32]> {
-        match self {
-            Targets::Classes { labels, .. } => Some(labels),
-            _ => None,
-        }
-    }
-
-    /// Whether there is a class for each row or position.
-    pub fn is_classes(&self) -> bool {
-        !matches!(self, Targets::Values(_) | Targets::Inputs)
-    }
-
-    /// The names of the classes, of each row or position; empty if the targets are values.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// assert_eq!(Targets::numbered(vec![1, 0])?.names(), ["0", "1"]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    pub fn names(&self) -> &[String] {
-        match self {
-            Targets::Classes { names, .. }
-            | Targets::Positions { names, .. }
-            | Targets::Next { names, .. } => names,
-            Targets::Values(_) | Targets::Inputs => &[],
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        match self {
-            Targets::Classes { labels, names } => {
-                let named = |label: i32| usize::try_from(label).is_ok_and(|i| i < names.len());
-                if let Some(label) = labels.iter().find(|&&label| !named(label)) {
-                    let expected = format!("classes below {}, the number of their names", names.len());
-                    return Err(Error::value("labels", expected, label));
-                }
-                if labels.iter().all(|label| label == &labels[0]) {
-                    let got = labels.first().map_or("no rows".to_string(), |&i| {
-                        format!("only \"{}\" in {} rows", names[i as usize], labels.len())
-                    });
-                    return Err(Error::value("labels", "rows of at least two classes", got));
-                }
-                Ok(())
-            }
-            Targets::Values(values) => {
-                let is_float = matches!(values.dtype(), DType::F32 | DType::F64);
-                if !is_float || values.shape().len() < 2 || values.is_empty() {
-                    let expected = "values f32 or f64 [n, k] or [n, …, k]";
-                    return Err(Error::shape("targets", expected, format!("{values:?}")));
-                }
-                bytes::check_finite(&values.cast(DType::F32)).map_err(|e| e.at("targets"))
-            }
-            Targets::Positions { labels, names } => positions::check(labels, names),
-            Targets::Inputs | Targets::Next { .. } => Ok(()),
-        }
-    }
 }
 
 impl Dataset {
