@@ -19,7 +19,7 @@ pub(super) struct Standing {
 
 impl Standing {
     /// A trial that came to its end early stands on all rungs above with its last value.
-    fn at(&self, rung: usize) -> Option<f64> {
+    pub fn at(&self, rung: usize) -> Option<f64> {
         let last = self.values.last().filter(|_| self.is_over);
         self.values.get(rung).or(last).copied()
     }
@@ -52,28 +52,18 @@ impl Rungs {
     /// however few there are, so that one is trained to its end.
     pub fn promotion(&self, trials: &[Standing], is_last: bool) -> Option<(usize, usize)> {
         let on = |rung: usize| {
-            let mut on: Vec<(usize, f64)> = trials
-                .iter()
-                .enumerate()
-                .filter_map(|(number, trial)| Some((number, trial.at(rung)?)))
-                .filter(|(_, value)| value.is_finite())
-                .collect();
-            // The sort keeps the order of equals.
+            let standing = |(number, trial): (usize, &Standing)| Some((number, trial.at(rung)?));
+            let mut on: Vec<(usize, f64)> = trials.iter().enumerate().filter_map(standing).collect();
+            // The sort keeps the order of equals; trials that failed, which are infinite, come last.
             on.sort_by(|a, b| a.1.total_cmp(&b.1));
-            let all = trials.iter().filter(|trial| trial.at(rung).is_some()).count();
-            on.truncate((all / self.reduction).max(usize::from(is_last)));
+            on.truncate((on.len() / self.reduction).max(usize::from(is_last)));
+            on.retain(|(_, value)| value.is_finite());
             on
         };
-        let waits = |number: &usize, rung: usize| {
-            let trial = &trials[*number];
-            !trial.is_over && trial.values.len() == rung + 1
-        };
         (0..self.pauses.len()).rev().find_map(|rung| {
-            on(rung)
-                .into_iter()
-                .map(|(number, _)| number)
-                .find(|number| waits(number, rung))
-                .map(|n| (n, rung + 1))
+            let waits = |trial: &Standing| !trial.is_over && trial.values.len() == rung + 1;
+            let (number, _) = on(rung).into_iter().find(|(number, _)| waits(&trials[*number]))?;
+            Some((number, rung + 1))
         })
     }
 }

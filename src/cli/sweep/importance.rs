@@ -1,6 +1,6 @@
-//! What a sweep says of its keys: how their values and what the trials reached go together.
+//! How the values of a sweep's keys relate to the results of its trials.
 
-use super::journal::{Journal, Reached, is_sweep};
+use super::journal::{self, Journal, Reached, is_sweep};
 use super::ranking::Ranking;
 use super::space::{Over, Values};
 use crate::runs::Folder;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::path::Path;
 
-/// What the page draws of the sweep in a folder; `None` of another folder, and of a sweep that has nothing to draw.
+/// The page's data for the sweep in a folder; `None` for other folders and for sweeps with nothing to draw.
 pub(in crate::cli) fn drawn(path: &Path) -> anyhow::Result<Option<Value>> {
     if !Folder::open(path).is_ok_and(|folder| is_sweep(&folder)) {
         return Ok(None);
@@ -38,11 +38,12 @@ pub(in crate::cli) fn drawn(path: &Path) -> anyhow::Result<Option<Value>> {
         .enumerate()
         .map(|(rank, one)| {
             let settings = &one.trial.settings;
-            let mut positions: Vec<f64> =
-                (0..over.len()).map(|place| position(over, settings, place).unwrap_or(0.5)).collect();
+            let mut positions: Vec<f64> = (0..over.len())
+                .map(|place| over[place].position_in(settings, place).unwrap_or(0.5))
+                .collect();
             positions.push(height(rank));
             json!({
-                "name": format!("trial-{}", one.number + 1),
+                "name": journal::name(one.number),
                 "settings": settings,
                 "positions": positions,
                 "shown": shown(rank),
@@ -68,10 +69,6 @@ fn ticks(over: &Over) -> Vec<Value> {
     }
 }
 
-fn position(over: &[Over], settings: &[String], place: usize) -> Option<f64> {
-    over[place].position(settings.get(place)?.split_once('=')?.1)
-}
-
 /// The keys with their shares, the greatest first. Trials that failed are the worst.
 fn importance(journal: &Journal) -> Vec<Value> {
     let trials: Vec<_> = journal.trials.iter().filter(|trial| !trial.reached.is_empty()).collect();
@@ -79,10 +76,8 @@ fn importance(journal: &Journal) -> Vec<Value> {
         trials.iter().filter_map(|trial| trial.reached.last()).map(Reached::value).collect();
     let ranks = ranks(&values);
     let of = |(place, over): (usize, &Over)| {
-        let positions: Vec<f64> = trials
-            .iter()
-            .map(|trial| position(&journal.plan.over, &trial.settings, place).unwrap_or(0.5))
-            .collect();
+        let positions: Vec<f64> =
+            trials.iter().map(|trial| over.position_in(&trial.settings, place).unwrap_or(0.5)).collect();
         let groups = match &over.values {
             Values::List(values) => positions.iter().map(|p| (p * values.len() as f64) as usize).collect(),
             Values::Range { .. } => quarters(&positions),

@@ -16,7 +16,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What was asked of a sweep, as it is kept.
+/// The options of a sweep, as kept in `sweep.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub search: Search,
@@ -45,18 +45,18 @@ pub(super) struct Trial {
     pub reached: Vec<Reached>,
 }
 
-/// What a trial came to on a rung.
+/// The state of a trial at the end of a training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reached {
     pub ending: End,
     /// Epochs that are done.
     pub epochs: u64,
     pub best: Option<Epoch>,
-    /// By what the best epoch was chosen.
+    /// The figure that chose the best epoch.
     pub monitor: Monitor,
     /// Of a trial that came to its end: by part of the data, of the weights after the best epoch.
     pub scores: BTreeMap<String, Score>,
-    /// That this training took.
+    /// The duration of this training.
     pub seconds: f64,
 }
 
@@ -70,7 +70,7 @@ pub(super) enum End {
     Failed,
 }
 
-/// What a trial is trained for.
+/// The next training: which trial, and up to which epoch.
 pub(super) struct Job {
     pub number: usize,
     /// The epochs that are to be done then; `None` for all.
@@ -97,8 +97,13 @@ pub(super) struct Journal {
 const PLAN: &str = "sweep.json";
 const LINES: &str = "trials.jsonl";
 
-/// What sweeps without a journal kept: the settings of all trials.
+/// The file of sweeps made before there was a journal: the settings of all trials.
 const OLD_PLAN: &str = "trials.json";
+
+/// The name of a trial, and of its folder.
+pub(super) fn name(number: usize) -> String {
+    format!("trial-{}", number + 1)
+}
 
 /// Whether a folder is that of a sweep.
 pub(in crate::cli) fn is_sweep(folder: &Folder) -> bool {
@@ -168,7 +173,7 @@ impl Journal {
 
     /// The folder of a trial.
     pub fn path(&self, number: usize) -> std::path::PathBuf {
-        self.group.file(&format!("trial-{}", number + 1))
+        self.group.file(&name(number))
     }
 
     pub fn recipe(&self, number: usize) -> anyhow::Result<Recipe> {
@@ -215,22 +220,17 @@ impl Journal {
     /// The settings and values that a search is guided by: of the highest rung that has enough of them, since values
     /// after few epochs and after many do not compare. A trial that failed counts on every rung.
     fn seen(&self) -> Vec<(&[String], f64)> {
-        const ENOUGH: usize = 10;
         let on = |rung: usize| -> Vec<(&[String], f64)> {
-            let of = |trial: &Trial| {
-                let standing = trial.standing();
-                let value = standing.values.get(rung).or(standing.values.last().filter(|_| standing.is_over));
-                value.copied()
-            };
+            let of = |trial: &Trial| trial.standing().at(rung);
             self.trials.iter().filter_map(|trial| Some((&trial.settings[..], of(trial)?))).collect()
         };
         let highest = self.trials.iter().map(|trial| trial.reached.len()).max().unwrap_or(0);
-        (0..highest).rev().map(on).find(|seen| seen.len() >= ENOUGH).unwrap_or_else(|| on(0))
+        (0..highest).rev().map(on).find(|seen| seen.len() >= search::FIRST).unwrap_or_else(|| on(0))
     }
 
     fn add(&self, line: &Line) -> anyhow::Result<()> {
         let path = self.group.file(LINES);
-        let text = serde_json::to_string(line)? + "\n";
+        let text = line.text()?;
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let written = file.and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -241,18 +241,19 @@ impl Journal {
 
     /// Writes the journal anew, without what [`Journal::open`] dropped.
     pub fn rewrite(&self) -> anyhow::Result<()> {
-        let mut text = String::new();
-        for (trial, Trial { settings, .. }) in self.trials.iter().enumerate() {
-            let line = Line::Drawn { trial, settings: settings.clone() };
-            text.push_str(&(serde_json::to_string(&line)? + "\n"));
-        }
-        for (trial, Trial { reached, .. }) in self.trials.iter().enumerate() {
-            for reached in reached {
-                let line = Line::Reached { trial, reached: reached.clone() };
-                text.push_str(&(serde_json::to_string(&line)? + "\n"));
-            }
-        }
+        let trials = || self.trials.iter().enumerate();
+        let drawn = trials().map(|(trial, one)| Line::Drawn { trial, settings: one.settings.clone() });
+        let reached = trials().flat_map(|(trial, one)| {
+            one.reached.iter().map(move |reached| Line::Reached { trial, reached: reached.clone() })
+        });
+        let text: String = drawn.chain(reached).map(|line| line.text()).collect::<anyhow::Result<_>>()?;
         Ok(file::write(&self.group.file(LINES), text.as_bytes())?)
+    }
+}
+
+impl Line {
+    fn text(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
     }
 }
 
@@ -270,7 +271,7 @@ impl Trial {
 }
 
 impl Reached {
-    /// By what trials are ranked: what chose their best epochs, or the usual figure where the last one counts.
+    /// The figure that ranks trials: the one that chose their best epochs, or the default where the last epoch counts.
     pub fn by(&self) -> Monitor {
         let has_validation = self.best.as_ref().is_some_and(|epoch| epoch.validation.is_some());
         let chosen = Some(self.monitor).filter(|monitor| *monitor != Monitor::Last);

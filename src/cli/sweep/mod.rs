@@ -72,7 +72,7 @@ pub struct Sweep {
     #[arg(long, value_enum, value_name = "HOW")]
     prune: Option<Prune>,
 
-    /// The part of trials that is trained on: one of N, for N times as many epochs
+    /// Train the best one in N trials on, for N times as many epochs
     #[arg(long, default_value_t = 3, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(2..))]
     reduction: u64,
 
@@ -84,7 +84,7 @@ pub struct Sweep {
     #[arg(
         long,
         value_name = "SWEEP",
-        conflicts_with_all = ["recipe", "epochs", "batch_size", "lr", "seed", "data", "settings", "over", "search", "prune"]
+        conflicts_with_all = ["recipe", "epochs", "batch_size", "lr", "seed", "data", "settings", "unset", "over", "search", "prune"]
     )]
     resume: Option<PathBuf>,
 
@@ -107,15 +107,8 @@ enum Prune {
 
 fn hours(text: &str) -> Result<f64, String> {
     let hours: f64 = text.parse().map_err(|_| "expected a number".to_string())?;
-    let is_time = hours > 0.0 && Duration::try_from_secs_f64(3600.0 * hours).is_ok();
+    let is_time = hours > 0.0 && hours.is_finite();
     if is_time { Ok(hours) } else { Err("expected a number above 0".into()) }
-}
-
-/// How training a trial ended, for the sweep.
-enum Step {
-    Reached(Box<Reached>),
-    /// The user interrupted it, or the time was up.
-    Stopped,
 }
 
 impl Sweep {
@@ -135,20 +128,18 @@ impl Sweep {
         }
         let screen = Screen::new(self.verbosity, 0);
         let began = Instant::now();
-        let time = journal.plan.hours.map(|hours| {
+        // A time that is too far away to be represented never comes.
+        let time = journal.plan.hours.and_then(|hours| {
             let left = (3600.0 * hours - journal.seconds()).max(0.0);
-            began + Duration::from_secs_f64(left)
+            began.checked_add(Duration::try_from_secs_f64(left).ok()?)
         });
-        let mut is_stopped = false;
-        while !is_stopped {
-            if time.is_some_and(|time| Instant::now() >= time) {
-                break;
-            }
+        let is_time_up = || time.is_some_and(|time| Instant::now() >= time);
+        while !is_time_up() && !interrupt::asked() {
             let Some(job) = journal.next()? else { break };
-            match self.train(&journal, &job, &device, &mut loaded, time, &screen)? {
-                Step::Reached(reached) => journal.reached(job.number, *reached)?,
-                Step::Stopped => is_stopped = true,
-            }
+            let Some(reached) = self.train(&journal, &job, &device, &mut loaded, time, &screen)? else {
+                break;
+            };
+            journal.reached(job.number, reached)?;
         }
         let is_interrupted = interrupt::asked();
         if is_interrupted {
@@ -156,7 +147,7 @@ impl Sweep {
                 "the trials that are missing are trained by: neural sweep --resume {}",
                 text::path(&path)
             ));
-        } else if time.is_some_and(|time| Instant::now() >= time) {
+        } else if is_time_up() {
             screen.line(&format!(
                 "the time is up; more is trained by: neural sweep --resume {} --hours H",
                 text::path(&path)
@@ -192,16 +183,17 @@ impl Sweep {
         let plan = self.plan(&base)?;
         // The recipes with each value are read before the first is trained, so that a wrong key shows at once.
         let first: Vec<String> = self.over.iter().map(|over| over.set(&over.ends()[0])).collect();
-        for (place, over) in self.over.iter().enumerate() {
-            for end in over.ends() {
-                let mut settings = first.clone();
-                settings[place] = over.set(&end);
-                self.recipe.read(&settings)?;
+        let mut checked = plan.listed.clone();
+        if checked.is_empty() {
+            for (place, over) in self.over.iter().enumerate() {
+                checked.extend(over.ends().into_iter().map(|end| {
+                    let mut settings = first.clone();
+                    settings[place] = over.set(&end);
+                    settings
+                }));
             }
         }
-        for settings in &plan.listed {
-            self.recipe.read(settings)?;
-        }
+        checked.iter().try_for_each(|settings| self.recipe.read(settings).map(drop))?;
         let recipe = self.recipe.read(&first)?;
         let data = loaded.data(&recipe)?;
         // What keeps this trial alone from starting is a finding of the sweep.
@@ -280,6 +272,7 @@ impl Sweep {
         journal.plan.keep(&journal.group)
     }
 
+    /// Trains a trial; `None` when the user interrupted it or the time was up.
     fn train(
         &self,
         journal: &Journal,
@@ -288,7 +281,7 @@ impl Sweep {
         loaded: &mut Loaded,
         time: Option<Instant>,
         screen: &Screen,
-    ) -> anyhow::Result<Step> {
+    ) -> anyhow::Result<Option<Reached>> {
         let began = Instant::now();
         let (number, path) = (job.number, journal.path(job.number));
         let trial = &journal.trials[number];
@@ -321,17 +314,16 @@ impl Sweep {
                 let epochs = epochs.map_or(0, |epochs| epochs.len() as u64);
                 let (ending, monitor) = (End::Failed, Monitor::Last);
                 let scores = BTreeMap::new();
-                let failed = Reached { ending, epochs, best: None, monitor, scores, seconds };
-                return Ok(Step::Reached(Box::new(failed)));
+                return Ok(Some(Reached { ending, epochs, best: None, monitor, scores, seconds }));
             }
         };
         let Outcome { ending, scores, best, monitor, epochs, .. } = trained;
         let ending = match ending {
             Ending::Finished | Ending::StoppedEarly => End::Finished,
             Ending::Interrupted if job.epochs.is_some_and(|most| epochs >= most) => End::Paused,
-            Ending::Interrupted => return Ok(Step::Stopped),
+            Ending::Interrupted => return Ok(None),
         };
         let scores = scores.into_iter().map(|(part, score)| (part.to_string(), score)).collect();
-        Ok(Step::Reached(Box::new(Reached { ending, epochs, best, monitor, scores, seconds })))
+        Ok(Some(Reached { ending, epochs, best, monitor, scores, seconds }))
     }
 }

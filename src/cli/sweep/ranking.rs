@@ -1,6 +1,6 @@
 //! The trials of a sweep, the best first.
 
-use super::journal::{End, Journal, Reached, Trial};
+use super::journal::{self, End, Journal, Reached, Trial};
 use crate::cli::text;
 use crate::metric::Metric;
 use crate::train::{Epoch, Monitor, Score};
@@ -69,11 +69,8 @@ impl<'a> Ranking<'a> {
         head.push("settings".into());
         let mut lines = vec![head];
         for (rank, one) in self.trials.iter().enumerate() {
-            let mut line = vec![
-                (rank + 1).to_string(),
-                format!("trial-{}", one.number + 1),
-                one.best.number.to_string(),
-            ];
+            let mut line =
+                vec![(rank + 1).to_string(), journal::name(one.number), one.best.number.to_string()];
             let of = |figure: &Monitor| figure.of(one.best).unwrap_or(f64::NAN);
             let test_score = one.reached.scores.get("test");
             let of_test =

@@ -4,7 +4,6 @@ use super::space::{Over, Values};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 
 /// How the settings of trials are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -19,8 +18,8 @@ pub(super) enum Search {
     Tpe,
 }
 
-/// Trials that are drawn evenly before estimators have enough to go by.
-const FIRST: usize = 10;
+/// How many trials estimators need; before, trials are drawn evenly.
+pub(super) const FIRST: usize = 10;
 
 /// The settings of trial `number`, from 0. They depend on the seed, the number, and for TPE on the trials that have a
 /// value so far: their settings, with a value that is better the lower it is.
@@ -50,20 +49,11 @@ fn guided(over: &Over, place: usize, seen: &[(&[String], f64)], random: &mut Cha
     };
     let width = range.width();
     let mut optimizer = tpe::TpeOptimizer::new(estimator, range);
-    let told = seen.iter().try_for_each(|(settings, value)| {
-        let text = settings.get(place).and_then(|setting| setting.split_once('='));
-        let Some(position) = text.and_then(|(_, text)| over.position(text)) else {
-            return ControlFlow::Continue(());
-        };
+    for (settings, value) in seen {
+        let Some(position) = over.position_in(settings, place) else { continue };
         // The range is open at its end.
         let inside = (position * width).clamp(0.0, width * (1.0 - f64::EPSILON));
-        match optimizer.tell(inside, *value) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    });
-    if told.is_break() {
-        return None;
+        optimizer.tell(inside, *value).ok()?;
     }
     Some(over.at(optimizer.ask(random).ok()? / width))
 }

@@ -26,7 +26,10 @@ impl FromStr for Over {
         let (key, values) = text.split_once('=').context("expected KEY=VALUES")?;
         let key = key.trim().to_string();
         ensure!(!key.is_empty() && !values.trim().is_empty(), "expected KEY=VALUES");
-        if let Some((from, to)) = values.split_once("..") {
+        // Paths, too, hold two points in a row.
+        let range =
+            values.split_once("..").filter(|(from, _)| !from.trim().is_empty() && !values.contains('/'));
+        if let Some((from, to)) = range {
             let whole = from.trim().parse::<i64>().is_ok() && to.trim().parse::<i64>().is_ok();
             let number =
                 |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text} is no number"));
@@ -84,6 +87,11 @@ impl Over {
                 if *whole { value.to_string() } else { format!("{value:e}") }
             }
         }
+    }
+
+    /// The position of the key's value among a trial's settings, in which it is the one at `place`.
+    pub fn position_in(&self, settings: &[String], place: usize) -> Option<f64> {
+        self.position(settings.get(place)?.split_once('=')?.1)
     }
 
     /// The position of a value, the inverse of [`Over::at`]; of a list the middle of its place.
