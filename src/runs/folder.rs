@@ -224,8 +224,13 @@ impl Folder {
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn best(&self) -> Result<Saved> {
-        let best = self.checkpoint_file(Which::Best).is_file();
-        self.checkpoint(if best { Which::Best } else { Which::Last })
+        self.checkpoint(self.which(None))
+    }
+
+    /// The checkpoint that was asked for; if none was, the best, or the last where no epoch was finished.
+    pub(crate) fn which(&self, asked: Option<Which>) -> Which {
+        let usual = || if self.checkpoint_file(Which::Best).is_file() { Which::Best } else { Which::Last };
+        asked.unwrap_or_else(usual)
     }
 
     /// A checkpoint that was asked for, or [`Folder::best`].
@@ -233,7 +238,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::checkpoint`].
     pub fn chosen(&self, which: Option<Which>) -> Result<Saved> {
-        which.map_or_else(|| self.best(), |which| self.checkpoint(which))
+        self.checkpoint(self.which(which))
     }
 
     /// The trained model, that of [`Folder::best`].

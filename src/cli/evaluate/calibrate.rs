@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::runs::{Folder, Saved, Which};
 use crate::train::Evaluation;
 
-/// What is done about a model's temperature.
+/// How to change a model's temperature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Calibrate {
     /// Choose the temperature with the least log loss
@@ -15,8 +15,9 @@ pub(super) enum Calibrate {
     Off,
 }
 
-/// Fits the temperature on what `evaluate` says of some rows, and keeps it with the checkpoint, or takes it away. The
-/// run's threshold moves with it, so that answers stay as they are. Says what was done.
+/// Fits the temperature by `evaluate` on some rows and keeps it with the checkpoint, or removes it. The run's threshold moves
+/// with the temperature of the checkpoint that is read by default, so that its answers stay the same; those of another
+/// checkpoint change. Returns a line for the user.
 pub(super) fn calibrate(
     how: Calibrate,
     folder: &Folder,
@@ -25,13 +26,12 @@ pub(super) fn calibrate(
     of: &str,
     mut evaluate: impl FnMut(&Model) -> Result<Evaluation>,
 ) -> anyhow::Result<String> {
-    let _lock = folder.lock()?;
-    let plain = Saved { temperature: None, ..saved.clone() }.model()?;
     let before = saved.temperature.unwrap_or(1.0);
     let (temperature, said) = match how {
         Calibrate::Off => (None, "temperature 1: none is kept".to_string()),
         Calibrate::Fit => {
-            // Refused for what it is, before it is computed.
+            let plain = Saved { temperature: None, ..saved.clone() }.model()?;
+            // Refused before it is computed.
             plain.clone().with_temperature(1.0)?;
             let sure = evaluate(&plain)?;
             let temperature = sure.best_temperature().ok_or_else(|| {
@@ -53,15 +53,16 @@ pub(super) fn calibrate(
             (Some(temperature), said)
         }
     };
+    let usual = folder.which(None);
+    let which = which.unwrap_or(usual);
     let mut recipe = folder.recipe()?;
     let threshold = recipe.train.threshold;
-    if threshold != 0.5 {
+    if threshold != 0.5 && which == usual {
         let score = (threshold / (1.0 - threshold)).ln() * before / temperature.unwrap_or(1.0);
         recipe.train.threshold = 1.0 / (1.0 + (-score).exp());
         folder.keep_recipe(&recipe)?;
     }
     saved.temperature = temperature;
-    let best = if folder.checkpoint_file(Which::Best).is_file() { Which::Best } else { Which::Last };
-    saved.write(&folder.checkpoint_file(which.unwrap_or(best)))?;
+    saved.write(&folder.checkpoint_file(which))?;
     Ok(said)
 }

@@ -113,6 +113,8 @@ impl Part {
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
+        // A checkpoint that is read to be written back must not change in between.
+        let _lock = self.calibrate.map(|_| folder.lock()).transpose()?;
         let mut saved = self.trained.saved()?;
         let trained_on = saved.data.clone();
         let mut recipe = folder.recipe()?;
@@ -128,6 +130,8 @@ impl Evaluate {
         let (part, rows) = self.rows(&data)?;
 
         let validation = &data.splits.validation;
+        let trainer = Trainer { model: saved.description.layers.clone(), ..recipe.trainer() };
+        let mut evaluator = trainer.evaluator(&device, &data)?;
         let calibrated = match self.calibrate {
             None => saved.temperature.map(|temperature| format!("temperature {}", number(temperature))),
             Some(how) => {
@@ -136,8 +140,6 @@ impl Evaluate {
                     true => (validation, format!("the {} validation rows", validation.len())),
                     false => (&rows, format!("these {} {}", rows.len(), part.rows())),
                 };
-                let trainer = Trainer { model: saved.description.layers.clone(), ..recipe.trainer() };
-                let mut evaluator = trainer.evaluator(&device, &data)?;
                 let evaluate = |model: &Model| evaluator.evaluate_all(model, rows)?.only();
                 let which = self.trained.checkpoint.which();
                 let said = calibrate(how, &folder, which, &mut saved, &of, evaluate)?;
@@ -147,16 +149,15 @@ impl Evaluate {
         };
         let temperature = saved.temperature;
         let model = saved.model()?;
-        let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
-        let mut evaluator = trainer.evaluator(&device, &data)?;
         let mut evaluate = |rows: &[u32]| evaluator.evaluate_all(&model, rows);
         if !model.description.others.outputs.is_empty() {
             let evaluations = evaluate(&rows)?;
             return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
         }
-        let (evaluation, threshold) = self.evaluation(|rows| evaluate(rows)?.only(), &rows, validation)?;
+        let own = recipe.train.threshold;
+        let (evaluation, threshold) =
+            self.evaluation(own, |rows| evaluate(rows)?.only(), &rows, validation)?;
         if self.keep_threshold {
-            let mut recipe = recipe.clone();
             recipe.train.threshold = evaluation.threshold();
             folder.keep_recipe(&recipe)?;
         }

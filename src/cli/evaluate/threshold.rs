@@ -26,9 +26,10 @@ impl FromStr for Threshold {
 }
 
 impl Evaluate {
-    /// The model's outputs for the rows, read with the threshold that was asked for, and where that is from.
+    /// The model's outputs for the rows, read with the threshold that was asked for or the run's `own`, and its origin.
     pub(super) fn evaluation(
         &self,
+        own: f64,
         mut evaluate: impl FnMut(&[u32]) -> Result<Evaluation>,
         rows: &[u32],
         validation: &[u32],
@@ -42,7 +43,7 @@ impl Evaluate {
             return Ok((evaluation, None));
         }
         let (threshold, from) = match self.threshold {
-            None => (evaluation.threshold(), String::new()),
+            None => (own, String::new()),
             Some(Threshold::At(threshold)) => (threshold, String::new()),
             // Not chosen on the rows that it is measured on, where there are others.
             Some(Threshold::BestF1)
