@@ -115,8 +115,8 @@ impl Train {
             // Before there is a folder.
             let first = &group.runs(&recipe)[0].1;
             share(device, first)?;
-            let trainer = first.trainer().devices(self.all_devices(device));
-            let run = trainer.start(device, loaded.data(first)?)?;
+            let data = loaded.data(first)?;
+            let run = first.trainer_on(data)?.devices(self.all_devices(device)).start(device, data)?;
             check_settings(&run, &first.train)?;
             run.dismiss()?;
             let folder = self.folder(&recipe)?;
@@ -462,13 +462,8 @@ fn warn_of_outputs(run: &Run, data: &Dataset, screen: &Screen) {
 
 /// How good the model is on each part of the data.
 fn scores(run: &mut Run) -> anyhow::Result<Scores> {
-    let splits = &run.data().splits;
-    let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
-    let mut scores = Vec::new();
-    for (name, rows) in parts.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-        scores.push((name, run.score(rows)?));
-    }
-    Ok(scores)
+    let data = run.data();
+    data.parts().map(|part| Ok((part.name, run.score(part.rows)?))).collect()
 }
 
 fn report(folder: &Folder, device: &Device, parts: &str, summary: &str, table: &str, spent: f64) -> String {

@@ -114,7 +114,7 @@ impl Run<'_> {
             Target::Cpu | Target::CpuPlugin => 4e10,
             Target::Gpu => 1e13,
         };
-        let most = ((0.4 * flops_per_second / work) as usize).clamp(1, steps);
+        let most = ((0.4 * flops_per_second / work) as usize).min(steps).max(1);
         Ok((most.div_ceil(4)..=most).rev().find(|k| steps.is_multiple_of(*k)).unwrap_or(most))
     }
 
