@@ -11,7 +11,7 @@ pub enum Truth<'a> {
 
 impl Truth<'_> {
     /// How true class `class` is of row `row`, of `width` classes.
-    fn of(&self, row: usize, class: usize, width: usize) -> f64 {
+    pub(super) fn of(&self, row: usize, class: usize, width: usize) -> f64 {
         match self {
             Truth::Labels(labels) => {
                 f64::from(labels.get(row).is_some_and(|&label| usize::try_from(label) == Ok(class)))

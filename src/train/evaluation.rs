@@ -239,15 +239,14 @@ impl Evaluation {
         match &self.truth {
             Truth::Classes { labels, .. } if self.width == 1 && self.has_threshold() => sigmoid_temperature(
                 &self.outputs,
-                &labels.iter().map(|label| *label == 1).collect::<Vec<_>>(),
+                &labels.iter().map(|label| f64::from(*label == 1)).collect::<Vec<_>>(),
             ),
-            Truth::Classes { labels, .. } if self.link == Link::Softmax => {
-                softmax_temperature(&self.outputs, self.width, labels)
+            Truth::Classes { labels, distributions, .. } if self.link == Link::Softmax => {
+                use crate::metric::Truth;
+                let truth = distributions.as_deref().map_or(Truth::Labels(labels), Truth::Distributions);
+                softmax_temperature(&self.outputs, self.width, truth)
             }
-            Truth::Labels(targets) => sigmoid_temperature(
-                &self.outputs,
-                &targets.iter().map(|target| *target >= 0.5).collect::<Vec<_>>(),
-            ),
+            Truth::Labels(targets) => sigmoid_temperature(&self.outputs, targets),
             _ => None,
         }
     }
