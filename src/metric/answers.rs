@@ -1,9 +1,9 @@
 //! A model's answers beside what came true, and every figure of them.
 
 use super::{
-    Average, Confusion, Counts, ErrorSums, Errors, Figures, Metric, TargetMeans, Task, Truth,
-    average_precision, averaged, brier, calibration_error, exact_match, label_accuracy, label_counts,
-    log_loss, mean_errors, one_against_rest, roc_auc, top_k,
+    Average, Confusion, Counts, Errors, Figures, Metric, Task, Truth, average_precision, averaged, brier,
+    calibration_error, exact_match, label_accuracy, label_counts, log_loss, mean_errors, one_against_rest,
+    roc_auc, top_k,
 };
 use std::cell::LazyCell;
 use std::fmt;
@@ -83,21 +83,18 @@ impl Answers<'_> {
     /// The figures that are asked for, in that order; those that the task does not have are left out.
     pub fn figures(&self, metrics: &[Metric]) -> Figures {
         let metrics = metrics.iter().copied().filter(|metric| metric.is_of(self.task()));
-        Figures(match self {
-            Answers::Classes(answers) => answers.figures(metrics),
-            Answers::Labels(answers) => answers.figures(metrics),
+        match self {
+            Answers::Classes(answers) => Figures(answers.figures(metrics)),
+            Answers::Labels(answers) => Figures(answers.figures(metrics)),
             &Answers::Values { outputs, targets, width } => {
                 let metrics: Vec<Metric> = metrics.collect();
-                if metrics.contains(&Metric::MedianAbsoluteError) {
-                    return error_figures(&Errors::of_each(outputs, targets, width), &metrics);
-                }
-                let mut means = TargetMeans::new(width);
-                means.add(targets);
-                let mut sums = ErrorSums::new(means.means());
-                sums.add(outputs, targets);
-                return error_figures(&sums.errors(), &metrics);
+                let errors = match metrics.contains(&Metric::MedianAbsoluteError) {
+                    true => Errors::of_each(outputs, targets, width),
+                    false => Errors::without_medians(outputs, targets, width),
+                };
+                error_figures(&errors, &metrics)
             }
-        })
+        }
     }
 }
 

@@ -30,17 +30,17 @@ pub struct Errors {
 impl Errors {
     /// Of the predictions and targets of one output, a number a row each; NaN of no rows.
     pub fn of(predicted: &[f64], targets: &[f64]) -> Self {
-        let n = targets.len() as f64;
-        let distances: Vec<f64> = predicted.iter().zip(targets).map(|(p, t)| (p - t).abs()).collect();
-        let squares: f64 = distances.iter().map(|d| d * d).sum();
-        let mean = targets.iter().sum::<f64>() / n;
-        let variation: f64 = targets.iter().map(|t| (t - mean) * (t - mean)).sum();
-        Self {
-            squared: squares / n,
-            absolute: distances.iter().sum::<f64>() / n,
-            median: median(distances),
-            r2: Self::explained(targets.len(), squares, variation),
-        }
+        let distances = predicted.iter().zip(targets).map(|(p, t)| (p - t).abs()).collect();
+        Self { median: median(distances), ..Self::without_medians(predicted, targets, 1)[0] }
+    }
+
+    /// As [`Errors::of_each`], with NaN as medians, whose absolute errors need not be sorted then.
+    pub(super) fn without_medians(predicted: &[f64], targets: &[f64], width: usize) -> Vec<Self> {
+        let mut means = TargetMeans::new(width);
+        means.add(targets);
+        let mut sums = ErrorSums::new(means.means());
+        sums.add(predicted, targets);
+        sums.errors()
     }
 
     /// Those of each output of tables `[rows, width]`.
@@ -88,7 +88,7 @@ impl Errors {
 /// tables as wide as pictures need not be there at once; the results are those of [`Errors::of_each`], bit for bit.
 pub(crate) struct ErrorSums {
     rows: usize,
-    /// Of each output, as the others.
+    /// One for each output, as are the fields below.
     means: Vec<f64>,
     squares: Vec<f64>,
     absolute: Vec<f64>,
