@@ -1,9 +1,12 @@
-//! Values that are made of operations and known as a whole too, so that a device may compute them in a form of its own.
+//! Values composed of operations and known as a whole too, so that a device may compute them in a form of its own.
 
 use super::Tensor;
 use super::gradient::pullback;
 use super::op::Op;
 use crate::error::Result;
+
+/// The score of a hidden key, below any real one, yet finite: the softmax of a sequence of padding alone is uniform, not NaN.
+pub(crate) const HIDDEN: f64 = -1e30;
 
 /// What the first input of an [`Op::Composite`] is of the others, its operands.
 ///
@@ -21,7 +24,7 @@ use crate::error::Result;
 #[non_exhaustive]
 pub enum Composite {
     /// `softmax(q kᵀ / √d) v` of queries `[n, length, heads, d]`, keys and values `[n, others, heads, d]` and, as a fourth
-    /// operand if there is one, which keys are seen, `bool[n, others]`. With `causal` a query sees no key behind its own place.
+    /// operand if there is one, which keys are seen, `bool[n, others]`. With `causal` a query sees no key after its own place.
     Attention { causal: bool },
     /// The gradient of an attention for its `of`-th operand. After the attention's operands come its result and the gradient
     /// for that.

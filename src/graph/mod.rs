@@ -31,6 +31,7 @@ mod scan;
 mod window;
 
 pub use composite::Composite;
+pub(crate) use composite::HIDDEN;
 pub use cost::flops;
 pub(crate) use cost::{kernels, largest_result};
 pub use custom::{Custom, custom_gradient};

@@ -1,5 +1,5 @@
 //! Functions of one number, in a form that compilers turn into instructions over whole registers: without iterators, whose
-//! functions are not inlined where the caller has more instructions than they have.
+//! functions are not inlined into callers compiled for more CPU features.
 
 /// A polynomial with these coefficients, the highest power's first.
 #[inline(always)]

@@ -20,8 +20,8 @@ pub(super) fn store<S: Simd>(simd: S, place: &mut [f32], value: S::f32s) {
     }
 }
 
-/// Calls `f` with all instructions that this machine has. `Arch::dispatch` would call it by a function of its own, which is
-/// compiled without them unless the optimiser puts `f` in its place.
+/// Calls `f`, compiled for this machine's instruction set. `Arch::dispatch` calls a closure through a function that is compiled
+/// without it unless inlined.
 #[inline(always)]
 pub(super) fn vectorized<R>(f: impl FnMut() -> R) -> R {
     struct Call<F>(F);

@@ -20,7 +20,7 @@ mod last_axis;
 mod matmul;
 mod panels;
 mod parts;
-mod philox;
+pub(crate) mod philox;
 mod pool;
 mod product;
 mod reads;
@@ -32,7 +32,7 @@ mod tiles;
 mod transform;
 mod winograd;
 
-pub(crate) use attention::{Attention, AttentionGrad, AttentionSizes};
+pub(crate) use attention::{Attention, AttentionGrad, AttentionSizes, HIDDEN as HIDDEN_SCORE};
 pub(crate) use centred::{CentredProduct, CentredSquare};
 pub(crate) use direct::{Direct, DirectFilterGrad, DirectInputGrad};
 pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};

@@ -1,14 +1,14 @@
 //! Random words by Philox 4x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), which XLA's CPU backend
 //! makes one block after the other, on one thread.
 
+use super::lanes::vectorized;
 use super::threads::{Threads, each};
 use super::{Kernel, length};
-use pulp::{Arch, Simd, WithSimd};
 
-/// The multipliers, and what the halves of the key grow by from round to round (table 2 of the paper).
-const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
-const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
-const ROUNDS: usize = 10;
+/// The multipliers, and the increments of the key's halves from round to round (table 2 of the paper).
+pub(crate) const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
+pub(crate) const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+pub(crate) const ROUNDS: u32 = 10;
 
 /// Blocks of four words that are made side by side, in whole registers.
 const BLOCKS: usize = 64;
@@ -32,31 +32,19 @@ impl Kernel<1> for Philox {
         let &[key, low, high] = state else { return };
         let counter = u128::from(high) << 64 | u128::from(low);
         each(threads, result.chunks_mut(TASK).enumerate(), |(i, words)| {
-            let counter = counter.wrapping_add((i * TASK / 4) as u128);
-            Arch::new().dispatch(Run { key, counter, words });
+            let mut counter = counter.wrapping_add((i * TASK / 4) as u128);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let mut all = [[0; 4]; BLOCKS];
+                    for words in words.chunks_mut(4 * BLOCKS) {
+                        blocks(key, counter, &mut all);
+                        words.copy_from_slice(&all.as_flattened()[..words.len()]);
+                        counter = counter.wrapping_add(BLOCKS as u128);
+                    }
+                },
+            );
         });
-    }
-}
-
-/// Some words in a row.
-struct Run<'a> {
-    key: u64,
-    counter: u128,
-    words: &'a mut [u32],
-}
-
-impl WithSimd for Run<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let mut all = [[0; 4]; BLOCKS];
-        let mut counter = self.counter;
-        for words in self.words.chunks_mut(4 * BLOCKS) {
-            blocks(self.key, counter, &mut all);
-            words.copy_from_slice(&all.as_flattened()[..words.len()]);
-            counter = counter.wrapping_add(BLOCKS as u128);
-        }
     }
 }
 
@@ -65,8 +53,8 @@ impl WithSimd for Run<'_> {
 fn blocks(key: u64, counter: u128, result: &mut [[u32; 4]; BLOCKS]) {
     const LOW: u64 = 0xffff_ffff;
     let (low, high) = (counter as u64, (counter >> 64) as u64);
-    let [m0, m1] = [u64::from(MULTIPLIERS[0]), u64::from(MULTIPLIERS[1])];
-    let mut keys = [[0; 2]; ROUNDS];
+    let [m0, m1] = MULTIPLIERS;
+    let mut keys = [[0; 2]; ROUNDS as usize];
     for (keys, round) in keys.iter_mut().zip(0u32..) {
         keys[0] = u64::from((key as u32).wrapping_add(WEYL[0].wrapping_mul(round)));
         keys[1] = u64::from(((key >> 32) as u32).wrapping_add(WEYL[1].wrapping_mul(round)));
@@ -76,7 +64,7 @@ fn blocks(key: u64, counter: u128, result: &mut [[u32; 4]; BLOCKS]) {
         let below = low.wrapping_add(i as u64);
         let above = high.wrapping_add(u64::from(below < low));
         let (mut w0, mut w1, mut w2, mut w3) = (below, below >> 32, above, above >> 32);
-        for round in 0..ROUNDS {
+        for round in 0..keys.len() {
             let (a, b) = ((w0 & LOW) * m0, (w2 & LOW) * m1);
             (w0, w1, w2, w3) = ((b >> 32) ^ w1 ^ keys[round][0], b, (a >> 32) ^ w3 ^ keys[round][1], a);
         }

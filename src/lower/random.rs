@@ -2,12 +2,8 @@
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::{DType, count};
+use crate::kernels::philox::{MULTIPLIERS, ROUNDS, WEYL};
 use xla::{ElementType, RandomAlgorithm, XlaOp};
-
-/// The multipliers of Philox 4x32, and what its two keys grow by from round to round (Salmon et al., 2011, table 2).
-const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
-const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
-const ROUNDS: u32 = 10;
 
 impl Lowering<'_> {
     /// Philox's words in a row, from a state of a key and the two halves of a counter, u64 each.

@@ -2,7 +2,7 @@ use super::position::rotated;
 use super::{Context, Dropout, Init, Layer, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Composite, DotDims, Tensor};
+use crate::graph::{Composite, DotDims, HIDDEN, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Multi-head attention (Vaswani et al., 2017): `softmax(q kᵀ / √d) v` in `heads` parts of the features, joined by a
@@ -46,9 +46,6 @@ fn is_false(value: &bool) -> bool {
 pub(super) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
-
-/// Below any real score, yet finite: the softmax of a sequence of padding alone is uniform, not NaN.
-pub(crate) const HIDDEN: f64 = -1e30;
 
 impl Attention {
     pub fn new(heads: usize) -> Self {
@@ -132,9 +129,10 @@ impl Attention {
             let seen = padding.reshape(&[n, 1, 1, others])?;
             scores = seen.select(&scores, &scores.scalar_like(HIDDEN))?;
         }
-        let weights = Dropout { rate: self.dropout }.forward(&scores.softmax()?, cx)?;
+        let dropout = Dropout { rate: self.dropout };
+        let weights = dropout.forward(&scores.softmax()?, cx)?;
         let mut mixed = weights.dot(&values, pair(3, 1, 1))?.transpose(&[0, 2, 1, 3])?;
-        if !cx.is_training() || self.dropout == 0.0 {
+        if dropout.is_off(cx) {
             let operands: Vec<_> = [&queries, &keys, &values].into_iter().chain(&padding).collect();
             mixed = mixed.known_as(Composite::Attention { causal: self.causal }, &operands)?;
         }

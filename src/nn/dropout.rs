@@ -18,12 +18,19 @@ pub struct Dropout {
     pub rate: f64,
 }
 
+impl Dropout {
+    /// Whether everything passes through.
+    pub(super) fn is_off(&self, cx: &Context) -> bool {
+        !cx.is_training() || self.rate == 0.0
+    }
+}
+
 impl Module for Dropout {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         if !(0.0..1.0).contains(&self.rate) {
             return Err(Error::value("rate", "a probability from 0 to below 1", self.rate));
         }
-        if !cx.is_training() || self.rate == 0.0 {
+        if self.is_off(cx) {
             return Ok(x.clone());
         }
         let draw = cx.random()?.uniform(DType::F32, x.shape())?;

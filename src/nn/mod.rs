@@ -29,7 +29,6 @@ mod upsample;
 mod window;
 
 pub use activation::{relu_layer as relu, sigmoid, tanh};
-pub(crate) use attention::HIDDEN;
 pub use attention::{Attention, attention};
 pub use context::Context;
 pub use conv::{Conv, conv};

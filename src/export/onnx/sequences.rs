@@ -5,7 +5,8 @@ use super::layers::whole;
 use super::proto::{Attribute, DataType};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
-use crate::nn::{Attention, HIDDEN, Position, PositionKind, Recurrent, rotation, waves};
+use crate::graph::HIDDEN;
+use crate::nn::{Attention, Position, PositionKind, Recurrent, rotation, waves};
 
 impl Builder<'_> {
     pub fn position(&mut self, layer: &Position, x: Value) -> Result<Value> {

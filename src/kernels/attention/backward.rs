@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::softmax::Softmax;
-use super::{AttentionSizes, KEYS, QUERIES, Scores, blocks};
+use super::{AttentionSizes, QUERIES, Scores, blocks};
 use crate::kernels::Kernel;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
@@ -54,12 +54,11 @@ impl WithSimd for Backward<'_> {
         let (size, count, scale) = (sizes.size(), sizes.keys as usize, sizes.scale());
         let [queries, y, dy] = [queries, y, dy].map(|of| sizes.rows(of, sizes.queries, task));
         let [keys, values] = [keys, values].map(|of| sizes.rows(of, sizes.keys, task));
-        let mask = sizes.mask(mask, task[0]);
-        let scores_of = Scores::new(sizes, keys.clone(), mask);
+        let scores_of = Scores::new(sizes, keys.clone(), sizes.mask(mask, task[0]));
         let transposed_values = Matrix::transposed(values, [size, count]);
         let keys = Matrix::of(keys, [count, size]);
         let [mut for_keys, mut for_values] = [(); 2].map(|()| Matrix::new([count, size]));
-        let [mut scores, mut slopes] = [(); 2].map(|()| Matrix::new([QUERIES, count.min(KEYS)]));
+        let [mut scores, mut slopes] = [(); 2].map(|()| sizes.room());
         let [mut scaled, mut dy_rows, mut for_queries] = [(); 3].map(|()| Matrix::new([QUERIES, size]));
         for rows in blocks(0..d_queries.len(), QUERIES) {
             scaled.copy(queries.clone().skip(rows.start), scale);
@@ -88,7 +87,6 @@ impl WithSimd for Backward<'_> {
                 slopes.set_columns(part.len());
                 let columns = transposed_values.right_columns(part.clone());
                 slopes.multiply::<S, false>(simd, 0, shape, dy_rows.left(), columns);
-                let mask = mask.get(part.clone()).unwrap_or_default();
                 let both = scores.rows_mut().zip(slopes.rows_mut());
                 for ((state, mean), (weights, slopes)) in states.iter().zip(means).zip(both) {
                     if several {
@@ -99,9 +97,7 @@ impl WithSimd for Backward<'_> {
                         weights[i] *= share;
                         slopes[i] = weights[i] * (slopes[i] - mean);
                     }
-                    for (slope, &real) in slopes.iter_mut().zip(mask) {
-                        *slope = if real == 0.0 { 0.0 } else { *slope };
-                    }
+                    scores_of.hide(&part, slopes, 0.0);
                 }
                 let (first, shape) = (part.start, [part.len(), rows.len()]);
                 for_values.multiply::<S, true>(

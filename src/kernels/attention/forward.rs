@@ -2,7 +2,7 @@
 
 use super::matrix::Matrix;
 use super::softmax::Softmax;
-use super::{AttentionSizes, KEYS, QUERIES, Scores, blocks};
+use super::{AttentionSizes, QUERIES, Scores, blocks};
 use crate::kernels::Kernel;
 use crate::kernels::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
@@ -48,8 +48,7 @@ impl WithSimd for Forward<'_> {
         let [keys, values] = [keys, values].map(|of| sizes.rows(of, sizes.keys, task));
         let scores_of = Scores::new(sizes, keys, sizes.mask(mask, task[0]));
         let values = Matrix::of(values, [sizes.keys as usize, size]);
-        let longest = sizes.keys.min(KEYS as i64) as usize;
-        let mut scores = Matrix::new([QUERIES, longest]);
+        let mut scores = sizes.room();
         let [mut scaled, mut sums] = [(); 2].map(|()| Matrix::new([QUERIES, size]));
         for rows in blocks(0..result.len(), QUERIES) {
             scaled.copy(queries.clone().skip(rows.start), sizes.scale());

@@ -4,8 +4,8 @@ use crate::kernels::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, pro
 use pulp::{NullaryFnOnce, Simd};
 use std::ops::Range;
 
-/// A matrix has whole multiples of so many rows and columns, so that neither products nor loops over its rows have a remainder.
-/// The numbers beyond those that were asked for are of no account.
+/// Rows and columns are rounded up to multiples of these, so that neither products nor loops over rows have a remainder. The
+/// padding may hold any numbers.
 pub(super) const ROWS_OF: usize = 4 * ROWS;
 const COLUMNS_OF: usize = 16;
 const _: () = assert!(ROWS_OF.is_multiple_of(NARROW));

@@ -1,5 +1,5 @@
 //! Attention: `softmax(q kᵀ / √size) v` of each head, and its gradients, block by block: the scores of some queries with some
-//! keys are made in a core's cache and never written to memory. The softmax of a row comes together from its blocks (Milakov
+//! keys are made in a core's cache and never written to memory. The softmax of a row is accumulated over its blocks (Milakov
 //! and Gimelshein, 2018); the gradients make the scores again (Dao et al., 2022).
 
 mod backward;
@@ -39,7 +39,7 @@ const QUERIES: usize = 2 * ROWS_OF;
 const KEYS: usize = 20 * ROWS_OF;
 
 /// The score of a key that the mask hides. It is finite: a query that sees no key at all is given the mean of the hidden ones.
-const HIDDEN: f32 = -1e30;
+pub(crate) const HIDDEN: f32 = -1e30;
 
 impl AttentionSizes {
     /// How many numbers queries, keys and mask have.
@@ -54,9 +54,14 @@ impl AttentionSizes {
         self.size as usize
     }
 
-    /// What queries are multiplied by.
+    /// The factor of the queries.
     fn scale(&self) -> f32 {
         1.0 / (self.size as f32).sqrt()
+    }
+
+    /// Room for the scores of a block.
+    fn room(&self) -> Matrix {
+        Matrix::new([QUERIES, KEYS.min(self.keys as usize)])
     }
 
     /// The heads of all items, each of which is a task.
@@ -99,7 +104,7 @@ fn blocks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usiz
     range.step_by(length).map(move |first| first..end.min(first + length))
 }
 
-/// What the scores of one head are made of.
+/// Computes the scores of one head.
 struct Scores<'a> {
     sizes: &'a AttentionSizes,
     /// `[size, keys]`
@@ -145,10 +150,16 @@ impl<'a> Scores<'a> {
                 _ => (query + 1).clamp(keys.start, keys.end) - keys.start,
             };
             row[seen..].fill(f32::NEG_INFINITY);
-            let mask = self.mask.get(keys.clone()).unwrap_or_default();
-            for (score, &real) in row.iter_mut().zip(mask) {
-                *score = if real == 0.0 { HIDDEN } else { *score };
-            }
+            self.hide(keys, row, HIDDEN);
+        }
+    }
+
+    /// Puts `value` in the places of a row whose keys are hidden.
+    #[inline(always)]
+    fn hide(&self, keys: &Range<usize>, row: &mut [f32], value: f32) {
+        let mask = self.mask.get(keys.clone()).unwrap_or_default();
+        for (x, &real) in row.iter_mut().zip(mask) {
+            *x = if real == 0.0 { value } else { *x };
         }
     }
 }

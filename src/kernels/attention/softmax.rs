@@ -5,7 +5,7 @@ use crate::kernels::functions::exp;
 /// The largest number so far, and the sum of all `e^(x - largest)`.
 #[derive(Clone, Copy)]
 pub(super) struct Softmax {
-    pub largest: f32,
+    largest: f32,
     pub total: f32,
 }
 
@@ -13,11 +13,11 @@ impl Softmax {
     /// Of a row that has not begun.
     pub const EMPTY: Self = Self { largest: f32::NEG_INFINITY, total: 0.0 };
 
-    /// Puts `e^(x - largest)` in the place of every number of the next block, a multiple of 16 numbers. Gives the factor for
-    /// all that was made of the blocks before.
+    /// Puts `e^(x - largest)` in the place of every number of the next block, a multiple of 16 numbers. Returns the factor by
+    /// which sums over earlier blocks are to be multiplied.
     #[inline(always)]
     pub fn add(&mut self, block: &mut [f32]) -> f32 {
-        // What is not a number is passed over here, and makes the sum none.
+        // A NaN is skipped here, and makes the sum NaN.
         let larger = |a: f32, b: f32| if b > a { b } else { a };
         let mut lanes = [self.largest; 16];
         for chunk in block.as_chunks::<16>().0 {
@@ -47,7 +47,7 @@ impl Softmax {
         factor
     }
 
-    /// The same for a block of a row that has ended.
+    /// The same, once `largest` is that of the whole row.
     #[inline(always)]
     pub fn exps(self, block: &mut [f32]) {
         for i in 0..block.len() {
