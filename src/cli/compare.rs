@@ -70,6 +70,11 @@ pub(super) fn runs_in(path: &Path) -> Vec<PathBuf> {
     if runs.is_empty() { vec![path.to_path_buf()] } else { runs }
 }
 
+/// The runs in a folder, with those of the groups in it: a group has a recipe too, and runs in it.
+pub(super) fn all_runs_in(path: &Path) -> impl Iterator<Item = PathBuf> {
+    runs_in(path).into_iter().flat_map(|path| runs_in(&path))
+}
+
 /// By name, but numbers at its end by their value: trial-2 before trial-10.
 fn in_order(path: &Path) -> (String, u64) {
     let name = path.to_string_lossy();

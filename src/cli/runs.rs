@@ -100,12 +100,9 @@ impl List {
         let mut found = Vec::new();
         for folder in &self.folders {
             ensure!(folder.is_dir(), "there is no folder {}; neural train makes one", folder.display());
-            for path in compare::runs_in(folder) {
-                // A group of runs has a recipe too, and runs in it.
-                for path in compare::runs_in(&path) {
-                    if let Ok(folder) = Folder::open(&path) {
-                        found.push(self.of(&folder)?);
-                    }
+            for path in compare::all_runs_in(folder) {
+                if let Ok(folder) = Folder::open(&path) {
+                    found.push(self.of(&folder)?);
                 }
             }
         }

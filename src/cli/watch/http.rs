@@ -25,15 +25,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 const SCRIPT: &str = include_str!("watch.js");
 
 /// How often the folders are looked at.
 const EVERY: Duration = Duration::from_millis(500);
-
-/// How often a stream without news says that it is there, so that one whose page is gone ends.
-const ALIVE: Duration = Duration::from_secs(15);
 
 /// The header that holds the token. A page of another origin cannot send it without leave, which nobody gives.
 const TOKEN: &str = "x-token";
@@ -143,21 +140,12 @@ impl Service {
         seen.mark_changed();
         tokio::spawn(async move {
             let mut told = Told::default();
-            loop {
-                let said = match timeout(ALIVE, seen.changed()).await {
-                    Err(_) => Some(":\n\n".to_string()),
-                    Ok(Err(_)) => break,
-                    Ok(Ok(())) => {
-                        let now = seen.borrow_and_update().clone();
-                        told.news(&now).map(|news| format!("data: {news}\n\n"))
-                    }
-                };
-                if let Some(said) = said
-                    && news.send(Bytes::from(said)).await.is_err()
+            // The folders are looked at often enough for a stream whose page is gone to end soon.
+            while seen.changed().await.is_ok() && !news.is_closed() {
+                let now = seen.borrow_and_update().clone();
+                if let Some(said) = told.news(&now)
+                    && news.send(Bytes::from(format!("data: {said}\n\n"))).await.is_err()
                 {
-                    break;
-                }
-                if news.is_closed() {
                     break;
                 }
             }

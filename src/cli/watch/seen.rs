@@ -1,4 +1,4 @@
-//! What the folders of runs hold, looked at again and again; and what of it a page has not been told yet.
+//! Polls the folders of runs, and tracks what each page has not received yet.
 
 use crate::cli::compare;
 use crate::cli::train::progress;
@@ -21,7 +21,7 @@ pub(super) struct Run {
     epochs: Vec<Value>,
     /// The number of the best epoch.
     best: Option<u64>,
-    /// By which it is known whether to read it again.
+    /// Changes when the run must be read again.
     stamp: Stamp,
 }
 
@@ -40,8 +40,7 @@ pub(super) struct Seen {
 pub(super) fn look(folders: &[PathBuf], before: &[Seen]) -> Vec<Seen> {
     let locks = Locks::now();
     let known: BTreeMap<&str, &Seen> = before.iter().map(|seen| (&seen.run.id[..], seen)).collect();
-    let paths =
-        folders.iter().flat_map(|path| compare::runs_in(path)).flat_map(|path| compare::runs_in(&path));
+    let paths = folders.iter().flat_map(|path| compare::all_runs_in(path));
     let look = |path: PathBuf| {
         let id = path.display().to_string();
         let stamp = ["recipe.toml", "history.jsonl"].map(|name| stamp(&path.join(name)));
@@ -84,7 +83,7 @@ impl Run {
     }
 }
 
-/// What one page has been told.
+/// The state that one page has received.
 #[derive(Default)]
 pub(super) struct Told(BTreeMap<String, Seen>);
 
@@ -95,12 +94,6 @@ impl Told {
         let mut runs = Vec::new();
         for seen in now {
             let before = self.0.get(&seen.run.id);
-            let known = before.map_or(0, |before| {
-                // Epochs that are done again may differ from those that were told.
-                let is_begun =
-                    seen.run.epochs.starts_with(&before.run.epochs) && before.run.keys == seen.run.keys;
-                if is_begun { before.run.epochs.len() } else { 0 }
-            });
             let is_same = before.is_some_and(|before| {
                 Arc::ptr_eq(&before.run, &seen.run)
                     && before.process == seen.process
@@ -109,6 +102,12 @@ impl Told {
             if is_same {
                 continue;
             }
+            let known = before.map_or(0, |before| {
+                // Epochs that are done again may differ from those that were told.
+                let is_begun =
+                    seen.run.epochs.starts_with(&before.run.epochs) && before.run.keys == seen.run.keys;
+                if is_begun { before.run.epochs.len() } else { 0 }
+            });
             let Run { id, name, monitor, keys, epochs, best, .. } = &*seen.run;
             let mut object = json!({
                 "id": id,

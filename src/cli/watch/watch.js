@@ -58,7 +58,7 @@ function row(run) {
   });
   const button = element("button", { type: "button" }, "stop");
   button.addEventListener("click", () => stop(runs.get(run.id), button));
-  const cells = Object.fromEntries(["color", "name", "state", "epoch", "figure", "left"].map(name => [name, element("td", {})]));
+  const cells = Object.fromEntries(["name", "state", "epoch", "figure", "left"].map(name => [name, element("td", {})]));
   cells.name.append(element("label", {}, tick, element("i", {}), " ", run.name));
   const last = element("td", {}, token ? button : null);
   return { tick, button, cells, row: element("tr", { title: run.id }, cells.name, cells.state, cells.epoch, cells.figure, cells.left, last) };
