@@ -118,11 +118,7 @@ impl Reader<'_> {
     /// A picture in the size and the channels of the model's samples, from its contents or its file.
     fn picture(&self, path: &Path, contents: Option<&[u8]>) -> Result<Array> {
         let Description { dtype, sample, columns, .. } = self.description;
-        let form = match (dtype, &sample[..]) {
-            (DType::U8, &[height, width]) => Form::of_sample(&[height, width, 1]),
-            (DType::U8, sample) => Form::of_sample(sample),
-            _ => None,
-        };
+        let form = Some(sample).filter(|_| *dtype == DType::U8).and_then(|sample| Form::of_sample(sample));
         let Some(form) = form else {
             let expected = match columns.is_empty() {
                 true => format!("an array of {dtype} {}", text::samples(sample)),

@@ -157,7 +157,7 @@ pub(in crate::cli) fn plain(status: StatusCode, kind: &'static str, body: String
 }
 
 /// The page may send requests to this server only.
-pub(in crate::cli) fn page(mut answer: Answer) -> Answer {
+fn page(mut answer: Answer) -> Answer {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data: blob:";
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     answer

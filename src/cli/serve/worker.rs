@@ -38,11 +38,8 @@ impl Served {
     /// The form of the pictures that the model takes, if it takes any.
     pub fn pictures(&self) -> Option<Form> {
         let description = &self.model.description;
-        match (description.dtype, &description.sample[..], description.others.inputs.is_empty()) {
-            (DType::U8, &[height, width], true) => Form::of_sample(&[height, width, 1]),
-            (DType::U8, sample, true) => Form::of_sample(sample),
-            _ => None,
-        }
+        let is_alone = description.dtype == DType::U8 && description.others.inputs.is_empty();
+        Form::of_sample(&description.sample).filter(|_| is_alone)
     }
 
     /// What the model takes and gives, in a line.

@@ -82,11 +82,12 @@ impl Form {
     /// ```
     /// use neural::data::images::Form;
     /// assert_eq!(Form::of_sample(&[32, 24, 3]).and_then(|form| form.size), Some([32, 24]));
+    /// assert_eq!(Form::of_sample(&[28, 28]), Form::of_sample(&[28, 28, 1]));
     /// assert_eq!(Form::of_sample(&[784]), None);
     /// ```
     pub fn of_sample(shape: &[usize]) -> Option<Self> {
         let color = match shape {
-            [_, _, 1] => Color::Gray,
+            [_, _] | [_, _, 1] => Color::Gray,
             [_, _, 3] => Color::Rgb,
             _ => return None,
         };
