@@ -41,8 +41,8 @@ class Program(NamedTuple):
         """Those of a step, with those of the loops in it."""
         step, inner = self.step(loops)
         turn = step.launches + sum(loop.launches * (turns or 1) for loop, turns in inner)
-        whole, rest = divmod(turn, self.steps(loops))
-        return round(turn / self.steps(loops), 1) if rest else whole
+        each = turn / self.steps(loops)
+        return int(each) if each.is_integer() else round(each, 1)
 
 
 def read_thunks(lines: list[str]) -> list[Loop]:

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import queue
-import re
 import resource
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 import analysis
 from chips import CHIPS
-from programs import Compilation, Recorder, unasked
+from programs import Compilation, Recorder, settings, unasked
 
 BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/cuda.md"
@@ -84,8 +83,8 @@ def distinct(compilations: list[Compilation]) -> list[Compilation]:
     """The first of those that are the same program with the same settings."""
     found = {}
     for compilation in compilations:
-        settings = tuple(re.findall(rb"xla_\w+", compilation.options.read_bytes()))
-        found.setdefault((compilation.program.read_bytes(), settings, compilation.devices), compilation)
+        key = (compilation.program.read_bytes(), settings(compilation.options.read_bytes()), compilation.devices)
+        found.setdefault(key, compilation)
     return list(found.values())
 
 

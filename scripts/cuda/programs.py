@@ -100,6 +100,12 @@ SETTINGS = {
 }
 
 
+def settings(options: bytes) -> tuple:
+    """The settings of an xla.CompileOptionsProto with their values; of those that name a file, which differs by job, the name."""
+    entries = [fields(entry) for entry in fields(options).get(7, [])]  # env_option_overrides
+    return tuple(sorted((e[1][0], b"" if b"autotune" in e[1][0] else b"".join(e.get(2, []))) for e in entries))
+
+
 def unasked(options: bytes) -> list[str]:
     """What an xla.CompileOptionsProto sets without having been asked to."""
     parts = fields(options)

@@ -9,6 +9,12 @@ die() { # what happened, and what to do about it
 
 say() { printf 'setup: %s\n' "$1"; }
 
+use_tree() { # cuda or mpi, the folder to be found by that name in the cache
+  # Renamed into place, so that a program which starts meanwhile finds the old link or the new one.
+  ln -sfnT "$2" "$cache/$1.$$" && mv -fT "$cache/$1.$$" "$cache/$1" ||
+    die "cannot write the link $cache/$1." "Make that folder writable, or name another in NEURAL_CACHE."
+}
+
 find_pip() {
   local pip
   for pip in "python3 -m pip" pip3 pip; do

@@ -7,12 +7,6 @@ cuda_megabytes_needed=6500
 plugin_megabytes_fetched=134
 plugin_megabytes_needed=1000
 
-use_cuda() { # the folder
-  # Renamed into place, so that a program which starts meanwhile finds the old link or the new one.
-  ln -sfnT "$1" "$cache/cuda.$$" && mv -fT "$cache/cuda.$$" "$cache/cuda" ||
-    die "cannot write the link $cache/cuda." "Make that folder writable, or name another in NEURAL_CACHE."
-}
-
 warn_without_driver() {
   compgen -G '/dev/nvidia[0-9]*' >/dev/null || [ -e /dev/dxg ] ||
     say "no NVIDIA driver was seen on this machine; \`neural devices\` says what CUDA lacks"
@@ -33,7 +27,7 @@ fetch_cuda() {
     rm -rf "$wheels"
     say "done ($tree, $(du -sm "$tree" | cut -f1) MB)"
   fi
-  use_cuda "$tree"
+  use_tree cuda "$tree"
   say "CUDA is there ($tree)"
 }
 
@@ -70,7 +64,7 @@ use_toolkit() { # /usr/local/cuda, for one
     make_tree "$tree" link_toolkit "$wheels" "$toolkit" "$cudnn"
     rm -rf "$wheels"
   fi
-  use_cuda "$tree"
+  use_tree cuda "$tree"
   say "CUDA is taken from $toolkit, cuDNN from $cudnn"
 }
 
@@ -81,7 +75,7 @@ use_packages() { # a site-packages folder
   done
   [ ${#missing[@]} -eq 0 ] ||
     say "$packages/nvidia lacks ${missing[*]}; they must be among the system's libraries then"
-  use_cuda "$packages"
+  use_tree cuda "$packages"
   say "CUDA is taken from $packages"
 }
 

@@ -35,17 +35,17 @@ using Clock = std::chrono::steady_clock;
 
 // XLA numbers a device of the CPU `process << 11 | place in its process`.
 constexpr int kPlaceBits = 11;
-// Of the devices of one process, so that a tag of MPI, which has 15 bits at the least, holds two of them.
+// The most devices of a process: two of their numbers fit into a tag of MPI, which has at least 15 bits.
 constexpr int kMostDevices = 1 << 7;
-// Up to this size each device sends all that it has to all others: one exchange in place of two.
+// Up to this many bytes, each device sends its whole array to all others: one exchange instead of two.
 constexpr size_t kSmall = 4096;
-// What is added at once, which bounds the room for what arrives.
+// Bytes added at a time; this bounds the receive buffers.
 constexpr size_t kSegment = size_t{32} << 20;
 
 int rank = 0;
 int processes = 1;
-MPI_Comm data_comm = MPI_COMM_NULL;   // what programs add up
-MPI_Comm order_comm = MPI_COMM_NULL;  // what processes tell each other
+MPI_Comm data_comm = MPI_COMM_NULL;   // all-reduces of programs
+MPI_Comm order_comm = MPI_COMM_NULL;  // messages between processes
 std::shared_ptr<xla::PjRtClient> client;
 std::atomic<uint64_t> bytes_sent{0};
 std::atomic<uint64_t> nanoseconds{0};
@@ -212,7 +212,7 @@ class Collectives : public xla::cpu::CpuCollectives {
   }
 };
 
-// What went wrong, until the thread's next call; null if nothing did.
+// The error message, valid until this thread's next call; null on success.
 const char* Told(const absl::Status& status) {
   static thread_local std::string message;
   if (status.ok()) return nullptr;

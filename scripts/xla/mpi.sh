@@ -3,12 +3,6 @@
 
 mpi_megabytes_needed=100
 
-use_mpi() { # the folder
-  # As use_cuda does it.
-  ln -sfnT "$1" "$cache/mpi.$$" && mv -fT "$cache/mpi.$$" "$cache/mpi" ||
-    die "cannot write the link $cache/mpi." "Make that folder writable, or name another in NEURAL_CACHE."
-}
-
 compile_mpi() { # MPI's prefix, XLA's tree, the folder to fill
   local prefix=$1 xla=$2 tree=$3 compiler library
   compiler=$(find_compiler)
@@ -27,22 +21,10 @@ compile_mpi() { # MPI's prefix, XLA's tree, the folder to fill
 
 build_mpi() { # the wheels, XLA's tree, the folder to fill
   local wheels=$1 xla=$2 tree=$3
-  python3 - "$wheels" "$tree" <<'END'
-import pathlib, shutil, sys, zipfile
-
-wheels, tree = map(pathlib.Path, sys.argv[1:])
-with zipfile.ZipFile(next(wheels.glob("mpich-*.whl"))) as wheel:
-    for member in wheel.infolist():
-        _, data, path = member.filename.partition(".data/data/")
-        if not data or member.is_dir():
-            continue
-        target = tree / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with wheel.open(member) as source, open(target, "wb") as sink:
-            shutil.copyfileobj(source, sink)
-        if path.startswith("bin/"):
-            target.chmod(0o755)
-END
+  python3 -m zipfile -e "$wheels"/mpich-*.whl "$tree/wheel"
+  mv "$tree"/wheel/*.data/data/* "$tree"
+  rm -r "$tree/wheel"
+  chmod +x "$tree"/bin/*
   compile_mpi "$tree" "$xla" "$tree"
 }
 
@@ -73,7 +55,7 @@ fetch_mpi() {
     make_tree "$tree" build_mpi "$wheels" "$xla"
     rm -rf "$wheels"
   fi
-  use_mpi "$tree"
+  use_tree mpi "$tree"
   say "MPI is there; start processes by $cache/mpi/bin/mpiexec -n N"
 }
 
@@ -86,8 +68,10 @@ mpi_from() { # the prefix of an MPI: bin/mpiexec, include/mpi.h, lib/libmpi.so
   xla=$(xla_tree)
   key=$(printf '%s\n' "$prefix" "$xla" | key_of - "$prefix/include/mpi.h" "$parts"/mpi.{cc,sh})
   tree=$cache/mpi-$key
-  check_disk "$mpi_megabytes_needed"
-  [ -d "$tree" ] || make_tree "$tree" link_mpi "$prefix" "$xla"
-  use_mpi "$tree"
+  if [ ! -d "$tree" ]; then
+    check_disk "$mpi_megabytes_needed"
+    make_tree "$tree" link_mpi "$prefix" "$xla"
+  fi
+  use_tree mpi "$tree"
   say "MPI is taken from $prefix"
 }
