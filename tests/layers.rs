@@ -198,7 +198,7 @@ fn batch_norm_counts_no_padding() -> Result<()> {
         let program = Program::compile(device(), &Function::new(&graph, outputs), 0)?;
         Ok(program.call(device(), &arguments)?.iter().map(Array::to_f64).collect())
     };
-    // The same words, of which nothing but padding and a row that does not count is around the second time.
+    // The same words, the second time with padding and a row that does not count.
     let plain = train(&[3, 5, 2, 8], 2, None)?;
     let padded = train(&[3, 5, 0, 2, 8, 0, 7, 7, 7], 3, Some(2))?;
     // Running mean and variance.

@@ -31,8 +31,8 @@ pub(super) fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In a process that does what another one does: the other one listens, keeps the run and ends both. A launcher sends the
-/// signal to all.
+/// For a process that follows the first one: ignores the signal, which the launcher sends to all. The first process keeps the
+/// run and ends the others.
 pub(super) fn leave_to_the_first() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {})?;
     Ok(())

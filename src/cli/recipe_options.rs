@@ -1,4 +1,4 @@
-//! What every command that trains a recipe takes on its command line.
+//! The options of every command that trains a recipe.
 
 use super::init;
 use crate::recipe::Recipe;
@@ -82,7 +82,7 @@ impl RecipeOptions {
         Ok(recipe)
     }
 
-    /// Refuses a path that is not there beside the recipe but in the current folder, where it may have been meant.
+    /// Refuses a data path that is missing beside the recipe but exists in the current folder, which may have been meant.
     fn check_place(&self, data: &Path) -> anyhow::Result<()> {
         let folder = self.recipe.as_deref().and_then(Path::parent).filter(|f| !f.as_os_str().is_empty());
         let written = folder.and_then(|folder| data.strip_prefix(folder).ok());
@@ -96,7 +96,7 @@ impl RecipeOptions {
         }
     }
 
-    /// What a run of the recipe is called.
+    /// The name for runs of the recipe.
     pub(super) fn name(&self) -> String {
         let stem = self.recipe.as_deref().and_then(Path::file_stem);
         stem.map_or_else(|| "mnist".to_string(), |stem| stem.to_string_lossy().into_owned())

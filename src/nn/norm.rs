@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Batch normalisation (Ioffe and Szegedy, 2015): `y = (x - μ) / √(σ² + ε) · weight + bias`.
 ///
 /// In training μ and σ² are mean and variance over every axis but the last, of the rows and positions that count: rows
-/// that only fill a last batch are left out, and so is the padding of sequences. In evaluation they are the running ones, which training moves by
+/// that only fill a last batch and the padding of sequences are left out; after a layer that changes the length of padded
+/// sequences it is refused. In evaluation they are the running ones, which training moves by
 /// `running = momentum · running + (1 - momentum) · batch`. Both variances are the biased one, Σ (x - μ)² / n, as in
 /// Flax and Keras; `PyTorch`, whose momentum is one minus this, normalises by the biased one too but keeps the
 /// unbiased one, Σ (x - μ)² / (n - 1).

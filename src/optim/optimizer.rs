@@ -149,7 +149,7 @@ impl Optimizer {
         Self { accumulate: steps, ..self }
     }
 
-    /// Keeps a moving average of the parameters, which is what is evaluated and exported.
+    /// Keeps a moving average of the parameters, which evaluation and export use.
     #[must_use]
     pub fn average(self, average: Average) -> Self {
         Self { average: Some(average), ..self }
@@ -161,7 +161,7 @@ impl Optimizer {
         Self { groups: groups.into_iter().collect(), ..self }
     }
 
-    /// Leaves what is below these paths as it is, see [`Optimizer::freeze`](field@Optimizer::freeze).
+    /// Leaves the variables below these paths unchanged, see [`Optimizer::freeze`](field@Optimizer::freeze).
     #[must_use]
     pub fn freeze<P: Into<String>>(self, paths: impl IntoIterator<Item = P>) -> Self {
         Self { freeze: paths.into_iter().map(Into::into).collect(), ..self }

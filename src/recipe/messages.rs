@@ -69,11 +69,18 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Table), Mistak
 
 /// The mistake in a text that is not TOML.
 pub(super) fn malformed(error: &toml::de::Error, text: &str) -> Mistake {
-    Mistake {
-        line: line(error, text),
-        key: String::new(),
-        complaint: Complaint::Other(error.message().replace('`', "")),
-        is_missing: false,
+    Mistake { line: line(error, text), ..Mistake::of_all(error.message().replace('`', "")) }
+}
+
+impl Mistake {
+    /// A mistake of the whole text.
+    pub fn of_all(message: String) -> Self {
+        Self {
+            line: String::new(),
+            key: String::new(),
+            complaint: Complaint::Other(message),
+            is_missing: false,
+        }
     }
 }
 

@@ -10,21 +10,15 @@ use std::path::Path;
 
 /// Reads a recipe. The lines of nodes are those of `original`, the text before settings changed it.
 pub(super) fn read(text: &str, original: &str) -> Result<Recipe, Mistake> {
-    let of_all = |message: String| Mistake {
-        line: String::new(),
-        key: String::new(),
-        complaint: Complaint::Other(message),
-        is_missing: false,
-    };
     let (mut recipe, table): (Recipe, _) = messages::read(text).map_err(|mistake| {
         let table = toml::from_str(text).ok().filter(|_| mistake.is_missing);
-        table.as_ref().and_then(missing).map_or(mistake, of_all)
+        table.as_ref().and_then(missing).map_or(mistake, Mistake::of_all)
     })?;
     if let Some(lacking) = missing(&table) {
-        return Err(of_all(lacking));
+        return Err(Mistake::of_all(lacking));
     }
     model::find_lines(&mut recipe, original, None);
-    recipe.check().map_err(|error| of_all(error.to_string()))?;
+    recipe.check().map_err(|error| Mistake::of_all(error.to_string()))?;
     Ok(recipe)
 }
 

@@ -49,8 +49,8 @@ pub struct Saved {
     pub epochs: Option<Vec<Epoch>>,
     /// Of the data that the run is trained on; `None` in files from before it was kept.
     pub data: Option<Fingerprint>,
-    /// What the scores of the model are divided by, see [`Model::with_temperature`]. It goes with these values: what is
-    /// trained further has none.
+    /// The temperature that divides the model's scores, see [`Model::with_temperature`]. It belongs to these values: further
+    /// training drops it.
     pub temperature: Option<f64>,
 }
 

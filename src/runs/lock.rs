@@ -44,7 +44,7 @@ impl Lock {
     }
 }
 
-/// The locks that are held on this machine, from `/proc/locks`; of other systems than Linux none is known.
+/// The file locks held on this machine, from `/proc/locks`; empty on systems other than Linux.
 ///
 /// ```
 /// use neural::runs::{Folder, Locks};

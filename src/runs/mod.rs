@@ -10,7 +10,7 @@
 //! | `loss.svg`, `loss.png`, `accuracy.svg`, … | the curves of the loss and of each figure |
 //! | `report.md` | what was reached |
 //! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
-//! | `progress.json` | of a run that is under way, where it is |
+//! | `progress.json` | how far a run that is under way has come |
 //! | `.lock` | what keeps a second process from training here, and who holds it |
 
 mod background;

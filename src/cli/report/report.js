@@ -104,7 +104,7 @@ function parallel({ by, axes, trials }) {
     svg.append(element("line", { class: "axis", x1: x(i), x2: x(i), y1: y(0), y2: y(1), "stroke-width": 2 }), element("text", { x: x(i), y: 14, "text-anchor": "middle" }, name.split(".").slice(-2).join("."), element("title", {}, name)));
     for (const [position, text] of ticks) svg.append(element("text", { x: x(i) + 6, y: y(position) + 4 }, text));
   });
-  return wide(section("Trials", `of the sweep ${by === "" ? "" : "by " + by}; the best quarter in colour, the best one bold`, element("div", { class: "scroll" }, svg)));
+  return wide(section("Trials", `of the sweep by ${by}; the best quarter in colour, the best one bold`, element("div", { class: "scroll" }, svg)));
 }
 
 function importance({ importance }) {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What has started the processes.
+/// The launcher that started the processes.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Launcher {
     /// MPI's mpiexec, or another launcher that speaks to MPI, such as Slurm's srun

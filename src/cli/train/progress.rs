@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) const FILE: &str = "progress.json";
 
-/// The file is there as long as the run is under way. That it cannot be written stops nothing.
+/// The file exists while the run trains. Failed writes are ignored.
 pub(super) struct Beat {
     path: PathBuf,
     last: Instant,

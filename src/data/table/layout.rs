@@ -60,9 +60,7 @@ impl Layout {
             ("thousands", self.thousands.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
-            Some((key, _)) => {
-                Err(Error::value(*key, "a file of delimited text", "one whose form leaves no choice"))
-            }
+            Some((key, _)) => Err(Error::value(*key, "a file of delimited text", "one of another form")),
             None => Ok(()),
         }
     }
