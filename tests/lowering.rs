@@ -9,8 +9,9 @@ use neural::graph::{
 };
 use neural::lower::{Target, hlo_text};
 use neural::nn::{Attention, Context, Module};
+use neural::optim::{Adagrad, Adam, Group, Inputs, Lion, Optimizer, RmsProp, Sgd, Share, adamw};
 use neural::runtime::Program;
-use neural::variables::Variables;
+use neural::variables::{Init, Role, Variables};
 use neural::{Array, DType, Result};
 
 struct Conv {
@@ -801,5 +802,85 @@ fn a_gpu_looks_up_the_numbers_of_all_steps_before_a_loop() {
     };
     for (cpu, gpu) in run(Target::Cpu).iter().zip(run(Target::Gpu)) {
         assert_eq!(difference(&cpu.to_f64(), &gpu.to_f64()), 0.0);
+    }
+}
+
+/// Some steps of an optimizer, whose gradients are made of the parameters and of numbers of the step.
+fn optimization(optimizer: &Optimizer, dtype: DType) -> Result<(Function, Vec<Array>)> {
+    const STEPS: usize = 4;
+    let step = |variables: &mut Variables, xs: &[Tensor]| {
+        let [rate, weight, is_last, xs @ ..] = xs else { unreachable!("three scalars") };
+        let shapes: [(&str, &[usize]); 3] = [("a.weight", &[5, 7]), ("a.bias", &[7]), ("b.weight", &[3, 300])];
+        let mut grads = Vec::new();
+        for ((name, shape), x) in shapes.iter().zip(xs) {
+            let w = variables.get(Role::Parameter, name, shape, &Init::Zeros, (1, 1))?;
+            grads.push(((w * 0.3)? + x)?);
+        }
+        let is_last = is_last.gt(&is_last.scalar_like(0.0))?;
+        let share = (optimizer.accumulate > 1).then_some(Share { weight, is_last: &is_last });
+        optimizer.update(variables, &grads, Inputs { learning_rate: rate, average_rate: Some(weight), share })
+    };
+    let shapes: [&[usize]; 6] = [&[], &[], &[], &[5, 7], &[7], &[3, 300]];
+    let list: Vec<_> = {
+        let graph = Graph::new();
+        let mut variables = Variables::declare(&graph, dtype);
+        step(&mut variables, &shapes.map(|shape| graph.parameter(dtype, shape)))?;
+        variables.variables().cloned().collect()
+    };
+    let graph = Graph::new();
+    let carries: Vec<_> = list.iter().map(|v| graph.parameter(dtype, &v.shape)).collect();
+    let xs = shapes.map(|shape| graph.parameter(dtype, &[&[STEPS], shape].concat()));
+    let inputs = ScanInputs { constants: &[], carries: &carries, xs: &xs };
+    let (after, _) = graph.repeat(inputs, STEPS, |graph, _, carries, xs| {
+        let mut variables = Variables::given(graph, dtype, &list, carries);
+        step(&mut variables, xs)?;
+        Ok(StepOutputs { carries: variables.after(), ys: Vec::new() })
+    })?;
+    let mut arguments: Vec<_> = (1..)
+        .zip(&list)
+        .map(|(seed, v)| match v.role {
+            Role::Parameter | Role::Average => array(&v.shape, &numbers(v.len(), seed)),
+            _ => array(&v.shape, &vec![0.0; v.len()]),
+        })
+        .collect();
+    arguments.push(array(&[STEPS], &[0.1, 0.05, 0.2, 0.02]));
+    arguments.push(array(&[STEPS], &[0.5, 1.0, 0.25, 1.0]));
+    arguments.push(array(&[STEPS], &[-1.0, 1.0, -1.0, 1.0]));
+    for (shape, seed) in shapes[3..].iter().zip(70..) {
+        let values = numbers(STEPS * shape.iter().product::<usize>(), seed);
+        arguments.push(array(&[&[STEPS], *shape].concat(), &values));
+    }
+    Ok((Function::new(&graph, after), arguments))
+}
+
+#[test]
+fn optimizers_are_those_of_f64_in_one_call_a_step() {
+    let slow = Group { name: "b".into(), learning_rate: 0.5, weight_decay: 2.0 };
+    let adam = Adam { epsilon: 1e-3, weight_decay: 0.01, ..Adam::default() };
+    let optimizers: [(Optimizer, usize); 8] = [
+        (Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1, ..Sgd::default() }.into(), 6),
+        (Optimizer::from(adam).average(0.9.into()), 13),
+        (Optimizer { groups: vec![slow], ..adamw(0.1, 0.2) }.clip_norm(0.5), 10),
+        (Optimizer::from(RmsProp { epsilon: 1e-3, momentum: 0.5, ..RmsProp::default() }).clip_value(0.4), 9),
+        (Adagrad::default().into(), 6),
+        (Optimizer::from(Lion { weight_decay: 0.3, ..Lion::default() }).freeze(["b"]), 5),
+        (Optimizer::from(Sgd { momentum: 0.5, ..Sgd::default() }).accumulate(2).l1(0.01), 10),
+        (Sgd::default().into(), 3),
+    ];
+    for (i, (optimizer, variables)) in optimizers.iter().enumerate() {
+        let (function, arguments) = optimization(optimizer, DType::F64).expect("well formed");
+        let program = Program::compile_as(device(), &function, 0, Target::Gpu).expect("compiles");
+        let expected = program.call(device(), &arguments).expect("runs");
+        assert_eq!(expected.len(), *variables, "optimizer {i}");
+        let (function, _) = optimization(optimizer, DType::F32).expect("well formed");
+        let calls = |target| hlo_text(&function, target).expect("lowers").matches("\"neural.update\"").count();
+        assert_eq!((calls(Target::Cpu), calls(Target::Gpu)), (1, 0), "optimizer {i}");
+        let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
+        let program = Program::compile(device(), &function, 0).expect("compiles");
+        let got = program.call(device(), &singles).expect("runs");
+        for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 1e-5, "optimizer {i}, result {part}: off by {off:e}");
+        }
     }
 }

@@ -30,6 +30,7 @@ mod sum;
 mod threads;
 mod tiles;
 mod transform;
+mod update;
 mod winograd;
 
 pub(crate) use attention::{Attention, AttentionGrad, AttentionSizes, HIDDEN as HIDDEN_SCORE};
@@ -43,6 +44,7 @@ pub(crate) use recurrent::{RecurrentGrad, RecurrentStates, RecurrentWeightGrad, 
 pub(crate) use sliding::Sliding;
 pub(crate) use sum::{Sum, SumOver};
 pub(crate) use threads::{Address, Threads};
+pub(crate) use update::{Formula, Function, Group, Term, Update};
 pub(crate) use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
 
 use bytemuck::AnyBitPattern;

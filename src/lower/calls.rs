@@ -1,7 +1,7 @@
 //! The names by which XLA's programs call the functions of `kernels`.
 
-use super::ffi::{handle, handle_pieces, register};
-use super::proto::{Instruction, with_fields};
+use super::ffi::{handle, handle_pieces, handle_update, register};
+use super::proto::{Instruction, edited, rewrite, with_results};
 use crate::error::Result;
 use crate::kernels;
 use prost::Message;
@@ -37,6 +37,7 @@ pub(super) const PHILOX: &str = "neural.philox";
 pub(super) const RECURRENT: &str = "neural.recurrent";
 pub(super) const RECURRENT_GRAD: &str = "neural.recurrent_grad";
 pub(super) const RECURRENT_WEIGHT_GRAD: &str = "neural.recurrent_weight_grad";
+pub(super) const UPDATE: &str = "neural.update";
 
 /// Tells XLA of the functions, once. Says whether this XLA can call them.
 pub(crate) fn are_known() -> bool {
@@ -67,6 +68,7 @@ pub(crate) fn are_known() -> bool {
             && register(RECURRENT, handle::<6, kernels::RecurrentStates>)
             && register(RECURRENT_GRAD, handle::<6, kernels::RecurrentGrad>)
             && register(RECURRENT_WEIGHT_GRAD, handle::<2, kernels::RecurrentWeightGrad>)
+            && register(UPDATE, handle_update)
     })
 }
 
@@ -82,10 +84,11 @@ const TYPED_FFI: i32 = 4;
 
 /// The same program, whose calls of these functions are through XLA's typed FFI.
 pub(super) fn through_ffi(computation: &XlaComputation) -> Result<XlaComputation> {
-    with_fields(computation, |instruction: &Instruction| {
+    let version = |instruction: &Instruction| {
         let ours = instruction.custom_call_target.starts_with(PREFIX);
         ours.then_some(Version { custom_call_api_version: TYPED_FFI })
-    })
+    };
+    edited(computation, |program| with_results(&rewrite(program, version)?, UPDATE))
 }
 
 #[cfg(test)]

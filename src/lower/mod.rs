@@ -14,6 +14,7 @@ mod random;
 mod recurrent;
 mod reduce;
 mod scan;
+mod update;
 mod window;
 
 use crate::array::{Array, DType};
@@ -26,6 +27,8 @@ pub(crate) use full_precision::in_full_precision;
 pub(crate) use proto::{edit_at, without_id};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
+use update::Update;
 use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
 
 /// The kinds of device for which operations are lowered differently.
@@ -71,7 +74,7 @@ pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaC
             builder.parameter(i as i64, element(parameter.dtype()), &dims(parameter.shape()), &name);
         arguments.push(argument.map_err(refused)?);
     }
-    let outputs = lower_body(&builder, function, target, &arguments)?;
+    let outputs = lower_body(&builder, function, target, &arguments, 0..0)?;
     let root = builder.tuple(&outputs).map_err(refused)?;
     for i in 0..donated {
         builder.setup_alias(i as i64, i as i64);
@@ -126,15 +129,20 @@ fn refused(error: xla::Error) -> Error {
     Error::xla("build the program", &error)
 }
 
-/// The operations of `function` over `arguments`, in `builder`.
+/// The operations of `function` over `arguments`, in `builder`. The first outputs take the places of the arguments
+/// `replaced`.
 fn lower_body(
     builder: &XlaBuilder,
     function: &Function,
     target: Target,
     arguments: &[XlaOp],
+    replaced: Range<usize>,
 ) -> Result<Vec<XlaOp>> {
+    let update = (target == Target::Cpu).then(|| Update::of(function, replaced)).flatten();
     // The operations that a call stands for are not written.
-    let live = function.live_by(|node| &node.inputs[usize::from(is_call(function, node, target))..]);
+    let inputs = |node: &Node| usize::from(is_call(function, node, target))..;
+    let written = update.as_ref().map(|update| update.rest(function));
+    let live = written.as_ref().unwrap_or(function).live_by(|node| &node.inputs[inputs(node)]);
     let mut lowering = Lowering {
         builder,
         target,
@@ -163,7 +171,13 @@ fn lower_body(
         };
         lowering.values.insert(id, value);
     }
-    Ok(function.outputs().iter().map(|output| lowering.values[&output.id()].clone()).collect())
+    let mut updated = match &update {
+        Some(update) => lowering.update(update, arguments).map_err(refused)?,
+        None => HashMap::new(),
+    };
+    let outputs = function.outputs().iter().enumerate();
+    let mut value = |i, id| updated.remove(&i).unwrap_or_else(|| lowering.values[&id].clone());
+    Ok(outputs.map(|(i, output)| value(i, output.id())).collect())
 }
 
 type XlaResult<T = XlaOp> = std::result::Result<T, xla::Error>;

@@ -6,6 +6,7 @@ use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
 use prost::{DecodeError, Message};
+use std::collections::HashMap;
 use xla::{HloModuleProto, XlaComputation};
 
 /// The fields of the messages in `hlo.proto`.
@@ -24,14 +25,53 @@ pub(super) struct Instruction {
     pub custom_call_target: String,
 }
 
+/// A call, as much of it as is written again.
+#[derive(Clone, Message)]
+struct Call {
+    #[prost(string, tag = "2")]
+    opcode: String,
+    #[prost(string, tag = "28")]
+    custom_call_target: String,
+    #[prost(int64, tag = "35")]
+    id: i64,
+    #[prost(int64, repeated, tag = "36")]
+    operand_ids: Vec<i64>,
+    #[prost(bytes = "vec", tag = "43")]
+    backend_config: Vec<u8>,
+    #[prost(message, repeated, tag = "74")]
+    output_operand_aliasing: Vec<Aliasing>,
+    #[prost(int32, tag = "77")]
+    custom_call_api_version: i32,
+}
+
+const OPCODE: u32 = 2;
+const OPERAND_IDS: u32 = 36;
+
+/// Which result lies in the memory of which operand.
+#[derive(Clone, Message)]
+struct Aliasing {
+    #[prost(int64, repeated, tag = "1")]
+    output_shape_index: Vec<i64>,
+    #[prost(int64, tag = "2")]
+    operand_index: i64,
+}
+
 /// The same program, with the fields that `more` gives for an instruction added to it.
 pub(super) fn with_fields<M: Message>(
     computation: &XlaComputation,
     more: impl Fn(&Instruction) -> Option<M>,
 ) -> Result<XlaComputation> {
+    edited(computation, |program| rewrite(program, &more))
+}
+
+/// The program of which `f` makes the bytes.
+pub(super) fn edited(
+    computation: &XlaComputation,
+    f: impl Fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
+) -> Result<XlaComputation> {
     let refused = |error| Error::xla("build the program", &error);
     let program = computation.proto().to_bytes().map_err(refused)?;
-    let program = rewrite(&program, more).map_err(|error| Error::Xla {
+    let program = f(&program).map_err(|error| Error::Xla {
         action: "build the program",
         message: format!("expected an HloModuleProto, got other bytes ({error})"),
     })?;
@@ -41,18 +81,7 @@ pub(super) fn with_fields<M: Message>(
 
 /// The program as bytes, without the id of the module: the same each time that it is built.
 pub(crate) fn without_id(computation: &XlaComputation) -> Option<Vec<u8>> {
-    let program = computation.proto().to_bytes().ok()?;
-    let mut written = Vec::with_capacity(program.len());
-    let mut rest = &program[..];
-    while !rest.is_empty() {
-        let field = rest;
-        let (tag, wire_type) = decode_key(&mut rest).ok()?;
-        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
-        if tag != ID {
-            written.extend(&field[..field.len() - rest.len()]);
-        }
-    }
-    Some(written)
+    without(&computation.proto().to_bytes().ok()?, &[ID]).ok()
 }
 
 pub(super) fn rewrite<M: Message>(
@@ -65,8 +94,39 @@ pub(super) fn rewrite<M: Message>(
             if let Some(fields) = more(&Instruction::decode(instruction)?) {
                 result.extend(fields.encode_to_vec());
             }
-            Ok(result)
+            Ok(Some(result))
         })
+        .map(Some)
+    })
+}
+
+/// The same program, in which every tuple that begins with a call of `target` is that call: the crate `xla` makes calls
+/// of one result only. The other elements of the tuple are the call's first operands, in whose memory its results lie.
+pub(super) fn with_results(module: &[u8], target: &str) -> Result<Vec<u8>, DecodeError> {
+    edit(module, COMPUTATIONS, |computation| {
+        let mut calls = HashMap::new();
+        for field in fields(computation)?.iter().filter(|field| field.tag == INSTRUCTIONS) {
+            let call = Call::decode(field.contents)?;
+            if call.custom_call_target == target {
+                calls.insert(call.id, call);
+            }
+        }
+        edit(computation, INSTRUCTIONS, |instruction| {
+            let tuple = Call::decode(instruction)?;
+            if calls.contains_key(&tuple.id) {
+                return Ok(None);
+            }
+            let Some(call) = tuple.operand_ids.first().and_then(|first| calls.get(first)) else {
+                return Ok(Some(instruction.to_vec()));
+            };
+            let aliasing = (1..tuple.operand_ids.len() as i64)
+                .map(|result| Aliasing { output_shape_index: vec![result], operand_index: result - 1 });
+            let call = Call { id: tuple.id, output_operand_aliasing: aliasing.collect(), ..call.clone() };
+            let mut result = without(instruction, &[OPCODE, OPERAND_IDS])?;
+            result.extend(call.encode_to_vec());
+            Ok(Some(result))
+        })
+        .map(Some)
     })
 }
 
@@ -78,35 +138,60 @@ pub(crate) fn edit_at(
 ) -> Result<Vec<u8>, DecodeError> {
     match tags {
         [] => Ok(f(message)),
-        [tag, within @ ..] => edit(message, *tag, |contents| edit_at(contents, within, f)),
+        [tag, within @ ..] => edit(message, *tag, |contents| edit_at(contents, within, f).map(Some)),
     }
 }
 
-/// A message with what `f` makes of each message in its field `tag`. The other fields are copied, those that nothing here
-/// knows among them.
+/// A message with what `f` makes of each message in its field `tag`, if anything. The other fields are copied, those that
+/// nothing here knows among them.
 fn edit(
     message: &[u8],
     tag: u32,
-    f: impl Fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
+    f: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, DecodeError>,
 ) -> Result<Vec<u8>, DecodeError> {
     let mut edited = Vec::with_capacity(message.len() + message.len() / 8);
-    let mut rest = message;
-    while !rest.is_empty() {
-        let field = rest;
-        let (field_tag, wire_type) = decode_key(&mut rest)?;
-        let contents = rest;
-        skip_field(wire_type, field_tag, &mut rest, DecodeContext::default())?;
-        if field_tag == tag && wire_type == WireType::LengthDelimited {
-            // `skip_field` has seen that the length is there and right.
-            let mut contents = &contents[..contents.len() - rest.len()];
-            decode_varint(&mut contents)?;
-            let contents = f(contents)?;
-            encode_key(tag, wire_type, &mut edited);
+    for field in fields(message)? {
+        if field.tag == tag && field.wire_type == WireType::LengthDelimited {
+            let Some(contents) = f(field.contents)? else { continue };
+            encode_key(tag, field.wire_type, &mut edited);
             encode_varint(contents.len() as u64, &mut edited);
             edited.extend(contents);
         } else {
-            edited.extend(&field[..field.len() - rest.len()]);
+            edited.extend(field.whole);
         }
     }
     Ok(edited)
+}
+
+/// A message without the fields `tags`.
+fn without(message: &[u8], tags: &[u32]) -> Result<Vec<u8>, DecodeError> {
+    let kept = fields(message)?.into_iter().filter(|field| !tags.contains(&field.tag));
+    Ok(kept.flat_map(|field| field.whole).copied().collect())
+}
+
+struct Field<'a> {
+    tag: u32,
+    wire_type: WireType,
+    whole: &'a [u8],
+    /// What it holds where it has a length.
+    contents: &'a [u8],
+}
+
+/// The fields of a message, one after the other.
+fn fields(message: &[u8]) -> Result<Vec<Field<'_>>, DecodeError> {
+    let mut fields = Vec::new();
+    let mut rest = message;
+    while !rest.is_empty() {
+        let whole = rest;
+        let (tag, wire_type) = decode_key(&mut rest)?;
+        let mut contents = rest;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
+        contents = &contents[..contents.len() - rest.len()];
+        if wire_type == WireType::LengthDelimited {
+            // `skip_field` has seen that the length is there and right.
+            decode_varint(&mut contents)?;
+        }
+        fields.push(Field { tag, wire_type, whole: &whole[..whole.len() - rest.len()], contents });
+    }
+    Ok(fields)
 }

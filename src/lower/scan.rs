@@ -51,6 +51,8 @@ impl Lowering<'_> {
                 (0..rank).map(|i| if i == 0 { at.clone() } else { zero.clone() }).collect()
             };
             let parameters = scan.body.graph().parameters();
+            // Carries that are kept for a gradient are read as they were before.
+            let replaced = if scan.saves_carries { 0..0 } else { scan.constants..slices_from };
             let last = builder.c0(scan.length as i32 - 1)?;
             let steps = self.steps_per_turn(scan);
             let index = |step: usize| {
@@ -70,7 +72,7 @@ impl Lowering<'_> {
                     let slice = state[1 + i].dynamic_slice(&offsets, &size)?;
                     inputs.push(slice.reshape(&dims(parameter.shape()))?);
                 }
-                let outputs = lower_body(&builder, &scan.body, self.target, &inputs)
+                let outputs = lower_body(&builder, &scan.body, self.target, &inputs, replaced.clone())
                     .map_err(|error| malformed(error.to_string()))?;
                 for ((y, rows), output) in stacked.iter().zip(&mut rows).zip(&outputs[scan.carries..]) {
                     rows.push(output.reshape(&dims(&[&[1], y.shape()].concat()))?);

@@ -5,12 +5,13 @@
 mod c_api;
 mod shared;
 
-use crate::kernels::{Address, Kernel, Pieces};
+use crate::kernels::{Address, Kernel, Pieces, Update};
 use crate::library::linked;
 use bytemuck::AnyBitPattern;
 use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
 use shared::XlaThreads;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
 use std::num::Wrapping;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -176,6 +177,51 @@ where
     }
 }
 
+/// The handler of an [`Update`]. Behind a result of no numbers come those that lie where the first operands do.
+///
+/// # Safety
+/// As [`handle`].
+pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Error {
+    // SAFETY: the caller's. Results lie apart from each other.
+    unsafe {
+        answer(frame, |call| {
+            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let update = Update::from_words(call.words()?).ok_or("expected the formulas of an update")?;
+            let [operands, results] = [arrays(&(*frame).operands)?, arrays(&(*frame).results)?];
+            let count = update.replaced();
+            if operands.len() < count || results.len() != count + 1 || results[1..] != operands[..count] {
+                return Err(format!("expected {count} operands that are replaced where they lie"));
+            }
+            let (replaced, others) = operands.split_at(count);
+            let taken: BTreeMap<_, _> =
+                replaced.iter().filter(|(_, length)| *length > 0).map(|&(at, length)| (at, at.add(length))).collect();
+            let overlaps = |at: *mut f32, length| {
+                let before = taken.range(..at.add(length)).next_back();
+                before.is_some_and(|(_, end)| *end > at)
+            };
+            // An array that XLA holds to be a replaced one in another shape is read as it was before.
+            let copies: Vec<_> = others
+                .iter()
+                .map(|&(at, length)| overlaps(at, length).then(|| slice::from_raw_parts(at, length).to_vec()))
+                .collect();
+            let others: Vec<&[f32]> = others
+                .iter()
+                .zip(&copies)
+                .map(|(&(at, length), copy)| match copy {
+                    Some(copy) => copy.as_slice(),
+                    None if length == 0 => &[],
+                    None => slice::from_raw_parts(at, length),
+                })
+                .collect();
+            let replaced = replaced.iter().map(|&(at, length)| match length {
+                0 => &mut [][..],
+                _ => slice::from_raw_parts_mut(at, length),
+            });
+            update.run(replaced.collect(), &others, &threads).map_err(|misfit| misfit.to_string())
+        })
+    }
+}
+
 /// Answers XLA's question for the version of the interface, or calls `compute`. Its panic is an error of the program.
 ///
 /// # Safety
@@ -213,6 +259,18 @@ impl Call {
     /// # Safety
     /// The frame is that of a call that goes on. So for the functions below.
     unsafe fn sizes<S: AnyBitPattern>(&self) -> Result<S, String> {
+        // SAFETY: the caller's.
+        let words = unsafe { self.words()? };
+        let expected = size_of::<S>() / size_of::<i64>();
+        if words.len() != expected {
+            return Err(format!("expected {expected} {SIZES}, got {} numbers", words.len()));
+        }
+        // SAFETY: any bits are sizes, and there are as many.
+        Ok(unsafe { words.as_ptr().cast::<S>().read_unaligned() })
+    }
+
+    /// All numbers of the attribute.
+    unsafe fn words<'a>(&self) -> Result<&'a [i64], String> {
         // SAFETY: the caller's; each attribute is of the kind that stands beside it.
         unsafe {
             let all = &(*self.frame).attributes;
@@ -221,12 +279,11 @@ impl Call {
             }
             let name = &**all.names;
             let array = &*(*all.values).cast::<c_api::Array>();
-            let expected = size_of::<S>() / size_of::<i64>();
             let named = slice::from_raw_parts(name.ptr.cast::<u8>(), name.len) == SIZES.as_bytes();
-            if !named || array.dtype != S64 || array.size != expected {
-                return Err(format!("expected {expected} {SIZES}, got {} numbers", array.size));
+            if !named || array.dtype != S64 {
+                return Err(format!("expected {SIZES}, got another attribute"));
             }
-            Ok(array.data.cast::<S>().read_unaligned())
+            Ok(if array.size == 0 { &[] } else { slice::from_raw_parts(array.data.cast(), array.size) })
         }
     }
 
@@ -278,4 +335,14 @@ unsafe fn buffer<T: Element>(buffers: &Buffers, count: usize, i: usize) -> Resul
         };
         Ok((buffer.data.cast(), dims.iter().map(|&n| n as usize).product()))
     }
+}
+
+/// All of the buffers, of f32.
+///
+/// # Safety
+/// As [`buffer`].
+unsafe fn arrays(buffers: &Buffers) -> Result<Vec<(*mut f32, usize)>, String> {
+    let count = buffers.size.max(0) as usize;
+    // SAFETY: the caller's.
+    (0..count).map(|i| unsafe { buffer::<f32>(buffers, count, i) }).collect()
 }

@@ -1,0 +1,452 @@
+//! Arrays that are replaced where they lie by a formula of the numbers at the same place of some others: all that an optimizer
+//! does with the parameters and with what it keeps of them, in one call. XLA writes a kernel for each array that is made, which
+//! is compiled and started by itself and reads its operands from memory again.
+
+use super::Misfit;
+use super::lanes::vectorized;
+use super::threads::{Threads, each};
+use std::slice;
+
+/// Numbers that are worked on together: what a formula makes of them stays in the nearest cache.
+const BLOCK: usize = 256;
+/// Numbers of a task: fewer are not worth a second thread.
+const TASK: usize = 1 << 14;
+
+/// Groups of arrays with the formulas that replace them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Update {
+    pub formulas: Vec<Formula>,
+    pub groups: Vec<Group>,
+}
+
+/// What is computed of the numbers at one place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Formula {
+    /// Each is computed of those before it.
+    pub terms: Vec<Term>,
+    /// The term that replaces each of the replaced arrays, a [`Term::Of`].
+    pub results: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Term {
+    /// The number in the `i`-th replaced array of the group, before it is replaced.
+    Replaced(usize),
+    /// The number in the `i`-th array that the group reads.
+    Read(usize),
+    /// The `i`-th of the group's scalars.
+    Scalar(usize),
+    /// The bits of an f32.
+    Constant(u32),
+    /// A function of up to three terms; the places of those that it does not take are 0.
+    Of(Function, [usize; 3]),
+}
+
+/// Functions of numbers. What holds is 1, what does not is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Function {
+    Neg,
+    Abs,
+    Sign,
+    Sqrt,
+    Rsqrt,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Max,
+    Min,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Select,
+}
+
+/// In the order of their numbers in a program.
+const FUNCTIONS: [Function; 18] = {
+    use Function::{
+        Abs, Add, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, Ne, Neg, Rsqrt, Select, Sign, Sqrt, Sub,
+    };
+    [Neg, Abs, Sign, Sqrt, Rsqrt, Add, Sub, Mul, Div, Max, Min, Eq, Ne, Lt, Le, Gt, Ge, Select]
+};
+/// How many numbers stand for the other kinds of terms.
+const OTHERS: usize = 4;
+
+/// As many replaced arrays as its formula has results, all of one length.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub formula: usize,
+    pub length: usize,
+    /// Which of the operands that are not replaced it reads, and which of them are its scalars.
+    pub read: Vec<usize>,
+    pub scalars: Vec<usize>,
+}
+
+impl Update {
+    /// As a program passes it.
+    pub fn words(&self) -> Vec<i64> {
+        let mut words = vec![self.formulas.len()];
+        let list = |words: &mut Vec<usize>, list: &[usize]| {
+            words.push(list.len());
+            words.extend(list);
+        };
+        for Formula { terms, results } in &self.formulas {
+            words.push(terms.len());
+            for term in terms {
+                words.extend(match *term {
+                    Term::Replaced(i) => [0, i, 0, 0],
+                    Term::Read(i) => [1, i, 0, 0],
+                    Term::Scalar(i) => [2, i, 0, 0],
+                    Term::Constant(bits) => [3, bits as usize, 0, 0],
+                    Term::Of(function, [a, b, c]) => [OTHERS + function as usize, a, b, c],
+                });
+            }
+            list(&mut words, results);
+        }
+        words.push(self.groups.len());
+        for Group { formula, length, read, scalars } in &self.groups {
+            words.extend([formula, length]);
+            list(&mut words, read);
+            list(&mut words, scalars);
+        }
+        words.into_iter().map(|word| word as i64).collect()
+    }
+
+    /// What [`words`](Self::words) wrote; `None` for other words.
+    pub fn from_words(words: &[i64]) -> Option<Self> {
+        let mut words = Words(words.iter());
+        let update = Self {
+            formulas: words.many(|words| {
+                let terms = words.many(|words| {
+                    let [kind, a, b, c] = [words.next()?, words.next()?, words.next()?, words.next()?];
+                    Some(match kind {
+                        0 => Term::Replaced(a),
+                        1 => Term::Read(a),
+                        2 => Term::Scalar(a),
+                        3 => Term::Constant(a.try_into().ok()?),
+                        _ => Term::Of(*FUNCTIONS.get(kind - OTHERS)?, [a, b, c]),
+                    })
+                })?;
+                Some(Formula { terms, results: words.list()? })
+            })?,
+            groups: words.many(|words| {
+                let (formula, length) = (words.next()?, words.next()?);
+                Some(Group { formula, length, read: words.list()?, scalars: words.list()? })
+            })?,
+        };
+        (words.0.next().is_none() && update.is_whole()).then_some(update)
+    }
+
+    /// Whether formulas and groups name only what they have.
+    fn is_whole(&self) -> bool {
+        self.groups.iter().all(|group| {
+            self.formulas.get(group.formula).is_some_and(|Formula { terms, results }| {
+                let named = terms.iter().enumerate().all(|(place, term)| match *term {
+                    Term::Replaced(i) => i < results.len(),
+                    Term::Read(i) => i < group.read.len(),
+                    Term::Scalar(i) => i < group.scalars.len(),
+                    Term::Constant(_) => true,
+                    Term::Of(_, terms) => terms.iter().all(|term| *term < place),
+                });
+                named && results.iter().all(|&term| matches!(terms.get(term), Some(Term::Of(..))))
+            })
+        })
+    }
+
+    /// How many arrays are replaced.
+    pub fn replaced(&self) -> usize {
+        self.groups.iter().map(|group| self.formulas[group.formula].results.len()).sum()
+    }
+
+    /// Replaces the numbers of the groups' arrays, which come one group after the other. `others` are read. No number
+    /// depends on how the arrays are divided among threads.
+    ///
+    /// # Errors
+    /// When arrays are missing, or not as long as their groups say. Nothing is replaced then.
+    pub fn run(
+        &self,
+        replaced: Vec<&mut [f32]>,
+        others: &[&[f32]],
+        threads: &dyn Threads,
+    ) -> Result<(), Misfit> {
+        self.check(&replaced, others)?;
+        let mut replaced = replaced.into_iter();
+        let mut tasks: Vec<Vec<Part>> = Vec::new();
+        let mut room = 0;
+        for group in &self.groups {
+            let formula = &self.formulas[group.formula];
+            let mut arrays: Vec<_> = replaced.by_ref().take(formula.results.len()).collect();
+            let mut first = 0;
+            while first < group.length {
+                if room == 0 {
+                    tasks.push(Vec::new());
+                    room = TASK;
+                }
+                let count = room.min(group.length - first);
+                let replaced = arrays.iter_mut().filter_map(|array| array.split_off_mut(..count)).collect();
+                let read = group.read.iter().map(|&i| &others[i][first..first + count]).collect();
+                let scalars = group.scalars.iter().map(|&i| others[i][0]).collect();
+                if let Some(task) = tasks.last_mut() {
+                    task.push(Part { formula, replaced, read, scalars, count });
+                }
+                (first, room) = (first + count, room - count);
+            }
+        }
+        each(threads, tasks.into_iter(), |parts| {
+            let terms = parts.iter().map(|part| part.formula.terms.len()).max();
+            let mut rooms = vec![[0.0; BLOCK]; terms.unwrap_or(0)];
+            for mut part in parts {
+                vectorized(
+                    #[inline(always)]
+                    || part.compute(&mut rooms),
+                );
+            }
+        });
+        Ok(())
+    }
+
+    fn check(&self, replaced: &[&mut [f32]], others: &[&[f32]]) -> Result<(), Misfit> {
+        let expected: Vec<_> = self
+            .groups
+            .iter()
+            .flat_map(|group| vec![group.length; self.formulas[group.formula].results.len()])
+            .collect();
+        let got: Vec<_> = replaced.iter().map(|array| array.len()).collect();
+        if got != expected {
+            return Err(Misfit { expected: format!("{expected:?}"), got: format!("{got:?}") });
+        }
+        for Group { length, read, scalars, .. } in &self.groups {
+            let wanted = read.iter().map(|&i| (i, *length)).chain(scalars.iter().map(|&i| (i, 1)));
+            for (i, expected) in wanted {
+                let got = others.get(i).map(|other| other.len());
+                if got != Some(expected) {
+                    return Err(Misfit { expected: format!("{expected}"), got: format!("{got:?}") });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Words that are read one after the other.
+struct Words<'a>(slice::Iter<'a, i64>);
+
+impl Words<'_> {
+    fn next(&mut self) -> Option<usize> {
+        self.0.next().and_then(|&word| word.try_into().ok())
+    }
+
+    /// As many things as the next word says.
+    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        (0..self.next()?).map(|_| one(self)).collect()
+    }
+
+    fn list(&mut self) -> Option<Vec<usize>> {
+        self.many(Self::next)
+    }
+}
+
+/// Some places of a group's arrays.
+struct Part<'a> {
+    formula: &'a Formula,
+    replaced: Vec<&'a mut [f32]>,
+    read: Vec<&'a [f32]>,
+    scalars: Vec<f32>,
+    count: usize,
+}
+
+impl Part<'_> {
+    /// `rooms` has a block for each term.
+    #[inline(always)]
+    fn compute(&mut self, rooms: &mut [[f32; BLOCK]]) {
+        let Formula { terms, results } = self.formula;
+        for (term, room) in terms.iter().zip(&mut *rooms) {
+            match *term {
+                Term::Scalar(i) => room[..BLOCK.min(self.count)].fill(self.scalars[i]),
+                Term::Constant(bits) => room[..BLOCK.min(self.count)].fill(f32::from_bits(bits)),
+                Term::Replaced(_) | Term::Read(_) | Term::Of(..) => {}
+            }
+        }
+        for start in (0..self.count).step_by(BLOCK) {
+            let end = self.count.min(start + BLOCK);
+            for (i, term) in terms.iter().enumerate() {
+                let Term::Of(function, operands) = *term else { continue };
+                let (before, room) = rooms.split_at_mut(i);
+                let numbers = |term: usize| match terms[term] {
+                    Term::Replaced(i) => &self.replaced[i][start..end],
+                    Term::Read(i) => &self.read[i][start..end],
+                    Term::Scalar(_) | Term::Constant(_) | Term::Of(..) => &before[term][..end - start],
+                };
+                let [a, b, c] = [numbers(operands[0]), numbers(operands[1]), numbers(operands[2])];
+                function.compute(a, b, c, &mut room[0][..end - start]);
+            }
+            for (array, &term) in self.replaced.iter_mut().zip(results) {
+                array[start..end].copy_from_slice(&rooms[term][..end - start]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn map(a: &[f32], result: &mut [f32], f: impl Fn(f32) -> f32) {
+    let a = &a[..result.len()];
+    for i in 0..result.len() {
+        result[i] = f(a[i]);
+    }
+}
+
+#[inline(always)]
+fn zip(a: &[f32], b: &[f32], result: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    let (a, b) = (&a[..result.len()], &b[..result.len()]);
+    for i in 0..result.len() {
+        result[i] = f(a[i], b[i]);
+    }
+}
+
+#[inline(always)]
+fn holds(is: bool) -> f32 {
+    if is { 1.0 } else { 0.0 }
+}
+
+impl Function {
+    /// What is not a number stays that, as with XLA.
+    #[inline(always)]
+    fn compute(self, a: &[f32], b: &[f32], c: &[f32], result: &mut [f32]) {
+        match self {
+            Function::Neg => map(a, result, |a| -a),
+            Function::Abs => map(a, result, f32::abs),
+            Function::Sign => map(a, result, |a| {
+                let negative = if a < 0.0 { -1.0 } else { a };
+                if a > 0.0 { 1.0 } else { negative }
+            }),
+            Function::Sqrt => map(a, result, f32::sqrt),
+            Function::Rsqrt => map(a, result, |a| 1.0 / a.sqrt()),
+            Function::Add => zip(a, b, result, |a, b| a + b),
+            Function::Sub => zip(a, b, result, |a, b| a - b),
+            Function::Mul => zip(a, b, result, |a, b| a * b),
+            Function::Div => zip(a, b, result, |a, b| a / b),
+            Function::Max => zip(a, b, result, |a, b| if a > b || a.is_nan() { a } else { b }),
+            Function::Min => zip(a, b, result, |a, b| if a < b || a.is_nan() { a } else { b }),
+            Function::Eq => zip(a, b, result, |a, b| holds(a == b)),
+            Function::Ne => zip(a, b, result, |a, b| holds(a != b)),
+            Function::Lt => zip(a, b, result, |a, b| holds(a < b)),
+            Function::Le => zip(a, b, result, |a, b| holds(a <= b)),
+            Function::Gt => zip(a, b, result, |a, b| holds(a > b)),
+            Function::Ge => zip(a, b, result, |a, b| holds(a >= b)),
+            Function::Select => {
+                let (a, b, c) = (&a[..result.len()], &b[..result.len()], &c[..result.len()]);
+                for i in 0..result.len() {
+                    result[i] = if a[i] == 0.0 { c[i] } else { b[i] };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::tests::{Scoped, numbers};
+
+    /// A momentum of 0.9 and a step along it, kept below a scalar; arrays of which several make a task and one many.
+    fn descent(lengths: &[usize]) -> Update {
+        let (of, constant) = (Term::Of, |x: f32| Term::Constant(x.to_bits()));
+        let terms = vec![
+            Term::Replaced(0),
+            Term::Replaced(1),
+            Term::Read(0),
+            Term::Scalar(0),
+            constant(0.9),
+            of(Function::Mul, [1, 4, 0]),
+            of(Function::Add, [5, 2, 0]),
+            of(Function::Sub, [0, 6, 0]),
+            of(Function::Gt, [7, 3, 0]),
+            of(Function::Select, [8, 3, 7]),
+        ];
+        let group = |(i, &length)| Group { formula: 0, length, read: vec![i + 1], scalars: vec![0] };
+        Update {
+            formulas: vec![Formula { terms, results: vec![9, 6] }],
+            groups: lengths.iter().enumerate().map(group).collect(),
+        }
+    }
+
+    #[test]
+    fn arrays_are_replaced_on_any_number_of_threads() {
+        let lengths = if cfg!(miri) { vec![3, 0, 300] } else { vec![3, 0, 700, BLOCK, 2 * TASK + 5, 1] };
+        let update = descent(&lengths);
+        let of = |seed| move |(i, &n): (usize, &usize)| numbers(n, seed + i as u64);
+        let before: Vec<[Vec<f32>; 2]> =
+            lengths.iter().enumerate().map(|at| [of(1)(at), of(20)(at)]).collect();
+        let gradients: Vec<_> = lengths.iter().enumerate().map(of(40)).collect();
+        let limit = [0.7];
+        let others: Vec<&[f32]> =
+            std::iter::once(&limit[..]).chain(gradients.iter().map(Vec::as_slice)).collect();
+        let run = |threads| {
+            let mut arrays = before.clone();
+            let replaced = arrays.iter_mut().flatten().map(Vec::as_mut_slice).collect();
+            update.run(replaced, &others, &Scoped(threads)).unwrap();
+            arrays
+        };
+        let after = run(1);
+        assert!(after == run(5));
+        for ((before, after), gradient) in before.iter().zip(&after).zip(&gradients) {
+            for i in 0..gradient.len() {
+                let momentum = f64::from(before[1][i]) * 0.9 + f64::from(gradient[i]);
+                let moved = (f64::from(before[0][i]) - momentum).min(0.7);
+                assert!((f64::from(after[1][i]) - momentum).abs() < 1e-6);
+                assert!((f64::from(after[0][i]) - moved).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn functions_treat_what_is_not_a_number_as_xla_does() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let compute = |function: Function, a: f32, b: f32| {
+            let mut result = [5.0];
+            function.compute(&[a], &[b], &[7.0], &mut result);
+            result[0]
+        };
+        for function in [Function::Max, Function::Min] {
+            assert!(compute(function, nan, 1.0).is_nan() && compute(function, 1.0, nan).is_nan());
+        }
+        assert_eq!((compute(Function::Max, -inf, 2.0), compute(Function::Min, inf, 2.0)), (2.0, 2.0));
+        let sign = |x| compute(Function::Sign, x, 0.0);
+        assert_eq!((sign(-inf), sign(3.0), sign(0.0).to_bits(), sign(-0.0).to_bits()), (-1.0, 1.0, 0, 1 << 31));
+        assert!(sign(nan).is_nan());
+        assert_eq!((compute(Function::Ne, nan, nan), compute(Function::Ge, nan, 0.0)), (1.0, 0.0));
+        assert_eq!((compute(Function::Select, 0.0, 1.0), compute(Function::Select, 1.0, 2.0)), (7.0, 2.0));
+        assert_eq!((compute(Function::Rsqrt, 0.25, 0.0), compute(Function::Sqrt, 9.0, 0.0)), (2.0, 3.0));
+    }
+
+    #[test]
+    fn words_are_read_as_they_were_written() {
+        let update = descent(&[4, 70]);
+        let words = update.words();
+        assert_eq!(Update::from_words(&words).as_ref(), Some(&update));
+        assert!((0..words.len()).all(|length| Update::from_words(&words[..length]).is_none()));
+        // A term of itself, a function that there is not, a result that is no function's.
+        for (place, wrong) in [(1 + 1 + 5 * 4 + 1, 5), (1 + 1 + 5 * 4, 99), (1 + 1 + 10 * 4 + 1, 0), (0, -1)] {
+            let mut words = words.clone();
+            words[place] = wrong;
+            assert_eq!(Update::from_words(&words), None, "word {place}");
+        }
+    }
+
+    #[test]
+    fn arrays_of_other_lengths_are_refused() {
+        let update = descent(&[4]);
+        let (mut a, mut b) = ([0.0; 4], [0.0; 5]);
+        let limit = [1.0];
+        let gradient = [1.0; 4];
+        let threads = Scoped(1);
+        assert!(update.run(vec![&mut a, &mut b], &[&limit, &gradient], &threads).is_err());
+        assert!(update.run(vec![&mut a], &[&limit, &gradient], &threads).is_err());
+        assert!(update.run(vec![&mut a, &mut b[..4]], &[&limit], &threads).is_err());
+        assert!(update.run(vec![&mut a, &mut b[..4]], &[&gradient, &gradient], &threads).is_err());
+        assert!(update.run(vec![&mut a, &mut b[..4]], &[&limit, &gradient], &threads).is_ok());
+    }
+}
