@@ -9,7 +9,7 @@ use jobs::{Job, Sizes};
 use neural::data::table::{Layout, Table};
 use neural::data::{LastBatch, Shuffle, cifar, epoch_order, idx, images, npy, safetensors};
 use neural::graph::{Function, Graph, Random, gradients};
-use neural::nn::{self, Context, Layer, Module};
+use neural::nn::{self, Context, DepthwiseConv, GroupNorm, Layer, Module};
 use neural::runs::Saved;
 use neural::runtime::{Buffer, Device, Program};
 use neural::train::{Run, Trainer};
@@ -111,9 +111,13 @@ fn layers(c: &mut Criterion) {
         nn::layer_norm(),
         nn::residual([nn::relu()]),
     ];
-    let shaped: [(Layer, &[usize]); 11] = [
+    let shaped: [(Layer, &[usize]); 15] = [
         (nn::dense(128), &[784]),
         (nn::conv(64, &[3, 3]), &[13, 13, 32]),
+        (Layer::DepthwiseConv(DepthwiseConv::new(&[3, 3])), &[13, 13, 32]),
+        (nn::conv_transpose(16, &[3, 3]), &[13, 13, 32]),
+        (nn::batch_norm(), &[13, 13, 32]),
+        (Layer::GroupNorm(GroupNorm::new(4)), &[13, 13, 32]),
         (nn::max_pool(&[2, 2]), &[26, 26, 32]),
         (nn::avg_pool(&[2, 2]), &[26, 26, 32]),
         (Layer::GlobalMaxPool, &[26, 26, 32]),

@@ -810,7 +810,8 @@ fn optimization(optimizer: &Optimizer, dtype: DType) -> Result<(Function, Vec<Ar
     const STEPS: usize = 4;
     let step = |variables: &mut Variables, xs: &[Tensor]| {
         let [rate, weight, is_last, xs @ ..] = xs else { unreachable!("three scalars") };
-        let shapes: [(&str, &[usize]); 3] = [("a.weight", &[5, 7]), ("a.bias", &[7]), ("b.weight", &[3, 300])];
+        let shapes: [(&str, &[usize]); 3] =
+            [("a.weight", &[5, 7]), ("a.bias", &[7]), ("b.weight", &[3, 300])];
         let mut grads = Vec::new();
         for ((name, shape), x) in shapes.iter().zip(xs) {
             let w = variables.get(Role::Parameter, name, shape, &Init::Zeros, (1, 1))?;
@@ -873,7 +874,8 @@ fn optimizers_are_those_of_f64_in_one_call_a_step() {
         let expected = program.call(device(), &arguments).expect("runs");
         assert_eq!(expected.len(), *variables, "optimizer {i}");
         let (function, _) = optimization(optimizer, DType::F32).expect("well formed");
-        let calls = |target| hlo_text(&function, target).expect("lowers").matches("\"neural.update\"").count();
+        let calls =
+            |target| hlo_text(&function, target).expect("lowers").matches("\"neural.update\"").count();
         assert_eq!((calls(Target::Cpu), calls(Target::Gpu)), (1, 0), "optimizer {i}");
         let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
         let program = Program::compile(device(), &function, 0).expect("compiles");

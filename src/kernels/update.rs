@@ -415,7 +415,10 @@ mod tests {
         }
         assert_eq!((compute(Function::Max, -inf, 2.0), compute(Function::Min, inf, 2.0)), (2.0, 2.0));
         let sign = |x| compute(Function::Sign, x, 0.0);
-        assert_eq!((sign(-inf), sign(3.0), sign(0.0).to_bits(), sign(-0.0).to_bits()), (-1.0, 1.0, 0, 1 << 31));
+        assert_eq!(
+            (sign(-inf), sign(3.0), sign(0.0).to_bits(), sign(-0.0).to_bits()),
+            (-1.0, 1.0, 0, 1 << 31)
+        );
         assert!(sign(nan).is_nan());
         assert_eq!((compute(Function::Ne, nan, nan), compute(Function::Ge, nan, 0.0)), (1.0, 0.0));
         assert_eq!((compute(Function::Select, 0.0, 1.0), compute(Function::Select, 1.0, 2.0)), (7.0, 2.0));
@@ -429,7 +432,8 @@ mod tests {
         assert_eq!(Update::from_words(&words).as_ref(), Some(&update));
         assert!((0..words.len()).all(|length| Update::from_words(&words[..length]).is_none()));
         // A term of itself, a function that there is not, a result that is no function's.
-        for (place, wrong) in [(1 + 1 + 5 * 4 + 1, 5), (1 + 1 + 5 * 4, 99), (1 + 1 + 10 * 4 + 1, 0), (0, -1)] {
+        for (place, wrong) in [(1 + 1 + 5 * 4 + 1, 5), (1 + 1 + 5 * 4, 99), (1 + 1 + 10 * 4 + 1, 0), (0, -1)]
+        {
             let mut words = words.clone();
             words[place] = wrong;
             assert_eq!(Update::from_words(&words), None, "word {place}");

@@ -65,8 +65,12 @@ impl Update {
             group.outputs.sort_unstable();
             groups.push(group);
         }
-        let mut update =
-            Self { sizes: kernels::Update::default(), replaced: Vec::new(), first_parameter, others: Vec::new() };
+        let mut update = Self {
+            sizes: kernels::Update::default(),
+            replaced: Vec::new(),
+            first_parameter,
+            others: Vec::new(),
+        };
         let mut places = HashMap::new();
         for Shared { outputs, nodes, .. } in groups {
             let replaced: Vec<_> = outputs.iter().map(|output| all[first_parameter + output].id()).collect();
@@ -231,9 +235,8 @@ impl Lowering<'_> {
         let call = self.builder.custom_call(calls::UPDATE, &operands, f32_type, &[0], sizes.as_bytes())?;
         // In the finished program the tuple is the call: see `proto::with_results`.
         let results = self.builder.tuple(&[vec![call], replaced].concat())?;
-        let result = |(place, output): (usize, &usize)| {
-            Ok((*output, results.get_tuple_element(place as i64 + 1)?))
-        };
+        let result =
+            |(place, output): (usize, &usize)| Ok((*output, results.get_tuple_element(place as i64 + 1)?));
         update.replaced.iter().enumerate().map(result).collect()
     }
 }

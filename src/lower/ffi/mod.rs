@@ -193,8 +193,11 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
                 return Err(format!("expected {count} operands that are replaced where they lie"));
             }
             let (replaced, others) = operands.split_at(count);
-            let taken: BTreeMap<_, _> =
-                replaced.iter().filter(|(_, length)| *length > 0).map(|&(at, length)| (at, at.add(length))).collect();
+            let taken: BTreeMap<_, _> = replaced
+                .iter()
+                .filter(|(_, length)| *length > 0)
+                .map(|&(at, length)| (at, at.add(length)))
+                .collect();
             let overlaps = |at: *mut f32, length| {
                 let before = taken.range(..at.add(length)).next_back();
                 before.is_some_and(|(_, end)| *end > at)
