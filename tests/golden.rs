@@ -315,7 +315,8 @@ fn update_program(
         let rate = graph.constant(Array::full(dtype, &[], optimizer.learning_rate.at(0)));
         let weight = rate.full_like(1.0)?;
         let share = (optimizer.accumulate > 1).then_some(Share { weight: &weight, is_last: &updates });
-        let inputs = Inputs { learning_rate: &rate, average_rate: Some(&average_rate), share };
+        let inputs =
+            Inputs { learning_rate: &rate, average_rate: Some(&average_rate), share, is_thawed: None };
         optimizer.update(store, &grads, inputs)
     };
     let graph = Graph::new();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{device, difference, numbers};
-use neural::data::{Dataset, LastBatch, Splits, Targets};
+use neural::data::{Dataset, LastBatch, Splits, Targets, safetensors};
 use neural::loss::{CrossEntropy, Loss};
 use neural::nn::{self, Init, Layer, Sequential};
 use neural::optim::{
@@ -13,6 +13,7 @@ use neural::optim::{
 };
 use neural::train::{Run, Trainer};
 use neural::{Array, Error};
+use std::path::Path;
 use std::sync::Arc;
 
 /// `rows` samples of this shape in 3 classes.
@@ -310,6 +311,66 @@ fn a_frozen_batch_norm_normalises_as_in_evaluation() {
     assert_eq!(value(&run, "0.running_mean"), Array::vector(&[0.5f32, -0.5, 1.0, 0.0]));
 }
 
+/// See tests/golden/fine_tune.py.
+#[test]
+fn what_is_thawed_trains_as_parameters_of_pytorchs_with_a_rate_of_their_own() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fine_tune.safetensors");
+    let (path, golden) = (Path::new(file), std::fs::read(file).expect("there"));
+    let tensor = |name: &str| safetensors::decode(path, &golden, name).expect("readable").expect(name);
+    let labels = tensor("labels").to_f64().iter().map(|&label| label as i32).collect();
+    let splits = Splits { train: (0..12).collect(), ..Splits::default() };
+    let targets = Targets::numbered(labels).expect("labels");
+    let data = Dataset::new(tensor("inputs"), targets, splits).expect("a data set");
+    let slow = ["0", "1"].map(|name| Group { name: name.into(), learning_rate: 0.1, weight_decay: 1.0 });
+    let sgd = Sgd { learning_rate: 0.1.into(), momentum: 0.9, weight_decay: 0.01, ..Sgd::default() };
+    let rules: [(&str, Optimizer); 2] = [("sgd", sgd.into()), ("adamw", adamw(0.01, 0.1))];
+    for (name, rule) in rules {
+        let optimizer = Optimizer { groups: slow.to_vec(), average: Some(Average::from(0.5)), ..rule }
+            .freeze(["0", "1"])
+            .freeze_epochs(2)
+            .clip_norm(0.3);
+        let model = nn::sequential([
+            // A bias before a batch norm has a gradient of rounding errors alone, which Adam makes large.
+            nn::Dense { bias: false, ..nn::Dense::new(6) }.into(),
+            nn::batch_norm(),
+            nn::relu(),
+            nn::dense(3),
+        ]);
+        let mut run =
+            trainer(model.clone(), optimizer.clone()).batch_size(4).start(device(), &data).expect("starts");
+        let own = ["0.weight", "1.weight", "1.bias", "3.weight", "3.bias"];
+        for variable in own.into_iter().chain(["1.running_mean", "1.running_var"]) {
+            run.set(variable, &tensor(&format!("initial.{variable}"))).expect("of the same shape");
+        }
+        let statistics = value(&run, "1.running_var");
+        let mut thawed = None;
+        for epoch in 0..5 {
+            // Calls that end within an epoch, and over the ends of epochs.
+            run.advance([3, 3, 1, 5, 3][epoch]).expect("runs");
+            if epoch == 2 {
+                thawed = Some(run.checkpoint().expect("readable"));
+                continue;
+            }
+            for variable in own {
+                let far = difference(
+                    &value(&run, variable).to_f64(),
+                    &tensor(&format!("{name}.{epoch}.{variable}")).to_f64(),
+                );
+                assert!(far < 2e-6, "{name}: {variable} is off by {far} after epoch {epoch}");
+            }
+            let stands = value(&run, "1.running_var") == statistics;
+            assert_eq!(stands, epoch < 2, "{name}: statistics after epoch {epoch}");
+            let averages_stand = value(&run, "average.0.weight") == tensor("initial.0.weight");
+            assert_eq!(averages_stand, epoch < 2, "{name}: the average after epoch {epoch}");
+        }
+        // Gone on with from a checkpoint, it ends with the same bits.
+        let mut again = trainer(model, optimizer).batch_size(4).start(device(), &data).expect("starts");
+        again.restore(&thawed.expect("kept")).expect("of the same run");
+        again.advance(8).expect("runs");
+        assert_eq!(weights(&again), weights(&run), "{name}");
+    }
+}
+
 #[test]
 fn clipping_looks_at_what_is_trained() {
     // The norm of the trained layer's gradient alone is below the limit, that of both layers' is above.
@@ -425,6 +486,8 @@ fn settings_out_of_range_are_refused() {
         (refused(Optimizer { groups: vec![group(-1.0, 1.0)], ..sgd(0.1) }), "learning_rate of 0"),
         (refused(Optimizer { groups: vec![group(1.0, f64::NAN)], ..sgd(0.1) }), "weight_decay of 0"),
         (refused(Optimizer { average: Some(1.0.into()), ..sgd(0.1) }), "average"),
+        (refused(sgd(0.1).freeze_epochs(2)), "freeze beside it"),
+        (refused(sgd(0.1).freeze(["0"]).freeze_epochs(0)), "epochs above 0"),
         (refused(rule(r#"{"sgd": {"learning_rate": 0.1, "nesterov": true}}"#)), "nesterov"),
         (refused(rule(r#"{"sgd": {"learning_rate": 0.1, "momentum": -0.5}}"#)), "momentum"),
         (refused(rule(r#"{"rmsprop": {"learning_rate": 0.1, "momentum": 1.5}}"#)), "momentum"),

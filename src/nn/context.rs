@@ -31,6 +31,7 @@ pub struct Context<'a> {
     replicas: usize,
     mask: Option<RowMask>,
     frozen: Option<&'a dyn Fn(&str) -> bool>,
+    thawing: Option<(&'a dyn Fn(&str) -> bool, Tensor)>,
     /// The paths of the parts that are computed again for their gradients.
     recompute: &'a [String],
     positions: Option<Tensor>,
@@ -68,6 +69,7 @@ impl<'a> Context<'a> {
             replicas: 1,
             mask: None,
             frozen: None,
+            thawing: None,
             recompute: &[],
             positions: None,
             path: Vec::new(),
@@ -185,6 +187,20 @@ impl<'a> Context<'a> {
     pub fn frozen(mut self, is_frozen: &'a dyn Fn(&str) -> bool) -> Self {
         self.frozen = Some(is_frozen);
         self
+    }
+
+    /// The variables of these names are frozen unless `is_thawed`, a `bool` scalar, is true, see
+    /// [`Optimizer::freeze_epochs`](field@crate::optim::Optimizer::freeze_epochs).
+    #[must_use]
+    pub fn thawing(mut self, is_late: &'a dyn Fn(&str) -> bool, is_thawed: Tensor) -> Self {
+        self.thawing = Some((is_late, is_thawed));
+        self
+    }
+
+    /// Whether a variable of the layer moves in this step, a `bool` scalar, if it is frozen in some steps alone.
+    pub fn is_thawed(&self, name: &str) -> Option<&Tensor> {
+        let (is_late, is_thawed) = self.thawing.as_ref()?;
+        is_late(&self.name(name)).then_some(is_thawed)
     }
 
     /// In training, the results within the parts of the model at these paths are not kept for the gradients but computed

@@ -56,9 +56,13 @@ impl BatchNorm {
             let expected = "at least two values a channel, as one has no variance (a batch_size above 1)";
             return Err(Error::value("batch", expected, values));
         }
-        let is_one = counted.map(|counted| counted.lt(&counted.scalar_like(2.0))).transpose()?;
-        let or_running = |batch: Tensor, running: &Tensor| match &is_one {
-            Some(is_one) => is_one.select(running, &batch),
+        let are_enough = counted.map(|counted| counted.ge(&counted.scalar_like(2.0))).transpose()?;
+        let is_of_batch = match (are_enough, cx.is_thawed("running_mean")) {
+            (Some(are_enough), Some(is_thawed)) => Some(are_enough.and(is_thawed)?),
+            (are_enough, is_thawed) => are_enough.or(is_thawed.cloned()),
+        };
+        let or_running = |batch: Tensor, running: &Tensor| match &is_of_batch {
+            Some(is_of_batch) => is_of_batch.select(&batch, running),
             None => Ok(batch),
         };
         let mean = cx.batch_mean(x, &axes)?;

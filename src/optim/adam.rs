@@ -79,8 +79,8 @@ impl Default for ScaleByAdam {
 impl Transform for ScaleByAdam {
     fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()> {
         let Self { beta1, beta2, epsilon, epsilon_root } = *self;
-        let t = state.count()?;
         state.each(updates, |update, own| {
+            let t = own.count()?;
             let g = &update.gradient;
             let m = own.average("m", g, beta1)?;
             let v = own.average("v", &g.square()?, beta2)?;

@@ -8,7 +8,7 @@ use super::group::{self, Group};
 use super::rule::{Chain, Rule, link};
 use super::schedule::Schedule;
 use super::sgd::Sgd;
-use super::transform::{State, Transform, Update};
+use super::transform::{Late, State, Transform, Update};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::variables::{Role, Variable, Variables};
@@ -45,6 +45,9 @@ pub struct Optimizer {
     /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
     /// the optimizer keeps no state for it.
     pub freeze: Vec<String>,
+    /// For how many epochs `freeze` holds; to the end of the run if absent. What is frozen begins then as in a run of its
+    /// own: the optimizer's state and its count of updates are those of the first step.
+    pub freeze_epochs: Option<u64>,
     /// The paths of the parameters that it moves, see [`Group`]; all of them where it is empty. Others get no gradient,
     /// but unlike frozen ones they are in training: another optimizer moves them, and their statistics follow the data.
     pub trains: Vec<String>,
@@ -59,12 +62,14 @@ pub struct Inputs<'a> {
     pub average_rate: Option<&'a Tensor>,
     /// Where the update is shared with other steps.
     pub share: Option<Share<'a>>,
+    /// Whether [`Optimizer::freeze_epochs`] are over, a `bool` scalar; absent where nothing is frozen for a time.
+    pub is_thawed: Option<&'a Tensor>,
 }
 
 impl<'a> Inputs<'a> {
     /// Those of an optimizer that updates in every step and keeps no average.
     pub fn rate(learning_rate: &'a Tensor) -> Self {
-        Self { learning_rate, average_rate: None, share: None }
+        Self { learning_rate, average_rate: None, share: None, is_thawed: None }
     }
 }
 
@@ -81,6 +86,7 @@ impl From<Rule> for Optimizer {
             average: None,
             groups: Vec::new(),
             freeze: Vec::new(),
+            freeze_epochs: None,
             trains: Vec::new(),
         }
     }
@@ -167,6 +173,12 @@ impl Optimizer {
         Self { freeze: paths.into_iter().map(Into::into).collect(), ..self }
     }
 
+    /// Leaves what is [frozen](Optimizer::freeze) unchanged for this number of epochs alone.
+    #[must_use]
+    pub fn freeze_epochs(self, epochs: u64) -> Self {
+        Self { freeze_epochs: Some(epochs), ..self }
+    }
+
     /// Moves only the parameters below these paths, see [`Optimizer::trains`](field@Optimizer::trains).
     #[must_use]
     pub fn trains<P: Into<String>>(self, paths: impl IntoIterator<Item = P>) -> Self {
@@ -187,6 +199,16 @@ impl Optimizer {
         if self.accumulate == 0 {
             return Err(Error::value("accumulate", "a number of steps above 0", 0));
         }
+        if self.freeze_epochs == Some(0) {
+            return Err(Error::value("freeze_epochs", "a number of epochs above 0", 0));
+        }
+        if self.freeze_epochs.is_some() && self.freeze.is_empty() {
+            return Err(Error::value(
+                "freeze_epochs",
+                "freeze beside it, which names what is frozen",
+                "none",
+            ));
+        }
         self.groups.iter().try_for_each(Group::check)?;
         self.average.iter().try_for_each(Average::check)
     }
@@ -202,13 +224,14 @@ impl Optimizer {
             group::check_path(key, path, variables)?;
         }
         let mut parameters = variables.iter().filter(|v| v.role == Role::Parameter).peekable();
-        match parameters.peek().is_some() && parameters.all(|v| !self.is_trained(&v.name)) {
+        let stays = |v: &Variable| !self.is_trained(&v.name) || self.is_late(&v.name);
+        match parameters.peek().is_some() && parameters.all(stays) {
             true => Err(Error::value("freeze", "a parameter that is left to train", "all of them frozen")),
             false => Ok(()),
         }
     }
 
-    /// Whether the variable of this name is frozen, see [`Optimizer::freeze`].
+    /// Whether the variable of this name is frozen to the end, see [`Optimizer::freeze`].
     ///
     /// ```
     /// use neural::optim::{Optimizer, sgd};
@@ -216,8 +239,17 @@ impl Optimizer {
     /// assert!(optimizer.is_frozen("0.weight") && !optimizer.is_frozen("10.weight"));
     /// ```
     pub fn is_frozen(&self, variable: &str) -> bool {
-        self.freeze.iter().any(|path| group::covers(path, variable))
+        (self.freeze_epochs.is_none() && self.is_named_by_freeze(variable))
             || self.groups.iter().any(|group| group.learning_rate == 0.0 && group.covers(variable))
+    }
+
+    /// Whether the variable of this name is frozen for the first epochs, see [`Optimizer::freeze_epochs`].
+    pub(crate) fn is_late(&self, variable: &str) -> bool {
+        self.freeze_epochs.is_some() && self.is_named_by_freeze(variable)
+    }
+
+    fn is_named_by_freeze(&self, variable: &str) -> bool {
+        self.freeze.iter().any(|path| group::covers(path, variable))
     }
 
     fn is_trained(&self, parameter: &str) -> bool {
@@ -281,9 +313,19 @@ impl Optimizer {
     /// When the optimizer's variables do not fit, or it keeps an average and no rate for it is given.
     pub fn update(&self, variables: &mut Variables, gradients: &[Tensor], inputs: Inputs) -> Result<()> {
         let parameters = self.trained(variables);
+        let is_late = |name: &str| self.is_late(name);
+        let late = inputs.is_thawed.map(|is_thawed| Late { covers: &is_late, is_thawed });
+        let thaw = |name: &str| late.filter(|late| (late.covers)(name)).map(|late| late.is_thawed);
+        // What is still frozen has no part in the norm of the gradients.
+        let counted = |((parameter, _), gradient): (&(Variable, Tensor), &Tensor)| match thaw(&parameter.name)
+        {
+            Some(is_thawed) => is_thawed.select(gradient, &gradient.full_like(0.0)?),
+            None => Ok(gradient.clone()),
+        };
+        let gradients = parameters.iter().zip(gradients).map(counted).collect::<Result<Vec<_>>>()?;
         let gradients = match inputs.share {
-            Some(share) => share.mean(&self.slot("accumulated"), variables, &parameters, gradients)?,
-            None => gradients.to_vec(),
+            Some(share) => share.mean(&self.slot("accumulated"), variables, &parameters, &gradients)?,
+            None => gradients,
         };
         variables.gate(inputs.share.map(|share| share.is_last.clone()));
 
@@ -296,7 +338,7 @@ impl Optimizer {
             })
             .collect();
         let prefix = self.slot("");
-        let mut state = State::new(variables, &prefix);
+        let mut state = State::new(variables, &prefix, late);
         for transform in self.chain() {
             transform.update(&mut updates, &mut state)?;
         }
@@ -306,7 +348,8 @@ impl Optimizer {
             let rate = inputs.learning_rate.convert(update.value.dtype())?;
             let rate = if factor == 1.0 { rate } else { (rate * factor)? };
             let moved = (update.value - (rate * &update.gradient)?)?;
-            variables.set(&update.parameter.name, moved.clone())?;
+            let thaw = thaw(&update.parameter.name);
+            variables.set_where(thaw, &update.parameter.name, &moved)?;
             if self.average.is_some() {
                 let Some(rate) = inputs.average_rate else {
                     return Err(Error::value("average_rate", "a rate for the moving average", "none"));
@@ -315,7 +358,7 @@ impl Optimizer {
                 let old = variables.get_copy(Role::Average, &name, update.parameter)?;
                 // In this form an average that equals the parameter stays equal, to the bit.
                 let towards = (rate.convert(old.dtype())? * (moved - &old)?)?;
-                variables.set(&name, (old + towards)?)?;
+                variables.set_where(thaw, &name, &(old + towards)?)?;
             }
         }
         variables.gate(None);

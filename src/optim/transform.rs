@@ -75,11 +75,21 @@ pub struct State<'a> {
     /// What the names of all of them begin with.
     prefix: &'a str,
     count: Option<Tensor>,
+    late: Option<Late<'a>>,
+    late_count: Option<Tensor>,
+}
+
+/// Parameters that are frozen for the first epochs.
+#[derive(Clone, Copy)]
+pub(super) struct Late<'a> {
+    pub covers: &'a dyn Fn(&str) -> bool,
+    /// Whether they move in this step, a `bool` scalar.
+    pub is_thawed: &'a Tensor,
 }
 
 impl<'a> State<'a> {
-    pub(super) fn new(variables: &'a mut Variables, prefix: &'a str) -> Self {
-        Self { variables, prefix, count: None }
+    pub(super) fn new(variables: &'a mut Variables, prefix: &'a str, late: Option<Late<'a>>) -> Self {
+        Self { variables, prefix, count: None, late, late_count: None }
     }
 
     /// Replaces each gradient by the result of `transform`, which has variables of its own for the parameter.
@@ -99,23 +109,15 @@ impl<'a> State<'a> {
 
     /// The variables for one parameter.
     pub fn of(&mut self, update: &Update) -> Slots<'_> {
-        Slots { parameter: update.parameter.clone(), variables: self.variables, prefix: self.prefix }
-    }
-
-    /// The number of this update, from 1, a scalar. It is counted once, however many links ask for it.
-    ///
-    /// # Errors
-    /// None, unless a variable of that name has another shape.
-    pub fn count(&mut self) -> Result<Tensor> {
-        if let Some(count) = &self.count {
-            return Ok(count.clone());
+        let late = self.late.filter(|late| (late.covers)(&update.parameter.name));
+        let count = if late.is_some() { &mut self.late_count } else { &mut self.count };
+        Slots {
+            parameter: update.parameter.clone(),
+            variables: self.variables,
+            prefix: self.prefix,
+            is_thawed: late.map(|late| late.is_thawed),
+            count,
         }
-        let name = format!("{}.count", self.prefix);
-        let before = self.variables.get(Role::Optimizer, &name, &[], &Init::Zeros, (1, 1))?;
-        let count = (before + 1.0)?;
-        self.variables.set(&name, count.clone())?;
-        self.count = Some(count.clone());
-        Ok(count)
     }
 }
 
@@ -131,9 +133,30 @@ pub struct Slots<'a> {
     parameter: Variable,
     variables: &'a mut Variables,
     prefix: &'a str,
+    /// Of a parameter that is frozen for the first epochs: its variables stay as they are until then.
+    is_thawed: Option<&'a Tensor>,
+    count: &'a mut Option<Tensor>,
 }
 
 impl Slots<'_> {
+    /// The number of this update of the parameter, from 1, a scalar. Parameters that are frozen for the first epochs have a
+    /// count of their own; it is counted once, however many links ask for it.
+    ///
+    /// # Errors
+    /// None, unless a variable of that name has another shape.
+    pub fn count(&mut self) -> Result<Tensor> {
+        if let Some(count) = &self.count {
+            return Ok(count.clone());
+        }
+        let what = if self.is_thawed.is_some() { "thawed_count" } else { "count" };
+        let name = format!("{}.{what}", self.prefix);
+        let before = self.variables.get(Role::Optimizer, &name, &[], &Init::Zeros, (1, 1))?;
+        let count = (before + 1.0)?;
+        self.variables.set_where(self.is_thawed, &name, &count)?;
+        *self.count = Some(count.clone());
+        Ok(count)
+    }
+
     /// A variable's value before this update; zeros at first.
     ///
     /// # Errors
@@ -157,7 +180,7 @@ impl Slots<'_> {
     /// When it was never asked for, or the value is of another type.
     pub fn set(&mut self, what: &str, value: &Tensor) -> Result<()> {
         let name = self.name(what);
-        self.variables.set(&name, value.clone())
+        self.variables.set_where(self.is_thawed, &name, value)
     }
 
     /// Moves a variable and returns it: decay · old + (1 - decay) · new.

@@ -57,6 +57,9 @@ pub struct Train {
     /// The paths of what is not trained.
     #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
+    /// For how many epochs `freeze` holds; to the end if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze_epochs: Option<u64>,
     #[serde(default)]
     pub mixed_precision: bool,
     /// The paths of the parts of the model that are computed again for their gradients.

@@ -46,6 +46,8 @@ pub(super) struct Turn<T> {
     pub average_rate: Option<T>,
     /// Whether the step makes an update, i32, where several share one.
     pub is_last: Option<T>,
+    /// Whether what is frozen for the first epochs moves, i32, where something is.
+    pub is_thawed: Option<T>,
 }
 
 impl<T> Arguments<T> {
@@ -124,6 +126,7 @@ impl<T> Turn<T> {
             learning_rate: f(&self.learning_rate)?,
             average_rate: self.average_rate.as_ref().map(&mut f).transpose()?,
             is_last: self.is_last.as_ref().map(&mut f).transpose()?,
+            is_thawed: self.is_thawed.as_ref().map(&mut f).transpose()?,
         })
     }
 }
@@ -142,6 +145,7 @@ impl Arguments<Type> {
             learning_rate: each(DType::F32),
             average_rate: optimizer.average.map(|_| each(DType::F32)),
             is_last: (optimizer.accumulate > 1).then(|| each(DType::I32)),
+            is_thawed: optimizer.freeze_epochs.map(|_| each(DType::I32)),
         };
         Arguments {
             replica: Type::new(DType::I32, &[]),
@@ -156,7 +160,17 @@ impl Arguments<Type> {
     }
 }
 
+/// Whether an i32 is 1.
+fn is_set(flag: &Tensor) -> Result<Tensor> {
+    flag.gt(&flag.scalar_like(0.0))
+}
+
 impl Turn<Tensor> {
+    /// Whether what is frozen for the first epochs moves, a `bool` scalar, where something is.
+    pub fn is_thawed(&self) -> Result<Option<Tensor>> {
+        self.is_thawed.as_ref().map(is_set).transpose()
+    }
+
     /// Moves the parameters by their gradients; the step weighs `weight` in an update that several share.
     pub fn update(
         &self,
@@ -165,11 +179,12 @@ impl Turn<Tensor> {
         gradients: &[Tensor],
         weight: &Tensor,
     ) -> Result<()> {
-        let is_last = self.is_last.as_ref().map(|flag| flag.gt(&flag.scalar_like(0.0))).transpose()?;
+        let (is_last, is_thawed) = (self.is_last.as_ref().map(is_set).transpose()?, self.is_thawed()?);
         let inputs = Inputs {
             learning_rate: &self.learning_rate,
             average_rate: self.average_rate.as_ref(),
             share: is_last.as_ref().map(|is_last| Share { weight, is_last }),
+            is_thawed: is_thawed.as_ref(),
         };
         optimizer.update(variables, gradients, inputs)
     }
@@ -183,12 +198,15 @@ impl Turn<Array> {
             let rates = steps.clone().map(|step| average.rate(turns.update(step)) as f32);
             Array::vector(&rates.collect::<Vec<_>>())
         };
-        let is_last =
-            || Array::vector(&steps.clone().map(|step| i32::from(turns.is_last(step))).collect::<Vec<_>>());
+        let flags = |is_set: &dyn Fn(u64) -> bool| {
+            Array::vector(&steps.clone().map(|step| i32::from(is_set(step))).collect::<Vec<_>>())
+        };
+        let is_thawed = |epochs: u64| flags(&|step| step / turns.steps_per_epoch >= epochs);
         Self {
             learning_rate: Array::vector(&rates),
             average_rate: optimizer.average.map(average),
-            is_last: (optimizer.accumulate > 1).then(is_last),
+            is_last: (optimizer.accumulate > 1).then(|| flags(&|step| turns.is_last(step))),
+            is_thawed: optimizer.freeze_epochs.map(is_thawed),
         }
     }
 }

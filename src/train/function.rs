@@ -153,6 +153,11 @@ impl<'a> FunctionTrainer<'a> {
         if several && names.iter().any(|name| name.is_empty() || name.contains('.')) {
             return Err(Error::value("objectives", "names without dots", format!("{names:?}")));
         }
+        if objectives.iter().any(|objective| objective.optimizer.freeze_epochs.is_some()) {
+            let expected =
+                "none, as the steps of a function are not counted in epochs; freeze alone holds to the end";
+            return Err(Error::value("freeze_epochs", expected, "some"));
+        }
         let named = |mut objective: Objective<'a>| {
             objective.optimizer.name.clone_from(&objective.name);
             objective

@@ -183,11 +183,15 @@ impl Step for Plan {
         let (mask, batch) = (mask.as_ref(), self.part * self.replicas);
         let Batch { inputs, targets } = self.batch(&now.resident, rows, Some(&mut random))?;
         let is_frozen = |name: &str| self.optimizer.is_frozen(name);
+        let is_late = |name: &str| self.optimizer.is_late(name);
         let mut cx = Context::training(variables, &mut random)
             .compute_in(self.compute)
             .replicated(self.replicas)
             .frozen(&is_frozen)
             .recomputing(&self.recompute);
+        if let Some(is_thawed) = turn.is_thawed()? {
+            cx = cx.thawing(&is_late, is_thawed);
+        }
         if let Some(mask) = mask {
             cx = cx.masked(mask)?;
         }

@@ -304,6 +304,14 @@ impl Variables {
         Ok(())
     }
 
+    /// As [`Variables::set`], with a `condition`, a `bool` scalar, only in steps in which it is true.
+    pub(crate) fn set_where(&mut self, condition: Option<&Tensor>, name: &str, value: &Tensor) -> Result<()> {
+        match (condition, self.list.get(name)) {
+            (Some(condition), Some((_, before))) => self.set(name, condition.select(value, before)?),
+            _ => self.set(name, value.clone()),
+        }
+    }
+
     /// From here on, variables only change in steps in which `gate`, a `bool` scalar, is true.
     ///
     /// ```
