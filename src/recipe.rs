@@ -2,10 +2,10 @@
 
 use crate::data::{Dataset, Source, Task};
 use crate::error::{Error, Result};
-use crate::export::weights;
+use crate::export::{weights, weights_of};
 use crate::file;
 use crate::loss::{Loss, Outputs, softmax_cross_entropy};
-use crate::optim::Optimizer;
+use crate::optim::{Group, Optimizer};
 use crate::train::Trainer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -199,9 +199,19 @@ impl Recipe {
     pub fn trainer_on(&self, data: &Dataset) -> Result<Trainer> {
         let mut trainer = self.trainer();
         if let Some(from) = &self.model.from {
-            trainer.begin = weights(from, &self.model.rename, &trainer.describe(data)?)?;
+            let description = trainer.describe(data)?;
+            trainer.begin = match &self.model.zoo {
+                Some(zoo) => weights_of(zoo, from, &self.model.rename, &description)?,
+                None => weights(from, &self.model.rename, &description)?,
+            };
         }
         Ok(trainer)
+    }
+
+    /// A group for each part of the model that the group of the recipe names.
+    fn groups(&self, group: &Group) -> Vec<Group> {
+        let of = |name: String| Group { name, ..group.clone() };
+        self.model.paths(&group.name).into_iter().map(of).collect()
     }
 
     /// ```
@@ -218,8 +228,9 @@ impl Recipe {
             l1: train.l1,
             accumulate: train.accumulate,
             average: train.average,
-            groups: train.groups,
-            freeze: train.freeze,
+            groups: train.groups.iter().flat_map(|group| self.groups(group)).collect(),
+            freeze: train.freeze.iter().flat_map(|path| self.model.paths(path)).collect(),
+            freeze_epochs: train.freeze_epochs,
             ..train.optimizer.into()
         };
         Trainer {

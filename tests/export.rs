@@ -121,6 +121,10 @@ fn models() -> Vec<(&'static str, Model)> {
             {"lstm": {"units": 4, "layers": 2, "bidirectional": true, "sequences": true}}, {"layer-norm": {}}, "geglu",
             {"gru": {"units": 3, "bidirectional": true}}, {"repeat": 4}, {"permute": [2, 1]}, {"reshape": [-1]}, "glu", "rms-norm", {"dense": 3}]),
             Link::Identity, DType::U8, &[6], none())),
+        ("patches", model(json!([
+            {"conv": {"filters": 6, "kernel": [2, 2], "stride": [2, 2]}}, {"reshape": [-1, 6]}, "class-token", "position",
+            {"residual": {"layers": [{"layer-norm": {"epsilon": 1e-6}}, {"attention": {"heads": 3}}]}}, "first-position", {"dense": 3}]),
+            Link::Softmax, DType::F32, &[6, 4, 3], none())),
     ]
 }
 

@@ -5,7 +5,7 @@ mod common;
 mod made;
 
 use common::device;
-use neural::data::{Dataset, safetensors};
+use neural::data::{Dataset, Splits, Targets, safetensors};
 use neural::export::weights;
 use neural::metric::Metric;
 use neural::recipe::Recipe;
@@ -115,19 +115,167 @@ fn characters_follow_each_other() {
 
 #[test]
 fn the_networks_have_the_sizes_of_torchvision_and_the_paper() {
-    // torchvision's resnet18: 11,689,512 parameters; Keras' MobileNet of the paper: 4,231,976 trainable ones.
-    for (name, parameters) in [("resnet18", 11_689_512), ("mobilenet", 4_231_976)] {
-        let trainer = recipe(name, &[]).trainer();
+    // Of torchvision's and timm's documentation; Keras' MobileNet of the paper: 4,231,976 trainable ones.
+    for (name, setting, parameters) in [
+        ("resnet18", "train.epochs=1", 11_689_512),
+        ("resnet18", "model.zoo=mobilenet_v2", 3_504_872),
+        ("resnet18", "model.zoo=vit_tiny_patch16_224", 5_717_416),
+        ("mobilenet", "train.epochs=1", 4_231_976),
+    ] {
+        let trainer = recipe(name, &[setting]).trainer();
         let (_, summary, outputs) = trainer.model.declare(DType::F32, &[("input", &[224, 224, 3])]).unwrap();
-        assert_eq!((summary.parameters(), &outputs[0][..]), (parameters, &[1000][..]), "{name}");
+        assert_eq!((summary.parameters(), &outputs[0][..]), (parameters, &[1000][..]), "{name} {setting}");
     }
-    // Each of torchvision's names leads to variables, and every variable has one.
-    let resnet = recipe("resnet18", &[]);
-    let (variables, ..) = resnet.trainer().model.declare(DType::F32, &[("input", &[64, 64, 3])]).unwrap();
-    let places: Vec<&String> = resnet.model.rename.values().collect();
-    let of = |place: &str| variables.iter().filter(|variable| variable.name.starts_with(place)).count();
-    assert!(places.iter().all(|place| of(place) > 0));
-    assert!(variables.iter().all(|variable| places.iter().any(|place| variable.name.starts_with(*place))));
+}
+
+/// Numbers from -1 to below 1 that depend on the name alone, see tests/golden/zoo.py.
+fn numbers(name: &str, count: usize) -> impl Iterator<Item = f64> {
+    let mut crc = flate2::Crc::new();
+    crc.update(name.as_bytes());
+    let seed = crc.sum();
+    (0..count as u32).map(move |i| {
+        let mut x = i.wrapping_mul(0x9E37_79B9).wrapping_add(seed);
+        for (shift, factor) in [(16, 0x85EB_CA6B), (13, 0xC2B2_AE35)] {
+            x = (x ^ (x >> shift)).wrapping_mul(factor);
+        }
+        f64::from(x ^ (x >> 16)) / f64::from(1u32 << 31) - 1.0
+    })
+}
+
+fn value(name: &str, shape: &[usize]) -> Array {
+    let fans = shape.iter().skip(1).product::<usize>() as f64;
+    let of = |x: f64| match shape {
+        [_, _, ..] => x * (3.0 / fans).sqrt(),
+        _ if name.ends_with("running_var") => 1.0 + 0.5 * x,
+        _ => 0.2 * x + f64::from(u8::from(name.ends_with("weight"))),
+    };
+    Array::new(shape, numbers(name, shape.iter().product()).map(|x| of(x) as f32).collect::<Vec<_>>())
+        .unwrap()
+}
+
+/// Names and shapes of a golden file's tensors.
+fn listed(tensors: &serde_json::Value) -> Vec<(String, Vec<usize>)> {
+    serde_json::from_value(tensors.clone()).unwrap()
+}
+
+/// See tests/golden/zoo.py.
+#[test]
+fn architectures_take_the_weights_of_torchvision_and_timm() {
+    let cases: serde_json::Value = serde_json::from_str(include_str!("golden/zoo.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let config = case["config"].as_str().unwrap();
+        let sample: Vec<usize> = serde_json::from_value(case["sample"].clone()).unwrap();
+        let expected: Vec<Vec<f64>> = serde_json::from_value(case["outputs"].clone()).unwrap();
+        let rows = [&[2][..], &sample].concat();
+        let input = numbers("input", rows.iter().product());
+        let input = match config.contains("vocabulary") {
+            true => Array::new(&rows, input.map(|x| ((x + 1.0) / 2.0 * 9.0) as i32).collect::<Vec<_>>()),
+            false => Array::new(&rows, input.map(|x| x as f32).collect::<Vec<_>>()),
+        };
+        let target = Array::zeros(DType::F32, &[2, expected[0].len()]);
+        let mut tensors = vec![("input".to_string(), input.unwrap()), ("output".to_string(), target)];
+        for (name, shape) in listed(&case["tensors"]) {
+            let value = match name.ends_with("num_batches_tracked") {
+                true => Array::scalar(0i64),
+                false => value(&name, &shape),
+            };
+            tensors.push((name, value));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let named: Vec<(&str, &Array)> = tensors.iter().map(|(name, array)| (name.as_str(), array)).collect();
+        std::fs::write(&path, safetensors::encode(&named, None).unwrap()).unwrap();
+        let text = format!(
+            "[data]\nformat = 'safetensors'\npath = '{0}'\ninputs = 'input'\ntarget = 'output'\n\
+             [model]\nzoo = {config}\nfrom = '{0}'\n\
+             [train]\nloss = 'mean-squared-error'\noptimizer = 'sgd'",
+            path.display()
+        );
+        let recipe = Recipe::parse(&text, Path::new("r.toml")).unwrap();
+        let data = recipe.load().unwrap();
+        let trainer = recipe.trainer_on(&data).unwrap();
+        let run = trainer.start(device(), &data).unwrap();
+        let of_model = run.variables().iter().filter(|variable| variable.role.is_of_model()).count();
+        assert_eq!(trainer.begin.len(), of_model, "{config}");
+        let outputs = run.model().unwrap().predict(device(), &data.inputs).unwrap();
+        for (got, expected) in outputs.to_f64().iter().zip(expected.iter().flatten()) {
+            assert!((got - expected).abs() < 1e-5 * expected.abs().max(1.0), "{config}: {got} {expected}");
+        }
+
+        // Every tensor of the full size has a variable, and every variable a tensor, of as many numbers.
+        let Some(name) = ["resnet18", "mobilenet-v2", "vit-tiny"].iter().find(|name| config.contains(**name))
+        else {
+            continue;
+        };
+        let full = listed(&case["full"]);
+        let recipe =
+            Recipe::with_settings(&text, Path::new("r.toml"), &[format!("model.zoo={name}")]).unwrap();
+        let zoo = recipe.model.zoo.as_ref().unwrap();
+        let (variables, ..) = zoo.layers().declare(DType::F32, &[224, 224, 3]).unwrap();
+        let names = zoo.names();
+        let mut found = 0;
+        for (name, shape) in full.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")) {
+            let (there, here) = names.iter().find(|(there, _)| name.starts_with(*there)).expect(name);
+            let here = name.replacen(there, here, 1);
+            let variable = variables.iter().find(|variable| variable.name == here).expect(name);
+            assert_eq!(variable.len(), shape.iter().product::<usize>(), "{name} {here}");
+            found += 1;
+        }
+        assert_eq!(found, variables.len(), "{name}");
+    }
+}
+
+#[test]
+fn an_architecture_is_frozen_by_the_names_of_its_files_and_gets_a_head_of_its_own() {
+    let splits = Splits { train: vec![0, 1], ..Splits::default() };
+    let targets = Targets::numbered(vec![0, 1]).unwrap();
+    let data = Dataset::new(Array::zeros(DType::F32, &[2, 32, 32, 3]), targets, splits).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = |outputs: usize, rest: &str| {
+        format!(
+            "[data]\nformat = 'npy'\npath = 'x'\n[model]\nzoo = {{ resnet18 = {{ outputs = {outputs}, width = 2 }} }}\n\
+             [train]\nloss = 'softmax-cross-entropy'\noptimizer = 'sgd'\n{rest}"
+        )
+    };
+    let recipe = |text: &str| Recipe::parse(text, Path::new("r.toml"));
+    let first =
+        recipe(&text(4, "freeze = ['conv1', 'layer1']\ngroups = [{ name = 'fc', learning_rate = 10 }]"));
+    let optimizer = first.unwrap().trainer().optimizer;
+    for (name, is_frozen) in
+        [("0.weight", true), ("4.layers.0.weight", true), ("8.layers.0.weight", false), ("21.bias", false)]
+    {
+        assert_eq!(optimizer.is_frozen(name), is_frozen, "{name}");
+    }
+    assert_eq!(optimizer.groups.iter().map(|group| &*group.name).collect::<Vec<_>>(), ["21"]);
+    // A file with four outputs leaves out the last layer of a model with three.
+    let zoo = recipe(&text(4, "")).unwrap().model.zoo.unwrap();
+    let path = folder.path().join("four.safetensors");
+    let (variables, ..) = zoo.layers().declare(DType::F32, &[32, 32, 3]).unwrap();
+    let head: Vec<_> = variables.iter().filter(|v| v.name.starts_with("21.")).collect();
+    let values = [Array::zeros(DType::F32, &head[0].shape), Array::zeros(DType::F32, &head[1].shape)];
+    let bn = Array::zeros(DType::F32, &[2]);
+    let tensors = [("fc.weight", &values[0]), ("fc.bias", &values[1]), ("bn1.weight", &bn)];
+    std::fs::write(&path, safetensors::encode(&tensors, None).unwrap()).unwrap();
+    let mut three = recipe(&text(3, "")).unwrap();
+    three.model.from = Some(path);
+    let begin = three.trainer_on(&data).unwrap().begin;
+    assert_eq!(begin.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["1.weight"]);
+
+    for (model, words) in [
+        ("zoo = 'resnet19'", "did you mean resnet18?"),
+        ("zoo = { resnet18 = 0 }", "outputs"),
+        ("zoo = 'mlp'", "outputs"),
+        (
+            "zoo = { mlp = 3 }\nlayers = ['flatten']",
+            "expected one of layers, nodes and zoo, got layers and zoo",
+        ),
+    ] {
+        let text = format!(
+            "[data]\nformat = 'npy'\npath = 'x'\n[model]\n{model}\n[train]\nloss = 'hinge'\noptimizer = 'sgd'"
+        );
+        let error = recipe(&text).unwrap_err().to_string();
+        assert!(error.contains(words), "{model}: {error}");
+    }
 }
 
 fn pretrained() -> PathBuf {

@@ -57,7 +57,8 @@ impl Summary {
         };
         recipe.trainer().optimizer.check()?;
         let (description, data) = self.description(folder.as_ref(), &recipe)?;
-        let layers = description.layers.summary(DType::F32, &description.sample_shapes())?;
+        let mut layers = description.layers.summary(DType::F32, &description.sample_shapes())?;
+        recipe.model.name_rows(&mut layers);
         // The graph asks for the variables' types alone.
         let variables =
             description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
@@ -76,7 +77,7 @@ impl Summary {
             });
             let layer = |row: &crate::nn::Row| {
                 json!({
-                    "path": row.path, "layer": row.kind, "output": row.output[1..],
+                    "path": row.path, "layer": row.kind, "name_in_files": row.name, "output": row.output[1..],
                     "parameters": row.parameters, "statistics": row.statistics,
                 })
             };

@@ -342,7 +342,8 @@ pub(super) fn train(
     }
     let screen = Screen::new(verbosity, trainer.epochs);
     let told = Told::of(data, Some(&trainer.model));
-    let summary = trainer.model.summary(crate::DType::F32, &data.sample_shapes())?;
+    let mut summary = trainer.model.summary(crate::DType::F32, &data.sample_shapes())?;
+    recipe.model.name_rows(&mut summary);
     let mut start = json!({
         "run": folder.path(),
         "device": device.to_string(),

@@ -25,7 +25,7 @@ pub use self::hlo::{hlo, stablehlo};
 #[cfg(feature = "onnx")]
 pub use self::onnx::{OnnxOptions, onnx};
 pub use self::safetensors::{from_safetensors, safetensors};
-pub use self::weights::weights;
+pub use self::weights::{weights, weights_of};
 
 /// Under this key safetensors and ONNX files hold the model's [`Description`](crate::model::Description) as JSON.
 pub const DESCRIPTION: &str = "neural.model";

@@ -209,6 +209,9 @@ impl Walk {
             Layer::GroupNorm(_) if shape.len() > 2 => Order::ChannelsFirst,
             Layer::GlobalMaxPool | Layer::GlobalAvgPool => Order::Alike,
             Layer::Flatten => flattened(order, shape).map_err(|error| error.at(path))?,
+            // Cells of a picture as a sequence, whose features are the channels: programs turn them to the end, as
+            // sequences have them.
+            Layer::Reshape(_) if is_sequence_of(shape, self.shapes.get(path)) => Order::Alike,
             // In PyTorch a picture that is made of features has its channels first.
             Layer::Reshape(_)
                 if order != Order::Alike || self.shapes.get(path).is_none_or(|to| to.len() > 3) =>
@@ -225,6 +228,8 @@ impl Walk {
             Layer::Embedding(_)
             | Layer::Attention(_)
             | Layer::Position(_)
+            | Layer::ClassToken
+            | Layer::FirstPosition
             | Layer::Repeat(_)
             | Layer::GroupNorm(_)
             | Layer::Glu
@@ -280,6 +285,16 @@ fn over_last_axis(order: Order, vectors: Order) -> Order {
     match order {
         Order::ChannelsFirst | Order::Open => Order::Open,
         Order::Alike | Order::Flattened(_) => vectors,
+    }
+}
+
+/// Whether `to` has the cells of a picture `[1, height, width, channels]` as a sequence `[1, cells, channels]`.
+fn is_sequence_of(picture: &[usize], to: Option<&Vec<usize>>) -> bool {
+    match (picture, to.map(Vec::as_slice)) {
+        (&[_, height, width, channels], Some(&[_, cells, features])) => {
+            cells == height * width && features == channels
+        }
+        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::data::safetensors;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::Description;
+use crate::nn::Architecture;
 use crate::optim::average_name;
 use crate::train::CHECKPOINT_KEY;
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +15,8 @@ use std::path::Path;
 /// Those tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
 /// beginnings of the names in the file, the longest that fits first.
 ///
-/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run.
+/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. Axes of
+/// length 1 before all others, as in a table of positions `[1, length, features]`, make no difference.
 ///
 /// # Errors
 /// When the file is no safetensors file, none of its tensors has a variable, or one that has is of another shape.
@@ -23,14 +25,39 @@ pub fn weights(
     rename: &BTreeMap<String, String>,
     description: &Description,
 ) -> Result<Vec<(String, Array)>> {
+    read(path, rename, description, None)
+}
+
+/// As [`weights`], from a file with the names of torchvision or timm, or of a run of this library. `rename` leads to the
+/// names of torchvision or timm from those of the file. A last layer for another number of outputs is left out.
+///
+/// # Errors
+/// As [`weights`].
+pub fn weights_of(
+    architecture: &Architecture,
+    path: &Path,
+    rename: &BTreeMap<String, String>,
+    description: &Description,
+) -> Result<Vec<(String, Array)>> {
+    read(path, rename, description, Some(architecture))
+}
+
+fn read(
+    path: &Path,
+    rename: &BTreeMap<String, String>,
+    description: &Description,
+    architecture: Option<&Architecture>,
+) -> Result<Vec<(String, Array)>> {
     let contents = file::read("read the weights", path)?;
     // The tensors of a run's checkpoint are in this library's own order.
     let is_own = safetensors::text(path, &contents, CHECKPOINT_KEY)?.is_some();
     let turns = if is_own { HashMap::new() } else { turns(description)? };
+    let own_names = architecture.filter(|_| !is_own).map(Architecture::names).unwrap_or_default();
+    let head = architecture.map(Architecture::head);
     let names = safetensors::names(path, &contents)?;
     let mut known: BTreeMap<String, &String> = BTreeMap::new();
     for name in &names {
-        let renamed = renamed(name, rename);
+        let renamed = renamed(&renamed(name, rename), &own_names);
         if let Some(other) = known.insert(renamed.clone(), name) {
             let message =
                 format!("expected a tensor for {renamed}, got {other} and {name}; see model.rename");
@@ -48,7 +75,11 @@ pub fn weights(
             Some(turn) => turn.undo(&value)?,
             None => value,
         };
+        let value = without_leading_ones(value, &variable.shape)?;
         if value.shape() != variable.shape {
+            if head.as_ref().is_some_and(|head| variable.name.starts_with(head)) {
+                continue;
+            }
             let message = format!(
                 "{name}: expected {:?} for {}, got {:?}; to begin it anew, let model.rename give the tensor a name that the \
                  model does not have",
@@ -64,10 +95,11 @@ pub fn weights(
         let some = |names: &mut dyn Iterator<Item = &String>| {
             names.take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
         };
-        let (there, wanted) = (
-            some(&mut names.iter().filter(|name| !name.starts_with("optimizer."))),
-            some(&mut variables.iter().map(|variable| &variable.name)),
-        );
+        let there = some(&mut names.iter().filter(|name| !name.starts_with("optimizer.")));
+        let wanted = match own_names.is_empty() {
+            true => some(&mut variables.iter().map(|variable| &variable.name)),
+            false => some(&mut own_names.keys()),
+        };
         let message = format!(
             "expected tensors that the model has, such as {wanted}, got {there}, …; model.rename changes the beginnings \
              of names"
@@ -75,6 +107,15 @@ pub fn weights(
         return Err(Error::format(path, message));
     }
     Ok(values)
+}
+
+/// `value` in `shape`, where the two differ in nothing but the number of axes of length 1 before all others.
+fn without_leading_ones(value: Array, shape: &[usize]) -> Result<Array> {
+    let own = |shape: &[usize]| shape.iter().skip_while(|&&length| length == 1).copied().collect::<Vec<_>>();
+    match own(value.shape()) == own(shape) {
+        true => value.reshape(shape),
+        false => Ok(value),
+    }
 }
 
 fn renamed(name: &str, rename: &BTreeMap<String, String>) -> String {

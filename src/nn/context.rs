@@ -445,6 +445,7 @@ impl<'a> Context<'a> {
         let row = Row {
             path: self.path.join("."),
             kind: kind.into(),
+            name: String::new(),
             output: output.shape().to_vec(),
             parameters,
             statistics,

@@ -3,7 +3,7 @@
 use super::{
     Attention, BatchNorm, Context, Conv, ConvTranspose, Dense, DepthwiseConv, Dropout, Edges, Embedding,
     GroupNorm, InstanceNorm, LayerNorm, Module, Permute, Pool, Position, Recurrent, Repeat, Reshape,
-    Residual, RmsNorm, SeparableConv, Upsample, activation, pool,
+    Residual, RmsNorm, SeparableConv, Upsample, activation, pool, token,
 };
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -125,6 +125,10 @@ layers! {
         /// Adds a vector for the position to each element of a sequence. `kind` (`"learned"` or `"sinusoidal"`), `length` (of
         /// the longest sequence)
         Position(layer: Position) = "position" | "positionembedding", short "kind" => layer.forward(x, cx);
+        /// Puts the same learned vector before each sequence.
+        ClassToken = "class-token" => token::class_token(x, cx);
+        /// The vector at the first position of a sequence.
+        FirstPosition = "first-position" => token::first_position(x, cx);
         /// Self-attention, which needs a `position` before it or `rotary` to see the order. `heads`, `causal` (`true` hides
         /// what comes later), `rotary` (`true` turns queries and keys by their positions), `dropout`
         Attention(layer: Attention) = "attention" | "multiheadattention", short "heads" => layer.forward(x, cx);

@@ -25,8 +25,10 @@ mod residual;
 mod sequential;
 mod shape;
 mod summary;
+mod token;
 mod upsample;
 mod window;
+mod zoo;
 
 pub use activation::{relu_layer as relu, sigmoid, tanh};
 pub use attention::{Attention, attention};
@@ -54,6 +56,7 @@ pub(crate) use summary::grouped;
 pub use summary::{Row, Summary};
 pub use upsample::{Interpolation, Upsample, upsample};
 pub use window::Padding;
+pub use zoo::{Architecture, LstmClassifier, Mlp, MobileNetV2, ResNet18, VitTiny};
 
 pub use crate::variables::Init;
 

@@ -17,6 +17,8 @@ pub struct Row {
     /// Where the layer stands, such as `2` or `3.layers.0`.
     pub path: String,
     pub kind: String,
+    /// What files of weights call it, where it is a part of an [`Architecture`](super::Architecture); otherwise empty.
+    pub name: String,
     /// The shape of its result, the batch first.
     pub output: Vec<usize>,
     pub parameters: usize,
@@ -72,17 +74,21 @@ impl fmt::Display for Summary {
             let rest = row.output.iter().skip(1).map(|n| format!(" x {n}"));
             std::iter::once("batch".to_string()).chain(rest).collect::<String>()
         };
-        let mut lines: Vec<[String; 4]> =
-            vec![[String::new(), "layer".into(), "output".into(), "parameters".into()]];
+        let mut lines: Vec<[String; 5]> =
+            vec![["", "layer", "output", "parameters", "in files"].map(String::from)];
         for row in &self.rows {
-            lines.push([row.path.clone(), row.kind.clone(), shape(row), grouped(row.parameters)]);
+            let parameters = grouped(row.parameters);
+            lines.push([row.path.clone(), row.kind.clone(), shape(row), parameters, row.name.clone()]);
+        }
+        if self.rows.iter().all(|row| row.name.is_empty()) {
+            lines[0][4].clear();
         }
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3)];
         for line in &lines {
-            let [path, kind, output, parameters] = line;
+            let [path, kind, output, parameters, name] = line;
             let text = format!(
-                "{path:<0$}  {kind:<1$}  {output:<2$}  {parameters:>3$}",
+                "{path:<0$}  {kind:<1$}  {output:<2$}  {parameters:>3$}  {name}",
                 widths[0], widths[1], widths[2], widths[3]
             );
             writeln!(f, "{}", text.trim_end())?;

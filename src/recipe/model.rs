@@ -5,14 +5,14 @@ use super::{Recipe, Train};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::named;
-use crate::nn::{Line, NAME, Network, Node, Nodes, Sequential, is_name};
+use crate::nn::{Architecture, Line, NAME, Network, Node, Nodes, Sequential, Summary, is_name};
 use crate::train::Goal;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
-/// Layers one after another, or nodes with names.
+/// Layers one after another, nodes with names, or an architecture by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -20,6 +20,8 @@ pub struct Model {
     pub layers: Sequential,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<String, Node>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zoo: Option<Architecture>,
     /// A safetensors file of weights to begin with, see [`weights`](crate::export::weights).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
@@ -61,6 +63,9 @@ impl Objective {
 
 impl Model {
     pub(crate) fn network(&self, train: &Train) -> Network {
+        if let Some(zoo) = &self.zoo {
+            return zoo.layers().into();
+        }
         if self.nodes.is_empty() {
             return self.layers.clone().into();
         }
@@ -75,6 +80,18 @@ impl Model {
         nodes.outputs = outputs;
         Network::Nodes(nodes)
     }
+
+    /// Gives the rows of the model's summary the names that files of weights have, if it is an architecture's.
+    pub(crate) fn name_rows(&self, summary: &mut Summary) {
+        if let Some(zoo) = &self.zoo {
+            zoo.name_rows(summary);
+        }
+    }
+
+    /// The paths that `path` stands for, which may be made of the names that files of weights have.
+    pub(super) fn paths(&self, path: &str) -> Vec<String> {
+        self.zoo.as_ref().map_or_else(|| vec![path.to_string()], |zoo| zoo.paths(path))
+    }
 }
 
 impl Recipe {
@@ -84,18 +101,28 @@ impl Recipe {
         if train.loss.is_some() && !train.objectives.is_empty() {
             return Err(Error::value("train.objectives", "no train.loss beside them", "both"));
         }
+        let forms = [
+            ("layers", !model.layers.is_empty()),
+            ("nodes", !model.nodes.is_empty()),
+            ("zoo", model.zoo.is_some()),
+        ];
+        let there: Vec<&str> =
+            forms.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+        if there.len() > 1 {
+            return Err(Error::value("model", "one of layers, nodes and zoo", there.join(" and ")));
+        }
+        if let Some(zoo) = &model.zoo {
+            zoo.check().map_err(|error| error.at(&format!("model.zoo.{}", zoo.kind())))?;
+        }
         if model.nodes.is_empty() {
             return match train.objectives.is_empty() {
                 true => Ok(()),
                 false => Err(Error::value(
                     "train.objectives",
                     "model.nodes to take the outputs from",
-                    "model.layers",
+                    format!("model.{}", there.first().unwrap_or(&"layers")),
                 )),
             };
-        }
-        if !model.layers.is_empty() {
-            return Err(Error::value("model", "layers or nodes", "both"));
         }
         let inputs = data.input_names();
         if let Some((name, node)) = model.nodes.iter().find(|(name, _)| inputs.contains(&name.as_str())) {

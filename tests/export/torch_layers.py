@@ -8,7 +8,7 @@ from torch.nn import functional as F
 # Layers that want the channels right after the batch, and layers that work on the last axis.
 FIRST = {"conv", "max-pool", "avg-pool", "global-max-pool", "global-avg-pool", "batch-norm"}
 FIRST |= {"conv-transpose", "depthwise-conv", "separable-conv", "upsample", "crop", "pad", "group-norm", "instance-norm"}
-LAST = {"dense", "layer-norm", "lstm", "gru", "attention", "rms-norm", "position", "glu", "swiglu", "geglu"}
+LAST = {"dense", "layer-norm", "lstm", "gru", "attention", "rms-norm", "position", "glu", "swiglu", "geglu", "reshape"}
 
 
 def model(layers, sample):
@@ -177,6 +177,15 @@ class Position(nn.Module):
         return x + (self.weight if hasattr(self, "weight") else self.waves)[: x.shape[1]]
 
 
+class ClassToken(nn.Module):
+    def __init__(self, settings, x, first):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(x.shape[-1]))
+
+    def forward(self, x):
+        return torch.cat([self.token.expand(len(x), 1, -1), x], 1)
+
+
 def gated(activation):
     def build(settings, x, first):
         def gate(x):
@@ -306,6 +315,8 @@ LAYERS = {
     ),
     "rms-norm": lambda s, x, first: nn.RMSNorm(x.shape[-1], s["epsilon"]),
     "position": Position,
+    "class-token": ClassToken,
+    "first-position": function(lambda x: x[:, 0]),
     "glu": gated(torch.sigmoid),
     "swiglu": gated(F.silu),
     "geglu": gated(F.gelu),

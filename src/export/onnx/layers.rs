@@ -69,6 +69,8 @@ impl Builder<'_> {
             }
             Layer::RmsNorm(layer) => self.rms_norm(layer, x),
             Layer::Position(layer) => self.position(layer, x),
+            Layer::ClassToken => self.class_token(x),
+            Layer::FirstPosition => Ok(self.first_position(x)),
             Layer::BatchNorm(layer) => {
                 let x = self.channels_first(x);
                 let variables = ["weight", "bias", "running_mean", "running_var"];
@@ -284,7 +286,7 @@ impl Builder<'_> {
 /// Whether the layer's result is no longer a sequence of the same positions.
 fn ends_positions(layer: &Layer) -> bool {
     match layer {
-        Layer::Flatten | Layer::GlobalMaxPool | Layer::GlobalAvgPool => true,
+        Layer::Flatten | Layer::GlobalMaxPool | Layer::GlobalAvgPool | Layer::FirstPosition => true,
         Layer::Reshape(_) | Layer::Permute(_) | Layer::Repeat(_) => true,
         Layer::Upsample(layer) => layer.size.iter().any(|&factor| factor > 1),
         Layer::Lstm(layer) | Layer::Gru(layer) => !layer.sequences,

@@ -26,6 +26,34 @@ impl Builder<'_> {
         Ok(x.with(self.node("Add", &[&x.name, &vectors], vec![])))
     }
 
+    /// The same vector before each sequence of the batch.
+    pub fn class_token(&mut self, x: Value) -> Result<Value> {
+        let x = self.channels_last(x);
+        let features = x.shape[x.rank() - 1];
+        let token = self.value("token")?.clone().reshape(&[1, 1, features])?;
+        let token = self.constant("token", &token);
+        let (first, rest) = (self.ints(&[0]), self.ints(&whole(&[1, features])));
+        let shape = self.node("Shape", &[&x.name], vec![]);
+        let batch = self.node("Gather", &[&shape, &first], vec![int("axis", 0)]);
+        let shape = self.node("Concat", &[&batch, &rest], vec![int("axis", 0)]);
+        let tokens = self.node("Expand", &[&token, &shape], vec![]);
+        if let Some(real) = self.positions.take() {
+            // The token is real whatever the first position is.
+            let one = self.ints(&[1]);
+            let position = self.node("Slice", &[&real, &first, &one, &one], vec![]);
+            let filled_up = self.node("Not", &[&position], vec![]);
+            let always = self.node("Or", &[&position, &filled_up], vec![]);
+            self.positions = Some(self.node("Concat", &[&always, &real], vec![int("axis", 1)]));
+        }
+        Ok(x.with(self.node("Concat", &[&tokens, &x.name], vec![int("axis", 1)])))
+    }
+
+    pub fn first_position(&mut self, x: Value) -> Value {
+        let x = self.channels_last(x);
+        let first = self.operand(&Array::scalar(0i64));
+        x.with(self.node("Gather", &[&x.name, &first], vec![int("axis", 1)]))
+    }
+
     pub fn attention(&mut self, layer: &Attention, x: Value) -> Result<Value> {
         let x = self.channels_last(x);
         let &[_, length, features] = &x.shape[..] else {

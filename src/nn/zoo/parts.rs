@@ -1,0 +1,42 @@
+//! Layers as they are put together, with the names that their variables have in files.
+
+use crate::nn::{Layer, Residual, Sequential, sequential};
+
+/// Layers, and the beginnings of names in files with those here, in the order of the layers.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub layers: Vec<Layer>,
+    pub names: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// A layer without a name of its own in files.
+    pub fn then(&mut self, layer: Layer) {
+        self.layers.push(layer);
+    }
+
+    /// A layer whose variables are called alike in files, below `name`.
+    pub fn add(&mut self, name: &str, layer: impl Into<Layer>) {
+        self.names.push((format!("{name}."), format!("{}.", self.layers.len())));
+        self.layers.push(layer.into());
+    }
+
+    /// A layer whose variables, or parts, are called otherwise in files: pairs of the name there and here.
+    pub fn add_renamed<const N: usize>(&mut self, names: [(String, &str); N], layer: impl Into<Layer>) {
+        let place = self.layers.len();
+        self.names.extend(names.into_iter().map(|(there, here)| (there, format!("{place}.{here}"))));
+        self.layers.push(layer.into());
+    }
+
+    /// A residual block; an empty shortcut is the identity.
+    pub fn residual(&mut self, layers: Parts, shortcut: Parts) {
+        let place = self.layers.len();
+        let mut within = |part: &str, Parts { layers, names }: Parts| -> Sequential {
+            let names = names.into_iter().map(|(there, here)| (there, format!("{place}.{part}.{here}")));
+            self.names.extend(names);
+            sequential(layers)
+        };
+        let block = Residual { layers: within("layers", layers), shortcut: within("shortcut", shortcut) };
+        self.layers.push(Layer::Residual(block));
+    }
+}

@@ -1,0 +1,75 @@
+use super::check_sizes;
+use super::parts::Parts;
+use crate::error::{Error, Result};
+use crate::nn::{Dense, Embedding, Layer, Recurrent, embedding};
+use serde::{Deserialize, Serialize};
+
+/// An LSTM (Hochreiter and Schmidhuber, 1997) over sequences `[length, features]`, or over `[length]` token ids of a
+/// vocabulary, and a dense layer that reads its last state.
+///
+/// Its variables in files are called as in a `PyTorch` module with the parts `embedding`, `lstm` and `fc`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LstmClassifier {
+    pub outputs: usize,
+    #[serde(default = "units")]
+    pub units: usize,
+    #[serde(default = "one")]
+    pub layers: usize,
+    #[serde(default)]
+    pub bidirectional: bool,
+    /// The rate of a dropout between the layers.
+    #[serde(default)]
+    pub dropout: f64,
+    /// How many token ids there are, where the sequences are of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<usize>,
+    /// The width of the tokens' vectors.
+    #[serde(default = "width")]
+    pub embedding: usize,
+    /// The id that fills sequences up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
+}
+
+fn units() -> usize {
+    128
+}
+
+fn one() -> usize {
+    1
+}
+
+fn width() -> usize {
+    64
+}
+
+impl LstmClassifier {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.padding.is_some() && self.vocabulary.is_none() {
+            return Err(Error::value("padding", "a vocabulary beside it, as it is a token id", "none"));
+        }
+        let Self { outputs, units, layers, embedding, .. } = *self;
+        check_sizes([("outputs", outputs), ("units", units), ("layers", layers), ("embedding", embedding)])
+    }
+
+    pub(super) fn parts(&self) -> Parts {
+        let mut net = Parts::default();
+        if let Some(vocabulary) = self.vocabulary {
+            net.add(
+                "embedding",
+                match embedding(vocabulary, self.embedding) {
+                    Layer::Embedding(layer) => Layer::Embedding(Embedding { padding: self.padding, ..layer }),
+                    layer => layer,
+                },
+            );
+        }
+        let Self { layers, bidirectional, dropout, .. } = *self;
+        net.add(
+            "lstm",
+            Layer::Lstm(Recurrent { layers, bidirectional, dropout, ..Recurrent::new(self.units) }),
+        );
+        net.add("fc", Dense::new(self.outputs));
+        net
+    }
+}
