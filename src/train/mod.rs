@@ -32,6 +32,7 @@ mod range_test;
 mod replica;
 mod run;
 mod score;
+mod sums;
 mod targets;
 mod trainer;
 

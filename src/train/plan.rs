@@ -4,6 +4,7 @@ use super::arguments::{Arguments, Resident, Steps};
 use super::augment::{self, Augment};
 use super::head::{Head, Target, next};
 use super::program::{Step, Stepped, parameters};
+use super::sums::{total, totals};
 use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type, gradients};
@@ -86,11 +87,6 @@ impl Plan {
         Ok(Function::new(&graph, ys))
     }
 
-    /// The sum over the devices.
-    fn total(&self, part: &Tensor) -> Result<Tensor> {
-        if self.replicas == 1 { Ok(part.clone()) } else { part.all_reduce() }
-    }
-
     /// The samples and the targets of some rows: gathered as they are stored, then scaled; in training, where there
     /// are random numbers, augmented. Token ids stay whole: bf16 would round those above 256.
     fn batch(
@@ -168,7 +164,7 @@ impl Step for Plan {
     }
 
     /// The result is `[4]` (f64): the mean loss, the weight of its rows, how many answers were right (0 where targets are
-    /// values or there are several) and how many there were, all over all devices.
+    /// values or there are several) and how many there were; of each the device's part, see [`Plan::finish`].
     fn step(
         &self,
         variables: &mut Variables,
@@ -202,7 +198,7 @@ impl Step for Plan {
             let outputs = &outputs[head.output];
             head.check(outputs, target)?;
             let (sum, weight) = head.sums(outputs, target, mask)?;
-            let mean = (sum / self.total(&weight)?)?;
+            let mean = (sum / total(&weight, self.replicas)?)?;
             loss = Some(match loss {
                 None if head.weight == 1.0 => mean,
                 None => (mean * head.weight)?,
@@ -215,10 +211,10 @@ impl Step for Plan {
             }
         }
         let loss = loss.ok_or_else(|| Error::value("objectives", "at least one", "none"))?;
-        let weight = self.total(&part)?;
+        let weight = total(&part, self.replicas)?;
         let parameters = self.optimizer.trained(variables);
         let grads = gradients(&loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
-        let grads = grads.iter().map(|gradient| self.total(gradient)).collect::<Result<Vec<_>>>()?;
+        let grads = totals(&grads, self.replicas)?;
         // In full batches, so that the weight is about 1.
         let weight = (weight / batch as f64)?;
         turn.update(&self.optimizer, variables, &grads, &weight)?;
@@ -229,7 +225,12 @@ impl Step for Plan {
         let metrics = [&loss, &part, &right, &answers].map(|metric| metric.reshape(&[1]));
         let metrics = metrics.into_iter().collect::<Result<Vec<_>>>()?;
         let metrics = Tensor::concatenate(&metrics.iter().collect::<Vec<_>>(), 0)?;
-        Ok(Stepped { results: vec![vec![self.total(&metrics)?]], is_good: None })
+        Ok(Stepped { results: vec![vec![metrics]], is_good: None })
+    }
+
+    /// Adds the parts of the devices, of all steps at once.
+    fn finish(&self, results: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        totals(&results, self.replicas)
     }
 
     fn replicas(&self) -> usize {

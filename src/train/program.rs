@@ -18,6 +18,11 @@ pub(super) trait Step {
     /// How many devices share each batch.
     fn replicas(&self) -> usize;
 
+    /// What a program gives of the results of its steps, which are stacked.
+    fn finish(&self, results: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        Ok(results)
+    }
+
     /// Whether each step reports if it was good, and the variables stay as they were before the first bad step.
     const IS_CHECKED: bool;
 }
@@ -52,8 +57,8 @@ pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
     Ok((variables.variables().cloned().collect(), results.iter().map(Vec::len).collect()))
 }
 
-/// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then those of the
-/// step, stacked over the steps.
+/// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then those of
+/// [`Step::finish`].
 pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Result<Function> {
     let graph = Graph::new();
     let state = parameters(&graph, variables);
@@ -90,7 +95,7 @@ pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Re
         Ok(StepOutputs { carries: after, ys: results.concat() })
     })?;
     after.truncate(variables.len());
-    Ok(Function::new(&graph, [after, results].concat()))
+    Ok(Function::new(&graph, [after, of.finish(results)?].concat()))
 }
 
 /// A parameter of the graph for each variable.

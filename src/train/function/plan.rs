@@ -7,6 +7,7 @@ use crate::graph::{Random, Tensor, Type, gradients};
 use crate::nn::Context;
 use crate::train::arguments::{Arguments, Resident, Turn};
 use crate::train::program::{Step, Stepped};
+use crate::train::sums::totals;
 use crate::variables::Variables;
 
 /// Everything that a step is made of.
@@ -87,19 +88,22 @@ impl Plan<'_> {
         *loss = loss.convert(loss.dtype().accumulator())?;
         let parameters = optimizer.trained(variables);
         let gradients = gradients(loss, &parameters.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
-        let gradients = gradients.iter().map(|gradient| self.mean(gradient)).collect::<Result<Vec<_>>>()?;
-
+        let count = results.len();
+        results.extend(gradients);
+        let mut results = self.means(&results)?;
+        let gradients = results.split_off(count);
         // All batches are of the same size.
         let weight = variables.graph().scalar(1f32);
         turn.update(optimizer, variables, &gradients, &weight)?;
-        results.iter().map(|result| self.mean(result)).collect()
+        Ok(results)
     }
 
-    /// The mean over the devices.
-    fn mean(&self, part: &Tensor) -> Result<Tensor> {
+    /// The means over the devices.
+    fn means(&self, parts: &[Tensor]) -> Result<Vec<Tensor>> {
+        let totals = totals(parts, self.replicas)?;
         match self.replicas {
-            1 => Ok(part.clone()),
-            replicas => part.all_reduce()? / replicas as f64,
+            1 => Ok(totals),
+            replicas => totals.iter().map(|total| total / replicas as f64).collect(),
         }
     }
 }
