@@ -4,6 +4,8 @@
 mod common;
 
 use common::numbers;
+use neural::Array;
+use neural::data::safetensors;
 use neural::runs::Saved;
 use neural::runtime::cache_folder;
 use std::fs;
@@ -36,15 +38,111 @@ fn pictures(path: &Path, rows: usize, seed: u64) {
     fs::write(path, text).expect("writable");
 }
 
-const DENSE: &str = "layers = [{ dense = 8 }, 'tanh', { dense = 3 }]\n[train]\noptimizer = { sgd = { learning_rate = 0.5 } }\n";
+/// Arrays that a network may be trained on: pictures, lists of tokens, and a class and a value of each.
+fn arrays(path: &Path, rows: usize) {
+    let pixels: Vec<f32> = numbers(rows * 36, 1).iter().map(|&x| x as f32).collect();
+    let sums: Vec<f32> = pixels.chunks(36).map(|picture| picture[..12].iter().sum()).collect();
+    let classes: Vec<i32> = sums.iter().map(|sum| (sum.abs() * 2.0) as i32 % 3).collect();
+    let tokens: Vec<i32> = pixels.iter().take(rows * 5).map(|x| (x.abs() * 12.0) as i32).collect();
+    let array = |shape: &[usize], values| Array::new(shape, values).expect("as many values");
+    let (pictures, tokens) =
+        (array(&[rows, 6, 6, 1], pixels), Array::new(&[rows, 5], tokens).expect("as many tokens"));
+    let (classes, sums) = (Array::vector(&classes), array(&[rows, 1], sums));
+    let named = [("picture", &pictures), ("tokens", &tokens), ("class", &classes), ("sum", &sums)];
+    fs::write(path, safetensors::encode(&named, None).expect("encoded")).expect("writable");
+}
 
-/// A folder with pictures and a recipe that trains the model on them.
-fn project(model: &str) -> TempDir {
+/// What a recipe says of its data, its model and its training.
+struct Network {
+    data: &'static str,
+    model: &'static str,
+    train: &'static str,
+}
+
+const TABLE: &str = "format = 'table'\npath = 'pictures.csv'\nvalidation_fraction = 0.2\n";
+
+const DENSE: Network = Network {
+    data: TABLE,
+    model: "layers = ['flatten', { dense = 8 }, 'tanh', { dense = 3 }]",
+    train: "loss = 'softmax-cross-entropy'\noptimizer = { sgd = { learning_rate = 0.5 } }",
+};
+
+/// Whatever reaches over a batch or draws for its rows, and each kind of figure.
+const NETWORKS: [(Network, usize, usize); 6] = [
+    (Network { data: "inputs = 'picture'\ntarget = 'class'", ..DENSE }, 2, 2),
+    (
+        Network {
+            data: "inputs = 'picture'\ntarget = 'class'",
+            model: "layers = [{ conv = { filters = 4, kernel = [3, 3] } }, 'batch-norm', 'relu', 'flatten', { dropout = 0.4 }, \
+                    { dense = 3 }]",
+            train: "loss = 'softmax-cross-entropy'\noptimizer = { adam = { learning_rate = 0.01 } }\n\
+                    augment = [{ noise = 0.1 }]\naverage = 0.9",
+        },
+        2,
+        1,
+    ),
+    (
+        Network {
+            data: "inputs = 'picture'\ntarget = 'sum'\nscale_target = 'standardize'",
+            model: "layers = [{ reshape = [6, 6] }, { lstm = 5 }, 'layer-norm', { dense = 1 }]",
+            train: "loss = 'mean-squared-error'\noptimizer = { adamw = { learning_rate = 0.01 } }\naccumulate = 2\n\
+                    clip_norm = 1.0\nlast_batch = 'mask'",
+        },
+        4,
+        1,
+    ),
+    (
+        Network {
+            data: "inputs = 'picture'\ntarget = 'class'",
+            model: "layers = [{ reshape = [6, 6] }, 'position', { attention = { heads = 2, dropout = 0.1 } }, 'batch-norm', \
+                    'flatten', { dense = 80 }, 'relu', { dense = 3 }]",
+            train: "loss = 'softmax-cross-entropy'\noptimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }\n\
+                    mixed_precision = true\nstream = true",
+        },
+        2,
+        1,
+    ),
+    (
+        Network {
+            data: "inputs = ['picture', 'tokens']\ntargets = ['class', 'sum']",
+            model: "[model.nodes]\n\
+                    seen = { from = 'picture', layers = ['flatten', { dense = 6 }] }\n\
+                    read = { from = 'tokens', layers = [{ embedding = { vocabulary = 12, units = 4 } }, 'flatten', { dense = 6 }] }\n\
+                    both = { from = ['seen', 'read'], join = 'concatenate', layers = ['batch-norm', 'tanh'] }\n\
+                    kind = { from = 'both', layers = [{ dense = 3 }] }\n\
+                    value = { from = 'both', layers = [{ dense = 1 }] }",
+            train: "optimizer = { adam = { learning_rate = 0.01 } }\n[train.objectives]\n\
+                    class = { from = 'kind', loss = 'softmax-cross-entropy', target = 'class' }\n\
+                    size = { from = 'value', loss = 'mean-squared-error', target = 'sum', weight = 0.5 }",
+        },
+        2,
+        1,
+    ),
+    (
+        Network {
+            data: "inputs = 'tokens'\ntarget = 'class'",
+            model: "layers = [{ embedding = { vocabulary = 12, units = 4 } }, 'global-avg-pool', { dense = 3 }]",
+            train: "loss = { softmax-cross-entropy = { class_weights = [1.0, 2.0, 0.5] } }\n\
+                    optimizer = { adam = { learning_rate = 0.02 } }",
+        },
+        2,
+        1,
+    ),
+];
+
+/// A folder with data and a recipe that trains the network on them.
+fn project(network: &Network) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     pictures(&folder.path().join("pictures.csv"), 90, 1);
+    let Network { data, model, train } = network;
+    let rows = if *data == TABLE {
+        String::new()
+    } else {
+        arrays(&folder.path().join("arrays.safetensors"), 640);
+        "format = 'safetensors'\npath = 'arrays.safetensors'\nvalidation_fraction = 0.55\n".into()
+    };
     let recipe = format!(
-        "[data]\nformat = 'table'\npath = 'pictures.csv'\nvalidation_fraction = 0.2\n[model]\n{model}\
-         loss = 'softmax-cross-entropy'\nbatch_size = 16\nepochs = 3\nsteps_per_call = 5\n"
+        "[data]\n{rows}{data}\n[model]\n{model}\n[train]\nbatch_size = 16\nepochs = 3\nsteps_per_call = 5\n{train}\n"
     );
     fs::write(folder.path().join("recipe.toml"), recipe).expect("writable");
     folder
@@ -52,6 +150,16 @@ fn project(model: &str) -> TempDir {
 
 /// `neural train` with these arguments in the folder: with as many devices in one process, or in as many processes.
 fn command(
+    folder: &TempDir,
+    processes: Option<(&Path, usize)>,
+    devices: usize,
+    arguments: &[&str],
+) -> Command {
+    command_of("train", folder, processes, devices, arguments)
+}
+
+fn command_of(
+    name: &str,
     folder: &TempDir,
     processes: Option<(&Path, usize)>,
     devices: usize,
@@ -66,7 +174,7 @@ fn command(
             command
         }
     };
-    command.arg("train").args(arguments).args(["--device", "cpu", "--devices", &devices.to_string()]);
+    command.arg(name).args(arguments).args(["--device", "cpu", "--devices", &devices.to_string()]);
     if processes.is_some() {
         command.args(["--processes", "mpi"]);
     }
@@ -111,20 +219,10 @@ fn assert_same(folder: &TempDir, one: &str, other: &str) {
 }
 
 #[test]
-fn processes_train_as_one_with_as_many_devices() {
+fn processes_train_and_evaluate_as_one_with_as_many_devices() {
     let Some(mpi) = launcher() else { return };
-    let networks = [
-        DENSE,
-        "layers = [{ reshape = [6, 6, 1] }, { conv = { filters = 4, kernel = [3, 3] } }, 'batch-norm', 'relu', 'flatten', \
-         { dropout = 0.4 }, { dense = 3 }]\n[train]\noptimizer = { adam = { learning_rate = 0.01 } }\n\
-         augment = [{ noise = 0.1 }]\naverage = 0.9\n",
-        "layers = [{ reshape = [6, 6] }, { gru = 5 }, 'layer-norm', { dense = 3 }]\n[train]\n\
-         optimizer = { adamw = { learning_rate = 0.01 } }\naccumulate = 2\nclip_norm = 1.0\nlast_batch = 'mask'\n",
-        "layers = [{ dense = 80 }, 'batch-norm', 'relu', { dense = 3 }]\n[train]\nmixed_precision = true\nstream = true\n\
-         optimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }\n",
-    ];
-    for (model, (processes, devices)) in networks.into_iter().zip([(2, 2), (2, 1), (4, 1), (2, 1)]) {
-        let folder = project(model);
+    for (network, processes, devices) in NETWORKS {
+        let folder = project(&network);
         let name = ["recipe.toml", "--name"];
         succeeds(command(&folder, None, processes * devices, &[&name[..], &["one"]].concat()));
         let several = Some((&*mpi, processes));
@@ -135,6 +233,56 @@ fn processes_train_as_one_with_as_many_devices() {
         assert_eq!(said.matches("epoch 3/3").count(), 1, "{said}");
         assert!(said.contains(&format!("in each of {processes} processes")), "{said}");
     }
+}
+
+/// Gradients go in one message, however many parameters there are, and the figures of a call's steps in another.
+#[test]
+fn a_step_makes_one_sum_over_the_processes() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&NETWORKS[0].0);
+    let output = succeeds(command(&folder, Some((&*mpi, 2)), 2, &["recipe.toml", "--json"]));
+    let said = text(&output.stdout);
+    let traffic = said.lines().find(|line| line.contains("\"traffic\"")).expect("a line of traffic");
+    let traffic: serde_json::Value = serde_json::from_str(traffic).expect("JSON");
+    let number = |key: &str| traffic[key].as_f64().expect("a number");
+    // 288 training rows are 18 steps an epoch, in calls of 5, 5, 5 and 3.
+    assert_eq!((number("steps"), number("sums")), (54.0, 54.0 + 12.0), "{traffic}");
+    // Each of the process's two devices sends 36 · 8 + 8 + 8 · 3 + 3 gradients and four figures to three others.
+    let (gradients, figures) = (4.0 * 323.0, 8.0 * 4.0);
+    assert_eq!(number("bytes"), 54.0 * 2.0 * 3.0 * (gradients + figures), "{traffic}");
+}
+
+#[test]
+fn the_runs_of_a_group_and_of_a_sweep_are_those_of_one_process() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&DENSE);
+    let several = Some((&*mpi, 2));
+    for arguments in [["--repeat", "2"], ["--folds", "2"]] {
+        let [one, other] = ["one", "other"].map(|name| format!("{name}{}", arguments[0]));
+        let words = |name| [&["recipe.toml", "--epochs", "2", "--name", name][..], &arguments].concat();
+        succeeds(command(&folder, None, 2, &words(&one)));
+        succeeds(command(&folder, several, 1, &words(&other)));
+        let runs = fs::read_dir(folder.path().join("runs").join(&one)).expect("a folder");
+        let runs: Vec<_> = runs.map(|entry| entry.expect("an entry")).filter(|e| e.path().is_dir()).collect();
+        assert_eq!(runs.len(), 2);
+        for run in runs {
+            let name = run.file_name().into_string().expect("UTF-8");
+            assert_same(&folder, &format!("{one}/{name}"), &format!("{other}/{name}"));
+        }
+    }
+    // A rate at which a trial fails under way, and a model that cannot start, in a sweep that goes on.
+    let sweep = |processes, devices| {
+        let mut command = command_of("sweep", &folder, processes, devices, &["recipe.toml"]);
+        let rates = "train.optimizer.sgd.learning_rate=0.5,1e38";
+        command.args(["--over", rates, "--over", "model.layers=[{dense=3}],[{dense=8},{conv={filters=1,kernel=[9,9]}}]"]);
+        command.args(["--epochs", "2"]);
+        succeeds(command)
+    };
+    let alone = sweep(None, 2);
+    let shared = sweep(several, 1);
+    let failed = |output: &Output| text(&output.stderr).matches("failed").count();
+    assert_eq!((failed(&alone), failed(&shared)), (3, 3), "{}", text(&shared.stderr));
+    assert_same(&folder, "recipe-sweep-1/trial-1", "recipe-sweep-2/trial-1");
 }
 
 /// What is said where the second process has another environment or stands in another folder.
@@ -160,9 +308,8 @@ fn refused(first: &TempDir, mpi: &Path, of_second: &[&str]) -> String {
 #[test]
 fn processes_that_differ_end_the_job_and_say_in_what() {
     let Some(mpi) = launcher() else { return };
-    let folder = project(
-        "layers = [{ dense = 8 }, 'tanh', { dense = 3 }]\n[train]\noptimizer = { adam = { learning_rate = 0.01 } }\n",
-    );
+    let adam = "loss = 'softmax-cross-entropy'\noptimizer = { adam = { learning_rate = 0.01 } }";
+    let folder = project(&Network { train: adam, ..DENSE });
     let other = tempfile::tempdir().expect("a temporary folder");
     let path = other.path().to_string_lossy().into_owned();
     let said = refused(&folder, &mpi, &["-wdir", &path]);
@@ -195,9 +342,32 @@ fn one_of(launcher: u32) -> Option<u32> {
 }
 
 #[test]
+fn a_process_that_is_slow_is_waited_for() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&DENSE);
+    let words = |name| ["recipe.toml", "--epochs", "60", "-q", "--name", name];
+    succeeds(command(&folder, None, 2, &words("one")));
+    let mut job = command(&folder, Some((&mpi, 2)), 1, &words("slow"));
+    let mut job = job.stdout(Stdio::null()).spawn().expect("it starts");
+    let mut stops = 0;
+    while job.try_wait().expect("a child").is_none() {
+        if let Some(process) = one_of(job.id()) {
+            for signal in [libc::SIGSTOP, libc::SIGCONT] {
+                // SAFETY: it only sends a signal.
+                unsafe { libc::kill(process as libc::pid_t, signal) };
+                sleep(Duration::from_millis(40));
+            }
+            stops += 1;
+        }
+    }
+    assert!(job.wait().expect("it ends").success() && stops > 2, "{stops} stops");
+    assert_same(&folder, "one", "slow");
+}
+
+#[test]
 fn a_job_that_is_interrupted_or_loses_a_process_goes_on_with_any_number_of_them() {
     let Some(mpi) = launcher() else { return };
-    let folder = project(DENSE);
+    let folder = project(&DENSE);
     let epochs = "150";
     succeeds(command(&folder, None, 2, &["recipe.toml", "--name", "whole", "--epochs", epochs, "--quiet"]));
     let run = folder.path().join("runs/parts");

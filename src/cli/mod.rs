@@ -17,6 +17,7 @@ mod options;
 mod page;
 pub mod pictures;
 mod predict;
+mod processes;
 mod recipe_options;
 mod report;
 mod runs;

@@ -1,12 +1,12 @@
 //! `neural train`
 
 mod group;
-mod processes;
 pub(super) mod progress;
 
 use super::DeviceArguments;
 use super::figures::{self, Scores, Spreads, by_part};
 use super::interrupt;
+use super::processes::{self, Sharing};
 use super::recipe_options::RecipeOptions;
 use super::screen::{Screen, Verbosity, seconds};
 use super::splits::Told;
@@ -18,7 +18,6 @@ use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run};
 use anyhow::{Context, bail};
 use group::{Group, Kind};
-use processes::{Launcher, share};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -47,14 +46,8 @@ pub struct Train {
     #[command(flatten)]
     device: DeviceArguments,
 
-    /// How many devices share each batch; of several processes, the devices of each
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    devices: usize,
-
-    /// Share each batch with the other processes that a launcher has started: mpiexec -n 4 neural train … --processes mpi.
-    /// On CPUs; scripts/setup --mpi sets it up
-    #[arg(long, value_name = "LAUNCHER")]
-    processes: Option<Launcher>,
+    #[command(flatten)]
+    sharing: Sharing,
 
     /// The run's name; that of the recipe with the next free number if absent
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
@@ -98,11 +91,7 @@ const MOST_NAMES: usize = 6;
 
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        if let Some(Launcher::Mpi) = self.processes {
-            return processes::run(self);
-        }
-        interrupt::listen()?;
-        self.train_on(&self.device.open_several(self.devices)?)
+        self.sharing.run(&self.device, |device| self.train_on(device))
     }
 
     fn train_on(&self, device: &Device) -> anyhow::Result<ExitCode> {
@@ -114,24 +103,18 @@ impl Train {
             let mut loaded = Loaded::default();
             // Before there is a folder.
             let first = &group.runs(&recipe)[0].1;
-            share(device, first)?;
-            let data = loaded.data(first)?;
-            let run = first.trainer_on(data)?.devices(self.all_devices(device)).start(device, data)?;
+            let data = loaded.data(first, device)?;
+            let run = processes::start(first, device, data, self.sharing.count(device))?;
             check_settings(&run, &first.train)?;
-            run.dismiss()?;
+            drop(run);
             let folder = self.folder(&recipe)?;
             group.write(&folder)?;
             return self.train_group(group, &folder, &recipe, device, loaded);
         }
-        share(device, &recipe)?;
-        let data = recipe.load()?;
+        let mut loaded = Loaded::default();
+        let data = loaded.data(&recipe, device)?;
         let place = || self.folder(&recipe).map(Place::new);
-        Ok(train(&recipe, device, &data, place, self.output(device), Until::default())?.exit_code())
-    }
-
-    /// How many devices share each batch in all.
-    fn all_devices(&self, device: &Device) -> usize {
-        self.devices * device.processes().map_or(1, |processes| processes.count())
+        Ok(train(&recipe, device, data, place, self.output(device), Until::default())?.exit_code())
     }
 
     /// The group of runs that is asked for.
@@ -141,7 +124,7 @@ impl Train {
     }
 
     fn output(&self, device: &Device) -> Output {
-        let devices = self.all_devices(device);
+        let devices = self.sharing.count(device);
         Output { verbosity: self.verbosity, devices, tensorboard: self.tensorboard }
     }
 
@@ -174,15 +157,15 @@ impl Train {
         if let Some(group) = group {
             return self.train_group(group, &folder, &recipe, device, Loaded::default());
         }
-        share(device, &recipe)?;
-        let data = recipe.load()?;
+        let mut loaded = Loaded::default();
+        let data = loaded.data(&recipe, device)?;
         let start = match self.from {
             _ if self.restart => Start::Anew,
             None => Start::Last,
             Some(which) => Start::From(which),
         };
         let place = || Ok(Place { folder, start, is_new: false });
-        Ok(train(&recipe, device, &data, place, self.output(device), Until::default())?.exit_code())
+        Ok(train(&recipe, device, data, place, self.output(device), Until::default())?.exit_code())
     }
 
     /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
@@ -199,8 +182,7 @@ impl Train {
         folder.keep_recipe(recipe)?;
         let mut reached = Vec::new();
         for (name, recipe) in group.runs(recipe) {
-            share(device, &recipe)?;
-            let data = loaded.data(&recipe)?;
+            let data = loaded.data(&recipe, device)?;
             let place = || {
                 let path = folder.file(&name);
                 if !path.exists() {
@@ -238,11 +220,24 @@ impl Train {
 pub(super) struct Loaded(Option<(Source, BTreeMap<String, Task>, Dataset)>);
 
 impl Loaded {
-    pub fn data(&mut self, recipe: &Recipe) -> crate::Result<&Dataset> {
-        let (source, tasks) = (&recipe.data, recipe.tasks());
-        if self.0.as_ref().is_none_or(|(known, of, _)| known != source || *of != tasks) {
+    /// The recipe's data, which the other processes read too, where there are others.
+    pub fn data(&mut self, recipe: &Recipe, device: &Device) -> crate::Result<&Dataset> {
+        if !self.is_of(recipe) {
+            processes::load(device, recipe)?;
+        }
+        self.read(recipe)
+    }
+
+    fn is_of(&self, recipe: &Recipe) -> bool {
+        self.0.as_ref().is_some_and(|(source, tasks, _)| *source == recipe.data && *tasks == recipe.tasks())
+    }
+
+    /// As [`Loaded::data`], in this process alone.
+    pub fn read(&mut self, recipe: &Recipe) -> crate::Result<&Dataset> {
+        if !self.is_of(recipe) {
             self.0 = None;
         }
+        let (source, tasks) = (&recipe.data, recipe.tasks());
         match &mut self.0 {
             Some((_, _, data)) => Ok(data),
             empty => Ok(&empty.insert((source.clone(), tasks, recipe.load()?)).2),
@@ -332,8 +327,8 @@ pub(super) fn train(
 ) -> anyhow::Result<Outcome> {
     let Output { verbosity, devices, tensorboard } = output;
     let started = Instant::now();
-    let trainer = recipe.trainer_on(data)?.devices(devices);
-    let mut run = trainer.start(device, data)?;
+    let mut run = processes::start(recipe, device, data, devices)?;
+    let trainer = run.trainer().clone();
     check_settings(&run, &recipe.train)?;
     let Place { folder, start, is_new } = place()?;
     let mut session = Session::start(&mut run, folder.clone(), start)?;
@@ -385,6 +380,7 @@ pub(super) fn train(
     let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
     let mut logged = Ok(());
     let mut epochs = session.run().epochs_reported();
+    let traffic = processes::Meter::start(device, session.run());
     let mut beat = progress::Beat::new(&folder);
     let ending = if until.is_reached(epochs) {
         Ok(Ending::Interrupted)
@@ -409,19 +405,12 @@ pub(super) fn train(
     drop(beat);
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
-    if let Some(processes) = device.processes() {
-        let (bytes, time) = processes.traffic();
-        screen.json("traffic", json!({ "bytes": bytes, "seconds": time.as_secs_f64() }));
-        let (megabytes, time) = (bytes as f64 / 1e6, seconds(time.as_secs_f64()));
-        screen.line(&format!(
-            "sums over {} processes: this one has sent {megabytes:.1} MB, and they took {time}",
-            processes.count()
-        ));
+    if let Some(traffic) = traffic {
+        traffic.show(session.run(), &screen);
     }
     let monitor = session.monitor();
     let best = session.best().cloned();
     if ending == Ending::Interrupted {
-        session.run().dismiss()?;
         if interrupt::asked() {
             screen.json("interrupted", json!({ "run": folder.path() }));
             screen
@@ -437,7 +426,6 @@ pub(super) fn train(
     }
     let weights = session.restore_best()?;
     let scores = scores(session.run())?;
-    session.run().dismiss()?;
     let spent = started.elapsed().as_secs_f64();
     let table = format!("{}{weights}\n", figures::table(&scores));
     let parts = told.lines().join("\n");

@@ -24,9 +24,11 @@ type Said = *const c_char;
 struct Glue {
     client: unsafe extern "C" fn(*mut *mut c_void) -> Said,
     compile: unsafe extern "C" fn(*const u8, usize, c_int, *mut *mut c_void) -> Said,
-    broadcast: unsafe extern "C" fn(*mut u8, usize) -> Said,
-    barrier: unsafe extern "C" fn() -> Said,
-    traffic: unsafe extern "C" fn(*mut u64, *mut u64),
+    broadcast: unsafe extern "C" fn(*mut u8, usize),
+    send: unsafe extern "C" fn(*mut u8, usize, c_int),
+    receive: unsafe extern "C" fn(*mut u8, usize, c_int),
+    barrier: unsafe extern "C" fn(),
+    traffic: unsafe extern "C" fn(*mut u64, *mut u64, *mut u64),
     end: unsafe extern "C" fn(),
     abort: unsafe extern "C" fn(c_int),
 }
@@ -34,7 +36,8 @@ struct Glue {
 /// The processes that MPI's launcher (`mpiexec`, `srun`) has started together, and which of them this one is.
 ///
 /// All run the same programs at the same time, each with its part of every batch. The first one, of rank 0, decides: a
-/// [`Run`](crate::train::Run) of it has the others do what it does, in [`Run::follow`](crate::train::Run::follow).
+/// [`Run`](crate::train::Run) of it has the others do what it does, in [`Trainer::follow`](crate::train::Trainer::follow). MPI ends
+/// all processes when one of them is lost.
 ///
 /// ```no_run
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, train::Trainer};
@@ -45,12 +48,10 @@ struct Glue {
 /// let processes = Processes::join()?;
 /// let device = processes.open(&DeviceSpec::Cpu)?;
 /// let trainer = Trainer::new(nn::sequential([nn::dense(2)])).batch_size(4).devices(processes.count());
-/// let mut run = trainer.start(&device, &data)?;
 /// if processes.is_first() {
-///     run.fit(|_| std::ops::ControlFlow::Continue(()))?;
-///     run.dismiss()?;
+///     trainer.start(&device, &data)?.fit(|_| std::ops::ControlFlow::Continue(()))?;
 /// } else {
-///     run.follow()?;
+///     trainer.follow(&device, &data)?;
 /// }
 /// processes.leave();
 /// # Ok::<(), neural::Error>(())
@@ -126,40 +127,43 @@ impl Processes {
     }
 
     /// Brings the bytes of the first process to all others. All must call it, and only the first one's bytes count.
-    ///
-    /// # Errors
-    /// When MPI fails.
-    pub fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>> {
-        let mut size = (bytes.len() as u64).to_le_bytes();
-        self.send(&mut size)?;
-        let mut bytes = bytes;
-        bytes.resize(u64::from_le_bytes(size) as usize, 0);
-        self.send(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn send(&self, bytes: &mut [u8]) -> Result<()> {
-        // SAFETY: there are as many bytes.
-        self.check("reach the other processes", unsafe {
-            (self.glue.broadcast)(bytes.as_mut_ptr(), bytes.len())
+    pub fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
+        with_size(bytes, |bytes| {
+            // SAFETY: there are as many bytes.
+            unsafe { (self.glue.broadcast)(bytes.as_mut_ptr(), bytes.len()) }
         })
     }
 
-    /// Waits until all processes have called it.
-    ///
-    /// # Errors
-    /// When MPI fails.
-    pub fn wait(&self) -> Result<()> {
-        // SAFETY: it takes nothing.
-        self.check("reach the other processes", unsafe { (self.glue.barrier)() })
+    /// Brings the bytes of all processes to the first, by their ranks. All must call it; the others are given nothing.
+    pub fn gather(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        if !self.is_first() {
+            with_size(bytes, |bytes| {
+                // SAFETY: there are as many bytes, which are only read.
+                unsafe { (self.glue.send)(bytes.as_mut_ptr(), bytes.len(), 0) }
+            });
+            return Vec::new();
+        }
+        let from = |rank: usize| {
+            with_size(Vec::new(), |bytes| {
+                // SAFETY: there are as many bytes.
+                unsafe { (self.glue.receive)(bytes.as_mut_ptr(), bytes.len(), rank as c_int) }
+            })
+        };
+        std::iter::once(bytes).chain((1..self.count).map(from)).collect()
     }
 
-    /// How many bytes this process has sent for sums over all, and how long these took.
-    pub fn traffic(&self) -> (u64, Duration) {
-        let (mut bytes, mut nanoseconds) = (0, 0);
-        // SAFETY: both are written.
-        unsafe { (self.glue.traffic)(&raw mut bytes, &raw mut nanoseconds) };
-        (bytes, Duration::from_nanos(nanoseconds))
+    /// Waits until all processes have called it.
+    pub fn wait(&self) {
+        // SAFETY: it takes nothing.
+        unsafe { (self.glue.barrier)() }
+    }
+
+    /// What the sums over all processes have come to so far.
+    pub fn traffic(&self) -> Traffic {
+        let (mut sums, mut bytes, mut nanoseconds) = (0, 0, 0);
+        // SAFETY: all are written.
+        unsafe { (self.glue.traffic)(&raw mut sums, &raw mut bytes, &raw mut nanoseconds) };
+        Traffic { sums, bytes, time: Duration::from_nanos(nanoseconds) }
     }
 
     /// Leaves, once all processes do. No program of theirs may run any more.
@@ -181,6 +185,27 @@ impl Processes {
             Some(message) => Err(Error::Xla { action, message: format!("process {}: {message}", self.rank) }),
         }
     }
+}
+
+/// What the devices of a process have done for sums over all processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// How many sums they took part in.
+    pub sums: u64,
+    /// What they have sent.
+    pub bytes: u64,
+    /// From the beginning of each sum to its end; something else may have been computed meanwhile.
+    pub time: Duration,
+}
+
+/// Moves the number of the bytes, and then the bytes, by `transfer`, which may replace them; returns them.
+fn with_size(mut bytes: Vec<u8>, transfer: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut size = (bytes.len() as u64).to_le_bytes();
+    transfer(&mut size);
+    bytes.resize(u64::from_le_bytes(size) as usize, 0);
+    transfer(&mut bytes);
+    bytes
 }
 
 impl fmt::Debug for Processes {
@@ -214,6 +239,8 @@ fn start() -> Result<Processes, String> {
             client: library.function(c"neural_mpi_client").ok_or_else(lacks)?,
             compile: library.function(c"neural_mpi_compile").ok_or_else(lacks)?,
             broadcast: library.function(c"neural_mpi_broadcast").ok_or_else(lacks)?,
+            send: library.function(c"neural_mpi_send").ok_or_else(lacks)?,
+            receive: library.function(c"neural_mpi_receive").ok_or_else(lacks)?,
             barrier: library.function(c"neural_mpi_barrier").ok_or_else(lacks)?,
             traffic: library.function(c"neural_mpi_traffic").ok_or_else(lacks)?,
             end: library.function(c"neural_mpi_end").ok_or_else(lacks)?,

@@ -142,7 +142,7 @@ impl Evaluation {
     }
 
     /// Adds the results of some steps, their losses as sum and divisor; of each batch the first `valid` rows count.
-    pub(super) fn add(&mut self, outputs: &Array, losses: &[[f64; 2]], valid: &[i32]) -> Result<()> {
+    pub(super) fn add(&mut self, outputs: &Array, losses: &[[f64; 2]], valid: &[u32]) -> Result<()> {
         let &[_, _, ref row @ ..] = outputs.shape() else {
             return Err(Error::shape("evaluation", "outputs [steps, batch, …]", format!("{outputs:?}")));
         };

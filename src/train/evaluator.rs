@@ -1,5 +1,7 @@
 //! Evaluation on a device: one program for any rows of a data set and any values of a model.
 
+mod calls;
+
 use super::evaluation::{Evaluation, task};
 use super::feed::Feed;
 use super::plan::Plan;
@@ -7,12 +9,12 @@ use super::run::Compiled;
 use super::score::{Evaluations, Named, Score};
 use super::{Goal, Trainer};
 use crate::array::{Array, DType, count};
-use crate::data::{Dataset, LastBatch, epoch_order};
+use crate::data::{Dataset, LastBatch, Order, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::flops;
 use crate::metric::{ErrorSums, Metric, TargetMeans, Task, error_figures};
 use crate::model::Model;
-use crate::runtime::{Buffer, Device, Program};
+use crate::runtime::{Buffer, Device, Processes, Program};
 use crate::variables::Variable;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +59,7 @@ pub struct Evaluator<'a> {
     batch: usize,
     /// With its number of steps.
     program: Option<(usize, Program)>,
+    processes: Option<Processes>,
 }
 
 impl fmt::Debug for Evaluator<'_> {
@@ -115,7 +118,13 @@ impl<'a> Evaluator<'a> {
             threshold: trainer.threshold,
             batch: trainer.batch_size.clamp(100, 1000),
             program: None,
+            processes: None,
         })
+    }
+
+    /// Shares each evaluation with other processes, all of which must make the same ones; the first has the results.
+    pub(super) fn among(self, processes: Option<Processes>) -> Self {
+        Self { processes, ..self }
     }
 
     /// The task of each goal.
@@ -173,8 +182,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    pub(super) fn is_compiled(&self) -> bool {
+        self.program.is_some()
+    }
+
     /// Compiles the program for calls that suit `rows` rows, if there are any and no program yet; returns what was
-    /// compiled.
+    /// compiled. There are calls for all devices that share a batch, so that their processes can share an evaluation; as many for
+    /// those of one process, which computes the same.
     pub(super) fn compile(&mut self, rows: usize) -> Result<Option<Compiled>> {
         if self.program.is_some() || rows == 0 {
             return Ok(None);
@@ -187,7 +201,7 @@ impl<'a> Evaluator<'a> {
         if plan.resident.is_none() {
             most = most.min(MOST_BYTES / (plan.row_bytes() * batch).max(1));
         }
-        let steps = rows.div_ceil(batch).clamp(1, most.max(1));
+        let steps = rows.div_ceil(batch * plan.replicas).clamp(1, most.max(1));
         let program = Program::compile(&self.device, &plan.evaluate(&self.variables, steps, batch)?, 0)?;
         let compiled = Compiled::new(format!("evaluation, {batch} rows a step"), &program);
         self.program = Some((steps, program));
@@ -210,7 +224,9 @@ impl<'a> Evaluator<'a> {
             return Ok(self.measure(values, rows)?.score(metrics));
         }
         self.compile(rows.len())?;
-        let pieces = || rows.chunks(self.call_rows().max(1));
+        // A call by each process.
+        let processes = self.processes.map_or(1, |processes| processes.count());
+        let pieces = || rows.chunks((processes * self.call_rows()).max(1));
         let (goal, shape) = (&self.goals[0], &self.shapes[self.plan.heads[0].output]);
         let mut means = TargetMeans::new(shape.last().copied().unwrap_or(1));
         for rows in pieces() {
@@ -237,46 +253,64 @@ impl<'a> Evaluator<'a> {
 
     /// As [`Evaluator::measure`], with the program that there is; each loss goes on from `sums`.
     fn measure_from(&self, values: &[&Buffer], rows: &[u32], sums: [f64; 2]) -> Result<Evaluations> {
-        let batch = self.batch;
-        let order = epoch_order(rows, batch, LastBatch::Mask, None)?;
-        let Some((steps, program)) = &self.program else {
-            return Err(Error::value("evaluation", "a program that was compiled", "none"));
-        };
-        let steps = *steps;
         let mut each = Vec::new();
         for ((goal, task), head) in self.goals.iter().zip(&self.tasks).zip(&self.plan.heads) {
             let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows, sums)?;
             let evaluation = evaluation.with_threshold(self.threshold);
             each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
         }
-        for from in (0..order.steps()).step_by(steps) {
-            let to = (from + steps).min(order.steps());
-            // Steps that are missing repeat the first row, and none of their rows counts.
-            let mut rows = order.rows[from * batch..to * batch].to_vec();
-            rows.resize(steps * batch, order.rows[0]);
-            let mut valid: Vec<i32> = order.valid[from..to].iter().map(|&n| n as i32).collect();
-            valid.resize(steps, 0);
-            let piece = self.feed.piece(&rows, [steps, batch])?;
-            let counts = Buffer::upload(&self.device, &Array::vector(&valid))?;
-            let mut arguments = values.to_vec();
-            piece.rows.map(|buffer| {
-                arguments.push(buffer);
-                Ok(())
-            })?;
-            arguments.extend([&*piece.order, &counts]);
-            let results = program.run(Vec::new(), &arguments)?;
+        self.run(values, rows, |valid, results| {
             let Some((losses, outputs)) = results.split_last() else {
                 return Err(Error::shape("evaluation", "outputs and losses", results.len()));
             };
-            let losses = losses.download()?.to_vec::<f64>()?;
-            let outputs = outputs.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
+            let losses = losses.to_vec::<f64>()?;
             for (i, (one, head)) in each.iter_mut().zip(&self.plan.heads).enumerate() {
                 let of_step = losses.chunks_exact(2 * self.tasks.len());
                 let losses: Vec<[f64; 2]> = of_step.map(|step| [step[2 * i], step[2 * i + 1]]).collect();
-                one.evaluation.add(&outputs[head.output], &losses, &valid)?;
+                one.evaluation.add(&outputs[head.output], &losses, valid)?;
             }
-        }
+            Ok(())
+        })?;
         each.iter_mut().for_each(|one| one.evaluation.finish());
         Ok(Evaluations { each })
+    }
+
+    /// Runs the program on some rows, and has `read` see of each call how many rows of its steps count, and the results. Of
+    /// several processes each makes its part of the calls, and the first one sees all.
+    pub(super) fn run(
+        &self,
+        values: &[&Buffer],
+        rows: &[u32],
+        mut read: impl FnMut(&[u32], &[Array]) -> Result<()>,
+    ) -> Result<()> {
+        let Some((steps, program)) = &self.program else {
+            return Err(Error::value("evaluation", "a program that was compiled", "none"));
+        };
+        let order = epoch_order(rows, self.batch, LastBatch::Mask, None)?;
+        let call = |call: &Order| self.call(program, values, call);
+        // Of one process, so that no more results are held than those of a call.
+        let at_once = self.processes.map_or(1, |processes| processes.count());
+        for calls in calls::calls(&order, *steps).chunks(at_once) {
+            let results = match self.processes {
+                Some(processes) => calls::gather(processes, calls.get(processes.rank()).map(call).transpose())?,
+                None => calls.iter().map(call).collect::<Result<_>>()?,
+            };
+            calls.iter().zip(&results).try_for_each(|(call, results)| read(&call.valid, results))?;
+        }
+        Ok(())
+    }
+
+    /// One call of the program.
+    fn call(&self, program: &Program, values: &[&Buffer], call: &Order) -> Result<Vec<Array>> {
+        let piece = self.feed.piece(&call.rows, [call.steps(), self.batch])?;
+        let valid: Vec<i32> = call.valid.iter().map(|&rows| rows as i32).collect();
+        let valid = Buffer::upload(&self.device, &Array::vector(&valid))?;
+        let mut arguments = values.to_vec();
+        piece.rows.map(|buffer| {
+            arguments.push(buffer);
+            Ok(())
+        })?;
+        arguments.extend([&*piece.order, &valid]);
+        program.run(Vec::new(), &arguments)?.iter().map(Buffer::download).collect()
     }
 }

@@ -7,7 +7,7 @@ use super::run::Run;
 use super::targets::stored;
 use crate::array::{Array, DType};
 use crate::data::{Dataset, InputView, LastBatch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::loss::{Loss, softmax_cross_entropy};
 use crate::metric::Metric;
@@ -259,7 +259,8 @@ impl Trainer {
         Self { metrics: metrics.into_iter().collect(), ..self }
     }
 
-    /// Brings data and first weights to the device.
+    /// Brings data and first weights to the device. The first of several processes calls it, and the others
+    /// [`Trainer::follow`].
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -277,9 +278,31 @@ impl Trainer {
     /// When a setting is out of range, the model does not fit the data, the device has no room, or several processes do not
     /// begin with the same data and weights.
     pub fn start<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
+        match device.processes() {
+            None => self.start_alone(device, data),
+            Some(processes) if processes.is_first() => {
+                Run::lead(self.start_alone(device, data), processes)
+            }
+            Some(_) => Err(Error::value("start", "the first of several processes", "another; see follow")),
+        }
+    }
+
+    /// In a process that is not the first of several: does what the [`Run`] of the first one does, until that is dropped.
+    /// Where the first one could not start, it returns at once.
+    ///
+    /// # Errors
+    /// Those of its own part; when it does not begin with the data and the weights of the first process, or has other
+    /// weights after an epoch.
+    pub fn follow(&self, device: &Device, data: &Dataset) -> Result<()> {
+        match device.processes().filter(|processes| !processes.is_first()) {
+            Some(processes) => Run::follow(self.start_alone(device, data), processes),
+            None => Err(Error::value("follow", "one of several processes but the first", "the first")),
+        }
+    }
+
+    fn start_alone<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
         let mut run = Run::new(self.clone(), device, data)?;
         self.begin.iter().try_for_each(|(name, value)| run.assign(name, value))?;
-        run.meet()?;
         Ok(run)
     }
 

@@ -13,6 +13,7 @@ pub(super) use journal::is_sweep;
 use super::DeviceArguments;
 use super::interrupt;
 use super::message;
+use super::processes::{self, Sharing};
 use super::recipe_options::RecipeOptions;
 use super::screen::{Screen, Verbosity};
 use super::text;
@@ -91,6 +92,9 @@ pub struct Sweep {
     #[command(flatten)]
     device: DeviceArguments,
 
+    #[command(flatten)]
+    sharing: Sharing,
+
     /// The folder that the sweep's folder is made in
     #[arg(long, default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
@@ -105,6 +109,16 @@ enum Prune {
     Asha,
 }
 
+/// Whether an error ends the sweep: a rate that is too high is a finding, a full disk is none. Where XLA fails in one of
+/// several processes, the others may wait within the call.
+fn is_fatal(error: &anyhow::Error, device: &Device) -> bool {
+    match error.downcast_ref() {
+        Some(Error::Io { .. } | Error::InUse { .. }) => true,
+        Some(Error::Xla { .. }) => device.processes().is_some(),
+        _ => false,
+    }
+}
+
 fn hours(text: &str) -> Result<f64, String> {
     let hours: f64 = text.parse().map_err(|_| "expected a number".to_string())?;
     let is_time = hours > 0.0 && hours.is_finite();
@@ -113,12 +127,14 @@ fn hours(text: &str) -> Result<f64, String> {
 
 impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        interrupt::listen()?;
-        let device = self.device.open()?;
+        self.sharing.run(&self.device, |device| self.train_all(device))
+    }
+
+    fn train_all(&self, device: &Device) -> anyhow::Result<ExitCode> {
         let mut loaded = Loaded::default();
         let path = match &self.resume {
             Some(path) => path.clone(),
-            None => self.begin(&device, &mut loaded)?,
+            None => self.begin(device, &mut loaded)?,
         };
         let _lock = Folder::open(&path)?.lock()?;
         let mut journal = Journal::open(&path)?;
@@ -136,7 +152,7 @@ impl Sweep {
         let is_time_up = || time.is_some_and(|time| Instant::now() >= time);
         while !is_time_up() && !interrupt::asked() {
             let Some(job) = journal.next()? else { break };
-            let Some(reached) = self.train(&journal, &job, &device, &mut loaded, time, &screen)? else {
+            let Some(reached) = self.train(&journal, &job, device, &mut loaded, time, &screen)? else {
                 break;
             };
             journal.reached(job.number, reached)?;
@@ -195,9 +211,9 @@ impl Sweep {
         }
         checked.iter().try_for_each(|settings| self.recipe.read(settings).map(drop))?;
         let recipe = self.recipe.read(&first)?;
-        let data = loaded.data(&recipe)?;
+        let data = loaded.data(&recipe, device)?;
         // What keeps this trial alone from starting is a finding of the sweep.
-        if let Ok(run) = recipe.trainer().start(device, data) {
+        if let Ok(run) = processes::start(&recipe, device, data, self.sharing.count(device)) {
             check_settings(&run, &recipe.train)?;
         }
         let group = Folder::create_numbered(&self.runs, &format!("{}-sweep", self.recipe.name()), &base)?;
@@ -290,10 +306,11 @@ impl Sweep {
             .last()
             .map_or_else(String::new, |before| format!(" goes on from epoch {}", before.epochs));
         screen.result(&format!("\ntrial {}{goes_on}: {}", number + 1, trial.settings.join(", ")));
-        let output = Output { verbosity: self.verbosity, devices: 1, tensorboard: false };
+        let devices = self.sharing.count(device);
+        let output = Output { verbosity: self.verbosity, devices, tensorboard: false };
         let until = Until { epochs: job.epochs, time };
         let trained = journal.recipe(number).and_then(|recipe| {
-            let data = loaded.data(&recipe)?;
+            let data = loaded.data(&recipe, device)?;
             let place = || {
                 let folder =
                     if path.exists() { Folder::open(&path)? } else { Folder::create(&path, &recipe)? };
@@ -304,10 +321,7 @@ impl Sweep {
         let seconds = began.elapsed().as_secs_f64();
         let trained = match trained {
             Ok(trained) => trained,
-            // A rate that is too high is a finding, a full disk is none.
-            Err(error) if matches!(error.downcast_ref(), Some(Error::Io { .. } | Error::InUse { .. })) => {
-                return Err(error);
-            }
+            Err(error) if is_fatal(&error, device) => return Err(error),
             Err(error) => {
                 let _ = writeln!(io::stderr(), "trial {} failed: {}", number + 1, message(&error));
                 let epochs = Folder::open(&path).and_then(|folder| History::read(&folder));

@@ -30,7 +30,7 @@ use crate::data::{Dataset, Order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
 use crate::model::Description;
-use crate::runtime::{Buffer, Device, Program};
+use crate::runtime::{Buffer, Device, Processes, Program};
 use crate::variables::{Variable, read_by_evaluation};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -104,6 +104,8 @@ pub struct Run<'a> {
     /// Those on the devices: the last ones, or, where rows are streamed, the next ones.
     batches: Option<Arc<Batches>>,
     steps_per_call: Option<usize>,
+    /// The other processes, of the first of several.
+    others: Option<Processes>,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     tracer: Option<Tracer>,
@@ -145,7 +147,8 @@ impl<'a> Run<'a> {
         let feeds = replicas.iter().map(feed).collect::<Result<Vec<_>>>()?;
         let of_model = variables.iter().filter(|variable| variable.role.is_of_model()).cloned().collect();
         let feed = feeds[0].clone();
-        let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, (of_model, shapes))?;
+        let evaluator = Evaluator::new(&trainer, device, data, plan.clone(), feed, (of_model, shapes))?
+            .among(device.processes());
         let metrics = metrics::chosen(&trainer, evaluator.tasks())?;
         let initial: Vec<Array> = variables.iter().map(|v| v.initial(trainer.seed)).collect();
         let state = State::upload(&replicas, &initial)?;
@@ -167,6 +170,7 @@ impl<'a> Run<'a> {
             order_epoch: 0,
             batches: None,
             steps_per_call: None,
+            others: None,
             programs: HashMap::new(),
             tracer: None,
             compiled: VecDeque::new(),
@@ -416,7 +420,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When there are no rows, or the program cannot be compiled or run.
     pub fn evaluate_all(&mut self, rows: &[u32]) -> Result<Evaluations> {
-        self.compile_evaluation(rows.len())?;
+        self.tell_evaluation(rows)?;
         let values = model_values(&self.variables, self.state.current()?);
         self.evaluator.measure(&values, rows)
     }
@@ -427,9 +431,26 @@ impl<'a> Run<'a> {
     /// # Errors
     /// As [`Run::evaluate_all`].
     pub fn score(&mut self, rows: &[u32]) -> Result<Score> {
-        self.compile_evaluation(rows.len())?;
+        self.tell_evaluation(rows)?;
         let values = model_values(&self.variables, self.state.current()?);
         self.evaluator.score(&values, rows, &self.metrics)
+    }
+
+    /// Compiles for an evaluation of these rows, and has the other processes take part in it.
+    fn tell_evaluation(&mut self, rows: &[u32]) -> Result<()> {
+        self.compile_evaluation(rows.len())?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = || Ok(Some(rows.iter().flat_map(|row| row.to_le_bytes()).collect()));
+        self.tell(&Command::Evaluate, rows)
+    }
+
+    /// The part in an evaluation of a process that is not the first; the rows are as [`Command::Evaluate`] has them.
+    fn evaluate_part(&mut self, rows: &[u8]) -> Result<()> {
+        let rows: Vec<u32> = rows.as_chunks().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
+        let values = model_values(&self.variables, self.state.current()?);
+        self.evaluator.run(&values, &rows, |_, _| Ok(()))
     }
 
     /// Whether all rows that count in step `step` are of classes whose weight is 0.

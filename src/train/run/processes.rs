@@ -1,7 +1,7 @@
 //! A run that several processes share: the first decides, and the others do what it does.
 //!
-//! Whatever moves the state or compiles goes through here: the first process tells it before it does it. Everything else,
-//! evaluation, checkpoints, the interrupt and the end among it, is the first one's alone, so that there is nothing on
+//! Whatever moves the state, compiles or evaluates goes through here: the first process tells it before it does it.
+//! Everything else, checkpoints, the interrupt and the end among it, is the first one's alone, so that there is nothing on
 //! which processes could disagree, and none waits for another that has gone its own way.
 
 use super::Run;
@@ -20,6 +20,10 @@ pub(super) enum Command {
     Advance(usize),
     /// Look for numbers that are not finite in the next step.
     Trace,
+    /// Compile for the evaluation of so many rows.
+    CompileEvaluation(usize),
+    /// Evaluate the rows whose numbers follow, little-endian u32.
+    Evaluate,
     /// Set the variable of this name to the value that follows.
     Set(String),
     /// Go to the checkpoint that follows.
@@ -27,7 +31,7 @@ pub(super) enum Command {
     /// Compare the state, whose checksum this is.
     Compare(u32),
     /// Leave the run.
-    Dismiss,
+    Leave,
 }
 
 /// By which the processes know at the start that they train the same.
@@ -38,84 +42,91 @@ struct Start {
     state: u32,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// In the first of several processes: the run, once the others have the same, or the error that kept it from starting,
+    /// of which they are told.
+    pub(in crate::train) fn lead(started: Result<Self>, processes: Processes) -> Result<Self> {
+        let started = started.and_then(|run| Ok((run.as_started()?, run)));
+        processes.broadcast(encode(&started.as_ref().ok().map(|(start, _)| start))?);
+        let (_, mut run) = started?;
+        // One that refused does not come here, and ends the job.
+        processes.wait();
+        run.others = Some(processes);
+        Ok(run)
+    }
+
+    /// In a process that is not the first of several: does what the first one does, until it leaves the run.
+    pub(in crate::train) fn follow(started: Result<Self>, processes: Processes) -> Result<()> {
+        let Some(first) = decode::<Option<Start>>(&processes.broadcast(Vec::new()))? else { return Ok(()) };
+        let mut run = started?;
+        run.check_started(&first)?;
+        processes.wait();
+        let hear = || processes.broadcast(Vec::new());
+        loop {
+            match decode(&hear())? {
+                Command::Compile(steps) => run.compile_training(steps)?,
+                Command::Advance(steps) => drop(run.advance(steps)?),
+                Command::Trace => drop(run.is_finite()?),
+                Command::CompileEvaluation(rows) => run.compile_evaluation(rows)?,
+                Command::Evaluate => run.evaluate_part(&hear())?,
+                Command::Set(name) => {
+                    let value = Checkpoint::decode("value".as_ref(), &hear())?;
+                    value.tensors.iter().try_for_each(|(_, value)| run.set(&name, value))?;
+                }
+                Command::Restore => {
+                    let checkpoint = Checkpoint::decode("checkpoint".as_ref(), &hear())?;
+                    run.restore(&checkpoint)?;
+                }
+                Command::Compare(first) => run.compare(first, processes)?,
+                Command::Leave => return Ok(()),
+            }
+        }
+    }
+
+    fn as_started(&self) -> Result<Start> {
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        Ok(Start { version, data: self.data.fingerprint(), state: self.checksum()? })
+    }
+
+    /// That this process begins with the same data and the same state as the first.
+    fn check_started(&self, first: &Start) -> Result<()> {
+        let own = self.as_started()?;
+        let mut differs = first.data.changes(&own.data);
+        if differs.is_empty() && *first != own {
+            differs
+                .push("other weights: another version of the program, or another kind of processor".into());
+        }
+        match differs.is_empty() {
+            true => Ok(()),
+            false => Err(Error::value("data and weights", "those of the first process", differs.join(", "))),
+        }
+    }
+
     /// Has the other processes do the same, where this is the first of several.
     pub(super) fn tell(
         &self,
         order: &Command,
         payload: impl FnOnce() -> Result<Option<Vec<u8>>>,
     ) -> Result<()> {
-        let Some(processes) = self.device.processes().filter(Processes::is_first) else { return Ok(()) };
-        processes.broadcast(encode(order)?)?;
-        if let Some(bytes) = payload()? {
-            processes.broadcast(bytes)?;
+        let Some(processes) = self.others else { return Ok(()) };
+        let (order, payload) = (encode(order)?, payload()?);
+        processes.broadcast(order);
+        if let Some(bytes) = payload {
+            processes.broadcast(bytes);
         }
         Ok(())
     }
 
-    /// In a process that is not the first of several: does what the first one does, until it leaves the run.
-    ///
-    /// # Errors
-    /// Those of its own part, and when its state is no longer that of the first process.
-    pub fn follow(&mut self) -> Result<()> {
-        let Some(processes) = self.device.processes() else {
-            return Err(Error::value("follow", "one of several processes", "the only one"));
-        };
-        let hear = || processes.broadcast(Vec::new());
-        loop {
-            match decode(&hear()?)? {
-                Command::Compile(steps) => self.compile_training(steps)?,
-                Command::Advance(steps) => drop(self.advance(steps)?),
-                Command::Trace => drop(self.is_finite()?),
-                Command::Set(name) => {
-                    let value = Checkpoint::decode("value".as_ref(), &hear()?)?;
-                    value.tensors.iter().try_for_each(|(_, value)| self.set(&name, value))?;
-                }
-                Command::Restore => {
-                    let checkpoint = Checkpoint::decode("checkpoint".as_ref(), &hear()?)?;
-                    self.restore(&checkpoint)?;
-                }
-                Command::Compare(first) => self.compare(processes, first)?,
-                Command::Dismiss => return Ok(()),
-            }
-        }
-    }
-
-    /// In the first of several processes: lets the others leave the run, see [`Run::follow`]. Without others it does nothing.
-    ///
-    /// # Errors
-    /// When they cannot be reached.
-    pub fn dismiss(&self) -> Result<()> {
-        self.tell(&Command::Dismiss, || Ok(None))
-    }
-
-    /// That all processes begin with the same data and the same state.
-    pub(in crate::train) fn meet(&self) -> Result<()> {
-        let Some(processes) = self.device.processes() else { return Ok(()) };
-        let version = env!("CARGO_PKG_VERSION").to_string();
-        let own = Start { version, data: self.data.fingerprint(), state: self.checksum()? };
-        let first: Start = decode(&processes.broadcast(encode(&own)?)?)?;
-        let mut differs = first.data.changes(&own.data);
-        if differs.is_empty() && first != own {
-            differs
-                .push("other weights: another version of the program, or another kind of processor".into());
-        }
-        if !differs.is_empty() {
-            return Err(Error::value("data and weights", "those of the first process", differs.join(", ")));
-        }
-        // One that refused does not come here, and ends the job.
-        processes.wait()
-    }
-
     /// That the state of all processes is the same, bit for bit.
     pub(in crate::train) fn compare_processes(&self) -> Result<()> {
-        let Some(processes) = self.device.processes() else { return Ok(()) };
+        let Some(processes) = self.others else { return Ok(()) };
         let own = self.checksum()?;
         self.tell(&Command::Compare(own), || Ok(None))?;
-        processes.wait()
+        processes.wait();
+        Ok(())
     }
 
-    fn compare(&self, processes: Processes, first: u32) -> Result<()> {
+    fn compare(&self, first: u32, processes: Processes) -> Result<()> {
         if self.checksum()? != first {
             let got = format!(
                 "others after {} steps: processors of different kinds round differently; take machines of one kind",
@@ -123,12 +134,21 @@ impl Run<'_> {
             );
             return Err(Error::value("weights", "those of the first process", got));
         }
-        processes.wait()
+        processes.wait();
+        Ok(())
     }
 
     fn checksum(&self) -> Result<u32> {
         let append = |crc, array: &Array| crc32c::crc32c_append(crc, array.bytes());
         Ok(self.state()?.iter().fold(0, append))
+    }
+}
+
+/// Lets the other processes leave the run.
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        // It is a word, which can be written.
+        let _ = self.tell(&Command::Leave, || Ok(None));
     }
 }
 

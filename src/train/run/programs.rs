@@ -178,6 +178,9 @@ impl Run<'_> {
     /// # Errors
     /// When XLA refuses it.
     pub fn compile_evaluation(&mut self, rows: usize) -> Result<()> {
+        if !self.evaluator.is_compiled() {
+            self.tell(&Command::CompileEvaluation(rows), || Ok(None))?;
+        }
         self.compiled.extend(self.evaluator.compile(rows)?);
         Ok(())
     }
