@@ -274,7 +274,12 @@ fn the_runs_of_a_group_and_of_a_sweep_are_those_of_one_process() {
     let sweep = |processes, devices| {
         let mut command = command_of("sweep", &folder, processes, devices, &["recipe.toml"]);
         let rates = "train.optimizer.sgd.learning_rate=0.5,1e38";
-        command.args(["--over", rates, "--over", "model.layers=[{dense=3}],[{dense=8},{conv={filters=1,kernel=[9,9]}}]"]);
+        command.args([
+            "--over",
+            rates,
+            "--over",
+            "model.layers=[{dense=3}],[{dense=8},{conv={filters=1,kernel=[9,9]}}]",
+        ]);
         command.args(["--epochs", "2"]);
         succeeds(command)
     };

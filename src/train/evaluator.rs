@@ -292,7 +292,9 @@ impl<'a> Evaluator<'a> {
         let at_once = self.processes.map_or(1, |processes| processes.count());
         for calls in calls::calls(&order, *steps).chunks(at_once) {
             let results = match self.processes {
-                Some(processes) => calls::gather(processes, calls.get(processes.rank()).map(call).transpose())?,
+                Some(processes) => {
+                    calls::gather(processes, calls.get(processes.rank()).map(call).transpose())?
+                }
                 None => calls.iter().map(call).collect::<Result<_>>()?,
             };
             calls.iter().zip(&results).try_for_each(|(call, results)| read(&call.valid, results))?;

@@ -280,9 +280,7 @@ impl Trainer {
     pub fn start<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
         match device.processes() {
             None => self.start_alone(device, data),
-            Some(processes) if processes.is_first() => {
-                Run::lead(self.start_alone(device, data), processes)
-            }
+            Some(processes) if processes.is_first() => Run::lead(self.start_alone(device, data), processes),
             Some(_) => Err(Error::value("start", "the first of several processes", "another; see follow")),
         }
     }
