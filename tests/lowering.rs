@@ -819,7 +819,11 @@ fn optimization(optimizer: &Optimizer, dtype: DType) -> Result<(Function, Vec<Ar
         }
         let is_last = is_last.gt(&is_last.scalar_like(0.0))?;
         let share = (optimizer.accumulate > 1).then_some(Share { weight, is_last: &is_last });
-        optimizer.update(variables, &grads, Inputs { learning_rate: rate, average_rate: Some(weight), share })
+        optimizer.update(
+            variables,
+            &grads,
+            Inputs { learning_rate: rate, average_rate: Some(weight), share, is_thawed: None },
+        )
     };
     let shapes: [&[usize]; 6] = [&[], &[], &[], &[5, 7], &[7], &[3, 300]];
     let list: Vec<_> = {
