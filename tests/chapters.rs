@@ -629,6 +629,41 @@ fn a_hidden_layer_bends_the_boundary() {
     assert_eq!((all(&picture, "image").len(), all(&picture, "circle").len()), (1, 300 + 2));
 }
 
+/// The last lines of the chapter: how many of all are known, and of each kind.
+fn known(text: &str) -> [f64; 3] {
+    ["Success: ", "M: ", "R: "].map(|label| number(text, label))
+}
+
+#[test]
+fn echoes_of_mines_are_told_from_those_of_rocks() {
+    let (text, svg) = drawn("sonar", &[]);
+    let [all, mines, rocks] = known(&text);
+    assert_eq!(all, mines + rocks, "{text}");
+    assert!(text.contains("/52 (") && text.contains("of 27 known") && text.contains("of 25 known"), "{text}");
+    // Of 52, always saying "mine" knows 27, and scikit-learn's logistic regression 35 on average over splits.
+    assert!(all >= 44.0, "{text}");
+    assert_eq!(text.lines().count(), 10 + 3, "{text}");
+    let picture = Document::parse(&svg).expect("XML");
+    let lengths: Vec<usize> = curves(&picture).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [60, 60]);
+
+    // Any table of that form, with names in its first line or without.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("echoes.csv");
+    let row = |i: usize| {
+        let kind = i % 2;
+        let numbers = (0..60).map(|k| format!("0.{},", (i * 7 + k * 3) % 10)).collect::<String>();
+        format!("{numbers}{},{}\n", kind as f64 + 0.5, ["rock", "mine"][kind])
+    };
+    std::fs::write(&path, (0..40).map(row).collect::<String>()).expect("writable");
+    let path = path.to_str().expect("a path of text");
+    let text = chapter("sonar", &["--data", path, "--test", "0.5"]);
+    assert!(text.contains("Success: 20/20") && text.contains("mine: 10 of 10"), "{text}");
+    refuses("sonar", &["--data", "data/pizza.txt", "--test", "2"], &["test_fraction"]);
+    std::fs::write(path, "0.5,a\n0.25,b\n0.75,c\n0.1,a\n0.2,b\n0.3,c\n").expect("writable");
+    refuses("sonar", &["--data", path], &["two kinds", "got 3"]);
+}
+
 /// The figures of a line of comparison: the loss, and the accuracies in training and in validation.
 fn compared(text: &str, name: &str) -> [f64; 3] {
     let line = text.lines().find(|line| line.starts_with(name) && line.contains(" > "));
