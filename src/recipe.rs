@@ -60,8 +60,8 @@ pub struct Recipe {
 const LONGEST: usize = 1 << 24;
 
 impl Recipe {
-    /// Reads a recipe in which keys are replaced, see [`Recipe::with_settings`]. A relative path of the data is taken
-    /// from the recipe's folder, one in the settings from the current folder.
+    /// Reads a recipe in which keys are replaced, see [`Recipe::with_settings`]. Relative paths of data and weights are
+    /// taken from the recipe's folder, those in the settings from the current folder.
     ///
     /// ```
     /// use neural::recipe::Recipe;
@@ -80,16 +80,17 @@ impl Recipe {
         }
         let text = file::read_text("read the recipe", path, LONGEST)?;
         let mut recipe = Self::with_settings(&text, path, settings)?;
-        let sets = |keys: [&str; 2]| {
-            let mut set = settings.iter().filter_map(|setting| setting.split_once('='));
-            set.any(|(key, _)| keys.contains(&key.trim()))
+        let Some(folder) = path.parent() else { return Ok(recipe) };
+        let sets = |section: &str, key: &str| {
+            let mut keys = settings.iter().filter_map(|setting| Some(setting.split_once('=')?.0.trim()));
+            keys.any(|set| set == section || set.split_once('.') == Some((section, key)))
         };
-        if let (Some(folder), false) = (path.parent(), sets(["data", "data.path"])) {
-            recipe.data.path = join(folder, &recipe.data.path);
+        for (key, file) in recipe.data.files_mut() {
+            if !(sets("data", key) || (key == "path" && sets("data", "train"))) {
+                *file = join(folder, file);
+            }
         }
-        if let (Some(folder), Some(from), false) =
-            (path.parent(), &recipe.model.from, sets(["model", "model.from"]))
-        {
+        if let (Some(from), false) = (&recipe.model.from, sets("model", "from")) {
             recipe.model.from = Some(join(folder, from));
         }
         Ok(recipe)
@@ -131,9 +132,12 @@ impl Recipe {
         }
         let mut table: toml::Table =
             toml::from_str(text).map_err(|error| Error::format(path, malformed(&error, text).to_string()))?;
+        // So that a setting of either name replaces the other.
+        one_path(&mut table);
         for setting in settings {
             set(&mut table, setting)?;
         }
+        one_path(&mut table);
         // Written out and read again, so that an error names the key as it stands after the change.
         let changed = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
         let mut recipe = read(&changed, text).map_err(|mistake| in_settings(mistake, path, settings, ""))?;
@@ -254,6 +258,15 @@ impl Recipe {
             metrics: train.metrics,
             threshold: train.threshold,
         }
+    }
+}
+
+/// Writes `data.train` as `data.path`, of which it is another name.
+fn one_path(table: &mut toml::Table) {
+    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut)
+        && let Some(train) = data.remove("train")
+    {
+        data.insert("path".into(), train);
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 use common::{device, device_name};
 use neural::data::images::{self, Form};
 use neural::data::safetensors;
+use neural::data::table::{Layout, Table};
 use neural::runs::Folder;
 use neural::{Array, DType};
 use serde_json::Value;
@@ -309,4 +310,71 @@ fn images_in_idx_files_are_read() {
     }
     let one = images::read(home.join("digits/t10k-images-idx3-ubyte"), Form::default());
     assert!(one.is_err(), "it is no picture");
+}
+
+/// Rows with gaps, unseen names and unseen words go through the columns that the run keeps, in every command.
+#[test]
+fn texts_and_lists_are_read_beside_numbers() {
+    let folder = TempDir::new().unwrap();
+    let home = folder.path();
+    let row = |i: usize| {
+        let (review, stayed) = [("warm rooms, good food", "yes"), ("cold rooms and bad food", "no")][i % 2];
+        let tags = ["pool;bar", "bar", ""][i % 3];
+        format!("\"{review}\",{},{tags},{stayed}\n", 20 + i)
+    };
+    let guests = "review,age,tags,stayed\n".to_string() + &(0..ROWS).map(row).collect::<String>();
+    fs::write(home.join("guests.csv"), guests).unwrap();
+    let recipe = r#"
+        [data]
+        format = "table"
+        path = "guests.csv"
+        missing = "mean"
+        scale = "standardize-features"
+        [data.columns]
+        review = { text = { vocabulary = 50 } }
+        tags = "list"
+        [model.nodes]
+        known = { from = "input", layers = [{ dense = 4 }, "relu"] }
+        read = { from = "review", layers = [{ embedding = { vocabulary = 50, units = 4, padding = 0 } }, "global-avg-pool"] }
+        answer = { from = ["known", "read"], join = "concatenate", layers = [{ dense = 2 }] }
+        [train]
+        loss = "softmax-cross-entropy"
+        optimizer = { adam = 0.05 }
+        batch_size = 8
+        epochs = 20
+    "#;
+    fs::write(home.join("one.toml"), recipe).unwrap();
+    said(home, &["train", "one.toml", "--name", "one"]);
+    let new = "tags,review,age\npool;sauna,lovely warm food,\n,,30\nbar,\"cold, cold, bad\",25\n";
+    fs::write(home.join("new.csv"), new).unwrap();
+    let output = neural(home, &["predict", "runs/one", "new.csv", "--json"]);
+    let notes = String::from_utf8_lossy(&output.stderr);
+    assert!(notes.contains("one row holds a name in column \"tags\""), "{notes}");
+
+    let model = Folder::open(home.join("runs/one")).unwrap().model().unwrap();
+    let table = Table::parse(Path::new("new"), new.as_bytes(), &Layout::default()).unwrap();
+    let encoded = table.try_encode(&model.description.columns).unwrap();
+    let outputs = model.predict_all(device(), &[encoded.features, encoded.inputs[0].1.clone()]).unwrap();
+    let rows = rows(&String::from_utf8_lossy(&output.stdout));
+    for (row, expected) in rows.iter().zip(outputs[0].to_f64().chunks_exact(2)) {
+        close(&row["probabilities"]["yes"], expected[1]);
+    }
+    let answers: Vec<_> = [0, 2].map(|i: usize| rows[i]["stayed"].as_str().unwrap()).to_vec();
+    assert_eq!((rows.len(), answers), (3, vec!["yes", "no"]));
+
+    let evaluated = said(home, &["evaluate", "runs/one", "--data", "guests.csv", "--json"]);
+    let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+    assert_eq!(evaluated["rows"], ROWS, "{evaluated}");
+    // Its worst mistakes are shown with their probabilities.
+    let wrong = fs::read_to_string(home.join("guests.csv")).unwrap().replace(",yes\n", ",?\n");
+    let wrong = wrong.replace(",no\n", ",yes\n").replace(",?\n", ",no\n");
+    fs::write(home.join("wrong.csv"), wrong).unwrap();
+    assert!(said(home, &["evaluate", "runs/one", "--data", "wrong.csv"]).contains("0.00%"));
+    let export = ["export", "runs/one", "--to", "onnx", "--out", "one.onnx"];
+    let exported =
+        Command::new(env!("CARGO_BIN_EXE_neural")).args(export).current_dir(home).output().unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    refused(&neural(home, &["explain", "runs/one"]), &["columns"]);
+    fs::write(home.join("lacks.csv"), "tags,age\nbar,30\n").unwrap();
+    refused(&neural(home, &["predict", "runs/one", "lacks.csv"]), &["a column \"review\""]);
 }

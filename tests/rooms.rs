@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("array", &["error"]),
     ("tensorboard", &["error"]),
     ("plot", &["error", "array"]),
-    ("data", &["error", "array", "file"]),
+    ("data", &["error", "array", "file", "named"]),
     ("graph", &["error", "array"]),
     ("lower", &["error", "array", "graph", "kernels", "library"]),
     ("runtime", &["error", "array", "file", "graph", "library", "lower"]),

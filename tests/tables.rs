@@ -1,6 +1,6 @@
 //! Tables as people have them, against pandas and scikit-learn, and those that no one should have to have.
 
-use neural::data::table::{Column, ColumnKind, Features, Layout, Missing, Table, Unknown};
+use neural::data::table::{Column, ColumnKind, Features, Kind, Layout, Missing, Table, Unknown};
 use neural::data::{self, Dataset, Scale, Source, TargetKind, Targets, Task};
 use neural::recipe::{Recipe, suggest};
 use neural::{Array, Result};
@@ -677,4 +677,247 @@ fn damaged_files_are_refused_whatever_their_form() {
             }
         }
     }
+}
+
+/// The case of tests/golden/columns.py: rows to train on, and others with gaps and with names and words never seen.
+#[test]
+fn columns_of_every_kind_are_encoded_as_scikit_learn_does() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/columns.json")).unwrap();
+    let text = |key: &str| golden[key].as_str().unwrap();
+    let numbers = |key: &str| -> Vec<f64> {
+        let rows = golden[key].as_array().unwrap().iter();
+        rows.flat_map(|row| row.as_array().unwrap()).map(|x| x.as_f64().unwrap()).collect()
+    };
+    let length = &golden["length"];
+    let kinds = format!(
+        "[columns]\nage = {{ number = 'median' }}\ncity = 'category'\ntags = 'list'\nreview = {{ text = {{ length = {length} }} }}"
+    );
+    let data = load(text("train"), &kinds).unwrap();
+    assert_eq!(data.input_name(), "input");
+    close("features", &features(&data), &numbers("features"));
+    let review = &data.more_inputs[0];
+    assert_eq!((&review.name[..], review.values.to_f64()), ("review", numbers("tokens")));
+    assert!(review.scaling.is_none());
+    let ColumnKind::Text(vocabulary) = &data.columns[0].kind else { panic!("{:?}", data.columns) };
+    let words: Vec<&str> =
+        golden["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(vocabulary.tokens, words);
+    // One review has eight words.
+    assert!(data.notes.iter().any(|note| note.contains("one row holds a text in column \"review\"")));
+
+    let saved = serde_json::to_string(&data.columns).unwrap();
+    let columns: Vec<Column> = serde_json::from_str(&saved).unwrap();
+    assert_eq!(columns, data.columns);
+    let encoded = parse(text("new")).unwrap().try_encode(&columns).unwrap();
+    assert!(encoded.refused.is_empty(), "{:?}", encoded.refused);
+    close("new features", &encoded.features.to_f64(), &numbers("new_features"));
+    assert_eq!(encoded.inputs[0].1.to_f64(), numbers("new_tokens"));
+    assert_eq!(encoded.unknown, [("city".to_string(), 1), ("tags".to_string(), 1)]);
+    assert_eq!(encoded.cut, [("review".to_string(), 1)]);
+}
+
+#[test]
+fn a_kind_has_its_own_way_with_gaps_and_strange_values() {
+    let text = "size,flag,when,zip,y\n1,1,03/04/2024,007,1\n,0,,7,2\n4,,05/06/2024,,3\n";
+    let kinds = "missing = 'mean'\n[columns]\nsize = { number = { missing = { constant = -1 } } }\nflag = 'boolean'\n\
+        when = { date = 'day-first' }\nzip = 'category'";
+    let data = load(text, kinds).unwrap();
+    let names = data.feature_names();
+    assert_eq!(names[..2], ["size", "flag"]);
+    assert_eq!(names[names.len() - 3..], ["zip=007", "zip=7", "zip (missing)"]);
+    let rows = features(&data);
+    let width = names.len();
+    let row = |i: usize| rows[i * width..(i + 1) * width].to_vec();
+    assert_eq!(
+        (row(0)[..2].to_vec(), row(1)[..2].to_vec(), row(2)[..2].to_vec()),
+        (vec![1.0, 1.0], vec![-1.0, 0.0], vec![4.0, 0.5])
+    );
+    // 3 April and 5 June 2024, and the day between them.
+    close("days", &[row(0)[2], row(1)[2], row(2)[2]], &[19816.0, 19847.5, 19879.0]);
+    assert_eq!(row(2)[width - 3..], [0.0, 0.0, 1.0]);
+
+    for (kinds, parts) in [
+        ("size = 'number'\nwhen = 'number'", &["a number", "line 2", "\"when\"", "03/04/2024"][..]),
+        ("size = 'boolean'", &["true, false", "line 4", "\"size\"", "\"4\""]),
+        ("zip = 'date'", &["a date", "line 2", "\"zip\""]),
+        ("zip = { category = { missing = 'refuse' } }", &["a value", "line 4", "\"zip\""]),
+        ("zip = { list = '' }", &["separator"]),
+        ("zip = { text = { vocabulary = 2 } }", &["vocabulary", "at least 3"]),
+        ("zip = { text = { min_count = 9 } }", &["\"zip\"", "9 times", "min_count"]),
+        ("zip = { number = { missing = { constant = inf } } }", &["missing", "finite"]),
+        ("tip = 'number'", &["a column \"tip\""]),
+        ("y = 'number'", &["the target \"y\""]),
+        ("zip = 'categry'", &["did you mean category"]),
+    ] {
+        refused(load(text, &format!("dates = 'day-first'\nmissing = 'mean'\n[columns]\n{kinds}")), parts);
+    }
+    refused(
+        load(text, "categorical = ['zip']\n[columns]\nzip = 'category'"),
+        &["columns", "categorical", "\"zip\""],
+    );
+    let lists =
+        load("l,y\na|b,1\nb,2\n,3\n", "[columns]\nl = { list = { separator = '|', unknown = 'refuse' } }");
+    let lists = lists.unwrap();
+    refused(
+        parse("l,x\nb,1\nb | c,2\n").unwrap().encode(&lists.columns),
+        &["a, b", "line 3", "\"b | c\"", "unknown"],
+    );
+}
+
+#[test]
+fn texts_alone_need_no_nodes_and_inputs_name_them() {
+    let text = "review,size,y\ngood day,1,yes\ngood night,2,no\ngood day,3,yes\n";
+    let alone = load(text, "ignore = ['size']\n[columns]\nreview = 'text'").unwrap();
+    assert_eq!((alone.input_name(), alone.inputs.shape()), ("review", &[3, 2][..]));
+    let inputs = "inputs = { words = ['review'], table = ['size'] }\nscale = 'standardize-features'\n";
+    let named = load(text, &format!("{inputs}[columns]\nreview = 'text'")).unwrap();
+    let names: Vec<_> = named.all_inputs().map(|input| (input.name, input.scaling.is_none())).collect();
+    assert_eq!(names, [("table", false), ("words", true)]);
+    let both = "inputs = { all = ['review', 'size'] }\n[columns]\nreview = 'text'";
+    refused(load(text, both), &["\"review\"", "alone in its input"]);
+}
+
+#[test]
+fn pictures_are_read_from_the_folder_of_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("seen")).unwrap();
+    for (name, gray) in [("a", 0u8), ("b", 200)] {
+        image::GrayImage::from_pixel(4, 4, image::Luma([gray]))
+            .save(at(&format!("seen/{name}.png")))
+            .unwrap();
+    }
+    let source = |text: &str| {
+        std::fs::write(at("table.csv"), text).unwrap();
+        let kinds =
+            "format = 'table'\npath = ''\n[columns]\nphoto = { picture = { size = [2, 2], color = 'gray' } }";
+        let source: Source = toml::from_str(kinds).unwrap();
+        Source { path: at("table.csv"), ..source }.load()
+    };
+    let data = source("photo,size,y\nseen/a.png,1,2.5\nseen/b.png,2,3.5\n").unwrap();
+    let photo = &data.more_inputs[0].values;
+    assert_eq!((photo.shape(), photo.bytes()), (&[2, 2, 2, 1][..], &[0, 0, 0, 0, 200, 200, 200, 200][..]));
+    assert_eq!(data.more_inputs[0].scaling.deviation.to_f64(), [255.0]);
+    refused(
+        source("photo,size,y\nseen/a.png,1,2.5\n,2,3.5\n"),
+        &["the path of a picture", "line 3", "\"photo\""],
+    );
+    refused(
+        source("photo,size,y\nseen/a.png,1,2.5\nseen/c.png,2,3.5\n"),
+        &["line 3", "seen/c.png", "cannot read"],
+    );
+    refused(source("photo,size,y\nseen/a.png,1,2.5\ntable.csv,2,3.5\n"), &["line 3", "PNG or JPEG"]);
+}
+
+#[test]
+fn files_of_one_form_are_one_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, text) in [
+        ("part-1.csv", "a,c,y\n1,red,10\n2,blue,20\n"),
+        ("part-2.csv", "c;y;a\nred;30;3\nred;40;4\n"),
+        ("other.tsv", "a\tc\ty\n9\tgreen\t90\n"),
+        ("_hidden.csv", "x\n1\n"),
+        ("notes.md", "no table\n"),
+    ] {
+        std::fs::write(at(name), text).unwrap();
+    }
+    let source = |path: &str, more: &str| -> Result<Dataset> {
+        let source: Source =
+            toml::from_str(&format!("format = 'table'\npath = ''\ntarget = 'y'\n{more}")).unwrap();
+        let mut source = Source { path: at(path), ..source };
+        source.test = source.test.map(|test| folder.path().join(test));
+        source.load()
+    };
+    let parts = source("part-*.csv", "").unwrap();
+    assert_eq!(parts.inputs.to_f64(), [1., 0., 1., 2., 1., 0., 3., 0., 1., 4., 0., 1.]);
+    assert_eq!(parts.targets, values(&[10., 20., 30., 40.]));
+    assert_eq!(source(".", "").unwrap().rows(), 5);
+    assert_eq!(data::Format::detect(folder.path()), Some(data::Format::Table));
+
+    let divided = source("part-*.csv", "test = 'other.tsv'\nscale = 'unit'").unwrap();
+    assert_eq!((&divided.splits.train[..], &divided.splits.test[..]), (&[0, 1, 2, 3][..], &[4][..]));
+    assert_eq!((&divided.origins.train[..], &divided.origins.test[..]), ("part-*.csv", "other.tsv"));
+    // Names and scales are those of the training rows.
+    assert_eq!(divided.feature_names(), ["a", "c=blue", "c=red"]);
+    assert_eq!(divided.scaling.mean.to_f64(), [1.0, 0.0, 0.0]);
+    assert!(divided.notes.iter().any(|note| note.contains("\"c\"")));
+    refused(
+        source("part-1.csv", "test = 'other.tsv'\ntest_fraction = 0.5"),
+        &["test_fraction", "rows of its own"],
+    );
+
+    std::fs::write(at("part-3.csv"), "a,k,y\nx,red,50\n").unwrap();
+    refused(source("part-*.csv", ""), &["part-3.csv", "part-1.csv", "without \"c\"", "\"k\" beside"]);
+    std::fs::write(at("part-3.csv"), "a,c,y\n5,red,50\n\nx,red,50\n").unwrap();
+    refused(source("part-*.csv", ""), &["line 4 of", "part-3.csv", "\"a\"", "\"x\""]);
+    refused(source("none-*.csv", ""), &["none-*.csv", "pattern", "none"]);
+    let text = "[data]\nformat = 'table'\ntrain = 'a.csv'\n[model]\nlayers = [{ dense = 1 }]\n[train]\nloss = 'mse'\noptimizer = 'sgd'";
+    let path = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        Recipe::with_settings(text, "r.toml".as_ref(), &settings).unwrap().data.path
+    };
+    assert_eq!(path(&[]), Path::new("a.csv"));
+    assert_eq!(path(&["data.path=b.csv"]), Path::new("b.csv"));
+    assert_eq!(path(&["data.train=b.csv"]), Path::new("b.csv"));
+}
+
+#[test]
+fn databases_hold_tables() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/columnar/sqlite.db");
+    let load = |keys: &str| -> Result<Dataset> {
+        let source: Source = toml::from_str(&format!("format = 'table'\npath = ''\n{keys}")).unwrap();
+        Source { path: path.clone(), ..source }.load()
+    };
+    if !cfg!(feature = "sqlite") {
+        return refused(load("table = 'rows'"), &["sqlite.db", "feature `sqlite`"]);
+    }
+    let keys = "target = 'label'\nmissing = 'median'\n";
+    let csv = Source {
+        path: path.with_file_name("table.csv"),
+        ..toml::from_str(&format!("format = 'table'\npath = ''\n{keys}")).unwrap()
+    };
+    let expected = csv.load().unwrap();
+    let data = load(&format!("table = 'rows'\n{keys}")).unwrap();
+    close("rows", &features(&data), &features(&expected));
+    assert_eq!(data.targets, expected.targets);
+    let some = load(&format!("query = 'SELECT * FROM rows WHERE rowid <= 10'\n{keys}")).unwrap();
+    assert_eq!(some.rows(), 10);
+    refused(load(keys), &["table or query", "other, rows"]);
+    refused(load(&format!("table = 'row'\n{keys}")), &["table", "other, rows"]);
+    refused(load("query = 'DELETE FROM rows'"), &["query", "selects rows"]);
+    refused(load("query = 'SELECT x FROM rows'"), &["x"]);
+    refused(load("table = 'rows'\ndelimiter = 'comma'"), &["delimiter"]);
+    refused(load_for("a,y\n1,2\n", "table = 'rows'", None), &["table", "a database"]);
+}
+
+#[test]
+fn a_suggested_recipe_reads_texts_and_dates() {
+    let words = ["good", "bad", "warm", "cold", "clean", "loud", "bright", "dark"];
+    let row = |i: usize| {
+        let text: Vec<&str> = (0..7).map(|k| words[(i / 3 + k * k * (i % 5 + 1)) % words.len()]).collect();
+        format!("\"{} {i}\",0{}/0{}/2024,{},{}\n", text.join(" "), i % 9 + 1, i % 7 + 1, i % 13, i % 2)
+    };
+    let rows: String = (0..60).map(row).collect();
+    let (recipe, assumed, data) = suggested(&format!("review,day,size,y\n{rows}"), "").expect("a recipe");
+    let kinds: Vec<(&str, &str)> =
+        recipe.data.columns.iter().map(|(name, kind)| (&name[..], kind.kind())).collect();
+    assert_eq!(kinds, [("day", "date"), ("review", "text")]);
+    assert!(assumed.iter().any(|one| one.contains("\"day\" begin with the day")), "{assumed:?}");
+    // The embedding has as many rows as there are ids: the words but the numbers, which occur once.
+    let Kind::Text(text) = &recipe.data.columns["review"] else { panic!() };
+    assert_eq!(text.vocabulary, words.len() + 2);
+    assert_eq!(data.all_inputs().map(|input| input.name).collect::<Vec<_>>(), ["input", "review"]);
+
+    let alone = format!(
+        "review,y\n{}",
+        rows.lines()
+            .map(|line| {
+                let (review, y) = (line.split(',').next().unwrap(), line.rsplit(',').next().unwrap());
+                format!("{review},{y}\n")
+            })
+            .collect::<String>()
+    );
+    let (recipe, ..) = suggested(&alone, "").expect("a recipe");
+    assert!(recipe.model.nodes.is_empty() && recipe.data.scale == Scale::None);
 }

@@ -4,7 +4,7 @@ use super::evaluate::is_picture;
 use super::splits::Told;
 use super::text;
 use crate::array::Array;
-use crate::data::table::{Missing, Table, shown};
+use crate::data::table::{ColumnKind, Kind, Missing, Table, is_pattern, shown};
 use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
 use crate::error::{Error, Result};
 use crate::nn::Network;
@@ -27,6 +27,7 @@ Examples:
   neural data data/mnist --plot digits.png
   neural data data/pizza.txt --set target=Pizzas
   neural data houses.csv --set 'ignore=[\"id\"]' --set test_fraction=0.2
+  neural data 'sales/*.csv' --set 'columns={comment=\"text\"}'
   neural data arrays.npz --set inputs=images --set target=labels
   neural data scripts/recipes/mnist.toml             as a recipe reads, splits and scales it"
 )]
@@ -86,7 +87,7 @@ impl Data {
             _ => None,
         };
         if let Some(table) = &table {
-            shown.columns(table)?;
+            shown.columns(table, &source)?;
         }
         if !is_recipe && matches!(source.format, Format::Npy | Format::Safetensors) {
             shown.tensors(&tensors(&source)?);
@@ -139,7 +140,7 @@ impl Data {
 
 /// The data at `path` in `format`, by default the one that its name and contents show.
 pub(super) fn detected(path: &Path, format: Option<Format>) -> Result<Source> {
-    if let Err(error) = std::fs::metadata(path) {
+    if let (Err(error), false) = (std::fs::metadata(path), is_pattern(path)) {
         return Err(Error::io("read", path, error));
     }
     let unknown = || {
@@ -216,8 +217,8 @@ impl Shown {
         }
     }
 
-    /// What each column of a table holds.
-    fn columns(&mut self, table: &Table) -> Result<()> {
+    /// What each column of a table holds, and the kind that the source gives it.
+    fn columns(&mut self, table: &Table, source: &Source) -> Result<()> {
         let mut lines =
             vec![["column", "holds", "missing", "different", "values"].map(String::from).to_vec()];
         let mut list = Vec::new();
@@ -236,10 +237,12 @@ impl Shown {
                 }
             };
             let name = shown(&column.name).into_owned();
-            lines.push(vec![name, column.holds.into(), column.missing.to_string(), distinct, values]);
+            let kind = source.columns.get(&column.name).map(Kind::kind);
+            let holds = kind.map_or_else(|| column.holds.to_string(), |kind| format!("{kind}, as set"));
+            lines.push(vec![name, holds, column.missing.to_string(), distinct, values]);
             list.push(json!({
                 "name": column.name, "holds": column.holds, "missing": column.missing, "distinct": column.distinct,
-                "values": value,
+                "values": value, "kind": kind,
             }));
         }
         self.object.insert("columns".into(), json!(list));
@@ -285,6 +288,18 @@ impl Shown {
             self.text.push_str(&format!(
                 "inputs {least} to {greatest}, over the training rows mean {mean}, deviation {deviation}\n"
             ));
+        }
+        for input in &data.more_inputs {
+            let (dtype, sample) = (input.values.dtype(), text::samples(&input.values.shape()[1..]));
+            self.text.push_str(&format!("beside them the input {}, {dtype} {sample}\n", shown(&input.name)));
+        }
+        for column in &data.columns {
+            if let ColumnKind::Text(vocabulary) = &column.kind {
+                let (name, size) = (shown(&column.name), vocabulary.size());
+                self.text.push_str(&format!(
+                    "{name}: {size} different token ids, the vocabulary of its embedding\n"
+                ));
+            }
         }
         if let Targets::Values(values) = &data.targets {
             let range = Range::of_array(values);

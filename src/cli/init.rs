@@ -79,7 +79,8 @@ impl Init {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let suggestion = self.choices.suggest(&self.data)?;
         let stem = self.data.file_name().map(Path::new).and_then(|name| name.to_str()).unwrap_or("data");
-        let stem = stem.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("data");
+        let is_name = |stem: &&str| !stem.is_empty() && !stem.contains(['*', '?', '[']);
+        let stem = stem.split('.').next().filter(is_name).unwrap_or("data");
         let output = self.output.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}.toml")));
         let recipe = suggestion.text(&as_seen_from(&output, &self.data)?);
         let mut out = io::stdout().lock();

@@ -10,6 +10,7 @@ use super::processes::{self, Sharing};
 use super::recipe_options::RecipeOptions;
 use super::screen::{Screen, Verbosity, seconds};
 use super::splits::Told;
+use crate::data::table::is_there;
 use crate::data::{Dataset, Source, Task};
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
@@ -247,7 +248,7 @@ impl Loaded {
 
 /// That the data of a run is still where it was.
 pub(super) fn check_place(data: &Path) -> anyhow::Result<()> {
-    if !data.exists() {
+    if !is_there(data) {
         bail!(
             "the run's data was {}, which is not there any more; --data PATH names its new place",
             data.display()

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub enum Format {
     /// A folder with the four files of MNIST or its likes: [`idx::mnist`](super::idx::mnist).
     Idx,
-    /// A table, as delimited text, JSON lines, Parquet or Arrow: [`Table`](super::table::Table).
+    /// A table, as delimited text, JSON lines, Parquet or Arrow, in one file or several: [`Table`](super::table::Table).
     Table,
     /// A folder of PNG and JPEG files by class: [`images::folder`](super::images::folder).
     Images,
@@ -48,7 +48,7 @@ impl Format {
         if !path.is_dir() {
             let known: [(Format, &[&str]); 4] = [
                 (Format::Table, &["csv", "tsv", "txt", "tab", "dat", "data", "jsonl", "ndjson"]),
-                (Format::Table, &["parquet", "feather", "arrow", "arrows", "ipc"]),
+                (Format::Table, &["parquet", "feather", "arrow", "arrows", "ipc", "db", "sqlite", "sqlite3"]),
                 (Format::Npy, &["npz", "npy"]),
                 (Format::Safetensors, &["safetensors"]),
             ];
@@ -80,6 +80,9 @@ impl Format {
         if entries.iter().any(|entry| ends(entry, &["npy"])) {
             return Some(Format::Npy);
         }
-        entries.iter().any(|entry| entry.is_dir()).then_some(Format::Images)
+        if entries.iter().any(|entry| entry.is_dir()) {
+            return Some(Format::Images);
+        }
+        entries.iter().any(|entry| Self::detect(entry) == Some(Format::Table)).then_some(Format::Table)
     }
 }

@@ -3,7 +3,7 @@
 use super::cifar::{self, Cifar};
 use super::images::{self, Form};
 use super::tensors::{self, Tensors};
-use super::{Column, Dataset, Format, Parts, Scale, Scaling, Source, Targets, Task, idx, text};
+use super::{Dataset, Format, InputView, Parts, Scale, Scaling, Source, Targets, Task, idx, text};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,10 @@ impl Source {
     /// The names of the inputs, as a model's nodes refer to them.
     pub fn input_names(&self) -> Vec<&str> {
         match &self.inputs {
-            None | Some(Inputs::One(_)) => vec!["input"],
+            None | Some(Inputs::One(_)) => {
+                let own = self.columns.iter().filter(|(_, kind)| kind.is_input());
+                std::iter::once("input").chain(own.map(|(name, _)| name.as_str())).collect()
+            }
             Some(Inputs::Tensors(names)) => names.iter().map(String::as_str).collect(),
             Some(Inputs::Columns(groups)) => groups.keys().map(String::as_str).collect(),
         }
@@ -209,23 +212,33 @@ impl Source {
         Ok(tensors.load(names, &[])?.0)
     }
 
+    /// How an input is scaled. Beside the features of a table, which `scale` is of, token ids are left as they are, and
+    /// pictures are brought to 0..1.
+    fn scale_of(&self, input: &InputView) -> Scale {
+        let usual = match (self.format, input.values.dtype()) {
+            (Format::Table, DType::I32) => Scale::None,
+            (Format::Table, DType::U8) => Scale::Unit,
+            _ => self.scale,
+        };
+        self.scales.get(input.name).copied().unwrap_or(usual)
+    }
+
     /// The scalings of all inputs and of the targets that are values.
     pub(super) fn scaled(&self, data: Dataset) -> Result<Dataset> {
         let known: Vec<String> = data.all_inputs().map(|input| input.name.to_string()).collect();
         if let Some(name) = self.scales.keys().find(|name| !known.contains(name)) {
             return Err(Error::value("scales", format!("the names of inputs, {}", known.join(", ")), name));
         }
-        let scale = |name: &str| self.scales.get(name).copied().unwrap_or(self.scale);
-        let first = scale(&known[0]);
-        let mut data = data.scaled(first)?;
+        let scales: Vec<Scale> = data.all_inputs().map(|input| self.scale_of(&input)).collect();
+        let mut data = data.scaled(scales[0])?;
         if !data.targets.is_classes() {
             data = data.scaled_target(self.scale_target)?;
         } else if data.more_targets.is_empty() && self.scale_target != Scale::None {
             return Err(Error::value("scale_target", "targets that are values", "classes"));
         }
         let train = &data.splits.train;
-        for input in &mut data.more_inputs {
-            input.scaling = Scaling::fit(&input.values, train, scale(&input.name))?;
+        for (input, scale) in data.more_inputs.iter_mut().zip(&scales[1..]) {
+            input.scaling = Scaling::fit(&input.values, train, *scale)?;
         }
         let by_output = self.scale_target.by_output();
         for target in &mut data.more_targets {
@@ -235,49 +248,4 @@ impl Source {
         }
         Ok(data)
     }
-}
-
-/// A table's features divided among several inputs by their columns.
-pub(super) fn divided(mut data: Dataset, groups: &BTreeMap<String, Vec<String>>) -> Result<Dataset> {
-    let features = std::mem::replace(&mut data.inputs, Array::zeros(DType::F32, &[0]));
-    let grouped: Vec<&String> = groups.values().flatten().collect();
-    if let Some(column) = data.columns.iter().find(|column| !grouped.contains(&&column.name)) {
-        let expected = "every column in an input, or in ignore";
-        return Err(Error::value("inputs", expected, format!("{:?} in none", column.name)));
-    }
-    let mut inputs = Vec::new();
-    for (name, columns) in groups {
-        inputs.push((name, features_of(&features, &data.columns, columns)?));
-    }
-    let mut inputs = inputs.into_iter();
-    if let Some((name, values)) = inputs.next() {
-        (data.input, data.inputs) = (name.clone(), values);
-    }
-    inputs.try_fold(data, |data, (name, values)| data.with_input(name, values))
-}
-
-/// The features of some columns, f32 `[n, features]`, of those of all.
-pub(crate) fn features_of(features: &Array, columns: &[Column], names: &[String]) -> Result<Array> {
-    let mut places = Vec::new();
-    for name in names {
-        let mut at = 0;
-        let found = columns.iter().find_map(|column| {
-            let range = at..at + column.features().len();
-            at = range.end;
-            (column.name == *name).then_some(range)
-        });
-        let Some(range) = found else {
-            let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(Error::value(
-                "inputs",
-                format!("columns, which are {}", known.join(", ")),
-                format!("{name:?}"),
-            ));
-        };
-        places.extend(range);
-    }
-    let width = features.shape().get(1).copied().unwrap_or(1).max(1);
-    let all = features.to_vec::<f32>()?;
-    let some = all.chunks_exact(width).flat_map(|row| places.iter().map(|&place| row[place])).collect();
-    Array::new(&[features.shape()[0], places.len()], some)
 }

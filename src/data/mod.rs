@@ -41,7 +41,6 @@ pub use table::{Column, TargetKind};
 pub use targets::Targets;
 pub use tensors::Layout;
 
-pub(crate) use load::features_of;
 pub(crate) use named::gather;
 pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;

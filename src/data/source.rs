@@ -2,13 +2,13 @@
 
 use super::images::{Background, Color};
 use super::load::Inputs;
-use super::table::{Column, DateOrder, Decimal, Delimiter, Missing, TargetKind, Thousands, Unknown};
+use super::table::{Column, DateOrder, Decimal, Delimiter, Kind, Missing, TargetKind, Thousands, Unknown};
 use super::tensors::Layout;
 use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, split};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a loss takes as targets. It decides what the targets in a file are where the recipe has no `target_kind`.
 ///
@@ -38,12 +38,32 @@ pub enum Task {
 /// assert_eq!((digits.splits.validation.len(), digits.splits.test.len()), (5000, 5000));
 /// # Ok::<(), neural::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
 #[non_exhaustive]
 pub enum Validation {
     /// The first half of the test rows that the data comes with.
     HalfOfTest,
+    /// All rows of this table.
+    File(PathBuf),
+}
+
+/// How [`Validation::HalfOfTest`] is written.
+const HALF_OF_TEST: &str = "half-of-test";
+
+impl From<PathBuf> for Validation {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == HALF_OF_TEST { Self::HalfOfTest } else { Self::File(path) }
+    }
+}
+
+impl From<Validation> for PathBuf {
+    fn from(validation: Validation) -> Self {
+        match validation {
+            Validation::HalfOfTest => HALF_OF_TEST.into(),
+            Validation::File(path) => path,
+        }
+    }
 }
 
 /// Which rows the fractions take.
@@ -82,7 +102,13 @@ pub enum SplitOrder {
 #[serde(deny_unknown_fields)]
 pub struct Source {
     pub format: Format,
+    /// Of a table also a folder of files, or a pattern such as `data/*.csv`; as `train` where `test` or `validation` name
+    /// other files.
+    #[serde(alias = "train")]
     pub path: PathBuf,
+    /// `table`: the test rows, where they have a file of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
 
     /// `table`: the column to predict, the last if none is named. `npy`, `safetensors`: the tensor, `y` if
     /// none is.
@@ -127,12 +153,21 @@ pub struct Source {
     /// `table`: how dates such as 03/04/2024 are read, where their column does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<DateOrder>,
+    /// `table`, of a database: the name of the table, which may be left out where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// `table`, of a database: what to ask of it, in place of a table's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// `table`: a column that is no feature and stands beside the predictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// `table`: columns of numbers that are names all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categorical: Vec<String>,
+    /// `table`: the kinds of columns that their cells do not tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, Kind>,
     /// `table`: columns to leave out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
@@ -201,6 +236,7 @@ impl Source {
         Self {
             format,
             path: path.into(),
+            test: None,
             target: None,
             targets: Vec::new(),
             ignored: None,
@@ -215,8 +251,11 @@ impl Source {
             decimal: None,
             thousands: None,
             dates: None,
+            table: None,
+            query: None,
             id: None,
             categorical: Vec::new(),
+            columns: BTreeMap::new(),
             ignore: Vec::new(),
             missing: Missing::default(),
             unknown: Unknown::default(),
@@ -247,6 +286,7 @@ impl Source {
     #[must_use]
     pub fn undivided(self) -> Self {
         Self {
+            test: None,
             test_fraction: None,
             validation_fraction: None,
             folds: None,
@@ -322,6 +362,26 @@ impl Source {
         self.of_table(self.read_table(task, Some(columns), false)?, task, Some(columns))
     }
 
+    /// The places of the data by their keys: of all rows, or of those for training, validation and test.
+    pub(crate) fn files(&self) -> Vec<(&'static str, &Path)> {
+        let mut files = vec![("path", self.path.as_path())];
+        if let Some(Validation::File(path)) = &self.validation {
+            files.push(("validation", path));
+        }
+        files.extend(self.test.as_deref().map(|path| ("test", path)));
+        files
+    }
+
+    /// [`Source::files`] to be changed.
+    pub(crate) fn files_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        let mut files = vec![("path", &mut self.path)];
+        if let Some(Validation::File(path)) = &mut self.validation {
+            files.push(("validation", path));
+        }
+        files.extend(self.test.as_mut().map(|path| ("test", path)));
+        files
+    }
+
     pub(super) fn choose(&self, targets: Targets) -> Result<Targets> {
         match &self.one_vs_rest {
             Some(class) => targets.one_vs_rest(class),
@@ -354,6 +414,10 @@ impl Source {
             ("layout", self.layout.is_some(), &[Npy, Safetensors]),
             ("targets", !self.targets.is_empty(), &[Table, Npy, Safetensors]),
             ("ignored", self.ignored.is_some(), &[Npy, Safetensors]),
+            ("columns", !self.columns.is_empty(), &[Table]),
+            ("test", self.test.is_some(), &[Table]),
+            ("table", self.table.is_some(), &[Table]),
+            ("query", self.query.is_some(), &[Table]),
             ("length", self.length.is_some(), &[Text]),
         ];
         for (key, given, formats) in uses.into_iter().chain(more) {
@@ -361,6 +425,10 @@ impl Source {
                 let expected = format!("a format that uses it, one of {formats:?}").to_lowercase();
                 return Err(Error::value(key, expected, format!("{:?}", self.format).to_lowercase()));
             }
+        }
+        if let (Some(Validation::File(path)), false) = (&self.validation, self.format == Table) {
+            let expected = format!("{HALF_OF_TEST}, as only tables have files for their parts");
+            return Err(Error::value("validation", expected, path.display()));
         }
         self.check_names()?;
         if self.fold > 0 && self.folds.is_none() {
@@ -428,7 +496,7 @@ impl Source {
         let keys = [
             ("folds", self.folds.is_some()),
             ("validation_fraction", self.validation_fraction.is_some()),
-            ("validation", self.validation.is_some()),
+            ("validation", self.validation == Some(Validation::HalfOfTest)),
         ];
         if let Some((key, _)) = keys.iter().find(|(_, given)| *given && parts.validation > 0) {
             let expected = "no such key, as the data has validation rows of its own";

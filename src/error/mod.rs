@@ -137,7 +137,7 @@ impl Error {
     }
 
     /// A file whose form this build leaves out.
-    #[cfg(any(not(feature = "cli"), not(feature = "parquet")))]
+    #[cfg(any(not(feature = "cli"), not(feature = "parquet"), not(feature = "sqlite")))]
     pub(crate) fn without_feature(path: &Path, feature: &str) -> Self {
         let message = format!(
             "expected a form that this build reads, got one that needs `neural`'s feature `{feature}`: cargo build --release \

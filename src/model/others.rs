@@ -100,7 +100,9 @@ impl Description {
         let OtherOutput { name, output, link, target, target_scaling, classes } = one(*first);
         let mut description =
             Self { link, target_scaling, target, classes, ..Self::of(network, first.2, data) };
-        if goals.len() > 1 || !data.more_inputs.is_empty() {
+        // Nodes refer to their input by its name.
+        let is_named = !data.input.is_empty() && network.layers().is_none();
+        if goals.len() > 1 || !data.more_inputs.is_empty() || is_named {
             let input = |input: &crate::data::Input| OtherInput {
                 name: input.name.clone(),
                 sample: input.values.shape()[1..].to_vec(),

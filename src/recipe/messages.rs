@@ -288,7 +288,8 @@ const REQUIRED: [(&str, &[(&str, &str)]); 3] = [
 ];
 
 /// Keys that take the place of required ones.
-const INSTEAD: [(&str, &str); 3] = [("layers", "nodes"), ("layers", "zoo"), ("loss", "objectives")];
+const INSTEAD: [(&str, &str); 4] =
+    [("layers", "nodes"), ("layers", "zoo"), ("loss", "objectives"), ("path", "train")];
 
 /// All that a recipe lacks, in one answer, with a form that would do; `None` if it lacks nothing.
 pub(super) fn missing(table: &Table) -> Option<String> {

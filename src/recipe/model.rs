@@ -173,7 +173,9 @@ impl Recipe {
             return Err(Error::value("model.nodes", expected, got).at(&model.nodes[first].place(first)));
         }
         let taken = network.inputs();
-        match inputs.iter().find(|input| !taken.contains(input)) {
+        // A table may have no columns besides those that are inputs of their own.
+        let may_lack = |input: &str| input == "input" && inputs.len() > 1;
+        match inputs.iter().find(|input| !taken.contains(input) && !may_lack(input)) {
             Some(unused) => {
                 let expected = format!("a node for each input of the data ({})", inputs.join(", "));
                 Err(Error::value("model.nodes", expected, format!("none that takes {unused}")))

@@ -177,9 +177,10 @@ impl Folder {
     /// When it cannot be written.
     pub fn keep_recipe(&self, recipe: &Recipe) -> Result<()> {
         let mut recipe = recipe.clone();
-        let path = &recipe.data.path;
-        let absolute = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-        recipe.data.path = absolute.map_err(|e| Error::io("find", path, e))?;
+        for (_, path) in recipe.data.files_mut() {
+            let absolute = std::fs::canonicalize(&path).or_else(|_| std::path::absolute(&path));
+            *path = absolute.map_err(|e| Error::io("find", path, e))?;
+        }
         file::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes())
     }
 

@@ -6,6 +6,7 @@ usage: python columnar.py      (pyarrow, polars, pandas)
 import datetime
 import decimal
 import pathlib
+import sqlite3
 
 import pandas as pd
 import polars as pl
@@ -90,3 +91,14 @@ pandas["seen"] = pandas["seen"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
 pandas["price"] = pandas["price"].astype(float)
 pandas["day"] = pandas["day"].astype(str)
 pandas.to_json(folder / "pandas.jsonl", orient="records", lines=True)
+
+database = folder / "sqlite.db"
+database.unlink(missing_ok=True)
+with sqlite3.connect(database) as connection:
+    connection.execute("CREATE TABLE other (x)")
+    kinds = ["INTEGER", "REAL", "REAL", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT"]
+    connection.execute(f"CREATE TABLE rows ({', '.join(f'{name} {kind}' for name, kind in zip(columns, kinds))})")
+    cell = lambda value: value if value is None or isinstance(value, (int, float, str)) and not isinstance(value, bool) else text(value)
+    rows_of = [[cell(values[i]) for values in columns.values()] for i in rows]
+    connection.executemany(f"INSERT INTO rows VALUES ({', '.join('?' * len(kinds))})", rows_of)
+connection.close()

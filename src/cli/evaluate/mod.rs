@@ -13,7 +13,7 @@ use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::data::images::Form;
-use crate::data::{Dataset, Format, Scale, Source, TargetKind};
+use crate::data::{Dataset, Format, Scale, Source, TargetKind, Validation};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
 use crate::model::{Description, Model};
@@ -232,7 +232,11 @@ impl Evaluate {
         if let Some(path) = &self.data {
             match Format::detect(path) {
                 Some(format) if format != source.format => source = Source::new(format, path),
-                _ => source.path.clone_from(path),
+                _ => {
+                    source.path.clone_from(path);
+                    source.test = None;
+                    source.validation = source.validation.filter(|one| *one == Validation::HalfOfTest);
+                }
             }
             if self.split.is_none() {
                 source = source.undivided();
@@ -295,7 +299,8 @@ impl Evaluate {
             return Ok(worst);
         }
         let rows: Vec<u32> = worst.iter().map(|mistake| mistake.row).collect();
-        let outputs = model.predict(device, &data.samples(&rows)?)?;
+        let samples = data.all_inputs().map(|input| input.samples(&rows)).collect::<Result<Vec<_>>>()?;
+        let outputs = model.predict_all(device, &samples)?.swap_remove(0);
         let answers =
             Answers::of(&model.description, outputs.shape()[1]).with_threshold(evaluation.threshold());
         for (mistake, outputs) in

@@ -3,8 +3,8 @@
 use crate::array::{Array, DType, count};
 use crate::cli::text;
 use crate::data::images::{self, Form};
-use crate::data::table::Table;
-use crate::data::{Column, Inputs, Samples, Source, features_of};
+use crate::data::table::{Layout, Table, inputs_of, is_database};
+use crate::data::{Column, Samples, Source};
 use crate::error::{Error, Result};
 use crate::model::{Description, Reads};
 use rayon::prelude::*;
@@ -177,23 +177,23 @@ impl Reader<'_> {
         self.refuse_invert(path)?;
         let (columns, id) = (&self.description.columns, self.source.id.as_deref());
         let layout = self.source.layout(columns.iter().map(|column| &column.name));
-        let table =
-            Table::parse_columns(path, contents, &layout, |header| Column::readings(header, columns, id))?;
+        let choose = |header: &[String]| Column::readings(header, columns, id);
+        let table = match is_database(contents) {
+            true => Table::read_columns(path, &layout, choose)?,
+            // A run of a database takes other tables too.
+            false => {
+                let layout = Layout { table: None, query: None, ..layout };
+                Table::parse_columns(path, contents, &layout, choose)?
+            }
+        };
         let encoded = table.try_encode(columns)?;
         encoded.notes().for_each(|note| note_of(path, &note));
         let id = id.filter(|id| table.header().iter().any(|name| name == id));
         let of_row = |row| id.map(|id| Ok(table.text(row, id)?.into_owned())).transpose();
-        let inputs = match &self.source.inputs {
-            Some(Inputs::Columns(groups)) => {
-                let of = |input: &Reads| match groups.get(input.name) {
-                    Some(names) => features_of(&encoded.features, columns, names),
-                    None => Err(Error::value("inputs", "the columns of each input", input.name)),
-                };
-                self.description.reads().iter().map(of).collect::<Result<_>>()?
-            }
-            _ => vec![encoded.features],
-        };
-        self.rows(path, &inputs, &encoded.refused, &of_row, each)
+        let refused = encoded.refused.clone();
+        let inputs = inputs_of(encoded, columns, self.source.inputs.as_ref())?;
+        let inputs: Vec<Array> = inputs.into_iter().map(|(_, array)| array).collect();
+        self.rows(path, &inputs, &refused, &of_row, each)
     }
 
     /// Rows in blocks, without those that are refused already and those with a value that the model cannot take.

@@ -4,7 +4,7 @@ use crate::array::{Array, DType};
 use crate::cli::evaluate::{as_in_training, as_trained, is_picture};
 use crate::cli::text::number;
 use crate::cli::train::check_place;
-use crate::data::table::Table;
+use crate::data::table::{Table, shown};
 use crate::data::{Dataset, Format, Source};
 use crate::error::{Error, Result};
 use crate::metric::{Task, cumulative, percent};
@@ -220,7 +220,11 @@ impl<'a> Shown<'a> {
     fn add(&self, row: u32, object: &mut Value) -> Result<()> {
         if let Some(table) = &self.table {
             let names = self.data.columns.iter().map(|column| &column.name).take(COLUMNS);
-            let cells = names.map(|name| Ok([name.clone(), table.text(row as usize, name)?.into_owned()]));
+            let cell = |name: &String| {
+                let text = table.text(row as usize, name)?;
+                Ok([name.clone(), shown(&text).into_owned()])
+            };
+            let cells = names.map(cell);
             object["cells"] = json!(cells.collect::<Result<Vec<_>>>()?);
         } else if is_picture(self.data.sample_shape()) {
             let sample = self.data.samples(&[row])?.reshape(self.data.sample_shape())?;

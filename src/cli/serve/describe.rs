@@ -32,6 +32,14 @@ fn of_column(kind: &ColumnKind) -> Value {
         ColumnKind::Date { .. } => {
             json!({ "type": ["string", "null"], "description": "a date, as the training table wrote them" })
         }
+        ColumnKind::Text(_) => json!({ "type": ["string", "null"] }),
+        ColumnKind::Picture(_) => {
+            json!({ "type": "string", "format": "byte", "description": "PNG or JPEG in base64" })
+        }
+        ColumnKind::List { names, separator, .. } => {
+            let description = format!("a list of names, or a text with {separator} between them");
+            json!({ "type": ["array", "string", "null"], "items": { "type": "string" }, "description": description, "examples": [names] })
+        }
         ColumnKind::Category { names, .. } => {
             json!({ "type": ["string", "number", "null"], "examples": names })
         }

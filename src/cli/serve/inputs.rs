@@ -2,11 +2,13 @@
 
 use super::Refusal;
 use super::worker::Served;
+use crate::Error;
 use crate::array::{Array, count};
 use crate::data::images::{self, Form};
-use crate::data::table::{Column, ColumnKind, Layout, Notation, Table};
-use crate::data::{Inputs, features_of};
+use crate::data::table::{Column, ColumnKind, Layout, Notation, Table, inputs_of};
 use crate::model::Reads;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use image::ImageReader;
 use serde::Deserialize;
@@ -151,10 +153,12 @@ fn table(
             Some(Value::String(text)) => Ok(text.clone()),
             Some(Value::Number(number)) => Ok(number.to_string()),
             Some(Value::Bool(is)) => Ok(is.to_string()),
-            Some(_) => Err(Refusal::bad(format!(
-                "row {number}: expected a number or a text for {:?}, got a list or an object",
-                column.name
-            ))),
+            Some(other) => list(other, &column.kind).ok_or_else(|| {
+                Refusal::bad(format!(
+                    "row {number}: expected a number or a text for {:?}, got a list or an object",
+                    column.name
+                ))
+            }),
         };
         let cells = columns.iter().map(cell).collect::<Result<Vec<_>, _>>()?;
         text.write_record(cells).map_err(wrote)?;
@@ -169,23 +173,31 @@ fn table(
     let table = Table::parse_columns(Path::new("the rows"), &text, &layout, |header| {
         Column::readings(header, &columns, None)
     })?;
-    let encoded = table.try_encode(&columns)?;
+    let encoded = table.try_encode_with(&columns, &sent_picture)?;
     if let Some((row, message)) = encoded.refused.first() {
         // The client has no lines.
         let message = message.replacen(&format!(" in line {},", row + 2), " in", 1);
         return Err(Refusal::bad(format!("row {row}: {message}")));
     }
     notes.extend(encoded.notes());
-    match &served.source.inputs {
-        Some(Inputs::Columns(groups)) => {
-            let none = Vec::new();
-            let of = |input: &Reads| {
-                features_of(&encoded.features, &columns, groups.get(input.name).unwrap_or(&none))
-            };
-            Ok(description.reads().iter().map(of).collect::<crate::Result<_>>()?)
-        }
-        _ => Ok(vec![encoded.features]),
-    }
+    let inputs = inputs_of(encoded, &columns, served.source.inputs.as_ref())?;
+    Ok(inputs.into_iter().map(|(_, array)| array).collect())
+}
+
+/// A list of texts as the cell of a column of lists.
+fn list(names: &Value, kind: &ColumnKind) -> Option<String> {
+    let (Value::Array(names), ColumnKind::List { separator, .. }) = (names, kind) else { return None };
+    Some(names.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(separator))
+}
+
+/// A picture in a cell as base64, alone or in a `data:` URL. A path would open the server's own files to its clients.
+fn sent_picture(_: &Path, cell: &str) -> crate::Result<Vec<u8>> {
+    let encoded = cell.rsplit_once(";base64,").map_or(cell, |(_, encoded)| encoded);
+    let refuse =
+        |_| Error::format(Path::new("the picture"), "expected PNG or JPEG in base64, got another text");
+    let contents = STANDARD.decode(encoded).map_err(refuse)?;
+    check_pixels(&contents)?;
+    Ok(contents)
 }
 
 /// Nested lists of numbers, one sample or a list of them.
@@ -227,16 +239,35 @@ fn picture(served: &Served, body: &[u8]) -> Result<Array, Refusal> {
     let Some(form) = served.pictures() else {
         return Err(unsupported("application/json: the model takes no pictures"));
     };
-    let size = ImageReader::new(Cursor::new(body))
-        .with_guessed_format()
-        .ok()
-        .and_then(|reader| reader.into_dimensions().ok());
-    if let Some((width, height)) =
-        size.filter(|(width, height)| u64::from(*width) * u64::from(*height) > MOST_PIXELS)
-    {
-        return Err(Refusal::bad(format!("expected at most {MOST_PIXELS} pixels, got {width} x {height}")));
-    }
+    check_pixels(body)?;
     let form = Form { background: served.source.background, ..form };
     let picture = images::decode(Path::new("the body"), body, form)?;
     Ok(picture.reshape(&[&[1], &description.sample[..]].concat())?)
+}
+
+/// That a picture has not more pixels than a request may make.
+fn check_pixels(contents: &[u8]) -> crate::Result<()> {
+    let reader = ImageReader::new(Cursor::new(contents)).with_guessed_format().ok();
+    match reader.and_then(|reader| reader.into_dimensions().ok()) {
+        Some((width, height)) if u64::from(width) * u64::from(height) > MOST_PIXELS => {
+            Err(Error::value("pixels", format!("at most {MOST_PIXELS}"), format!("{width} x {height}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_as_base64_and_never_from_the_servers_files() {
+        let read = |cell: &str| sent_picture(Path::new(""), cell);
+        assert_eq!(read("iVBORw==").expect("base64"), b"\x89PNG");
+        assert_eq!(read("data:image/png;base64,iVBORw==").expect("base64"), b"\x89PNG");
+        for path in ["Cargo.toml", "/etc/hostname", "../a.png"] {
+            let error = read(path).expect_err(path).to_string();
+            assert!(error.contains("base64"), "{error}");
+        }
+    }
 }

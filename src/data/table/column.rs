@@ -1,8 +1,11 @@
 //! The columns of a table as the model's features see them.
 
 use super::date::{Cycle, DateOrder};
+use super::kind::{Kind, PictureKind};
 use super::number::Notation;
+use super::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
 ///
@@ -72,6 +75,8 @@ pub struct Features {
     pub unknown: Unknown,
     /// How dates such as 03/04/2024 are read, where the column does not say so.
     pub dates: Option<DateOrder>,
+    /// Columns whose kind is given rather than told by their cells.
+    pub kinds: BTreeMap<String, Kind>,
 }
 
 /// A column of a table as the model's features see it: saved with the model, it encodes other rows alike.
@@ -145,6 +150,18 @@ pub enum ColumnKind {
         #[serde(default)]
         unknown: Unknown,
     },
+    /// A feature for each name: 1 where it is among those of the cell, which `separator` divides, else 0. A missing cell
+    /// has none.
+    List {
+        names: Vec<String>,
+        separator: String,
+        #[serde(default)]
+        unknown: Unknown,
+    },
+    /// No feature but an input of its own: token ids, i32 `[rows, length]`.
+    Text(Vocabulary),
+    /// No feature but an input of its own: the picture at the path in the cell, u8 `[rows, height, width, channels]`.
+    Picture(PictureKind),
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -164,7 +181,7 @@ fn is_false(value: &bool) -> bool {
 
 impl Column {
     /// The names of the column's features: its own, `column=name` for each name, and `column (year, sine)` and the like
-    /// for the cycles of a date.
+    /// for the cycles of a date. Text and pictures have none.
     ///
     /// ```
     /// use neural::data::table::{Column, ColumnKind, Cycle, DateOrder};
@@ -186,6 +203,8 @@ impl Column {
                 let missing = missing_is_feature.then(|| format!("{name} (missing)"));
                 names.iter().map(|one| format!("{name}={one}")).chain(missing).collect()
             }
+            ColumnKind::List { names, .. } => names.iter().map(|one| format!("{name}={one}")).collect(),
+            ColumnKind::Text(_) | ColumnKind::Picture(_) => Vec::new(),
         }
     }
 
@@ -196,6 +215,13 @@ impl Column {
             ColumnKind::Category { names, missing_is_feature, .. } => {
                 names.len() + usize::from(*missing_is_feature)
             }
+            ColumnKind::List { names, .. } => names.len(),
+            ColumnKind::Text(_) | ColumnKind::Picture(_) => 0,
         }
+    }
+
+    /// Whether the column is an input of its own, and no feature.
+    pub(crate) fn is_input(&self) -> bool {
+        matches!(self.kind, ColumnKind::Text(_) | ColumnKind::Picture(_))
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn read(
     choose: impl FnOnce(&[String]) -> Vec<Reading>,
 ) -> Result<Table> {
     layout.check_not_text()?;
+    layout.check_no_database()?;
     if form == Form::OldFeather {
         let message =
             "expected Feather of version 2 or Parquet, got version 1; write it again with today's library";
@@ -175,6 +176,8 @@ mod reader {
                 lines: Lines::default(),
                 notes: self.notes,
                 notation: None,
+                parts: Vec::new(),
+                ends: Vec::new(),
             })
         }
     }

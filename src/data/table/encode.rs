@@ -4,6 +4,8 @@ use super::cells::{Cell, Cells};
 use super::column::{Column, ColumnKind, Unknown};
 use super::date::Cycle;
 use super::holds::boolean;
+use super::inputs::{Inputs, ReadPicture, read_picture};
+use super::list::items;
 use super::{Table, is_missing, shown};
 use crate::array::{Array, DType};
 use crate::error::Result;
@@ -33,16 +35,42 @@ const BLOCK: usize = 16 * ROWS;
 pub struct Encoded {
     /// f32 `[rows, features]`; 0 in the rows that were refused.
     pub features: Array,
+    /// Of columns that are inputs of their own, the values by the column's name: of texts token ids i32 `[rows, length]`,
+    /// of pictures u8 `[rows, height, width, channels]`.
+    pub inputs: Vec<(String, Array)>,
     /// Rows with a cell that is not what its column holds, and what is wrong with the first such cell.
     pub refused: Vec<(usize, String)>,
     /// Columns with names that were in no training row, and in how many rows.
     pub unknown: Vec<(String, usize)>,
+    /// Columns of texts that are longer than the model reads, and in how many rows.
+    pub cut: Vec<(String, usize)>,
 }
 
 impl Encoded {
-    /// A sentence for each column with names that were in no training row.
+    /// The features and the other inputs of a table's rows, which are refused where either cannot be had.
+    fn new(
+        features: Array,
+        mut refused: Vec<(usize, String)>,
+        unknown: Vec<(String, usize)>,
+        inputs: Inputs,
+    ) -> Self {
+        refused.extend(inputs.refused);
+        refused.sort_by_key(|(row, _)| *row);
+        refused.dedup_by_key(|(row, _)| *row);
+        Self { features, inputs: inputs.arrays, refused, unknown, cut: inputs.cut }
+    }
+
+    /// A sentence for each column with names that were in no training row, and for each with texts that are cut.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
-        self.unknown.iter().map(|(column, rows)| {
+        let cut = self.cut.iter().map(|(column, rows)| {
+            let rows =
+                if *rows == 1 { "one row holds a text".into() } else { format!("{rows} rows hold texts") };
+            format!(
+                "{rows} in column \"{}\" with more tokens than are read; the rest is cut off",
+                shown(column)
+            )
+        });
+        let unknown = self.unknown.iter().map(|(column, rows)| {
             let column = shown(column);
             match rows {
                 1 => format!(
@@ -52,7 +80,8 @@ impl Encoded {
                     "{rows} rows hold names in column \"{column}\" that are in none of the training rows"
                 ),
             }
-        })
+        });
+        unknown.chain(cut)
     }
 }
 
@@ -93,11 +122,17 @@ impl Table {
     /// # Errors
     /// When a column is not there.
     pub fn try_encode(&self, columns: &[Column]) -> Result<Encoded> {
+        self.try_encode_with(columns, &read_picture)
+    }
+
+    /// [`Table::try_encode`] with another way from a cell of a picture, and the folder of its table, to a file's contents.
+    pub(crate) fn try_encode_with(&self, columns: &[Column], picture: &ReadPicture) -> Result<Encoded> {
         let encoders = self.encoders(columns)?;
         let mut features = Room::of(columns, self.rows);
         let refused = self.encode_rows(0..self.rows, &encoders, &mut features);
         let unknown = self.unknown(&encoders);
-        Ok(Encoded { features: features.into_array(self.rows)?, refused, unknown })
+        let inputs = self.inputs(columns, picture)?;
+        Ok(Encoded::new(features.into_array(self.rows)?, refused, unknown, inputs))
     }
 
     /// [`Table::try_encode`] of a table that is not needed after it: its cells go as their features come, so that the two
@@ -106,6 +141,7 @@ impl Table {
         let encoders = self.encoders(columns)?;
         let mut features = Room::of(columns, self.rows);
         let unknown = self.unknown(&encoders);
+        let inputs = self.inputs(columns, &read_picture)?;
         let mut refused = Vec::new();
         for from in (0..self.rows).step_by(BLOCK).rev() {
             let to = self.rows.min(from + BLOCK);
@@ -113,7 +149,7 @@ impl Table {
             refused.splice(0..0, these);
             self.cells.iter_mut().for_each(|cells| cells.truncate(from));
         }
-        Ok(Encoded { features: features.into_array(self.rows)?, refused, unknown })
+        Ok(Encoded::new(features.into_array(self.rows)?, refused, unknown, inputs))
     }
 
     /// Encodes some rows, and says which are refused.
@@ -152,7 +188,7 @@ impl Table {
     }
 
     fn encoders<'a>(&self, columns: &'a [Column]) -> Result<Vec<Encoder<'a>>> {
-        columns.iter().map(|column| self.encoder(column)).collect()
+        columns.iter().filter(|column| !column.is_input()).map(|column| self.encoder(column)).collect()
     }
 
     /// In how many rows each column has a name that was in no training row.
@@ -168,7 +204,9 @@ impl Table {
         let index = self.read_index(&column.name)?;
         let cells = &self.cells[index];
         let names: HashMap<&str, usize> = match &column.kind {
-            ColumnKind::Category { names, .. } => names.iter().map(String::as_str).zip(0..).collect(),
+            ColumnKind::Category { names, .. } | ColumnKind::List { names, .. } => {
+                names.iter().map(String::as_str).zip(0..).collect()
+            }
             _ => HashMap::new(),
         };
         let text = |text: &str| match &column.kind {
@@ -195,6 +233,17 @@ impl Table {
                     _ => Means::Refused,
                 }
             }
+            ColumnKind::List { separator, unknown, .. } => {
+                let places: Vec<Option<usize>> =
+                    items(text, separator).map(|item| names.get(item).copied()).collect();
+                let has_unknown = places.contains(&None);
+                match has_unknown && *unknown == Unknown::Refuse {
+                    true => Means::Refused,
+                    false => Means::Several(places.into_iter().flatten().collect(), has_unknown),
+                }
+            }
+            // No features.
+            ColumnKind::Text(_) | ColumnKind::Picture(_) => Means::Several(Vec::new(), false),
         };
         let texts = cells.texts().map(text).collect();
         Ok(Encoder { column, index, width: column.width(), texts, names })
@@ -225,6 +274,13 @@ impl Table {
                     "expected one of {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
                 )
             }
+            ColumnKind::List { names, .. } => {
+                let known = shown(&names.join(", ")).into_owned();
+                format!(
+                    "expected names among {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
+                )
+            }
+            ColumnKind::Text(_) | ColumnKind::Picture(_) => format!("expected a text {at}, got \"{cell}\""),
             ColumnKind::Date { .. } => {
                 format!("expected a date {at}, got \"{cell}\"; write it as 2024-12-31")
             }
@@ -280,6 +336,8 @@ enum Means {
     Features(Vec<f32>),
     /// 1 in this place and 0 in all others.
     One(usize),
+    /// 1 in these places and 0 in all others, and whether there were names beside them that no training row has.
+    Several(Vec<usize>, bool),
     /// A name that was in no training row: this number in all places.
     Unknown(f32),
     Refused,
@@ -317,6 +375,10 @@ impl Encoder<'_> {
                     features.fill(0.0);
                     features[*place] = 1.0;
                 }
+                Means::Several(places, _) => {
+                    features.fill(0.0);
+                    places.iter().for_each(|place| features[*place] = 1.0);
+                }
                 Means::Refused => features[0] = f32::NAN,
             },
         }
@@ -324,13 +386,14 @@ impl Encoder<'_> {
 
     /// The number of rows with a name that was in no training row.
     fn unknown(&self, cells: &Cells) -> usize {
-        let by_text = self.texts.iter().any(|means| matches!(means, Means::Unknown(_)));
+        let is_unknown = |means: &Means| matches!(means, Means::Unknown(_) | Means::Several(_, true));
+        let by_text = self.texts.iter().any(is_unknown);
         let by_number = matches!(self.column.kind, ColumnKind::Category { .. }) && cells.has_numbers();
         if !by_text && !by_number {
             return 0;
         }
         let is_unknown = |cell: Cell| match (cell, &self.column.kind) {
-            (Cell::Text(place), _) => matches!(self.texts[place], Means::Unknown(_)),
+            (Cell::Text(place), _) => is_unknown(&self.texts[place]),
             (Cell::Number(number), ColumnKind::Category { unknown: Unknown::Unknown, .. }) => {
                 !self.names.contains_key(number.to_string().as_str())
             }

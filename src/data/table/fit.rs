@@ -1,9 +1,11 @@
 //! From the cells of a column to a [`Column`], fitted to the training rows.
 
 use super::cells::Cell;
-use super::column::{Column, ColumnKind, Features, Missing};
-use super::date::Cycle;
+use super::column::{Column, ColumnKind, Features, Missing, Unknown};
+use super::date::{Cycle, DateOrder};
+use super::fit_kind::check_fill;
 use super::holds::{Holds, Numbers};
+use super::number::Notation;
 use super::{Table, is_missing, shown};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -20,7 +22,8 @@ impl Table {
     /// The columns to make features of, and a sentence for each that was left out: all but `target` and those that are
     /// to be ignored, in the order of the header.
     ///
-    /// A column holds names if it is `categorical` or holds neither numbers nor dates nor truth values. Names come in
+    /// A column of `kinds` is of that kind. Others hold names if they are `categorical` or hold neither numbers nor dates nor
+    /// truth values. Names come in
     /// their own order, and only from the training rows, as do offsets and what fills missing values. Columns without a
     /// value, and those that hold a name for almost every row, are left out.
     ///
@@ -33,8 +36,8 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// When a named column is not there, no column is left, some cells of a column are numbers and others not, numbers
-    /// or dates can be read in two ways, or a column holds more than 256 names.
+    /// When a named column is not there or not of its kind, no column is left, some cells of a column are numbers and
+    /// others not, numbers or dates can be read in two ways, or a column holds more than 256 names.
     pub fn features(
         &self,
         target: &str,
@@ -42,16 +45,22 @@ impl Table {
         train: &[u32],
     ) -> Result<(Vec<Column>, Vec<String>)> {
         self.index(target)?;
-        for name in how.categorical.iter().chain(&how.ignore) {
+        for name in how.categorical.iter().chain(&how.ignore).chain(how.kinds.keys()) {
             self.index(name)?;
             if name == target {
                 let message = format!(
-                    "expected features in categorical and ignore, got the target \"{}\"",
+                    "expected features in categorical, columns and ignore, got the target \"{}\"",
                     shown(target)
                 );
                 return Err(self.refuse(message));
             }
         }
+        let others = || how.categorical.iter().chain(&how.ignore);
+        if let Some(name) = others().find(|name| how.kinds.contains_key(*name)) {
+            let expected = "kinds of columns that are not in categorical, in ignore, or the id";
+            return Err(Error::value("columns", expected, format!("\"{}\"", shown(name))));
+        }
+        how.kinds.values().try_for_each(check_fill)?;
         if let Missing::Constant(value) = how.missing
             && !(value as f32).is_finite()
         {
@@ -84,6 +93,10 @@ impl Table {
 
     fn fit(&self, i: usize, how: &Features, train: &[u32]) -> Result<Fitted> {
         let name = &self.header[i];
+        if let Some(kind) = how.kinds.get(name) {
+            let kind = self.fit_kind(i, kind, how, train)?;
+            return Ok(Fitted::Column(Column { name: name.clone(), kind }));
+        }
         let is_categorical = how.categorical.contains(name);
         let holds = if is_categorical { Holds::Names } else { self.holds(i, how.dates) };
         let quoted = shown(name);
@@ -93,7 +106,7 @@ impl Table {
             }
             Holds::Mixture => return Err(self.mixture(i)),
             Holds::Unclear(unclear) => return Err(self.unclear(i, unclear)),
-            Holds::Names => match self.category(i, how, train) {
+            Holds::Names => match self.category(i, how.missing != Missing::Refuse, how.unknown, train) {
                 // As many names as rows tell rows apart, not kinds of rows.
                 ColumnKind::Category { names, .. } if names.is_empty() => {
                     return Ok(Fitted::LeftOut(format!(
@@ -111,45 +124,79 @@ impl Table {
                     );
                     return Ok(Fitted::LeftOut(note));
                 }
-                ColumnKind::Category { names, .. } if names.len() > MAX_NAMES => {
-                    let message = format!(
-                        "expected at most {MAX_NAMES} names in column \"{quoted}\", got {}; list it in ignore",
-                        names.len()
-                    );
-                    return Err(self.refuse(message));
+                kind => {
+                    if let ColumnKind::Category { names, .. } = &kind {
+                        self.check_names(i, names)?;
+                    }
+                    kind
                 }
-                kind => kind,
             },
-            Holds::Numbers(notation) => {
-                let numbers = self.numbers(i, holds);
-                let fill = fill(&numbers, how.missing, train);
-                ColumnKind::Number { fill, offset: offset(&numbers, train), notation }
-            }
-            Holds::Booleans => ColumnKind::Boolean {
-                fill: fill(&self.numbers(i, holds), how.missing, train),
-                unknown: how.unknown,
-            },
-            Holds::Dates(order) => {
-                let days = self.numbers(i, holds);
-                let missing =
-                    if let Missing::Constant(_) = how.missing { Missing::Mean } else { how.missing };
-                let moves = |cycle: &Cycle| {
-                    let mut parts = days.of(train).map(|days| cycle.at(days));
-                    parts.next().is_some_and(|first| parts.any(|part| part != first))
-                };
-                let cycles = Cycle::ALL.into_iter().filter(moves).collect();
-                ColumnKind::Date {
-                    fill: fill(&days, missing, train),
-                    offset: offset(&days, train),
-                    order,
-                    cycles,
-                }
-            }
+            Holds::Numbers(notation) => self.number(i, notation, how.missing, train),
+            Holds::Booleans => self.boolean(i, holds, how.missing, how.unknown, train),
+            Holds::Dates(order) => self.date(i, order, how.missing, train),
         };
         Ok(Fitted::Column(Column { name: name.clone(), kind }))
     }
 
-    fn category(&self, column: usize, how: &Features, train: &[u32]) -> ColumnKind {
+    pub(super) fn number(
+        &self,
+        column: usize,
+        notation: Notation,
+        missing: Missing,
+        train: &[u32],
+    ) -> ColumnKind {
+        let numbers = self.numbers(column, Holds::Numbers(notation));
+        ColumnKind::Number { fill: fill(&numbers, missing, train), offset: offset(&numbers, train), notation }
+    }
+
+    pub(super) fn boolean(
+        &self,
+        column: usize,
+        holds: Holds,
+        missing: Missing,
+        unknown: Unknown,
+        train: &[u32],
+    ) -> ColumnKind {
+        ColumnKind::Boolean { fill: fill(&self.numbers(column, holds), missing, train), unknown }
+    }
+
+    pub(super) fn date(
+        &self,
+        column: usize,
+        order: DateOrder,
+        missing: Missing,
+        train: &[u32],
+    ) -> ColumnKind {
+        let days = self.numbers(column, Holds::Dates(order));
+        let missing = if let Missing::Constant(_) = missing { Missing::Mean } else { missing };
+        let moves = |cycle: &Cycle| {
+            let mut parts = days.of(train).map(|days| cycle.at(days));
+            parts.next().is_some_and(|first| parts.any(|part| part != first))
+        };
+        let cycles = Cycle::ALL.into_iter().filter(moves).collect();
+        ColumnKind::Date { fill: fill(&days, missing, train), offset: offset(&days, train), order, cycles }
+    }
+
+    /// That a column has not more names than become features.
+    pub(super) fn check_names(&self, column: usize, names: &[String]) -> Result<()> {
+        if names.len() <= MAX_NAMES {
+            return Ok(());
+        }
+        let name = shown(&self.header[column]);
+        Err(self.refuse(format!(
+            "expected at most {MAX_NAMES} names in column \"{name}\", got {}; list it in ignore",
+            names.len()
+        )))
+    }
+
+    /// A column of names; missing ones are refused unless the column `may_lack` them.
+    pub(super) fn category(
+        &self,
+        column: usize,
+        may_lack: bool,
+        unknown: Unknown,
+        train: &[u32],
+    ) -> ColumnKind {
         let (mut names, mut has_missing) = (BTreeSet::<Cow<str>>::new(), false);
         let cells = &self.cells[column];
         let mut seen = vec![false; cells.texts().len()];
@@ -168,12 +215,11 @@ impl Table {
                 names.insert(text.into());
             }
         }
-        let missing = how.missing != Missing::Refuse;
         ColumnKind::Category {
             names: names.into_iter().map(Cow::into_owned).collect(),
-            missing,
-            missing_is_feature: missing && has_missing,
-            unknown: how.unknown,
+            missing: may_lack,
+            missing_is_feature: may_lack && has_missing,
+            unknown,
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct Layout {
     pub thousands: Option<Thousands>,
     /// Names of columns that are expected: a first line that holds all of them is a header.
     pub known: Vec<String>,
+    /// Of a database: which of its tables, or what to ask of it.
+    pub table: Option<String>,
+    pub query: Option<String>,
 }
 
 impl Layout {
@@ -63,6 +66,16 @@ impl Layout {
             Some((key, _)) => Err(Error::value(*key, "a file of delimited text", "one of another form")),
             None => Ok(()),
         }
+    }
+
+    /// Refuses the keys that apply to databases alone.
+    pub(super) fn check_no_database(&self) -> Result<()> {
+        for (key, value) in [("table", &self.table), ("query", &self.query)] {
+            if let Some(value) = value {
+                return Err(Error::value(key, "a database", format!("{value:?} of a file of another form")));
+            }
+        }
+        Ok(())
     }
 
     /// The notation of all numbers, where one was asked for.

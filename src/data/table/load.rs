@@ -1,9 +1,9 @@
 //! A table as a data set: the part of [`Source`] that only tables have.
 
-use super::{Column, ColumnKind, Encoded, Features, Layout, Reading, Table, TargetKind, shown};
-use crate::data::load::divided;
-use crate::data::{Dataset, Inputs, Parts, Scale, Source, Task};
+use super::{Column, ColumnKind, Features, Kind, Layout, Reading, Table, TargetKind, inputs_of, shown};
+use crate::data::{Dataset, Parts, Scale, Source, Task};
 use crate::error::{Error, Result};
+use std::path::Path;
 
 impl Column {
     /// How a table is read that this column is to encode.
@@ -11,7 +11,10 @@ impl Column {
         match &self.kind {
             // A number in another notation than the usual one may look like another number in that.
             ColumnKind::Number { notation, .. } if !notation.is_plain() => Reading::Names,
-            ColumnKind::Category { .. } => Reading::Names,
+            ColumnKind::Category { .. }
+            | ColumnKind::List { .. }
+            | ColumnKind::Text(_)
+            | ColumnKind::Picture(_) => Reading::Names,
             _ => Reading::Values,
         }
     }
@@ -36,6 +39,8 @@ impl Source {
             decimal: self.decimal,
             thousands: self.thousands,
             known: known.cloned().collect(),
+            table: self.table.clone(),
+            query: self.query.clone(),
         }
     }
 
@@ -61,7 +66,7 @@ impl Source {
     ) -> Result<Table> {
         let fitted = columns.unwrap_or_default().iter().map(|column| &column.name);
         let targets = self.targets.iter().chain(&self.target);
-        let keys = self.categorical.iter().chain(&self.ignore).chain(&self.id);
+        let keys = self.categorical.iter().chain(&self.ignore).chain(&self.id).chain(self.columns.keys());
         let layout = match columns {
             Some(_) => self.layout(fitted.chain(targets)),
             None => self.layout(keys.chain(targets)),
@@ -70,7 +75,8 @@ impl Source {
             Some(kind) => kind == TargetKind::Class,
             None => matches!(task, Some(Task::Classes | Task::Labels)),
         };
-        Table::read_columns(&self.path, &layout, |header| {
+        let paths: Vec<&Path> = self.files().into_iter().map(|(_, path)| path).collect();
+        Table::read_all(&paths, &layout, |header| {
             let targets = self.target_columns(header, task);
             let mut readings = match columns {
                 Some(columns) => Column::readings(header, columns, self.id.as_deref()),
@@ -79,9 +85,7 @@ impl Source {
             for (name, reading) in header.iter().zip(&mut readings) {
                 if let Some((_, task)) = targets.iter().find(|(target, _)| target == name) {
                     *reading = if is_class(*task) { Reading::Names } else { Reading::Values };
-                } else if Some(name) == self.id.as_ref()
-                    || (columns.is_none() && self.categorical.contains(name))
-                {
+                } else if Some(name) == self.id.as_ref() || (columns.is_none() && self.has_names(name)) {
                     *reading = Reading::Names;
                 } else if self.ignore.contains(name) {
                     *reading = if all { Reading::Values } else { Reading::Skip };
@@ -89,6 +93,31 @@ impl Source {
             }
             readings
         })
+    }
+
+    /// Which rows of the table are for what, where each part has files of its own.
+    fn parts(&self, table: &Table) -> Parts {
+        let (files, mut parts) = (self.files(), Parts::undivided(table.rows()));
+        if files.len() == 1 {
+            return parts;
+        }
+        let mut before = 0;
+        for ((key, path), &end) in files.into_iter().zip(table.ends()) {
+            let (rows, origin) = match key {
+                "validation" => (&mut parts.validation, &mut parts.origins.validation),
+                "test" => (&mut parts.test, &mut parts.origins.test),
+                _ => (&mut parts.train, &mut parts.origins.train),
+            };
+            *rows = end - before;
+            *origin = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            before = end;
+        }
+        parts
+    }
+
+    /// Whether the cells of a column are read as texts, even where they are numbers.
+    fn has_names(&self, column: &String) -> bool {
+        self.categorical.contains(column) || self.columns.get(column).is_some_and(Kind::is_text)
     }
 
     /// The data set in a table, with features fitted to its training rows, or with those of `columns`.
@@ -122,7 +151,7 @@ impl Source {
         let (Some(first), Some(target)) = (targets.next(), others.next()) else {
             return Err(Error::format(&self.path, "expected a column to predict, got none"));
         };
-        let (splits, origins) = self.split(&first, Parts::undivided(table.rows()))?;
+        let (splits, origins) = self.split(&first, self.parts(&table))?;
         let others: Vec<String> = others.collect();
         let (columns, left_out) = if let Some(columns) = columns {
             (columns.to_vec(), Vec::new())
@@ -133,24 +162,31 @@ impl Source {
                 missing: self.missing,
                 unknown: self.unknown,
                 dates: self.dates,
+                kinds: self.columns.clone(),
             };
             table.features(&target, &features, &splits.train)?
         };
         let notes = table.notes().to_vec();
         let encoded = table.into_encoded(&columns)?;
         let unknown: Vec<String> = encoded.notes().collect();
-        let Encoded { features, refused, .. } = encoded;
-        if let Some((_, message)) = refused.into_iter().next() {
+        if let Some((_, message)) = encoded.refused.first() {
             return Err(Error::format(&self.path, message));
         }
-        let mut data = Dataset::new(features, first, splits).map_err(in_file)?;
+        let mut inputs = inputs_of(encoded, &columns, self.inputs.as_ref()).map_err(in_file)?.into_iter();
+        let Some((input, values)) = inputs.next() else {
+            return Err(Error::format(&self.path, "expected a column for an input, got none"));
+        };
+        let mut data = Dataset::new(values, first, splits).map_err(in_file)?;
+        if input != data.input_name() {
+            data.input = input;
+        }
+        for (name, values) in inputs {
+            data = data.with_input(&name, values).map_err(in_file)?;
+        }
         data.notes = notes.into_iter().chain(left_out).chain(unknown).collect();
         (data.columns, data.origins, data.target) = (columns, origins, target);
         for (name, targets) in others.iter().zip(targets) {
             data = data.with_target(name, targets).map_err(in_file)?;
-        }
-        if let Some(Inputs::Columns(groups)) = &self.inputs {
-            data = divided(data, groups).map_err(in_file)?;
         }
         self.scaled(data).map_err(in_file)
     }

@@ -1,5 +1,5 @@
-//! Tables: CSV, TSV, columns between white space, JSON lines, and with the features `arrow` and `parquet` the files of
-//! Arrow (Feather) and Parquet.
+//! Tables: CSV, TSV, columns between white space, JSON lines, and with the features `arrow`, `parquet` and `sqlite` the
+//! files of Arrow (Feather) and Parquet and the databases of SQLite.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -9,30 +9,48 @@ mod column;
 mod columnar;
 mod date;
 mod encode;
+mod files;
 mod fit;
+mod fit_kind;
 mod holds;
+mod inputs;
 mod json;
+mod kind;
 mod layout;
+mod list;
 mod load;
 mod number;
 mod read;
 mod records;
+mod sqlite;
 mod summary;
 mod target;
+mod vocabulary;
 mod zstd;
 
 pub use column::{Column, ColumnKind, Features, Missing, Unknown};
 pub use date::{Cycle, DateOrder};
 pub use encode::Encoded;
+pub use kind::{
+    BooleanKind, CategoryKind, DateKind, Kind, ListKind, MissingName, NumberKind, PictureKind, TextKind,
+    Tokens,
+};
 pub use layout::{Delimiter, Layout};
 pub use number::{Decimal, Notation, Thousands};
 pub use summary::Summary;
 pub use target::TargetKind;
+pub use vocabulary::Vocabulary;
+
+pub(crate) use files::{is_pattern, is_there};
+pub(crate) use inputs::inputs_of;
+pub(crate) use sqlite::begins as is_database;
 
 use super::bytes;
 use crate::error::{Error, Result};
 use cells::{Cell, Cells};
+use files::Part;
 use std::borrow::Cow;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// What stands for a missing value, in any case of letters.
@@ -77,6 +95,10 @@ pub struct Table {
     notes: Vec<String>,
     /// Of all numbers, where one was asked for.
     notation: Option<Notation>,
+    /// Its files, where there are several.
+    parts: Vec<Part>,
+    /// The number of rows up to the end of each path that was read, where there are several.
+    ends: Vec<usize>,
 }
 
 impl Table {
@@ -95,7 +117,8 @@ impl Table {
         Self::read_columns(path, layout, |header| vec![Reading::Values; header.len()])
     }
 
-    /// [`Table::read`] with a choice of how each column is read, made when the header is known.
+    /// [`Table::read`] with a choice of how each column is read, made when the header is known. The tables of a folder and
+    /// those that fit a pattern such as `data/*.csv` are read as one, in the order of their names.
     ///
     /// ```
     /// use neural::data::table::{Layout, Reading, Table};
@@ -106,14 +129,25 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table::read`].
+    /// See [`Table::read`], and when the columns of one of several files are not those of the first.
     pub fn read_columns(
         path: impl AsRef<Path>,
         layout: &Layout,
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<Self> {
-        let path = path.as_ref();
-        let (file, _) = bytes::open_file(path)?;
+        Self::read_all(&[path.as_ref()], layout, choose)
+    }
+
+    fn read_file(
+        path: &Path,
+        layout: &Layout,
+        choose: impl FnOnce(&[String]) -> Vec<Reading>,
+    ) -> Result<Self> {
+        let (mut file, _) = bytes::open_file(path)?;
+        // A database is more than its file: what was written last may be beside it.
+        if sqlite::begins(file.fill_buf().map_err(|e| Error::io("read", path, e))?) {
+            return sqlite::read(path, layout, choose);
+        }
         read::read(path, file, layout, choose)
     }
 
@@ -250,10 +284,19 @@ impl Table {
         Error::format(&self.path, message)
     }
 
+    /// The folder that a row's file is in.
+    fn folder(&self, row: usize) -> &Path {
+        let path = self.part(row).map_or(&self.path, |part| &part.path);
+        path.parent().unwrap_or(Path::new(""))
+    }
+
     fn at(&self, row: usize, column: usize) -> String {
         // Only text has lines.
-        let what = if self.lines.0.is_empty() { "row" } else { "line" };
-        format!("in {what} {}, column \"{}\"", self.line(row), shown(&self.header[column]))
+        let part = self.part(row);
+        let has_lines = part.map_or(!self.lines.0.is_empty(), |part| part.has_lines);
+        let what = if has_lines { "line" } else { "row" };
+        let of = part.map_or_else(String::new, |part| format!(" of {}", part.path.display()));
+        format!("in {what} {}{of}, column \"{}\"", self.line(row), shown(&self.header[column]))
     }
 }
 

@@ -6,7 +6,7 @@ use super::layout::{Delimiter, Layout, is_header, records};
 use super::number::{Notation, plain};
 use super::records::{Dialect, End};
 use super::zstd::{self, Zstd};
-use super::{Lines, Reading, Table, columnar, json, shown};
+use super::{Lines, Reading, Table, columnar, json, shown, sqlite};
 use crate::data::bytes::GZIP;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
@@ -34,6 +34,12 @@ pub(super) fn read(
         readings
     };
     let start = input.fill_buf().map_err(|e| Error::io("read", path, e))?;
+    if sqlite::begins(start) {
+        return Err(Error::format(
+            path,
+            "expected a table, got a database, which is read from its file alone",
+        ));
+    }
     if start.starts_with(&GZIP) {
         read_text(path, MultiGzDecoder::new(input), layout, choose)
     } else if zstd::begins(start) {
@@ -51,6 +57,7 @@ fn read_text(
     layout: &Layout,
     choose: impl FnOnce(&[String]) -> Vec<Reading>,
 ) -> Result<Table> {
+    layout.check_no_database()?;
     let mut block = Block::new(path);
     block.fill(&mut input)?;
     block.check_start()?;
@@ -90,6 +97,8 @@ fn read_text(
         lines: Lines::default(),
         notes: std::mem::take(&mut parser.notes),
         notation: layout.notation(),
+        parts: Vec::new(),
+        ends: Vec::new(),
     };
     let mut line = line;
     loop {

@@ -1,7 +1,7 @@
 //! What the columns of a table hold, for people who look at it.
 
 use super::cells::Cell;
-use super::holds::Holds;
+use super::holds::{Holds, Unclear};
 use super::{Table, is_missing, shown};
 use crate::error::Result;
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ const NAMES: usize = 7;
 #[non_exhaustive]
 pub struct Summary {
     pub name: String,
-    /// Numbers, yes or no, dates, names, numbers and names, or nothing.
+    /// Numbers, yes or no, dates, names, text, numbers and names, or nothing.
     pub holds: &'static str,
     /// Cells without a value.
     pub missing: usize,
@@ -38,6 +38,18 @@ pub struct Summary {
     pub numbers: Option<[f64; 3]>,
     /// Of other columns some of the texts, in their order; of dates the first and the last.
     pub texts: Vec<String>,
+}
+
+/// Different texts that say that a column is no list of kinds.
+const MANY: usize = 20;
+
+/// Words that the texts of a column have on average, where they are sentences and no names.
+const WORDS: usize = 6;
+
+/// Whether different texts are sentences rather than names: most rows have one of their own, and it has many words.
+fn is_text(texts: &[&str], rows: usize) -> bool {
+    let words = || texts.iter().map(|text| text.split_whitespace().count()).sum::<usize>();
+    texts.len() > MANY && texts.len() * 2 > rows && words() >= WORDS * texts.len()
 }
 
 impl Table {
@@ -70,7 +82,8 @@ impl Table {
                 Holds::Dates(_) => "dates",
                 Holds::Names => "names",
                 Holds::Mixture => "numbers and names",
-                Holds::Unclear(_) => "numbers or dates that can be read in two ways",
+                Holds::Unclear(Unclear::Numbers(..)) => "numbers that can be read in two ways",
+                Holds::Unclear(Unclear::Dates) => "dates that can be read in two ways",
             },
             missing,
             distinct: 0,
@@ -107,9 +120,14 @@ impl Table {
             return summary;
         }
         let mut texts: Vec<&str> = cells.texts().filter(|text| !is_missing(text)).collect();
+        if summary.holds == "names" && is_text(&texts, self.rows) {
+            summary.holds = "text";
+        }
         texts.sort_unstable();
         summary.distinct = texts.len();
-        summary.texts = texts.into_iter().take(NAMES).map(|text| shown(text).into_owned()).collect();
+        // One text tells what the others are like.
+        let most = if summary.holds == "text" { 1 } else { NAMES };
+        summary.texts = texts.into_iter().take(most).map(|text| shown(text).into_owned()).collect();
         summary
     }
 }

@@ -4,7 +4,7 @@ use super::builder::{Builder, Value, int, ints, tensor_info, texts};
 use super::proto::{DataType, ValueInfo};
 use crate::array::Array;
 use crate::data::table::{Column, ColumnKind, Cycle, Unknown, missing_words};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::f64::consts::TAU;
 
 /// ONNX's operators of classical machine learning, which look texts up.
@@ -61,6 +61,9 @@ impl Builder<'_> {
                 self.looked_up(name, known, (*unknown == Unknown::Unknown).then(|| vec![0.0; width]))
             }
             ColumnKind::Date { fill, offset, cycles, .. } => Ok(self.date(name, *fill, *offset, cycles)),
+            ColumnKind::List { .. } | ColumnKind::Text(_) | ColumnKind::Picture(_) => {
+                Err(Error::value("names", "a column that ONNX has operators for", &column.name))
+            }
         }
     }
 
@@ -217,6 +220,11 @@ impl Builder<'_> {
             several => self.node("Concat", several, vec![int("axis", 1)]),
         }
     }
+}
+
+/// Whether operators of ONNX make the features of a column.
+pub fn has_operators(column: &Column) -> bool {
+    !matches!(column.kind, ColumnKind::List { .. } | ColumnKind::Text(_) | ColumnKind::Picture(_))
 }
 
 /// Whether a column comes in as texts. Numbers do not, nor dates, as no operator reads them.

@@ -60,7 +60,8 @@ impl Default for OnnxOptions {
 /// an engine refuses padding before a token.
 ///
 /// With [`names`](OnnxOptions::names), where a table is the only input, each of its columns is an input `[batch, 1]` of
-/// its own in place of `input`, called as the column is:
+/// its own in place of `input`, called as the column is. Lists, texts and pictures cannot come in so: a model of such
+/// columns takes features, token ids and pixels.
 ///
 /// | a column of | comes in as |
 /// |---|---|
@@ -86,11 +87,21 @@ impl Default for OnnxOptions {
 ///
 /// # Errors
 /// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse,
-/// names are asked for beside several inputs, or the model is larger than the format's 2 GB.
+/// names are asked for beside several inputs or columns that cannot have them, or the model is larger than the format's 2 GB.
 pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let description = &model.description;
     let (reads, answers) = (description.reads(), description.answers());
-    let names = options.names.unwrap_or(!description.columns.is_empty() && reads.len() == 1);
+    let beyond = description.columns.iter().find(|column| !columns::has_operators(column));
+    let may_be_named = !description.columns.is_empty() && reads.len() == 1 && beyond.is_none();
+    let names = options.names.unwrap_or(may_be_named);
+    if let (true, Some(column)) = (names, beyond) {
+        let expected = "columns of numbers, names, truth values and dates, which ONNX has operators for";
+        return Err(Error::value(
+            "names",
+            expected,
+            format!("lists, texts or pictures in \"{}\"", column.name),
+        ));
+    }
     if names && reads.len() > 1 {
         let expected = "features for each input, as the model does not know which columns each takes";
         return Err(Error::value("names", expected, "the names of columns"));

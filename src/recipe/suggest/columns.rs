@@ -1,6 +1,6 @@
 //! Which column of a table to predict, and which of the others to predict from.
 
-use crate::data::table::{Missing, Summary, Table, shown};
+use crate::data::table::{DateKind, DateOrder, Kind, Missing, Summary, Table, TextKind, shown};
 use crate::data::{Source, Task};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -72,6 +72,7 @@ impl Columns {
             let source = &choice.source;
             source.ignore.contains(name)
                 || source.categorical.contains(name)
+                || source.columns.contains_key(name)
                 || source.id.as_ref() == Some(name)
         };
         let open: Vec<&Summary> =
@@ -194,6 +195,17 @@ impl Columns {
             } else {
                 self.ignore(column, format!("\"{name}\" is left out, as only some of its cells are numbers"));
             }
+        } else if column.holds == "text" {
+            self.kind(column, Kind::Text(TextKind::default()));
+            self.assume(format!(
+                "\"{name}\" holds texts: the model reads their words, as an input of its own"
+            ));
+        } else if column.holds == "dates that can be read in two ways" && self.source.dates.is_none() {
+            let order = Some(DateOrder::DayFirst);
+            self.kind(column, Kind::Date(DateKind { order, ..DateKind::default() }));
+            self.assume(format!(
+                "the dates in \"{name}\" begin with the day; if with the month, set order = \"month-first\" in [data.columns]"
+            ));
         } else if column.holds == "names"
             && column.distinct > MOST_FEATURES
             && column.distinct * 2 <= table.rows()
@@ -202,6 +214,11 @@ impl Columns {
             self.ignore(column, reason);
         }
         Ok(())
+    }
+
+    fn kind(&mut self, column: &Summary, kind: Kind) {
+        self.source.columns.insert(column.name.clone(), kind);
+        self.comment("columns", "Kinds that the cells alone do not tell; docs/recipes.md has all of them.");
     }
 
     fn ignore(&mut self, column: &Summary, reason: String) {

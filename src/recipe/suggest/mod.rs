@@ -6,6 +6,7 @@ mod text;
 
 use super::Recipe;
 use crate::data::images::Color;
+use crate::data::table::{Column, ColumnKind, Kind};
 use crate::data::{Dataset, Format, Scale, Source, Targets, Task};
 use crate::error::{Error, Result};
 use columns::Columns;
@@ -70,7 +71,13 @@ pub fn suggest(source: Source) -> Result<Suggestion> {
     // What the training rows alone hold, and that all keys fit together.
     let task = Some(choice.task);
     data = choice.source.load_for(task)?;
-    let Columns { source, task, mut assumed, comments } = choice;
+    let Columns { mut source, task, mut assumed, comments } = choice;
+    for Column { name, kind } in &data.columns {
+        // The tokens that there are: as many ids as the embedding gets rows.
+        if let (ColumnKind::Text(vocabulary), Some(Kind::Text(text))) = (kind, source.columns.get_mut(name)) {
+            text.vocabulary = vocabulary.size();
+        }
+    }
     assumed.extend(balance(&data));
     assumed.extend(data.notes.iter().cloned());
     Ok(Suggestion { source, task, plan: Plan::of(&data), comments, assumed })
@@ -138,10 +145,11 @@ fn divide(choice: &mut Columns, data: &Dataset) {
 }
 
 fn scale(choice: &mut Columns, data: &Dataset) {
-    if choice.source.scale != Scale::None {
+    let is_of_features = data.columns.is_empty() || !data.feature_names().is_empty();
+    if choice.source.scale != Scale::None || !is_of_features {
         return;
     }
-    let is_vector = data.sample_shape().len() == 1;
+    let is_vector = data.sample_shape().len() == 1 || !data.columns.is_empty();
     choice.source.scale = if is_vector { Scale::StandardizeFeatures } else { Scale::Standardize };
     let comment = if is_vector {
         "Each feature gets mean 0 and deviation 1, by the training rows: otherwise large numbers drown small ones."

@@ -1,5 +1,6 @@
 //! The layers and the training of a suggested recipe, by the shape of the samples and the number of rows.
 
+use crate::data::table::{Column, ColumnKind};
 use crate::data::{Dataset, Targets};
 
 /// Steps of training that small data gets, and large data at least.
@@ -8,8 +9,10 @@ const STEPS: usize = 3000;
 /// A model and its training.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// A layer a line, as recipes write it.
+    /// A layer a line, as recipes write it; those on the joined inputs where there are several.
     pub layers: Vec<String>,
+    /// For each input the layers that make features of it, where there are several.
+    pub inputs: Vec<(String, Vec<String>)>,
     pub loss: &'static str,
     pub why_loss: &'static str,
     pub learning_rate: f64,
@@ -34,9 +37,19 @@ impl Plan {
             [height, width] | [height, width, _] => Some([height, width]),
             _ => None,
         };
+        let own: Vec<(String, Vec<String>)> = data.columns.iter().filter_map(read).collect();
         let (layers, is_picture) = match picture {
+            _ if !own.is_empty() => (dense(rows, &[1], outputs), false),
             Some([height, width]) if height.min(width) >= 4 => (convolutions(height, width, outputs), true),
             _ => (dense(rows, sample, outputs), false),
+        };
+        let (layers, inputs) = match &own[..] {
+            [(_, read)] if data.more_inputs.is_empty() => ([&read[..], &layers[..]].concat(), Vec::new()),
+            own if !own.is_empty() && !data.feature_names().is_empty() => {
+                let features = ("input".to_string(), vec!["{ dense = 64 }".to_string(), "\"relu\"".into()]);
+                (layers, [&[features][..], own].concat())
+            }
+            own => (layers, own.to_vec()),
         };
         let (loss, why_loss) = match classes {
             0 => (
@@ -60,6 +73,7 @@ impl Plan {
         let epochs = (STEPS / steps_an_epoch).clamp(*range.start(), *range.end());
         Self {
             layers,
+            inputs,
             loss,
             why_loss,
             learning_rate: if is_picture { 0.002 } else { 0.003 },
@@ -72,6 +86,29 @@ impl Plan {
             metrics,
         }
     }
+}
+
+/// The layers that read a column which is an input of its own: of texts the mean of their tokens' learned vectors, in no
+/// order.
+fn read(column: &Column) -> Option<(String, Vec<String>)> {
+    let mut layers = match &column.kind {
+        ColumnKind::Text(vocabulary) => {
+            vec![format!(
+                "{{ embedding = {{ vocabulary = {}, units = 32, padding = 0 }} }}",
+                vocabulary.size()
+            )]
+        }
+        ColumnKind::Picture(_) => {
+            let conv = |filters: usize| {
+                format!("{{ conv = {{ filters = {filters}, kernel = [3, 3], padding = \"same\" }} }}")
+            };
+            let (relu, pool) = ("\"relu\"".to_string(), "{ max-pool = [2, 2] }".to_string());
+            vec![conv(16), relu.clone(), pool, conv(32), relu]
+        }
+        _ => return None,
+    };
+    layers.push("\"global-avg-pool\"".into());
+    Some((column.name.clone(), layers))
 }
 
 /// Layers of dense ones for features, wider where there are more rows to learn from.

@@ -1,0 +1,206 @@
+//! The kind of a column as a recipe gives it, where the cells alone do not tell.
+
+use super::column::{Missing, Unknown};
+use super::date::DateOrder;
+use crate::data::images::{Background, Color};
+use crate::named;
+use serde::{Deserialize, Deserializer, Serialize};
+
+named::table! {
+    /// What a column of a table holds, and what becomes of cells without a value and of values that training never saw.
+    ///
+    /// ```
+    /// use neural::data::table::{Kind, Tokens};
+    /// let text = "review = { text = 'characters' }\nzip = 'category'\nphoto = { picture = [32, 32] }";
+    /// let kinds: std::collections::BTreeMap<String, Kind> = toml::from_str(text)?;
+    /// assert!(matches!(&kinds["review"], Kind::Text(text) if text.tokens == Tokens::Characters));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Kind: "a kind of column" {
+        /// One feature. A missing cell is filled as `missing` says (`mean`, `median`, `{ constant = 0.0 }`), or refused;
+        /// any other text is refused. `missing`
+        Number(NumberKind) = "number" | "numeric" | "float" | "integer" | "int", short "missing";
+        /// A feature for each name of the training rows, be it a number. A missing cell is a category of its own, unless
+        /// `missing = "refuse"`; a name that no training row has is none of them, unless `unknown = "refuse"`.
+        Category(CategoryKind) = "category" | "categorical" | "factor";
+        /// One feature from `true` and `false`, `yes` and `no`, 1 and 0. `missing` as of numbers; another text is one
+        /// half, unless `unknown = "refuse"`.
+        Boolean(BooleanKind) = "boolean" | "bool" | "flag";
+        /// The features of dates in [Tables](#tables). `missing` as of numbers; what is no date is refused. `order`
+        /// (`day-first`, `month-first`)
+        Date(DateKind) = "date" | "datetime" | "timestamp" | "time", short "order";
+        /// Token ids, an input of its own for an `embedding`: see [Text](#text). `tokens` (`words`, `characters`),
+        /// `vocabulary` (10,000), `min_count` (2), `length`, `lowercase` (`true`)
+        Text(TextKind) = "text" | "string", short "tokens";
+        /// The path of a PNG or JPEG file, taken from the table's folder, as pixels in an input of its own. A missing or
+        /// damaged file is refused. `size = [h, w]`, `color` (`rgb`, `gray`), `background`
+        Picture(PictureKind) = "picture" | "image" | "photo", short "size";
+        /// Several names in a cell: a feature for each name of the training rows, 1 where the cell has it. An empty cell
+        /// is an empty list; other names count for nothing, unless `unknown = "refuse"`. `separator` (`";"`),
+        /// `min_count` (rows that a name needs to be a feature; 1)
+        List(ListKind) = "list" | "tags" | "labels" | "multilabel", short "separator";
+    }
+}
+
+/// A setting that is there. As the short form of all settings it is a plain value, which no option is read from.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The settings of a column of numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NumberKind {
+    /// As the section has it if absent.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// The settings of a column of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CategoryKind {
+    pub missing: MissingName,
+    /// As the section has it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+}
+
+/// What becomes of a missing name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MissingName {
+    /// It is a category of its own, if any training row lacks the name.
+    #[default]
+    Category,
+    /// It is an error.
+    Refuse,
+}
+
+/// The settings of a column of truth values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BooleanKind {
+    /// As the section has it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// As the section has it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+}
+
+/// The settings of a column of dates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DateKind {
+    /// How dates such as 03/04/2024 are read. As the section has it if absent.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub order: Option<DateOrder>,
+    /// As the section has it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// The settings of a column of text, see [`Vocabulary`](super::Vocabulary).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextKind {
+    pub tokens: Tokens,
+    /// The most token ids, those of padding and of unknown tokens among them: an embedding with the same number fits.
+    pub vocabulary: usize,
+    /// How often a token has to occur in the training rows. The unknown token is trained on those that occur less often.
+    pub min_count: usize,
+    /// Tokens of a row; if absent as many as the longest training text has, at most 256. Longer texts are cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
+    pub lowercase: bool,
+}
+
+impl Default for TextKind {
+    fn default() -> Self {
+        Self { tokens: Tokens::default(), vocabulary: 10_000, min_count: 2, length: None, lowercase: true }
+    }
+}
+
+/// What a text is cut into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Tokens {
+    /// The words of Unicode's segmentation (UAX #29): runs of letters and digits, and each ideograph. White space and
+    /// punctuation between them are left out.
+    #[default]
+    Words,
+    /// Every character, white space and punctuation among them.
+    Characters,
+}
+
+/// The settings of a column of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureKind {
+    /// Height and width to bring them to.
+    pub size: [usize; 2],
+    #[serde(default = "rgb")]
+    pub color: Color,
+    /// What shows through where they are transparent.
+    #[serde(default)]
+    pub background: Background,
+}
+
+fn rgb() -> Color {
+    Color::Rgb
+}
+
+/// The settings of a column of lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListKind {
+    pub separator: String,
+    /// The training rows that a name has to be in to be a feature.
+    pub min_count: usize,
+    /// As the section has it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+}
+
+impl Default for ListKind {
+    fn default() -> Self {
+        Self { separator: ";".into(), min_count: 1, unknown: None }
+    }
+}
+
+impl Kind {
+    /// Whether its cells are read as texts even where they are numbers.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Category(_) | Self::Text(_) | Self::Picture(_) | Self::List(_))
+    }
+
+    /// Whether it makes an input of its own rather than features.
+    pub(crate) fn is_input(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Picture(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_lists_every_kind() {
+        named::reference::check("kinds", Kind::REFERENCE);
+    }
+
+    #[test]
+    fn kinds_are_read_as_they_are_written() {
+        for text in
+            ["'number'", "{ number = 'median' }", "{ list = '|' }", "{ picture = [8, 8] }", "'Factor'"]
+        {
+            let read = |text: &str| toml::from_str::<std::collections::BTreeMap<String, Kind>>(text);
+            let kinds = read(&format!("a = {text}")).expect(text);
+            assert_eq!(read(&toml::to_string(&kinds).expect(text)).expect(text), kinds, "{text}");
+        }
+    }
+}
