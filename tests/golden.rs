@@ -253,21 +253,32 @@ fn losses_are_those_of_pytorch() {
 #[test]
 fn losses_at_positions_are_those_of_pytorch() {
     let golden = Golden::read("positions");
-    assert!(golden.cases.len() >= 14);
+    assert!(golden.cases.len() >= 22);
     for (dtype, tolerance) in PRECISIONS {
         for case in &golden.cases {
             let loss: Loss = case.parse();
-            let arguments = ["logits", "targets", "rows"].map(|what| input(golden.get(case, what), dtype));
+            let mut arguments = ["logits", "targets", "rows"].map(|what| input(golden.get(case, what), dtype));
+            let known = golden.find(case, "known");
+            if let Some(known) = known {
+                let both = arguments[1].to_f64().into_iter().zip(known.to_f64());
+                let values = both.map(|(value, known)| if known > 0.0 { value } else { f64::NAN }).collect();
+                arguments[1] = Array::new::<f64>(known.shape(), values).expect("values").cast(dtype);
+            }
             let graph = Graph::new();
             let t: Vec<_> = arguments.iter().map(|a| graph.parameter(a.dtype(), a.shape())).collect();
             let build = || -> Result<Vec<Tensor>> {
                 let rows = Mask::weights(&t[2])?;
-                let (all, some) = if t[1].dtype() == DType::I32 {
-                    let labelled = Mask::labelled(&t[1])?;
-                    let both = rows.and(&labelled)?;
-                    (Some(labelled), both)
-                } else {
-                    (None, rows)
+                let there = match (t[1].dtype(), known) {
+                    (DType::I32, _) => Some(Mask::labelled(&t[1])?),
+                    (_, Some(_)) => Some(Mask::known(&t[1])?),
+                    (_, None) => None,
+                };
+                let (all, some) = match there {
+                    Some(there) => {
+                        let both = rows.and(&there)?;
+                        (Some(there), both)
+                    }
+                    None => (None, rows),
                 };
                 let losses = [all.as_ref(), Some(&some)].map(|mask| loss.mean(&t[0], &t[1], mask));
                 let mut results = Vec::new();

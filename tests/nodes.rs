@@ -3,7 +3,7 @@
 mod common;
 
 use common::device;
-use neural::data::{Dataset, Scale, Splits, Targets, safetensors};
+use neural::data::{Dataset, Ignored, Scale, Splits, Targets, safetensors};
 use neural::loss::{Loss, sigmoid_cross_entropy, softmax_cross_entropy};
 use neural::metric::{Answers, Metric};
 use neural::nn::{self, Join, Layer, Network, Node};
@@ -136,6 +136,89 @@ fn padding_counts_in_nothing() {
         history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>()
     });
     assert_eq!(losses[0], losses[1]);
+}
+
+/// Windows `[n, 6, 1]` of a wave and the value after each of their places, `[n, 6]`, of which the end is not known in some
+/// rows and single ones in others; nothing is known in the first row.
+fn forecast(n: usize) -> (Array, Array) {
+    let mut random = numbers(11);
+    let (mut windows, mut after) = (Vec::new(), Vec::new());
+    for row in 0..n {
+        let (start, end) = (random() * 6.0, if row % 3 == 0 { row % 6 } else { 6 });
+        for place in 0..6 {
+            let at = start + place as f64 / 2.0;
+            windows.push(at.sin() as f32);
+            let is_known = row > 0 && place < end && random() < 0.9;
+            after.push(if is_known { 40.0 + 10.0 * (at + 0.5).sin() as f32 } else { f32::NAN });
+        }
+    }
+    (Array::new(&[n, 6, 1], windows).unwrap(), Array::new(&[n, 6], after).unwrap())
+}
+
+#[test]
+fn values_that_are_not_known_count_in_nothing() {
+    let (windows, after) = forecast(48);
+    let refused = Dataset::new(windows.clone(), Targets::Values(after.clone()), splits(48, 0)).unwrap_err();
+    assert!(refused.to_string().contains("\"nan\", got NaN in row 0, place 0"), "{refused}");
+
+    let targets = Targets::partial(&after, Ignored::Nan).unwrap();
+    let data = Dataset::new(windows, targets, splits(36, 12)).unwrap();
+    let data = data.scaled_target(Scale::Standardize).unwrap();
+    let gru = serde_json::from_str::<Layer>(r#"{"gru": {"units": 8, "sequences": true}}"#).unwrap();
+    let model = nn::sequential([gru, nn::dense(1)]);
+    // Single rows, so that the first row is a batch without any target.
+    let trainer = Trainer::new(model).loss(Loss::MeanSquaredError).optimizer(adam(0.01)).epochs(30);
+    let mut run = trainer.batch_size(1).start(device(), &data).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let score = history.last().unwrap().validation.as_ref().unwrap();
+    assert!(score.get(Metric::R2).unwrap() > 0.9, "{score}");
+
+    // Against what is counted here.
+    let rows = &data.splits.validation;
+    let evaluation = run.evaluate(rows).unwrap();
+    let truth = &after.to_f64()[36 * 6..];
+    let scaling = data.target_scaling.deviation.to_f64();
+    let (mut loss, mut far, mut known) = (0.0, 0.0, 0.0);
+    for (i, (said, truth)) in evaluation.outputs.iter().zip(truth).enumerate() {
+        if !truth.is_nan() {
+            loss += ((said - truth) / scaling[i % 6]).powi(2);
+            far += (said - truth).abs();
+            known += 1.0;
+        }
+    }
+    assert!(known > 40.0 && known < 72.0, "{known}");
+    let near = |got: f64, expected: f64| (got - expected).abs() < 1e-5 * expected;
+    assert!(near(evaluation.loss(), loss / known), "{} for {}", evaluation.loss(), loss / known);
+    for mae in [evaluation.figures(&[Metric::Mae]).get(Metric::Mae), score.get(Metric::Mae)] {
+        assert!(near(mae.unwrap(), far / known), "{mae:?} for {}", far / known);
+    }
+
+    // A recipe says by which number.
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = after.to_f64().iter().map(|value| if value.is_nan() { -1.0 } else { *value as f32 });
+    let after = Array::new(&[48, 6], numbers.collect()).unwrap();
+    let tensors = safetensors::encode(&[("x", &data.inputs), ("y", &after)], None).unwrap();
+    std::fs::write(folder.path().join("series.safetensors"), tensors).unwrap();
+    let path = folder.path().join("series.toml");
+    let recipe = |ignored: &str| {
+        let text = format!(
+            "[data]\nformat = 'safetensors'\npath = 'series.safetensors'\n{ignored}\n[model]\nlayers = [{{ dense = 1 }}]\n\
+             [train]\nloss = 'mean-squared-error'\noptimizer = {{ sgd = 0.1 }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        Recipe::read(&path, &[])
+    };
+    let loaded = recipe("ignored = -1").unwrap().load().unwrap();
+    let Targets::Partial(values) = &loaded.targets else { unreachable!() };
+    assert_eq!(values.bytes(), data.targets.values().unwrap().bytes());
+    let nan = recipe("ignored = nan").unwrap();
+    assert_eq!(nan, recipe("ignored = 'nan'").unwrap());
+    assert_eq!(Recipe::parse(&nan.to_toml().unwrap(), &path).unwrap().data.ignored, Some(Ignored::Nan));
+    let error = recipe("ignored = 0.5").unwrap_err().to_string();
+    assert!(error.contains("data.ignored: expected a whole number or \"nan\", got 0.5"), "{error}");
+    let wrong = Trainer::new(nn::sequential([nn::dense(1)])).loss(sigmoid_cross_entropy());
+    let error = wrong.start(device(), &loaded).unwrap_err().to_string();
+    assert!(error.contains("loss: expected a loss of values"), "{error}");
 }
 
 #[test]

@@ -301,7 +301,7 @@ impl Shown {
                 ));
             }
         }
-        if let Targets::Values(values) = &data.targets {
+        if let Some(values) = data.targets.values() {
             let range = Range::of_array(values);
             let width = values.shape().get(1).copied().unwrap_or(1);
             let many = if width == 1 { String::new() } else { format!("{width} ") };

@@ -201,7 +201,7 @@ impl Measured {
                 let loss = log_loss(&probabilities, width, Truth::Labels(&labels));
                 Ok(Worth { loss, score: right as f64 / labels.len() as f64 })
             }
-            Targets::Values(values) => {
+            Targets::Values(values) | Targets::Partial(values) => {
                 let all = values.to_f64();
                 let of = |&row: &u32| all[row as usize * width..(row as usize + 1) * width].to_vec();
                 let targets: Vec<f64> = self.rows.iter().flat_map(of).collect();

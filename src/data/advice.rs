@@ -1,6 +1,6 @@
 //! What a data set suggests to whoever trains on it.
 
-use super::{Dataset, Scale, Scaling, Targets};
+use super::{Dataset, Scale, Scaling};
 
 /// Learning rates are made for numbers of about 1: a deviation above this calls for scaling.
 const LARGE: f64 = 100.0;
@@ -20,9 +20,9 @@ impl Dataset {
     /// ```
     pub fn advice(&self) -> Vec<String> {
         let mut advice = self.notes.clone();
-        if let Targets::Values(values) = &self.targets {
+        if let Some(values) = self.targets.values() {
             if self.target_scaling.is_none() {
-                let scaling = Scaling::fit(values, &self.splits.train, Scale::StandardizeFeatures);
+                let scaling = Scaling::of_targets(values, &self.splits.train, Scale::StandardizeFeatures);
                 let largest = scaling
                     .map(|scaling| scaling.deviation.to_f64())
                     .unwrap_or_default()

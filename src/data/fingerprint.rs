@@ -67,7 +67,7 @@ fn of_targets(targets: &Targets) -> (String, u32) {
             });
             (format!("{} of {} classes", labels.len(), names.len()), crc)
         }
-        Targets::Values(values) | Targets::Positions { labels: values, .. } => {
+        Targets::Values(values) | Targets::Partial(values) | Targets::Positions { labels: values, .. } => {
             (described(values), crc32c::crc32c(values.bytes()))
         }
         Targets::Inputs => ("the inputs".to_string(), 0),

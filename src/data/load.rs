@@ -242,8 +242,8 @@ impl Source {
         }
         let by_output = self.scale_target.by_output();
         for target in &mut data.more_targets {
-            if let Targets::Values(values) = &target.targets {
-                target.scaling = Scaling::fit(values, train, by_output)?;
+            if let Some(values) = target.targets.values() {
+                target.scaling = Scaling::of_targets(values, train, by_output)?;
             }
         }
         Ok(data)

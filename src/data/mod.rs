@@ -34,6 +34,7 @@ pub use idx::mnist;
 pub use load::Inputs;
 pub use named::{Input, InputView, Target, TargetView};
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
+pub use positions::Ignored;
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
 pub use split::{Origins, Splits};
@@ -313,7 +314,9 @@ impl Dataset {
         let scale = scale.by_output();
         self.target_scaling = match &self.targets {
             _ if scale == Scale::None => Scaling::none(),
-            Targets::Values(values) => Scaling::fit(values, &self.splits.train, scale)?,
+            Targets::Values(values) | Targets::Partial(values) => {
+                Scaling::of_targets(values, &self.splits.train, scale)?
+            }
             Targets::Inputs => {
                 return Err(Error::value("scale_target", "scale, as the targets are the inputs", "both"));
             }

@@ -3,7 +3,82 @@
 use super::{MAX_CLASSES, Targets, gather, place};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
+use std::fmt;
+
+/// What stands in a file where there is no target: a whole number, such as -1 or 255, or NaN, which is written `"nan"`.
+///
+/// ```
+/// use neural::data::Ignored;
+/// let read = |text| serde_json::from_str::<Ignored>(text);
+/// assert_eq!((read("255")?, read(r#""nan""#)?), (Ignored::Number(255), Ignored::Nan));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ignored {
+    Number(i64),
+    Nan,
+}
+
+impl Ignored {
+    fn is(self, number: f64) -> bool {
+        match self {
+            Self::Number(ignored) => number == ignored as f64,
+            Self::Nan => number.is_nan(),
+        }
+    }
+}
+
+impl Serialize for Ignored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => serializer.serialize_i64(*number),
+            // As a word, since JSON has no NaN.
+            Self::Nan => serializer.serialize_str("nan"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Ignored;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a whole number or \"nan\"")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Ignored, E> {
+                Ok(Ignored::Number(number))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Ignored, E> {
+                i64::try_from(number).map(Ignored::Number).map_err(E::custom)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Ignored, E> {
+                match number.is_nan() {
+                    true => Ok(Ignored::Nan),
+                    false => Err(E::invalid_value(serde::de::Unexpected::Float(number), &self)),
+                }
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Ignored, E> {
+                match word {
+                    "nan" => Ok(Ignored::Nan),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
+}
 
 /// That labels are i32 `[n, positions…]` with a name for each that is not negative.
 pub(super) fn check(labels: &Array, names: &[String]) -> Result<()> {
@@ -46,14 +121,15 @@ impl Targets {
     ///
     /// # Errors
     /// When a number is not whole, or there are more than 65,536 different ones.
-    pub fn at_positions(numbers: &Array, ignored: Option<i64>) -> Result<Self> {
-        if let Some((i, number)) = numbers.values().enumerate().find(|(_, number)| number.fract() != 0.0) {
+    pub fn at_positions(numbers: &Array, ignored: Option<Ignored>) -> Result<Self> {
+        let is_ignored = |number: f64| ignored.is_some_and(|ignored| ignored.is(number));
+        let is_wrong = |number: f64| number.fract() != 0.0 && !is_ignored(number);
+        if let Some((i, number)) = numbers.values().enumerate().find(|(_, number)| is_wrong(*number)) {
             let got = format!("{number} in {}", place(numbers.shape(), i));
             return Err(Error::value("labels", "whole numbers, a class at each position", got));
         }
         let class = |number: f64| {
-            let number = number as i64;
-            (number >= 0 && Some(number) != ignored).then_some(number)
+            (number >= 0.0 && !is_ignored(number)).then_some(number as i64)
         };
         let distinct: BTreeSet<i64> = numbers.values().filter_map(class).collect();
         if distinct.len() > MAX_CLASSES {
@@ -64,6 +140,30 @@ impl Targets {
         let labels = numbers.values().map(|number| class(number).map_or(-1, index)).collect();
         let names = distinct.iter().map(ToString::to_string).collect();
         Ok(Targets::Positions { labels: Array::new(numbers.shape(), labels)?, names })
+    }
+}
+
+impl Targets {
+    /// Values `[n, …]`, of which those that are `ignored` are not known. In outputs of several places, such as the days
+    /// ahead of a forecast, each may be known by itself.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Ignored, Targets}};
+    /// let days = Array::new(&[2, 3], vec![5f32, 6.0, 7.0, 8.0, -1.0, -1.0])?;
+    /// let Targets::Partial(days) = Targets::partial(&days, Ignored::Number(-1))? else { unreachable!() };
+    /// assert_eq!(days.to_f64().iter().filter(|day| day.is_nan()).count(), 2);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Array::new`].
+    pub fn partial(values: &Array, ignored: Ignored) -> Result<Self> {
+        let known = |value: f64| if ignored.is(value) { f64::NAN } else { value };
+        let known: Vec<f64> = values.values().map(known).collect();
+        let is_whole = !known.iter().any(|value| value.is_nan());
+        let dtype = if values.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let values = Array::new(values.shape(), known)?.cast(dtype);
+        Ok(if is_whole { Targets::Values(values) } else { Targets::Partial(values) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scaling of the inputs: fitted on the training rows alone, saved with the model.
 
+use super::gather;
 use crate::array::{Array, DType, Element, count};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -169,6 +170,25 @@ impl Scaling {
                 Self::new(sample, &means, &deviations)
             }
         }
+    }
+
+    /// [`Scaling::fit`] of targets `[n, …]`, to those of each output that are known: the others are NaN.
+    pub(crate) fn of_targets(targets: &Array, rows: &[u32], scale: Scale) -> Result<Self> {
+        if targets.values().all(f64::is_finite) {
+            return Self::fit(targets, rows, scale);
+        }
+        let sample = targets.shape().get(1..).unwrap_or(&[]);
+        let (width, values) = (count(sample), gather(targets, rows)?.to_f64());
+        let (mut means, mut deviations) = (Vec::new(), Vec::new());
+        for output in 0..width {
+            let column = values.iter().skip(output).step_by(width);
+            let known: Vec<f64> = column.copied().filter(|value| !value.is_nan()).collect();
+            let rows: Vec<u32> = (0..known.len() as u32).collect();
+            let one = Self::fit(&Array::new(&[known.len(), 1], known)?, &rows, scale)?;
+            means.extend(one.mean.to_f64());
+            deviations.extend(one.deviation.to_f64());
+        }
+        if scale == Scale::None { Ok(Self::none()) } else { Self::new(sample, &means, &deviations) }
     }
 
     /// From the least to the greatest value of every feature over `rows`; `None` where a row is not in `inputs`, or they

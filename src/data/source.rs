@@ -4,7 +4,7 @@ use super::images::{Background, Color};
 use super::load::Inputs;
 use super::table::{Column, DateOrder, Decimal, Delimiter, Kind, Missing, TargetKind, Thousands, Unknown};
 use super::tensors::Layout;
-use super::{Dataset, Format, Origins, Parts, Scale, Splits, Targets, split};
+use super::{Dataset, Format, Ignored, Origins, Parts, Scale, Splits, Targets, split};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -117,9 +117,9 @@ pub struct Source {
     /// Several targets, by the names of their columns or tensors, in place of `target`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
-    /// Of classes at positions, the number that says that there is none, besides all negative ones.
+    /// What stands where there is no target: of classes at positions besides all negative numbers, of values alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignored: Option<i64>,
+    pub ignored: Option<Ignored>,
     /// `text`: how many characters a row has; 64 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,

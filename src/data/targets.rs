@@ -1,6 +1,6 @@
 //! What a model is to say of each row of a data set.
 
-use super::{bytes, positions};
+use super::{place, positions};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 
@@ -22,6 +22,9 @@ pub enum Targets {
     Classes { labels: Vec<i32>, names: Vec<String> },
     /// f32 or f64 `[n, k]` or `[n, …, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
     Values(Array),
+    /// As `Values`, some of which are not known: NaN stands for them, and they count in no loss and no figure. See
+    /// [`Targets::partial`].
+    Partial(Array),
     /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
     /// one says that there is none: such positions, padding for instance, count in no loss and no figure.
     Positions { labels: Array, names: Vec<String> },
@@ -106,9 +109,9 @@ impl Targets {
     pub fn rows(&self) -> Option<usize> {
         match self {
             Targets::Classes { labels, .. } => Some(labels.len()),
-            Targets::Values(values) | Targets::Positions { labels: values, .. } => {
-                values.shape().first().copied()
-            }
+            Targets::Values(values)
+            | Targets::Partial(values)
+            | Targets::Positions { labels: values, .. } => values.shape().first().copied(),
             Targets::Inputs | Targets::Next { .. } => None,
         }
     }
@@ -128,9 +131,17 @@ impl Targets {
         }
     }
 
+    /// The values of every row, if the targets are values of their own; NaN where they are not known.
+    pub fn values(&self) -> Option<&Array> {
+        match self {
+            Targets::Values(values) | Targets::Partial(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Whether there is a class for each row or position.
     pub fn is_classes(&self) -> bool {
-        !matches!(self, Targets::Values(_) | Targets::Inputs)
+        self.values().is_none() && !matches!(self, Targets::Inputs)
     }
 
     /// The names of the classes, of each row or position; empty if the targets are values.
@@ -145,7 +156,7 @@ impl Targets {
             Targets::Classes { names, .. }
             | Targets::Positions { names, .. }
             | Targets::Next { names, .. } => names,
-            Targets::Values(_) | Targets::Inputs => &[],
+            Targets::Values(_) | Targets::Partial(_) | Targets::Inputs => &[],
         }
     }
 
@@ -165,13 +176,25 @@ impl Targets {
                 }
                 Ok(())
             }
-            Targets::Values(values) => {
+            Targets::Values(values) | Targets::Partial(values) => {
                 let is_float = matches!(values.dtype(), DType::F32 | DType::F64);
                 if !is_float || values.shape().len() < 2 || values.is_empty() {
                     let expected = "values f32 or f64 [n, k] or [n, …, k]";
                     return Err(Error::shape("targets", expected, format!("{values:?}")));
                 }
-                bytes::check_finite(&values.cast(DType::F32)).map_err(|e| e.at("targets"))
+                let is_partial = matches!(self, Targets::Partial(_));
+                let is_wrong = |value: f64| !(value as f32).is_finite() && !(is_partial && value.is_nan());
+                match values.values().enumerate().find(|(_, value)| is_wrong(*value)) {
+                    Some((i, value)) => {
+                        let hint = if value.is_nan() { ", or data.ignored = \"nan\"" } else { "" };
+                        let got = format!("{value} in {}", place(values.shape(), i));
+                        Err(Error::value("targets", format!("finite numbers of f32{hint}"), got))
+                    }
+                    None if values.values().all(f64::is_nan) => {
+                        Err(Error::value("targets", "some that are known", "NaN alone"))
+                    }
+                    None => Ok(()),
+                }
             }
             Targets::Positions { labels, names } => positions::check(labels, names),
             Targets::Inputs | Targets::Next { .. } => Ok(()),

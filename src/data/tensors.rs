@@ -1,7 +1,7 @@
 //! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
 //! test.
 
-use super::{Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
+use super::{Ignored, Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -273,13 +273,20 @@ pub(crate) fn targets(
     array: &Array,
     kind: Option<TargetKind>,
     task: Option<Task>,
-    ignored: Option<i64>,
+    ignored: Option<Ignored>,
 ) -> Result<Targets> {
     let rows = array.shape()[0];
     let width = array.len().checked_div(rows).unwrap_or(0);
     let is_value = kind.map_or(task == Some(Task::Values), |kind| kind == TargetKind::Value);
+    let values = || {
+        let values = array.cast(DType::F32).reshape(&[rows, width])?;
+        match ignored {
+            Some(ignored) => Targets::partial(&values, ignored),
+            None => Ok(Targets::Values(values)),
+        }
+    };
     if is_value {
-        return Ok(Targets::Values(array.cast(DType::F32).reshape(&[rows, width])?));
+        return values();
     }
     let refuse = |message: String| Err(Error::format(path, message));
     let numbers = array.to_f64();
@@ -294,12 +301,6 @@ pub(crate) fn targets(
     {
         return Targets::at_positions(array, ignored).map_err(|e| Error::format(path, e.to_string()));
     }
-    if ignored.is_some() {
-        return refuse(format!(
-            "expected classes at positions [n, positions…] beside ignored, got targets {:?}",
-            array.shape()
-        ));
-    }
     let is_class = match (kind, task) {
         (Some(_), _) => true,
         (None, Some(Task::Classes)) => width == 1 || is_one_hot,
@@ -310,7 +311,13 @@ pub(crate) fn targets(
         (None, None | Some(Task::Values)) => width == 1,
     };
     if !is_class {
-        return Ok(Targets::Values(array.cast(DType::F32).reshape(&[rows, width])?));
+        return values();
+    }
+    if ignored.is_some() {
+        return refuse(format!(
+            "expected values, or classes at positions [n, positions…], beside ignored, got one class a row in {:?}",
+            array.shape()
+        ));
     }
     if is_one_hot {
         let class =

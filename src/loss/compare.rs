@@ -18,7 +18,9 @@ pub(super) trait Compare {
     /// See [`super::Loss::sums`].
     fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         let outputs = &outputs.convert(outputs.dtype().accumulator())?;
-        self.each(Compared::new(outputs, targets)?)?.sums(mask)
+        let filled = mask.filter(|mask| mask.of_outputs(outputs).is_some());
+        let filled = filled.map(|mask| mask.fill(targets)).transpose()?;
+        self.each(Compared::new(outputs, filled.as_ref().unwrap_or(targets))?)?.sums(mask)
     }
 
     fn class_weights(&self) -> &[f64] {
@@ -37,10 +39,12 @@ pub(super) struct Compared<'a> {
     pub targets: &'a Tensor,
 }
 
-/// The loss of each row, `[n]`, or position, `[n, …]`, and its weight in the mean where that is not 1.
-pub(super) struct Each {
-    pub losses: Tensor,
-    pub weights: Option<Tensor>,
+/// What the mean is taken of.
+pub(super) enum Each {
+    /// The loss of each output, `[n, …, outputs]`: that of a row or position is their mean.
+    Outputs(Tensor),
+    /// The loss of each row, `[n]`, or position, `[n, …]`, times its weight in the mean where that is not 1.
+    Rows { losses: Tensor, weights: Option<Tensor> },
 }
 
 impl<'a> Compared<'a> {
@@ -104,7 +108,19 @@ impl Each {
     pub fn sums(self, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         // A CPU adds one after the other: over many rows f32 would lose digits.
         let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();
-        let Self { losses, weights } = self;
+        let (losses, weights, mask) = match self {
+            Self::Rows { losses, weights } => (losses, weights, mask),
+            Self::Outputs(losses) => {
+                let axis = [losses.rank() - 1];
+                match mask.and_then(|mask| mask.of_outputs(&losses)) {
+                    Some(weights) => {
+                        let weights = weights.convert(losses.dtype())?;
+                        ((losses * &weights)?.mean(&axis)?, Some(weights.mean(&axis)?), None)
+                    }
+                    None => (losses.mean(&axis)?, None, mask),
+                }
+            }
+        };
         let shape = losses.shape();
         let weight = match (mask, weights) {
             (None, None) => losses.graph().scalar(count(shape) as f64),

@@ -17,12 +17,16 @@ pub trait LossFunction {
     fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
     /// The sum of the losses of what counts, and what to divide it by for their mean, both f64 scalars; sums of several
-    /// batches add up.
+    /// batches add up. Under a mask of outputs a row or position counts where all of its outputs do.
     ///
     /// # Errors
     /// As [`LossFunction::each`], and when the mask does not fit.
     fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        Each { losses: self.each(outputs, targets)?, weights: None }.sums(mask)
+        let Some(mask) = mask.filter(|mask| mask.of_outputs(outputs).is_some()) else {
+            return Each::Rows { losses: self.each(outputs, targets)?, weights: None }.sums(mask);
+        };
+        let losses = self.each(outputs, &mask.fill(targets)?)?;
+        Each::Rows { losses, weights: None }.sums(Some(&mask.whole()?))
     }
 }
 
@@ -47,7 +51,7 @@ impl Custom {
 
 impl Compare for Custom {
     fn each(&self, compared: Compared) -> Result<Each> {
-        Ok(Each { losses: self.function.each(compared.outputs, compared.targets)?, weights: None })
+        Ok(Each::Rows { losses: self.function.each(compared.outputs, compared.targets)?, weights: None })
     }
 
     fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {

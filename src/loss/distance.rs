@@ -24,7 +24,7 @@ impl Default for Huber {
 
 impl Compare for Huber {
     fn each(&self, compared: Compared) -> Result<Each> {
-        mean(compared, |distance| {
+        each(compared, |distance| {
             let far = distance.abs()?;
             let near = far.le(&far.full_like(self.delta)?)?;
             near.select(&(distance.square()? * 0.5)?, &((far - 0.5 * self.delta)? * self.delta)?)
@@ -36,7 +36,7 @@ pub(super) struct Squared;
 
 impl Compare for Squared {
     fn each(&self, compared: Compared) -> Result<Each> {
-        mean(compared, Tensor::square)
+        each(compared, Tensor::square)
     }
 }
 
@@ -44,12 +44,11 @@ pub(super) struct Absolute;
 
 impl Compare for Absolute {
     fn each(&self, compared: Compared) -> Result<Each> {
-        mean(compared, Tensor::abs)
+        each(compared, Tensor::abs)
     }
 }
 
-/// The mean of `of(distance)` over the outputs.
-fn mean(compared: Compared, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Each> {
-    let distance = (compared.outputs - compared.values()?)?;
-    Ok(Each { losses: of(&distance)?.mean(&[compared.axis()])?, weights: None })
+/// `of(distance)` of each output.
+fn each(compared: Compared, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Each> {
+    Ok(Each::Outputs(of(&(compared.outputs - compared.values()?)?)?))
 }

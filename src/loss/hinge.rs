@@ -19,6 +19,6 @@ impl Compare for Hinge {
         let margin = ((x - right)? + 1.0)?;
         let zero = margin.scalar_like(0.0);
         let counts = margin.gt(&zero)?.and(&class.eq(&zero)?)?;
-        Ok(Each { losses: counts.select(&margin, &zero)?.sum(&[axis])?, weights: None })
+        Ok(Each::Rows { losses: counts.select(&margin, &zero)?.sum(&[axis])?, weights: None })
     }
 }

@@ -4,7 +4,7 @@ use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
-/// How much each row of a batch, or each position in its rows, counts.
+/// How much each row of a batch, each position in its rows, or each output at a position counts.
 ///
 /// ```
 /// use neural::{DType, graph::Graph, loss::{Loss, Mask}};
@@ -19,14 +19,15 @@ use crate::graph::Tensor;
 /// ```
 #[derive(Debug)]
 pub struct Mask {
-    /// `[n]` or `[n, positions…]`.
+    /// `[n]`, `[n, positions…]`, or of each output `[n, positions…, outputs]`.
     weights: Tensor,
     /// Of the weights, f64.
     sum: Tensor,
 }
 
 impl Mask {
-    /// By a weight for each row, `[n]`, or for each position, `[n, positions…]`; 0 leaves one out.
+    /// By a weight for each row, `[n]`, for each position, `[n, positions…]`, or for each output, of the outputs' own
+    /// shape; 0 leaves one out.
     ///
     /// # Errors
     /// When the weights are `bool`.
@@ -49,6 +50,14 @@ impl Mask {
     /// When the labels are not numbers.
     pub fn labelled(labels: &Tensor) -> Result<Self> {
         Self::weights(&labels.ge(&labels.scalar_like(0.0))?.convert(DType::F32)?)
+    }
+
+    /// The outputs whose target is a number: NaN says that there is none, as where a series has ended.
+    ///
+    /// # Errors
+    /// When the targets are not floats.
+    pub fn known(targets: &Tensor) -> Result<Self> {
+        Self::weights(&targets.is_finite()?.convert(DType::F32)?)
     }
 
     /// What counts by both: one of the two may be by rows and the other by positions.
@@ -89,6 +98,21 @@ impl Mask {
             return values * weights;
         }
         values * weights.broadcast_in(values.shape(), (0..shape.len()).collect())?
+    }
+
+    /// The weight of each of these outputs `[n, …, outputs]`, where the mask has one for each.
+    pub(super) fn of_outputs(&self, outputs: &Tensor) -> Option<&Tensor> {
+        (self.weights.shape() == outputs.shape()).then_some(&self.weights)
+    }
+
+    /// Of a mask of outputs, the rows or positions all of whose outputs count.
+    pub(super) fn whole(&self) -> Result<Self> {
+        Self::weights(&self.weights.min(&[self.weights.rank() - 1])?)
+    }
+
+    /// `targets` with 0 where they do not count: what is NaN there would stay NaN times a weight of 0.
+    pub(super) fn fill(&self, targets: &Tensor) -> Result<Tensor> {
+        self.counts()?.select(targets, &targets.scalar_like(0.0))
     }
 
     /// What values of this shape weigh together, f64.

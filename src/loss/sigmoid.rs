@@ -49,15 +49,18 @@ impl Compare for SigmoidCrossEntropy {
         let mut each = self.of_outputs(x, target)?;
         let over_outputs =
             |each: Tensor| if self.sum_outputs { each.sum(&[axis]) } else { each.mean(&[axis]) };
+        if self.class_weights.is_empty() && !self.sum_outputs {
+            return Ok(Each::Outputs(each));
+        }
         if self.class_weights.is_empty() {
-            return Ok(Each { losses: over_outputs(each)?, weights: None });
+            return Ok(Each::Rows { losses: over_outputs(each)?, weights: None });
         }
         if !compared.is_class() {
             let weights = weights("class_weights", &self.class_weights, outputs, x)?;
             each = (each * weights)?;
             let mean = self.class_weights.iter().sum::<f64>() / outputs as f64;
             let losses = if self.sum_outputs { over_outputs(each)? } else { (over_outputs(each)? / mean)? };
-            return Ok(Each { losses, weights: None });
+            return Ok(Each::Rows { losses, weights: None });
         }
         let of_class = if outputs == 1 {
             let [no, yes] = self.class_weights[..] else {
@@ -68,7 +71,7 @@ impl Compare for SigmoidCrossEntropy {
         } else {
             (target * weights("class_weights", &self.class_weights, outputs, x)?)?.sum(&[axis])?
         };
-        Ok(Each { losses: (over_outputs(each)? * &of_class)?, weights: Some(of_class) })
+        Ok(Each::Rows { losses: (over_outputs(each)? * &of_class)?, weights: Some(of_class) })
     }
 }
 

@@ -50,6 +50,6 @@ impl Compare for CrossEntropy {
             of_class = Some((class * weights)?.sum(&[axis])?);
         }
         let losses = (target * x.log_softmax()?)?.sum(&[axis])?.neg()?;
-        Ok(Each { losses, weights: of_class })
+        Ok(Each::Rows { losses, weights: of_class })
     }
 }

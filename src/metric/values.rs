@@ -5,7 +5,7 @@ use rayon::prelude::*;
 /// Columns of a table that are read together.
 const BLOCK: usize = 16;
 
-/// How far one output is from its target over some rows.
+/// How far one output is from its target over those rows whose target is known: a target of NaN counts in no figure.
 ///
 /// ```
 /// use neural::metric::Errors;
@@ -30,7 +30,8 @@ pub struct Errors {
 impl Errors {
     /// Of the predictions and targets of one output, a number a row each; NaN of no rows.
     pub fn of(predicted: &[f64], targets: &[f64]) -> Self {
-        let distances = predicted.iter().zip(targets).map(|(p, t)| (p - t).abs()).collect();
+        let known = predicted.iter().zip(targets).filter(|(_, t)| !t.is_nan());
+        let distances = known.map(|(p, t)| (p - t).abs()).collect();
         Self { median: median(distances), ..Self::without_medians(predicted, targets, 1)[0] }
     }
 
@@ -87,8 +88,8 @@ impl Errors {
 /// The sums over rows that all of [`Errors`] but the median are made of. Rows can be added a part at a time, so that
 /// tables as wide as pictures need not be there at once; the results are those of [`Errors::of_each`], bit for bit.
 pub(crate) struct ErrorSums {
-    rows: usize,
-    /// One for each output, as are the fields below.
+    /// How many targets of each output are known, as all fields are of each output.
+    known: Vec<usize>,
     means: Vec<f64>,
     squares: Vec<f64>,
     absolute: Vec<f64>,
@@ -99,15 +100,18 @@ impl ErrorSums {
     /// No rows yet of all those whose targets have these means, one an output; see [`TargetMeans`].
     pub fn new(means: Vec<f64>) -> Self {
         let zeros = || vec![0.0; means.len()];
-        Self { rows: 0, squares: zeros(), absolute: zeros(), variation: zeros(), means }
+        Self { known: vec![0; means.len()], squares: zeros(), absolute: zeros(), variation: zeros(), means }
     }
 
     /// Adds rows of tables `[rows, width]`.
     pub fn add(&mut self, predicted: &[f64], targets: &[f64]) {
         let width = self.means.len().max(1);
         for (predicted, targets) in predicted.chunks_exact(width).zip(targets.chunks_exact(width)) {
-            self.rows += 1;
             for (output, (p, t)) in predicted.iter().zip(targets).enumerate() {
+                if t.is_nan() {
+                    continue;
+                }
+                self.known[output] += 1;
                 let (distance, deviation) = ((p - t).abs(), t - self.means[output]);
                 self.squares[output] += distance * distance;
                 self.absolute[output] += distance;
@@ -118,12 +122,14 @@ impl ErrorSums {
 
     /// The errors of each output, their medians NaN.
     pub fn errors(&self) -> Vec<Errors> {
-        let n = self.rows as f64;
-        let of = |output: usize| Errors {
-            squared: self.squares[output] / n,
-            absolute: self.absolute[output] / n,
-            median: f64::NAN,
-            r2: Errors::explained(self.rows, self.squares[output], self.variation[output]),
+        let of = |output: usize| {
+            let n = self.known[output] as f64;
+            Errors {
+                squared: self.squares[output] / n,
+                absolute: self.absolute[output] / n,
+                median: f64::NAN,
+                r2: Errors::explained(self.known[output], self.squares[output], self.variation[output]),
+            }
         };
         (0..self.means.len()).map(of).collect()
     }
@@ -131,24 +137,26 @@ impl ErrorSums {
 
 /// The mean of each column of a table, whose rows can be added a part at a time.
 pub(crate) struct TargetMeans {
-    rows: usize,
-    sums: Vec<f64>,
+    /// Of each column, the sum of what is known and how much that is.
+    columns: Vec<(f64, usize)>,
 }
 
 impl TargetMeans {
     pub fn new(width: usize) -> Self {
-        Self { rows: 0, sums: vec![0.0; width] }
+        Self { columns: vec![(0.0, 0); width] }
     }
 
     pub fn add(&mut self, targets: &[f64]) {
-        for row in targets.chunks_exact(self.sums.len().max(1)) {
-            self.rows += 1;
-            self.sums.iter_mut().zip(row).for_each(|(sum, target)| *sum += target);
+        for row in targets.chunks_exact(self.columns.len().max(1)) {
+            for ((sum, known), target) in self.columns.iter_mut().zip(row).filter(|(_, t)| !t.is_nan()) {
+                *sum += target;
+                *known += 1;
+            }
         }
     }
 
     pub fn means(self) -> Vec<f64> {
-        self.sums.into_iter().map(|sum| sum / self.rows as f64).collect()
+        self.columns.into_iter().map(|(sum, known)| sum / known as f64).collect()
     }
 }
 

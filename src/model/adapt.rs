@@ -100,8 +100,8 @@ fn answered(targets: Targets, classes: &[String]) -> Result<Targets> {
         (Targets::Positions { names, .. } | Targets::Next { names, .. }, false) => {
             wrong(&format!("the model's classes {}", classes.join(", ")), &names.join(", "))
         }
-        (targets @ (Targets::Values(_) | Targets::Inputs), true) => Ok(targets),
-        (Targets::Values(_) | Targets::Inputs, false) => wrong("classes as targets", "values"),
+        (targets @ (Targets::Values(_) | Targets::Partial(_) | Targets::Inputs), true) => Ok(targets),
+        (Targets::Values(_) | Targets::Partial(_) | Targets::Inputs, false) => wrong("classes as targets", "values"),
         (Targets::Classes { .. } | Targets::Positions { .. } | Targets::Next { .. }, true) => {
             wrong("values as targets", "classes")
         }

@@ -77,7 +77,7 @@ impl Truth {
                 let labels = labels_of(targets, &data.inputs, rows).unwrap_or_default();
                 return Ok(Self::Classes { labels, classes: names.len(), distributions: None });
             }
-            Targets::Values(values) => gather(values, rows)?.to_f64(),
+            Targets::Values(values) | Targets::Partial(values) => gather(values, rows)?.to_f64(),
             Targets::Inputs => {
                 let samples = data.samples(rows)?;
                 // As the outputs are: brought back to the inputs' unit, or probabilities.

@@ -1,7 +1,7 @@
 //! What the outputs of a model are trained to be, where there are several.
 
 use super::Trainer;
-use super::head::{Head, Target};
+use super::head::{Gaps, Head, Target};
 use super::targets::stored;
 use crate::data::{Dataset, TargetView, Targets};
 use crate::error::{Error, Result};
@@ -67,7 +67,11 @@ impl Goal {
                     .take_while(|target| target.name != name)
                     .filter(|target| stored(target.targets).is_some())
                     .count(),
-                at_positions: matches!(targets, Targets::Positions { .. }),
+                gaps: match targets {
+                    Targets::Positions { .. } => Gaps::Classes,
+                    Targets::Partial(_) => Gaps::Values,
+                    _ => Gaps::None,
+                },
             },
         };
         let name = self.name.clone();

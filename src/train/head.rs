@@ -21,12 +21,22 @@ pub(super) struct Head {
 
 /// What a head's outputs are compared with.
 pub(super) enum Target {
-    /// The target of this place among those that are stored; with a class for each position, or none.
-    Stored { place: usize, at_positions: bool },
+    /// The target of this place among those that are stored.
+    Stored { place: usize, gaps: Gaps },
     /// The input of this place, scaled.
     Input(usize),
     /// The token after each one of the input of this place.
     Next { input: usize, padding: Option<i32> },
+}
+
+/// Where a target may be lacking.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    None,
+    /// At positions whose class is negative.
+    Classes,
+    /// Where values are NaN.
+    Values,
 }
 
 impl Head {
@@ -67,30 +77,41 @@ impl Head {
         Ok(())
     }
 
+    fn gaps(&self) -> Gaps {
+        match self.target {
+            Target::Stored { gaps, .. } => gaps,
+            Target::Input(_) => Gaps::None,
+            Target::Next { .. } => Gaps::Classes,
+        }
+    }
+
     /// Whether each position of a row has a class.
     fn is_at_positions(&self) -> bool {
-        match self.target {
-            Target::Stored { at_positions, .. } => at_positions,
-            Target::Input(_) => false,
-            Target::Next { .. } => true,
-        }
+        self.gaps() == Gaps::Classes
+    }
+
+    /// Whether a batch may hold no target at all.
+    pub fn may_be_empty(&self) -> bool {
+        self.gaps() != Gaps::None
     }
 
     /// The sum of the losses, and what to divide it by.
     pub fn sums(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        let of_positions = self.mask(target, rows)?;
-        self.named(self.loss.sums(outputs, &fit(target, outputs)?, of_positions.as_ref().or(rows)))
+        let target = &fit(target, outputs)?;
+        let of_target = self.mask(target, rows)?;
+        self.named(self.loss.sums(outputs, target, of_target.as_ref().or(rows)))
     }
 
-    /// The mask over positions; `None` where the mask over rows alone decides.
+    /// The mask over positions or outputs; `None` where the mask over rows alone decides.
     fn mask(&self, target: &Tensor, rows: Option<&Mask>) -> Result<Option<Mask>> {
-        if !self.is_at_positions() {
-            return Ok(None);
-        }
-        let labelled = Mask::labelled(target)?;
+        let known = match self.gaps() {
+            Gaps::None => return Ok(None),
+            Gaps::Classes => Mask::labelled(target)?,
+            Gaps::Values => Mask::known(target)?,
+        };
         Ok(Some(match rows {
-            Some(rows) => labelled.and(rows)?,
-            None => labelled,
+            Some(rows) => known.and(rows)?,
+            None => known,
         }))
     }
 

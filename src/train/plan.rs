@@ -198,7 +198,12 @@ impl Step for Plan {
             let outputs = &outputs[head.output];
             head.check(outputs, target)?;
             let (sum, weight) = head.sums(outputs, target, mask)?;
-            let mean = (sum / total(&weight, self.replicas)?)?;
+            let mut whole = total(&weight, self.replicas)?;
+            if head.may_be_empty() {
+                // The loss of a batch without any target is 0, and so are its gradients.
+                whole = whole.maximum(&whole.scalar_like(f64::MIN_POSITIVE))?;
+            }
+            let mean = (sum / whole)?;
             loss = Some(match loss {
                 None if head.weight == 1.0 => mean,
                 None => (mean * head.weight)?,

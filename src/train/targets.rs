@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 2e-3;
 pub(super) fn stored(targets: &Targets) -> Option<Type> {
     match targets {
         Targets::Classes { .. } => Some(Type::new(DType::I32, &[])),
-        Targets::Values(values) => Some(Type::new(DType::F32, &values.shape()[1..])),
+        Targets::Values(values) | Targets::Partial(values) => Some(Type::new(DType::F32, &values.shape()[1..])),
         Targets::Positions { labels, .. } => Some(Type::new(DType::I32, &labels.shape()[1..])),
         Targets::Inputs | Targets::Next { .. } => None,
     }
@@ -30,7 +30,7 @@ pub(super) fn upload(target: TargetView, rows: Option<&[u32]>) -> Result<Option<
             Some(rows) => Array::vector(&rows.iter().map(|&row| labels[row as usize]).collect::<Vec<_>>()),
             None => Array::vector(labels),
         }),
-        Targets::Values(values) => Some(match rows {
+        Targets::Values(values) | Targets::Partial(values) => Some(match rows {
             Some(rows) => target.scaling.apply(&gather(values, rows)?)?,
             None => target.scaling.apply(values)?,
         }),
@@ -62,7 +62,11 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
                 check_probabilities(loss.outputs() == Outputs::Classes, row, target)
             })
         }
-        Targets::Values(_) | Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
+        Targets::Partial(_) if loss.outputs() != Outputs::Values => {
+            let expected = "a loss of values, such as mean-squared-error, as some targets are not known";
+            Err(Error::value("loss", expected, loss.kind()))
+        }
+        Targets::Values(_) | Targets::Partial(_) | Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-"""Losses at every position of a sequence or pixel of a picture, in PyTorch: classes of -1 do not count."""
+"""Losses at every position of a sequence or pixel of a picture, in PyTorch: classes of -1 and unknown values do not count."""
 
 import numpy as np
 import torch
@@ -29,15 +29,23 @@ def cross_entropy(**options):
 def family():
     family = Family("positions")
 
-    def case(name, config, function, shape, targets, width=CLASSES):
+    def case(name, config, function, shape, targets, width=CLASSES, gaps=False):
         rng = generator(family.name, name)
         x, y = normal(rng, *shape, width), targets(rng)
         rows = np.array([1.0] * (shape[0] - 1) + [0.0])
         tensors = {"logits": x, "targets": y, "rows": rows}
+        known = None
+        if gaps:
+            # Padding of some sequences, and single outputs.
+            known = (rng.random(y.shape) < 0.8) & (rng.random((*shape, 1)) < 0.7)
+            tensors["known"] = known.astype(np.int32)
         # All rows, and all but the last.
         for suffix, count in [("", shape[0]), ("_masked", shape[0] - 1)]:
             leaves = leaf(x)
-            loss = function(leaves[:count], torch.tensor(y[:count]))
+            outputs, goals = leaves[:count], torch.tensor(y[:count])
+            if gaps:
+                outputs, goals = outputs[known[:count]], goals[known[:count]]
+            loss = function(outputs, goals)
             loss.backward()
             tensors |= {f"loss{suffix}": loss, f"grad{suffix}.logits": leaves.grad}
         family.add(name, config, tensors)
@@ -66,4 +74,17 @@ def family():
         case(f"absolute-{kind}", "mean-absolute-error", F.l1_loss, shape, values)
         huber = lambda x, y: F.huber_loss(x, y, delta=0.7)
         case(f"huber-{kind}", {"huber": {"delta": 0.7}}, huber, shape, values)
+
+        case(f"squared-{kind}-gaps", "mean-squared-error", F.mse_loss, shape, values, gaps=True)
+        case(f"absolute-{kind}-gaps", "mean-absolute-error", F.l1_loss, shape, values, gaps=True)
+        case(f"huber-{kind}-gaps", {"huber": {"delta": 0.7}}, huber, shape, values, gaps=True)
+        case(
+            f"sigmoid-{kind}-gaps",
+            "sigmoid-cross-entropy",
+            F.binary_cross_entropy_with_logits,
+            shape,
+            bits,
+            width=2,
+            gaps=True,
+        )
     return family

@@ -210,8 +210,11 @@ impl Report {
         let width = (targets.len() / rows.len().max(1)).max(1);
         let both = evaluation.outputs.chunks_exact(width).zip(targets.chunks_exact(width));
         for (&row, (outputs, targets)) in rows.iter().zip(both) {
-            let distances = targets.iter().zip(outputs).map(|(t, y)| (t - y).abs());
-            apart.push((distances.sum::<f64>() / width as f64, row, targets, outputs));
+            let known = targets.iter().zip(outputs).filter(|(t, _)| !t.is_nan());
+            let distances: Vec<f64> = known.map(|(t, y)| (t - y).abs()).collect();
+            if !distances.is_empty() {
+                apart.push((distances.iter().sum::<f64>() / distances.len() as f64, row, targets, outputs));
+            }
         }
         apart.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
         apart.truncate(most);
@@ -233,7 +236,7 @@ impl Report {
         let json = vec![("outputs", json!(each)), ("largest_errors", json!(worst))];
         let is_narrow = width <= MOST_OUTPUTS;
         let pairs = targets.iter().copied().zip(evaluation.outputs.iter().copied());
-        let pairs = pairs.filter(|_| is_narrow).collect();
+        let pairs = pairs.filter(|(target, _)| is_narrow && !target.is_nan()).collect();
         Self { tables, json, pairs, ..Self::default() }
     }
 }

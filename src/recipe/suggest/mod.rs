@@ -7,7 +7,7 @@ mod text;
 use super::Recipe;
 use crate::data::images::Color;
 use crate::data::table::{Column, ColumnKind, Kind};
-use crate::data::{Dataset, Format, Scale, Source, Targets, Task};
+use crate::data::{Dataset, Format, Scale, Source, Task};
 use crate::error::{Error, Result};
 use columns::Columns;
 use network::Plan;
@@ -53,7 +53,7 @@ pub fn suggest(source: Source) -> Result<Suggestion> {
         _ => Columns { source, task: Task::Classes, assumed: Vec::new(), comments: Vec::new() },
     };
     let mut data = load(&mut choice)?;
-    if !matches!(data.targets, Targets::Classes { .. } | Targets::Values(_)) {
+    if data.targets.values().is_none() && data.targets.labels().is_none() {
         return Err(no_obvious_model(&choice.source.path, "a target for each position"));
     }
     if data.targets.is_classes() {

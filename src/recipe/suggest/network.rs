@@ -1,7 +1,7 @@
 //! The layers and the training of a suggested recipe, by the shape of the samples and the number of rows.
 
 use crate::data::table::{Column, ColumnKind};
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 
 /// Steps of training that small data gets, and large data at least.
 const STEPS: usize = 3000;
@@ -29,9 +29,9 @@ pub(super) struct Plan {
 impl Plan {
     pub fn of(data: &Dataset) -> Self {
         let (rows, sample) = (data.splits.train.len(), data.sample_shape());
-        let (outputs, classes) = match &data.targets {
-            Targets::Values(values) => (values.shape()[1..].iter().product(), 0),
-            targets => (targets.names().len(), targets.names().len()),
+        let (outputs, classes) = match data.targets.values() {
+            Some(values) => (values.shape()[1..].iter().product(), 0),
+            None => (data.targets.names().len(), data.targets.names().len()),
         };
         let picture = match *sample {
             [height, width] | [height, width, _] => Some([height, width]),
