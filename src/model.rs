@@ -8,6 +8,7 @@ mod temperature;
 pub(crate) use others::Trained;
 pub use others::{Answer, OtherInput, OtherOutput, Others, Reads};
 pub use predictor::Predictor;
+pub(crate) use temperature::tempered;
 
 use crate::array::{Array, DType, count};
 use crate::data::{Column, Dataset, Scaling, Targets, check_token_scaling};

@@ -948,9 +948,16 @@ fn a_temperature_has_the_least_loss_and_goes_where_the_model_goes() {
     // Fitted once more it is the same, not the temperature of what is calibrated already.
     let again = evaluate(&["--calibrate"])["temperature"].as_f64().expect("a number");
     assert!((again - temperature).abs() < 1e-9);
+    // The run keeps a plain probability, so that its checkpoints can have temperatures that differ.
+    let kept = || folder("sure").recipe().expect("a recipe").train.threshold;
+    assert_eq!(kept(), 0.3);
+    let moved = 1.0 / (1.0 + (-(0.3f64 / 0.7).ln() / temperature).exp());
+    close(&evaluate(&[])["threshold"], moved);
+    assert_eq!(evaluate(&["--last"])["threshold"], 0.3);
+    evaluate(&["--threshold", &moved.to_string(), "--keep-threshold"]);
+    assert!((kept() - 0.3).abs() < 1e-12, "{}", kept());
     let off = evaluate(&["--calibrate=off"]);
     assert!(off["temperature"].is_null() && off["loss"] == evaluated["loss"], "{off}");
-    assert!((folder("sure").recipe().expect("a recipe").train.threshold - 0.3).abs() < 1e-12);
     refuses(
         &[&["evaluate", "runs/prices", "--calibrate"], &device[..]].concat(),
         b"",

@@ -69,8 +69,10 @@ impl Export {
             anyhow::bail!("--names is for --to onnx");
         }
         let folder = Folder::open(&self.run)?;
-        let model = folder.chosen(self.checkpoint.which())?.model()?;
-        let options = OnnxOptions { names: self.names, threshold: folder.recipe()?.train.threshold };
+        let saved = folder.chosen(self.checkpoint.which())?;
+        let threshold = saved.threshold(folder.recipe()?.train.threshold);
+        let options = OnnxOptions { names: self.names, threshold };
+        let model = saved.model()?;
         let batch = self.batch as usize;
         let (contents, name) = match self.to {
             Form::Safetensors => (export::safetensors(&model)?, "model.safetensors"),

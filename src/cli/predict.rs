@@ -85,11 +85,12 @@ const MOST_LINES: usize = 20;
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let recipe = self.trained.folder()?.recipe()?;
-        let (mut source, threshold) = (recipe.data, recipe.train.threshold);
+        let saved = self.trained.saved()?;
+        let (mut source, threshold) = (recipe.data, saved.threshold(recipe.train.threshold));
         if let Some(name) = &self.inputs {
             source.inputs = Some(name.as_str().into());
         }
-        let model = self.trained.model()?;
+        let model = saved.model()?;
         let device = self.trained.open_device()?;
         let reader = Reader { source: &source, description: &model.description, invert: self.invert };
         let mut writer = Writer::new(self.output.as_deref(), self.form(), self.top, source.id.clone())?;

@@ -43,6 +43,13 @@ impl Model {
     }
 }
 
+/// What a probability of yes, or of the second of two classes, becomes where its score is divided by a temperature:
+/// σ(ln(p / (1 - p)) / T).
+pub(crate) fn tempered(probability: f64, temperature: f64) -> f64 {
+    let score = (probability / (1.0 - probability)).ln() / temperature;
+    1.0 / (1.0 + (-score).exp())
+}
+
 /// The place of the dense layer that gives the scores.
 fn last_layer(description: &Description) -> Result<String> {
     let refused = |got: &str| {

@@ -70,7 +70,8 @@ pub struct Train {
     /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
-    /// The probability above which the second of two classes, or a label, counts as predicted.
+    /// The probability above which the second of two classes, or a label, counts as predicted: a plain one, before any
+    /// temperature of a checkpoint, see [`Saved::threshold`](crate::runs::Saved::threshold).
     #[serde(default = "half", skip_serializing_if = "is_half")]
     pub threshold: f64,
     /// By what the best epoch is chosen; the validation loss, or without validation rows the loss, if absent.

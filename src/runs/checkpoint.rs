@@ -7,7 +7,7 @@ use crate::array::Array;
 use crate::data::{Fingerprint, safetensors};
 use crate::error::{Error, Result};
 use crate::file;
-use crate::model::{Description, Model};
+use crate::model::{Description, Model, tempered};
 use crate::optim::average_name;
 use crate::train::{CHECKPOINT_KEY as KEY, Checkpoint, Epoch, Position};
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,12 @@ impl Saved {
             let tensors: Vec<_> = tensors.chain(epochs.iter().map(|array| (EPOCHS, array))).collect();
             file::write(&path, &safetensors::encode(&tensors, Some((KEY, &text)))?)
         }))
+    }
+
+    /// A threshold among the probabilities of this checkpoint's model. Runs keep theirs among plain probabilities, those
+    /// before any temperature, since each checkpoint has a temperature of its own.
+    pub fn threshold(&self, plain: f64) -> f64 {
+        self.temperature.map_or(plain, |temperature| tempered(plain, temperature))
     }
 
     /// The model that was kept, or its moving average where one was, with its temperature.

@@ -15,9 +15,8 @@ pub(super) enum Calibrate {
     Off,
 }
 
-/// Fits the temperature by `evaluate` on some rows and keeps it with the checkpoint, or removes it. The run's threshold moves
-/// with the temperature of the checkpoint that is read by default, so that its answers stay the same; those of another
-/// checkpoint change. Returns a line for the user.
+/// Fits the temperature by `evaluate` on some rows and keeps it with the checkpoint, or removes it. No answer changes, as the
+/// run's threshold is one among plain probabilities. Returns a line for the user.
 pub(super) fn calibrate(
     how: Calibrate,
     folder: &Folder,
@@ -26,7 +25,6 @@ pub(super) fn calibrate(
     of: &str,
     mut evaluate: impl FnMut(&Model) -> Result<Evaluation>,
 ) -> anyhow::Result<String> {
-    let before = saved.temperature.unwrap_or(1.0);
     let (temperature, said) = match how {
         Calibrate::Off => (None, "temperature 1: none is kept".to_string()),
         Calibrate::Fit => {
@@ -53,16 +51,7 @@ pub(super) fn calibrate(
             (Some(temperature), said)
         }
     };
-    let usual = folder.which(None);
-    let which = which.unwrap_or(usual);
-    let mut recipe = folder.recipe()?;
-    let threshold = recipe.train.threshold;
-    if threshold != 0.5 && which == usual {
-        let score = (threshold / (1.0 - threshold)).ln() * before / temperature.unwrap_or(1.0);
-        recipe.train.threshold = 1.0 / (1.0 + (-score).exp());
-        folder.keep_recipe(&recipe)?;
-    }
     saved.temperature = temperature;
-    saved.write(&folder.checkpoint_file(which))?;
+    saved.write(&folder.checkpoint_file(folder.which(which)))?;
     Ok(said)
 }

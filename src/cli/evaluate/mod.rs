@@ -142,23 +142,23 @@ impl Evaluate {
                 };
                 let evaluate = |model: &Model| evaluator.evaluate_all(model, rows)?.only();
                 let which = self.trained.checkpoint.which();
-                let said = calibrate(how, &folder, which, &mut saved, &of, evaluate)?;
-                recipe = folder.recipe()?;
-                Some(said)
+                Some(calibrate(how, &folder, which, &mut saved, &of, evaluate)?)
             }
         };
         let temperature = saved.temperature;
+        let own = saved.threshold(recipe.train.threshold);
         let model = saved.model()?;
         let mut evaluate = |rows: &[u32]| evaluator.evaluate_all(&model, rows);
         if !model.description.others.outputs.is_empty() {
             let evaluations = evaluate(&rows)?;
             return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
         }
-        let own = recipe.train.threshold;
         let (evaluation, threshold) =
             self.evaluation(own, |rows| evaluate(rows)?.only(), &rows, validation)?;
         if self.keep_threshold {
-            recipe.train.threshold = evaluation.threshold();
+            // Among plain probabilities, see `Saved::threshold`.
+            let kept = evaluation.threshold();
+            recipe.train.threshold = temperature.map_or(kept, |temperature| tempered(kept, 1.0 / temperature));
             folder.keep_recipe(&recipe)?;
         }
 

@@ -36,8 +36,9 @@ const BINS: usize = 15;
 const COLUMNS: usize = 12;
 
 pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyhow::Result<Value> {
-    let model = folder.model()?;
-    let recipe = folder.recipe()?;
+    let (saved, recipe) = (folder.best()?, folder.recipe()?);
+    let threshold = saved.threshold(recipe.train.threshold);
+    let model = saved.model()?;
     if !model.description.others.outputs.is_empty() {
         bail!("the page shows models of one output; neural evaluate shows those of several");
     }
@@ -48,7 +49,7 @@ pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyh
     let Some(part) = data.parts().last() else { bail!("the data has no rows") };
     let rows = part.rows;
     let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
-    let evaluation = trainer.evaluator(device, &data)?.evaluate_all(&model, rows)?.only()?;
+    let evaluation = trainer.evaluator(device, &data)?.evaluate_all(&model, rows)?.only()?.with_threshold(threshold);
     let figures: Vec<[String; 2]> = evaluation
         .all_figures()
         .iter()

@@ -32,7 +32,9 @@ pub(super) struct Served {
 impl Served {
     pub fn of(name: String, folder: &Folder) -> Result<Self> {
         let recipe = folder.recipe()?;
-        Ok(Self { name, model: folder.model()?, source: recipe.data, threshold: recipe.train.threshold })
+        let saved = folder.best()?;
+        let threshold = saved.threshold(recipe.train.threshold);
+        Ok(Self { name, model: saved.model()?, source: recipe.data, threshold })
     }
 
     /// The form of the pictures that the model takes, if it takes any.
