@@ -18,6 +18,7 @@ use crate::loss::{Loss, Outputs};
 use crate::nn::{Context, Network};
 use crate::runtime::Device;
 use crate::variables::{Variable, Variables};
+use predictor::Kept;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -164,6 +165,7 @@ pub struct Model {
     pub description: Description,
     /// In the order in which the layers declare them, named as in `PyTorch`: `0.weight`.
     pub variables: Vec<(Variable, Array)>,
+    kept: Kept,
 }
 
 impl Description {
@@ -285,7 +287,12 @@ impl Model {
             }
         };
         let variables = description.declare()?.into_iter().map(with_value).collect::<Result<_>>()?;
-        Ok(Self { description, variables })
+        Ok(Self::of(description, variables))
+    }
+
+    /// A model of the variables that the description declares.
+    pub(crate) fn of(description: Description, variables: Vec<(Variable, Array)>) -> Self {
+        Self { description, variables, kept: Kept::default() }
     }
 
     /// The value of a variable by its name, such as `0.weight`.
@@ -354,7 +361,8 @@ impl Model {
     }
 
     /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32
-    /// `[n, …, outputs]`, after the link. The model is compiled for this call; for several, [`Model::compile`] it once.
+    /// `[n, …, outputs]`, after the link. The program is compiled by the first call and serves those after it that have nearly as many rows; the
+    /// values are brought to the device by each, which [`Model::compile`] does once.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -374,7 +382,7 @@ impl Model {
     /// When the samples do not fit the model, or the device fails.
     pub fn predict(&self, device: &Device, samples: &Array) -> Result<Array> {
         let rows = samples.shape().first().copied().unwrap_or(0);
-        self.compile(device, rows)?.predict(samples)
+        self.predictor(device, rows)?.predict(samples)
     }
 
     /// What the model says of samples of each of its inputs, in the order of [`Description::reads`]: its answers in the order
@@ -384,6 +392,6 @@ impl Model {
     /// When the samples do not fit the model, or the device fails.
     pub fn predict_all(&self, device: &Device, samples: &[Array]) -> Result<Vec<Array>> {
         let rows = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
-        self.compile(device, rows)?.predict_all(samples)
+        self.predictor(device, rows)?.predict_all(samples)
     }
 }

@@ -62,7 +62,7 @@ impl Summary {
         // The graph asks for the variables' types alone.
         let variables =
             description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
-        let work = flops(&Model { description: description.clone(), variables }.function(1)?);
+        let work = flops(&Model::of(description.clone(), variables).function(1)?);
         if let Some(path) = &self.plot {
             drawing::of(&self.path, &description, &layers)?.save(path)?;
         }

@@ -5,6 +5,7 @@ use crate::array::{Array, count};
 use crate::error::{Error, Result};
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Rows that go through a model at once.
 const MOST_ROWS: usize = 1000;
@@ -28,13 +29,59 @@ const MOST_ROWS: usize = 1000;
 /// ```
 #[derive(Debug)]
 pub struct Predictor {
+    compiled: Arc<Compiled>,
+    values: Vec<Buffer>,
+}
+
+/// All of a [`Predictor`] but the model's values.
+#[derive(Debug)]
+struct Compiled {
     description: Description,
     device: Device,
     program: Program,
-    values: Vec<Buffer>,
     batch: usize,
     /// Of each answer for a row.
     shapes: Vec<Vec<usize>>,
+}
+
+impl Compiled {
+    fn new(model: &Model, device: &Device, rows: usize) -> Result<Self> {
+        let batch = batch_of(rows);
+        let function = model.function(batch)?;
+        let shapes = function.outputs().iter().map(|y| y.shape()[1..].to_vec()).collect();
+        let program = Program::compile(device, &function, 0)?;
+        let (description, device) = (model.description.clone(), device.clone());
+        Ok(Self { description, device, program, batch, shapes })
+    }
+
+    /// Whether it answers for `rows` rows without computing twice as many.
+    fn suits(&self, model: &Model, device: &Device, rows: usize) -> bool {
+        let wanted = batch_of(rows);
+        (wanted..2 * wanted).contains(&self.batch)
+            && self.device.is_same(device)
+            && self.description == model.description
+    }
+}
+
+fn batch_of(rows: usize) -> usize {
+    rows.clamp(1, MOST_ROWS)
+}
+
+/// What the last prediction of a model was compiled to. Fields of a model may change after it, so that it is compared with
+/// the model each time, and holds no values.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<Option<Arc<Compiled>>>);
+
+impl Kept {
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Compiled>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.last().clone()))
+    }
 }
 
 impl Model {
@@ -44,26 +91,35 @@ impl Model {
     /// # Errors
     /// When the layers do not fit the samples, or the device fails.
     pub fn compile(&self, device: &Device, rows: usize) -> Result<Predictor> {
-        let batch = rows.clamp(1, MOST_ROWS);
-        let function = self.function(batch)?;
-        let shapes = function.outputs().iter().map(|y| y.shape()[1..].to_vec()).collect();
-        let program = Program::compile(device, &function, 0)?;
-        let upload = |(_, value): &(Variable, Array)| Buffer::upload(device, value);
+        self.with_values(Arc::new(Compiled::new(self, device, rows)?))
+    }
+
+    /// As [`Model::compile`], with the program of the last prediction where it suits.
+    pub(super) fn predictor(&self, device: &Device, rows: usize) -> Result<Predictor> {
+        let kept = self.kept.last().clone().filter(|kept| kept.suits(self, device, rows));
+        let compiled = match kept {
+            Some(kept) => kept,
+            None => self.kept.last().insert(Arc::new(Compiled::new(self, device, rows)?)).clone(),
+        };
+        self.with_values(compiled)
+    }
+
+    fn with_values(&self, compiled: Arc<Compiled>) -> Result<Predictor> {
+        let upload = |(_, value): &(Variable, Array)| Buffer::upload(&compiled.device, value);
         let values = self.variables.iter().map(upload).collect::<Result<_>>()?;
-        let (description, device) = (self.description.clone(), device.clone());
-        Ok(Predictor { description, device, program, values, batch, shapes })
+        Ok(Predictor { compiled, values })
     }
 }
 
 impl Predictor {
     /// What the model is besides its values.
     pub fn description(&self) -> &Description {
-        &self.description
+        &self.compiled.description
     }
 
     /// The number of rows that go through the model at once.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.compiled.batch
     }
 
     /// As [`Model::predict`], of any number of rows.
@@ -83,7 +139,8 @@ impl Predictor {
     /// # Errors
     /// As [`Model::predict_all`].
     pub fn predict_all(&self, samples: &[Array]) -> Result<Vec<Array>> {
-        let inputs = self.description.reads();
+        let Compiled { description, device, program, batch, shapes } = &*self.compiled;
+        let (batch, inputs) = (*batch, description.reads());
         let total = samples.first().and_then(|samples| samples.shape().first()).copied().unwrap_or(0);
         if samples.len() != inputs.len() || samples.iter().any(|x| x.shape().first() != Some(&total)) {
             let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
@@ -94,26 +151,58 @@ impl Predictor {
         let samples =
             inputs.iter().zip(samples).map(|(input, x)| input.samples(x)).collect::<Result<Vec<_>>>()?;
         let mut answers: Vec<Vec<f32>> =
-            self.shapes.iter().map(|shape| Vec::with_capacity(total * count(shape))).collect();
-        for from in (0..total).step_by(self.batch) {
-            let rows = self.batch.min(total - from);
+            shapes.iter().map(|shape| Vec::with_capacity(total * count(shape))).collect();
+        for from in (0..total).step_by(batch) {
+            let rows = batch.min(total - from);
             let mut uploaded = Vec::new();
             for (input, samples) in inputs.iter().zip(&samples) {
                 let row = input.dtype.size() * count(input.sample);
                 let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
                 // The last batch is filled with zeros, whose results are left out.
-                bytes.resize(self.batch * row, 0);
-                let x = Array::from_bytes(input.dtype, &[&[self.batch], input.sample].concat(), bytes)?;
-                uploaded.push(Buffer::upload(&self.device, &x)?);
+                bytes.resize(batch * row, 0);
+                let x = Array::from_bytes(input.dtype, &[&[batch], input.sample].concat(), bytes)?;
+                uploaded.push(Buffer::upload(device, &x)?);
             }
             let arguments: Vec<&Buffer> = self.values.iter().chain(&uploaded).collect();
-            let results = self.program.run(Vec::new(), &arguments)?;
-            for ((answer, result), shape) in answers.iter_mut().zip(&results).zip(&self.shapes) {
+            let results = program.run(Vec::new(), &arguments)?;
+            for ((answer, result), shape) in answers.iter_mut().zip(&results).zip(shapes) {
                 answer.extend(&result.download()?.to_vec::<f32>()?[..rows * count(shape)]);
             }
         }
         let answer =
             |(shape, answer): (&Vec<usize>, Vec<f32>)| Array::new(&[&[total], &shape[..]].concat(), answer);
-        self.shapes.iter().zip(answers).map(answer).collect()
+        shapes.iter().zip(answers).map(answer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::DType;
+    use crate::model::Link;
+    use crate::nn;
+
+    #[test]
+    fn predictions_share_a_program_and_no_values() {
+        let device = Device::cpu().unwrap();
+        let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[1], DType::F32);
+        let value = |name: &str| Array::new(if name == "0.weight" { &[1, 1] } else { &[1] }, vec![3f32]).ok();
+        let mut model = Model::new(description, value).unwrap();
+        let compiled = |model: &Model, rows| model.predictor(&device, rows).unwrap().compiled;
+        let first = compiled(&model, 8);
+        assert!(Arc::ptr_eq(&first, &compiled(&model, 5)), "the last rows are filled up");
+        assert!(Arc::ptr_eq(&first, &compiled(&model.clone(), 8)));
+        assert_eq!(compiled(&model, 4).batch, 4, "8 rows are twice as many");
+        assert_eq!(compiled(&model, 9).batch, 9);
+        let other = Device::cpu().unwrap();
+        assert!(model.predictor(&other, 9).unwrap().compiled.device.is_same(&other));
+
+        let twos = Array::full(DType::F32, &[9, 1], 2.0);
+        let predict = |model: &Model| model.predict(&device, &twos).unwrap().to_f64()[8];
+        assert_eq!(predict(&model), 3.0 * 2.0 + 3.0);
+        model.variables[0].1 = Array::full(DType::F32, &[1, 1], 5.0);
+        assert_eq!(predict(&model), 5.0 * 2.0 + 3.0);
+        model.description.link = Link::Sigmoid;
+        assert!(predict(&model) < 1.0);
     }
 }

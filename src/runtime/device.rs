@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::lower::{Target, kernels_are_known};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xla::{PjRtClient, PluginOption};
 
 /// An open device. Clones share it.
@@ -23,6 +24,8 @@ use xla::{PjRtClient, PluginOption};
 #[derive(Clone)]
 pub struct Device {
     client: PjRtClient,
+    /// The same for all clones.
+    opened: Arc<()>,
     target: Target,
     name: String,
     note: Option<String>,
@@ -134,6 +137,7 @@ impl Device {
     fn new(client: PjRtClient, target: Target, name: &str) -> Self {
         Self {
             client,
+            opened: Arc::new(()),
             target,
             name: name.into(),
             note: None,
@@ -207,6 +211,11 @@ impl Device {
 
     pub(super) fn client(&self) -> &PjRtClient {
         &self.client
+    }
+
+    /// Whether programs and buffers of the one are those of the other: both are clones of one, and the same replica.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.opened, &other.opened) && self.ordinal == other.ordinal
     }
 
     /// How many devices there are of this kind, see [`Device::replica`].
