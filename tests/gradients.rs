@@ -1,6 +1,8 @@
 //! Every gradient rule against finite differences, in f64.
 
 mod common;
+#[path = "common/graphs.rs"]
+mod graphs;
 
 use common::{F64, array, device, difference, numbers};
 use neural::graph::{
@@ -271,6 +273,52 @@ fn every_rule_agrees_with_finite_differences() {
     for case in CASES {
         check(case);
     }
+}
+
+/// First and second derivatives of random graphs along a direction `d`: of the loss L, the slope S = ∇L · d, and its own
+/// slope ∇S · d.
+#[test]
+fn random_graphs_agree_with_finite_differences() {
+    let at = graphs::values(1);
+    let direction = graphs::values(7);
+    let moved = |step: f64| -> Vec<Array> {
+        let of = |(at, direction): (&Array, &Array)| {
+            let both = at.to_f64().into_iter().zip(direction.to_f64());
+            array(at.shape(), &both.map(|(x, d)| x + step * d).collect::<Vec<_>>())
+        };
+        at.iter().zip(&direction).map(of).collect()
+    };
+    graphs::for_random_graphs(6, |steps| {
+        let graph = Graph::new();
+        let x = graphs::parameters(&graph, F64);
+        let wanted: Vec<_> = x.iter().collect();
+        let along = |of: &Tensor| -> Result<Tensor> {
+            let mut total = graph.scalar(0f64);
+            for (grad, direction) in gradients(of, &wanted)?.iter().zip(&direction) {
+                total = (total + (grad * graph.constant(direction.clone()))?.sum_all()?)?;
+            }
+            Ok(total)
+        };
+        let build = || {
+            let loss = graphs::loss(&graphs::results(&x, steps))?;
+            let slope = along(&loss)?;
+            let curvature = along(&slope)?;
+            Ok::<_, neural::Error>(vec![loss, slope, curvature])
+        };
+        let function = Function::new(&graph, build().expect("has derivatives"));
+        let program = Program::compile(device(), &function, 0).expect("compiles");
+        let run = |step| -> Vec<f64> {
+            let results = program.call(device(), &moved(step)).expect("runs");
+            results.iter().map(|result| result.to_f64()[0]).collect()
+        };
+        let step = 1e-5;
+        let (here, before, after) = (run(0.0), run(-step), run(step));
+        for (name, i) in [("slope", 0), ("curvature", 1)] {
+            let (got, expected) = (here[i + 1], (after[i] - before[i]) / (2.0 * step));
+            let off = (got - expected).abs() / expected.abs().max(1.0);
+            assert!(off < 1e-6, "{name}: {got} for {expected}");
+        }
+    });
 }
 
 #[test]

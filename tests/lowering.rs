@@ -1,6 +1,8 @@
 //! The forms in which operations reach XLA.
 
 mod common;
+#[path = "common/graphs.rs"]
+mod graphs;
 
 use common::{array, device, difference, numbers};
 use neural::graph::{
@@ -72,6 +74,35 @@ fn both_forms_of_a_convolution_agree() {
             assert!(off < 1e-12, "convolution {i}, result {part}: the forms differ by {off:e}");
         }
     }
+}
+
+/// Random graphs and their gradients: in the form for a CPU, in that for a GPU, for which loops are rewritten, and with this
+/// crate's kernels, which are of f32.
+#[test]
+fn forms_of_random_graphs_agree() {
+    let arguments = graphs::values(3);
+    graphs::for_random_graphs(5, |steps| {
+        let function = |dtype| {
+            let graph = Graph::new();
+            let x = graphs::parameters(&graph, dtype);
+            let mut outputs = graphs::results(&x, steps);
+            let loss = graphs::loss(&outputs).expect("a scalar");
+            outputs.extend(gradients(&loss, &x.iter().collect::<Vec<_>>()).expect("has gradients"));
+            Function::new(&graph, outputs)
+        };
+        let run = |dtype, target| {
+            let program = Program::compile_as(device(), &function(dtype), 0, target).expect("compiles");
+            let arguments: Vec<_> = arguments.iter().map(|array| array.cast(dtype)).collect();
+            program.call(device(), &arguments).expect("runs")
+        };
+        let expected = run(DType::F64, Target::Cpu);
+        for (dtype, target, tolerance) in [(DType::F64, Target::Gpu, 1e-12), (DType::F32, Target::Cpu, 1e-4)] {
+            for (i, (got, expected)) in run(dtype, target).iter().zip(&expected).enumerate() {
+                let off = difference(&got.to_f64(), &expected.to_f64());
+                assert!(off < tolerance, "result {i} in {dtype}: off by {off:e}");
+            }
+        }
+    });
 }
 
 #[test]
