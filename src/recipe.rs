@@ -305,6 +305,11 @@ mod tests {
     const REFERENCE: &str = include_str!("../docs/recipes.md");
 
     #[test]
+    fn the_reference_has_the_keys_of_data() {
+        crate::named::reference::check("data", Source::REFERENCE);
+    }
+
+    #[test]
     fn the_recipes_of_the_documents_are_recipes() {
         let documents = [("docs/recipes.md", REFERENCE), ("README.md", include_str!("../README.md"))];
         let mut count = 0;

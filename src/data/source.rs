@@ -86,139 +86,158 @@ pub enum SplitOrder {
     Ordered,
 }
 
-/// Where a data set comes from, and how it is split and scaled.
-///
-/// A key that means nothing to the format is refused when the data is loaded.
-///
-/// ```
-/// use neural::data::{Format, Scale, Source};
-/// let section = "format = 'table'\npath = 'pizza.csv'\nscale = 'standardize'";
-/// let source: Source = toml::from_str(section).unwrap();
-/// let built = Source::new(Format::Table, "pizza.csv");
-/// assert_eq!(source, Source { scale: Scale::Standardize, ..built });
-/// assert!(source.load().unwrap_err().to_string().starts_with("cannot read pizza.csv"));
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    pub format: Format,
-    /// Of a table also a folder of files, or a pattern such as `data/*.csv`; as `train` where `test` or `validation` name
-    /// other files.
-    #[serde(alias = "train")]
-    pub path: PathBuf,
-    /// `table`: the test rows, where they have a file of their own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
+/// Makes [`Source`] of the table of its keys. What stands before a key is its row in docs/recipes.md; after `of` stand the
+/// formats that it has a meaning for, where it has none for the others.
+macro_rules! source {
+    (
+        $(#[$attribute:meta])*
+        pub struct Source {
+            $(
+                $(#[doc = $doc:literal])+
+                $key:ident: $Type:ty $(, of $($format:ident)+)?;
+            )+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub struct Source {
+            /// The form in which the data is stored.
+            pub format: Format,
+            /// The file or folder, of a table also a pattern such as `data/*.csv`.
+            #[serde(alias = "train")]
+            pub path: PathBuf,
+            $(
+                $(#[doc = $doc])+
+                #[serde(default, skip_serializing_if = "is_default")]
+                pub $key: $Type,
+            )+
+        }
 
-    /// `table`: the column to predict, the last if none is named. `npy`, `safetensors`: the tensor, `y` if
-    /// none is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Several targets, by the names of their columns or tensors, in place of `target`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<String>,
-    /// What stands where there is no target: of classes at positions besides all negative numbers, of values alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignored: Option<Ignored>,
-    /// `text`: how many characters a row has; 64 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub length: Option<usize>,
-    /// Of token ids that are to be followed by the next, the one that only fills rows up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub padding: Option<i32>,
-    /// `table`, `npy`, `safetensors`: told by the target's values if not here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_kind: Option<TargetKind>,
-    /// The class to be told from all others, which become one; see [`Targets::one_vs_rest`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub one_vs_rest: Option<String>,
-    /// `npy`, `safetensors`: the tensor of inputs, `x` if none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Inputs>,
-    /// `npy`, `safetensors`: the order of the axes of pictures; `nhwc` if they do not look otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layout: Option<Layout>,
-    /// `table`: told by the header if not here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delimiter: Option<Delimiter>,
-    /// `table`: whether the first line holds the columns' names; told by what is below it if not here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<bool>,
-    /// `table`: what stands before the fraction of all numbers, and between their thousands; told by each column if
-    /// neither is here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decimal: Option<Decimal>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thousands: Option<Thousands>,
-    /// `table`: how dates such as 03/04/2024 are read, where their column does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dates: Option<DateOrder>,
-    /// `table`, of a database: the name of the table, which may be left out where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<String>,
-    /// `table`, of a database: what to ask of it, in place of a table's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// `table`: a column that is no feature and stands beside the predictions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// `table`: columns of numbers that are names all the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub categorical: Vec<String>,
-    /// `table`: the kinds of columns that their cells do not tell.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub columns: BTreeMap<String, Kind>,
-    /// `table`: columns to leave out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ignore: Vec<String>,
-    /// `table`: what becomes of missing values.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub missing: Missing,
-    /// `table`: what becomes of names that were in no training row.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub unknown: Unknown,
-    /// `images`: height and width to resize to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<[usize; 2]>,
-    /// `images`: as they are stored if not here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color: Option<Color>,
-    /// `images`: what shows through where they are transparent.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub background: Background,
+        impl Source {
+            /// Each key with its documentation.
+            #[cfg(test)]
+            pub(crate) const REFERENCE: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($key), concat!($($doc),+))),+];
 
-    /// The part of all rows to test with, where the data does not come with test rows of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_fraction: Option<f64>,
-    /// The part of the rows that are not for the test to validate with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_fraction: Option<f64>,
-    /// Instead of `validation_fraction`: the number of folds for cross-validation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folds: Option<usize>,
-    /// The fold to validate with, from 0.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub fold: usize,
-    /// Validation rows that no fraction names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation: Option<Validation>,
-    /// Which rows the fractions take.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub split: SplitOrder,
-    /// Whether every class is split in the same proportion.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub stratify: bool,
-    /// What the split depends on.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub seed: u64,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub scale: Scale,
-    /// Of several inputs, the scale of each of these in place of `scale`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub scales: BTreeMap<String, Scale>,
-    /// How targets that are values are scaled for the loss; predictions and figures are brought back.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub scale_target: Scale,
+            /// Everything but format and path as it is when nothing is said.
+            ///
+            /// ```
+            /// use neural::data::{Format, Scale, Source};
+            /// assert_eq!(Source::new(Format::Idx, "data/mnist").scale, Scale::None);
+            /// ```
+            pub fn new(format: Format, path: impl Into<PathBuf>) -> Self {
+                Self { format, path: path.into(), $($key: <$Type>::default(),)+ }
+            }
+
+            /// The keys that are not for all formats: their names, whether they are given, and their formats.
+            fn uses(&self) -> impl Iterator<Item = (&'static str, bool, &'static [Format])> {
+                [$($((stringify!($key), !is_default(&self.$key), &[$(Format::$format),+] as &[Format]),)?)+].into_iter()
+            }
+        }
+    };
+}
+
+source! {
+    /// Where a data set comes from, and how it is split and scaled: the section `[data]` of a recipe.
+    ///
+    /// A key that means nothing to the format is refused when the data is loaded.
+    ///
+    /// ```
+    /// use neural::data::{Format, Scale, Source};
+    /// let section = "format = 'table'\npath = 'pizza.csv'\nscale = 'standardize'";
+    /// let source: Source = toml::from_str(section).unwrap();
+    /// let built = Source::new(Format::Table, "pizza.csv");
+    /// assert_eq!(source, Source { scale: Scale::Standardize, ..built });
+    /// assert!(source.load().unwrap_err().to_string().starts_with("cannot read pizza.csv"));
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Source {
+        /// of `table`: the file of the test rows; `validation` may name one, too. `path` is then that of the training
+        /// rows, and may be written `train`
+        test: Option<PathBuf>, of Table;
+        /// `none`, `unit` (to 0..1), `standardize` (one mean and deviation), `standardize-features` (one of each a
+        /// feature); fitted on the training rows alone and saved with the model
+        scale: Scale;
+        /// of several inputs the `scale` of some by their names, `{ picture = "unit" }`
+        scales: BTreeMap<String, Scale>;
+        /// the same as `scale` for targets that are values, each output by itself: the loss is of scaled targets, while
+        /// predictions, figures and exported models keep the targets' own unit. A network that starts near 0 takes long
+        /// to reach prices of 300,000 without it
+        scale_target: Scale;
+        /// the part of the rows to test with, where the data has no test rows of its own; see Splits below
+        test_fraction: Option<f64>;
+        /// the part of the rows that are not for the test to validate with
+        validation_fraction: Option<f64>;
+        /// cross-validation in place of `validation_fraction`: how many folds
+        folds: Option<usize>;
+        /// which of the folds validates, from 0
+        fold: usize;
+        /// `half-of-test` makes the first half of the data's own test rows the validation rows; of `table`, also their file
+        validation: Option<Validation>;
+        /// `random`, or `ordered`: the fractions take the last rows, test rows last
+        split: SplitOrder;
+        /// `true` splits every class in the same proportion
+        stratify: bool;
+        /// what the split depends on
+        seed: u64;
+        /// the column to predict (`table`; the last one if absent), or the tensor of targets (`npy`, `safetensors`; `y`).
+        /// `"inputs"` trains on the inputs themselves, as an autoencoder does, `"next"` on the token after each one: see
+        /// Targets below
+        target: Option<String>, of Table Npy Safetensors;
+        /// several columns or tensors in place of `target`, each for one of `train.objectives`
+        targets: Vec<String>, of Table Npy Safetensors;
+        /// a whole number, such as 255, or `"nan"`, that stands where there is no target: see Targets below
+        ignored: Option<Ignored>, of Npy Safetensors;
+        /// `class` or `value`; told by the loss if absent, see Targets below
+        target_kind: Option<TargetKind>, of Table Npy Safetensors;
+        /// the class to be told from all others, which become one
+        one_vs_rest: Option<String>;
+        /// how many characters a row of `text` has; 64 if absent
+        length: Option<usize>, of Text;
+        /// beside `target = "next"`, the token id that only fills rows up
+        padding: Option<i32>;
+        /// the tensor of inputs (`npy`, `safetensors`; `x`). Several inputs are a list of tensors, `["picture", "size"]`,
+        /// or of a table the columns of each, `{ house = ["rooms", "area"], place = ["lat", "lon"] }`: see Nodes below
+        inputs: Option<Inputs>, of Table Npy Safetensors;
+        /// of pictures in `npy`, `safetensors`: `nhwc`, or `nchw` for `[n, channels, height, width]`; asked for where
+        /// they look like it
+        layout: Option<Layout>, of Npy Safetensors;
+        /// `comma`, `semicolon`, `tab`, `pipe` or `whitespace`; told by the first lines if absent
+        delimiter: Option<Delimiter>, of Table;
+        /// `true` if the first line holds the columns' names, `false` if it is a row; told by what is below it if absent,
+        /// see Tables below
+        header: Option<bool>, of Table;
+        /// `"."` or `","` before the fraction of all numbers; told by each column if neither this nor `thousands` is
+        /// there
+        decimal: Option<Decimal>, of Table;
+        /// `","`, `"."`, `" "`, `"'"` or `"_"` between the thousands of all numbers
+        thousands: Option<Thousands>, of Table;
+        /// `day-first` or `month-first`, for dates such as 03/04/2024
+        dates: Option<DateOrder>, of Table;
+        /// kinds of columns, in a section of its own: see Columns below
+        columns: BTreeMap<String, Kind>, of Table;
+        /// of a database, the name of the table; neither this nor `query` where there is one table
+        table: Option<String>, of Table;
+        /// of a database, what to ask of it in place of a table's name
+        query: Option<String>, of Table;
+        /// a column that is no feature and stands beside the predictions
+        id: Option<String>, of Table;
+        /// columns of numbers that are names all the same
+        categorical: Vec<String>, of Table;
+        /// columns to leave out
+        ignore: Vec<String>, of Table;
+        /// what fills missing values: `mean`, `median` or `{ constant = 0.0 }`; `refuse` if absent
+        missing: Missing, of Table;
+        /// what becomes of names that are in no training row: `unknown` (the default) makes them none of the known ones
+        /// and counts them, `refuse` makes them an error
+        unknown: Unknown, of Table;
+        /// of `images`: `[height, width]` to bring them to
+        size: Option<[usize; 2]>, of Images;
+        /// of `images`: `gray` or `rgb`; as they are stored if absent
+        color: Option<Color>, of Images;
+        /// of `images`: what shows through where they are transparent: `white`, `black` or `{ color = [255, 0, 0] }`
+        background: Background, of Images;
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -226,56 +245,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Source {
-    /// Everything but format and path as it is when nothing is said.
-    ///
-    /// ```
-    /// use neural::data::{Format, Scale, Source};
-    /// assert_eq!(Source::new(Format::Idx, "data/mnist").scale, Scale::None);
-    /// ```
-    pub fn new(format: Format, path: impl Into<PathBuf>) -> Self {
-        Self {
-            format,
-            path: path.into(),
-            test: None,
-            target: None,
-            targets: Vec::new(),
-            ignored: None,
-            length: None,
-            padding: None,
-            target_kind: None,
-            one_vs_rest: None,
-            inputs: None,
-            layout: None,
-            delimiter: None,
-            header: None,
-            decimal: None,
-            thousands: None,
-            dates: None,
-            table: None,
-            query: None,
-            id: None,
-            categorical: Vec::new(),
-            columns: BTreeMap::new(),
-            ignore: Vec::new(),
-            missing: Missing::default(),
-            unknown: Unknown::default(),
-            size: None,
-            color: None,
-            background: Background::default(),
-            test_fraction: None,
-            validation_fraction: None,
-            folds: None,
-            fold: 0,
-            validation: None,
-            split: SplitOrder::default(),
-            stratify: false,
-            seed: 0,
-            scale: Scale::default(),
-            scales: BTreeMap::new(),
-            scale_target: Scale::default(),
-        }
-    }
-
     /// The same without keys that split: all rows are one part, as far as the data does not come divided.
     ///
     /// ```
@@ -391,42 +360,15 @@ impl Source {
 
     /// Refuses keys that have no meaning for the format or without another key.
     pub(crate) fn check_keys(&self) -> Result<()> {
-        use Format::{Images, Npy, Safetensors, Table, Text};
-        let uses: [(&str, bool, &[Format]); 14] = [
-            ("target", self.target.is_some() && self.made().is_none(), &[Table, Npy, Safetensors]),
-            ("target_kind", self.target_kind.is_some(), &[Table, Npy, Safetensors]),
-            ("inputs", self.inputs.is_some(), &[Table, Npy, Safetensors]),
-            ("delimiter", self.delimiter.is_some(), &[Table]),
-            ("header", self.header.is_some(), &[Table]),
-            ("decimal", self.decimal.is_some(), &[Table]),
-            ("thousands", self.thousands.is_some(), &[Table]),
-            ("dates", self.dates.is_some(), &[Table]),
-            ("id", self.id.is_some(), &[Table]),
-            ("unknown", !is_default(&self.unknown), &[Table]),
-            ("categorical", !self.categorical.is_empty(), &[Table]),
-            ("ignore", !self.ignore.is_empty(), &[Table]),
-            ("missing", !is_default(&self.missing), &[Table]),
-            ("size", self.size.is_some(), &[Images]),
-        ];
-        let more = [
-            ("color", self.color.is_some(), &[Images][..]),
-            ("background", !is_default(&self.background), &[Images]),
-            ("layout", self.layout.is_some(), &[Npy, Safetensors]),
-            ("targets", !self.targets.is_empty(), &[Table, Npy, Safetensors]),
-            ("ignored", self.ignored.is_some(), &[Npy, Safetensors]),
-            ("columns", !self.columns.is_empty(), &[Table]),
-            ("test", self.test.is_some(), &[Table]),
-            ("table", self.table.is_some(), &[Table]),
-            ("query", self.query.is_some(), &[Table]),
-            ("length", self.length.is_some(), &[Text]),
-        ];
-        for (key, given, formats) in uses.into_iter().chain(more) {
-            if given && !formats.contains(&self.format) {
+        for (key, is_given, formats) in self.uses() {
+            // A target that is made of the inputs is for all formats.
+            let is_made = key == "target" && self.made().is_some();
+            if is_given && !is_made && !formats.contains(&self.format) {
                 let expected = format!("a format that uses it, one of {formats:?}").to_lowercase();
                 return Err(Error::value(key, expected, format!("{:?}", self.format).to_lowercase()));
             }
         }
-        if let (Some(Validation::File(path)), false) = (&self.validation, self.format == Table) {
+        if let (Some(Validation::File(path)), false) = (&self.validation, self.format == Format::Table) {
             let expected = format!("{HALF_OF_TEST}, as only tables have files for their parts");
             return Err(Error::value("validation", expected, path.display()));
         }

@@ -1,7 +1,7 @@
 //! The layers and the training of a suggested recipe, by the shape of the samples and the number of rows.
 
-use crate::data::table::{Column, ColumnKind};
 use crate::data::Dataset;
+use crate::data::table::{Column, ColumnKind};
 
 /// Steps of training that small data gets, and large data at least.
 const STEPS: usize = 3000;
