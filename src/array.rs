@@ -29,10 +29,6 @@ pub enum DType {
 
 impl DType {
     /// Bytes of one element.
-    ///
-    /// ```
-    /// assert_eq!(neural::DType::F64.size(), 8);
-    /// ```
     pub fn size(self) -> usize {
         match self {
             DType::Bool | DType::U8 => 1,
@@ -42,19 +38,12 @@ impl DType {
         }
     }
 
-    /// ```
-    /// assert!(neural::DType::F32.is_float() && !neural::DType::I32.is_float());
-    /// ```
+    /// Whether the type is bf16, f32 or f64.
     pub fn is_float(self) -> bool {
         matches!(self, DType::BF16 | DType::F32 | DType::F64)
     }
 
     /// The type in which numbers of this type are added up: f32 for bf16, the type itself for all others.
-    ///
-    /// ```
-    /// use neural::DType;
-    /// assert_eq!((DType::BF16.accumulator(), DType::F64.accumulator()), (DType::F32, DType::F64));
-    /// ```
     #[must_use]
     pub fn accumulator(self) -> Self {
         match self {
@@ -109,17 +98,9 @@ pub trait Element: Copy + 'static {
     /// assert_eq!(f32::from_bytes(&[0, 0, 128, 63]), 1.0);
     /// ```
     fn from_bytes(bytes: &[u8]) -> Self;
-    /// ```
-    /// # use neural::array::Element;
-    /// assert_eq!(3u8.to_f64(), 3.0);
-    /// ```
+    /// The element as f64; exact but for large 64-bit integers.
     fn to_f64(self) -> f64;
     /// The element nearest to `value` for floats; of whole numbers the next one towards zero.
-    ///
-    /// ```
-    /// # use neural::array::Element;
-    /// assert_eq!((i32::from_f64(-2.7), u8::from_f64(300.0)), (-2, 255));
-    /// ```
     fn from_f64(value: f64) -> Self;
 }
 
@@ -288,9 +269,7 @@ impl Array {
         Ok(Self { dtype, shape: shape.to_vec(), bytes })
     }
 
-    /// ```
-    /// assert_eq!(neural::Array::scalar(2.5f64).to_f64(), [2.5]);
-    /// ```
+    /// An array without axes.
     pub fn scalar<T: Element>(value: T) -> Self {
         let mut bytes = Vec::new();
         value.extend_bytes(&mut bytes);
@@ -311,51 +290,33 @@ impl Array {
     }
 
     /// An array of one repeated value, rounded to `dtype`.
-    ///
-    /// ```
-    /// use neural::{Array, DType};
-    /// assert_eq!(Array::full(DType::I32, &[2], 7.0), Array::vector(&[7i32, 7]));
-    /// ```
     pub fn full(dtype: DType, shape: &[usize], value: f64) -> Self {
         let mut one = Vec::new();
         with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut one));
         Self { dtype, shape: shape.to_vec(), bytes: one.repeat(count(shape)) }
     }
 
-    /// ```
-    /// use neural::{Array, DType};
-    /// assert_eq!(Array::zeros(DType::F32, &[1, 2]).to_f64(), [0.0, 0.0]);
-    /// ```
+    /// Zeros, or `false`.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Self {
         Self { dtype, shape: shape.to_vec(), bytes: vec![0; dtype.size() * count(shape)] }
     }
 
-    /// ```
-    /// assert_eq!(neural::Array::scalar(1u8).dtype(), neural::DType::U8);
-    /// ```
+    /// The type of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// ```
-    /// assert_eq!(neural::Array::scalar(1u8).shape(), [0; 0]);
-    /// ```
+    /// The length of each axis; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The number of elements.
-    ///
-    /// ```
-    /// assert_eq!(neural::Array::vector(&[1u8, 2]).len(), 2);
-    /// ```
     pub fn len(&self) -> usize {
         count(&self.shape)
     }
 
-    /// ```
-    /// assert!(neural::Array::vector::<f32>(&[]).is_empty());
-    /// ```
+    /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -392,10 +353,6 @@ impl Array {
     }
 
     /// The elements converted to f64, whatever their type.
-    ///
-    /// ```
-    /// assert_eq!(neural::Array::vector(&[1u8, 255]).to_f64(), [1.0, 255.0]);
-    /// ```
     pub fn to_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T =>
             self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64()).collect())

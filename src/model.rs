@@ -109,11 +109,6 @@ pub enum Link {
 
 impl Link {
     /// The one that belongs to a loss.
-    ///
-    /// ```
-    /// use neural::{loss::Loss, model::Link};
-    /// assert_eq!(Link::of(&Loss::Hinge), Link::Identity);
-    /// ```
     pub fn of(loss: &Loss) -> Self {
         match loss.outputs() {
             Outputs::Classes => Self::Softmax,
@@ -170,17 +165,6 @@ pub struct Model {
 
 impl Description {
     /// The model that comes of training these layers with this loss on this data.
-    ///
-    /// ```
-    /// use neural::{Array, data::{Dataset, Splits, Targets}, loss, model::Description, nn};
-    /// let splits = Splits { train: vec![0, 1], ..Splits::default() };
-    /// let inputs = Array::new(&[2, 1], vec![0f32, 1.0])?;
-    /// let data = Dataset::new(inputs, Targets::numbered(vec![0, 1])?, splits)?;
-    /// let description =
-    ///     Description::of(&nn::sequential([nn::dense(2)]), &loss::softmax_cross_entropy(), &data);
-    /// assert_eq!(description.classes, ["0", "1"]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn of(layers: impl Into<Network>, loss: &Loss, data: &Dataset) -> Self {
         let (layers, link) = (layers.into(), Link::of(loss));
         Self {
@@ -198,17 +182,6 @@ impl Description {
     }
 
     /// The variables that such a model has.
-    ///
-    /// ```
-    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
-    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
-    /// # let value = |name: &str| match name {
-    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
-    /// #     _ => Some(Array::vector(&[1f32])),
-    /// # };
-    /// assert_eq!(description.declare()?[0].shape, [1, 2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the layers do not fit the sample.
@@ -302,18 +275,6 @@ impl Model {
 
     /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` of each input
     /// as they are stored. Results: the answers `[batch, …, outputs]`, f32, after their links.
-    ///
-    /// ```
-    /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
-    /// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
-    /// # let value = |name: &str| match name {
-    /// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
-    /// #     _ => Some(Array::vector(&[1f32])),
-    /// # };
-    /// let function = Model::new(description, value)?.function(8)?;
-    /// assert_eq!(function.outputs()[0].shape(), [8, 1]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the layers do not fit the samples.

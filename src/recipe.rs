@@ -161,12 +161,6 @@ impl Recipe {
 
     /// Reads the data, with targets that the loss takes.
     ///
-    /// ```
-    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// assert_eq!(recipe.load()?.classes(), Some(10));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// As [`Source::load_for`].
     pub fn load(&self) -> Result<Dataset> {
@@ -218,11 +212,7 @@ impl Recipe {
         self.model.paths(&group.name).into_iter().map(of).collect()
     }
 
-    /// ```
-    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// assert_eq!(recipe.trainer().epochs, recipe.train.epochs);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The trainer that the recipe describes, without the weights that it may begin with.
     pub fn trainer(&self) -> Trainer {
         let model = self.model.network(&self.train);
         let train = self.train.clone();

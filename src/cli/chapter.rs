@@ -47,13 +47,6 @@ impl Figures {
     }
 
     /// The loss on the validation rows; not a number where there are none.
-    ///
-    /// ```
-    /// use neural::cli::chapter::Figures;
-    /// let validation = Some((0.25, 0.9));
-    /// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation, seconds: 1.0 };
-    /// assert_eq!(figures.validation_loss(), 0.25);
-    /// ```
     pub fn validation_loss(&self) -> f64 {
         self.validation.map_or(f64::NAN, |(loss, _)| loss)
     }
@@ -242,37 +235,12 @@ pub fn compare(
 }
 
 /// The line `test > Loss: 0.05012, Accuracy: 98.40%`.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-/// let line = neural::cli::chapter::result("test", 0.5, &evaluation);
-/// assert!(line.starts_with("test > Loss: 0.50000, Accuracy: "));
-/// # Ok::<(), neural::Error>(())
-/// ```
 pub fn result(name: &str, loss: f64, evaluation: &Evaluation) -> String {
     let accuracy = 100.0 * evaluation.accuracy().unwrap_or(0.0);
     format!("{name} > Loss: {loss:.5}, Accuracy: {accuracy:.2}%")
 }
 
 /// The line `Success: 9032/10000 (90.32%)`.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-/// assert!(neural::cli::chapter::success(&evaluation)?.contains("/4 ("));
-/// # Ok::<(), neural::Error>(())
-/// ```
 ///
 /// # Errors
 /// When the targets are no classes.
@@ -283,32 +251,11 @@ pub fn success(evaluation: &Evaluation) -> Result<String> {
 }
 
 /// The rows that are not for training: of MNIST all 10,000 test images.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}};
-/// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-/// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-/// assert_eq!(neural::cli::chapter::held_out(&data), [2]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 pub fn held_out(data: &Dataset) -> Vec<u32> {
     [&data.splits.validation[..], &data.splits.test].concat()
 }
 
 /// The values of what is trained, layer by layer: of a dense layer the weight `[units, inputs]`, then the bias `[units]`.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let parameters = neural::cli::chapter::parameters(&trainer.start(&device, &data)?)?;
-/// assert_eq!(parameters[0].shape(), [2, 1]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 ///
 /// # Errors
 /// When the device fails.

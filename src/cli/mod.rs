@@ -105,13 +105,6 @@ fn version() -> &'static str {
 impl Cli {
     /// Runs the command.
     ///
-    /// ```
-    /// use clap::Parser;
-    /// let cli = neural::cli::Cli::try_parse_from(["neural", "summary", "no/such/run"])?;
-    /// assert!(cli.run().is_err());
-    /// # anyhow::Ok(())
-    /// ```
-    ///
     /// # Errors
     /// Those of the command.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
@@ -144,11 +137,6 @@ impl Cli {
 ///
 /// A reader that has gone away (`neural … | head`) is no error, as for ripgrep; a run is trained to its end all the same.
 /// Output that could not be written for another reason is one.
-///
-/// ```
-/// use std::process::ExitCode;
-/// assert_eq!(format!("{:?}", neural::cli::finish(Ok(()))), format!("{:?}", ExitCode::SUCCESS));
-/// ```
 pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
     let delivered = |Ending(code)| stdout::delivered().map(|()| code);
     match result.map(Into::into).and_then(delivered) {

@@ -101,17 +101,6 @@ pub struct Passes {
 
 impl Passes {
     /// The data with as many training rows as were asked for.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// use neural::cli::Passes;
-    /// let few = Passes { epochs: 1, images: Some(1) }.limit(data);
-    /// assert_eq!(few.splits.train, [0]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn limit(&self, mut data: Dataset) -> Dataset {
         data.splits.train.truncate(self.images.unwrap_or(usize::MAX));
         data
@@ -140,11 +129,6 @@ pub struct Columns {
 impl Columns {
     /// The table at `path` with a target of numbers.
     ///
-    /// ```
-    /// use neural::cli::Columns;
-    /// assert!(Columns { target: None, columns: 99 }.values("data/pizza.txt".as_ref()).is_err());
-    /// ```
-    ///
     /// # Errors
     /// When the table cannot be read or does not have such columns.
     pub fn values(&self, path: &Path) -> Result<Dataset> {
@@ -152,11 +136,6 @@ impl Columns {
     }
 
     /// The table at `path` with a target of two classes: no, which is 0, and yes.
-    ///
-    /// ```
-    /// use neural::cli::Columns;
-    /// assert!(Columns { target: None, columns: 1 }.answers("no/such/table".as_ref()).is_err());
-    /// ```
     ///
     /// # Errors
     /// As [`Columns::values`], and when the target holds more than two answers.

@@ -97,18 +97,6 @@ pub(super) fn matrix(title: impl Into<String>, names: &[String], confusion: &Con
 /// The images among `rows`, those of the evaluation, that were taken for what they are not: the surest mistakes first, at
 /// most `most` of them. An empty sheet cannot be saved.
 ///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-/// assert!(neural::cli::pictures::misread("Left", &data, &data.splits.train, &evaluation, 9).is_ok());
-/// # Ok::<(), neural::Error>(())
-/// ```
-///
 /// # Errors
 /// When the targets are no classes, or a row is not in the data.
 pub fn misread(
@@ -141,16 +129,6 @@ pub fn misread(
 
 /// The weights `[units, pixels]` of a first layer as one image for each unit: where a bright pixel speaks for it,
 /// vermilion, and where against it, blue.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}};
-/// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-/// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-/// let weights = Array::zeros(neural::DType::F32, &[1, 3]);
-/// assert!(neural::cli::pictures::weights("Weights", &weights, &data, &["a".to_string()]).is_err());
-/// # Ok::<(), neural::Error>(())
-/// ```
 ///
 /// # Errors
 /// When the weights are not of the images' shape, or not as many as captions.

@@ -71,11 +71,6 @@ impl Cifar {
 /// The test file's rows are for the test, and none for validation, see [`Dataset::halve_test`]. Classes have the names in
 /// `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
 ///
-/// ```
-/// use neural::data::cifar::{Cifar, read};
-/// assert!(read("no/such/folder", Cifar::Hundred).is_err());
-/// ```
-///
 /// # Errors
 /// When a file is missing, is not a whole number of records, or holds a label that is out of range.
 pub fn read(folder: impl AsRef<Path>, which: Cifar) -> Result<Dataset> {
@@ -111,11 +106,6 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
 
 /// Decodes the contents of one file: pictures u8 `[n, 32, 32, 3]` and their classes; `path` is for the error
 /// only.
-///
-/// ```
-/// use neural::data::cifar::{Cifar, decode};
-/// assert!(decode("b".as_ref(), &[0; 100], Cifar::Ten).is_err());
-/// ```
 ///
 /// # Errors
 /// When it is not a whole number of records, at least one, or a label is out of range.

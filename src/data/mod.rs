@@ -109,15 +109,6 @@ pub struct Part<'a> {
 impl Dataset {
     /// A data set that is not scaled.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert!(Dataset::new(data.inputs, Targets::numbered(vec![0, 1])?, data.splits).is_err());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are
     /// of one class, a label has no name, a row number is not there, or no row is for training.
@@ -160,71 +151,26 @@ impl Dataset {
     }
 
     /// The number of samples.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.rows(), 3);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn rows(&self) -> usize {
         self.inputs.shape().first().copied().unwrap_or(0)
     }
 
     /// The shape of one sample.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.sample_shape(), [2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn sample_shape(&self) -> &[usize] {
         self.inputs.shape().get(1..).unwrap_or(&[])
     }
 
     /// The number of classes, of each row or position; `None` when the targets are values.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.classes(), Some(2));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn classes(&self) -> Option<usize> {
         self.targets.is_classes().then(|| self.targets.names().len())
     }
 
     /// The names of a table's features, `[sample_shape()[0]]`; empty for data that was no table.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert!(data.feature_names().is_empty());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn feature_names(&self) -> Vec<String> {
         self.columns.iter().flat_map(Column::features).collect()
     }
 
     /// How many of `rows`, or of their positions, are of each class; empty when the targets are values.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.class_counts(&[0, 1, 2]), [1, 2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes().unwrap_or(0)];
         let mut add = |label: i32| {
@@ -327,15 +273,6 @@ impl Dataset {
 
     /// [`Dataset::scaled`] by one mean and one deviation.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.standardized()?.scaling.mean.to_f64(), [2.5]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// See [`Scaling::fit`].
     pub fn standardized(self) -> Result<Self> {
@@ -343,15 +280,6 @@ impl Dataset {
     }
 
     /// The samples of some rows, `[rows, sample...]`.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}};
-    /// # let splits = Splits { train: vec![0, 1], test: vec![2], ..Splits::default() };
-    /// # let inputs = Array::new(&[3, 2], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 1, 1])?, splits)?;
-    /// assert_eq!(data.samples(&[2, 0])?.to_vec::<f32>()?, [5.0, 6.0, 1.0, 2.0]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When a row is not there.

@@ -23,10 +23,6 @@ const MAX_HEADER: usize = 1 << 16;
 /// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and
 /// types that [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
 ///
-/// ```
-/// assert!(neural::data::npy::read("Cargo.toml").is_err());
-/// ```
-///
 /// # Errors
 /// When the file cannot be read, is not NPY, is of a type that has no place here (complex, text, records,
 /// objects), or does not hold exactly what its header declares.

@@ -60,11 +60,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// ```
-    /// use neural::data::{LastBatch, epoch_order};
-    /// assert_eq!(epoch_order(&[0, 1, 2], 2, LastBatch::Mask, None)?.steps(), 2);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The number of batches.
     pub fn steps(&self) -> usize {
         self.valid.len()
     }

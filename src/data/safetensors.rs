@@ -41,13 +41,6 @@ pub fn encode(tensors: &[(&str, &Array)], text: Option<(&str, &str)>) -> Result<
 
 /// The text that a file's contents hold under `key`; `None` when there is none. `path` is for the error only.
 ///
-/// ```
-/// use neural::data::safetensors::{encode, text};
-/// let contents = encode(&[], Some(("made-by", "hand")))?;
-/// assert_eq!(text("a".as_ref(), &contents, "made-on")?, None);
-/// # Ok::<(), neural::Error>(())
-/// ```
-///
 /// # Errors
 /// When the contents are not safetensors.
 pub fn text(path: &Path, contents: &[u8], key: &str) -> Result<Option<String>> {
@@ -150,27 +143,11 @@ impl File {
     }
 
     /// The names of the tensors, in the order of the file.
-    ///
-    /// ```
-    /// # use neural::{Array, data::safetensors::{File, encode}};
-    /// # let path = tempfile::tempdir()?.keep().join("a.safetensors");
-    /// # std::fs::write(&path, encode(&[("x", &Array::scalar(1f32))], None)?)?;
-    /// assert_eq!(File::open(&path)?.names(), ["x"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn names(&self) -> Vec<String> {
         self.header.offset_keys()
     }
 
     /// The tensor of this name; `None` when there is none. Types are those of [`decode`].
-    ///
-    /// ```
-    /// # use neural::{Array, data::safetensors::{File, encode}};
-    /// # let path = tempfile::tempdir()?.keep().join("a.safetensors");
-    /// # std::fs::write(&path, encode(&[("x", &Array::scalar(1f32))], None)?)?;
-    /// assert_eq!(File::open(&path)?.array("y")?, None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// As [`decode`], and when the file has become shorter.
@@ -190,13 +167,6 @@ impl File {
 }
 
 /// The names of the tensors in a file's contents.
-///
-/// ```
-/// use neural::{Array, data::safetensors::{encode, names}};
-/// let contents = encode(&[("x", &Array::scalar(1f32))], None)?;
-/// assert_eq!(names("a".as_ref(), &contents)?, ["x"]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 ///
 /// # Errors
 /// When the contents are not safetensors.

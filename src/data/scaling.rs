@@ -60,20 +60,11 @@ impl Default for Scaling {
 
 impl Scaling {
     /// Leaves every value as it is.
-    ///
-    /// ```
-    /// use neural::{Array, data::Scaling};
-    /// assert_eq!(Scaling::none().deviation, Array::scalar(1f32));
-    /// ```
     pub fn none() -> Self {
         Self { mean: Array::scalar(0f32), deviation: Array::scalar(1f32) }
     }
 
     /// Whether inputs pass unchanged.
-    ///
-    /// ```
-    /// assert!(neural::data::Scaling::none().is_none());
-    /// ```
     pub fn is_none(&self) -> bool {
         *self == Self::none()
     }

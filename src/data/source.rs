@@ -119,11 +119,6 @@ macro_rules! source {
                 &[$((stringify!($key), concat!($($doc),+))),+];
 
             /// Everything but format and path as it is when nothing is said.
-            ///
-            /// ```
-            /// use neural::data::{Format, Scale, Source};
-            /// assert_eq!(Source::new(Format::Idx, "data/mnist").scale, Scale::None);
-            /// ```
             pub fn new(format: Format, path: impl Into<PathBuf>) -> Self {
                 Self { format, path: path.into(), $($key: <$Type>::default(),)+ }
             }
@@ -246,12 +241,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 impl Source {
     /// The same without keys that split: all rows are one part, as far as the data does not come divided.
-    ///
-    /// ```
-    /// use neural::data::{Format, Source};
-    /// let pizza = Source::new(Format::Table, "data/pizza.txt");
-    /// assert_eq!(Source { test_fraction: Some(0.5), ..pizza.clone() }.undivided(), pizza);
-    /// ```
     #[must_use]
     pub fn undivided(self) -> Self {
         Self {
@@ -268,13 +257,6 @@ impl Source {
     }
 
     /// [`Source::load_for`] without a task: what the targets are is told by their values.
-    ///
-    /// ```
-    /// use neural::data::{Format, Source};
-    /// let pizza = Source::new(Format::Table, "data/pizza.txt").load()?;
-    /// assert_eq!(pizza.feature_names().len(), pizza.sample_shape()[0]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When a key means nothing to the format, the files are not what they should be, or cannot be split as

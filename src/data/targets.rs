@@ -117,13 +117,6 @@ impl Targets {
     }
 
     /// The class of every row, if the targets are classes.
-    ///
-    /// ```
-    /// use neural::{Array, data::Targets};
-    /// assert_eq!(Targets::numbered(vec![0, 2])?.labels(), Some(&[0, 2][..]));
-    /// assert_eq!(Targets::Values(Array::new(&[1, 1], vec![0.5f32])?).labels(), None);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn labels(&self) -> Option<&[i32]> {
         match self {
             Targets::Classes { labels, .. } => Some(labels),
@@ -145,12 +138,6 @@ impl Targets {
     }
 
     /// The names of the classes, of each row or position; empty if the targets are values.
-    ///
-    /// ```
-    /// use neural::data::Targets;
-    /// assert_eq!(Targets::numbered(vec![1, 0])?.names(), ["0", "1"]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn names(&self) -> &[String] {
         match self {
             Targets::Classes { names, .. }

@@ -128,10 +128,7 @@ impl Error {
         Error::Value { name: name.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
-    /// ```
-    /// let error = neural::Error::format("a.csv".as_ref(), "expected a header");
-    /// assert_eq!(error.to_string(), "a.csv: expected a header");
-    /// ```
+    /// Contents that are not what they should be.
     pub fn format(path: &Path, message: impl Into<String>) -> Self {
         Error::Format { path: path.to_path_buf(), message: message.into() }
     }
@@ -146,10 +143,7 @@ impl Error {
         Error::Format { path: path.to_path_buf(), message }
     }
 
-    /// ```
-    /// let error = neural::Error::io("read", "a.csv".as_ref(), std::io::ErrorKind::NotFound.into());
-    /// assert!(error.to_string().starts_with("cannot read a.csv: "));
-    /// ```
+    /// A file or folder that the system refused; `action` is what was tried.
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Error::Io { action, path: path.to_path_buf(), cause }
     }

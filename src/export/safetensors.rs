@@ -53,10 +53,6 @@ const CHANNELS_FIRST: &str = "channels-first";
 
 /// The model in the contents of a file that [`safetensors()`] made. `path` is for the error only.
 ///
-/// ```
-/// assert!(neural::export::from_safetensors("m".as_ref(), b"text").is_err());
-/// ```
-///
 /// # Errors
 /// When the contents are not safetensors, or not those of a model: without a description, or with other tensors than
 /// it asks for.

@@ -35,18 +35,12 @@ impl Function {
         Self { graph: graph.clone(), outputs }
     }
 
-    /// ```
-    /// use neural::graph::{Function, Graph};
-    /// assert!(Function::new(&Graph::new(), Vec::new()).graph().is_empty());
-    /// ```
+    /// The graph that the results are in.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// ```
-    /// use neural::graph::{Function, Graph};
-    /// assert!(Function::new(&Graph::new(), Vec::new()).outputs().is_empty());
-    /// ```
+    /// The results.
     pub fn outputs(&self) -> &[Tensor] {
         &self.outputs
     }

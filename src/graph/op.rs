@@ -338,10 +338,7 @@ pub struct Type {
 }
 
 impl Type {
-    /// ```
-    /// use neural::{DType, graph::Type};
-    /// assert_eq!(Type::new(DType::I32, &[4]).shape, [4]);
-    /// ```
+    /// Elements of this type in this shape.
     pub fn new(dtype: DType, shape: &[usize]) -> Self {
         Self { dtype, shape: shape.to_vec() }
     }

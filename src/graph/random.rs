@@ -69,14 +69,6 @@ impl Random {
 
     /// Uniform u32.
     ///
-    /// ```
-    /// # use neural::graph::{Graph, Random};
-    /// # let graph = Graph::new();
-    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
-    /// assert_eq!(random.bits(&[4])?.dtype(), neural::DType::U32);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When seed or step is not a u64 scalar.
     pub fn bits(&mut self, shape: &[usize]) -> Result<Tensor> {
@@ -104,14 +96,6 @@ impl Random {
 
     /// Uniform in [0, 1), in steps of 2⁻²⁴.
     ///
-    /// ```
-    /// # use neural::graph::{Graph, Random};
-    /// # let graph = Graph::new();
-    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
-    /// assert_eq!(random.uniform(neural::DType::F32, &[4])?.shape(), [4]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// As [`Random::bits`].
     pub fn uniform(&mut self, dtype: DType, shape: &[usize]) -> Result<Tensor> {
@@ -121,14 +105,6 @@ impl Random {
     }
 
     /// Standard normal, by the transform of Box and Muller (1958): √(-2 ln u) cos(2π v), u in (0, 1].
-    ///
-    /// ```
-    /// # use neural::graph::{Graph, Random};
-    /// # let graph = Graph::new();
-    /// # let mut random = Random::new(graph.scalar(1u64), graph.scalar(0u64));
-    /// assert_eq!(random.normal(neural::DType::F64, &[4])?.dtype(), neural::DType::F64);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// As [`Random::bits`].

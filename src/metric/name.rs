@@ -323,10 +323,6 @@ pub fn number(value: f64) -> String {
 }
 
 /// A part of 1 in per cent.
-///
-/// ```
-/// assert_eq!(neural::metric::percent(0.98765), "98.77%");
-/// ```
 pub fn percent(part: f64) -> String {
     format!("{:.2}%", 100.0 * part)
 }

@@ -51,14 +51,6 @@ impl fmt::Debug for Context<'_> {
 
 impl<'a> Context<'a> {
     /// For evaluation: dropout lets everything through and norms use their running statistics.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert!(!cx.is_training() && cx.random().is_err());
-    /// ```
     pub fn evaluation(variables: &'a mut Variables) -> Self {
         let compute = variables.dtype();
         Self {
@@ -91,14 +83,6 @@ impl<'a> Context<'a> {
     }
 
     /// Layers compute in `dtype`, and add up in its accumulator; norms and losses stay in the type of the variables.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert_eq!(cx.compute_in(DType::BF16).compute_dtype(), DType::BF16);
-    /// ```
     #[must_use]
     pub fn compute_in(mut self, dtype: DType) -> Self {
         self.compute = dtype;
@@ -106,16 +90,6 @@ impl<'a> Context<'a> {
     }
 
     /// The rows are one of so many equal parts of a batch, each on a device of its own.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// let rows = graph.parameter(DType::F32, &[4, 2]);
-    /// assert_eq!(cx.replicated(2).batch_mean(&rows, &[0])?.shape(), [2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     #[must_use]
     pub fn replicated(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
@@ -174,15 +148,6 @@ impl<'a> Context<'a> {
     }
 
     /// The variables of these names are frozen, see [`Optimizer::freeze`](crate::optim::Optimizer::freeze).
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// let cx = cx.frozen(&|name| name == "running_mean");
-    /// assert!(cx.is_frozen("running_mean") && !cx.is_frozen("running_var"));
-    /// ```
     #[must_use]
     pub fn frozen(mut self, is_frozen: &'a dyn Fn(&str) -> bool) -> Self {
         self.frozen = Some(is_frozen);
@@ -225,62 +190,27 @@ impl<'a> Context<'a> {
     }
 
     /// Whether a variable of the layer stays as it is.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert!(!cx.is_frozen("running_mean"));
-    /// ```
     pub fn is_frozen(&self, name: &str) -> bool {
         self.frozen.is_some_and(|is_frozen| is_frozen(&self.name(name)))
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert!(!cx.is_training());
-    /// ```
+    /// Whether layers behave as in training: dropout draws, batch norm uses its batch.
     pub fn is_training(&self) -> bool {
         self.training
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert_eq!(cx.compute_dtype(), DType::F32);
-    /// ```
+    /// The type that layers compute in, see [`Context::compute_in`].
     pub fn compute_dtype(&self) -> DType {
         self.compute
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert!(cx.graph().is_empty());
-    /// ```
+    /// The graph that the layers are written into.
     pub fn graph(&self) -> &Graph {
         self.variables.graph()
     }
 
     /// A trained variable in the type that layers compute in. `fans` are the number of inputs that one output is
     /// computed from, and the number of outputs that one input goes to.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert_eq!(cx.weight("bias", &[2], &Init::Ones, (3, 2))?.shape(), [2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the variable was declared with another shape.
@@ -302,15 +232,6 @@ impl<'a> Context<'a> {
     }
 
     /// A trained variable in its own type.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert_eq!(cx.parameter("gamma", &[2], &Init::Ones, (2, 2))?.dtype(), DType::F32);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// As [`Context::weight`].
@@ -366,14 +287,6 @@ impl<'a> Context<'a> {
     }
 
     /// The source of random numbers.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// assert!(cx.random().is_err());
-    /// ```
     ///
     /// # Errors
     /// Outside training.

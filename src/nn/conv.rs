@@ -43,9 +43,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// ```
-    /// assert_eq!(neural::nn::Conv::new(16, &[3, 3]).groups, 1);
-    /// ```
+    /// Stride 1, no padding, no dilation, one group, with a bias.
     pub fn new(filters: usize, kernel: &[usize]) -> Self {
         Self {
             filters,
@@ -60,10 +58,7 @@ impl Conv {
         }
     }
 
-    /// ```
-    /// use neural::nn::{Conv, Padding};
-    /// assert_eq!(Conv::new(16, &[3, 3]).same().padding, Padding::Same);
-    /// ```
+    /// The same with padding that keeps the size, where the stride is 1.
     #[must_use]
     pub fn same(self) -> Self {
         Self { padding: Padding::Same, ..self }
@@ -112,10 +107,6 @@ impl From<Conv> for Layer {
 }
 
 /// See [`Conv`].
-///
-/// ```
-/// assert_eq!(neural::nn::conv(16, &[3, 3]).kind(), "conv");
-/// ```
 pub fn conv(filters: usize, kernel: &[usize]) -> Layer {
     Conv::new(filters, kernel).into()
 }

@@ -29,19 +29,12 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// ```
-    /// assert!(neural::nn::Dense::new(10).bias);
-    /// ```
+    /// With a bias, and the usual first weights.
     pub fn new(units: usize) -> Self {
         Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
     }
 
     /// The weight and the bias begin as `init` says.
-    ///
-    /// ```
-    /// use neural::nn::{Dense, Init};
-    /// assert_eq!(Dense::new(10).initialized(Init::Normal(0.1)).bias_init, Init::Normal(0.1));
-    /// ```
     #[must_use]
     pub fn initialized(self, init: Init) -> Self {
         Self { bias_init: init.clone(), init, ..self }
@@ -65,10 +58,6 @@ impl From<Dense> for Layer {
 }
 
 /// See [`Dense`].
-///
-/// ```
-/// assert_eq!(neural::nn::dense(10).kind(), "dense");
-/// ```
 pub fn dense(units: usize) -> Layer {
     Dense::new(units).into()
 }

@@ -40,10 +40,6 @@ impl Module for Dropout {
 }
 
 /// See [`Dropout`].
-///
-/// ```
-/// assert_eq!(neural::nn::dropout(0.5).kind(), "dropout");
-/// ```
 pub fn dropout(rate: f64) -> Layer {
     Layer::Dropout(Dropout { rate })
 }

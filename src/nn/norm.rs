@@ -157,19 +157,11 @@ impl Module for LayerNorm {
 }
 
 /// See [`BatchNorm`].
-///
-/// ```
-/// assert_eq!(neural::nn::batch_norm().kind(), "batch-norm");
-/// ```
 pub fn batch_norm() -> Layer {
     Layer::BatchNorm(BatchNorm::default())
 }
 
 /// See [`LayerNorm`].
-///
-/// ```
-/// assert_eq!(neural::nn::layer_norm().kind(), "layer-norm");
-/// ```
 pub fn layer_norm() -> Layer {
     Layer::LayerNorm(LayerNorm::default())
 }

@@ -24,9 +24,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// ```
-    /// assert_eq!(neural::nn::Pool::new(&[2, 2]).size, [2, 2]);
-    /// ```
+    /// Windows side by side, without padding.
     pub fn new(size: &[usize]) -> Self {
         Self { size: size.to_vec(), stride: Vec::new(), padding: Padding::Valid }
     }
@@ -88,19 +86,11 @@ pub(super) fn global_average(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
 }
 
 /// The maximum over windows of `size` cells that do not overlap.
-///
-/// ```
-/// assert_eq!(neural::nn::max_pool(&[2, 2]).kind(), "max-pool");
-/// ```
 pub fn max_pool(size: &[usize]) -> Layer {
     Layer::MaxPool(Pool::new(size))
 }
 
 /// The mean over windows of `size` cells that do not overlap.
-///
-/// ```
-/// assert_eq!(neural::nn::avg_pool(&[2, 2]).kind(), "avg-pool");
-/// ```
 pub fn avg_pool(size: &[usize]) -> Layer {
     Layer::AvgPool(Pool::new(size))
 }

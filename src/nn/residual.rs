@@ -39,10 +39,6 @@ impl Module for Residual {
 }
 
 /// See [`Residual`].
-///
-/// ```
-/// assert_eq!(neural::nn::residual([neural::nn::dense(4)]).kind(), "residual");
-/// ```
 pub fn residual(layers: impl IntoIterator<Item = Layer>) -> Layer {
     Layer::Residual(Residual { layers: super::sequential(layers), shortcut: Sequential::default() })
 }

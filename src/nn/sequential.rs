@@ -20,18 +20,12 @@ use serde::{Deserialize, Serialize};
 pub struct Sequential(pub Vec<Layer>);
 
 /// See [`Sequential`].
-///
-/// ```
-/// assert_eq!(neural::nn::sequential([neural::nn::flatten()]).0.len(), 1);
-/// ```
 pub fn sequential(layers: impl IntoIterator<Item = Layer>) -> Sequential {
     Sequential(layers.into_iter().collect())
 }
 
 impl Sequential {
-    /// ```
-    /// assert!(neural::nn::sequential([]).is_empty());
-    /// ```
+    /// Whether there is no layer.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

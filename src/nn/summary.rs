@@ -44,20 +44,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// ```
-    /// use neural::{DType, nn};
-    /// assert_eq!(nn::sequential([nn::layer_norm()]).summary(DType::F32, &[4])?.parameters(), 8);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// How many numbers training moves.
     pub fn parameters(&self) -> usize {
         self.top().map(|row| row.parameters).sum()
     }
 
-    /// ```
-    /// use neural::{DType, nn};
-    /// assert_eq!(nn::sequential([nn::batch_norm()]).summary(DType::F32, &[4])?.statistics(), 8);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// How many numbers the model keeps that no gradient moves, such as running means.
     pub fn statistics(&self) -> usize {
         self.top().map(|row| row.statistics).sum()
     }

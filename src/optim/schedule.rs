@@ -38,10 +38,7 @@ macro_rules! schedules {
                 }
             }
 
-            /// ```
-            /// use neural::optim::Schedule;
-            /// assert!(Schedule::Constant(0.1).check().is_ok() && Schedule::Constant(-0.1).check().is_err());
-            /// ```
+            /// That every rate is one to train with.
             ///
             /// # Errors
             /// When a rate is negative or not finite, or a length is 0.

@@ -30,12 +30,6 @@ pub struct Area {
 
 impl Area {
     /// The area with all these points and some space around them, 320 x 240 cells.
-    ///
-    /// ```
-    /// use neural::plot::Area;
-    /// let area = Area::around(&[(0.0, 0.0), (1.0, 2.0)]);
-    /// assert!(area.x[0] < 0.0 && area.y[1] > 2.0);
-    /// ```
     pub fn around(points: &[(f64, f64)]) -> Self {
         let ends = |value: fn(&(f64, f64)) -> f64| axis::interval(points.iter().map(value), 0.08);
         Self { x: ends(|p| p.0), y: ends(|p| p.1), columns: 320, rows: 240 }
@@ -96,50 +90,19 @@ impl Boundary {
     /// `answers` holds what the classifier says at [`Area::centers`], in that order, of any shape: for each cell one
     /// whole number, its class; or one float, the probability of class 1 against class 0; or, as its last axis, the
     /// probability of every class.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::{Area, Boundary}};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 2, rows: 1 };
-    /// # let boundary = Boundary::new("Left or right", area, &Array::vector(&[0.1, 0.9]))
-    /// #     .points("left", &[(0.2, 0.5)])
-    /// #     .points("right", &[(0.8, 0.5)]);
-    /// assert!(Boundary::new("Too few answers", area, &Array::vector(&[0.5])).save("b.svg").is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn new(title: impl Into<String>, area: Area, answers: &Array) -> Self {
         let (x_label, y_label) = (String::new(), String::new());
         Self { title: title.into(), x_label, y_label, area, answers: answers.clone(), classes: Vec::new() }
     }
 
-    /// ```
-    /// # use neural::{Array, plot::{Area, Boundary}};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 2, rows: 1 };
-    /// # let boundary = Boundary::new("Left or right", area, &Array::vector(&[0.1, 0.9]))
-    /// #     .points("left", &[(0.2, 0.5)])
-    /// #     .points("right", &[(0.8, 0.5)]);
-    /// boundary.x_label("height").save(folder.path().join("b.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("b.svg"))?.contains("height"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// What stands below the horizontal axis.
     #[must_use]
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// ```
-    /// # use neural::{Array, plot::{Area, Boundary}};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 2, rows: 1 };
-    /// # let boundary = Boundary::new("Left or right", area, &Array::vector(&[0.1, 0.9]))
-    /// #     .points("left", &[(0.2, 0.5)])
-    /// #     .points("right", &[(0.8, 0.5)]);
-    /// boundary.y_label("width").save(folder.path().join("b.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("b.svg"))?.contains("width"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// What stands along the vertical axis.
     #[must_use]
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();
@@ -148,18 +111,6 @@ impl Boundary {
 
     /// Adds the points (x, y) of the next class, the first time those of class 0. Points outside the area are left
     /// out.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::{Area, Boundary}};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 2, rows: 1 };
-    /// # let boundary = Boundary::new("Left or right", area, &Array::vector(&[0.1, 0.9]))
-    /// #     .points("left", &[(0.2, 0.5)])
-    /// #     .points("right", &[(0.8, 0.5)]);
-    /// boundary.points("third", &[(0.5, 0.5)]).save(folder.path().join("b.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("b.svg"))?.contains("third"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn points(mut self, class: impl Into<String>, points: &[(f64, f64)]) -> Self {
         self.classes.push((class.into(), points.to_vec()));
@@ -167,17 +118,6 @@ impl Boundary {
     }
 
     /// Writes the picture as SVG or PNG, by the ending of the name.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::{Area, Boundary}};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 2, rows: 1 };
-    /// # let boundary = Boundary::new("Left or right", area, &Array::vector(&[0.1, 0.9]))
-    /// #     .points("left", &[(0.2, 0.5)])
-    /// #     .points("right", &[(0.8, 0.5)]);
-    /// assert!(boundary.save(folder.path().join("b.png")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// When the area is empty or not finite, the answers are not for its cells, the ending is another, or the file

@@ -46,39 +46,19 @@ struct Series {
 }
 
 impl Chart {
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// assert!(chart.save(folder.path().join("loss.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// A chart without lines.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// chart.x_label("epoch").save(folder.path().join("loss.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("loss.svg"))?.contains("epoch"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// What stands below the horizontal axis.
     #[must_use]
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// chart.y_label("nats").save(folder.path().join("loss.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("loss.svg"))?.contains("nats"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// What stands along the vertical axis.
     #[must_use]
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();
@@ -86,14 +66,6 @@ impl Chart {
     }
 
     /// Makes the x axis logarithmic.
-    ///
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// assert!(chart.log_x().save(folder.path().join("loss.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn log_x(mut self) -> Self {
         self.x_scale = Scale::Log;
@@ -101,14 +73,6 @@ impl Chart {
     }
 
     /// Makes the y axis logarithmic.
-    ///
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// assert!(chart.log_y().save(folder.path().join("loss.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn log_y(mut self) -> Self {
         self.y_scale = Scale::Log;
@@ -116,15 +80,6 @@ impl Chart {
     }
 
     /// Adds a line through these points (x, y), in their order. A series with an empty name is not in the legend.
-    ///
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// chart.line("second", &[(1.0, 0.4), (2.0, 0.1)]).save(folder.path().join("loss.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("loss.svg"))?.contains("second"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn line(self, name: impl Into<String>, points: &[(f64, f64)]) -> Self {
         let dashed = color::round(self.series.len()) % 2 == 1;
@@ -132,14 +87,6 @@ impl Chart {
     }
 
     /// Adds these points (x, y), one dot each.
-    ///
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// assert!(chart.points("best", &[(2.0, 0.2)]).save(folder.path().join("loss.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn points(self, name: impl Into<String>, points: &[(f64, f64)]) -> Self {
         self.with(name.into(), points, Mark::Dot)
@@ -151,15 +98,6 @@ impl Chart {
     }
 
     /// Writes the picture as SVG or PNG, by the ending of the name.
-    ///
-    /// ```
-    /// # use neural::plot::Chart;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let chart = Chart::new("Loss").line("first", &[(1.0, 0.5), (2.0, 0.2)]);
-    /// assert!(chart.save(folder.path().join("loss.png")).is_ok());
-    /// assert!(chart.save(folder.path().join("loss.pdf")).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// When no point has a place on the axes, the ending is another, or the file cannot be written.

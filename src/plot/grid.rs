@@ -60,25 +60,13 @@ struct Layout {
 }
 
 impl Grid {
-    /// ```
-    /// use neural::plot::Grid;
-    /// assert!(Grid::new("Nothing on it").save("sheet.svg").is_err());
-    /// ```
+    /// A sheet without pictures.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), images: Vec::new(), columns: None, diverging: false }
     }
 
     /// Adds an image: `[height, width]`, `[height, width, 1]` or, in red, green and blue, `[height, width, 3]`. A
     /// caption has up to three lines.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::Grid};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let digit = Array::new(&[2, 2], vec![0u8, 255, 128, 0])?;
-    /// # let grid = Grid::new("Digits").image(&digit, "4");
-    /// assert!(grid.image(&digit, "one more").save(folder.path().join("sheet.png")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn image(mut self, image: &Array, caption: impl Into<String>) -> Self {
         self.images.push((image.clone(), caption.into()));
@@ -86,15 +74,6 @@ impl Grid {
     }
 
     /// Images side by side; without it, as many as make the sheet somewhat wider than high.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::Grid};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let digit = Array::new(&[2, 2], vec![0u8, 255, 128, 0])?;
-    /// # let grid = Grid::new("Digits").image(&digit, "4");
-    /// assert!(grid.image(&digit, "below").columns(1).save(folder.path().join("sheet.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn columns(mut self, columns: usize) -> Self {
         self.columns = Some(columns);
@@ -102,15 +81,6 @@ impl Grid {
     }
 
     /// Shows negative values in blue, 0 in white and positive values in vermilion, on one scale for all images.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::Grid};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let digit = Array::new(&[2, 2], vec![0u8, 255, 128, 0])?;
-    /// # let grid = Grid::new("Digits").image(&digit, "4");
-    /// assert!(grid.diverging().save(folder.path().join("sheet.svg")).is_ok());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[must_use]
     pub fn diverging(mut self) -> Self {
         self.diverging = true;
@@ -118,16 +88,6 @@ impl Grid {
     }
 
     /// Writes the picture as SVG or PNG, by the ending of the name.
-    ///
-    /// ```
-    /// # use neural::{Array, plot::Grid};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let digit = Array::new(&[2, 2], vec![0u8, 255, 128, 0])?;
-    /// # let grid = Grid::new("Digits").image(&digit, "4");
-    /// grid.save(folder.path().join("sheet.svg"))?;
-    /// assert!(std::fs::read_to_string(folder.path().join("sheet.svg"))?.starts_with("<svg"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     /// When there is no image, an array is no image or a coloured one on a diverging sheet, the number of columns is

@@ -38,11 +38,6 @@ pub struct Matrix {
 
 impl Matrix {
     /// `counts` is `[classes, classes]`, row-major: true classes down, predicted ones across.
-    ///
-    /// ```
-    /// use neural::plot::Matrix;
-    /// assert!(Matrix::new("Too few counts", &["a", "b"], &[1, 2, 3]).save("matrix.svg").is_err());
-    /// ```
     pub fn new(title: impl Into<String>, names: &[impl AsRef<str>], counts: &[usize]) -> Self {
         let names = names.iter().map(|name| name.as_ref().to_string()).collect();
         Self { title: title.into(), names, counts: counts.to_vec() }

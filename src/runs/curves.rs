@@ -24,10 +24,6 @@ impl History {
 
 /// A chart of the losses and one of each figure that the epochs have, by their names, for one run or several in the
 /// same picture.
-///
-/// ```
-/// assert!(neural::runs::curves(&[("first".to_string(), &[])]).is_empty());
-/// ```
 pub fn curves(runs: &[(String, &[Epoch])]) -> Vec<(String, Chart)> {
     let mut metrics: Vec<Metric> = Vec::new();
     for epoch in runs.iter().flat_map(|(_, epochs)| *epochs) {

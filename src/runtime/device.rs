@@ -40,12 +40,6 @@ pub struct Device {
 impl Device {
     /// The device that `spec` names, with the default options.
     ///
-    /// ```
-    /// use neural::runtime::{Device, DeviceSpec};
-    /// assert_eq!(Device::open(&DeviceSpec::Cpu)?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// As [`Device::open_with`].
     pub fn open(spec: &DeviceSpec) -> Result<Self> {
@@ -86,11 +80,7 @@ impl Device {
         Ok(Self { options: options.clone(), ..device })
     }
 
-    /// ```no_run
-    /// let device = neural::runtime::Device::auto()?;
-    /// println!("{device}");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// CUDA where a plugin and a GPU are found, and the CPU otherwise.
     ///
     /// # Errors
     /// When the device that was found cannot be opened.
@@ -99,11 +89,6 @@ impl Device {
     }
 
     /// All cores of this machine.
-    ///
-    /// ```
-    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When XLA cannot start.
@@ -163,13 +148,6 @@ impl Device {
     /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
     /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
     /// in `.textproto`. It has no effect on the CPU.
-    ///
-    /// ```
-    /// use neural::runtime::Device;
-    /// let device = Device::cpu()?.with_kernels("runs/mnist-1/autotune.textproto");
-    /// assert_eq!(device.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     #[must_use]
     pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
         Self { kernels: self.options.pin_kernels.then(|| file.into()), ..self.clone() }
@@ -219,23 +197,12 @@ impl Device {
     }
 
     /// How many devices there are of this kind, see [`Device::replica`].
-    ///
-    /// ```
-    /// assert_eq!(neural::runtime::Device::cpu()?.count(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn count(&self) -> usize {
         self.client.addressable_device_count()
     }
 
     /// The `ordinal`-th of the devices that were opened together, the first being 0: where the buffers go of a
     /// program that runs on several, see [`Program::compile_replicated`](super::Program::compile_replicated).
-    ///
-    /// ```
-    /// let device = neural::runtime::Device::cpu()?;
-    /// assert!(device.replica(0).is_ok() && device.replica(1).is_err());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When there are not so many.
@@ -256,11 +223,6 @@ impl Device {
 
     /// How many bytes are free for programs and their arrays: of this machine's memory, within the limits of the process's
     /// control groups, or all that the largest GPU has. `None` where the system does not tell.
-    ///
-    /// ```
-    /// assert!(neural::runtime::Device::cpu()?.free_memory().is_some_and(|bytes| bytes > 1 << 20));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn free_memory(&self) -> Option<u64> {
         match self.target {
             Target::Cpu | Target::CpuPlugin => memory::free(Path::new("/")),
@@ -272,30 +234,17 @@ impl Device {
         self.ordinal
     }
 
-    /// ```
-    /// assert_eq!(neural::runtime::Device::cpu()?.target(), neural::lower::Target::Cpu);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The form in which programs are lowered for the device.
     pub fn target(&self) -> Target {
         self.target
     }
 
     /// The name of the platform, such as `cpu` or `cuda`.
-    ///
-    /// ```
-    /// assert_eq!(neural::runtime::Device::cpu()?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Why `auto` took the CPU though something of CUDA is there: a line for the user to read.
-    ///
-    /// ```
-    /// assert_eq!(neural::runtime::Device::cpu()?.note(), None);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

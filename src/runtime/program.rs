@@ -140,29 +140,11 @@ impl Program {
     }
 
     /// Whether the program was read from the folder of [`Device::with_programs`] and not compiled.
-    ///
-    /// ```
-    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
-    /// # let graph = Graph::new();
-    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
-    /// # let device = Device::cpu()?;
-    /// assert!(!Program::compile(&device, &square, 0)?.was_kept());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn was_kept(&self) -> bool {
         self.was_kept
     }
 
     /// How long it took to compile the program, or to read it.
-    ///
-    /// ```
-    /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};
-    /// # let graph = Graph::new();
-    /// # let square = Function::new(&graph, vec![graph.parameter(DType::F32, &[]).square()?]);
-    /// # let device = Device::cpu()?;
-    /// assert!(!Program::compile(&device, &square, 0)?.compile_time().is_zero());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }

@@ -125,10 +125,6 @@ pub struct OpenedDevice {
 
 impl Report {
     /// Looks at the machine. Nothing is an error: what is not there is part of the report.
-    ///
-    /// ```
-    /// assert!(neural::runtime::Report::new().cpu.cores > 0);
-    /// ```
     pub fn new() -> Self {
         // The plugin asks when it is loaded how much to log.
         prepare();
@@ -177,11 +173,6 @@ impl Default for Report {
 impl OpenedDevice {
     /// Describes each device that can be opened: the CPU, and every GPU that the report holds if it has a plugin. What
     /// cannot be opened is told in its place.
-    ///
-    /// ```
-    /// use neural::runtime::{OpenedDevice, Report};
-    /// assert!(!OpenedDevice::all(&Report::new()).is_empty());
-    /// ```
     pub fn all(report: &Report) -> Vec<Result<Self, String>> {
         let gpus = match (&report.plugin, &report.driver) {
             (Some(_), Ok(driver)) => driver.gpus.len(),

@@ -56,21 +56,6 @@ impl Monitor {
     }
 
     /// An epoch's figure; `None` if the epoch has none such.
-    ///
-    /// ```
-    /// # let epoch = neural::train::Epoch {
-    /// #     number: 1,
-    /// #     loss: 0.5,
-    /// #     accuracy: None,
-    /// #     validation: None,
-    /// #     learning_rate: 0.1,
-    /// #     seconds: 1.0,
-    /// #     samples_per_second: 100.0,
-    /// # };
-    /// use neural::train::Monitor;
-    /// assert_eq!(Monitor::Loss.of(&epoch), Some(0.5));
-    /// assert_eq!(Monitor::ValidationLoss.of(&epoch), None);
-    /// ```
     pub fn of(self, epoch: &Epoch) -> Option<f64> {
         let validation = epoch.validation.as_ref();
         match self {

@@ -68,12 +68,6 @@ pub struct Trainer {
 
 impl Trainer {
     /// Softmax cross-entropy, gradient descent at a rate of 0.1, batches of 32, one epoch, shuffled, seed 1.
-    ///
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!((trainer.batch_size, trainer.epochs, trainer.seed), (32, 1, 1));
-    /// ```
     pub fn new(model: impl Into<Network>) -> Self {
         Self {
             model: model.into(),
@@ -98,124 +92,73 @@ impl Trainer {
         }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.loss(neural::loss::Loss::Hinge).loss, neural::loss::Loss::Hinge);
-    /// ```
+    /// What training makes small.
     #[must_use]
     pub fn loss(self, loss: Loss) -> Self {
         Self { loss, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// let trainer = trainer.optimizer(neural::optim::adam(0.01));
-    /// assert_eq!(trainer.optimizer.learning_rate.at(0), 0.01);
-    /// ```
+    /// How gradients become updates.
     #[must_use]
     pub fn optimizer(self, optimizer: impl Into<Optimizer>) -> Self {
         Self { optimizer: optimizer.into(), ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.batch_size(64).batch_size, 64);
-    /// ```
+    /// The number of rows of a step.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Self { batch_size, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.epochs(5).epochs, 5);
-    /// ```
+    /// How often training visits all rows.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         Self { epochs, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// use neural::data::LastBatch;
-    /// assert_eq!(trainer.last_batch(LastBatch::Drop).last_batch, LastBatch::Drop);
-    /// ```
+    /// How the last batch of an epoch ends.
     #[must_use]
     pub fn last_batch(self, last_batch: LastBatch) -> Self {
         Self { last_batch, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert!(!trainer.shuffle(false).shuffle);
-    /// ```
+    /// See [`Trainer::shuffle`](field@Trainer::shuffle).
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert!(trainer.balance(true).balance);
-    /// ```
+    /// See [`Trainer::balance`](field@Trainer::balance).
     #[must_use]
     pub fn balance(self, balance: bool) -> Self {
         Self { balance, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// use neural::train::Augment;
-    /// assert_eq!(trainer.augment([Augment::Flip]).augment, [Augment::Flip]);
-    /// ```
+    /// See [`Trainer::augment`](field@Trainer::augment).
     #[must_use]
     pub fn augment(self, augment: impl IntoIterator<Item = Augment>) -> Self {
         Self { augment: augment.into_iter().collect(), ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert!(trainer.stream(true).stream);
-    /// ```
+    /// See [`Trainer::stream`](field@Trainer::stream).
     #[must_use]
     pub fn stream(self, stream: bool) -> Self {
         Self { stream, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.seed(7).seed, 7);
-    /// ```
+    /// See [`Trainer::seed`](field@Trainer::seed).
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.devices(2).devices, 2);
-    /// ```
+    /// See [`Trainer::devices`](field@Trainer::devices).
     #[must_use]
     pub fn devices(self, devices: usize) -> Self {
         Self { devices, ..self }
     }
 
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// assert_eq!(trainer.steps_per_call(10).steps_per_call, Some(10));
-    /// ```
+    /// See [`Trainer::steps_per_call`](field@Trainer::steps_per_call).
     #[must_use]
     pub fn steps_per_call(self, steps: usize) -> Self {
         Self { steps_per_call: Some(steps), ..self }
@@ -247,13 +190,6 @@ impl Trainer {
     }
 
     /// The figures that each epoch is reported with.
-    ///
-    /// ```
-    /// # use neural::{nn, train::Trainer};
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)]));
-    /// use neural::metric::Metric;
-    /// assert_eq!(trainer.metrics([Metric::RocAuc]).metrics, [Metric::RocAuc]);
-    /// ```
     #[must_use]
     pub fn metrics(self, metrics: impl IntoIterator<Item = Metric>) -> Self {
         Self { metrics: metrics.into_iter().collect(), ..self }
@@ -261,18 +197,6 @@ impl Trainer {
 
     /// Brings data and first weights to the device. The first of several processes calls it, and the others
     /// [`Trainer::follow`].
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert!(trainer.start(&device, &data).is_ok());
-    /// assert!(trainer.batch_size(0).start(&device, &data).is_err());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When a setting is out of range, the model does not fit the data, the device has no room, or several processes do not

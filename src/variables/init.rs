@@ -49,10 +49,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// ```
-    /// use neural::nn::Init;
-    /// assert!(Init::Normal(0.1).check().is_ok() && Init::Normal(-0.1).check().is_err());
-    /// ```
+    /// That there are such values.
     ///
     /// # Errors
     /// When a deviation or a limit is negative, or a number is not finite.
@@ -74,12 +71,6 @@ impl Init {
     }
 
     /// The values: a function of the arguments alone, the same on every machine.
-    ///
-    /// ```
-    /// use neural::{Array, DType, nn::Init};
-    /// let ones = Init::Ones.array(DType::F32, &[2], (1, 1), 1, "bias");
-    /// assert_eq!(ones, Array::vector(&[1f32, 1.0]));
-    /// ```
     pub fn array(&self, dtype: DType, shape: &[usize], fans: (usize, usize), seed: u64, name: &str) -> Array {
         let mut draw = Draw(generator(seed, name));
         let n = count(shape);

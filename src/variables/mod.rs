@@ -77,20 +77,12 @@ impl Variable {
         self.init.array(self.dtype, &self.shape, self.fans, seed, drawn_as)
     }
 
-    /// ```
-    /// use neural::{DType, nn};
-    /// assert_eq!(nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?.0[1].len(), 5);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The number of elements.
     pub fn len(&self) -> usize {
         crate::array::count(&self.shape)
     }
 
-    /// ```
-    /// use neural::{DType, nn};
-    /// assert!(!nn::sequential([nn::dense(5)]).declare(DType::F32, &[3])?.0[0].is_empty());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// Whether the variable has no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -164,11 +156,6 @@ impl fmt::Debug for Variables {
 
 impl Variables {
     /// To find out which variables there are; numbers among them are of type `dtype`.
-    ///
-    /// ```
-    /// use neural::{DType, graph::Graph, variables::Variables};
-    /// assert_eq!(Variables::declare(&Graph::new(), DType::F64).dtype(), DType::F64);
-    /// ```
     pub fn declare(graph: &Graph, dtype: DType) -> Self {
         Self {
             graph: graph.clone(),
@@ -197,15 +184,6 @@ impl Variables {
     }
 
     /// The value of a variable, declared on first use.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
-    /// assert!(variables.get(Role::Parameter, "w", &[3], &Init::Ones, (1, 1)).is_err());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the variable is asked for with another shape than before, was not declared, or cannot begin so.
@@ -339,62 +317,27 @@ impl Variables {
         Ok(())
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// variables.get(Role::Optimizer, "step", &[], &Init::Zeros, (1, 1))?;
-    /// assert_eq!(variables.variables().count(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// All variables, in the order of their declaration.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.list.values().map(|(variable, _)| variable)
     }
 
     /// The variables to be trained, with their values.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// variables.get(Role::Optimizer, "step", &[], &Init::Zeros, (1, 1))?;
-    /// assert!(variables.parameters().is_empty());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn parameters(&self) -> Vec<(Variable, Tensor)> {
         self.list.values().filter(|(v, _)| v.role == Role::Parameter).cloned().collect()
     }
 
     /// All values after the step, in the order of the variables.
-    ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// let w = variables.get(Role::Parameter, "w", &[2], &Init::Ones, (1, 1))?;
-    /// assert_eq!(variables.after()[0].id(), w.id());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn after(&self) -> Vec<Tensor> {
         self.list.iter().map(|(name, (_, before))| self.updates.get(name).unwrap_or(before).clone()).collect()
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// assert!(variables.graph().is_empty());
-    /// ```
+    /// The graph that the variables are in.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// assert_eq!(variables.dtype(), DType::F32);
-    /// ```
+    /// The type of the parameters.
     pub fn dtype(&self) -> DType {
         self.dtype
     }

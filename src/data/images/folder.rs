@@ -30,11 +30,6 @@ const JUNK_FOLDERS: [&str; 2] = ["__macosx", "@eadir"];
 /// Hidden files and what is well known to be no picture (`Thumbs.db`, `README`, `*.txt`) are passed over;
 /// [`Dataset::notes`] counts them.
 ///
-/// ```
-/// use neural::data::images::{Form, folder};
-/// assert!(folder("no/such/folder", Form::default()).is_err());
-/// ```
-///
 /// # Errors
 /// When there are no pictures, a class to train on has none, something else in a class's folder is not one, a link leads
 /// back to a folder that it lies in, or the pictures are not all of one size and colour and `form` does not make them so.

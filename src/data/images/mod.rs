@@ -100,11 +100,6 @@ impl Form {
 /// A picture is turned as its EXIF orientation says and laid over the background where it is transparent; 16 bits are
 /// rounded to 8.
 ///
-/// ```
-/// use neural::data::images::{Form, read};
-/// assert!(read("Cargo.toml", Form::default()).is_err());
-/// ```
-///
 /// # Errors
 /// When the file cannot be read, is not PNG or JPEG, is damaged or cut short, or declares a size that its bytes
 /// cannot fill.

@@ -104,12 +104,6 @@ pub struct Table {
 impl Table {
     /// Reads a table on all cores, block after block, so that beside its cells little memory is needed.
     ///
-    /// ```
-    /// use neural::data::table::{Layout, Table};
-    /// assert!(Table::read("data/pizza.txt", &Layout::default())?.rows() > 0);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike, leaves a quote open, or has a
     /// row of another number of cells than the header; and where nothing tells whether it has a header.
@@ -190,25 +184,11 @@ impl Table {
     }
 
     /// The names of the columns, without those that have none.
-    ///
-    /// ```
-    /// # use neural::data::table::{Layout, Table};
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
-    /// assert_eq!(table.header(), ["a", "c"]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn header(&self) -> &[String] {
         &self.header
     }
 
     /// The number of rows.
-    ///
-    /// ```
-    /// # use neural::data::table::{Layout, Table};
-    /// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
-    /// assert_eq!(table.rows(), 2);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -301,11 +281,6 @@ impl Table {
 }
 
 /// Whether a cell stands for a missing value, see [`Missing`].
-///
-/// ```
-/// use neural::data::table::is_missing;
-/// assert!(is_missing("NaN") && is_missing("?") && !is_missing("0"));
-/// ```
 pub fn is_missing(cell: &str) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }

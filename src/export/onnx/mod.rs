@@ -74,17 +74,6 @@ impl Default for OnnxOptions {
 /// refused, an engine refuses them: it reports an index beyond the end of an array. Beside `output` there is then `label`,
 /// texts `[batch]`, the name of the class, or for a model of labels `labels`, booleans `[batch, outputs]`.
 ///
-/// ```
-/// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
-/// # let description = Description::new(nn::sequential([nn::dense(1)]), Link::Identity, &[2], DType::F32);
-/// # let value = |name: &str| match name {
-/// #     "0.weight" => Array::new(&[1, 2], vec![2f32, 3.0]).ok(),
-/// #     _ => Some(Array::vector(&[1f32])),
-/// # };
-/// assert!(!neural::export::onnx(&Model::new(description, value)?, &Default::default())?.is_empty());
-/// # Ok::<(), neural::Error>(())
-/// ```
-///
 /// # Errors
 /// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse,
 /// names are asked for beside several inputs or columns that cannot have them, or the model is larger than the format's 2 GB.

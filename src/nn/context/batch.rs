@@ -42,16 +42,6 @@ impl Context<'_> {
     /// The mean over `axes`, of which the first is that of the rows: over the rows that count, of all devices, and without
     /// the padding of sequences `[n, length, features]` where both first axes are averaged over.
     ///
-    /// ```
-    /// # use neural::{DType, graph::Graph, nn::{Context, Init}, variables::Variables};
-    /// # let graph = Graph::new();
-    /// # let mut variables = Variables::declare(&graph, DType::F32);
-    /// # let mut cx = Context::evaluation(&mut variables);
-    /// let rows = graph.parameter(DType::F32, &[4, 2]);
-    /// assert_eq!(cx.batch_mean(&rows, &[0])?.shape(), [2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When there is no such axis.
     pub fn batch_mean(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {

@@ -178,32 +178,12 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.trainer().epochs, 2);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The settings of the run.
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
     }
 
     /// The data that the run trains on.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.data(), &data);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn data(&self) -> &'a Dataset {
         self.data
     }
@@ -261,31 +241,11 @@ impl<'a> Run<'a> {
     }
 
     /// Steps done since the beginning of the run.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.step(), 0);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.batch_size(3).start(&device, &data)?.steps_per_epoch(), 2);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// The number of batches of an epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.order.steps()
     }
@@ -309,17 +269,6 @@ impl<'a> Run<'a> {
     }
 
     /// The epochs that were done and reported, see [`Event::Epoch`](super::Event::Epoch).
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.epochs_reported(), 0);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn epochs_reported(&self) -> u64 {
         self.epoch() - u64::from(self.owes_epoch())
     }

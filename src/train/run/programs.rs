@@ -61,34 +61,12 @@ impl Run<'_> {
     }
 
     /// The programs that were compiled since the last call.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert!(trainer.start(&device, &data)?.take_compiled().is_empty());
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn take_compiled(&mut self) -> Vec<Compiled> {
         std::mem::take(&mut self.compiled).into()
     }
 
     /// How many steps to run in one call, so that a call takes a fraction of a second: a divisor of the epoch's
     /// steps where there is one of fitting size, so that one program serves.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.steps_per_call(1).start(&device, &data)?.steps_per_call()?, 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the training program cannot be built.

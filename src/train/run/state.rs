@@ -15,16 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Run<'_> {
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.variables()[0].name, "0.weight");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
+    /// All variables of the run, in the order of [`Run::state`].
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
@@ -62,17 +53,6 @@ impl Run<'_> {
 
     /// The values of all variables, in their order.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.state()?[0].shape(), [2, 1]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When the device fails.
     pub fn state(&self) -> Result<Vec<Array>> {
@@ -80,17 +60,6 @@ impl Run<'_> {
     }
 
     /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.checkpoint()?.position.step, 0);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the device fails.
@@ -217,17 +186,6 @@ impl Run<'_> {
     }
 
     /// What the model is besides its values.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// assert_eq!(trainer.start(&device, &data)?.description().classes, ["0", "1"]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn description(&self) -> Description {
         self.description.clone()
     }
