@@ -4,7 +4,7 @@ mod common;
 #[path = "common/graphs.rs"]
 mod graphs;
 
-use common::{F64, array, device, difference, numbers};
+use common::{F64, array, device, difference, numbers, values};
 use neural::graph::{
     DotDims, Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Window, custom_gradient, gradients,
 };
@@ -184,7 +184,7 @@ const CASES: &[Case] = &[
 /// A scalar that weighs every element of the case's result differently.
 fn loss(case: &Case, parameters: &[Tensor]) -> Result<Tensor> {
     let y = (case.build)(parameters)?;
-    let weights = y.graph().constant(array(y.shape(), &numbers(y.shape().iter().product(), 7)));
+    let weights = y.graph().constant(values(y.shape(), 7));
     (y * weights)?.sum_all()
 }
 
@@ -242,7 +242,7 @@ fn check_second(case: &Case) {
         let wanted: Vec<_> = x.iter().collect();
         let mut total = x[0].graph().scalar(0f64);
         for (grad, seed) in gradients(&loss(case, x)?, &wanted)?.iter().zip(11..) {
-            let weights = array(grad.shape(), &numbers(grad.shape().iter().product(), seed));
+            let weights = values(grad.shape(), seed);
             total = (total + (grad * grad.graph().constant(weights))?.sum_all()?)?;
         }
         gradients(&total, &wanted)
@@ -279,8 +279,8 @@ fn every_rule_agrees_with_finite_differences() {
 /// slope ∇S · d.
 #[test]
 fn random_graphs_agree_with_finite_differences() {
-    let at = graphs::values(1);
-    let direction = graphs::values(7);
+    let at = graphs::arguments(1);
+    let direction = graphs::arguments(7);
     let moved = |step: f64| -> Vec<Array> {
         let of = |(at, direction): (&Array, &Array)| {
             let both = at.to_f64().into_iter().zip(direction.to_f64());
@@ -390,7 +390,7 @@ fn a_rule_of_ones_own_replaces_that_of_the_operations() {
 /// The result and the gradients of a part that draws random numbers, kept and made again.
 #[test]
 fn what_is_recomputed_is_the_same() {
-    let inputs = [array(&[4, 3], &numbers(12, 1)), array(&[3, 3], &numbers(9, 2))];
+    let inputs = [values(&[4, 3], 1), values(&[3, 3], 2)];
     let program = |again: bool| {
         common::evaluate(&inputs, |graph, p| {
             let mut random = Random::new(graph.scalar(3u64), graph.scalar(5u64));

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/graphs.rs"]
 mod graphs;
 
-use common::{array, device, difference, numbers};
+use common::{array, device, difference, numbers, values};
 use neural::graph::{
     Cell, DotDims, Function, Graph, Random, RecurrentInputs, ScanInputs, StepOutputs, Tensor, Window,
     gradients,
@@ -56,7 +56,6 @@ impl Conv {
         let y = x.conv(&k, window, self.groups)?;
         let mut outputs = gradients(&y.square()?.sum_all()?, &[&x, &k])?;
         outputs.push(y);
-        let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
         Ok((Function::new(&graph, outputs), vec![values(self.input, 1), values(self.kernel, 2)]))
     }
 }
@@ -80,7 +79,7 @@ fn both_forms_of_a_convolution_agree() {
 /// crate's kernels, which are of f32.
 #[test]
 fn forms_of_random_graphs_agree() {
-    let arguments = graphs::values(3);
+    let arguments = graphs::arguments(3);
     graphs::for_random_graphs(5, |steps| {
         let function = |dtype| {
             let graph = Graph::new();
@@ -275,7 +274,6 @@ fn centred_sums_are_those_of_f64_without_their_products() {
             let outputs = vec![centred.square()?.sum(axes)?, (a * centred)?.sum(axes)?];
             Ok::<_, neural::Error>(Function::new(&graph, outputs))
         };
-        let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
         let arguments = [values(shape, 1), values(shape, 2), values(row, 3)];
         let single = outputs(DType::F32).expect("well formed");
         let text = hlo_text(&single, Target::Cpu).expect("lowers");
@@ -495,7 +493,7 @@ fn sequence(cell: Cell, dtype: DType, back: bool, asked: Asked) -> Result<(Funct
         Asked::Second => first(&first(&states)?[1])?,
     };
     let arguments =
-        shapes.iter().zip(1..).map(|(shape, seed)| array(shape, &numbers(shape.iter().product(), seed)));
+        shapes.iter().zip(1..).map(|(shape, seed)| values(shape, seed));
     Ok((Function::new(&graph, outputs), arguments.collect()))
 }
 
@@ -553,7 +551,7 @@ fn attention(
     let arguments = parameters
         .iter()
         .zip(1..)
-        .map(|(t, seed)| array(t.shape(), &numbers(t.shape().iter().product(), seed)))
+        .map(|(t, seed)| values(t.shape(), seed))
         .collect();
     let first = gradients(&y.square()?.sum_all()?, &parameters.iter().collect::<Vec<_>>())?;
     let second = gradients(&first[0].square()?.sum_all()?, &[&x])?;
@@ -634,7 +632,7 @@ fn a_loop_takes_the_form_of_its_device() {
     // Its own and those of its gradients; the loop back may compute its own again.
     assert_eq!(count(Target::Cpu), 0);
     assert!(count(Target::Gpu) >= 3);
-    let arguments = [array(&[1, 6, 5, 2], &numbers(60, 1)), array(&[3, 3, 2, 2], &numbers(36, 2))];
+    let arguments = [values(&[1, 6, 5, 2], 1), values(&[3, 3, 2, 2], 2)];
     let run = |target| {
         let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
         program.call(device(), &arguments).expect("runs")
@@ -774,7 +772,6 @@ fn training_of_a_recurrent_network(steps: usize, dtype: DType) -> Result<(Functi
         }
         Ok(StepOutputs { carries: [next.concat(), vec![count]].concat(), ys: vec![loss] })
     })?;
-    let values = |shape: &[usize], seed| array(shape, &numbers(shape.iter().product(), seed));
     let mut arguments: Vec<_> = (1..).zip(SHAPES).map(|(seed, shape)| values(shape, seed)).collect();
     arguments.push(values(&[steps, 6, 7, 3], 9));
     arguments.push(array(&[steps], &vec![0.05; steps]));
@@ -826,7 +823,7 @@ fn a_gpu_looks_up_the_numbers_of_all_steps_before_a_loop() {
     let body = text.split("\n\n").find(|part| part.starts_with("step")).expect("a loop");
     assert_eq!(body.matches(" gather(").count(), 0, "{body}");
     let places = Array::new(&[4, 3], vec![7i32, 0, 9, 3, 3, 1, 0, 8, 2, 9, 9, 5]).expect("twelve");
-    let arguments = [array(&[10], &numbers(10, 1)), array(&[3], &numbers(3, 2)), places];
+    let arguments = [values(&[10], 1), values(&[3], 2), places];
     let run = |target| {
         let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
         program.call(device(), &arguments).expect("runs")

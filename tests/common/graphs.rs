@@ -1,6 +1,6 @@
 //! Random graphs: chains of operations on a few parameters, whichever fit each other.
 
-use crate::common::{array, numbers};
+use crate::common::values;
 use neural::graph::{Graph, ScanInputs, StepOutputs, Tensor, Window};
 use neural::{Array, DType, Error, Result};
 use proptest::collection::vec;
@@ -33,12 +33,12 @@ pub fn for_random_graphs(cases: u32, check: impl Fn(&[Step])) {
 }
 
 /// Values for the parameters, in f64.
-pub fn values(seed: u64) -> Vec<Array> {
-    let of = |(shape, i): (&&[usize], u64)| array(shape, &numbers(shape.iter().product(), seed + i));
+pub fn arguments(seed: u64) -> Vec<Array> {
+    let of = |(shape, i): (&&[usize], u64)| values(shape, seed + i);
     SHAPES.iter().zip(0..).map(of).collect()
 }
 
-/// Parameters of a graph, for [`values`] of this type.
+/// Parameters of a graph, for [`arguments`] of this type.
 pub fn parameters(graph: &Graph, dtype: DType) -> Vec<Tensor> {
     SHAPES.iter().map(|shape| graph.parameter(dtype, shape)).collect()
 }

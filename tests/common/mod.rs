@@ -35,6 +35,11 @@ pub fn array(shape: &[usize], values: &[f64]) -> Array {
     Array::new(shape, values.to_vec()).expect("as many values as the shape has elements")
 }
 
+/// An array of [`numbers`].
+pub fn values(shape: &[usize], seed: u64) -> Array {
+    array(shape, &numbers(shape.iter().product(), seed))
+}
+
 /// Builds a function of f64 parameters and runs it once.
 pub fn evaluate(
     arguments: &[Array],
