@@ -49,6 +49,23 @@
 //! | `cli` | a command a file: parse, call, print | how anything works |
 //! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
 
+//!
+//! # What holds everywhere
+//!
+//! 1. Learning rate, step and epoch are inputs of a program, never constants. A run compiles two programs to train and one to
+//!    evaluate, and says so with the time that it took.
+//! 2. All randomness is a function of seed, epoch or step, and place; all sums are the same on any number of threads. So a run
+//!    that was interrupted and resumed has the bits of one that was not.
+//! 3. Nothing falls back in silence: not to the CPU, not to another precision, not past a NaN, a row, a file or a value.
+//! 4. A figure is exact over the rows that it is of, says of which weights it is, and has one name everywhere.
+//! 5. State is one list of named tensors; checkpoint, resume and export are of the same. What a checkpoint counts on is on the
+//!    disk before it.
+//! 6. Errors say what was expected, what was there, where, and what to do; they have fields to act on and a source.
+//! 7. The library does nothing to its process, such as to its allocator, environment or signals, unless it is asked to.
+//!
+//! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.
+
+#![warn(missing_docs)]
 // Some items serve the command line alone, and would be reported as unused without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
