@@ -65,7 +65,6 @@
 //!
 //! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.
 
-#![warn(missing_docs)]
 // Some items serve the command line alone, and would be reported as unused without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 

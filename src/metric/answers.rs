@@ -66,6 +66,7 @@ pub struct LabelAnswers<'a> {
 }
 
 impl Answers<'_> {
+    /// What the model is asked.
     pub fn task(&self) -> Task {
         match self {
             Answers::Classes(answers) => {
@@ -104,6 +105,7 @@ pub(crate) fn error_figures(errors: &[Errors], metrics: &[Metric]) -> Figures {
 }
 
 impl ClassAnswers<'_> {
+    /// How often each class was taken for each other.
     pub fn confusion(&self) -> Confusion {
         Confusion::of(self.predicted, self.labels, self.classes)
     }

@@ -37,6 +37,7 @@ impl Confusion {
         Self { classes, counts }
     }
 
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
@@ -51,10 +52,12 @@ impl Confusion {
         self.counts[label * (self.classes + 1)..][..=self.classes].iter().sum()
     }
 
+    /// The number of answers.
     pub fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 
+    /// The number of right answers.
     pub fn correct(&self) -> usize {
         (0..self.classes).map(|class| self.count(class, class)).sum()
     }

@@ -19,10 +19,12 @@ use std::fmt;
 pub struct Figures(pub Vec<(Metric, f64)>);
 
 impl Figures {
+    /// The value of a figure, if it is among these.
     pub fn get(&self, metric: Metric) -> Option<f64> {
         self.iter().find(|(known, _)| *known == metric).map(|(_, value)| value)
     }
 
+    /// The figures in their order.
     pub fn iter(&self) -> impl Iterator<Item = (Metric, f64)> {
         self.0.iter().copied()
     }

@@ -221,6 +221,7 @@ impl Metric {
         matches!(self, M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2)
     }
 
+    /// Which of two values is the better one.
     pub fn direction(self) -> Direction {
         self.row().2
     }

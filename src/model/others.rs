@@ -71,6 +71,7 @@ pub struct Answer<'a> {
 }
 
 impl Others {
+    /// Whether the model has one input and one output.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }

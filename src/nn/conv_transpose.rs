@@ -49,6 +49,7 @@ pub struct ConvTranspose {
 }
 
 impl ConvTranspose {
+    /// Stride 1, no padding, no dilation, one group, with a bias.
     pub fn new(filters: usize, kernel: &[usize]) -> Self {
         let Conv { stride, padding, dilation, groups, bias, init, bias_init, .. } =
             Conv::new(filters, kernel);
@@ -56,6 +57,7 @@ impl ConvTranspose {
         Self { filters, kernel, stride, padding, output_padding, dilation, groups, bias, init, bias_init }
     }
 
+    /// The same with padding for which the result is as long as the input times the stride.
     #[must_use]
     pub fn same(self) -> Self {
         Self { padding: Padding::Same, ..self }

@@ -113,6 +113,7 @@ pub enum Join {
 }
 
 impl Join {
+    /// Its name in a recipe.
     pub fn name(self) -> &'static str {
         match self {
             Self::Concatenate => "concatenate",

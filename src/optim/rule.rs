@@ -43,6 +43,7 @@ macro_rules! rules {
         }
 
         impl Rule {
+            /// The rate at each step.
             pub fn learning_rate(&self) -> &Schedule {
                 match self {
                     $(Rule::$Variant(settings) => &settings.learning_rate,)+

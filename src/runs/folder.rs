@@ -147,14 +147,17 @@ impl Folder {
         Lock::take(&self.path)
     }
 
+    /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The name of the folder, which is that of the run.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

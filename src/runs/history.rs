@@ -85,6 +85,7 @@ impl History {
         file::write(&table, csv(&table, &columns, &self.epochs)?.as_bytes())
     }
 
+    /// The epochs so far, the first one first.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
     }

@@ -311,18 +311,22 @@ impl<'r, 'a> Session<'r, 'a> {
         self.stopping.is_some_and(|stopping| stopping.is_due(self.monitor, self.history.epochs()))
     }
 
+    /// What ranks the epochs.
     pub fn monitor(&self) -> Monitor {
         self.monitor
     }
 
+    /// The run that the session keeps.
     pub fn run(&mut self) -> &mut Run<'a> {
         self.run
     }
 
+    /// The epochs so far.
     pub fn history(&self) -> &History {
         &self.history
     }
 
+    /// Where the session is kept.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -79,6 +79,7 @@ impl Processes {
         self.rank
     }
 
+    /// The number of processes.
     pub fn count(&self) -> usize {
         self.count
     }

@@ -186,10 +186,12 @@ impl Evaluation {
         self.sum / self.divisor
     }
 
+    /// What the model is asked.
     pub fn task(&self) -> Task {
         self.task
     }
 
+    /// The number of rows that were evaluated.
     pub fn rows(&self) -> usize {
         self.rows
     }

@@ -37,6 +37,7 @@ impl<'a> Objective<'a> {
         Self { name: name.into(), forward: Box::new(forward), optimizer: sgd(0.1) }
     }
 
+    /// How gradients become updates.
     #[must_use]
     pub fn optimizer(self, optimizer: impl Into<Optimizer>) -> Self {
         Self { optimizer: Optimizer { trains: self.optimizer.trains, ..optimizer.into() }, ..self }

@@ -27,6 +27,7 @@ impl Goal {
         Self { name: name.into(), output: output.into(), loss, target: target.into(), weight: 1.0 }
     }
 
+    /// The same with a weight in the sum of all losses.
     #[must_use]
     pub fn weight(self, weight: f64) -> Self {
         Self { weight, ..self }

@@ -38,6 +38,7 @@ impl Monitor {
         asked.unwrap_or(if has_validation { Self::ValidationLoss } else { Self::Loss })
     }
 
+    /// Whether it is a figure of the validation rows.
     pub fn is_of_validation(self) -> bool {
         matches!(self, Self::ValidationLoss | Self::Validation(_))
     }
@@ -47,6 +48,7 @@ impl Monitor {
         if let Self::Validation(metric) = self { Some(metric) } else { None }
     }
 
+    /// Which of two values is the better one.
     pub fn direction(self) -> Direction {
         match self {
             Self::Last | Self::Accuracy => Direction::Higher,

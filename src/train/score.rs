@@ -32,6 +32,7 @@ fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
 }
 
 impl Score {
+    /// The value of a figure, if it is among these.
     pub fn get(&self, metric: Metric) -> Option<f64> {
         self.figures.get(metric)
     }
@@ -68,6 +69,7 @@ impl Evaluations {
         }
     }
 
+    /// The number of rows that were evaluated.
     pub fn rows(&self) -> usize {
         self.each.first().map_or(0, |one| one.evaluation.rows())
     }
