@@ -124,8 +124,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let starts = order.rows.iter().map(|&i| from + i as usize * LENGTH);
         let batches = starts.flat_map(|start| &numbers[start..=start + LENGTH]).copied().collect();
         let batches = Array::new(&[order.steps(), BATCH, LENGTH + 1], batches)?;
-        let losses = run.steps(&[batches])?[0].to_f64();
-        let nats = losses.iter().sum::<f64>() / losses.len() as f64;
+        let nats = run.means(&[batches])?[0];
         writeln!(out, "Epoch {} > Loss: {nats:.5} ({:.3} bits a character)", epoch + 1, nats / LN_2)?;
     }
     let written = write(&run, arguments, &numbers[..LENGTH / 2], characters)?;

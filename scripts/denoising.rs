@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes};
-use neural::data::{LastBatch, Shuffle, epoch_order};
+use neural::data::Shuffle;
 use neural::graph::{Random, Tensor, Type};
 use neural::nn::{self, Context, Module};
 use neural::plot::Grid;
@@ -39,20 +39,20 @@ fn hide(images: &Tensor, random: &mut Random) -> Result<Tensor> {
     kept.select(images, &images.full_like(0.0)?)
 }
 
-/// The image `[n, 784]` of one with hidden pixels: 784 pixels, 64 numbers, 784 pixels.
+/// The images `[n, 28, 28, 1]` of those with hidden pixels: 784 pixels, 64 numbers, 784 pixels.
 fn restore(hidden: &Tensor, cx: &mut Context) -> Result<Tensor> {
     let wide = || [nn::dense(256), nn::relu()];
-    let layers =
-        [&wide()[..], &[nn::dense(64), nn::relu()], &wide(), &[nn::dense(784), nn::sigmoid()]].concat();
-    nn::sequential(layers).forward(hidden, cx)
+    let narrow = [nn::dense(64), nn::relu()];
+    let layers = [&wide()[..], &narrow, &wide(), &[nn::dense(784), nn::sigmoid()]].concat();
+    nn::sequential(layers).forward(&hidden.flatten_from(1)?, cx)?.reshape(hidden.shape())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, passes, batch } = arguments;
     let device = options.open_device()?;
     let digits = passes.limit(options.mnist()?);
-    let types = [Type::new(DType::U8, &[*batch, 784])];
-    let mut run = FunctionTrainer::new(&types, |cx, inputs| {
+    let images = |dtype| [Type::new(dtype, &[*batch, 28, 28, 1])];
+    let mut run = FunctionTrainer::new(&images(DType::U8), |cx, inputs| {
         let images = (inputs[0].convert(DType::F32)? / 255.0)?;
         let hidden = hide(&images, cx.random()?)?;
         let error = (restore(&hidden, cx)? - images)?.square()?.mean_all()?;
@@ -65,43 +65,28 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for epoch in 0..passes.epochs {
         let shuffle = Shuffle { seed: options.seed, epoch };
-        let order = epoch_order(&digits.splits.train, *batch, LastBatch::Drop, Some(shuffle))?;
-        let images = digits.samples(&order.rows)?.reshape(&[order.steps(), *batch, 784])?;
-        let losses = run.steps(&[images])?[0].to_f64();
-        writeln!(out, "Epoch {} > Loss: {:.5}", epoch + 1, losses.iter().sum::<f64>() / losses.len() as f64)?;
+        let loss = run.means(&[digits.batches(&digits.splits.train, *batch, Some(shuffle))?])?[0];
+        writeln!(out, "Epoch {} > Loss: {loss:.5}", epoch + 1)?;
     }
 
     // Of the test images every second pixel is hidden, as on a chessboard.
-    let rows = &digits.splits.test[..*batch];
-    let images = digits.samples(rows)?.to_f64();
+    let pixels = digits.samples(&digits.splits.test[..*batch])?.to_f64();
     let is_hidden = |i: usize| (i % 28 + i / 28) % 2 == 1;
-    let hidden =
-        images.iter().enumerate().map(|(i, pixel)| if is_hidden(i) { 0.0 } else { *pixel as f32 / 255.0 });
-    let hidden = Array::new(&[*batch, 784], hidden.collect())?;
-    let predictor = run.predictor(&[Type::new(DType::F32, &[*batch, 784])], |cx, inputs| {
-        Ok(vec![restore(&inputs[0], cx)?])
-    })?;
+    let seen = |(i, pixel): (usize, &f64)| if is_hidden(i) { 0.0 } else { *pixel as f32 / 255.0 };
+    let hidden = Array::new(&[*batch, 28, 28, 1], pixels.iter().enumerate().map(seen).collect())?;
+    let predictor = run.predictor(&images(DType::F32), |cx, inputs| Ok(vec![restore(&inputs[0], cx)?]))?;
     let restored = run.predict(&predictor, std::slice::from_ref(&hidden))?.remove(0);
     let error = |made: &Array| {
-        let squares = made
-            .to_f64()
-            .iter()
-            .zip(&images)
-            .map(|(made, pixel)| (made - pixel / 255.0).powi(2))
-            .sum::<f64>();
-        squares / images.len() as f64
+        let both = made.to_f64().into_iter().zip(&pixels);
+        both.map(|(made, pixel)| (made - pixel / 255.0).powi(2)).sum::<f64>() / pixels.len() as f64
     };
-    writeln!(
-        out,
-        "test > squared error {:.5} as hidden, {:.5} as restored",
-        error(&hidden),
-        error(&restored)
-    )?;
+    let [before, after] = [error(&hidden), error(&restored)];
+    writeln!(out, "test > squared error {before:.5} as hidden, {after:.5} as restored")?;
     if let Some(path) = &options.plot {
         let mut grid = Grid::new("Hidden pixels, and what the network makes of them").columns(10);
         for (what, list) in [("hidden", &hidden), ("restored", &restored)] {
             for i in 0..10 {
-                grid = grid.image(&list.row(i)?.reshape(&[28, 28, 1])?, what);
+                grid = grid.image(&list.row(i)?, what);
             }
         }
         grid.save(path)?;

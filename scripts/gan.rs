@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes};
-use neural::data::{LastBatch, Shuffle, epoch_order};
+use neural::data::Shuffle;
 use neural::graph::{Tensor, Type};
 use neural::nn::{self, Context, Layer, Sequential};
 use neural::optim::{Adam, Optimizer};
@@ -59,7 +59,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let digits = passes.limit(options.mnist()?);
     let noise = [*batch, NOISE];
     let discriminator = |cx: &mut Context, inputs: &[Tensor]| {
-        let real = (inputs[0].convert(DType::F32)? / 255.0)?;
+        let real = (inputs[0].flatten_from(1)?.convert(DType::F32)? / 255.0)?;
         let made = generate(&cx.random()?.normal(DType::F32, &noise)?, cx)?;
         Ok(vec![(judge(&real, true, cx)? + judge(&made, false, cx)?)?])
     };
@@ -70,7 +70,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // β₁ below the usual 0.9: the loss of each network moves as the other one learns (Radford et al., 2015).
     let adam = || Optimizer::from(Adam { learning_rate: 2e-4.into(), beta1: 0.5, ..Adam::default() });
     let mut run = FunctionTrainer::in_turns(
-        &[Type::new(DType::U8, &[*batch, 784])],
+        &[Type::new(DType::U8, &[*batch, 28, 28, 1])],
         [
             Objective::new("discriminator", discriminator).optimizer(adam()).trains(["discriminator"]),
             Objective::new("generator", generator).optimizer(adam()).trains(["generator"]),
@@ -82,12 +82,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for epoch in 0..passes.epochs {
         let shuffle = Shuffle { seed: options.seed, epoch };
-        let order = epoch_order(&digits.splits.train, *batch, LastBatch::Drop, Some(shuffle))?;
-        let images = digits.samples(&order.rows)?.reshape(&[order.steps(), *batch, 784])?;
-        let losses = run.steps(&[images])?;
-        let [discriminator, generator] =
-            [&losses[0], &losses[1]].map(|losses| losses.to_f64().iter().sum::<f64>() / losses.len() as f64);
-        writeln!(out, "Epoch {} > Discriminator: {discriminator:.5}, Generator: {generator:.5}", epoch + 1)?;
+        let losses = run.means(&[digits.batches(&digits.splits.train, *batch, Some(shuffle))?])?;
+        writeln!(out, "Epoch {} > Discriminator: {:.5}, Generator: {:.5}", epoch + 1, losses[0], losses[1])?;
     }
     if let Some(path) = &options.plot {
         let images = 20;

@@ -95,10 +95,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let mut out = io::stdout().lock();
     for epoch in 1..=arguments.epochs {
-        let results = run.steps(&[Array::zeros(DType::I32, &[STEPS])])?;
-        let [penalty, distance] =
-            [&results[1], &results[3]].map(|values| values.to_f64().iter().sum::<f64>() / STEPS as f64);
-        writeln!(out, "Epoch {epoch} > Penalty: {penalty:.5}, Distance from the ring: {distance:.5}")?;
+        let means = run.means(&[Array::zeros(DType::I32, &[STEPS])])?;
+        writeln!(out, "Epoch {epoch} > Penalty: {:.5}, Distance from the ring: {:.5}", means[1], means[3])?;
     }
     Ok(())
 }

@@ -61,12 +61,8 @@ fn pairs(digits: &Dataset, rows: &[u32], batch: usize, shuffle: Shuffle) -> anyh
         list.iter().copied().zip(list.iter().copied().cycle().skip(1)).collect()
     };
     let (alike, any) = (next(&sorted), next(&order.rows));
-    let others: Vec<u32> = order
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(i, row)| if i % 2 == 0 { alike[row] } else { any[row] })
-        .collect();
+    let other = |(i, row): (usize, &u32)| if i % 2 == 0 { alike[row] } else { any[row] };
+    let others: Vec<u32> = order.rows.iter().enumerate().map(other).collect();
     let same = order.rows.iter().zip(&others).map(|(&a, &b)| f32::from(label(a) == label(b)));
     let same = Array::new(&[order.steps(), batch], same.collect())?;
     let images = |rows: &[u32]| digits.samples(rows)?.reshape(&[order.steps(), batch, 28, 28, 1]);
@@ -92,18 +88,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for epoch in 0..passes.epochs {
         let shuffle = Shuffle { seed: options.seed, epoch };
-        let losses = run.steps(&pairs(&digits, &digits.splits.train, *batch, shuffle)?)?[0].to_f64();
-        writeln!(out, "Epoch {} > Loss: {:.5}", epoch + 1, losses.iter().sum::<f64>() / losses.len() as f64)?;
+        let loss = run.means(&pairs(&digits, &digits.splits.train, *batch, shuffle)?)?[0];
+        writeln!(out, "Epoch {} > Loss: {loss:.5}", epoch + 1)?;
     }
 
     let [a, b, same] = pairs(&digits, &digits.splits.test, *batch, Shuffle { seed: options.seed, epoch: 0 })?;
-    let (mut right, mut total) = (0, 0);
-    for step in 0..a.shape()[0] {
-        let squared = run.predict(&predictor, &[a.row(step)?, b.row(step)?])?[0].to_f64();
-        let is_near = squared.iter().map(|squared| squared.sqrt() < MARGIN / 2.0);
-        right += is_near.zip(same.row(step)?.to_f64()).filter(|(near, same)| *near == (*same > 0.0)).count();
-        total += squared.len();
-    }
+    let squared = run.predict_each(&predictor, &[a, b])?[0].to_f64();
+    let is_near = squared.iter().map(|squared| squared.sqrt() < MARGIN / 2.0);
+    let right = is_near.zip(same.to_f64()).filter(|(near, same)| *near == (*same > 0.0)).count();
+    let total = squared.len();
     writeln!(out, "test > {right} of {total} pairs right ({:.2}%)", 100.0 * right as f64 / total as f64)?;
     Ok(())
 }

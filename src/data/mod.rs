@@ -279,6 +279,24 @@ impl Dataset {
         self.scaled(Scale::Standardize)
     }
 
+    /// The samples of an epoch's batches, `[steps, batch, sample…]`, as
+    /// [`FunctionRun::steps`](crate::train::FunctionRun::steps) takes them. Rows that fill no batch are left out.
+    ///
+    /// ```
+    /// use neural::data::{Shuffle, mnist};
+    /// let digits = mnist("data/mnist")?;
+    /// let images = digits.batches(&digits.splits.test, 64, Some(Shuffle { seed: 1, epoch: 0 }))?;
+    /// assert_eq!(images.shape(), [10_000 / 64, 64, 28, 28, 1]);
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `batch` is 0, or a row is not there.
+    pub fn batches(&self, rows: &[u32], batch: usize, shuffle: Option<Shuffle>) -> Result<Array> {
+        let order = epoch_order(rows, batch, LastBatch::Drop, shuffle)?;
+        self.samples(&order.rows)?.reshape(&[&[order.steps(), batch], self.sample_shape()].concat())
+    }
+
     /// The samples of some rows, `[rows, sample...]`.
     ///
     /// # Errors

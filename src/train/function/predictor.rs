@@ -43,6 +43,28 @@ impl FunctionRun<'_> {
         Ok(FunctionPredictor { program, inputs: inputs.to_vec(), variables })
     }
 
+    /// What `predictor` makes of each of several inputs, which are stacked along a first axis as its results are.
+    ///
+    /// # Errors
+    /// As [`FunctionRun::predict`], and when one of the inputs is stacked less often than another.
+    pub fn predict_each(&self, predictor: &FunctionPredictor, inputs: &[Array]) -> Result<Vec<Array>> {
+        let count = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(0);
+        let mut results: Vec<(Array, Vec<u8>)> = Vec::new();
+        for place in 0..count {
+            let inputs = inputs.iter().map(|input| input.row(place)).collect::<Result<Vec<_>>>()?;
+            let made = self.predict(predictor, &inputs)?;
+            if place == 0 {
+                results = made.into_iter().map(|array| (array.clone(), array.into_bytes())).collect();
+            } else {
+                results.iter_mut().zip(made).for_each(|((_, all), one)| all.extend(one.into_bytes()));
+            }
+        }
+        let stacked = |(first, all): (Array, Vec<u8>)| {
+            Array::from_bytes(first.dtype(), &[&[count], first.shape()].concat(), all)
+        };
+        results.into_iter().map(stacked).collect()
+    }
+
     /// What `predictor` makes of `inputs` with the variables as they are now.
     ///
     /// # Errors

@@ -112,6 +112,15 @@ impl<'a> FunctionRun<'a> {
         self.advance(steps, batches)
     }
 
+    /// The mean of each result over several steps, such as the losses of an epoch: see [`FunctionRun::steps`].
+    ///
+    /// # Errors
+    /// As [`FunctionRun::steps`].
+    pub fn means(&mut self, batches: &[Array]) -> Result<Vec<f64>> {
+        let mean = |values: &Array| values.values().sum::<f64>() / values.len() as f64;
+        Ok(self.steps(batches)?.iter().map(mean).collect())
+    }
+
     /// `batches` are those of the steps one after another.
     fn advance(&mut self, steps: usize, batches: &[Array]) -> Result<Vec<Array>> {
         self.compile(steps)?;
