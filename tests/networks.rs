@@ -82,6 +82,8 @@ fn six_values_are_forecast() {
     let data = recipe.load().unwrap();
     // The latest windows.
     assert_eq!(data.splits.validation, (256..320).collect::<Vec<u32>>());
+    let values = data.targets.values().unwrap().to_f64();
+    assert_eq!(values.iter().filter(|value| value.is_nan()).count(), 1 + 2 + 3 + 4 + 5);
     let score = train(&recipe, &data);
     assert!(figure(&score, "r2") > 0.9, "{score}");
 }

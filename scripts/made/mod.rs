@@ -109,7 +109,8 @@ pub fn tags() -> Result<Tensors> {
     Ok(vec![("x", Array::new(&[COUNT, LENGTH], x)?), ("y", Array::new(&[COUNT, LENGTH], y)?)])
 }
 
-/// Windows `x` `[320, 24, 1]` of a wave whose height changes slowly, and the six values `y` after each.
+/// Windows `x` `[320, 24, 1]` of a wave whose height changes slowly, and the six values `y` after each, NaN where the series has
+/// ended.
 pub fn series() -> Result<Tensors> {
     const COUNT: usize = 320;
     let mut random = Numbers(4);
@@ -117,8 +118,9 @@ pub fn series() -> Result<Tensors> {
         let t = t as f64;
         (1.0 + 0.3 * (t / 40.0).sin()) * (t / 3.0).sin() + 0.2 * (t / 7.0).cos()
     };
-    let values: Vec<f64> = (0..COUNT + 30).map(|t| at(t) + 0.02 * random.next()).collect();
-    let window = |from: usize, count: usize| values[from..from + count].iter().map(|v| *v as f32);
+    let values: Vec<f64> = (0..COUNT + 24).map(|t| at(t) + 0.02 * random.next()).collect();
+    let value = |t: usize| values.get(t).map_or(f32::NAN, |value| *value as f32);
+    let window = |from: usize, count: usize| (from..from + count).map(value);
     let x = (0..COUNT).flat_map(|from| window(from, 24)).collect();
     let y = (0..COUNT).flat_map(|from| window(from + 24, 6)).collect();
     Ok(vec![("x", Array::new(&[COUNT, 24, 1], x)?), ("y", Array::new(&[COUNT, 6], y)?)])
