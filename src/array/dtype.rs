@@ -1,0 +1,206 @@
+//! The types of elements.
+
+use half::bf16;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The type of one element.
+///
+/// ```
+/// use neural::DType;
+/// assert_eq!((DType::BF16.size(), DType::BF16.is_float()), (2, true));
+/// assert_eq!(DType::U8.to_string(), "u8");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum DType {
+    Bool,
+    U8,
+    I32,
+    U32,
+    I64,
+    U64,
+    BF16,
+    F32,
+    F64,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::Bool | DType::U8 => 1,
+            DType::BF16 => 2,
+            DType::I32 | DType::U32 | DType::F32 => 4,
+            DType::I64 | DType::U64 | DType::F64 => 8,
+        }
+    }
+
+    /// Whether the type is bf16, f32 or f64.
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::BF16 | DType::F32 | DType::F64)
+    }
+
+    /// The type in which numbers of this type are added up: f32 for bf16, the type itself for all others.
+    #[must_use]
+    pub fn accumulator(self) -> Self {
+        match self {
+            DType::BF16 => DType::F32,
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DType::Bool => "bool",
+            DType::U8 => "u8",
+            DType::I32 => "i32",
+            DType::U32 => "u32",
+            DType::I64 => "i64",
+            DType::U64 => "u64",
+            DType::BF16 => "bf16",
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+        })
+    }
+}
+
+/// A Rust type that is the element of an [`Array`].
+///
+/// ```
+/// use neural::{DType, array::Element};
+/// assert_eq!(f32::DTYPE, DType::F32);
+/// assert_eq!(i32::from_bytes(&[1, 1, 0, 0]), 257);
+/// ```
+pub trait Element: Copy + 'static {
+    /// ```
+    /// # use neural::{DType, array::Element};
+    /// assert_eq!(u8::DTYPE, DType::U8);
+    /// ```
+    const DTYPE: DType;
+    /// Adds the element at the end, little-endian.
+    ///
+    /// ```
+    /// # use neural::array::Element;
+    /// let mut bytes = vec![7];
+    /// 258i32.extend_bytes(&mut bytes);
+    /// assert_eq!(bytes, [7, 2, 1, 0, 0]);
+    /// ```
+    fn extend_bytes(self, bytes: &mut Vec<u8>);
+    /// `bytes` holds exactly one element, little-endian.
+    ///
+    /// ```
+    /// # use neural::array::Element;
+    /// assert_eq!(f32::from_bytes(&[0, 0, 128, 63]), 1.0);
+    /// ```
+    fn from_bytes(bytes: &[u8]) -> Self;
+    /// The element as f64; exact but for large 64-bit integers.
+    fn to_f64(self) -> f64;
+    /// The element nearest to `value` for floats; of whole numbers the next one towards zero.
+    fn from_f64(value: f64) -> Self;
+}
+
+macro_rules! element {
+    ($($ty:ty, $dtype:ident;)*) => {$(
+        impl Element for $ty {
+            const DTYPE: DType = DType::$dtype;
+            fn extend_bytes(self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+            fn from_bytes(bytes: &[u8]) -> Self {
+                let mut one = [0; size_of::<$ty>()];
+                one.copy_from_slice(bytes);
+                <$ty>::from_le_bytes(one)
+            }
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            fn from_f64(value: f64) -> Self {
+                value as $ty
+            }
+        }
+    )*};
+}
+
+element! { u8, U8; i32, I32; u32, U32; i64, I64; u64, U64; f32, F32; f64, F64; }
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+    fn extend_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(self));
+    }
+    fn from_bytes(bytes: &[u8]) -> Self {
+        bytes[0] != 0
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+    fn from_f64(value: f64) -> Self {
+        value != 0.0
+    }
+}
+
+impl Element for bf16 {
+    const DTYPE: DType = DType::BF16;
+    fn extend_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+    fn from_bytes(bytes: &[u8]) -> Self {
+        bf16::from_le_bytes([bytes[0], bytes[1]])
+    }
+    fn to_f64(self) -> f64 {
+        self.to_f64()
+    }
+    fn from_f64(value: f64) -> Self {
+        bf16::from_f64(value)
+    }
+}
+
+/// Calls a generic expression with the Rust type that a [`DType`] names.
+macro_rules! with_dtype {
+    ($dtype:expr, $ty:ident => $body:expr) => {
+        match $dtype {
+            $crate::array::DType::Bool => {
+                type $ty = bool;
+                $body
+            }
+            $crate::array::DType::U8 => {
+                type $ty = u8;
+                $body
+            }
+            $crate::array::DType::I32 => {
+                type $ty = i32;
+                $body
+            }
+            $crate::array::DType::U32 => {
+                type $ty = u32;
+                $body
+            }
+            $crate::array::DType::I64 => {
+                type $ty = i64;
+                $body
+            }
+            $crate::array::DType::U64 => {
+                type $ty = u64;
+                $body
+            }
+            $crate::array::DType::BF16 => {
+                type $ty = half::bf16;
+                $body
+            }
+            $crate::array::DType::F32 => {
+                type $ty = f32;
+                $body
+            }
+            $crate::array::DType::F64 => {
+                type $ty = f64;
+                $body
+            }
+        }
+    };
+}
+
+pub(super) use with_dtype;
