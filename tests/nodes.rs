@@ -161,6 +161,8 @@ fn values_that_are_not_known_count_in_nothing() {
     let refused = Dataset::new(windows.clone(), Targets::Values(after.clone()), splits(48, 0)).unwrap_err();
     assert!(refused.to_string().contains("\"nan\", got NaN in row 0, place 0"), "{refused}");
 
+    let refused = Targets::partial(&after, Ignored::Number(-1)).unwrap_err();
+    assert!(refused.to_string().contains("got NaN in row 0, place 0"), "{refused}");
     let targets = Targets::partial(&after, Ignored::Nan).unwrap();
     let data = Dataset::new(windows, targets, splits(36, 12)).unwrap();
     let data = data.scaled_target(Scale::Standardize).unwrap();

@@ -156,8 +156,13 @@ impl Targets {
     /// ```
     ///
     /// # Errors
-    /// As [`Array::new`].
+    /// When a value that is not `ignored` is not finite.
     pub fn partial(values: &Array, ignored: Ignored) -> Result<Self> {
+        let is_wrong = |value: f64| !value.is_finite() && !ignored.is(value);
+        if let Some((i, value)) = values.values().enumerate().find(|(_, value)| is_wrong(*value)) {
+            let got = format!("{value} in {}", place(values.shape(), i));
+            return Err(Error::value("targets", "finite numbers beside those that are ignored", got));
+        }
         let known = |value: f64| if ignored.is(value) { f64::NAN } else { value };
         let known: Vec<f64> = values.values().map(known).collect();
         let is_whole = !known.iter().any(|value| value.is_nan());

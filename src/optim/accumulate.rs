@@ -35,6 +35,8 @@ impl Share<'_> {
         let dtype = parameters.first().map_or(self.weight.dtype(), |(variable, _)| variable.dtype);
         let weight = self.weight.convert(dtype)?;
         let weights = add(name, &[], &weight)?;
+        // Where none of the steps has a target they weigh nothing, and the mean is 0.
+        let weights = weights.maximum(&weights.scalar_like(f64::from(f32::MIN_POSITIVE)))?;
         let mean = |((variable, _), gradient): (&(Variable, Tensor), &Tensor)| {
             let name = format!("{name}.{}", variable.name);
             add(&name, &variable.shape, &(gradient * &weight)?)? / &weights
