@@ -295,8 +295,9 @@ mod tests {
     const REFERENCE: &str = include_str!("../docs/recipes.md");
 
     #[test]
-    fn the_reference_has_the_keys_of_data() {
+    fn the_reference_has_the_keys() {
         crate::named::reference::check("data", Source::REFERENCE);
+        crate::named::reference::check("train", Train::REFERENCE);
     }
 
     #[test]

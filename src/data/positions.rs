@@ -128,9 +128,7 @@ impl Targets {
             let got = format!("{number} in {}", place(numbers.shape(), i));
             return Err(Error::value("labels", "whole numbers, a class at each position", got));
         }
-        let class = |number: f64| {
-            (number >= 0.0 && !is_ignored(number)).then_some(number as i64)
-        };
+        let class = |number: f64| (number >= 0.0 && !is_ignored(number)).then_some(number as i64);
         let distinct: BTreeSet<i64> = numbers.values().filter_map(class).collect();
         if distinct.len() > MAX_CLASSES {
             return Err(Error::value("labels", format!("at most {MAX_CLASSES} classes"), distinct.len()));

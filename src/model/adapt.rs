@@ -101,7 +101,9 @@ fn answered(targets: Targets, classes: &[String]) -> Result<Targets> {
             wrong(&format!("the model's classes {}", classes.join(", ")), &names.join(", "))
         }
         (targets @ (Targets::Values(_) | Targets::Partial(_) | Targets::Inputs), true) => Ok(targets),
-        (Targets::Values(_) | Targets::Partial(_) | Targets::Inputs, false) => wrong("classes as targets", "values"),
+        (Targets::Values(_) | Targets::Partial(_) | Targets::Inputs, false) => {
+            wrong("classes as targets", "values")
+        }
         (Targets::Classes { .. } | Targets::Positions { .. } | Targets::Next { .. }, true) => {
             wrong("values as targets", "classes")
         }

@@ -9,82 +9,120 @@ use crate::train::{Augment, EarlyStopping, Monitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// See [`Trainer`](crate::train::Trainer) and [`Optimizer`](crate::optim::Optimizer) for the meaning of the keys.
-///
-/// ```
-/// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-/// assert_eq!((recipe.train.batch_size, recipe.train.seed), (256, 1));
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    /// Absent where there are `objectives`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
-    /// What each output is trained to be, where there are several; by the names of their figures.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub objectives: BTreeMap<String, Objective>,
-    pub optimizer: Rule,
-    #[serde(default = "batch_size")]
-    pub batch_size: usize,
-    #[serde(default = "epochs")]
-    pub epochs: u64,
-    #[serde(default)]
-    pub last_batch: LastBatch,
-    #[serde(default = "yes")]
-    pub shuffle: bool,
-    #[serde(default)]
-    pub balance: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub augment: Vec<Augment>,
-    #[serde(default)]
-    pub stream: bool,
-    #[serde(default = "seed")]
-    pub seed: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_value: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<f64>,
-    #[serde(default)]
-    pub l1: f64,
-    #[serde(default = "one")]
-    pub accumulate: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average: Option<Average>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Group>,
-    /// The paths of what is not trained.
-    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
-    pub freeze: Vec<String>,
-    /// For how many epochs `freeze` holds; to the end if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freeze_epochs: Option<u64>,
-    #[serde(default)]
-    pub mixed_precision: bool,
-    /// The paths of the parts of the model that are computed again for their gradients.
-    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
-    pub recompute: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps_per_call: Option<usize>,
-    /// The figures of the validation rows that each epoch is reported with; the task's usual ones if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub metrics: Vec<Metric>,
-    /// The probability above which the second of two classes, or a label, counts as predicted: a plain one, before any
-    /// temperature of a checkpoint, see [`Saved::threshold`](crate::runs::Saved::threshold).
-    #[serde(default = "half", skip_serializing_if = "is_half")]
-    pub threshold: f64,
-    /// By what the best epoch is chosen; the validation loss, or without validation rows the loss, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitor: Option<Monitor>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub early_stopping: Option<EarlyStopping>,
-    /// After so many seconds the state is kept on disk, and at the end in any case.
-    #[serde(default = "checkpoint_seconds")]
-    pub checkpoint_seconds: f64,
-    /// After each epoch its state is kept as `epoch-N.safetensors`, and of these the last so many; 0 keeps none.
-    #[serde(default)]
-    pub keep_checkpoints: usize,
+/// Makes [`Train`] of the table of its keys. What stands before a key is its row in docs/recipes.md, what stands behind it how
+/// it is read and written.
+macro_rules! train {
+    (
+        $(#[$attribute:meta])*
+        pub struct Train {
+            $(
+                $(#[doc = $doc:literal])+
+                $key:ident: $Type:ty $(, #[$serde:meta])?;
+            )+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub struct Train {
+            $(
+                $(#[doc = $doc])+
+                $(#[$serde])?
+                pub $key: $Type,
+            )+
+        }
+
+        impl Train {
+            /// Each key with its documentation.
+            #[cfg(test)]
+            pub(super) const REFERENCE: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($key), concat!($($doc),+))),+];
+        }
+    };
+}
+
+train! {
+    /// See [`Trainer`](crate::train::Trainer) and [`Optimizer`](crate::optim::Optimizer) for the meaning of the keys.
+    ///
+    /// ```
+    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
+    /// assert_eq!((recipe.train.batch_size, recipe.train.seed), (256, 1));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Train {
+        /// see below; absent where there are `objectives`. The cross-entropies and the hinge loss take what the last
+        /// layer gives as it is: a softmax or sigmoid at the end is refused
+        loss: Option<Loss>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// in place of `loss`, a loss for each of several outputs, by the names of their figures: see Nodes above
+        objectives: BTreeMap<String, Objective>, #[serde(default, skip_serializing_if = "BTreeMap::is_empty")];
+        /// see below
+        optimizer: Rule;
+        /// how many rows a step is of; 32 if absent
+        batch_size: usize, #[serde(default = "batch_size")];
+        /// how often all rows are visited; 10 if absent
+        epochs: u64, #[serde(default = "epochs")];
+        /// how an epoch's last batch ends: `mask` (filled with rows that do not count), `fill` (with rows that count),
+        /// `drop`
+        last_batch: LastBatch, #[serde(default)];
+        /// whether each epoch has an order of its own
+        shuffle: bool, #[serde(default = "yes")];
+        /// whether each epoch shows every class equally often
+        balance: bool, #[serde(default)];
+        /// how pictures are changed before each step: a list, see below
+        augment: Vec<Augment>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
+        /// brings the rows of each call to the device with it, where all of them have no room there
+        stream: bool, #[serde(default)];
+        /// what all randomness of the run is a function of; 1 if absent
+        seed: u64, #[serde(default = "seed")];
+        /// the bound of each number of the gradient
+        clip_value: Option<f64>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// the bound of the gradient's length
+        clip_norm: Option<f64>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// decay towards zero by the sign of the weights
+        l1: f64, #[serde(default)];
+        /// how many batches share an update, made with the mean gradient of all their rows: 4 batches of 32 train as one
+        /// of 128. At the end of an epoch the batches that are left make an update of their own. Schedules count batches,
+        /// not updates
+        accumulate: usize, #[serde(default = "one")];
+        /// keeps a moving average of the weights, which is what is evaluated and exported: its decay, or `{ decay =
+        /// 0.999, debias = false }`. It moves with every update; `debias` (on if absent) leaves the random first weights
+        /// out of it
+        average: Option<Average>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// factors on `learning_rate` and `weight_decay` of what `name`, a path as in `freeze`, stands for; a
+        /// `learning_rate` of 0 freezes it
+        groups: Vec<Group>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
+        /// what is not trained, a list of paths: `"0"` or `0` is layer 0 with all that is in it, `"0.weight"` one
+        /// variable, `"bias"` every bias. Nothing of it moves, neither by decay nor in averages; a frozen batch norm
+        /// normalises by its running statistics, which stand still
+        freeze: Vec<String>, #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")];
+        /// for how many epochs `freeze` holds; to the end if absent. What is thawed begins with fresh moments, and its steps
+        /// are counted from then on
+        freeze_epochs: Option<u64>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// layers compute in bf16, see Mixed precision below
+        mixed_precision: bool, #[serde(default)];
+        /// the parts of the model whose intermediate results are computed again for the gradients instead of kept, a list
+        /// of paths as `summary` shows them: `[3, "5.layers.0"]`, or the names of nodes. Less memory, more arithmetic,
+        /// the same result
+        recompute: Vec<String>, #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")];
+        /// how many steps run in one call of the device; chosen by the size of a step if absent
+        steps_per_call: Option<usize>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// the figures that each epoch and the closing table show besides the loss, such as `["accuracy", "f1-macro"]`:
+        /// see Figures below
+        metrics: Vec<Metric>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
+        /// the probability, before any calibration, above which the second of two classes, or a label, counts as
+        /// predicted; 0.5 if absent
+        threshold: f64, #[serde(default = "half", skip_serializing_if = "is_half")];
+        /// by what the best epoch is chosen: `validation-loss` (what it is if absent), `validation-` and a figure, as in
+        /// `validation-roc-auc`; of the training rows `loss` (without validation rows) and `accuracy`; or `last`, for the
+        /// last epoch. Of equal figures, the lower loss decides
+        monitor: Option<Monitor>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// `{ patience = 5, min_delta = 0.0 }`
+        early_stopping: Option<EarlyStopping>, #[serde(default, skip_serializing_if = "Option::is_none")];
+        /// after how many seconds the state is kept on disk, as it is at the end in any case; 10 if absent
+        checkpoint_seconds: f64, #[serde(default = "checkpoint_seconds")];
+        /// how many of the last epochs keep their states as `epoch-N.safetensors` besides `best` and `last`; 0 if absent
+        keep_checkpoints: usize, #[serde(default)];
+    }
 }
 
 fn batch_size() -> usize {

@@ -13,7 +13,9 @@ const TOLERANCE: f64 = 2e-3;
 pub(super) fn stored(targets: &Targets) -> Option<Type> {
     match targets {
         Targets::Classes { .. } => Some(Type::new(DType::I32, &[])),
-        Targets::Values(values) | Targets::Partial(values) => Some(Type::new(DType::F32, &values.shape()[1..])),
+        Targets::Values(values) | Targets::Partial(values) => {
+            Some(Type::new(DType::F32, &values.shape()[1..]))
+        }
         Targets::Positions { labels, .. } => Some(Type::new(DType::I32, &labels.shape()[1..])),
         Targets::Inputs | Targets::Next { .. } => None,
     }
@@ -66,7 +68,11 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
             let expected = "a loss of values, such as mean-squared-error, as some targets are not known";
             Err(Error::value("loss", expected, loss.kind()))
         }
-        Targets::Values(_) | Targets::Partial(_) | Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
+        Targets::Values(_)
+        | Targets::Partial(_)
+        | Targets::Positions { .. }
+        | Targets::Inputs
+        | Targets::Next { .. } => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::data::images::Form;
 use crate::data::{Dataset, Format, Scale, Source, TargetKind, Validation};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task, number};
-use crate::model::{Description, Model};
+use crate::model::{Description, Model, tempered};
 use crate::plot::{Chart, Grid};
 use crate::recipe::Recipe;
 use crate::runs::{Folder, Weights};
@@ -158,7 +158,8 @@ impl Evaluate {
         if self.keep_threshold {
             // Among plain probabilities, see `Saved::threshold`.
             let kept = evaluation.threshold();
-            recipe.train.threshold = temperature.map_or(kept, |temperature| tempered(kept, 1.0 / temperature));
+            recipe.train.threshold =
+                temperature.map_or(kept, |temperature| tempered(kept, 1.0 / temperature));
             folder.keep_recipe(&recipe)?;
         }
 

@@ -49,7 +49,8 @@ pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyh
     let Some(part) = data.parts().last() else { bail!("the data has no rows") };
     let rows = part.rows;
     let trainer = Trainer { model: model.description.layers.clone(), ..recipe.trainer() };
-    let evaluation = trainer.evaluator(device, &data)?.evaluate_all(&model, rows)?.only()?.with_threshold(threshold);
+    let evaluation =
+        trainer.evaluator(device, &data)?.evaluate_all(&model, rows)?.only()?.with_threshold(threshold);
     let figures: Vec<[String; 2]> = evaluation
         .all_figures()
         .iter()
