@@ -257,7 +257,8 @@ fn losses_at_positions_are_those_of_pytorch() {
     for (dtype, tolerance) in PRECISIONS {
         for case in &golden.cases {
             let loss: Loss = case.parse();
-            let mut arguments = ["logits", "targets", "rows"].map(|what| input(golden.get(case, what), dtype));
+            let mut arguments =
+                ["logits", "targets", "rows"].map(|what| input(golden.get(case, what), dtype));
             let known = golden.find(case, "known");
             if let Some(known) = known {
                 let both = arguments[1].to_f64().into_iter().zip(known.to_f64());

@@ -95,7 +95,8 @@ fn forms_of_random_graphs_agree() {
             program.call(device(), &arguments).expect("runs")
         };
         let expected = run(DType::F64, Target::Cpu);
-        for (dtype, target, tolerance) in [(DType::F64, Target::Gpu, 1e-12), (DType::F32, Target::Cpu, 1e-4)] {
+        for (dtype, target, tolerance) in [(DType::F64, Target::Gpu, 1e-12), (DType::F32, Target::Cpu, 1e-4)]
+        {
             for (i, (got, expected)) in run(dtype, target).iter().zip(&expected).enumerate() {
                 let off = difference(&got.to_f64(), &expected.to_f64());
                 assert!(off < tolerance, "result {i} in {dtype}: off by {off:e}");
@@ -492,8 +493,7 @@ fn sequence(cell: Cell, dtype: DType, back: bool, asked: Asked) -> Result<(Funct
         Asked::Gradients => [vec![states.clone()], first(&last)?, first(&states)?].concat(),
         Asked::Second => first(&first(&states)?[1])?,
     };
-    let arguments =
-        shapes.iter().zip(1..).map(|(shape, seed)| values(shape, seed));
+    let arguments = shapes.iter().zip(1..).map(|(shape, seed)| values(shape, seed));
     Ok((Function::new(&graph, outputs), arguments.collect()))
 }
 
@@ -548,11 +548,7 @@ fn attention(
         None => layer.forward(&x, &mut cx)?,
     };
     let parameters = graph.parameters();
-    let arguments = parameters
-        .iter()
-        .zip(1..)
-        .map(|(t, seed)| values(t.shape(), seed))
-        .collect();
+    let arguments = parameters.iter().zip(1..).map(|(t, seed)| values(t.shape(), seed)).collect();
     let first = gradients(&y.square()?.sum_all()?, &parameters.iter().collect::<Vec<_>>())?;
     let second = gradients(&first[0].square()?.sum_all()?, &[&x])?;
     Ok((Function::new(&graph, [vec![y], first, second].concat()), arguments))

@@ -92,11 +92,15 @@ fn figures_of_values_are_scikit_learns() {
 #[test]
 fn targets_that_are_not_known_count_in_no_figure() {
     let unknown = f64::NAN;
-    let answers =
-        Answers::Values { outputs: &[1.0, 9.0, 4.0, 2.0, 2.0, 7.0], targets: &[1.5, unknown, unknown, 3.0, 4.0, 6.0], width: 2 };
+    let answers = Answers::Values {
+        outputs: &[1.0, 9.0, 4.0, 2.0, 2.0, 7.0],
+        targets: &[1.5, unknown, unknown, 3.0, 4.0, 6.0],
+        width: 2,
+    };
     let metrics: Vec<Metric> = Metric::of(answers.task()).collect();
     // Each output by its own rows: the first and the last of the one, the last two of the other.
-    let of = |outputs: &[f64], targets: &[f64]| Answers::Values { outputs, targets, width: 1 }.figures(&metrics);
+    let of =
+        |outputs: &[f64], targets: &[f64]| Answers::Values { outputs, targets, width: 1 }.figures(&metrics);
     let (one, other) = (of(&[1.0, 2.0], &[1.5, 4.0]), of(&[2.0, 7.0], &[3.0, 6.0]));
     for with_medians in [true, false] {
         let metrics = metrics.iter().copied().filter(|m| with_medians || *m != Metric::MedianAbsoluteError);

@@ -197,7 +197,7 @@ fn values_that_are_not_known_count_in_nothing() {
 
     // A recipe says by which number.
     let folder = tempfile::tempdir().unwrap();
-    let numbers = after.to_f64().iter().map(|value| if value.is_nan() { -1.0 } else { *value as f32 });
+    let numbers = after.to_f64().into_iter().map(|value| if value.is_nan() { -1.0 } else { value as f32 });
     let after = Array::new(&[48, 6], numbers.collect()).unwrap();
     let tensors = safetensors::encode(&[("x", &data.inputs), ("y", &after)], None).unwrap();
     std::fs::write(folder.path().join("series.safetensors"), tensors).unwrap();

@@ -9,7 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// A matrix, a square one, a vector, pictures, a kernel for them, and a sequence.
 pub const SHAPES: [&[usize]; 6] = [&[4, 3], &[3, 3], &[3], &[2, 5, 4, 2], &[2, 2, 2, 2], &[5, 2, 3]];
-const [SQUARE, KERNEL]: [usize; 2] = [1, 4];
+const SQUARE: usize = 1;
+const KERNEL: usize = 4;
 
 /// The most elements that a result may have.
 const LARGEST: usize = 400;
@@ -126,7 +127,8 @@ fn result(all: &[Tensor], (operation, first, second): Step) -> Result<Tensor> {
         32 => Tensor::concatenate(&[x, y], axis?),
         33 => {
             axis?;
-            let rows: Vec<i32> = [2, 0, 2].iter().map(|&row: &i32| row.min(x.shape()[0] as i32 - 1)).collect();
+            let rows: Vec<i32> =
+                [2, 0, 2].iter().map(|&row: &i32| row.min(x.shape()[0] as i32 - 1)).collect();
             x.take(&x.graph().constant(Array::vector(&rows)))
         }
         34 => x.matmul(y)?.tanh(),
@@ -156,6 +158,7 @@ fn looped(x: &Tensor, weight: &Tensor, is_back: bool) -> Result<Tensor> {
         Ok(StepOutputs { ys: vec![next.clone()], carries: vec![next] })
     };
     let graph = x.graph();
-    let (_, ys) = if is_back { graph.scan_back(inputs, *steps, step)? } else { graph.scan(inputs, *steps, step)? };
+    let (_, ys) =
+        if is_back { graph.scan_back(inputs, *steps, step)? } else { graph.scan(inputs, *steps, step)? };
     Ok(ys[0].clone())
 }
