@@ -34,6 +34,9 @@ const MANY: usize = 16;
 /// them twice as long. From `WIDE` on a cut between columns costs nothing.
 const NARROW: usize = 32;
 const WIDE: usize = 64;
+/// Of at most 128 columns `gemm_f32` does not pack `a`. Where `a` is transposed it then reads a few numbers of each of its rows,
+/// which halves the speed if these are a power of two apart.
+const PACKED: usize = 256;
 /// A piece has whole multiples of the rows and columns that `gemm_f32` works on at a time.
 const UNIT_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 6 };
 const UNIT_COLUMNS: usize = 16;
@@ -107,7 +110,8 @@ impl Product {
         // the rows of `b` are not whole in memory.
         let too_narrow = self.b_transposed == 0 && columns < wanted * WIDE && rows >= wanted * UNIT_ROWS;
         let by_rows = rows >= 4 * columns || too_narrow;
-        let (length, least) = if by_rows { (rows, UNIT_ROWS) } else { (columns, NARROW) };
+        let least_columns = if self.a_transposed != 0 && columns >= 2 * PACKED { PACKED } else { NARROW };
+        let (length, least) = if by_rows { (rows, UNIT_ROWS) } else { (columns, least_columns) };
         (by_rows, wanted.clamp(1, (length / least).max(1)))
     }
 }
