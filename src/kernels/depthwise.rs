@@ -4,7 +4,7 @@
 
 use super::lanes::{lanes, load, store};
 use super::parts::{Sum, each_task, sum_over_images};
-use super::product::{Line, lines};
+use super::product::{Line, lines, unrolled};
 use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
 use super::threads::Threads;
@@ -165,9 +165,11 @@ impl WithSimd for Pass<'_> {
                         let places = pattern.places.chunks(POSITIONS);
                         for (starts, places) in pattern.starts.chunks(POSITIONS).zip(places) {
                             let sums = sums(simd, planes, starts, weights, taps);
-                            for (place, sum) in places.iter().zip(sums) {
-                                store(simd, &mut to[place * all + first..][..count], sum);
-                            }
+                            unrolled!(i < POSITIONS, {
+                                if let Some(place) = places.get(i) {
+                                    store(simd, &mut to[place * all + first..][..count], sums[i]);
+                                }
+                            });
                         }
                     }
                 }
@@ -197,11 +199,11 @@ fn sums<S: Simd>(
     check(planes, &starts, taps.iter().map(|tap| tap.1));
     for &(weight, distance) in taps {
         let weight = weights[weight];
-        for i in 0..POSITIONS {
+        unrolled!(i < POSITIONS, {
             // SAFETY: checked above.
             let x = unsafe { *planes.get_unchecked(starts[i] + distance) };
             sums[i] = simd.mul_add_f32s(x, weight, sums[i]);
-        }
+        });
     }
     sums
 }
@@ -242,15 +244,17 @@ impl WithSimd for FilterGrad<'_> {
                         check(planes, &pattern.starts, distances.into_iter());
                         for (start, place) in pattern.starts.iter().zip(&pattern.places) {
                             let dy = load(simd, &result[place * all + first..][..count]);
-                            for i in 0..TAPS {
+                            unrolled!(i < TAPS, {
                                 // SAFETY: checked above.
                                 let x = unsafe { *planes.get_unchecked(start + distances[i]) };
                                 sums[i] = simd.mul_add_f32s(x, dy, sums[i]);
+                            });
+                        }
+                        unrolled!(i < TAPS, {
+                            if let Some(&(tap, _)) = taps.get(i) {
+                                sum[tap] = simd.add_f32s(sum[tap], sums[i]);
                             }
-                        }
-                        for (&(tap, _), number) in taps.iter().zip(sums) {
-                            sum[tap] = simd.add_f32s(sum[tap], number);
-                        }
+                        });
                     }
                 }
             }

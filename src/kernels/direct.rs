@@ -4,7 +4,7 @@
 
 use super::lanes::{lanes, store};
 use super::parts::{Sum, each_task, sum_over_images};
-use super::product::{Columns, Line, NARROW, REGISTERS, ROWS, Scattered, lines, product, shape};
+use super::product::{Columns, Line, NARROW, REGISTERS, ROWS, Scattered, lines, product, shape, unrolled};
 use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
 use super::threads::{Threads, each};
@@ -118,9 +118,10 @@ impl Layout {
     }
 }
 
-/// Some of `all` from `first` on for the rows of a product; rows beyond the last repeat it.
-fn rows<const N: usize>(all: &[usize], first: usize) -> [usize; N] {
-    std::array::from_fn(|i| all[(first + i).min(all.len() - 1)])
+/// The numbers from some of the places `all` on, from the `first` of these, for the rows of a product; rows beyond the last
+/// repeat it.
+fn rows<'a, const N: usize>(numbers: &'a [f32], all: &[usize], first: usize) -> [&'a [f32]; N] {
+    std::array::from_fn(|i| &numbers[all[(first + i).min(all.len() - 1)]..])
 }
 
 /// Writes the rows of a product that are there, at most `width` numbers of each, to the places of the result.
@@ -134,27 +135,28 @@ fn write<S: Simd, const N: usize, const R: usize>(
     width: usize,
 ) {
     if width >= R * S::F32_LANES && places.len() >= N {
-        for i in 0..N {
+        unrolled!(i < N, {
             let place = &mut result[places[i] + first..][..R * S::F32_LANES];
-            S::as_mut_simd_f32s(place).0.copy_from_slice(&sums[i]);
-        }
+            let place = S::as_mut_simd_f32s(place).0;
+            unrolled!(j < R, { place[j] = sums[i][j] });
+        });
     } else {
-        // Apart, so that the numbers above need not leave their registers.
-        write_part(simd, sums, result, places, first, width);
+        // Apart, and from a copy, so that the sums above need not leave their registers.
+        write_part(simd, &std::hint::black_box(sums), result, places, first, width);
     }
 }
 
 #[inline(never)]
 fn write_part<S: Simd, const N: usize, const R: usize>(
     simd: S,
-    sums: [[S::f32s; R]; N],
+    sums: &[[S::f32s; R]; N],
     result: &mut [f32],
     places: &[usize],
     first: usize,
     width: usize,
 ) {
     let width = width.min(R * S::F32_LANES);
-    for (place, row) in places.iter().zip(&sums) {
+    for (place, row) in places.iter().zip(sums) {
         for (place, &sum) in result[place + first..][..width].chunks_mut(S::F32_LANES).zip(row) {
             store(simd, place, sum);
         }
@@ -205,7 +207,7 @@ impl Pass<'_> {
                         let panel;
                         (panel, panels) = panels.split_at(taps.len() * R);
                         for position in (0..positions).step_by(N) {
-                            let a = Scattered { values, rows: rows::<N>(starts, position), columns };
+                            let a = Scattered { rows: rows::<N>(values, starts, position), columns };
                             let sums = product::<S, N, R>(simd, taps.len(), a, panel, R);
                             let places = &places[position..];
                             write(simd, sums, to, places, group * written + first, written - first);
@@ -283,16 +285,14 @@ impl FilterGrad<'_> {
                         in_registers::<S>(results, [all, group * written, written], registers, &mut room);
                     let values = &padded[group * read..];
                     for tap in (0..distances.len()).step_by(N) {
-                        let a = Scattered { values, rows: rows::<N>(distances, tap), columns };
+                        let a = Scattered { rows: rows::<N>(values, distances, tap), columns };
                         for first in (0..registers).step_by(R) {
                             let sums = product::<S, N, R>(simd, starts.len(), a, &b[first..], b_row);
-                            for (i, row) in sums.iter().enumerate() {
-                                for (j, &number) in row.iter().enumerate() {
-                                    let row = group * rows_of_group + tap + i;
-                                    let c = &mut c[row * registers + first + j];
-                                    *c = simd.add_f32s(*c, number);
-                                }
-                            }
+                            unrolled!(i < N, {
+                                let row = (group * rows_of_group + tap + i) * registers;
+                                let c = &mut c[row + first..][..R];
+                                unrolled!(j < R, { c[j] = simd.add_f32s(c[j], sums[i][j]) });
+                            });
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! A matrix that is multiplied from the right again and again, laid out once in the order in which registers take it.
 
 use super::lanes::lanes;
-use super::product::{Line, REGISTERS, ROWS, lines, product};
+use super::product::{Line, REGISTERS, ROWS, lines, product, unrolled};
 use super::threads::{Threads, each};
 use pulp::Simd;
 
@@ -76,10 +76,11 @@ impl Panels {
                 // Beyond the last row, the last once more.
                 let a: [&[f32]; ROWS] = std::array::from_fn(|i| &a[(first + i).min(rows - 1) * summed..]);
                 let sums = product::<S, ROWS, REGISTERS>(simd, summed, a, b, REGISTERS);
-                for (i, sums) in sums.iter().enumerate() {
+                unrolled!(i < ROWS, {
                     let place = &mut result[(first + i) * row + panel * width..][..width];
-                    S::as_mut_simd_f32s(place).0.copy_from_slice(sums);
-                }
+                    let place = S::as_mut_simd_f32s(place).0;
+                    unrolled!(j < REGISTERS, { place[j] = sums[i][j] });
+                });
             }
         }
     }

@@ -4,6 +4,22 @@ use super::lanes::lanes;
 use bytemuck::{Pod, Zeroable};
 use pulp::Simd;
 
+/// A block for each `$i` below a constant `$n` of at most nine, written out. The compiler keeps arrays in registers only
+/// where it knows every index; it does so in a loop if it unrolls that early enough, which it need not.
+macro_rules! unrolled {
+    ($i:ident < $n:expr, $block:block) => {
+        unrolled!(@ $i < $n, $block, 0 1 2 3 4 5 6 7 8)
+    };
+    (@ $i:ident < $n:expr, $block:block, $($number:literal)*) => {{
+        const { assert!($n <= 9) };
+        $({
+            let $i: usize = $number;
+            if $i < $n $block
+        })*
+    }};
+}
+pub(super) use unrolled;
+
 /// Rows and registers of a product that are computed at once. Twelve sums, two registers of one operand and one of the other
 /// fit into the 16 registers of AVX2. NEON has 32 of half the width: 24 sums, four registers and one.
 pub(super) const ROWS: usize = 6;
@@ -83,25 +99,24 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A matrix whose element `(i, k)` is `values[rows[i] + columns[k]]`.
+/// A matrix whose element `(i, k)` is `rows[i][columns[k]]`.
 #[derive(Clone, Copy)]
 pub(super) struct Scattered<'a, const N: usize> {
-    pub values: &'a [f32],
-    pub rows: [usize; N],
+    pub rows: [&'a [f32]; N],
     pub columns: Columns<'a>,
 }
 
 impl<const N: usize> Rows<N> for Scattered<'_, N> {
     #[inline(always)]
     fn hold(&self, k: usize) -> bool {
-        let Self { values, rows, columns } = self;
-        k <= columns.starts.len() && rows.iter().all(|row| row + columns.largest < values.len())
+        let Self { rows, columns } = self;
+        k <= columns.starts.len() && rows.iter().all(|row| columns.largest < row.len())
     }
 
     #[inline(always)]
     unsafe fn at(&self, row: usize, column: usize) -> f32 {
         // SAFETY: the caller's.
-        unsafe { *self.values.get_unchecked(self.rows[row] + *self.columns.starts.get_unchecked(column)) }
+        unsafe { *self.rows[row].get_unchecked(*self.columns.starts.get_unchecked(column)) }
     }
 }
 
@@ -120,15 +135,11 @@ pub(super) fn product<S: Simd, const N: usize, const R: usize>(
         // SAFETY: the largest indices were checked above.
         unsafe {
             let mut columns = [simd.splat_f32s(0.0); R];
-            for j in 0..R {
-                columns[j] = *b.get_unchecked(i * b_row + j);
-            }
-            for row in 0..N {
+            unrolled!(j < R, { columns[j] = *b.get_unchecked(i * b_row + j) });
+            unrolled!(row < N, {
                 let x = simd.splat_f32s(a.at(row, i));
-                for j in 0..R {
-                    sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]);
-                }
-            }
+                unrolled!(j < R, { sums[row][j] = simd.mul_add_f32s(x, columns[j], sums[row][j]) });
+            });
         }
     }
     sums

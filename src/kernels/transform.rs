@@ -5,6 +5,7 @@
 //! dimensions each matrix is applied along one axis after the other. See Lavin and Gray, "Fast Algorithms for
 //! Convolutional Neural Networks" (2016); the matrices are those of Toom and Cook for the points below.
 
+use super::product::unrolled;
 use pulp::Simd;
 use std::marker::PhantomData;
 
@@ -159,13 +160,9 @@ pub(super) fn transform<S: Simd, M: Matrix>(
 ) {
     for column in 0..used[1] {
         let mut x = [simd.splat_f32s(0.0); SIDE];
-        for row in 0..SIDE {
-            x[row] = tile[row][column];
-        }
+        unrolled!(row < SIDE, { x[row] = tile[row][column] });
         let y = along::<S, M>(simd, size[0], x);
-        for row in 0..SIDE {
-            tile[row][column] = y[row];
-        }
+        unrolled!(row < SIDE, { tile[row][column] = y[row] });
     }
     for row in &mut tile[..wanted[0]] {
         *row = along::<S, M>(simd, size[1], *row);
@@ -187,12 +184,12 @@ fn along<S: Simd, M: Matrix>(simd: S, size: usize, x: [S::f32s; SIDE]) -> [S::f3
 fn product<S: Simd, M: Matrix, const SIZE: usize>(simd: S, x: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
     let matrix = const { M::BY_SIZE[SIZE] };
     let mut y = [simd.splat_f32s(0.0); SIDE];
-    for i in 0..SIDE {
-        for j in 0..SIDE {
+    unrolled!(i < SIDE, {
+        unrolled!(j < SIDE, {
             if matrix[i][j] != 0.0 {
                 y[i] = simd.mul_add_f32s(simd.splat_f32s(matrix[i][j]), x[j], y[i]);
             }
-        }
-    }
+        });
+    });
     y
 }

@@ -9,7 +9,7 @@
 use super::Kernel;
 use super::lanes::{lanes, load};
 use super::parts::{Sum, each_task, sum_over_images};
-use super::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, shape};
+use super::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, shape, unrolled};
 use super::sliding::Sliding;
 use super::threads::{Threads, each};
 use super::tiles::{Block, PLACES, Side, Sizes, Tiles, tiles_at_once};
@@ -181,9 +181,10 @@ impl Images<'_> {
                         };
                         let c = &mut c[row * outputs.registers + group * R..];
                         let product = product::<S, N, R>(simd, from.channels(), a, b, R);
-                        for (i, row) in product.iter().enumerate() {
-                            c[i * outputs.registers..][..R].copy_from_slice(row);
-                        }
+                        unrolled!(i < N, {
+                            let c = &mut c[i * outputs.registers..][..R];
+                            unrolled!(j < R, { c[j] = product[i][j] });
+                        });
                     }
                 }
             }
@@ -236,12 +237,10 @@ impl FilterGrad<'_> {
                         let c = &mut c[(place * rows + row) * outputs.registers + group..];
                         let product =
                             product::<S, N, R>(simd, tiles.count, a, &b[group..], outputs.registers);
-                        for (i, row) in product.iter().enumerate() {
-                            for (j, &number) in row.iter().enumerate() {
-                                let c = &mut c[i * outputs.registers + j];
-                                *c = simd.add_f32s(*c, number);
-                            }
-                        }
+                        unrolled!(i < N, {
+                            let c = &mut c[i * outputs.registers..][..R];
+                            unrolled!(j < R, { c[j] = simd.add_f32s(c[j], product[i][j]) });
+                        });
                     }
                 }
             }

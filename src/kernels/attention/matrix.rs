@@ -1,6 +1,6 @@
 //! Matrices that lie in a core's cache, and their products.
 
-use crate::kernels::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product};
+use crate::kernels::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, unrolled};
 use pulp::{NullaryFnOnce, Simd};
 use std::ops::Range;
 
@@ -165,12 +165,12 @@ impl<S: Simd, const ADD: bool> Product<'_, S, ADD> {
         for row in (0..rows).step_by(N) {
             let a = Strided { values: &a.values[row * a.row..], ..a };
             let sums = product::<S, N, R>(simd, summed, a, columns, b.stride / S::F32_LANES);
-            for i in 0..N {
+            unrolled!(i < N, {
                 let place = &mut result[(row + i) * width + register..][..R];
-                for j in 0..R {
+                unrolled!(j < R, {
                     place[j] = if ADD { simd.add_f32s(place[j], sums[i][j]) } else { sums[i][j] };
-                }
-            }
+                });
+            });
         }
     }
 }
