@@ -87,7 +87,7 @@ def main() -> None:
         while kills < arguments.kills:
             runs += 1
             run = folder / f"killed-{runs}"
-            patience = lasts
+            patience = lasts / 3
             while True:
                 words = ["--resume", str(run)] if (run / "recipe.toml").exists() else first + [run.name]
                 pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
