@@ -13,9 +13,9 @@
 //! ```
 //!
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
-//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `onnx`, `plot` and
-//! `tensorboard` add what their names say; `cli`, a default, all of them but `arrow` and `parquet`, and the command line;
-//! `serve`, the other default, its server.
+//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `onnx`, `plot`, `tensorboard`
+//! and `mlflow` add what their names say; `cli`, a default, all of them but `arrow` and `parquet`, and the command line;
+//! `serve` and `dashboard`, the other defaults, its server and its live curves.
 //!
 //! # The rooms
 //!
@@ -42,7 +42,7 @@
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping, checkpoints; any function of a batch | recipes, folders of runs |
 //! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
 //! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | devices |
-//! | [`tensorboard`] | event files | everything else |
+//! | [`tensorboard`], [`mlflow`] | event files, runs of `MLflow`'s file store | everything else |
 //! | [`recipe`] | a run as a file | |
 //! | [`runs`] | a run on disk: checkpoints, history, resume | graphs, layers |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
@@ -83,6 +83,8 @@ pub mod loss;
 #[doc(hidden)]
 pub mod lower;
 pub mod metric;
+#[cfg(feature = "mlflow")]
+pub mod mlflow;
 pub mod model;
 mod named;
 pub mod nn;

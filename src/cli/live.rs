@@ -56,8 +56,10 @@ impl Live {
     }
 }
 
-/// Takes the live line away where the process ends at once.
+/// Takes the live line away, or the dashboard, where the process ends at once.
 pub(super) fn wipe() {
+    #[cfg(feature = "dashboard")]
+    super::dashboard::leave();
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
         // To the line's beginning, and what is behind it is erased.
@@ -142,7 +144,7 @@ fn line(progress: &Progress, epochs: u64, elapsed: Duration, columns: usize) -> 
 const BAR: usize = 24;
 
 /// `1:02:03` or `2:03`.
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     let all = seconds as u64;
     let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
     match hours {

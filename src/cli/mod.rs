@@ -3,6 +3,8 @@
 
 pub mod chapter;
 mod compare;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod data;
 mod devices;
 mod evaluate;

@@ -1,9 +1,13 @@
 //! What the user sees of a run: on a terminal a live line, otherwise a line an epoch, or JSON for programs.
 
+#[cfg(feature = "dashboard")]
+use super::dashboard::{Dashboard, State};
 use super::live::Live;
 use super::stdout;
 use crate::train::{Compiled, Epoch, Event};
 use serde_json::{Value, json};
+#[cfg(feature = "dashboard")]
+use std::cell::RefCell;
 use std::fmt::Write as _;
 
 /// How much is said, and in which form.
@@ -26,11 +30,33 @@ pub(super) struct Screen {
     verbosity: Verbosity,
     epochs: u64,
     live: Live,
+    /// While it has the terminal.
+    #[cfg(feature = "dashboard")]
+    dashboard: RefCell<Option<Dashboard>>,
 }
 
 impl Screen {
     pub fn new(verbosity: Verbosity, epochs: u64) -> Self {
-        Self { verbosity, epochs, live: Live::new(epochs) }
+        Self {
+            verbosity,
+            epochs,
+            live: Live::new(epochs),
+            #[cfg(feature = "dashboard")]
+            dashboard: RefCell::new(None),
+        }
+    }
+
+    /// Gives the terminal to a dashboard until [`Screen::end`].
+    #[cfg(feature = "dashboard")]
+    pub fn open_dashboard(&self, state: State) -> anyhow::Result<()> {
+        *self.dashboard.borrow_mut() = Some(Dashboard::open(state)?);
+        Ok(())
+    }
+
+    /// Does `show` with the dashboard if there is one, and says whether there is.
+    #[cfg(feature = "dashboard")]
+    fn on_dashboard(&self, show: impl FnOnce(&Dashboard)) -> bool {
+        self.dashboard.borrow().as_ref().map(show).is_some()
     }
 
     /// Something to read, which programs do not want.
@@ -60,6 +86,10 @@ impl Screen {
     }
 
     fn print(&self, text: &str) {
+        #[cfg(feature = "dashboard")]
+        if self.on_dashboard(|dashboard| dashboard.line(text)) {
+            return;
+        }
         self.live.aside(|| stdout::print(&format!("{text}\n")));
     }
 
@@ -82,12 +112,18 @@ impl Screen {
                         self.epochs
                     ));
                 }
+                #[cfg(feature = "dashboard")]
+                if self.on_dashboard(|dashboard| dashboard.progress(*progress)) {
+                    return;
+                }
                 if !quiet && !json {
                     self.live.show(*progress);
                 }
             }
             Event::Epoch(epoch) => {
                 self.json("epoch", json!(epoch));
+                #[cfg(feature = "dashboard")]
+                self.on_dashboard(|dashboard| dashboard.epoch(epoch));
                 self.line(&self.epoch(epoch));
             }
         }
@@ -107,6 +143,11 @@ impl Screen {
     }
 
     pub fn end(&self) {
+        // What was said while the dashboard was there stands in the terminal after it.
+        #[cfg(feature = "dashboard")]
+        if let Some(dashboard) = self.dashboard.borrow_mut().take() {
+            dashboard.close().iter().for_each(|line| stdout::print(&format!("{line}\n")));
+        }
         self.live.end();
     }
 }

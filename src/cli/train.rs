@@ -1,9 +1,12 @@
 //! `neural train`
 
 mod group;
+mod logs;
 pub(super) mod progress;
 
 use super::DeviceArguments;
+#[cfg(feature = "dashboard")]
+use super::dashboard::State;
 use super::figures::{self, Scores, Spreads, by_part};
 use super::interrupt;
 use super::processes::{self, Sharing};
@@ -15,12 +18,15 @@ use crate::data::{Dataset, Source, Task};
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, Which, check_settings};
 use crate::runtime::Device;
-use crate::tensorboard;
 use crate::train::{Epoch, Event, Monitor, Run};
 use anyhow::{Context, bail};
 use group::{Group, Kind};
+use logs::Logs;
+pub(super) use logs::Wanted;
 use serde_json::json;
 use std::collections::BTreeMap;
+#[cfg(feature = "dashboard")]
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,9 +85,17 @@ pub struct Train {
     #[arg(long, value_name = "N", conflicts_with_all = ["resume", "repeat"], value_parser = clap::value_parser!(u64).range(2..))]
     folds: Option<u64>,
 
+    /// Show curves, figures and progress on the whole terminal while the run trains
+    #[arg(long, conflicts_with_all = ["quiet", "verbose", "json"])]
+    dashboard: bool,
+
     /// Write event files for TensorBoard into the run's folder too
     #[arg(long)]
     tensorboard: bool,
+
+    /// Write the run into this folder of MLflow's runs too, such as mlruns; the experiment has the recipe's name
+    #[arg(long, value_name = "DIR")]
+    mlflow: Option<PathBuf>,
 
     #[command(flatten)]
     verbosity: Verbosity,
@@ -124,9 +138,10 @@ impl Train {
         seeds.or(self.folds.map(|times| Group { kind: Kind::Folds, times }))
     }
 
-    fn output(&self, device: &Device) -> Output {
-        let devices = self.sharing.count(device);
-        Output { verbosity: self.verbosity, devices, tensorboard: self.tensorboard }
+    fn output(&self, device: &Device) -> Output<'_> {
+        let logs = Wanted { tensorboard: self.tensorboard, mlflow: self.mlflow.as_deref() };
+        let Self { verbosity, dashboard, .. } = *self;
+        Output { verbosity, dashboard, devices: self.sharing.count(device), logs }
     }
 
     fn folder(&self, recipe: &Recipe) -> anyhow::Result<Folder> {
@@ -274,12 +289,13 @@ impl Place {
 
 /// What is told of a run while it trains, and where it does.
 #[derive(Clone, Copy)]
-pub(super) struct Output {
+pub(super) struct Output<'a> {
     pub verbosity: Verbosity,
+    /// Whether a dashboard is shown while it trains.
+    pub dashboard: bool,
     /// How many devices share each batch.
     pub devices: usize,
-    /// Whether event files are written.
-    pub tensorboard: bool,
+    pub logs: Wanted<'a>,
 }
 
 /// Where a run is left before its end, to be gone on with later.
@@ -323,10 +339,10 @@ pub(super) fn train(
     device: &Device,
     data: &Dataset,
     place: impl FnOnce() -> anyhow::Result<Place>,
-    output: Output,
+    output: Output<'_>,
     until: Until,
 ) -> anyhow::Result<Outcome> {
-    let Output { verbosity, devices, tensorboard } = output;
+    let Output { verbosity, dashboard, devices, logs } = output;
     let started = Instant::now();
     let mut run = processes::start(recipe, device, data, devices)?;
     let trainer = run.trainer().clone();
@@ -378,8 +394,10 @@ pub(super) fn train(
         screen.line(note);
     }
     warn_of_outputs(session.run(), data, &screen);
-    let mut log = if tensorboard { Some(tensorboard::Writer::create(folder.path())?) } else { None };
-    let mut logged = Ok(());
+    let mut logs = Logs::begin(logs, recipe, &session)?;
+    if dashboard {
+        open_dashboard(&screen, &mut session, device, trainer.epochs)?;
+    }
     let mut epochs = session.run().epochs_reported();
     let traffic = processes::Meter::start(device, session.run());
     let mut beat = progress::Beat::new(&folder);
@@ -391,19 +409,18 @@ pub(super) fn train(
             match event {
                 Event::Epoch(epoch) => {
                     epochs = epoch.number;
-                    if let Some(log) = &mut log {
-                        logged = figures::log(log, epoch);
-                    }
+                    logs.epoch(epoch);
                 }
                 Event::Progress(progress) => beat.show(progress),
                 Event::Compiled(_) => {}
             }
-            let is_over = logged.is_err() || interrupt::asked() || until.is_reached(epochs);
+            let is_over = logs.failed.is_err() || interrupt::asked() || until.is_reached(epochs);
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     };
     screen.end();
     drop(beat);
+    let logged = logs.end(ending.as_ref().ok().copied());
     let ending = ending.with_context(|| format!("run {}", folder.path().display()))?;
     logged?;
     if let Some(traffic) = traffic {
@@ -437,6 +454,23 @@ pub(super) fn train(
     );
     screen.result(&format!("\n{table}{} in all", seconds(spent)));
     Ok(Outcome { ending, epochs, scores, best, monitor })
+}
+
+/// Shows a dashboard where standard output is a terminal, and otherwise says why not.
+#[cfg(feature = "dashboard")]
+fn open_dashboard(screen: &Screen, session: &mut Session, device: &Device, most: u64) -> anyhow::Result<()> {
+    if !io::stdout().is_terminal() {
+        screen.line("no dashboard: standard output is not a terminal");
+        return Ok(());
+    }
+    let title = format!("{} on {device}", session.folder().path().display());
+    let state = State::new(title, session.monitor(), most, session.history().epochs());
+    screen.open_dashboard(state)
+}
+
+#[cfg(not(feature = "dashboard"))]
+fn open_dashboard(_: &Screen, _: &mut Session, _: &Device, _: u64) -> anyhow::Result<()> {
+    bail!("--dashboard needs a build with the feature dashboard, which is a default: cargo build --release")
 }
 
 /// Outputs that no class has are learned never to speak, which is seldom what was meant.
