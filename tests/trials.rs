@@ -423,6 +423,55 @@ fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened(home: &TempDir) {
     assert_eq!(drawn(&cut), 16);
 }
 
+/// Trials that share the cores come to what they come to alone, also where the sweep was stopped in between.
+#[test]
+fn several_trials_at_a_time_come_to_the_same() {
+    if device_name() != "cpu" {
+        return;
+    }
+    let home = home();
+    let over = "train.optimizer.sgd.learning_rate=0.01,0.03,0.1,0.3,1";
+    let sweep = ["sweep", "trees.toml", "--device", "cpu", "--over", over, "--epochs", "12"];
+    said(&home, &[&sweep[..], &["--quiet"]].concat());
+    let alone = home.path().join("runs/trees-sweep-1");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let too_many = (cores + 1).to_string();
+    refused(&home, &[&sweep[..], &["--jobs", &too_many]].concat(), &["--jobs", "cores"]);
+    if cores < 2 {
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neural"));
+    command
+        .args(sweep)
+        .args(["--jobs", "2"])
+        .current_dir(&home)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    let together = home.path().join("runs/trees-sweep-2");
+    let begun = || fs::read_to_string(together.join("trials.jsonl")).unwrap_or_default().contains("reached");
+    while !begun() {
+        sleep(Duration::from_millis(5));
+    }
+    // SAFETY: it sends a signal to a child that was not waited for.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    let stopped = child.wait_with_output().expect("a child");
+    let shown = String::from_utf8_lossy(&stopped.stdout);
+    assert_eq!(stopped.status.code(), Some(130), "{shown} {}", String::from_utf8_lossy(&stopped.stderr));
+    let resume = ["sweep", "--resume", "runs/trees-sweep-2", "--device", "cpu", "--jobs", "2", "--json"];
+    let shown = said(&home, &resume);
+    let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert_eq!(lines.last().expect("a line")["event"], "ranking");
+    assert_eq!(text(together.join("report.md")), text(alone.join("report.md")));
+    for trial in 1..=5 {
+        let weights = |group: &Path| {
+            let run = Folder::open(group.join(format!("trial-{trial}"))).expect("a run");
+            run.checkpoint(Which::Best).expect("kept").checkpoint.tensors.clone()
+        };
+        assert_eq!(weights(&together), weights(&alone), "trial {trial}");
+    }
+}
+
 /// The last line that a command printed with --json.
 fn last_object(home: &TempDir, arguments: &[&str]) -> Value {
     let shown = said(home, &[arguments, &["--device", device_name(), "--json"]].concat());

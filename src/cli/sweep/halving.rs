@@ -50,7 +50,13 @@ impl Rungs {
     /// The trial that is worth a rung more, and that rung: of those on a rung, one of the best `1 / reduction` that has
     /// not climbed on yet; the higher rung first. Where no more trials come (`is_last`), the best of each rung climbs on
     /// however few there are, so that one is trained to its end.
-    pub fn promotion(&self, trials: &[Standing], is_last: bool) -> Option<(usize, usize)> {
+    /// Those of `under_way` are trained already.
+    pub fn promotion(
+        &self,
+        trials: &[Standing],
+        is_last: bool,
+        under_way: &[usize],
+    ) -> Option<(usize, usize)> {
         let on = |rung: usize| {
             let standing = |(number, trial): (usize, &Standing)| Some((number, trial.at(rung)?));
             let mut on: Vec<(usize, f64)> = trials.iter().enumerate().filter_map(standing).collect();
@@ -61,8 +67,11 @@ impl Rungs {
             on
         };
         (0..self.pauses.len()).rev().find_map(|rung| {
-            let waits = |trial: &Standing| !trial.is_over && trial.values.len() == rung + 1;
-            let (number, _) = on(rung).into_iter().find(|(number, _)| waits(&trials[*number]))?;
+            let waits = |number: usize| {
+                let trial = &trials[number];
+                !trial.is_over && trial.values.len() == rung + 1 && !under_way.contains(&number)
+            };
+            let (number, _) = on(rung).into_iter().find(|(number, _)| waits(*number))?;
             Some((number, rung + 1))
         })
     }
@@ -91,21 +100,22 @@ mod tests {
     fn a_third_of_a_rung_climbs_on_and_the_higher_rung_goes_first() {
         let rungs = Rungs::below(9, 3, 1);
         let mut trials = vec![standing(&[0.5]), standing(&[0.4])];
-        assert_eq!(rungs.promotion(&trials, false), None, "a third of two is none");
+        assert_eq!(rungs.promotion(&trials, false, &[]), None, "a third of two is none");
         trials.push(standing(&[0.6]));
-        assert_eq!(rungs.promotion(&trials, false), Some((1, 1)));
+        assert_eq!(rungs.promotion(&trials, false, &[]), Some((1, 1)));
+        assert_eq!(rungs.promotion(&trials, false, &[1]), None, "it is trained already");
         trials[1].values.push(0.3);
-        assert_eq!(rungs.promotion(&trials, false), None, "the best has climbed on");
+        assert_eq!(rungs.promotion(&trials, false, &[]), None, "the best has climbed on");
         trials.extend([standing(&[0.1]), standing(&[0.2]), standing(&[0.9])]);
         // The two best of six.
-        assert_eq!(rungs.promotion(&trials, false), Some((3, 1)));
+        assert_eq!(rungs.promotion(&trials, false, &[]), Some((3, 1)));
         trials[3].values.push(0.05);
-        assert_eq!(rungs.promotion(&trials, false), Some((4, 1)));
+        assert_eq!(rungs.promotion(&trials, false, &[]), Some((4, 1)));
         trials[4].values.push(0.07);
         // Three are on the second rung now, of which the best goes on to the end.
-        assert_eq!(rungs.promotion(&trials, false), Some((3, 2)));
+        assert_eq!(rungs.promotion(&trials, false, &[]), Some((3, 2)));
         trials[3] = Standing { values: vec![0.1, 0.05, 0.04], is_over: true };
-        assert_eq!(rungs.promotion(&trials, false), None);
+        assert_eq!(rungs.promotion(&trials, false, &[]), None);
     }
 
     #[test]
@@ -113,12 +123,12 @@ mod tests {
         let rungs = Rungs::below(9, 3, 1);
         let mut trials = vec![standing(&[0.5]), standing(&[f64::INFINITY])];
         trials[1].is_over = true;
-        assert_eq!(rungs.promotion(&trials, false), None);
-        assert_eq!(rungs.promotion(&trials, true), Some((0, 1)));
+        assert_eq!(rungs.promotion(&trials, false, &[]), None);
+        assert_eq!(rungs.promotion(&trials, true, &[]), Some((0, 1)));
         trials[0].values.push(0.4);
-        assert_eq!(rungs.promotion(&trials, true), Some((0, 2)));
+        assert_eq!(rungs.promotion(&trials, true, &[]), Some((0, 2)));
         trials[0] = Standing { values: vec![0.5, 0.4, 0.3], is_over: true };
-        assert_eq!(rungs.promotion(&trials, true), None);
+        assert_eq!(rungs.promotion(&trials, true, &[]), None);
     }
 
     #[test]
@@ -127,7 +137,7 @@ mod tests {
         let ended = Standing { values: vec![0.1], is_over: true };
         let failed = Standing { values: vec![f64::INFINITY], is_over: true };
         let trials = vec![ended, standing(&[0.2]), failed.clone()];
-        assert_eq!(rungs.promotion(&trials, false), None, "the best third is the one that has ended");
-        assert_eq!(rungs.promotion(&[failed.clone(), failed], true), None);
+        assert_eq!(rungs.promotion(&trials, false, &[]), None, "the best third is the one that has ended");
+        assert_eq!(rungs.promotion(&[failed.clone(), failed], true, &[]), None);
     }
 }

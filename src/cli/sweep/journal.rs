@@ -186,15 +186,20 @@ impl Journal {
         self.trials.iter().flat_map(|trial| &trial.reached).map(|reached| reached.seconds).sum()
     }
 
-    /// What is trained next: a trial that has not been trained yet, then one that is promoted, then a new one.
-    pub fn next(&mut self) -> anyhow::Result<Option<Job>> {
+    /// What is trained next beside the trials that are under way: a trial that has not been trained yet, then one that is
+    /// promoted, then a new one.
+    pub fn next(&mut self, under_way: &[usize]) -> anyhow::Result<Option<Job>> {
         let job = |number, rung| Some(Job { number, epochs: self.rungs.pause(rung) });
-        if let Some(number) = self.trials.iter().position(|trial| trial.reached.is_empty()) {
+        let is_untrained =
+            |number: &usize| self.trials[*number].reached.is_empty() && !under_way.contains(number);
+        if let Some(number) = (0..self.trials.len()).find(is_untrained) {
             return Ok(job(number, 0));
         }
         let standings: Vec<Standing> = self.trials.iter().map(Trial::standing).collect();
         let is_last = self.plan.count().is_some_and(|count| self.trials.len() >= count);
-        if let Some((number, rung)) = self.rungs.promotion(&standings, is_last) {
+        // What is under way may yet be better than the best there is.
+        let is_end = is_last && under_way.is_empty();
+        if let Some((number, rung)) = self.rungs.promotion(&standings, is_end, under_way) {
             return Ok(job(number, rung));
         }
         if is_last {

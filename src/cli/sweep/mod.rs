@@ -2,6 +2,7 @@
 
 mod halving;
 mod importance;
+mod jobs;
 mod journal;
 mod ranking;
 mod search;
@@ -16,14 +17,16 @@ use super::message;
 use super::processes::{self, Sharing};
 use super::recipe_options::RecipeOptions;
 use super::screen::{Screen, Verbosity};
+use super::stdout;
 use super::text;
-use super::train::{Loaded, Outcome, Output, Place, Until, train};
+use super::train::{Loaded, Outcome, Output, Place, Until, Wanted, train};
 use crate::error::Error;
 use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, History, check_settings};
 use crate::runtime::Device;
 use crate::train::Monitor;
 use anyhow::{Context, bail, ensure};
+use jobs::Workers;
 use journal::{End, Halving, Job, Journal, Plan, Reached};
 use ranking::Ranking;
 use search::Search;
@@ -31,8 +34,8 @@ use serde_json::json;
 use space::{Over, Values, combinations};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 /// Train a recipe with several values of some of its keys, and rank what comes of it
@@ -41,6 +44,7 @@ use std::time::{Duration, Instant};
   neural sweep my.toml --over train.batch_size=64,256 --over train.optimizer.sgd.learning_rate=0.1,0.3,1
   neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --trials 30
   neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --prune asha --hours 2
+  neural sweep my.toml --over train.seed=1,2,3,4 --jobs 2
   neural sweep --resume runs/my-sweep-1           go on with a sweep that was interrupted
   neural sweep --resume runs/my-sweep-1 --trials 60
 
@@ -48,7 +52,10 @@ A range A..B is drawn from, evenly on a logarithmic scale where both ends are ab
 is a run in the sweep's folder. The recipe of the best one is kept there as best.toml, the ranking as report.md.
 
 With --prune asha every trial is trained for few epochs, and the best third of them three times as long, and so on up to
-the recipe's epochs. A trial that is pruned keeps its checkpoint, from which it goes on exactly if it is promoted later.")]
+the recipe's epochs. A trial that is pruned keeps its checkpoint, from which it goes on exactly if it is promoted later.
+
+With --jobs N several trials train at a time, in processes that share the cores. Each trial comes to the same as alone; which
+trials there are depends on the order in which they end, with tpe and asha.")]
 pub struct Sweep {
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -76,6 +83,32 @@ pub struct Sweep {
     /// Train the best one in N trials on, for N times as many epochs
     #[arg(long, default_value_t = 3, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(2..))]
     reduction: u64,
+
+    /// Train N trials at a time on a CPU, each on its part of the cores
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        conflicts_with_all = ["processes", "devices"],
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    jobs: u64,
+
+    /// Train this trial of the sweep, from 0, and print what it reached: a process that --jobs has started
+    #[arg(long, hide = true, requires = "resume")]
+    trial: Option<usize>,
+
+    /// The cores of such a process
+    #[arg(long, hide = true, value_delimiter = ',', requires = "trial")]
+    cores: Vec<usize>,
+
+    /// The epoch after which it pauses
+    #[arg(long, hide = true, requires = "trial")]
+    pause: Option<u64>,
+
+    /// The seconds after which it stops
+    #[arg(long, hide = true, requires = "trial")]
+    seconds: Option<f64>,
 
     /// Epochs that each trial is trained for at least
     #[arg(long, default_value_t = 1, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(1..))]
@@ -127,10 +160,14 @@ fn hours(text: &str) -> Result<f64, String> {
 
 impl Sweep {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if let (Some(trial), Some(path)) = (self.trial, &self.resume) {
+            return self.work(trial, path);
+        }
         self.sharing.run(&self.device, |device| self.train_all(device))
     }
 
     fn train_all(&self, device: &Device) -> anyhow::Result<ExitCode> {
+        let workers = (self.jobs > 1).then(|| Workers::new(self.jobs as usize, device)).transpose()?;
         let mut loaded = Loaded::default();
         let path = match &self.resume {
             Some(path) => path.clone(),
@@ -146,16 +183,20 @@ impl Sweep {
         let began = Instant::now();
         // A time that is too far away to be represented never comes.
         let time = journal.plan.hours.and_then(|hours| {
-            let left = (3600.0 * hours - journal.seconds()).max(0.0);
+            let left = (3600.0 * hours - journal.seconds() / self.jobs as f64).max(0.0);
             began.checked_add(Duration::try_from_secs_f64(left).ok()?)
         });
         let is_time_up = || time.is_some_and(|time| Instant::now() >= time);
-        while !is_time_up() && !interrupt::asked() {
-            let Some(job) = journal.next()? else { break };
-            let Some(reached) = self.train(&journal, &job, device, &mut loaded, time, &screen)? else {
-                break;
-            };
-            journal.reached(job.number, reached)?;
+        if let Some(workers) = workers {
+            self.train_several(&mut journal, workers, time)?;
+        } else {
+            while !is_time_up() && !interrupt::asked() {
+                let Some(job) = journal.next(&[])? else { break };
+                let Some(reached) = self.train(&journal, &job, device, &mut loaded, time, &screen)? else {
+                    break;
+                };
+                journal.reached(job.number, reached)?;
+            }
         }
         let is_interrupted = interrupt::asked();
         if is_interrupted {
@@ -191,6 +232,67 @@ impl Sweep {
         screen.line(&format!("\nthe best recipe is in {}", text::path(&recipe)));
         screen.result(&format!("\n{}", table.trim_end()));
         Ok(code)
+    }
+
+    /// Trains the trials of the sweep in several processes at a time.
+    fn train_several(
+        &self,
+        journal: &mut Journal,
+        mut workers: Workers,
+        time: Option<Instant>,
+    ) -> anyhow::Result<()> {
+        let mut is_told = false;
+        loop {
+            let is_over = |time: Instant| Instant::now() >= time;
+            while workers.has_room() && !time.is_some_and(is_over) && !interrupt::asked() {
+                let Some(job) = journal.next(&workers.trials())? else { break };
+                workers.start(&job, self.command(journal, &job, time)?)?;
+            }
+            if workers.is_idle() {
+                return Ok(());
+            }
+            if interrupt::asked() && !is_told {
+                workers.interrupt();
+                is_told = true;
+            }
+            if let Some((trial, Some(reached))) = workers.wait()? {
+                journal.reached(trial, reached)?;
+            }
+        }
+    }
+
+    /// The command that trains one trial, see [`Sweep::work`].
+    fn command(&self, journal: &Journal, job: &Job, time: Option<Instant>) -> anyhow::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("sweep").arg("--resume").arg(journal.group.path());
+        command.args(["--trial", &job.number.to_string(), "--device", &self.device.device]);
+        command.arg(if self.verbosity.json { "--json" } else { "--quiet" });
+        if self.device.no_kept_programs {
+            command.arg("--no-kept-programs");
+        }
+        if let Some(epochs) = job.epochs {
+            command.args(["--pause", &epochs.to_string()]);
+        }
+        if let Some(time) = time {
+            let left = time.saturating_duration_since(Instant::now());
+            command.args(["--seconds", &left.as_secs_f64().to_string()]);
+        }
+        Ok(command)
+    }
+
+    /// Trains one trial of a sweep for another process, whose last line of output says what it reached.
+    fn work(&self, number: usize, path: &Path) -> anyhow::Result<ExitCode> {
+        jobs::become_worker(&self.cores)?;
+        interrupt::listen()?;
+        let device = self.device.open()?;
+        let journal = Journal::open(path)?;
+        ensure!(number < journal.trials.len(), "the sweep has no trial {number}");
+        let left = self.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let time = left.and_then(|left| Instant::now().checked_add(left));
+        let (job, screen) = (Job { number, epochs: self.pause }, Screen::new(self.verbosity, 0));
+        let reached = self.train(&journal, &job, &device, &mut Loaded::default(), time, &screen)?;
+        stdout::print(&format!("{}\n", serde_json::to_string(&reached)?));
+        Ok(if interrupt::asked() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
     }
 
     /// Makes the folder of a new sweep.
@@ -306,8 +408,8 @@ impl Sweep {
             .last()
             .map_or_else(String::new, |before| format!(" goes on from epoch {}", before.epochs));
         screen.result(&format!("\ntrial {}{goes_on}: {}", number + 1, trial.settings.join(", ")));
-        let devices = self.sharing.count(device);
-        let output = Output { verbosity: self.verbosity, devices, tensorboard: false };
+        let (verbosity, devices) = (self.verbosity, self.sharing.count(device));
+        let output = Output { verbosity, dashboard: false, devices, logs: Wanted::default() };
         let until = Until { epochs: job.epochs, time };
         let trained = journal.recipe(number).and_then(|recipe| {
             let data = loaded.data(&recipe, device)?;
