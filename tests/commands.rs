@@ -10,6 +10,7 @@ use neural::model::Model;
 use neural::runs::{Folder, Saved, Which};
 use neural::{Array, DType};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -885,6 +886,176 @@ fn runs_are_listed_renamed_and_deleted() {
     refuses(&["runs", "delete", &wide], b"", &["--yes"]);
     assert!(said(&["runs", "delete", &wide, "--yes"]).contains("removed"));
     assert!(!Path::new(&wide).exists() && Path::new(&prices).exists());
+}
+
+/// The lines of a folder's files below `folder`, by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.expect("readable").path();
+        let text = fs::read_to_string(&path).expect("text");
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, text.lines().map(String::from).collect())
+    };
+    entries.map(file).collect()
+}
+
+/// The form of MLflow's file store; tests/figures/read_mlflow.py reads one with MLflow itself.
+#[test]
+fn mlflow_has_the_figures_of_the_history() {
+    let store = tempfile::tempdir().expect("a temporary folder");
+    let store = store.path().join("ml runs");
+    let shown = store.to_string_lossy().into_owned();
+    let train = ["train", "bands.toml", "--mlflow", &shown, "--device", device_name(), "--quiet"];
+    said(&[&train[..], &["--name", "logged-7", "--epochs", "2"]].concat());
+    said(&[&train[..], &["--name", "other"]].concat());
+    let experiments = files_named(&store, "meta.yaml");
+    assert_eq!(experiments.len(), 2);
+    let of = |name: &str| {
+        let line = format!("name: \"{name}\"");
+        let all = experiments.iter();
+        let mut found = all.filter(|path| fs::read_to_string(path).expect("text").lines().any(|l| l == line));
+        let experiment = found.next().unwrap_or_else(|| panic!("no {name}")).parent().expect("a folder");
+        files_named(experiment, "meta.yaml").remove(0).parent().expect("a folder").to_path_buf()
+    };
+    let (run, history) = (of("logged"), home().join("runs/logged-7/history.jsonl"));
+    let check = |epochs: usize| {
+        let history = lines(&fs::read_to_string(&history).expect("a history"));
+        assert_eq!(history.len(), epochs);
+        let metrics = files(&run.join("metrics"));
+        for (name, key) in
+            [("loss", "/loss"), ("validation-loss", "/validation/loss"), ("accuracy", "/accuracy")]
+        {
+            assert_eq!(metrics[name].len(), epochs, "{name}");
+            for (line, epoch) in metrics[name].iter().zip(&history) {
+                let [time, value, step] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+                assert!(time.parse::<u64>().is_ok_and(|time| time > 1_600_000_000_000), "{line}");
+                assert_eq!(value.parse().ok(), epoch.pointer(key).and_then(Value::as_f64), "{name}");
+                assert_eq!(step, epoch["number"].to_string());
+            }
+        }
+        let meta = fs::read_to_string(run.join("meta.yaml")).expect("text");
+        for line in ["status: 3", "run_name: \"logged-7\"", "lifecycle_stage: active"] {
+            assert!(meta.lines().any(|known| known == line), "{line} in {meta}");
+        }
+        assert!(
+            meta.lines().any(
+                |line| line.starts_with("artifact_uri: \"file:///") && line.ends_with("/runs/logged-7\"")
+            )
+        );
+        let start = meta.lines().find(|line| line.starts_with("start_time: ")).expect("a time");
+        start.to_string()
+    };
+    let begun = check(2);
+    // Going on with the run goes on with MLflow's, whose metrics are those of the whole history.
+    let resume = ["train", "--resume", "runs/logged-7", "--epochs", "3", "--mlflow", &shown];
+    said(&[&resume[..], &["--device", device_name(), "--quiet"]].concat());
+    assert_eq!(check(3), begun);
+    assert_eq!(of("logged"), run);
+    let params = files(&run.join("params"));
+    assert_eq!(params["train.batch_size"], ["30"]);
+    assert_eq!(params["data.scale"], ["standardize"]);
+    assert_eq!(params["train.optimizer.adam.learning_rate"], ["0.02"]);
+    assert!(params["model.layers"][0].contains("dense"), "{params:?}");
+    assert_eq!(files(&run.join("tags"))["mlflow.runName"], ["logged-7"]);
+}
+
+/// The files of this name in the folders of `folder`.
+fn files_named(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path().join(name));
+    entries.filter(|path| path.is_file()).collect()
+}
+
+/// The program in a terminal of its own, as `script` makes one; what it shows there, and its exit code.
+#[cfg(feature = "dashboard")]
+fn in_terminal(command: &str) -> Option<(String, Option<i32>)> {
+    let script = Command::new("script")
+        .args(["--quiet", "--return", "--command", command, "/dev/null"])
+        .current_dir(home())
+        .env("TERM", "xterm-256color")
+        .stdin(Stdio::null())
+        .output();
+    // Not every machine has it.
+    let output = script.ok()?;
+    Some((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code()))
+}
+
+#[cfg(feature = "dashboard")]
+#[test]
+fn a_dashboard_gives_the_terminal_back() {
+    let program = env!("CARGO_BIN_EXE_neural");
+    let size = "stty rows 30 cols 100";
+    let train = format!("{program} train bands.toml --dashboard --device {}", device_name());
+    let (enter, leave) = ("\x1b[?1049h", "\x1b[?1049l");
+    let Some((shown, code)) = in_terminal(&format!("{size}; {train} --name shown; stty -a")) else { return };
+    assert_eq!(code, Some(0), "{shown}");
+    let (before, rest) = shown.split_once(enter).expect("another screen");
+    let (drawn, after) = rest.split_once(leave).expect("the first screen again");
+    assert!(!before.contains("epoch 1/6"), "{before}");
+    assert!(
+        drawn.contains("runs/shown on cpu") && drawn.contains("training") && drawn.contains("rows/s"),
+        "{drawn}"
+    );
+    // What the run said stands there afterwards, with the table, and what is typed shows again.
+    assert!(
+        after.contains("epoch 6/6") && after.contains("weights of epoch") && after.contains("\x1b[?25h"),
+        "{after}"
+    );
+    assert!(after.contains(" echo ") && after.contains(" icanon ") && after.contains("susp = ^Z"), "{after}");
+
+    // After an interrupt too.
+    let stop = "timeout --foreground --preserve-status --signal INT 3";
+    let stopped = format!("{size}; {stop} {train} --name stopped --epochs 100000; echo ended $?; stty -a");
+    let (shown, _) = in_terminal(&stopped).expect("a terminal");
+    let after = shown.rsplit(leave).next().unwrap_or_default();
+    assert!(shown.contains(leave) && after.contains("go on with") && after.contains("ended 130"), "{shown}");
+    assert!(after.contains(" echo ") && after.contains(" icanon "), "{after}");
+
+    // A file is no terminal.
+    let text = said(&["train", "bands.toml", "--dashboard", "--name", "filed", "--device", device_name()]);
+    assert!(
+        text.contains("no dashboard: standard output is not a terminal\n") && !text.contains('\x1b'),
+        "{text}"
+    );
+}
+
+/// docs/json.md has every key that is printed.
+#[test]
+fn what_programs_read_is_documented() {
+    let page = include_str!("../docs/json.md");
+    let known = |key: &str| page.contains(&format!("`{key}`"));
+    let train =
+        ["train", "bands.toml", "--name", "read", "--epochs", "2", "--device", device_name(), "--json"];
+    let mut events = Vec::new();
+    for line in lines(&said(&train)) {
+        let object = line.as_object().expect("an object");
+        events.push(object["event"].as_str().expect("a name").to_string());
+        for key in object.keys().chain(events.last()) {
+            assert!(known(key), "{key} of {line}");
+        }
+    }
+    events.dedup();
+    assert_eq!((&*events[0], &**events.last().expect("an event")), ("start", "result"));
+    assert!(["compiled", "progress", "epoch"].iter().all(|event| events.iter().any(|known| known == event)));
+    let one = |arguments: &[&str]| {
+        let object = json(arguments);
+        for key in object.as_object().expect("an object").keys() {
+            let is_figure = key.parse::<neural::metric::Metric>().is_ok();
+            assert!(known(key) || is_figure, "{key} of {arguments:?}");
+        }
+        object
+    };
+    one(&["evaluate", "runs/bands", "--json"]);
+    one(&["evaluate", "runs/prices", "--json"]);
+    one(&["summary", "runs/bands", "--json"]);
+    one(&["data", "bands.toml", "--json"]);
+    let compared = one(&["compare", "runs/bands", "runs/trees", "--json"]);
+    assert_eq!(compared["runs"][1]["run"], "trees");
+    assert_eq!(compared["runs"][0]["epochs"], 6);
+    let differ = compared["differences"].as_array().expect("a list");
+    let size = differ.iter().find(|one| one["key"] == "train.batch_size").expect("it differs");
+    assert_eq!(size["values"], serde_json::json!(["30", "10"]));
 }
 
 #[test]

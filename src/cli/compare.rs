@@ -4,6 +4,7 @@ use super::text;
 use crate::runs::{Folder, History, curves};
 use crate::train::{Epoch, Monitor};
 use anyhow::{Context, ensure};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ pub struct Compare {
     /// Draw the losses of all of them, as SVG or PNG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// A run's figures and its recipe's keys.
@@ -43,8 +48,20 @@ impl Compare {
         }
         ensure!(!rows.is_empty(), "none of these is the folder of a run");
         let mut out = io::stdout().lock();
-        write!(out, "{}", table(&rows))?;
-        for (key, values) in differences(&rows) {
+        if self.json {
+            let run = |row: &Row| {
+                let best = row.monitor.best(&row.epochs);
+                json!({ "run": row.name, "by": row.monitor, "best": best, "epochs": row.epochs.len() })
+            };
+            let differences = differences(&rows);
+            let differences = differences.iter().map(|(key, values)| json!({ "key": key, "values": values }));
+            let (runs, differences): (Vec<_>, Vec<_>) =
+                (rows.iter().map(run).collect(), differences.collect());
+            writeln!(out, "{}", json!({ "runs": runs, "differences": differences }))?;
+        } else {
+            write!(out, "{}", table(&rows))?;
+        }
+        for (key, values) in differences(&rows).into_iter().filter(|_| !self.json) {
             let of = |(row, value): (&Row, Option<String>)| {
                 vec![format!("  {}", row.name), value.unwrap_or_else(|| "-".into())]
             };
