@@ -65,7 +65,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Ten lines in all, however many epochs there are.
     let apart = arguments.epochs.div_ceil(10).max(1);
     chapter::epochs(&mut run, |figures| {
-        if figures.epoch % apart == 0 || figures.epoch == arguments.epochs {
+        if figures.epoch.is_multiple_of(apart) || figures.epoch == arguments.epochs {
             writeln!(out, "Epoch {} > {figures}", figures.epoch)?;
         }
         Ok(())

@@ -798,10 +798,7 @@ fn pictures_are_read_from_the_folder_of_the_table() {
     let photo = &data.more_inputs[0].values;
     assert_eq!((photo.shape(), photo.bytes()), (&[2, 2, 2, 1][..], &[0, 0, 0, 0, 200, 200, 200, 200][..]));
     assert_eq!(data.more_inputs[0].scaling.deviation.to_f64(), [255.0]);
-    refused(
-        source("photo,size,y\nseen/a.png,1,2.5\n,2,3.5\n"),
-        &["the path of a picture", "line 3", "\"photo\""],
-    );
+    refused(source("photo,size,y\nseen/a.png,1,2.5\n,2,3.5\n"), &["a picture", "line 3", "\"photo\""]);
     refused(
         source("photo,size,y\nseen/a.png,1,2.5\nseen/c.png,2,3.5\n"),
         &["line 3", "seen/c.png", "cannot read"],

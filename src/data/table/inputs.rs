@@ -87,7 +87,7 @@ impl Table {
             let cell = self.cell_text(row, column);
             if is_missing(&cell) {
                 let at = self.at(row, column);
-                return Err(format!("expected the path of a picture {at}, got \"{cell}\"; remove the row"));
+                return Err(format!("expected a picture {at}, got \"{cell}\"; remove the row"));
             }
             let decoded = read(self.folder(row), &cell)
                 .and_then(|contents| images::decode(Path::new(&*cell), &contents, form));
