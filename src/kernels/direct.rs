@@ -13,7 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Positions whose numbers a filter's gradient keeps in the cache of a core.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
 /// Small images are worked on together until they have this many positions, while they have at most as many numbers:
 /// otherwise a large kernel would be read from memory for each.
 const TOGETHER: usize = 64;
@@ -239,23 +239,28 @@ impl WithSimd for FilterGrad<'_> {
     }
 }
 
-/// The numbers of `rows` from `first` on, `width` of each, in `registers`: where they lie, or if they do not fill those,
-/// copied to `room`. Says how many registers a row is behind the one before.
+/// A panel of the results of a group, `R` registers of its `written` numbers from the register `first` on: side by side, as
+/// they are read once for each tap.
 #[inline(always)]
-fn in_registers<'a, S: Simd>(
-    rows: &'a [f32],
-    [row, first, width]: [usize; 3],
-    registers: usize,
-    room: &'a mut [Line],
-) -> (&'a [S::f32s], usize) {
-    if width == registers * S::F32_LANES {
-        return (S::as_simd_f32s(&rows[first..]).0, row / S::F32_LANES);
+fn gather<'a, S: Simd, const R: usize>(
+    results: &[f32],
+    all: usize,
+    group: usize,
+    [first, written]: [usize; 2],
+    panel: &'a mut [Line],
+) -> &'a [S::f32s] {
+    let width = R * S::F32_LANES;
+    let first = first * S::F32_LANES;
+    let numbers = group * written + first..group * written + written.min(first + width);
+    let panel = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(panel)).0;
+    for (row, to) in results.chunks_exact(all).zip(panel.chunks_exact_mut(R)) {
+        let row = &row[numbers.clone()];
+        match S::as_simd_f32s(row).0 {
+            whole if whole.len() == R => unrolled!(j < R, { to[j] = whole[j] }),
+            _ => bytemuck::cast_slice_mut(to)[..row.len()].copy_from_slice(row),
+        }
     }
-    let room: &mut [f32] = bytemuck::cast_slice_mut(room);
-    for (row, to) in rows.chunks_exact(row).zip(room.chunks_exact_mut(registers * S::F32_LANES)) {
-        to[..width].copy_from_slice(&row[first..first + width]);
-    }
-    (S::as_simd_f32s(room).0, registers)
+    panel
 }
 
 impl FilterGrad<'_> {
@@ -270,7 +275,7 @@ impl FilterGrad<'_> {
         let rows_of_group = taps.len().next_multiple_of(N);
         let mut sum = lines(groups * rows_of_group * registers * S::F32_LANES);
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
-        let mut room = lines(BLOCK * registers * S::F32_LANES);
+        let mut panel = lines(BLOCK * R * S::F32_LANES);
         let mut padded = vec![0.0; together.min(images.len() / image) * padded_image];
         // Forward, all places read the same cells, one place after the other.
         let Step { starts, taps: distances, .. } = &steps[0];
@@ -281,13 +286,12 @@ impl FilterGrad<'_> {
                 let starts = &starts[..results.len() / all];
                 let columns = Columns::new(starts);
                 for group in 0..groups {
-                    let (b, b_row) =
-                        in_registers::<S>(results, [all, group * written, written], registers, &mut room);
                     let values = &padded[group * read..];
-                    for tap in (0..distances.len()).step_by(N) {
-                        let a = Scattered { rows: rows::<N>(values, distances, tap), columns };
-                        for first in (0..registers).step_by(R) {
-                            let sums = product::<S, N, R>(simd, starts.len(), a, &b[first..], b_row);
+                    for first in (0..registers).step_by(R) {
+                        let b = gather::<S, R>(results, all, group, [first, written], &mut panel);
+                        for tap in (0..distances.len()).step_by(N) {
+                            let a = Scattered { rows: rows::<N>(values, distances, tap), columns };
+                            let sums = product::<S, N, R>(simd, starts.len(), a, b, R);
                             unrolled!(i < N, {
                                 let row = (group * rows_of_group + tap + i) * registers;
                                 let c = &mut c[row + first..][..R];
