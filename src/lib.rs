@@ -15,7 +15,7 @@
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
 //! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `onnx`, `plot`, `tensorboard`
 //! and `mlflow` add what their names say; `cli`, a default, all of them but `arrow` and `parquet`, and the command line;
-//! `serve` and `dashboard`, the other defaults, its server and its live curves.
+//! `serve`, the other default, its server; `dashboard`, which takes long to build too, its live curves.
 //!
 //! # The rooms
 //!

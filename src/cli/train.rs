@@ -470,7 +470,7 @@ fn open_dashboard(screen: &Screen, session: &mut Session, device: &Device, most:
 
 #[cfg(not(feature = "dashboard"))]
 fn open_dashboard(_: &Screen, _: &mut Session, _: &Device, _: u64) -> anyhow::Result<()> {
-    bail!("--dashboard needs a build with the feature dashboard, which is a default: cargo build --release")
+    bail!("--dashboard needs a build with its feature: cargo build --release --features dashboard")
 }
 
 /// Outputs that no class has are learned never to speak, which is seldom what was meant.
