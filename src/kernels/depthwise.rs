@@ -78,8 +78,7 @@ impl Layout {
         all
     }
 
-    /// The taps of a pattern: the index of each one's weight, and how far it reads from the start, in registers.
-    fn taps(&self, band: &Band, pattern: &Pattern, cells: usize) -> Vec<(usize, usize)> {
+    fn taps(&self, band: &Band, pattern: &Pattern, cells: usize) -> Taps {
         let plane = band.reads.padded_pixels();
         let of_plane = |channel: usize| {
             let place = move |&(cell, distance): &(usize, usize)| {
@@ -87,7 +86,8 @@ impl Layout {
             };
             pattern.cells.iter().map(place)
         };
-        (0..self.channels.read).flat_map(of_plane).collect()
+        let all: Vec<_> = (0..self.channels.read).flat_map(of_plane).collect();
+        Taps { farthest: all.iter().map(|tap| tap.1).max().unwrap_or_default(), all }
     }
 
     /// Lays out what the lanes of the channels from `first` on read.
@@ -118,17 +118,36 @@ impl Layout {
         };
         let groups: Vec<_> = (first / written..(first + count).div_ceil(written)).map(lanes_of).collect();
         for [from, to, length] in reads.rows() {
-            let pixels = image[from * all..(from + length) * all].chunks_exact(all);
+            let pixels = &image[from * all..(from + length) * all];
             for channel in 0..read {
                 let to = channel * reads.padded_pixels() + to;
                 let places: &mut [f32] = bytemuck::cast_slice_mut(&mut planes[to..to + length]);
-                for (pixel, place) in pixels.clone().zip(places.chunks_exact_mut(S::F32_LANES)) {
+                for pixel in 0..length {
+                    let (pixel, place) = (&pixels[pixel * all..][..all], &mut places[pixel * S::F32_LANES..]);
                     for (channels, lanes) in &groups {
-                        place[lanes.clone()].fill(pixel[channels + channel]);
+                        let number = pixel[channels + channel];
+                        for lane in &mut place[lanes.clone()] {
+                            *lane = number;
+                        }
                     }
                 }
             }
         }
+    }
+}
+
+/// The taps of a pattern.
+struct Taps {
+    /// The index of each one's weight, and how far it reads from the start, in registers.
+    all: Vec<(usize, usize)>,
+    farthest: usize,
+}
+
+impl Taps {
+    /// Checks that everything the starts read is there.
+    #[inline(always)]
+    fn check<T>(&self, planes: &[T], starts: &[usize]) {
+        assert!(starts.iter().all(|start| start + self.farthest < planes.len()));
     }
 }
 
@@ -178,13 +197,6 @@ impl WithSimd for Pass<'_> {
     }
 }
 
-/// Checks that everything the starts read is there.
-#[inline(always)]
-fn check<T>(planes: &[T], starts: &[usize], distances: impl Iterator<Item = usize>) {
-    let last = starts.iter().max().zip(distances.max()).map_or(0, |(start, distance)| start + distance);
-    assert!(last < planes.len());
-}
-
 /// What a few positions read, times the weights. Positions beyond the last repeat it.
 #[inline(always)]
 fn sums<S: Simd>(
@@ -192,12 +204,12 @@ fn sums<S: Simd>(
     planes: &[S::f32s],
     starts: &[usize],
     weights: &[S::f32s],
-    taps: &[(usize, usize)],
+    taps: &Taps,
 ) -> [S::f32s; POSITIONS] {
     let starts: [usize; POSITIONS] = std::array::from_fn(|i| starts[i.min(starts.len() - 1)]);
     let mut sums = [simd.splat_f32s(0.0); POSITIONS];
-    check(planes, &starts, taps.iter().map(|tap| tap.1));
-    for &(weight, distance) in taps {
+    taps.check(planes, &starts);
+    for &(weight, distance) in &taps.all {
         let weight = weights[weight];
         unrolled!(i < POSITIONS, {
             // SAFETY: checked above.
@@ -238,10 +250,10 @@ impl WithSimd for FilterGrad<'_> {
                 let sum = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
                 for ((first, count), sum) in blocks.zip(sum.chunks_exact_mut(taps_of_block)) {
                     layout.lay_out(simd, &band.reads, image, (first, count), planes);
-                    for taps in taps.chunks(TAPS) {
+                    taps.check(planes, &pattern.starts);
+                    for taps in taps.all.chunks(TAPS) {
                         let distances: [usize; TAPS] = std::array::from_fn(|i| taps[i.min(taps.len() - 1)].1);
                         let mut sums = [simd.splat_f32s(0.0); TAPS];
-                        check(planes, &pattern.starts, distances.into_iter());
                         for (start, place) in pattern.starts.iter().zip(&pattern.places) {
                             let dy = load(simd, &result[place * all + first..][..count]);
                             unrolled!(i < TAPS, {
