@@ -114,22 +114,25 @@ impl Layout {
         // The lanes of a group read the same channel.
         let lanes_of = |group: usize| {
             let lanes = (group * written).max(first)..((group + 1) * written).min(first + count);
-            (group * read, lanes.start - first..lanes.end - first)
+            let mut of_group = [0.0; 64];
+            of_group[lanes.start - first..lanes.end - first].fill(1.0);
+            let of_group = simd.partial_load_f32s(&of_group[..S::F32_LANES]);
+            (group * read, simd.greater_than_f32s(of_group, simd.splat_f32s(0.0)))
         };
         let groups: Vec<_> = (first / written..(first + count).div_ceil(written)).map(lanes_of).collect();
         for [from, to, length] in reads.rows() {
             let pixels = &image[from * all..(from + length) * all];
             for channel in 0..read {
                 let to = channel * reads.padded_pixels() + to;
-                let places: &mut [f32] = bytemuck::cast_slice_mut(&mut planes[to..to + length]);
-                for pixel in 0..length {
-                    let (pixel, place) = (&pixels[pixel * all..][..all], &mut places[pixel * S::F32_LANES..]);
-                    for (channels, lanes) in &groups {
-                        let number = pixel[channels + channel];
-                        for lane in &mut place[lanes.clone()] {
-                            *lane = number;
-                        }
+                let planes = &mut planes[to..to + length];
+                for i in 0..length {
+                    let pixel = &pixels[i * all..][..all];
+                    let mut numbers = simd.splat_f32s(0.0);
+                    for &(channels, lanes) in &groups {
+                        let number = simd.splat_f32s(pixel[channels + channel]);
+                        numbers = simd.select_f32s(lanes, number, numbers);
                     }
+                    planes[i] = numbers;
                 }
             }
         }
