@@ -36,6 +36,10 @@ struct Arguments {
     #[arg(long, default_value_t = 100, value_name = "N")]
     epochs: u64,
 
+    /// The learning rate of Adam
+    #[arg(long, default_value_t = 0.003, value_name = "RATE")]
+    lr: f64,
+
     /// Units of the hidden layer
     #[arg(long, default_value_t = 64, value_name = "N")]
     hidden: usize,
@@ -55,7 +59,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let echoes = read(data, arguments.test, *seed)?;
     let layers = [nn::dense(arguments.hidden), nn::relu(), nn::dropout(0.3), nn::dense(2)];
     let mut run = Trainer::new(nn::sequential(layers))
-        .optimizer(optim::adam(0.003))
+        .optimizer(optim::adam(arguments.lr))
         .batch_size(16)
         .epochs(arguments.epochs)
         .seed(*seed)
@@ -79,7 +83,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     match &arguments.options.plot {
-        Some(path) => Ok(mean_echoes(&echoes)?.save(path)?),
+        Some(path) => Ok(mean_echoes(&echoes).save(path)?),
         None => Ok(()),
     }
 }
@@ -106,7 +110,7 @@ fn read(path: &Path, test: f64, seed: u64) -> anyhow::Result<Dataset> {
 }
 
 /// How strong the echoes of each kind are on average, column after column.
-fn mean_echoes(echoes: &Dataset) -> anyhow::Result<Chart> {
+fn mean_echoes(echoes: &Dataset) -> Chart {
     let (width, labels) = (echoes.sample_shape()[0], echoes.targets.labels().unwrap_or_default());
     let values = echoes.inputs.to_f64();
     let mut chart = Chart::new("The mean echo of each kind").x_label("column").y_label("strength");
@@ -117,5 +121,5 @@ fn mean_echoes(echoes: &Dataset) -> anyhow::Result<Chart> {
         let line: Vec<_> = (0..width).map(|column| (column as f64 + 1.0, mean(column))).collect();
         chart = chart.line(name.as_str(), &line);
     }
-    Ok(chart)
+    chart
 }

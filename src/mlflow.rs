@@ -230,7 +230,7 @@ fn location(folder: &Path) -> String {
     for byte in folder.to_string_lossy().bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                uri.push(byte.into())
+                uri.push(byte.into());
             }
             other => uri.push_str(&format!("%{other:02X}")),
         }

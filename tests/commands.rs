@@ -900,7 +900,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<String>> {
     entries.map(file).collect()
 }
 
-/// The form of MLflow's file store; tests/figures/read_mlflow.py reads one with MLflow itself.
+/// The form of MLflow's file store; `tests/figures/read_mlflow.py` reads one with MLflow itself.
 #[test]
 fn mlflow_has_the_figures_of_the_history() {
     let store = tempfile::tempdir().expect("a temporary folder");

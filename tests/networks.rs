@@ -171,7 +171,7 @@ fn architectures_take_the_weights_of_torchvision_and_timm() {
         let rows = [&[2][..], &sample].concat();
         let input = numbers("input", rows.iter().product());
         let input = match config.contains("vocabulary") {
-            true => Array::new(&rows, input.map(|x| ((x + 1.0) / 2.0 * 9.0) as i32).collect::<Vec<_>>()),
+            true => Array::new(&rows, input.map(|x| ((x + 1.0) * 4.5) as i32).collect::<Vec<_>>()),
             false => Array::new(&rows, input.map(|x| x as f32).collect::<Vec<_>>()),
         };
         let target = Array::zeros(DType::F32, &[2, expected[0].len()]);

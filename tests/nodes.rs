@@ -474,7 +474,7 @@ fn mistakes_in_nodes_have_one_sentence_with_the_line() {
 
     wrong("b = { from = 'right'", "b = { from = 'left'", &["none that takes right"]);
     wrong("optimizer = {", "loss = 'hinge'\noptimizer = {", &["no train.loss beside them"]);
-    wrong("[model.nodes]", "[model]\nlayers = ['relu']\n[model.nodes]", &["layers or nodes"]);
+    wrong("[model.nodes]", "[model]\nlayers = ['relu']\n[model.nodes]", &["got layers and nodes"]);
 }
 
 #[test]

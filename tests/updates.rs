@@ -311,7 +311,7 @@ fn a_frozen_batch_norm_normalises_as_in_evaluation() {
     assert_eq!(value(&run, "0.running_mean"), Array::vector(&[0.5f32, -0.5, 1.0, 0.0]));
 }
 
-/// See tests/golden/fine_tune.py.
+/// See `tests/golden/fine_tune.py`.
 #[test]
 fn what_is_thawed_trains_as_parameters_of_pytorchs_with_a_rate_of_their_own() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fine_tune.safetensors");

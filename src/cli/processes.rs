@@ -13,6 +13,11 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+/// How long a process that failed waits for the launcher to read its error.
+const PASSED_ON: Duration = Duration::from_millis(200);
 
 /// Which devices share each batch.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -81,6 +86,8 @@ impl Sharing {
                 rank => format!("process {rank} on {}: ", host()),
             };
             let _ = writeln!(io::stderr(), "error: {name}{}", message(&error));
+            // The launcher passes on only what it has read by the time the processes end.
+            thread::sleep(PASSED_ON);
             processes.abort(1)
         })
     }
@@ -140,7 +147,8 @@ impl Meter {
         // Each of the process's devices takes part in each sum.
         let devices = (run.trainer().devices / processes).max(1) as f64;
         let sums = (sums - before.sums) as f64 / devices;
-        let (bytes, seconds) = (bytes - before.bytes, (time - before.time).as_secs_f64() / devices);
+        let (bytes, seconds) =
+            (bytes - before.bytes, time.saturating_sub(before.time).as_secs_f64() / devices);
         screen.json("traffic", json!({ "steps": steps, "sums": sums, "bytes": bytes, "seconds": seconds }));
         let each = |total: f64| total / steps.max(1) as f64;
         screen.line(&format!(

@@ -170,7 +170,7 @@ impl Targets {
                     return Err(Error::shape("targets", expected, format!("{values:?}")));
                 }
                 let is_partial = matches!(self, Targets::Partial(_));
-                let is_wrong = |value: f64| !(value as f32).is_finite() && !(is_partial && value.is_nan());
+                let is_wrong = |value: f64| !((value as f32).is_finite() || is_partial && value.is_nan());
                 match values.values().enumerate().find(|(_, value)| is_wrong(*value)) {
                     Some((i, value)) => {
                         let hint = if value.is_nan() { ", or data.ignored = \"nan\"" } else { "" };

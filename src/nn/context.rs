@@ -30,14 +30,17 @@ pub struct Context<'a> {
     compute: DType,
     replicas: usize,
     mask: Option<RowMask>,
-    frozen: Option<&'a dyn Fn(&str) -> bool>,
-    thawing: Option<(&'a dyn Fn(&str) -> bool, Tensor)>,
+    frozen: Option<OfPath<'a>>,
+    thawing: Option<(OfPath<'a>, Tensor)>,
     /// The paths of the parts that are computed again for their gradients.
     recompute: &'a [String],
     positions: Option<Tensor>,
     path: Vec<String>,
     rows: Vec<Row>,
 }
+
+/// What is asked of the path of a variable.
+type OfPath<'a> = &'a dyn Fn(&str) -> bool;
 
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

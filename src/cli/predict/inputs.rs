@@ -178,13 +178,12 @@ impl Reader<'_> {
         let (columns, id) = (&self.description.columns, self.source.id.as_deref());
         let layout = self.source.layout(columns.iter().map(|column| &column.name));
         let choose = |header: &[String]| Column::readings(header, columns, id);
-        let table = match is_database(contents) {
-            true => Table::read_columns(path, &layout, choose)?,
+        let table = if is_database(contents) {
+            Table::read_columns(path, &layout, choose)?
+        } else {
             // A run of a database takes other tables too.
-            false => {
-                let layout = Layout { table: None, query: None, ..layout };
-                Table::parse_columns(path, contents, &layout, choose)?
-            }
+            let layout = Layout { table: None, query: None, ..layout };
+            Table::parse_columns(path, contents, &layout, choose)?
         };
         let encoded = table.try_encode(columns)?;
         encoded.notes().for_each(|note| note_of(path, &note));

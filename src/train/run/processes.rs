@@ -42,7 +42,7 @@ struct Start {
     state: u32,
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     /// In the first of several processes: the run, once the others have the same, or the error that kept it from starting,
     /// of which they are told.
     pub(in crate::train) fn lead(started: Result<Self>, processes: Processes) -> Result<Self> {
