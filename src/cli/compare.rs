@@ -4,7 +4,7 @@ use super::text;
 use crate::runs::{Folder, History, curves};
 use crate::train::{Epoch, Monitor};
 use anyhow::{Context, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -48,25 +48,18 @@ impl Compare {
         }
         ensure!(!rows.is_empty(), "none of these is the folder of a run");
         let mut out = io::stdout().lock();
+        let differences = differences(&rows);
         if self.json {
-            let run = |row: &Row| {
-                let best = row.monitor.best(&row.epochs);
-                json!({ "run": row.name, "by": row.monitor, "best": best, "epochs": row.epochs.len() })
-            };
-            let differences = differences(&rows);
-            let differences = differences.iter().map(|(key, values)| json!({ "key": key, "values": values }));
-            let (runs, differences): (Vec<_>, Vec<_>) =
-                (rows.iter().map(run).collect(), differences.collect());
-            writeln!(out, "{}", json!({ "runs": runs, "differences": differences }))?;
+            writeln!(out, "{}", as_json(&rows, &differences))?;
         } else {
             write!(out, "{}", table(&rows))?;
-        }
-        for (key, values) in differences(&rows).into_iter().filter(|_| !self.json) {
-            let of = |(row, value): (&Row, Option<String>)| {
-                vec![format!("  {}", row.name), value.unwrap_or_else(|| "-".into())]
-            };
-            let lines: Vec<_> = rows.iter().zip(values).map(of).collect();
-            write!(out, "\n{key}\n{}", text::table(&lines, 2))?;
+            for (key, values) in differences {
+                let of = |(row, value): (&Row, Option<String>)| {
+                    vec![format!("  {}", row.name), value.unwrap_or_else(|| "-".into())]
+                };
+                let lines: Vec<_> = rows.iter().zip(values).map(of).collect();
+                write!(out, "\n{key}\n{}", text::table(&lines, 2))?;
+            }
         }
         if let Some(path) = &self.plot {
             let named: Vec<_> = rows.iter().map(|row| (row.name.clone(), &row.epochs[..])).collect();
@@ -79,6 +72,16 @@ impl Compare {
     }
 }
 
+fn as_json(rows: &[Row], differences: &[(&str, Vec<Option<String>>)]) -> Value {
+    let run = |row: &Row| {
+        let best = row.monitor.best(&row.epochs);
+        json!({ "run": row.name, "by": row.monitor, "best": best, "epochs": row.epochs.len() })
+    };
+    let difference = |(key, values): &(&str, Vec<Option<String>>)| json!({ "key": key, "values": values });
+    let runs: Vec<_> = rows.iter().map(run).collect();
+    json!({ "runs": runs, "differences": differences.iter().map(difference).collect::<Vec<_>>() })
+}
+
 /// The runs of a group, as `--repeat`, `--folds` and `neural sweep` make one; otherwise the folder itself.
 pub(super) fn runs_in(path: &Path) -> Vec<PathBuf> {
     let entries = path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -87,7 +90,7 @@ pub(super) fn runs_in(path: &Path) -> Vec<PathBuf> {
     if runs.is_empty() { vec![path.to_path_buf()] } else { runs }
 }
 
-/// The runs in a folder, with those of the groups in it: a group has a recipe too, and runs in it.
+/// The runs in a folder and in its groups. A group is a folder with a recipe, as a run is, and with runs in it.
 pub(super) fn all_runs_in(path: &Path) -> impl Iterator<Item = PathBuf> {
     runs_in(path).into_iter().flat_map(|path| runs_in(&path))
 }

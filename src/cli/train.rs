@@ -106,6 +106,11 @@ const MOST_NAMES: usize = 6;
 
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        // Before there is a folder.
+        #[cfg(not(feature = "dashboard"))]
+        if self.dashboard {
+            return no_dashboard();
+        }
         self.sharing.run(&self.device, |device| self.train_on(device))
     }
 
@@ -470,6 +475,11 @@ fn open_dashboard(screen: &Screen, session: &mut Session, device: &Device, most:
 
 #[cfg(not(feature = "dashboard"))]
 fn open_dashboard(_: &Screen, _: &mut Session, _: &Device, _: u64) -> anyhow::Result<()> {
+    no_dashboard()
+}
+
+#[cfg(not(feature = "dashboard"))]
+fn no_dashboard<T>() -> anyhow::Result<T> {
     bail!("--dashboard needs a build with its feature: cargo build --release --features dashboard")
 }
 

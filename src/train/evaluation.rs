@@ -298,6 +298,12 @@ impl Evaluation {
         }
     }
 
+    /// The targets that are known, each with its index and its output.
+    pub fn known(&self) -> impl Iterator<Item = (usize, f64, f64)> {
+        let both = self.targets().iter().copied().zip(self.outputs.iter().copied()).enumerate();
+        both.filter(|(_, (target, _))| !target.is_nan()).map(|(i, (target, output))| (i, target, output))
+    }
+
     /// How often each class was taken for each other, where targets are classes.
     pub fn confusion(&self) -> Option<Confusion> {
         match &self.truth {

@@ -235,8 +235,8 @@ impl Report {
         }
         let json = vec![("outputs", json!(each)), ("largest_errors", json!(worst))];
         let is_narrow = width <= MOST_OUTPUTS;
-        let pairs = targets.iter().copied().zip(evaluation.outputs.iter().copied());
-        let pairs = pairs.filter(|(target, _)| is_narrow && !target.is_nan()).collect();
+        let pairs = evaluation.known().filter(|_| is_narrow).map(|(_, target, output)| (target, output));
+        let pairs = pairs.collect();
         Self { tables, json, pairs, ..Self::default() }
     }
 }

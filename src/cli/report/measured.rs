@@ -129,8 +129,7 @@ fn calibration(probabilities: &[f64], width: usize, predicted: &[i32], labels: &
 
 /// Targets beside outputs, and how the residuals spread.
 fn of_values(evaluation: &Evaluation) -> Value {
-    let both = evaluation.targets().iter().zip(&evaluation.outputs);
-    let pairs: Vec<[f64; 2]> = both.filter(|(t, _)| !t.is_nan()).map(|(t, y)| [*t, *y]).collect();
+    let pairs: Vec<[f64; 2]> = evaluation.known().map(|(_, target, output)| [target, output]).collect();
     let residuals: Vec<f64> = pairs.iter().map(|[target, output]| output - target).collect();
     let (least, most) = range(&residuals);
     let count = BINS * 2;
@@ -186,13 +185,10 @@ fn wrong(
 fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Result<Value> {
     // Of a row with several positions, each by itself.
     let each = (evaluation.targets().len() / rows.len().max(1)).max(1);
-    let numbers = rows.iter().flat_map(|row| std::iter::repeat_n(*row, each));
-    let both = evaluation.targets().iter().zip(&evaluation.outputs);
-    let mut all: Vec<(f64, u32, f64, f64)> = numbers
-        .zip(both)
-        .filter(|(_, (target, _))| !target.is_nan())
-        .map(|(row, (target, output))| ((target - output).abs(), row, *target, *output))
-        .collect();
+    let of = |(i, target, output): (usize, f64, f64)| {
+        Some(((target - output).abs(), *rows.get(i / each)?, target, output))
+    };
+    let mut all: Vec<(f64, u32, f64, f64)> = evaluation.known().filter_map(of).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut list = Vec::new();
     for (error, row, target, output) in all.into_iter().take(most) {
