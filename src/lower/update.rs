@@ -3,7 +3,7 @@
 
 use super::{Lowering, XlaResult, calls, element, ffi, malformed};
 use crate::array::{DType, count};
-use crate::graph::{Binary, Comparison, Function, Node, NodeId, Op, Unary};
+use crate::graph::{Binary, Comparison, Function, Node, NodeId, Op, Tensor, Unary};
 use crate::kernels::{self, Formula, Group, Term};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -44,27 +44,7 @@ impl Update {
     pub fn of(function: &Function, parameters: Range<usize>) -> Option<Self> {
         let (first_parameter, all) = (parameters.start, function.graph().parameters());
         let graph = Nodes((0..function.graph().len()).map(|id| function.graph().node(id)).collect());
-        let mut groups: Vec<Shared> = Vec::new();
-        for (output, parameter) in all[parameters].iter().enumerate() {
-            let id = graph.value(function.outputs()[output].id());
-            let is_one = parameter.rank() == 0 || count(parameter.shape()) == 0;
-            if is_one || !matches!(graph.kind(id), Kind::Of(..)) {
-                continue;
-            }
-            let (nodes, mut arrays) = graph.cone(id);
-            arrays.insert(parameter.id());
-            let mut group = Shared { outputs: vec![output], nodes, arrays };
-            let (common, apart): (Vec<_>, Vec<_>) =
-                groups.into_iter().partition(|other| !other.arrays.is_disjoint(&group.arrays));
-            groups = apart;
-            for mut other in common {
-                group.nodes.append(&mut other.nodes);
-                group.arrays.append(&mut other.arrays);
-                group.outputs.append(&mut other.outputs);
-            }
-            group.outputs.sort_unstable();
-            groups.push(group);
-        }
+        let groups = graph.groups(function, &all[parameters]);
         let mut update = Self {
             sizes: kernels::Update::default(),
             replaced: Vec::new(),
@@ -145,6 +125,33 @@ impl Nodes {
             id = self.0[id].inputs[0];
         }
         id
+    }
+
+    /// The outputs of a function that formulas make of its parameters, from the first on, together where these read arrays in
+    /// common.
+    fn groups(&self, function: &Function, parameters: &[Tensor]) -> Vec<Shared> {
+        let mut groups: Vec<Shared> = Vec::new();
+        for (output, parameter) in parameters.iter().enumerate() {
+            let id = self.value(function.outputs()[output].id());
+            let is_one = parameter.rank() == 0 || count(parameter.shape()) == 0;
+            if is_one || !matches!(self.kind(id), Kind::Of(..)) {
+                continue;
+            }
+            let (nodes, mut arrays) = self.cone(id);
+            arrays.insert(parameter.id());
+            let mut group = Shared { outputs: vec![output], nodes, arrays };
+            let (common, apart): (Vec<_>, Vec<_>) =
+                groups.into_iter().partition(|other| !other.arrays.is_disjoint(&group.arrays));
+            groups = apart;
+            for mut other in common {
+                group.nodes.append(&mut other.nodes);
+                group.arrays.append(&mut other.arrays);
+                group.outputs.append(&mut other.outputs);
+            }
+            group.outputs.sort_unstable();
+            groups.push(group);
+        }
+        groups
     }
 
     fn kind(&self, id: NodeId) -> Kind {

@@ -35,6 +35,13 @@ fn standard_normal() -> Init {
     Init::Normal(1.0)
 }
 
+impl Embedding {
+    /// Standard normal vectors, without an id for padding.
+    pub fn new(vocabulary: usize, units: usize) -> Self {
+        Self { vocabulary, units, init: standard_normal(), padding: None }
+    }
+}
+
 impl Module for Embedding {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         super::at_least_one("vocabulary", self.vocabulary)?;
@@ -83,5 +90,5 @@ impl Sequential {
 
 /// See [`Embedding`].
 pub fn embedding(vocabulary: usize, units: usize) -> Layer {
-    Layer::Embedding(Embedding { vocabulary, units, init: standard_normal(), padding: None })
+    Layer::Embedding(Embedding::new(vocabulary, units))
 }

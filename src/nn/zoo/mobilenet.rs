@@ -1,7 +1,7 @@
 use super::check_sizes;
-use super::parts::Parts;
+use super::parts::{Parts, conv};
 use crate::error::{Error, Result};
-use crate::nn::{Conv, Dense, Init, Layer, Padding, batch_norm, dropout};
+use crate::nn::{Conv, Dense, Init, Layer, batch_norm, dropout};
 use serde::{Deserialize, Serialize};
 
 /// MobileNetV2 (Sandler et al., 2018): blocks that widen the channels by a convolution of single pixels, convolve each
@@ -47,7 +47,7 @@ impl MobileNetV2 {
     pub(super) fn parts(&self) -> Parts {
         let mut net = Parts::default();
         let mut channels = divisible(32.0 * self.width);
-        convolve(&mut net, "features.0", conv(channels, 3, 2, 1));
+        convolve(&mut net, "features.0", conv(channels, 3, 2));
         let mut number = 1;
         for (widened, filters, times, stride) in BLOCKS {
             for i in 0..times {
@@ -65,7 +65,7 @@ impl MobileNetV2 {
             }
         }
         let last = divisible(1280.0 * self.width.max(1.0));
-        convolve(&mut net, &format!("features.{number}"), conv(last, 1, 1, 1));
+        convolve(&mut net, &format!("features.{number}"), conv(last, 1, 1));
         net.then(Layer::GlobalAvgPool);
         net.then(dropout(self.dropout));
         net.add("classifier.1", Dense { init: Init::Normal(0.01), ..Dense::new(self.outputs) });
@@ -77,11 +77,11 @@ fn block(net: &mut Parts, name: &str, [channels, widened, filters]: [usize; 3], 
     let wide = channels * widened;
     let mut i = 0;
     if widened > 1 {
-        convolve(net, &format!("{name}.0"), conv(wide, 1, 1, 1));
+        convolve(net, &format!("{name}.0"), conv(wide, 1, 1));
         i = 1;
     }
-    convolve(net, &format!("{name}.{i}"), conv(wide, 3, stride, wide));
-    net.add(&format!("{name}.{}", i + 1), conv(filters, 1, 1, 1));
+    convolve(net, &format!("{name}.{i}"), Conv { groups: wide, ..conv(wide, 3, stride) });
+    net.add(&format!("{name}.{}", i + 1), conv(filters, 1, 1));
     net.add(&format!("{name}.{}", i + 2), batch_norm());
 }
 
@@ -90,17 +90,6 @@ fn convolve(net: &mut Parts, name: &str, conv: Conv) {
     net.add(&format!("{name}.0"), conv);
     net.add(&format!("{name}.1"), batch_norm());
     net.then(Layer::Relu6);
-}
-
-fn conv(filters: usize, kernel: usize, stride: usize, groups: usize) -> Conv {
-    Conv {
-        stride: vec![stride; 2],
-        padding: Padding::Explicit(vec![(kernel / 2, kernel / 2); 2]),
-        groups,
-        bias: false,
-        init: Init::HeNormal,
-        ..Conv::new(filters, &[kernel, kernel])
-    }
 }
 
 /// The multiple of 8 that is nearest, and not smaller by more than a tenth.

@@ -1,6 +1,6 @@
 //! Layers as they are put together, with the names that their variables have in files.
 
-use crate::nn::{Layer, Residual, Sequential, sequential};
+use crate::nn::{Conv, Init, Layer, Padding, Residual, Sequential, sequential};
 
 /// Layers, and the beginnings of names in files with those here, in the order of the layers.
 #[derive(Debug, Default)]
@@ -38,5 +38,16 @@ impl Parts {
         };
         let block = Residual { layers: within("layers", layers), shortcut: within("shortcut", shortcut) };
         self.layers.push(Layer::Residual(block));
+    }
+}
+
+/// A convolution without a bias, as a batch norm follows it, padded by half of its kernel.
+pub(super) fn conv(filters: usize, kernel: usize, stride: usize) -> Conv {
+    Conv {
+        stride: vec![stride; 2],
+        padding: Padding::Explicit(vec![(kernel / 2, kernel / 2); 2]),
+        bias: false,
+        init: Init::HeNormal,
+        ..Conv::new(filters, &[kernel, kernel])
     }
 }

@@ -1,7 +1,7 @@
 use super::check_sizes;
-use super::parts::Parts;
+use super::parts::{Parts, conv};
 use crate::error::Result;
-use crate::nn::{Conv, Dense, Init, Layer, Padding, Pool, batch_norm};
+use crate::nn::{Dense, Layer, Padding, Pool, batch_norm};
 use serde::{Deserialize, Serialize};
 
 /// ResNet-18 (He et al., 2016): four stages of two blocks of two convolutions, each stage with twice the filters of the one
@@ -62,15 +62,4 @@ fn basic_block(net: &mut Parts, name: &str, filters: usize, stride: usize) {
     }
     net.residual(layers, shortcut);
     net.then(Layer::Relu);
-}
-
-/// A convolution without a bias, as a batch norm follows it, padded by half of its kernel.
-fn conv(filters: usize, kernel: usize, stride: usize) -> Conv {
-    Conv {
-        stride: vec![stride; 2],
-        padding: Padding::Explicit(vec![(kernel / 2, kernel / 2); 2]),
-        bias: false,
-        init: Init::HeNormal,
-        ..Conv::new(filters, &[kernel, kernel])
-    }
 }

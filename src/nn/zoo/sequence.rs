@@ -1,7 +1,7 @@
 use super::check_sizes;
 use super::parts::Parts;
 use crate::error::{Error, Result};
-use crate::nn::{Dense, Embedding, Layer, Recurrent, embedding};
+use crate::nn::{Dense, Embedding, Layer, Recurrent};
 use serde::{Deserialize, Serialize};
 
 /// An LSTM (Hochreiter and Schmidhuber, 1997) over sequences `[length, features]`, or over `[length]` token ids of a
@@ -56,13 +56,8 @@ impl LstmClassifier {
     pub(super) fn parts(&self) -> Parts {
         let mut net = Parts::default();
         if let Some(vocabulary) = self.vocabulary {
-            net.add(
-                "embedding",
-                match embedding(vocabulary, self.embedding) {
-                    Layer::Embedding(layer) => Layer::Embedding(Embedding { padding: self.padding, ..layer }),
-                    layer => layer,
-                },
-            );
+            let layer = Embedding { padding: self.padding, ..Embedding::new(vocabulary, self.embedding) };
+            net.add("embedding", Layer::Embedding(layer));
         }
         let Self { layers, bidirectional, dropout, .. } = *self;
         net.add(
