@@ -322,8 +322,8 @@ impl Model {
     }
 
     /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32
-    /// `[n, …, outputs]`, after the link. The program is compiled by the first call and serves those after it that have nearly as many rows; the
-    /// values are brought to the device by each, which [`Model::compile`] does once.
+    /// `[n, …, outputs]`, after the link. The first call compiles the program, which later calls with about as many rows use
+    /// again; each brings the values to the device, which [`Model::compile`] does once.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};

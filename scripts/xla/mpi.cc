@@ -80,7 +80,7 @@ class Communicator : public xla::Communicator {
  public:
   Communicator(std::vector<xla::GlobalDeviceId> devices, size_t self) : devices_(std::move(devices)), self_(self) {}
 
-  // XLA waits for the sum of one array before it asks for that of another, and goes on with what does not need it.
+  // XLA asks for one sum at a time. While it waits for the next, it computes whatever does not depend on this one.
   xla::Future<> AllReduce(Address in, Address out, xla::PrimitiveType type, size_t count, xla::ReductionKind kind,
                           const Executor&) override {
     void (Communicator::*sum)(Address, Address, size_t) = nullptr;

@@ -115,7 +115,7 @@ pub(super) fn load(device: &Device, recipe: &Recipe) -> crate::Result<()> {
     tell(device, || Ok(Order::Load(recipe.to_toml()?)))
 }
 
-/// The run of the recipe, on so many devices; with the other processes, where there are others.
+/// Starts the recipe's run on `devices` devices, in the other processes too where there are others.
 pub(super) fn start<'d>(
     recipe: &Recipe,
     device: &Device,

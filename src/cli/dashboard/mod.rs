@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(100);
 
-/// What is known of the run so far.
+/// The run so far.
 pub(super) struct State {
     pub title: String,
-    /// By what the best epoch is chosen.
+    /// The figure by which the best epoch is chosen.
     pub monitor: Monitor,
-    /// How many epochs there are to be.
+    /// The number of epochs that the run will have.
     pub most: u64,
     pub epochs: Vec<Epoch>,
     pub progress: Option<Progress>,
-    /// What the run has said.
+    /// The run's messages.
     pub lines: Vec<String>,
     pub began: Instant,
 }
@@ -44,7 +44,7 @@ impl State {
 /// The dashboard while it has the terminal. Dropped, it gives it back.
 pub(super) struct Dashboard {
     state: Arc<Mutex<State>>,
-    /// Dropped to have the thread end.
+    /// Dropping it ends the thread.
     goes_on: Option<Sender<()>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -82,7 +82,7 @@ impl Dashboard {
         lock(&self.state).epochs.push(epoch.clone());
     }
 
-    /// Gives the terminal back, and what the run has said meanwhile.
+    /// Gives the terminal back, and returns the messages that it has shown.
     pub fn close(mut self) -> Vec<String> {
         self.stop();
         std::mem::take(&mut lock(&self.state).lines)

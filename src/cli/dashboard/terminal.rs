@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-/// How the terminal was before it was taken; nothing while it is not.
+/// The settings of the terminal before it was taken; `None` while it is not.
 static TAKEN: Mutex<Option<Option<libc::termios>>> = Mutex::new(None);
 
 /// Held while a picture is written.
@@ -20,7 +20,7 @@ pub(super) fn while_taken<T>(draw: impl FnOnce() -> T) -> Option<T> {
     is_taken.then(draw)
 }
 
-/// Takes the terminal: another screen, without a cursor, on which what is typed does not show. Ctrl-C interrupts as ever.
+/// Takes the terminal: switches to the alternate screen, hides the cursor and turns echo off. Ctrl-C still interrupts.
 pub(super) fn enter() -> io::Result<()> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -50,8 +50,8 @@ pub(in crate::cli) fn leave() {
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
 }
 
-/// Turns off that the terminal shows what is typed, and that Ctrl-Z stops the program, which would leave its screen
-/// behind. Returns the settings before; nothing where standard input is no terminal.
+/// Turns echo off, and Ctrl-Z too, since a stopped program would leave its screen behind. Returns the settings as they were;
+/// `None` where standard input is not a terminal.
 fn silence() -> Option<libc::termios> {
     // SAFETY: zeros are settings, and are overwritten.
     let mut settings: libc::termios = unsafe { std::mem::zeroed() };

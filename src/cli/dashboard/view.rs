@@ -1,4 +1,4 @@
-//! What the dashboard shows, as a function of what is known of the run.
+//! The dashboard as a function of the run's state.
 
 use super::State;
 use crate::cli::live::clock;
@@ -17,7 +17,7 @@ const TALL: u16 = 20;
 /// The least width that has room for two charts side by side.
 const WIDE: u16 = 70;
 
-/// At most so many figures are listed.
+/// The most figures that are listed.
 const FIGURES: usize = 6;
 
 pub(super) fn draw(state: &State, frame: &mut Frame) {
@@ -30,8 +30,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame) {
     frame.render_widget(Paragraph::new(state.title.as_str()).style(Modifier::BOLD), head);
     progress(state, frame, bars);
     if curves.height > 0 {
-        let shown = &figures[..figures.len().min(FIGURES)];
-        self::curves(state, shown, frame, curves);
+        self::curves(state, &figures, frame, curves);
     }
     table_of(state, &figures, frame, list);
     log(state, frame, said);
@@ -67,7 +66,7 @@ fn gauge(part: f64, label: String) -> Gauge<'static> {
     Gauge::default().ratio(part).label(label).gauge_style(color(Color::Blue)).use_unicode(true)
 }
 
-/// The chart of the loss, and beside it that of the figure that matters most.
+/// The charts of the loss and of the figure that matters most, side by side.
 fn curves(state: &State, figures: &[Monitor], frame: &mut Frame, area: Rect) {
     let first = || figures.iter().find_map(|figure| figure.metric());
     let metric = state.monitor.metric().or_else(first);
@@ -113,7 +112,7 @@ fn chart(title: &str, figures: [Option<Monitor>; 2], state: &State, frame: &mut 
     frame.render_widget(Chart::new(lines.collect()).block(block).x_axis(across).y_axis(up), area);
 }
 
-/// The figures that some epoch has.
+/// The first figures of the last epoch.
 fn figures(epochs: &[Epoch]) -> Vec<Monitor> {
     let Some(epoch) = epochs.last() else { return Vec::new() };
     let of_validation = epoch.validation.iter().flat_map(|score| {
@@ -142,7 +141,7 @@ fn table_of(state: &State, figures: &[Monitor], frame: &mut Frame, area: Rect) {
     frame.render_widget(table.block(Block::default()), area);
 }
 
-/// The last lines of what the run has said.
+/// The last lines of the run's messages.
 fn log(state: &State, frame: &mut Frame, area: Rect) {
     let from = state.lines.len().saturating_sub(usize::from(area.height));
     let lines: Vec<Line> = state.lines[from..].iter().map(|line| Line::from(line.as_str())).collect();

@@ -30,7 +30,7 @@ struct Running {
 }
 
 impl Workers {
-    /// Room for so many processes.
+    /// Room for `jobs` processes.
     pub fn new(jobs: usize, device: &Device) -> anyhow::Result<Self> {
         ensure!(
             device.name() == "cpu",

@@ -23,9 +23,8 @@ impl Table {
     /// to be ignored, in the order of the header.
     ///
     /// A column of `kinds` is of that kind. Others hold names if they are `categorical` or hold neither numbers nor dates nor
-    /// truth values. Names come in
-    /// their own order, and only from the training rows, as do offsets and what fills missing values. Columns without a
-    /// value, and those that hold a name for almost every row, are left out.
+    /// truth values. Names come in their own order, and only from the training rows, as do offsets and the numbers that fill
+    /// missing values. Columns without a value, and those that hold a name for almost every row, are left out.
     ///
     /// ```
     /// use neural::data::table::{Features, Layout, Table};

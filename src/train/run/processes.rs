@@ -20,7 +20,7 @@ pub(super) enum Command {
     Advance(usize),
     /// Look for numbers that are not finite in the next step.
     Trace,
-    /// Compile for the evaluation of so many rows.
+    /// Compile for the evaluation of this number of rows.
     CompileEvaluation(usize),
     /// Evaluate the rows whose numbers follow, little-endian u32.
     Evaluate,
