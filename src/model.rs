@@ -283,7 +283,7 @@ impl Model {
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
         let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
         let mut inputs = Vec::new();
-        for Reads { name, sample, dtype, scaling, vocabulary } in self.description.reads() {
+        for Reads { name, sample, dtype, scaling, vocabulary, .. } in self.description.reads() {
             let mut x = graph.parameter(dtype, &[&[batch], sample].concat());
             if vocabulary.is_none() {
                 x = x.convert(DType::F32)?;

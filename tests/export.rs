@@ -204,6 +204,12 @@ fn networks() -> Vec<(&'static str, Model, Vec<Array>)> {
             "mean": {"from": "read", "layers": ["global-avg-pool"]},
             "all": {"from": ["last", "most", "mean"], "join": "concatenate", "layers": [{"dense": 3}]}}),
             &[("input", DType::I32, &[7], none())], &[("", "all", Link::Identity)])),
+        ("masked", network(json!({
+            "read": {"from": "input", "layers": ["masking", {"gru": {"units": 4, "sequences": true}}]},
+            "seen": {"from": "read", "layers": [{"attention": 2}, "global-max-pool"]},
+            "mean": {"from": "input", "layers": ["masking", {"dense": 4}, "global-avg-pool"]},
+            "all": {"from": ["seen", "mean"], "join": "concatenate", "layers": [{"dense": 3}]}}),
+            &[("input", DType::F32, &[7, 3], scaled(&[7, 3], 0.0, 2.0))], &[("", "all", Link::Identity)])),
         ("inputs", filled(Description {
             target_scaling: scaled(&[2, 3], 50.0, 20.0),
             ..Description::new(nn::sequential([nn::flatten(), nn::dense(6)]), Link::Identity, &[2, 3], DType::F32)
@@ -211,7 +217,10 @@ fn networks() -> Vec<(&'static str, Model, Vec<Array>)> {
     ];
     let of = |(name, model): (&'static str, Model)| {
         let reads = model.description.reads();
-        let samples = reads.iter().map(|read| values_of(read.dtype, &[&[4], read.sample].concat()));
+        let samples = reads.iter().map(|read| {
+            let values = values_of(read.dtype, &[&[4], read.sample].concat());
+            if read.is_masked { padded(&values) } else { values }
+        });
         let samples = samples.collect();
         (name, model, samples)
     };
@@ -231,6 +240,17 @@ fn values_of(dtype: DType, shape: &[usize]) -> Array {
         _ => Array::new(shape, values.map(|x| (x * 4.0) as f32).collect()),
     }
     .expect("as many values")
+}
+
+/// Sequences `[n, length, features]` with padding after the end of rows 1, 2 and so on.
+fn padded(values: &Array) -> Array {
+    let &[_, length, features] = values.shape() else { panic!("sequences, not {values:?}") };
+    let number = |(i, x): (usize, f64)| {
+        let (row, position) = (i / (length * features), i / features % length);
+        if position + 2 * row < length { x as f32 } else { f32::NAN }
+    };
+    Array::new(values.shape(), values.to_f64().into_iter().enumerate().map(number).collect())
+        .expect("as many values")
 }
 
 fn named(name: &str) -> Model {

@@ -3,16 +3,19 @@
 mod common;
 
 use common::{device, difference};
+use neural::data::{self, Dataset, Scale, Splits, Targets};
 use neural::graph::{Function, Graph, Random, Tensor, gradients};
 use neural::loss::{Loss, Mask, softmax_cross_entropy};
 use neural::nn::{Context, Layer, Module, Sequential};
-use neural::optim::{Inputs, Optimizer, Rule, Schedule, Share};
+use neural::optim::{Inputs, Optimizer, Rule, Schedule, Share, sgd};
 use neural::runtime::Program;
+use neural::train::Trainer;
 use neural::variables::{Variable, Variables};
 use neural::{Array, DType, Result};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 #[derive(Deserialize)]
 struct Case {
@@ -492,4 +495,59 @@ fn gradients_in_mixed_precision_are_within_twice_the_error_of_autocast() {
         }
     }
     assert!(beyond.is_empty(), "{beyond:?}");
+}
+
+/// A case's sequences, one below the other with NaN after the end of each.
+fn padded(golden: &Golden, case: &Case) -> Array {
+    let (all, lengths) = (golden.get(case, "numbers"), golden.get(case, "lengths").to_f64());
+    let mut first = 0;
+    let sequence = |length: &f64| {
+        let rows: Vec<u32> = (first..first + *length as u32).collect();
+        first += *length as u32;
+        let numbers = rows.iter().flat_map(|&row| all.row(row as usize).expect("a row").to_f64());
+        Array::new(&[rows.len(), all.shape()[1]], numbers.collect::<Vec<f64>>()).expect("well formed")
+    };
+    data::pad(&lengths.iter().map(sequence).collect::<Vec<_>>()).expect("sequences")
+}
+
+#[test]
+fn padded_sequences_train_as_in_pytorch() -> Result<()> {
+    let golden = Golden::read("sequences");
+    for case in &golden.cases {
+        let inputs = padded(&golden, case);
+        let rows = inputs.shape()[0];
+        let splits = Splits { train: (0..rows as u32).collect(), ..Splits::default() };
+        let (targets, loss) = match (golden.find(case, "labels"), golden.find(case, "tags")) {
+            (Some(labels), _) => (Targets::numbered(labels.to_vec()?)?, softmax_cross_entropy()),
+            // Padding has tags too, which do not count.
+            (None, Some(tags)) => (Targets::at_positions(tags, None)?, softmax_cross_entropy()),
+            (None, None) => (Targets::Inputs, Loss::MeanSquaredError),
+        };
+        let data = Dataset::new(inputs, targets, splits)?.scaled(Scale::StandardizeFeatures)?;
+        let prefix = format!("{}/param.", case.name);
+        let given = golden.tensors.iter().filter_map(|(name, array)| {
+            Some((name.strip_prefix(&prefix)?.to_string(), array.cast(DType::F32)))
+        });
+        let trainer = Trainer::new(case.parse::<Sequential>()).loss(loss).optimizer(sgd(1.0));
+        let trainer = trainer.batch_size(rows).begin(given);
+        let mut run = trainer.start(device(), &data)?;
+        let near = |what: &str, got: f64| {
+            let expected = golden.get(case, "loss").to_f64()[0];
+            assert!((got - expected).abs() < 1e-6 * expected, "{} {what}: {got} for {expected}", case.name);
+        };
+        near("evaluation", run.evaluate(&data.splits.train)?.loss());
+        let history = run.fit(|_| ControlFlow::Continue(()))?;
+        near("training", history[0].loss);
+        let state = run.state()?;
+        for (variable, value) in run.variables().iter().zip(&state) {
+            if let Some(expected) = golden.find(case, &format!("after.{}", variable.name)) {
+                check(case, &variable.name, value, expected, 1e-5);
+            }
+        }
+        // A model that was trained takes them too.
+        let model = run.model()?;
+        let answers = model.predict(device(), &data.inputs)?.to_f64();
+        assert!(answers.iter().all(|answer| answer.is_finite()), "{}: {answers:?}", case.name);
+    }
+    Ok(())
 }

@@ -3,10 +3,10 @@
 mod common;
 
 use common::device;
-use neural::data::{Dataset, Ignored, Scale, Splits, Targets, safetensors};
+use neural::data::{self, Dataset, Ignored, Scale, Source, Splits, Targets, safetensors};
 use neural::loss::{Loss, sigmoid_cross_entropy, softmax_cross_entropy};
 use neural::metric::{Answers, Metric};
-use neural::nn::{self, Join, Layer, Network, Node};
+use neural::nn::{self, Join, Layer, Network, Node, Sequential};
 use neural::optim::adam;
 use neural::recipe::Recipe;
 use neural::train::{Goal, Trainer};
@@ -136,6 +136,102 @@ fn padding_counts_in_nothing() {
         history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>()
     });
     assert_eq!(losses[0], losses[1]);
+}
+
+/// Sequences of one to four numbers, rising or falling.
+fn walks(n: usize) -> (Vec<Array>, Targets) {
+    let mut random = numbers(5);
+    let mut walk = |row: usize| {
+        let (length, slope) = (2 + row % 3, if row.is_multiple_of(2) { 1.0 } else { -1.0 });
+        let start = random();
+        let steps: Vec<f64> = (0..length).map(|step| start + slope * step as f64).collect();
+        Array::new(&[length, 1], steps).unwrap()
+    };
+    let labels = (0..n as i32).map(|row| row % 2).collect();
+    ((0..n).map(&mut walk).collect(), Targets::numbered(labels).unwrap())
+}
+
+fn recurrent(masked: bool) -> Sequential {
+    let layers = [nn::gru(8), nn::dense(2)];
+    nn::sequential(masked.then_some(Layer::Masking).into_iter().chain(layers))
+}
+
+#[test]
+fn sequences_of_numbers_may_be_of_unlike_lengths() {
+    let (walks, labels) = walks(32);
+    let padded = data::pad(&walks).unwrap();
+    let trainer = Trainer::new(recurrent(true)).optimizer(adam(0.05)).batch_size(8).epochs(12);
+    let losses = |inputs: Array| {
+        let data = Dataset::new(inputs, labels.clone(), splits(32, 0)).unwrap();
+        let data = data.scaled(Scale::Standardize).unwrap();
+        let mut run = trainer.start(device(), &data).unwrap();
+        let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(history.last().unwrap().accuracy, Some(1.0));
+        (history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>(), run.model().unwrap())
+    };
+    let (short, model) = losses(padded.clone());
+    // Positions that all rows lack change nothing.
+    let wider = data::pad(&[&walks[..], &[Array::zeros(DType::F32, &[7, 1])]].concat()).unwrap();
+    let rows: Vec<f32> = wider.to_vec::<f32>().unwrap()[..32 * 7].to_vec();
+    let (long, _) = losses(Array::new(&[32, 7, 1], rows).unwrap());
+    assert!(short.iter().zip(&long).all(|(a, b)| (a - b).abs() < 1e-5), "{short:?} {long:?}");
+    let answers = model.predict(device(), &padded).unwrap().to_f64();
+    assert!(
+        answers.chunks_exact(2).enumerate().all(|(row, p)| (p[1] > p[0]) == (row % 2 == 1)),
+        "{answers:?}"
+    );
+
+    // From a file, in which another number stands for padding.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("walks.safetensors");
+    let known = padded.to_vec::<f32>().unwrap().into_iter().map(|x| if x.is_nan() { -9.0 } else { x });
+    let x = Array::new(&[32, 4, 1], known.collect::<Vec<_>>()).unwrap();
+    let y = Array::vector(&(0..32).map(|row| row % 2).collect::<Vec<i32>>());
+    std::fs::write(&path, safetensors::encode(&[("x", &x), ("y", &y)], None).unwrap()).unwrap();
+    let source: Source =
+        toml::from_str(&format!("format = 'safetensors'\npath = {path:?}\npadding = -9")).unwrap();
+    assert_eq!(source.load().unwrap().inputs.bytes(), padded.bytes());
+}
+
+#[test]
+fn padding_that_nothing_masks_is_refused() {
+    let (walks, labels) = walks(8);
+    let padded = data::pad(&walks).unwrap();
+    let data = Dataset::new(padded.clone(), labels.clone(), splits(8, 0)).unwrap();
+    let refused = |error: neural::Error, parts: &[&str]| {
+        let error = error.to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    };
+    let trainer = Trainer::new(recurrent(false)).batch_size(8);
+    refused(trainer.start(device(), &data).unwrap_err(), &["input input", "\"masking\" as the first layer"]);
+    let nodes = [
+        ("masked", Node::new("input", recurrent(true).0)),
+        ("plain", Node::new("input", [nn::flatten(), nn::dense(2)])),
+        ("both", Node::joined(["masked", "plain"], Join::Add, [])),
+    ];
+    let network = Network::of_nodes(nodes, ["both"]).unwrap();
+    assert!(!network.is_masked("input"));
+    refused(Trainer::new(network).start(device(), &data).unwrap_err(), &["\"masking\""]);
+
+    let mut numbers = Array::full(DType::F32, &[8, 4, 2], 1.0).to_vec::<f32>().unwrap();
+    numbers[8 + 3] = f32::NAN;
+    let partly = Array::new(&[8, 4, 2], numbers).unwrap();
+    let error = Dataset::new(partly, labels.clone(), splits(8, 0)).unwrap_err();
+    refused(error, &["inputs", "row 1, place [1, 1]"]);
+    let whole = Dataset::new(Array::full(DType::F32, &[8, 4, 1], 1.0), labels, splits(8, 0)).unwrap();
+    let model = trainer.start(device(), &whole).unwrap().model().unwrap();
+    refused(model.predict(device(), &padded).unwrap_err(), &["samples", "NaN in row 0, place [2, 0]"]);
+    refused(
+        data::pad(&[Array::zeros(DType::F32, &[2, 1]), Array::zeros(DType::F32, &[2, 3])]).unwrap_err(),
+        &["sequence 1"],
+    );
+
+    // The NaN of the data is none that training lost: what is blamed is the layer.
+    let lost = [("2.weight", &[2, 8][..]), ("2.bias", &[2])]
+        .map(|(name, shape)| (name.to_string(), Array::full(DType::F32, shape, f64::from(f32::MAX))));
+    let trainer = Trainer::new(recurrent(true)).batch_size(8).begin(lost);
+    let error = trainer.start(device(), &data).unwrap().fit(|_| ControlFlow::Continue(())).unwrap_err();
+    refused(error, &["layer 2 (dense)"]);
 }
 
 /// Windows `[n, 6, 1]` of a wave and the value after each of their places, `[n, 6]`, of which the end is not known in some
@@ -298,7 +394,7 @@ fn two_inputs(n: usize) -> Dataset {
     let mut data = data.with_target("sum", Targets::Values(Array::new(&[n, 1], sums).unwrap())).unwrap();
     let scaled = data.clone().more_targets.remove(0);
     let Targets::Values(values) = &scaled.targets else { unreachable!() };
-    let scaling = neural::data::Scaling::fit(values, &data.splits.train, Scale::StandardizeFeatures).unwrap();
+    let scaling = data::Scaling::fit(values, &data.splits.train, Scale::StandardizeFeatures).unwrap();
     data.more_targets[0].scaling = scaling;
     data
 }
@@ -579,9 +675,9 @@ fn a_tables_columns_are_divided_among_inputs() {
             "format = 'table'\npath = '{}'\ninputs = {groups}\ntargets = ['kind', 'price']\nignore = ['note']\nscale = \"standardize-features\"\nscale_target = 'standardize'\nvalidation_fraction = 0.25",
             path.display()
         );
-        let source: neural::data::Source = toml::from_str(&text).unwrap();
+        let source: Source = toml::from_str(&text).unwrap();
         source.load_tasks(&|target| {
-            Some(if target == "kind" { neural::data::Task::Classes } else { neural::data::Task::Values })
+            Some(if target == "kind" { data::Task::Classes } else { data::Task::Values })
         })
     };
     let data = source("{ size = ['rooms', 'area'], place = ['shop'] }").unwrap();

@@ -646,7 +646,8 @@ fn lines_of_json_that_are_no_rows_are_refused() {
     assert_eq!((table.text(0, "b").unwrap(), table.text(1, "a").unwrap()), ("007".into(), "2.5".into()));
     let first = "{\"a\": 1, \"b\": 2}\n";
     for (line, parts) in [
-        ("{\"a\": 1, \"b\": [2]}", &["line 2", "\"b\"", "a list or an object"][..]),
+        ("{\"a\": 1, \"b\": [2]}", &["line 2", "\"b\"", "got a list", "[data.columns]"][..]),
+        ("{\"a\": 1, \"b\": {}}", &["line 2", "\"b\"", "got an object"]),
         ("{\"a\": 1, \"b\":", &["line 2", "cut off"]),
         ("a,b", &["line 2", "a JSON object"]),
         ("{\"a\": 1, \"a\": 2}", &["line 2", "\"a\" twice"]),
@@ -703,7 +704,7 @@ fn columns_of_every_kind_are_encoded_as_scikit_learn_does() {
         golden["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     assert_eq!(vocabulary.tokens, words);
     // One review has eight words.
-    assert!(data.notes.iter().any(|note| note.contains("one row holds a text in column \"review\"")));
+    assert!(data.notes.iter().any(|note| note.contains("one row holds more in column \"review\"")));
 
     let saved = serde_json::to_string(&data.columns).unwrap();
     let columns: Vec<Column> = serde_json::from_str(&saved).unwrap();
@@ -775,6 +776,46 @@ fn texts_alone_need_no_nodes_and_inputs_name_them() {
     assert_eq!(names, [("table", false), ("words", true)]);
     let both = "inputs = { all = ['review', 'size'] }\n[columns]\nreview = 'text'";
     refused(load(text, both), &["\"review\"", "alone in its input"]);
+}
+
+#[test]
+fn sequences_are_padded_and_scaled_by_what_is_real() {
+    let text = "pulse,size,y\n60 64 68,1,no\n70;74,2,yes\n[62.5],3,no\n";
+    let kinds = "scale = 'standardize-features'\n[columns]\npulse = 'sequence'";
+    let data = load(text, kinds).unwrap();
+    let pulse = &data.more_inputs[0];
+    let padded = [60.0, 64.0, 68.0, 70.0, 74.0, f64::NAN, 62.5, f64::NAN, f64::NAN];
+    let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!((&*pulse.name, pulse.values.shape()), ("pulse", &[3, 3, 1][..]));
+    assert_eq!(bits(&pulse.values.to_f64()), bits(&padded));
+    // NumPy: np.mean and np.std of the six numbers.
+    close("mean", &pulse.scaling.mean.to_f64(), &[66.416_666_666_666_67; 3]);
+    close("deviation", &pulse.scaling.deviation.to_f64(), &[4.747_075_122_875_371; 3]);
+
+    let saved = serde_json::to_string(&data.columns).unwrap();
+    let columns: Vec<Column> = serde_json::from_str(&saved).unwrap();
+    assert_eq!(columns, data.columns);
+    let encoded = parse("pulse,size\n1 2 3 4,1\n[],2\n").unwrap().try_encode(&columns).unwrap();
+    assert_eq!(encoded.inputs[0].1.to_f64()[..3], [1.0, 2.0, 3.0]);
+    assert!(encoded.inputs[0].1.to_f64()[3..].iter().all(|x| x.is_nan()));
+    assert_eq!(encoded.cut, [("pulse".to_string(), 1)]);
+    for cell in ["", "1 x", "[[1, 2]]", "[1, null]"] {
+        let table = parse(&format!("pulse,size\n{cell:?},1\n")).unwrap();
+        refused(table.encode(&columns), &["a sequence of numbers in line 2", "\"pulse\"", cell]);
+    }
+
+    let lines = "{\"walk\": [[1, 2], [3, 4]], \"tags\": [\"a\", \"b; c\"], \"y\": 1}\n\
+                 {\"walk\": [[5, 6]], \"tags\": [], \"y\": 2}\n";
+    let kinds = "target_kind = 'value'\n[columns]\nwalk = { sequence = 3 }\ntags = 'list'";
+    let data = load(lines, kinds).unwrap();
+    assert_eq!(data.feature_names(), ["tags=a", "tags=b; c"]);
+    assert_eq!(features(&data), [1.0, 1.0, 0.0, 0.0]);
+    let walk = &data.more_inputs[0].values;
+    assert_eq!((walk.shape(), &walk.to_f64()[..4]), (&[2, 3, 2][..], &[1.0, 2.0, 3.0, 4.0][..]));
+    refused(
+        load("pulse,y\nfast,1\nslow,2\n", "[columns]\npulse = 'sequence'"),
+        &["\"pulse\"", "fast", "line 2"],
+    );
 }
 
 #[test]

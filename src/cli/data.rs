@@ -4,7 +4,7 @@ use super::evaluate::is_picture;
 use super::splits::Told;
 use super::text;
 use crate::array::Array;
-use crate::data::table::{ColumnKind, Kind, Missing, Table, is_pattern, shown};
+use crate::data::table::{ColumnKind, Kind, Missing, Sequence, Table, is_pattern, shown};
 use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
 use crate::error::{Error, Result};
 use crate::nn::Network;
@@ -294,11 +294,16 @@ impl Shown {
             self.text.push_str(&format!("beside them the input {}, {dtype} {sample}\n", shown(&input.name)));
         }
         for column in &data.columns {
-            if let ColumnKind::Text(vocabulary) = &column.kind {
-                let (name, size) = (shown(&column.name), vocabulary.size());
-                self.text.push_str(&format!(
-                    "{name}: {size} different token ids, the vocabulary of its embedding\n"
-                ));
+            let name = shown(&column.name);
+            match &column.kind {
+                ColumnKind::Text(vocabulary) => self.text.push_str(&format!(
+                    "{name}: {} different token ids, the vocabulary of its embedding\n",
+                    vocabulary.size()
+                )),
+                ColumnKind::Sequence(Sequence { length, features }) => self.text.push_str(&format!(
+                    "{name}: sequences of up to {length} positions, of {features} numbers each\n"
+                )),
+                _ => {}
             }
         }
         if let Some(values) = data.targets.values() {

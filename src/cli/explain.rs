@@ -85,7 +85,10 @@ impl Explain {
             bail!("expected a model of one table's columns and one target, got {}", folder.path().display());
         }
         if let Some(column) = description.columns.iter().find(|column| column.is_input()) {
-            bail!("expected columns that are features, got texts or pictures in \"{}\"", column.name);
+            bail!(
+                "expected columns that are features, got texts, pictures or sequences in \"{}\"",
+                column.name
+            );
         }
         if description.link == Link::Identity && !description.classes.is_empty() {
             bail!("expected a model that gives probabilities of its classes, got one that gives scores");

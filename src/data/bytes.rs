@@ -1,6 +1,6 @@
 //! What the readers of binary files share.
 
-use crate::array::{Array, DType, Element};
+use crate::array::{Array, Element};
 use crate::error::{Error, Result};
 use crate::file;
 use std::fs::File;
@@ -162,21 +162,6 @@ pub(crate) fn widen<const N: usize, T: Element>(
         f(one)
     };
     Array::new(shape, bytes.chunks_exact(N).map(element).collect())
-}
-
-/// Refuses infinite values and NaN in an array `[n, ...]` of f32; u8 has none.
-pub(crate) fn check_finite(array: &Array) -> Result<()> {
-    if array.dtype() != DType::F32 {
-        return Ok(());
-    }
-    let values = array.bytes().chunks_exact(DType::F32.size()).map(f32::from_bytes);
-    for (i, value) in values.enumerate() {
-        if !value.is_finite() {
-            let row = i / (array.len() / array.shape()[0]).max(1);
-            return Err(Error::value("values", "finite numbers of f32", format!("{value} in row {row}")));
-        }
-    }
-    Ok(())
 }
 
 /// Arrays `[n, rest...]` of one type and one `rest`, one below the other; there is at least one. The first one's memory

@@ -3,7 +3,9 @@
 use super::cifar::{self, Cifar};
 use super::images::{self, Form};
 use super::tensors::{self, Tensors};
-use super::{Dataset, Format, InputView, Parts, Scale, Scaling, Source, Targets, Task, idx, text};
+use super::{
+    Dataset, Format, Ignored, InputView, Parts, Scale, Scaling, Source, Targets, Task, idx, padding, text,
+};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -119,7 +121,7 @@ impl Source {
             Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
         };
         let targets = match self.made() {
-            Some(made) => self.make(made, &inputs),
+            Some(made) => self.make(made, &inputs)?,
             None => self.choose(targets)?,
         };
         let (splits, origins) = self.split(&targets, parts)?;
@@ -129,15 +131,18 @@ impl Source {
         self.scaled(Dataset { origins, target, notes, ..data }).map_err(in_file)
     }
 
-    fn make(&self, made: Made, inputs: &Array) -> Targets {
-        match made {
-            Made::Inputs => Targets::Inputs,
-            Made::Next => {
-                let greatest = inputs.values().fold(0.0, f64::max);
-                let names = (0..=greatest as usize).map(|token| token.to_string()).collect();
-                Targets::Next { names, padding: self.padding }
-            }
+    fn make(&self, made: Made, inputs: &Array) -> Result<Targets> {
+        if made == Made::Inputs {
+            return Ok(Targets::Inputs);
         }
+        let greatest = inputs.values().fold(0.0, f64::max);
+        let names = (0..=greatest as usize).map(|token| token.to_string()).collect();
+        let padding = match self.padding {
+            Some(Ignored::Number(id)) => i32::try_from(id).ok(),
+            Some(Ignored::Nan) => return Err(Error::value("padding", "a token id", "nan")),
+            None => None,
+        };
+        Ok(Targets::Next { names, padding })
     }
 
     /// A text, of which each character is followed by the next.
@@ -170,6 +175,7 @@ impl Source {
             (None, names) => names.iter().map(String::as_str).collect(),
         };
         let (arrays, targets, parts, notes) = tensors.load(&inputs, &names)?;
+        let arrays = arrays.into_iter().map(|array| self.marked(array)).collect::<Result<Vec<_>>>()?;
         let mut arrays = arrays.into_iter().zip(&inputs);
         let Some((first, first_name)) = arrays.next() else {
             return Err(Error::value("inputs", "the name of a tensor", "none"));
@@ -182,7 +188,7 @@ impl Source {
         let mut targets =
             targets.into_iter().zip(&names).map(target).collect::<Result<Vec<_>>>()?.into_iter();
         let chosen = match (self.made(), targets.next()) {
-            (Some(made), _) => self.make(made, &first),
+            (Some(made), _) => self.make(made, &first)?,
             (None, Some(targets)) => self.choose(targets)?,
             (None, None) => return Err(Error::value("target", "the name of a tensor", "none")),
         };
@@ -209,7 +215,16 @@ impl Source {
             Some(Format::Safetensors) => Tensors::safetensors(path, self.layout)?,
             _ => Tensors::npy(path, self.layout)?,
         };
-        Ok(tensors.load(names, &[])?.0)
+        tensors.load(names, &[])?.0.into_iter().map(|array| self.marked(array)).collect()
+    }
+
+    /// Sequences of numbers with NaN for their padding, see [`pad`](super::pad).
+    pub(super) fn marked(&self, array: Array) -> Result<Array> {
+        match self.made() {
+            // The padding is a token id.
+            Some(Made::Next) => Ok(array),
+            _ => padding::marked(array, self.padding),
+        }
     }
 
     /// How an input is scaled. Beside the features of a table, which `scale` is of, token ids are left as they are, and

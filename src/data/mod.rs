@@ -20,6 +20,7 @@ pub mod table;
 mod bytes;
 mod load;
 mod named;
+mod padding;
 mod positions;
 mod random;
 mod samples;
@@ -34,6 +35,7 @@ pub use idx::mnist;
 pub use load::Inputs;
 pub use named::{Input, InputView, Target, TargetView};
 pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
+pub use padding::pad;
 pub use positions::Ignored;
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
@@ -43,6 +45,7 @@ pub use targets::Targets;
 pub use tensors::Layout;
 
 pub(crate) use named::gather;
+pub(crate) use padding::{check_inputs, real_positions};
 pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
@@ -64,8 +67,9 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// `[n, sample...]`: u8 or i32 (whole numbers as they were stored) or f32 (finite). A model that begins with an
-    /// embedding reads them as token ids; every other begins with their conversion to f32.
+    /// `[n, sample...]`: u8 or i32 (whole numbers as they were stored) or f32 (finite, but for the padding of sequences,
+    /// see [`pad`]). A model that begins with an embedding reads them as token ids; every other begins with their
+    /// conversion to f32.
     pub inputs: Array,
     /// What the inputs are called where there are others; `input` if empty.
     pub input: String,
@@ -131,14 +135,14 @@ impl Dataset {
         if matches!(targets, Targets::Next { .. }) {
             positions::check_sequences(&inputs)?;
         }
-        bytes::check_finite(&inputs).map_err(|e| e.at("inputs"))?;
+        check_inputs(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
         Ok(Self {
+            targets: targets.without_padding(&inputs)?,
             inputs,
             input: String::new(),
             more_inputs: Vec::new(),
-            targets,
             more_targets: Vec::new(),
             splits,
             origins: Origins::default(),

@@ -1,6 +1,6 @@
 //! Data sets with several inputs and several targets, each by its name.
 
-use super::{Dataset, Scaling, Targets, bytes};
+use super::{Dataset, Scaling, Targets, check_inputs};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 
@@ -82,7 +82,7 @@ impl Dataset {
             let expected = format!("u8, i32 or f32 [{rows}, sample…] with no size of 0");
             return Err(Error::shape(name, expected, format!("{values:?}")));
         }
-        bytes::check_finite(&values).map_err(|e| e.at(name))?;
+        check_inputs(&values).map_err(|e| e.at(name))?;
         self.more_inputs.push(Input { name: name.into(), values, scaling: Scaling::none() });
         Ok(self)
     }
@@ -100,6 +100,7 @@ impl Dataset {
             return Err(Error::shape(name, format!("one for each of {} inputs", self.rows()), got));
         }
         targets.check().map_err(|e| e.at(name))?;
+        let targets = targets.without_padding(&self.inputs)?;
         self.more_targets.push(Target { name: name.into(), targets, scaling: Scaling::none() });
         Ok(self)
     }

@@ -132,6 +132,7 @@ impl Source {
     }
 
     fn laid_out(&self, array: Array) -> Result<Array> {
+        let array = self.marked(array)?;
         match (self.layout, array.shape().len()) {
             (Some(Layout::Nchw), 4) => channels_last(array),
             // A single picture.

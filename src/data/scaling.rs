@@ -1,6 +1,6 @@
 //! Scaling of the inputs: fitted on the training rows alone, saved with the model.
 
-use super::gather;
+use super::{gather, real_positions};
 use crate::array::{Array, DType, Element, count};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -141,6 +141,9 @@ impl Scaling {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= total) {
             return Err(Error::value("scaling", format!("rows below {total}"), row));
         }
+        if let (Some(real), false) = (real_positions(inputs), scale == Scale::None) {
+            return Self::of_sequences(inputs, &real, rows, scale);
+        }
         match scale {
             Scale::None => Ok(Self::none()),
             Scale::Unit if inputs.dtype() == DType::U8 => Self::new(&[], &[0.0], &[255.0]),
@@ -161,6 +164,32 @@ impl Scaling {
                 Self::new(sample, &means, &deviations)
             }
         }
+    }
+
+    /// [`Scaling::fit`] of sequences `[n, length, features]` to their positions that are `real`. Few sequences are long, so
+    /// a feature is scaled alike at all positions.
+    fn of_sequences(inputs: &Array, real: &[bool], rows: &[u32], scale: Scale) -> Result<Self> {
+        let &[n, length, features] = inputs.shape() else {
+            return Err(Error::shape("scaling", "[n, length, features]", format!("{inputs:?}")));
+        };
+        let positions = rows.iter().flat_map(|&row| (0..length).map(move |i| row as usize * length + i));
+        let real: Vec<u32> = positions.filter(|&i| real[i]).map(|i| i as u32).collect();
+        if real.is_empty() {
+            return Err(Error::value(
+                "scaling",
+                "training rows with a position that is real",
+                "padding alone",
+            ));
+        }
+        let one = Self::fit(&inputs.clone().reshape(&[n * length, features])?, &real, scale)?;
+        if one.mean.shape().is_empty() {
+            return Ok(one);
+        }
+        Self::new(
+            &[length, features],
+            &one.mean.to_f64().repeat(length),
+            &one.deviation.to_f64().repeat(length),
+        )
     }
 
     /// [`Scaling::fit`] of targets `[n, …]`, to those of each output that are known: the others are NaN.

@@ -189,8 +189,9 @@ source! {
         one_vs_rest: Option<String>;
         /// how many characters a row of `text` has; 64 if absent
         length: Option<usize>, of Text;
-        /// beside `target = "next"`, the token id that only fills rows up
-        padding: Option<i32>;
+        /// what only fills rows up: beside `target = "next"` a token id; of sequences of numbers the number, or `"nan"`, that
+        /// stands for all features of a position: see Padding below
+        padding: Option<Ignored>;
         /// the tensor of inputs (`npy`, `safetensors`; `x`). Several inputs are a list of tensors, `["picture", "size"]`,
         /// or of a table the columns of each, `{ house = ["rooms", "area"], place = ["lat", "lon"] }`: see Nodes below
         inputs: Option<Inputs>, of Table Npy Safetensors;

@@ -226,6 +226,7 @@ impl Walk {
                 over_last_axis(order, Order::Alike)
             }
             Layer::Embedding(_)
+            | Layer::Masking
             | Layer::Attention(_)
             | Layer::Position(_)
             | Layer::ClassToken

@@ -2,7 +2,7 @@
 
 use super::{Description, Link, sample_dtype};
 use crate::array::{Array, DType};
-use crate::data::{Dataset, Scaling, TargetView, check_token_ids, place};
+use crate::data::{Dataset, Scaling, TargetView, check_inputs, check_token_ids, place};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::nn::Network;
@@ -54,6 +54,8 @@ pub struct Reads<'a> {
     pub scaling: &'a Scaling,
     /// How many different token ids there may be, where an embedding reads them.
     pub vocabulary: Option<usize>,
+    /// Whether samples may be sequences with NaN for padding, see [`pad`](crate::data::pad).
+    pub is_masked: bool,
 }
 
 /// One of the answers that a model gives.
@@ -122,18 +124,23 @@ impl Description {
     }
 
     /// What the model reads, in the order in which it takes it.
-    pub fn reads(&self) -> Vec<Reads<'_>> {
+    pub fn reads<'a>(&'a self) -> Vec<Reads<'a>> {
         let Self { sample, dtype, scaling, others, .. } = self;
         let name = if others.input.is_empty() { "input" } else { &others.input };
-        let first = Reads { name, sample, dtype: *dtype, scaling, vocabulary: self.layers.vocabulary(name) };
-        let more = others.inputs.iter().map(|OtherInput { name, sample, dtype, scaling }| Reads {
+        let first = (name, sample, dtype, scaling);
+        let more = others
+            .inputs
+            .iter()
+            .map(|OtherInput { name, sample, dtype, scaling }| (name.as_str(), sample, dtype, scaling));
+        let reads = |(name, sample, dtype, scaling): (&'a str, &'a Vec<usize>, &DType, &'a Scaling)| Reads {
             name,
             sample,
             dtype: *dtype,
             scaling,
             vocabulary: self.layers.vocabulary(name),
-        });
-        std::iter::once(first).chain(more).collect()
+            is_masked: self.layers.is_masked(name),
+        };
+        std::iter::once(first).chain(more).map(reads).collect()
     }
 
     /// What the model answers, in the order in which it gives it.
@@ -175,6 +182,8 @@ impl Reads<'_> {
         }
         if let Some(vocabulary) = self.vocabulary {
             check_token_ids(samples, vocabulary)?;
+        } else if self.is_masked && dtype == DType::F32 {
+            check_inputs(&samples.cast(DType::F32)).map_err(|error| error.at("samples"))?;
         } else {
             let (expected, fits): (_, fn(f64) -> bool) = match dtype {
                 DType::U8 => ("whole numbers from 0 to 255 as in training", |v| {

@@ -141,10 +141,15 @@ pub(crate) use table;
 #[cfg(test)]
 pub(crate) mod reference {
     use std::path::Path;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Tests run side by side, and each writes a part of the same file.
+    static TURN: Mutex<()> = Mutex::new(());
 
     /// That docs/recipes.md has the table of `rows` between `<!-- name -->` and `<!-- end of name -->`. With
     /// `UPDATE_REFERENCE=1` in the environment it is written instead.
     pub fn check(name: &str, rows: &[(&str, &str)]) {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md");
         let text = std::fs::read_to_string(&path).unwrap();
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));

@@ -113,8 +113,9 @@ impl<'a> Context<'a> {
 
     /// Which positions of the sequences are real, `bool` `[n, length]`, if some may be padding.
     ///
-    /// An embedding with a `padding` finds them in the ids. Attention does not look at padding, recurrent layers keep
-    /// their state over it, and global pools leave it out. A loss of every position leaves out those whose class is negative.
+    /// An embedding with a `padding` finds them in the ids, [`Layer::Masking`](super::Layer::Masking) in NaN. Attention
+    /// does not look at padding, recurrent layers keep their state over it, and global pools leave it out. A loss of every
+    /// position leaves out those whose class is negative.
     ///
     /// ```
     /// use neural::{DType, graph::Graph, nn::{Context, Embedding, Layer, Module, embedding}, variables::Variables};

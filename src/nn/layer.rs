@@ -3,7 +3,7 @@
 use super::{
     Attention, BatchNorm, Context, Conv, ConvTranspose, Dense, DepthwiseConv, Dropout, Edges, Embedding,
     GroupNorm, InstanceNorm, LayerNorm, Module, Permute, Pool, Position, Recurrent, Repeat, Reshape,
-    Residual, RmsNorm, SeparableConv, Upsample, activation, pool, token,
+    Residual, RmsNorm, SeparableConv, Upsample, activation, masking, pool, token,
 };
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -119,6 +119,8 @@ layers! {
         /// A learned row for each token id, see below. `vocabulary`, `units`, `init`, `padding` (an
         /// id)
         Embedding(layer: Embedding) = "embedding" => layer.forward(x, cx);
+        /// Tells the padding of sequences of numbers from what is real, see [Padding](#padding).
+        Masking = "masking" => masking::masking(x, cx);
         /// Adds its input to the result of `layers`. `layers`, `shortcut` (layers that the input passes before it is added;
         /// none if absent)
         Residual(layer: Residual) = "residual", short "layers" => layer.forward(x, cx);

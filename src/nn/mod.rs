@@ -15,6 +15,7 @@ mod dropout;
 mod embedding;
 mod group_norm;
 mod layer;
+mod masking;
 mod module;
 mod network;
 mod nodes;

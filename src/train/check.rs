@@ -1,7 +1,7 @@
 //! What is known to go wrong before a run begins.
 
 use super::{Goal, Trainer, targets};
-use crate::data::{Dataset, check_token_ids, check_token_scaling};
+use crate::data::{Dataset, check_token_ids, check_token_scaling, real_positions};
 use crate::error::{Error, Result};
 use crate::loss::Outputs;
 use crate::named;
@@ -16,6 +16,10 @@ impl Trainer {
         }
         self.check_inputs(data)?;
         for input in data.all_inputs() {
+            if real_positions(input.values).is_some() && !self.model.is_masked(input.name) {
+                let expected = "\"masking\" as the first layer of all that reads it, as some of its sequences are padded";
+                return Err(Error::value(format!("input {}", input.name), expected, "another layer"));
+            }
             let Some(vocabulary) = self.model.vocabulary(input.name) else { continue };
             check_token_scaling(input.scaling)?;
             if !self.augment.is_empty() && data.more_inputs.is_empty() {

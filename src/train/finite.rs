@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Tensor};
 use crate::runtime::Buffer;
 
+/// How the name of a place ends that belongs to no layer.
+pub(super) const OUTSIDE: &str = "outside the layers";
+
 /// A function of the arguments of `graph` whose result has a flag for each floating-point value on the way to
 /// `outputs`, in the order of computation: 1 where all its numbers are finite, otherwise 0, added over the `replicas` devices.
 /// With it the names of these places; `argument` names the arguments by their index.
@@ -25,7 +28,7 @@ pub(super) fn flags(
         finite.push(tensor.is_finite()?.convert(DType::F32)?.min(&all)?.reshape(&[1])?);
         places.push(match node.op {
             Op::Parameter { index } => argument(index),
-            op if node.place.is_empty() => format!("the operation {} outside the layers", op.name()),
+            op if node.place.is_empty() => format!("the operation {} {OUTSIDE}", op.name()),
             op => format!("{}, in the operation {}", node.place, op.name()),
         });
     }

@@ -3,7 +3,7 @@
 use super::Trainer;
 use super::head::{Gaps, Head, Target};
 use super::targets::stored;
-use crate::data::{Dataset, TargetView, Targets};
+use crate::data::{Dataset, TargetView, Targets, real_positions};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 
@@ -60,7 +60,10 @@ impl Goal {
         let TargetView { name, targets, .. } = self.target_of(data)?;
         let classes = targets.names().len();
         let target = match targets {
-            Targets::Inputs => Target::Input(0),
+            Targets::Inputs => {
+                let gaps = if real_positions(&data.inputs).is_some() { Gaps::Values } else { Gaps::None };
+                Target::Input { place: 0, gaps }
+            }
             Targets::Next { padding, .. } => Target::Next { input: 0, padding: *padding },
             targets => Target::Stored {
                 place: data

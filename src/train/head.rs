@@ -23,8 +23,8 @@ pub(super) struct Head {
 pub(super) enum Target {
     /// The target of this place among those that are stored.
     Stored { place: usize, gaps: Gaps },
-    /// The input of this place, scaled.
-    Input(usize),
+    /// The input of this place, scaled; where it is padding, it has gaps.
+    Input { place: usize, gaps: Gaps },
     /// The token after each one of the input of this place.
     Next { input: usize, padding: Option<i32> },
 }
@@ -79,8 +79,7 @@ impl Head {
 
     fn gaps(&self) -> Gaps {
         match self.target {
-            Target::Stored { gaps, .. } => gaps,
-            Target::Input(_) => Gaps::None,
+            Target::Stored { gaps, .. } | Target::Input { gaps, .. } => gaps,
             Target::Next { .. } => Gaps::Classes,
         }
     }

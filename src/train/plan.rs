@@ -125,7 +125,7 @@ impl Plan {
         }
         let target = |head: &Head| match head.target {
             Target::Stored { place, .. } => resident.targets[place].take(rows),
-            Target::Input(place) => Ok(clean[place].clone()),
+            Target::Input { place, .. } => Ok(clean[place].clone()),
             Target::Next { input, padding } => next(&stored[input].convert(DType::I32)?, padding),
         };
         Ok(Batch { inputs, targets: self.heads.iter().map(target).collect::<Result<_>>()? })

@@ -17,6 +17,7 @@ import optimizers
 import pointwise
 import positions
 import schedules
+import sequences
 
 FAMILIES = [
     layers.family,
@@ -28,6 +29,7 @@ FAMILIES = [
     cnn.family,
     metrics.family,
     mixed.family,
+    sequences.family,
 ]
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 use super::worker::Served;
 use crate::cli::trained::Answers;
-use crate::data::table::ColumnKind;
+use crate::data::table::{ColumnKind, Sequence};
 use crate::error::Result;
 use crate::model::{Description, Reads};
 use serde_json::{Map, Value, json};
@@ -35,6 +35,16 @@ fn of_column(kind: &ColumnKind) -> Value {
         ColumnKind::Text(_) => json!({ "type": ["string", "null"] }),
         ColumnKind::Picture(_) => {
             json!({ "type": "string", "format": "byte", "description": "PNG or JPEG in base64" })
+        }
+        ColumnKind::Sequence(Sequence { features, .. }) => {
+            let number = json!({ "type": "number" });
+            let position = match features {
+                1 => number,
+                several => {
+                    json!({ "type": "array", "items": number, "minItems": several, "maxItems": several })
+                }
+            };
+            json!({ "type": "array", "items": position, "description": "a sequence, one position after another" })
         }
         ColumnKind::List { names, separator, .. } => {
             let description = format!("a list of names, or a text with {separator} between them");

@@ -184,10 +184,15 @@ fn table(
     Ok(inputs.into_iter().map(|(_, array)| array).collect())
 }
 
-/// A list of texts as the cell of a column of lists.
-fn list(names: &Value, kind: &ColumnKind) -> Option<String> {
-    let (Value::Array(names), ColumnKind::List { separator, .. }) = (names, kind) else { return None };
-    Some(names.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(separator))
+/// A list as the cell of a column of lists or sequences.
+fn list(value: &Value, kind: &ColumnKind) -> Option<String> {
+    match (value, kind) {
+        (Value::Array(names), ColumnKind::List { separator, .. }) => {
+            Some(names.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(separator))
+        }
+        (Value::Array(_), ColumnKind::Sequence(_)) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 /// A picture in a cell as base64, alone or in a `data:` URL. A path would open the server's own files to its clients.

@@ -111,10 +111,10 @@ impl To<'_> {
             match value.map(|value| (value, number(value))) {
                 None => self.cells.push_text(""),
                 Some((_, number)) if number.is_nan() => self.cells.push_text(""),
-                Some((value, _)) if self.reading == Reading::Names && T::DATA_TYPE.is_integer() => {
+                Some((value, _)) if self.reading.is_text() && T::DATA_TYPE.is_integer() => {
                     self.cells.push_text(&format!("{value:?}"));
                 }
-                Some((_, number)) if self.reading == Reading::Names || number.is_infinite() => {
+                Some((_, number)) if self.reading.is_text() || number.is_infinite() => {
                     self.cells.push_text(&number.to_string());
                 }
                 Some((_, number)) if T::DATA_TYPE.is_integer() => self.cells.push_number(number, b""),

@@ -3,6 +3,7 @@
 use super::date::{Cycle, DateOrder};
 use super::kind::{Kind, PictureKind};
 use super::number::Notation;
+use super::sequence::Sequence;
 use super::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -162,6 +163,15 @@ pub enum ColumnKind {
     Text(Vocabulary),
     /// No feature but an input of its own: the picture at the path in the cell, u8 `[rows, height, width, channels]`.
     Picture(PictureKind),
+    /// No feature but an input of its own: sequences of numbers, f32 `[rows, length, features]`.
+    Sequence(Sequence),
+}
+
+impl ColumnKind {
+    /// Whether the column is an input of its own, and no feature.
+    pub(crate) fn is_input(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Picture(_) | Self::Sequence(_))
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -181,7 +191,7 @@ fn is_false(value: &bool) -> bool {
 
 impl Column {
     /// The names of the column's features: its own, `column=name` for each name, and `column (year, sine)` and the like
-    /// for the cycles of a date. Text and pictures have none.
+    /// for the cycles of a date. Texts, pictures and sequences have none.
     ///
     /// ```
     /// use neural::data::table::{Column, ColumnKind, Cycle, DateOrder};
@@ -204,7 +214,7 @@ impl Column {
                 names.iter().map(|one| format!("{name}={one}")).chain(missing).collect()
             }
             ColumnKind::List { names, .. } => names.iter().map(|one| format!("{name}={one}")).collect(),
-            ColumnKind::Text(_) | ColumnKind::Picture(_) => Vec::new(),
+            ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_) => Vec::new(),
         }
     }
 
@@ -216,12 +226,12 @@ impl Column {
                 names.len() + usize::from(*missing_is_feature)
             }
             ColumnKind::List { names, .. } => names.len(),
-            ColumnKind::Text(_) | ColumnKind::Picture(_) => 0,
+            ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_) => 0,
         }
     }
 
     /// Whether the column is an input of its own, and no feature.
     pub(crate) fn is_input(&self) -> bool {
-        matches!(self.kind, ColumnKind::Text(_) | ColumnKind::Picture(_))
+        self.kind.is_input()
     }
 }

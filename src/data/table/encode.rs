@@ -36,13 +36,13 @@ pub struct Encoded {
     /// f32 `[rows, features]`; 0 in the rows that were refused.
     pub features: Array,
     /// Of columns that are inputs of their own, the values by the column's name: of texts token ids i32 `[rows, length]`,
-    /// of pictures u8 `[rows, height, width, channels]`.
+    /// of pictures u8 `[rows, height, width, channels]`, of sequences f32 `[rows, length, features]`.
     pub inputs: Vec<(String, Array)>,
     /// Rows with a cell that is not what its column holds, and what is wrong with the first such cell.
     pub refused: Vec<(usize, String)>,
     /// Columns with names that were in no training row, and in how many rows.
     pub unknown: Vec<(String, usize)>,
-    /// Columns of texts that are longer than the model reads, and in how many rows.
+    /// Columns of texts or sequences that are longer than the model reads, and in how many rows.
     pub cut: Vec<(String, usize)>,
 }
 
@@ -60,15 +60,11 @@ impl Encoded {
         Self { features, inputs: inputs.arrays, refused, unknown, cut: inputs.cut }
     }
 
-    /// A sentence for each column with names that were in no training row, and for each with texts that are cut.
+    /// A sentence for each column with names that were in no training row, and for each with texts or sequences that are cut.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let cut = self.cut.iter().map(|(column, rows)| {
-            let rows =
-                if *rows == 1 { "one row holds a text".into() } else { format!("{rows} rows hold texts") };
-            format!(
-                "{rows} in column \"{}\" with more tokens than are read; the rest is cut off",
-                shown(column)
-            )
+            let rows = if *rows == 1 { "one row holds".into() } else { format!("{rows} rows hold") };
+            format!("{rows} more in column \"{}\" than is read; the rest is cut off", shown(column))
         });
         let unknown = self.unknown.iter().map(|(column, rows)| {
             let column = shown(column);
@@ -235,7 +231,7 @@ impl Table {
             }
             ColumnKind::List { separator, unknown, .. } => {
                 let places: Vec<Option<usize>> =
-                    items(text, separator).map(|item| names.get(item).copied()).collect();
+                    items(text, separator).iter().map(|item| names.get(&**item).copied()).collect();
                 let has_unknown = places.contains(&None);
                 match has_unknown && *unknown == Unknown::Refuse {
                     true => Means::Refused,
@@ -243,7 +239,9 @@ impl Table {
                 }
             }
             // No features.
-            ColumnKind::Text(_) | ColumnKind::Picture(_) => Means::Several(Vec::new(), false),
+            ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_) => {
+                Means::Several(Vec::new(), false)
+            }
         };
         let texts = cells.texts().map(text).collect();
         Ok(Encoder { column, index, width: column.width(), texts, names })
@@ -280,7 +278,9 @@ impl Table {
                     "expected names among {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
                 )
             }
-            ColumnKind::Text(_) | ColumnKind::Picture(_) => format!("expected a text {at}, got \"{cell}\""),
+            ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_) => {
+                format!("expected a text {at}, got \"{cell}\"")
+            }
             ColumnKind::Date { .. } => {
                 format!("expected a date {at}, got \"{cell}\"; write it as 2024-12-31")
             }

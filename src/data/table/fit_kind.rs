@@ -8,7 +8,7 @@ use super::list::items;
 use super::vocabulary::Vocabulary;
 use super::{Table, is_missing, shown};
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Table {
     pub(super) fn fit_kind(
@@ -65,6 +65,7 @@ impl Table {
             }
             Kind::Text(of) => self.text_kind(column, of, train),
             Kind::Picture(of) => Ok(ColumnKind::Picture(*of)),
+            Kind::Sequence(of) => self.sequence_kind(column, of, train),
             Kind::List(of) => self.list(column, of, of.unknown.unwrap_or(how.unknown), train),
         }
     }
@@ -107,10 +108,8 @@ impl Table {
         let mut rows = BTreeMap::<String, usize>::new();
         for &row in train {
             let cell = self.cell_text(row as usize, column);
-            let mut names: Vec<&str> = items(&cell, &of.separator).collect();
-            names.sort_unstable();
-            names.dedup();
-            names.into_iter().for_each(|name| *rows.entry(name.to_string()).or_default() += 1);
+            let names: BTreeSet<_> = items(&cell, &of.separator).into_iter().collect();
+            names.into_iter().for_each(|name| *rows.entry(name.into_owned()).or_default() += 1);
         }
         let names: Vec<String> =
             rows.into_iter().filter(|(_, rows)| *rows >= of.min_count).map(|(name, _)| name).collect();

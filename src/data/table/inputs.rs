@@ -25,7 +25,7 @@ pub(super) fn read_picture(folder: &Path, cell: &str) -> Result<Vec<u8>> {
 pub(super) struct Inputs {
     pub arrays: Vec<(String, Array)>,
     pub refused: Vec<(usize, String)>,
-    /// Columns with texts that were cut, and in how many rows.
+    /// Columns with texts or sequences that were cut, and in how many rows.
     pub cut: Vec<(String, usize)>,
 }
 
@@ -42,6 +42,12 @@ impl Table {
                 ColumnKind::Picture(form) => {
                     let (array, refused) = self.pictures(self.read_index(name)?, form, picture)?;
                     inputs.refused.extend(refused);
+                    array
+                }
+                ColumnKind::Sequence(form) => {
+                    let (array, refused, cut) = self.sequences(self.read_index(name)?, *form)?;
+                    inputs.refused.extend(refused);
+                    inputs.cut.extend((cut > 0).then(|| (name.clone(), cut)));
                     array
                 }
                 _ => continue,
@@ -108,10 +114,10 @@ impl Table {
 }
 
 /// The inputs of a model by their names, in its order: those of `groups`, or else the features as `input` and every column
-/// of texts or pictures under its own name.
+/// of texts, pictures or sequences under its own name.
 ///
 /// # Errors
-/// When a group names a column that is not there or texts and pictures beside other columns, or a column is in no group.
+/// When a group names a column that is not there or one that is an input of its own beside other columns, or a column is in no group.
 pub(crate) fn inputs_of(
     encoded: Encoded,
     columns: &[Column],
@@ -148,7 +154,7 @@ fn grouped(
             ([only], Some(_)) => alone(only).map_or_else(|| features.clone(), |(_, array)| array.clone()),
             (_, Some(name)) => {
                 let got = format!("\"{}\" beside others in {input}", shown(name));
-                return refuse("a column of texts or pictures alone in its input".into(), got);
+                return refuse("a column of texts, pictures or sequences alone in its input".into(), got);
             }
         };
         all.push((input.clone(), array));

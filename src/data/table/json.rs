@@ -17,8 +17,9 @@ pub(super) enum Value<'a> {
     /// A number written without a fraction.
     Whole(i128),
     Text(Cow<'a, str>),
-    /// A list or an object.
-    Nested,
+    /// A list, as it is written.
+    List(String),
+    Object,
 }
 
 /// Whether a text begins as JSON lines do.
@@ -85,12 +86,16 @@ fn push(value: Value<'_>, reading: Reading, cells: &mut Cells) -> Result<(), &'s
     match (value, reading) {
         (Value::Null, _) => cells.push_text(""),
         (Value::Boolean(truth), _) => cells.push_text(if truth { "true" } else { "false" }),
-        (Value::Number(number), Reading::Names) => cells.push_text(&number.to_string()),
-        (Value::Whole(number), Reading::Names) => cells.push_text(&number.to_string()),
+        (Value::Number(number), reading) if reading.is_text() => cells.push_text(&number.to_string()),
+        (Value::Whole(number), reading) if reading.is_text() => cells.push_text(&number.to_string()),
         (Value::Number(number), _) => cells.push_number(number, b"."),
         (Value::Whole(number), _) => cells.push_number(number as f64, b""),
         (Value::Text(text), _) => cells.push_text(text.trim()),
-        (Value::Nested, _) => return Err("a list or an object"),
+        (Value::List(list), Reading::Lists) => cells.push_text(&list),
+        (Value::List(_), _) => {
+            return Err("a list; say in [data.columns] that they are a list or a sequence");
+        }
+        (Value::Object, _) => return Err("an object"),
     }
     Ok(())
 }
@@ -157,12 +162,15 @@ impl<'de> Deserialize<'de> for Value<'de> {
                 Ok(Value::Text(text.into()))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Value::Nested)
+                let mut elements = Vec::new();
+                while let Some(element) = list.next_element::<serde_json::Value>()? {
+                    elements.push(element);
+                }
+                Ok(Value::List(serde_json::Value::Array(elements).to_string()))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Value::Nested)
+                Ok(Value::Object)
             }
         }
         deserializer.deserialize_any(Values)

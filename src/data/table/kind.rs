@@ -1,5 +1,6 @@
 //! The kind of a column as a recipe gives it, where the cells alone do not tell.
 
+use super::Reading;
 use super::column::{Missing, Unknown};
 use super::date::DateOrder;
 use crate::data::images::{Background, Color};
@@ -40,6 +41,11 @@ named::table! {
         /// is an empty list; other names count for nothing, unless `unknown = "refuse"`. `separator` (`";"`),
         /// `min_count` (rows that a name needs to be a feature; 1)
         List(ListKind) = "list" | "tags" | "labels" | "multilabel", short "separator";
+        /// As many numbers as each row has, `1.5 2 3`, `1.5;2;3` or `[1.5, 2, 3]`, or lists of several numbers at each
+        /// position, `[[1, 2], [3, 4]]`: an input of its own, padded for a model that begins with `masking`, see
+        /// [Padding](#padding). A missing cell is refused, `[]` is an empty sequence. `length` (of the longest training row
+        /// if absent; what is longer is cut)
+        Sequence(SequenceKind) = "sequence" | "series" | "timeseries", short "length";
     }
 }
 
@@ -172,15 +178,28 @@ impl Default for ListKind {
     }
 }
 
+/// The settings of a column of sequences, see [`Sequence`](super::Sequence).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequenceKind {
+    /// Positions of a row; if absent as many as the longest training row has. Longer ones are cut.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
+}
+
 impl Kind {
-    /// Whether its cells are read as texts even where they are numbers.
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self, Self::Category(_) | Self::Text(_) | Self::Picture(_) | Self::List(_))
+    /// How its cells are read.
+    pub(super) fn reading(&self) -> Reading {
+        match self {
+            Self::List(_) | Self::Sequence(_) => Reading::Lists,
+            Self::Category(_) | Self::Text(_) | Self::Picture(_) => Reading::Names,
+            Self::Number(_) | Self::Boolean(_) | Self::Date(_) => Reading::Values,
+        }
     }
 
     /// Whether it makes an input of its own rather than features.
     pub(crate) fn is_input(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::Picture(_))
+        matches!(self, Self::Text(_) | Self::Picture(_) | Self::Sequence(_))
     }
 }
 

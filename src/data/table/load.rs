@@ -11,10 +11,8 @@ impl Column {
         match &self.kind {
             // A number in another notation than the usual one may look like another number in that.
             ColumnKind::Number { notation, .. } if !notation.is_plain() => Reading::Names,
-            ColumnKind::Category { .. }
-            | ColumnKind::List { .. }
-            | ColumnKind::Text(_)
-            | ColumnKind::Picture(_) => Reading::Names,
+            ColumnKind::List { .. } | ColumnKind::Sequence(_) => Reading::Lists,
+            ColumnKind::Category { .. } | ColumnKind::Text(_) | ColumnKind::Picture(_) => Reading::Names,
             _ => Reading::Values,
         }
     }
@@ -85,8 +83,10 @@ impl Source {
             for (name, reading) in header.iter().zip(&mut readings) {
                 if let Some((_, task)) = targets.iter().find(|(target, _)| target == name) {
                     *reading = if is_class(*task) { Reading::Names } else { Reading::Values };
-                } else if Some(name) == self.id.as_ref() || (columns.is_none() && self.has_names(name)) {
+                } else if Some(name) == self.id.as_ref() {
                     *reading = Reading::Names;
+                } else if let Some(asked) = self.reading(name).filter(|_| columns.is_none()) {
+                    *reading = asked;
                 } else if self.ignore.contains(name) {
                     *reading = if all { Reading::Values } else { Reading::Skip };
                 }
@@ -115,9 +115,10 @@ impl Source {
         parts
     }
 
-    /// Whether the cells of a column are read as texts, even where they are numbers.
-    fn has_names(&self, column: &String) -> bool {
-        self.categorical.contains(column) || self.columns.get(column).is_some_and(Kind::is_text)
+    /// How the cells of a column are read, where it is for the recipe to say.
+    fn reading(&self, column: &String) -> Option<Reading> {
+        let is_name = self.categorical.contains(column);
+        self.columns.get(column).map(Kind::reading).or(is_name.then_some(Reading::Names))
     }
 
     /// The data set in a table, with features fitted to its training rows, or with those of `columns`.

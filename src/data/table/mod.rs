@@ -22,6 +22,7 @@ mod load;
 mod number;
 mod read;
 mod records;
+mod sequence;
 mod sqlite;
 mod summary;
 mod target;
@@ -32,11 +33,12 @@ pub use column::{Column, ColumnKind, Features, Missing, Unknown};
 pub use date::{Cycle, DateOrder};
 pub use encode::Encoded;
 pub use kind::{
-    BooleanKind, CategoryKind, DateKind, Kind, ListKind, MissingName, NumberKind, PictureKind, TextKind,
-    Tokens,
+    BooleanKind, CategoryKind, DateKind, Kind, ListKind, MissingName, NumberKind, PictureKind, SequenceKind,
+    TextKind, Tokens,
 };
 pub use layout::{Delimiter, Layout};
 pub use number::{Decimal, Notation, Thousands};
+pub use sequence::Sequence;
 pub use summary::Summary;
 pub use target::TargetKind;
 pub use vocabulary::Vocabulary;
@@ -73,8 +75,17 @@ pub enum Reading {
     Values,
     /// Every cell is a text: 007 is not 7.
     Names,
+    /// As names; a list in JSON is the text that it is written as.
+    Lists,
     /// It is left out: it has no rows.
     Skip,
+}
+
+impl Reading {
+    /// Whether every cell is a text.
+    fn is_text(self) -> bool {
+        matches!(self, Self::Names | Self::Lists)
+    }
 }
 
 /// A table as it was read, column after column: of each cell the number that it is, or its text.

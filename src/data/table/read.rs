@@ -364,7 +364,7 @@ impl Parser {
     fn cell(&self, reading: Reading, cell: &[u8], cells: &mut Cells) -> bool {
         let is_number = match (reading, self.notation) {
             (Reading::Skip, _) => return true,
-            (Reading::Names, _) => None,
+            (Reading::Names | Reading::Lists, _) => None,
             (Reading::Values, None) => plain(cell),
             (Reading::Values, Some(notation)) => {
                 std::str::from_utf8(cell).ok().and_then(|text| notation.parse(text))

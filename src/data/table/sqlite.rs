@@ -115,9 +115,9 @@ mod reader {
     fn push(value: ValueRef<'_>, reading: Reading, cells: &mut Cells) -> Result<(), &'static str> {
         match value {
             ValueRef::Null => cells.push_text(""),
-            ValueRef::Integer(number) if reading == Reading::Names => cells.push_text(&number.to_string()),
+            ValueRef::Integer(number) if reading.is_text() => cells.push_text(&number.to_string()),
             ValueRef::Integer(number) => cells.push_number(number as f64, b""),
-            ValueRef::Real(number) if reading == Reading::Names || !number.is_finite() => {
+            ValueRef::Real(number) if reading.is_text() || !number.is_finite() => {
                 cells.push_text(&number.to_string());
             }
             ValueRef::Real(number) => cells.push_number(number, b"."),

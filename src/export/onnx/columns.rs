@@ -61,7 +61,10 @@ impl Builder<'_> {
                 self.looked_up(name, known, (*unknown == Unknown::Unknown).then(|| vec![0.0; width]))
             }
             ColumnKind::Date { fill, offset, cycles, .. } => Ok(self.date(name, *fill, *offset, cycles)),
-            ColumnKind::List { .. } | ColumnKind::Text(_) | ColumnKind::Picture(_) => {
+            ColumnKind::List { .. }
+            | ColumnKind::Text(_)
+            | ColumnKind::Picture(_)
+            | ColumnKind::Sequence(_) => {
                 Err(Error::value("names", "a column that ONNX has operators for", &column.name))
             }
         }
@@ -224,7 +227,7 @@ impl Builder<'_> {
 
 /// Whether operators of ONNX make the features of a column.
 pub fn has_operators(column: &Column) -> bool {
-    !matches!(column.kind, ColumnKind::List { .. } | ColumnKind::Text(_) | ColumnKind::Picture(_))
+    !column.is_input() && !matches!(column.kind, ColumnKind::List { .. })
 }
 
 /// Whether a column comes in as texts. Numbers do not, nor dates, as no operator reads them.

@@ -88,6 +88,7 @@ impl Builder<'_> {
             }
             Layer::Dropout(_) => Ok(x),
             Layer::Embedding(layer) => self.embedding(layer, x),
+            Layer::Masking => Ok(self.masking(x)),
             Layer::Residual(layer) => self.residual(layer, x),
             Layer::Attention(layer) => self.attention(layer, x),
             Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2]),
@@ -211,6 +212,18 @@ impl Builder<'_> {
         let real = self.node("Not", &[&filled_up], vec![]);
         self.positions = Some(real.clone());
         Ok(x.with(self.where_real(&real, &y, 0.0)))
+    }
+
+    /// Positions all of whose features are NaN are padding.
+    fn masking(&mut self, x: Value) -> Value {
+        let x = self.channels_last(x);
+        let is_nan = self.node("IsNaN", &[&x.name], vec![]);
+        let is_nan = self.node("Cast", &[&is_nan], vec![int("to", DataType::Float as i64)]);
+        let all = self.node("ReduceMin", &[&is_nan], vec![ints("axes", vec![-1]), int("keepdims", 0)]);
+        let one = self.scalar(1.0);
+        let real = self.node("Less", &[&all, &one], vec![]);
+        self.positions = Some(real.clone());
+        x.with(self.where_real(&real, &x.name, 0.0))
     }
 
     fn residual(&mut self, layer: &Residual, x: Value) -> Result<Value> {

@@ -60,7 +60,7 @@ impl Default for OnnxOptions {
 /// an engine refuses padding before a token.
 ///
 /// With [`names`](OnnxOptions::names), where a table is the only input, each of its columns is an input `[batch, 1]` of
-/// its own in place of `input`, called as the column is. Lists, texts and pictures cannot come in so: a model of such
+/// its own in place of `input`, called as the column is. Lists, texts, pictures and sequences cannot come in so: a model of such
 /// columns takes features, token ids and pixels.
 ///
 /// | a column of | comes in as |
@@ -88,7 +88,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
         return Err(Error::value(
             "names",
             expected,
-            format!("lists, texts or pictures in \"{}\"", column.name),
+            format!("lists, texts, pictures or sequences in \"{}\"", column.name),
         ));
     }
     if names && reads.len() > 1 {

@@ -89,7 +89,7 @@ impl Plan {
 }
 
 /// The layers that read a column which is an input of its own: of texts the mean of their tokens' learned vectors, in no
-/// order.
+/// order; of sequences the mean of the states of a recurrent layer.
 fn read(column: &Column) -> Option<(String, Vec<String>)> {
     let mut layers = match &column.kind {
         ColumnKind::Text(vocabulary) => {
@@ -104,6 +104,9 @@ fn read(column: &Column) -> Option<(String, Vec<String>)> {
             };
             let (relu, pool) = ("\"relu\"".to_string(), "{ max-pool = [2, 2] }".to_string());
             vec![conv(16), relu.clone(), pool, conv(32), relu]
+        }
+        ColumnKind::Sequence(_) => {
+            vec!["\"masking\"".into(), "{ gru = { units = 32, sequences = true } }".into()]
         }
         _ => return None,
     };

@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::processes::Command;
+use crate::data::real_positions;
 use crate::error::Result;
 use crate::runtime::Program;
 use crate::train::{finite, program};
@@ -30,8 +31,11 @@ impl Run<'_> {
             self.add(&steps, started.elapsed());
         }
         let now = self.is_finite()?;
-        let usual = usual.unwrap_or_else(|| vec![true; now.len()]);
         let places = self.tracer.take().map_or_else(Vec::new, |tracer| tracer.places);
+        // In the first step there is no good one to compare with, but padding is known to be NaN on the way to the layers.
+        let is_padded = self.data.all_inputs().any(|input| real_positions(input.values).is_some());
+        let is_input = |place: &String| place == DATA || place.ends_with(finite::OUTSIDE);
+        let usual = usual.unwrap_or_else(|| places.iter().map(|at| !(is_padded && is_input(at))).collect());
         Ok(finite::first_lost(places, &usual, &now))
     }
 

@@ -1,0 +1,110 @@
+//! Sequences of numbers of unlike lengths in one array: positions whose features are all NaN only fill it up.
+
+use super::{Ignored, Targets, place};
+use crate::array::{Array, DType, Element};
+use crate::error::{Error, Result};
+
+/// Sequences `[length, features]` of unlike lengths as one array `[n, longest, features]`, f32: the positions after the end
+/// of each are NaN. A model that begins with [`Layer::Masking`](crate::nn::Layer::Masking) takes them for padding, which
+/// recurrent layers, attention, pools, norms and losses leave out.
+///
+/// ```
+/// use neural::{Array, DType, data, nn::{self, Layer}};
+/// let walks = [Array::full(DType::F32, &[3, 2], 1.0), Array::full(DType::F32, &[5, 2], 2.0)];
+/// assert_eq!(data::pad(&walks)?.shape(), [2, 5, 2]);
+/// let model = nn::sequential([Layer::Masking, nn::lstm(16), nn::dense(3)]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// When there are none, one is of another number of features, or a number is not finite as f32.
+pub fn pad(sequences: &[Array]) -> Result<Array> {
+    let features = match sequences.first().map(Array::shape) {
+        Some(&[_, features]) if features > 0 => features,
+        other => {
+            let got = other.map_or("none".to_string(), |shape| format!("{shape:?}"));
+            return Err(Error::shape("sequences", "[length, features] each", got));
+        }
+    };
+    let longest = sequences.iter().map(|one| one.shape()[0]).max().unwrap_or(0).max(1);
+    let mut numbers = Vec::with_capacity(sequences.len() * longest * features);
+    for (i, sequence) in sequences.iter().enumerate() {
+        if sequence.shape().get(1..) != Some(&[features]) {
+            let got = format!("{:?} in sequence {i}", sequence.shape());
+            return Err(Error::shape("sequences", format!("[length, {features}] each"), got));
+        }
+        numbers.extend(sequence.values().map(|number| number as f32));
+        if let Some(wrong) = numbers[numbers.len() - sequence.len()..].iter().find(|x| !x.is_finite()) {
+            return Err(Error::value(
+                "sequences",
+                "finite numbers of f32",
+                format!("{wrong} in sequence {i}"),
+            ));
+        }
+        numbers.resize((i + 1) * longest * features, f32::NAN);
+    }
+    Array::new(&[sequences.len(), longest, features], numbers)
+}
+
+/// Whether a position is real, of each position of sequences `[n, length, features]` in turn; `None` where all are, or these are
+/// no sequences of numbers.
+pub(crate) fn real_positions(inputs: &Array) -> Option<Vec<bool>> {
+    let &[_, _, features] = inputs.shape() else { return None };
+    if inputs.dtype() != DType::F32 || features == 0 {
+        return None;
+    }
+    let is_real = |bytes: &[u8]| !bytes.chunks_exact(4).all(|number| f32::from_bytes(number).is_nan());
+    let real: Vec<bool> = inputs.bytes().chunks_exact(4 * features).map(is_real).collect();
+    real.contains(&false).then_some(real)
+}
+
+/// Refuses numbers that are not finite, but for the padding of sequences.
+pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
+    if inputs.dtype() != DType::F32 {
+        return Ok(());
+    }
+    let values = inputs.bytes().chunks_exact(4).map(f32::from_bytes);
+    let Some((first, value)) = values.enumerate().find(|(_, value)| !value.is_finite()) else {
+        return Ok(());
+    };
+    let Some(real) = real_positions(inputs) else {
+        let got = format!("{value} in {}", place(inputs.shape(), first));
+        return Err(Error::value("values", "finite numbers of f32", got));
+    };
+    let features = inputs.shape()[2];
+    let positions = inputs.bytes().chunks_exact(4 * features).enumerate();
+    for (position, bytes) in positions.filter(|(position, _)| real[*position]) {
+        let mut numbers = bytes.chunks_exact(4).map(f32::from_bytes);
+        if let Some(feature) = numbers.position(|number| !number.is_finite()) {
+            let got = format!("one that is not in {}", place(inputs.shape(), position * features + feature));
+            let expected = "finite numbers, or NaN for all features of a position, which is padding";
+            return Err(Error::value("values", expected, got));
+        }
+    }
+    Ok(())
+}
+
+/// Inputs in which NaN stands for the padding of sequences, where a file has `filler` for all features of a position.
+pub(crate) fn marked(inputs: Array, filler: Option<Ignored>) -> Result<Array> {
+    let (Some(Ignored::Number(filler)), &[_, _, features]) = (filler, inputs.shape()) else {
+        return Ok(inputs);
+    };
+    let mut numbers = inputs.cast(DType::F32).to_vec::<f32>()?;
+    let is_filler = |position: &&mut [f32]| position.iter().all(|number| *number == filler as f32);
+    numbers.chunks_exact_mut(features.max(1)).filter(is_filler).for_each(|position| position.fill(f32::NAN));
+    Array::new(inputs.shape(), numbers)
+}
+
+impl Targets {
+    /// The same without the classes of positions at which the inputs are padding.
+    pub(super) fn without_padding(self, inputs: &Array) -> Result<Self> {
+        match (self, real_positions(inputs)) {
+            (Self::Positions { labels, names }, Some(real)) if labels.shape() == &inputs.shape()[..2] => {
+                let labels_of = labels.to_vec::<i32>()?.into_iter().zip(real);
+                let known = labels_of.map(|(label, is_real)| if is_real { label } else { -1 });
+                Ok(Self::Positions { labels: Array::new(labels.shape(), known.collect())?, names })
+            }
+            (targets, _) => Ok(targets),
+        }
+    }
+}
