@@ -32,7 +32,7 @@
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | `lower` | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
-//! | `kernels` | what the programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax | graphs |
+//! | `kernels` | what the programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax; a crate of its own, which is optimised as a whole | graphs |
 //! | [`runtime`] | devices, processes, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
@@ -77,7 +77,6 @@ pub mod error;
 pub mod export;
 mod file;
 pub mod graph;
-mod kernels;
 mod library;
 pub mod loss;
 #[doc(hidden)]

@@ -75,8 +75,8 @@ fn both_forms_of_a_convolution_agree() {
     }
 }
 
-/// Random graphs and their gradients: in the form for a CPU, in that for a GPU, for which loops are rewritten, and with this
-/// crate's kernels, which are of f32.
+/// Random graphs and their gradients: in the form for a CPU, in that for a GPU, for which loops are rewritten, and with the
+/// kernels of src/kernels, which are of f32.
 #[test]
 fn forms_of_random_graphs_agree() {
     let arguments = graphs::arguments(3);

@@ -79,7 +79,8 @@ fn lengths(&Sum { outer, summed, inner }: &Sum) -> Option<[usize; 3]> {
 }
 
 /// `(a, b, c) -> Σ a (b - c)`
-pub(crate) struct CentredProduct;
+#[derive(Debug)]
+pub struct CentredProduct;
 
 impl Kernel<3> for CentredProduct {
     type Sizes = Sum;
@@ -111,7 +112,8 @@ impl Kernel<3> for CentredProduct {
 }
 
 /// `(b, c) -> Σ (b - c)²`
-pub(crate) struct CentredSquare;
+#[derive(Debug)]
+pub struct CentredSquare;
 
 impl Kernel<2> for CentredSquare {
     type Sizes = Sum;

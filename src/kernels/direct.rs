@@ -322,7 +322,8 @@ fn pass(sizes: &Sliding, way: Way, [from, kernel]: [&[f32]; 2], to: &mut [f32], 
 }
 
 /// `(images, kernel) -> results`
-pub(crate) struct Direct;
+#[derive(Debug)]
+pub struct Direct;
 
 impl Kernel<2> for Direct {
     type Sizes = Sliding;
@@ -340,7 +341,8 @@ impl Kernel<2> for Direct {
 }
 
 /// `(gradient for the results, kernel) -> gradient for the images`
-pub(crate) struct DirectInputGrad;
+#[derive(Debug)]
+pub struct DirectInputGrad;
 
 impl Kernel<2> for DirectInputGrad {
     type Sizes = Sliding;
@@ -358,7 +360,8 @@ impl Kernel<2> for DirectInputGrad {
 }
 
 /// `(images, gradient for the results) -> gradient for the filters`
-pub(crate) struct DirectFilterGrad;
+#[derive(Debug)]
+pub struct DirectFilterGrad;
 
 impl Kernel<2> for DirectFilterGrad {
     type Sizes = Sliding;

@@ -11,7 +11,7 @@ use std::slice;
 /// The rows of an array and their length, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct LastAxis {
+pub struct LastAxis {
     rows: i64,
     length: i64,
 }
@@ -132,7 +132,8 @@ impl<const N: usize, T: Send> Part<'_, N, T> {
 }
 
 /// `x -> ln softmax(x)` along the last axis.
-pub(crate) struct LogSoftmax;
+#[derive(Debug)]
+pub struct LogSoftmax;
 
 impl Kernel<1> for LogSoftmax {
     type Sizes = LastAxis;
@@ -161,7 +162,8 @@ impl Kernel<1> for LogSoftmax {
 }
 
 /// `(y, dy) -> dx` of [`LogSoftmax`].
-pub(crate) struct LogSoftmaxGrad;
+#[derive(Debug)]
+pub struct LogSoftmaxGrad;
 
 impl Kernel<2> for LogSoftmaxGrad {
     type Sizes = LastAxis;
@@ -186,7 +188,8 @@ impl Kernel<2> for LogSoftmaxGrad {
 }
 
 /// `x -> i` of the largest number along the last axis, the first of equals.
-pub(crate) struct ArgMax;
+#[derive(Debug)]
+pub struct ArgMax;
 
 impl Kernel<1> for ArgMax {
     type Sizes = LastAxis;

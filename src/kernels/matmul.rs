@@ -10,7 +10,7 @@ use gemm_f32::gemm::f32::get_gemm_fn;
 /// The sizes of products `a b`, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Product {
+pub struct Product {
     /// How many there are: their operands lie one after another, and so do their results.
     products: i64,
     rows: i64,
@@ -80,6 +80,7 @@ impl Product {
     }
 
     /// As many products of these sizes.
+    #[must_use]
     pub fn times(self, products: usize) -> Self {
         Self { products: products as i64, ..self }
     }
@@ -117,7 +118,8 @@ impl Product {
 }
 
 /// `(a, b) -> a b`
-pub(crate) struct Matmul;
+#[derive(Debug)]
+pub struct Matmul;
 
 impl Kernel<2> for Matmul {
     type Sizes = Product;

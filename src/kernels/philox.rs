@@ -6,9 +6,9 @@ use super::threads::{Threads, each};
 use super::{Kernel, length};
 
 /// The multipliers, and the increments of the key's halves from round to round (table 2 of the paper).
-pub(crate) const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
-pub(crate) const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
-pub(crate) const ROUNDS: u32 = 10;
+pub const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
+pub const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+pub const ROUNDS: u32 = 10;
 
 /// Blocks of four words that are made side by side, in whole registers.
 const BLOCKS: usize = 64;
@@ -17,7 +17,8 @@ const TASK: usize = 1 << 15;
 
 /// `state -> words`: a key and the low and high half of a counter, of which every block of four words takes the next. Sizes:
 /// the number of words.
-pub(crate) struct Philox;
+#[derive(Debug)]
+pub struct Philox;
 
 impl Kernel<1> for Philox {
     type Sizes = [i64; 1];
@@ -78,7 +79,7 @@ fn blocks(key: u64, counter: u128, result: &mut [[u32; 4]; BLOCKS]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::tests::Scoped;
+    use crate::tests::Scoped;
 
     fn words(state: [u64; 3], count: usize, threads: usize) -> Vec<u32> {
         let mut words = vec![0; count];

@@ -126,7 +126,8 @@ fn each_image<const N: usize>(
 }
 
 /// `x -> y`
-pub(crate) struct MaxPool;
+#[derive(Debug)]
+pub struct MaxPool;
 
 impl Kernel<1> for MaxPool {
     type Sizes = Sliding;
@@ -144,7 +145,8 @@ impl Kernel<1> for MaxPool {
 }
 
 /// `(x, y, dy) -> dx`
-pub(crate) struct MaxPoolGrad;
+#[derive(Debug)]
+pub struct MaxPoolGrad;
 
 impl Kernel<3> for MaxPoolGrad {
     type Sizes = Sliding;
@@ -163,7 +165,8 @@ impl Kernel<3> for MaxPoolGrad {
 }
 
 /// `x -> y`
-pub(crate) struct SumPool;
+#[derive(Debug)]
+pub struct SumPool;
 
 impl Kernel<1> for SumPool {
     type Sizes = Sliding;
@@ -181,7 +184,8 @@ impl Kernel<1> for SumPool {
 }
 
 /// `dy -> dx`
-pub(crate) struct SumPoolGrad;
+#[derive(Debug)]
+pub struct SumPoolGrad;
 
 impl Kernel<1> for SumPoolGrad {
     type Sizes = Sliding;

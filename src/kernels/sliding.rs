@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 /// Channels-last images under a window, and what has a number for each of its positions, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Sliding {
+pub struct Sliding {
     pub images: i64,
     /// Height, width and channels of an image.
     pub image: [i64; 3],

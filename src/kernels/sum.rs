@@ -6,13 +6,14 @@ use super::threads::{Threads, each, map};
 use super::{Kernel, length};
 use bytemuck::{AnyBitPattern, Pod, Zeroable};
 use std::marker::PhantomData;
+use std::num::Wrapping;
 use std::ops::AddAssign;
 use std::slice;
 
 /// The shape `[outer, summed, inner]` of what is summed over its middle axis, as a program passes it.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Sum {
+pub struct Sum {
     pub(super) outer: i64,
     pub(super) summed: i64,
     pub(super) inner: i64,
@@ -128,38 +129,50 @@ pub(super) fn add_shared<T: Number>(rows: &[T], sum: &mut [T], threads: &dyn Thr
     sum.copy_from_slice(&sums[0]);
 }
 
-/// `x -> Σ x` over the middle axis of [`Sum`]'s shape.
-pub(crate) struct SumOver<T>(PhantomData<T>);
-
-impl<T: Number> Kernel<1> for SumOver<T> {
-    type Sizes = Sum;
-    type Operand = T;
-    type Result = T;
-
-    fn lengths(&Sum { outer, summed, inner }: &Sum) -> Option<([usize; 1], usize)> {
-        Some(([length(&[outer, summed, inner])?], length(&[outer, inner])?))
+/// Adds the middle axis of [`Sum`]'s shape up.
+fn sum<T: Number>(sizes: &Sum, x: &[T], sums: &mut [T], threads: &dyn Threads) {
+    sums.fill(T::default());
+    if x.is_empty() {
+        return;
     }
-
-    fn compute(sizes: &Sum, [x]: [&[T]; 1], sums: &mut [T], threads: &dyn Threads) {
-        sums.fill(T::default());
-        if x.is_empty() {
-            return;
-        }
-        let [summed, inner] = [sizes.summed, sizes.inner].map(|n| n as usize);
-        let numbers = summed * inner;
-        let add_some = |x: &[T], sums: &mut [T]| {
-            sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)).for_each(|(sum, rows)| add(rows, sum));
-        };
-        if x.len() < PARALLEL {
-            add_some(x, sums);
-        } else if numbers < PARALLEL {
-            let some = (PARALLEL / 2).div_ceil(numbers);
-            let parts = x.chunks(some * numbers).zip(sums.chunks_mut(some * inner));
-            each(threads, parts, |(x, sums)| add_some(x, sums));
-        } else {
-            for (sum, rows) in sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)) {
-                add_shared(rows, sum, threads);
-            }
+    let [summed, inner] = [sizes.summed, sizes.inner].map(|n| n as usize);
+    let numbers = summed * inner;
+    let add_some = |x: &[T], sums: &mut [T]| {
+        sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)).for_each(|(sum, rows)| add(rows, sum));
+    };
+    if x.len() < PARALLEL {
+        add_some(x, sums);
+    } else if numbers < PARALLEL {
+        let some = (PARALLEL / 2).div_ceil(numbers);
+        let parts = x.chunks(some * numbers).zip(sums.chunks_mut(some * inner));
+        each(threads, parts, |(x, sums)| add_some(x, sums));
+    } else {
+        for (sum, rows) in sums.chunks_exact_mut(inner).zip(x.chunks_exact(numbers)) {
+            add_shared(rows, sum, threads);
         }
     }
 }
+
+/// `x -> Σ x` over the middle axis of [`Sum`]'s shape.
+#[derive(Debug)]
+pub struct SumOver<T>(PhantomData<T>);
+
+/// Kernels for the types that are named, as generic ones would be compiled in the crate that uses them.
+macro_rules! sums_over {
+    ($($number:ty),*) => {$(
+        impl Kernel<1> for SumOver<$number> {
+            type Sizes = Sum;
+            type Operand = $number;
+            type Result = $number;
+
+            fn lengths(&Sum { outer, summed, inner }: &Sum) -> Option<([usize; 1], usize)> {
+                Some(([length(&[outer, summed, inner])?], length(&[outer, inner])?))
+            }
+
+            fn compute(sizes: &Sum, [x]: [&[$number]; 1], sums: &mut [$number], threads: &dyn Threads) {
+                sum(sizes, x, sums, threads);
+            }
+        }
+    )*};
+}
+sums_over!(f32, f64, Wrapping<i32>);

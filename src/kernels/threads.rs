@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// Threads that are lent to a kernel.
-pub(crate) trait Threads: Sync {
+pub trait Threads: Sync {
     /// How many there are, the calling one among them.
     fn count(&self) -> usize;
 
@@ -13,7 +13,8 @@ pub(crate) trait Threads: Sync {
 }
 
 /// Where a result lies, of which several threads write numbers of their own.
-pub(crate) struct Address<T>(*mut T);
+#[derive(Debug)]
+pub struct Address<T>(*mut T);
 
 impl<T> Address<T> {
     pub fn of(result: &mut [T]) -> Self {

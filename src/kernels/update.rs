@@ -14,14 +14,14 @@ const TASK: usize = 1 << 14;
 
 /// Groups of arrays with the formulas that replace them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Update {
+pub struct Update {
     pub formulas: Vec<Formula>,
     pub groups: Vec<Group>,
 }
 
 /// What is computed of the numbers at one place.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Formula {
+pub struct Formula {
     /// Each is computed of those before it.
     pub terms: Vec<Term>,
     /// The term that replaces each of the replaced arrays, a [`Term::Of`].
@@ -29,7 +29,7 @@ pub(crate) struct Formula {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Term {
+pub enum Term {
     /// The number in the `i`-th replaced array of the group, before it is replaced.
     Replaced(usize),
     /// The number in the `i`-th array that the group reads.
@@ -44,7 +44,7 @@ pub(crate) enum Term {
 
 /// Functions of numbers. What holds is 1, what does not is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Function {
+pub enum Function {
     Neg,
     Abs,
     Sign,
@@ -77,7 +77,7 @@ const OTHERS: usize = 4;
 
 /// As many replaced arrays as its formula has results, all of one length.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Group {
+pub struct Group {
     pub formula: usize,
     pub length: usize,
     /// Which of the operands that are not replaced it reads, and which of them are its scalars.
@@ -349,7 +349,7 @@ impl Function {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::tests::{Scoped, numbers};
+    use crate::tests::{Scoped, numbers};
 
     /// A momentum of 0.9 and a step along it, kept below a scalar; arrays of which several make a task and one many.
     fn descent(lengths: &[usize]) -> Update {

@@ -28,7 +28,7 @@ fn possible(conv: &Sliding) -> bool {
 }
 
 /// Whether it has clearly fewer operations than a product of matrices, and the cores have registers for it.
-pub(crate) fn pays(conv: &Sliding) -> bool {
+pub fn pays(conv: &Sliding) -> bool {
     if matches!(Arch::new(), Arch::Scalar) || !possible(conv) {
         return false;
     }
@@ -290,7 +290,8 @@ impl WithSimd for Gradient<'_> {
 const LEAST: usize = 128;
 
 /// `(images, filters) -> results`
-pub(crate) struct Winograd;
+#[derive(Debug)]
+pub struct Winograd;
 
 impl Kernel<2> for Winograd {
     type Sizes = Sliding;
@@ -308,7 +309,8 @@ impl Kernel<2> for Winograd {
 }
 
 /// `(gradient for the results, filters) -> gradient for the images`
-pub(crate) struct WinogradInputGrad;
+#[derive(Debug)]
+pub struct WinogradInputGrad;
 
 impl Kernel<2> for WinogradInputGrad {
     type Sizes = Sliding;
@@ -326,7 +328,8 @@ impl Kernel<2> for WinogradInputGrad {
 }
 
 /// `(images, gradient for the results) -> gradient for the filters`
-pub(crate) struct WinogradFilterGrad;
+#[derive(Debug)]
+pub struct WinogradFilterGrad;
 
 impl Kernel<2> for WinogradFilterGrad {
     type Sizes = Sliding;

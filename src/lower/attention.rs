@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims, element};
 use crate::array::{DType, count};
 use crate::graph::{Composite, Function, HIDDEN, Node, Op};
-use crate::kernels::{AttentionSizes, HIDDEN_SCORE};
+use neural_kernels::{AttentionSizes, HIDDEN_SCORE};
 
 // The call hides keys as the operations do.
 const _: () = assert!(HIDDEN_SCORE == HIDDEN as f32);

@@ -3,7 +3,7 @@
 use super::ffi::{handle, handle_pieces, handle_update, register};
 use super::proto::{Instruction, edited, rewrite, with_results};
 use crate::error::Result;
-use crate::kernels;
+use neural_kernels as kernels;
 use prost::Message;
 use std::num::Wrapping;
 use std::sync::OnceLock;
@@ -94,9 +94,9 @@ pub(super) fn through_ffi(computation: &XlaComputation) -> Result<XlaComputation
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Kernel, Threads};
     use crate::lower::ffi::attributes;
     use crate::runtime::Device;
+    use neural_kernels::{Kernel, Threads};
     use xla::{ElementType, PjRtClient, XlaBuilder};
 
     /// Looks beyond an array, on one of several threads.

@@ -13,7 +13,7 @@ use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, calls, dims, element, isolated};
 use crate::array::{DType, count};
 use crate::graph::Window;
-use crate::kernels::{self, Sliding};
+use neural_kernels::{self as kernels, Sliding};
 use xla::{ElementType, XlaOp};
 
 /// A patch of no more numbers is summed by elementwise operations. The first convolution of the benchmark's network,

@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
 use crate::graph::DotDims;
-use crate::kernels;
+use neural_kernels as kernels;
 use xla::XlaOp;
 
 /// Fewer multiplications XLA writes into the kernels around them.

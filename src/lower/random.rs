@@ -2,7 +2,7 @@
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::{DType, count};
-use crate::kernels::philox::{MULTIPLIERS, ROUNDS, WEYL};
+use neural_kernels::philox::{MULTIPLIERS, ROUNDS, WEYL};
 use xla::{ElementType, RandomAlgorithm, XlaOp};
 
 impl Lowering<'_> {

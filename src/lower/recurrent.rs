@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims, element, malformed};
 use crate::array::DType;
 use crate::graph::{Cell, Function, Node, NodeId, Op, Scan, Whole};
-use crate::kernels::Sequence;
+use neural_kernels::Sequence;
 use xla::XlaOp;
 
 /// Weight and bias.

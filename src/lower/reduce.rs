@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
 use crate::graph::{Binary, Function, Node, Op};
-use crate::kernels;
+use neural_kernels as kernels;
 use xla::{ElementType, XlaOp};
 
 impl Lowering<'_> {

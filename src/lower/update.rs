@@ -4,7 +4,7 @@
 use super::{Lowering, XlaResult, calls, element, ffi, malformed};
 use crate::array::{DType, count};
 use crate::graph::{Binary, Comparison, Function, Node, NodeId, Op, Tensor, Unary};
-use crate::kernels::{self, Formula, Group, Term};
+use neural_kernels::{self as kernels, Formula, Group, Term};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use xla::{ElementType, XlaOp};

@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, element, malformed, slice};
 use crate::array::DType;
 use crate::graph::Window;
-use crate::kernels::Sliding;
+use neural_kernels::Sliding;
 use xla::XlaOp;
 
 impl Lowering<'_> {

@@ -3,13 +3,14 @@
 use super::matrix::Matrix;
 use super::softmax::Softmax;
 use super::{AttentionSizes, QUERIES, Scores, blocks};
-use crate::kernels::Kernel;
-use crate::kernels::threads::{Threads, each};
+use crate::Kernel;
+use crate::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 
 /// `(queries, keys, values, mask, y, dy) -> (d queries, d keys, d values)`, one after the other, from the operands of an
 /// [`Attention`](super::Attention), its result, and the gradient for that.
-pub(crate) struct AttentionGrad;
+#[derive(Debug)]
+pub struct AttentionGrad;
 
 impl Kernel<6> for AttentionGrad {
     type Sizes = AttentionSizes;

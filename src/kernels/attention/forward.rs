@@ -3,12 +3,13 @@
 use super::matrix::Matrix;
 use super::softmax::Softmax;
 use super::{AttentionSizes, QUERIES, Scores, blocks};
-use crate::kernels::Kernel;
-use crate::kernels::threads::{Threads, each};
+use crate::Kernel;
+use crate::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 
 /// `(queries, keys, values, mask) -> y`, where the mask `[batch, keys]` is 0 for keys that are hidden.
-pub(crate) struct Attention;
+#[derive(Debug)]
+pub struct Attention;
 
 impl Kernel<4> for Attention {
     type Sizes = AttentionSizes;

@@ -1,6 +1,6 @@
 //! Matrices that lie in a core's cache, and their products.
 
-use crate::kernels::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, unrolled};
+use crate::product::{Line, NARROW, REGISTERS, ROWS, Strided, lines, product, unrolled};
 use pulp::{NullaryFnOnce, Simd};
 use std::ops::Range;
 

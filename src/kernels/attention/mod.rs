@@ -9,8 +9,8 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use backward::AttentionGrad;
-pub(crate) use forward::Attention;
+pub use backward::AttentionGrad;
+pub use forward::Attention;
 
 use super::length;
 use bytemuck::{Pod, Zeroable};
@@ -22,7 +22,7 @@ use std::ops::Range;
 /// `[batch, keys, heads, size]`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct AttentionSizes {
+pub struct AttentionSizes {
     pub batch: i64,
     pub queries: i64,
     pub keys: i64,
@@ -39,7 +39,7 @@ const QUERIES: usize = 2 * ROWS_OF;
 const KEYS: usize = 20 * ROWS_OF;
 
 /// The score of a key that the mask hides. It is finite: a query that sees no key at all is given the mean of the hidden ones.
-pub(crate) const HIDDEN: f32 = -1e30;
+pub const HIDDEN: f32 = -1e30;
 
 impl AttentionSizes {
     /// How many numbers queries, keys and mask have.

@@ -1,6 +1,6 @@
 //! The softmax of a row that comes in blocks.
 
-use crate::kernels::functions::exp;
+use crate::functions::exp;
 
 /// The largest number so far, and the sum of all `e^(x - largest)`.
 #[derive(Clone, Copy)]

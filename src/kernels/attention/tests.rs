@@ -1,7 +1,7 @@
 //! Attention against its definition in f64, and its gradients against those of the definition.
 
 use super::*;
-use crate::kernels::tests::{Scoped, close, numbers, run_on};
+use crate::tests::{Scoped, close, numbers, run_on};
 
 /// `y` and the gradients for queries, keys and values, of arrays in f64.
 fn plain(sizes: &AttentionSizes, [q, k, v, dy]: [&[f32]; 4], mask: &[f32]) -> [Vec<f64>; 4] {

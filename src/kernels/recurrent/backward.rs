@@ -1,17 +1,18 @@
 //! The gradient of a sequence for the gates' inputs.
 
 use super::{KEPT, Sequence, rows_of};
-use crate::kernels::Kernel;
-use crate::kernels::functions::tanh;
-use crate::kernels::panels::Panels;
-use crate::kernels::threads::{Threads, each};
+use crate::Kernel;
+use crate::functions::tanh;
+use crate::panels::Panels;
+use crate::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// `(weight, states, mask, dys, d state, d cell) -> dx`: from the recurrent weight, the states that were kept, the
 /// mask, the gradient for every state `[length, batch, units]` (nothing without [`each`](Sequence::each)) and those for
 /// the last state and cell. The result is `[length, batch, gates, units]`.
-pub(crate) struct RecurrentGrad;
+#[derive(Debug)]
+pub struct RecurrentGrad;
 
 impl Kernel<6> for RecurrentGrad {
     type Sizes = Sequence;

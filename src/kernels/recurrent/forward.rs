@@ -1,10 +1,10 @@
 //! The states of a sequence.
 
 use super::{KEPT, Sequence, rows_of};
-use crate::kernels::Kernel;
-use crate::kernels::functions::{sigmoid, tanh};
-use crate::kernels::panels::Panels;
-use crate::kernels::threads::{Threads, each};
+use crate::Kernel;
+use crate::functions::{sigmoid, tanh};
+use crate::panels::Panels;
+use crate::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
@@ -12,7 +12,8 @@ use std::ops::Range;
 /// the recurrent weight `[gates, units, units]`, the biases `[4, units]`, the mask `[length, batch]`, 0 at padding (empty if
 /// there is none), and the first state and cell `[batch, units]` (no cell for a GRU). The result is made of
 /// [slabs](Sequence::slabs).
-pub(crate) struct RecurrentStates;
+#[derive(Debug)]
+pub struct RecurrentStates;
 
 impl Kernel<6> for RecurrentStates {
     type Sizes = Sequence;

@@ -10,9 +10,9 @@ mod forward;
 mod tests;
 mod weights;
 
-pub(crate) use backward::RecurrentGrad;
-pub(crate) use forward::RecurrentStates;
-pub(crate) use weights::RecurrentWeightGrad;
+pub use backward::RecurrentGrad;
+pub use forward::RecurrentStates;
+pub use weights::RecurrentWeightGrad;
 
 use super::length;
 use super::product::ROWS;
@@ -23,7 +23,7 @@ use std::ops::Range;
 /// The sizes of a sequence, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Sequence {
+pub struct Sequence {
     /// 4 for an LSTM, 3 for a GRU.
     pub gates: i64,
     /// Steps.

@@ -1,7 +1,7 @@
 //! Sequences against their definition in f64, and their gradients against finite differences of it.
 
 use super::*;
-use crate::kernels::tests::{Scoped, close, numbers, run_on};
+use crate::tests::{Scoped, close, numbers, run_on};
 
 /// A sequence with all that goes into it, in f64.
 struct Plain {

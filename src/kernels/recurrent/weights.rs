@@ -1,13 +1,14 @@
 //! The gradients of a sequence for its recurrent weight and its biases.
 
 use super::{KEPT, Sequence};
-use crate::kernels::matmul::{Matmul, Product};
-use crate::kernels::threads::{Threads, each};
-use crate::kernels::{Kernel, sum};
+use crate::matmul::{Matmul, Product};
+use crate::threads::{Threads, each};
+use crate::{Kernel, sum};
 
 /// `(dx, states) -> (d weight, d bias)`, one after the other, from what [`RecurrentGrad`](super::RecurrentGrad) gives and the
 /// states that were kept.
-pub(crate) struct RecurrentWeightGrad;
+#[derive(Debug)]
+pub struct RecurrentWeightGrad;
 
 impl Kernel<2> for RecurrentWeightGrad {
     type Sizes = Sequence;

@@ -1,14 +1,13 @@
-//! Calls of this crate's [`kernels`](crate::kernels) from XLA's programs, through XLA's typed FFI: each call has its sizes
-//! as an attribute, its arrays as buffers that know their shapes, and the threads on which XLA runs the program. All that
-//! is unsafe about the kernels is in this folder.
+//! Calls of the kernels of [`neural_kernels`] from XLA's programs, through XLA's typed FFI: each call has its sizes as an
+//! attribute, its arrays as buffers that know their shapes, and the threads on which XLA runs the program.
 
 mod c_api;
 mod shared;
 
-use crate::kernels::{Address, Kernel, Pieces, Update};
 use crate::library::linked;
 use bytemuck::AnyBitPattern;
 use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
+use neural_kernels::{Address, Kernel, Pieces, Update};
 use shared::XlaThreads;
 use std::any::Any;
 use std::collections::BTreeMap;

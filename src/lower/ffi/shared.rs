@@ -2,7 +2,7 @@
 
 use super::c_api::{self, Api, ExecutionContext, Future};
 use super::message;
-use crate::kernels::Threads;
+use neural_kernels::Threads;
 use std::any::Any;
 use std::ffi::c_void;
 use std::hint;

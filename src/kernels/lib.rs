@@ -1,5 +1,5 @@
 //! Functions that XLA's programs call on the CPU that is built in, where XLA's own form is far from what the cores can
-//! do. Here they are functions over slices, which know nothing of XLA; `lower::calls` hands them to it.
+//! do. Here they are functions over slices, which know nothing of XLA; `lower::calls` of `neural` hands them to it.
 //!
 //! A result does not depend on the number of threads: where numbers are added by several, which numbers are added
 //! together is a function of the sizes alone.
@@ -20,7 +20,7 @@ mod last_axis;
 mod matmul;
 mod panels;
 mod parts;
-pub(crate) mod philox;
+pub mod philox;
 mod pool;
 mod product;
 mod reads;
@@ -33,25 +33,25 @@ mod transform;
 mod update;
 mod winograd;
 
-pub(crate) use attention::{Attention, AttentionGrad, AttentionSizes, HIDDEN as HIDDEN_SCORE};
-pub(crate) use centred::{CentredProduct, CentredSquare};
-pub(crate) use direct::{Direct, DirectFilterGrad, DirectInputGrad};
-pub(crate) use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
-pub(crate) use matmul::{Matmul, Product};
-pub(crate) use philox::Philox;
-pub(crate) use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
-pub(crate) use recurrent::{RecurrentGrad, RecurrentStates, RecurrentWeightGrad, Sequence};
-pub(crate) use sliding::Sliding;
-pub(crate) use sum::{Sum, SumOver};
-pub(crate) use threads::{Address, Threads};
-pub(crate) use update::{Formula, Function, Group, Term, Update};
-pub(crate) use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
+pub use attention::{Attention, AttentionGrad, AttentionSizes, HIDDEN as HIDDEN_SCORE};
+pub use centred::{CentredProduct, CentredSquare};
+pub use direct::{Direct, DirectFilterGrad, DirectInputGrad};
+pub use last_axis::{ArgMax, LastAxis, LogSoftmax, LogSoftmaxGrad};
+pub use matmul::{Matmul, Product};
+pub use philox::Philox;
+pub use pool::{MaxPool, MaxPoolGrad, SumPool, SumPoolGrad};
+pub use recurrent::{RecurrentGrad, RecurrentStates, RecurrentWeightGrad, Sequence};
+pub use sliding::Sliding;
+pub use sum::{Sum, SumOver};
+pub use threads::{Address, Threads};
+pub use update::{Formula, Function, Group, Term, Update};
+pub use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as winograd_pays};
 
 use bytemuck::AnyBitPattern;
 use std::fmt;
 
 /// A function of `N` arrays whose sizes are known when a program is made.
-pub(crate) trait Kernel<const N: usize> {
+pub trait Kernel<const N: usize> {
     /// The sizes, as a program passes them: a struct of `i64` alone.
     type Sizes: AnyBitPattern;
     type Operand: AnyBitPattern + Sync;
@@ -97,7 +97,7 @@ pub(crate) trait Kernel<const N: usize> {
 }
 
 /// A kernel whose result is made of pieces that need nothing of each other, so that its caller need not wait for them.
-pub(crate) trait Pieces<const N: usize>: Kernel<N> {
+pub trait Pieces<const N: usize>: Kernel<N> {
     /// How many there are, by the sizes alone.
     fn pieces(sizes: &Self::Sizes) -> usize;
 
@@ -116,7 +116,7 @@ pub(crate) trait Pieces<const N: usize>: Kernel<N> {
 
 /// Slices that are not as long as the sizes say.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Misfit {
+pub struct Misfit {
     expected: String,
     got: String,
 }
