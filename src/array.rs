@@ -18,6 +18,13 @@ pub fn count(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
+/// Elements as bytes, one after the other.
+fn bytes_of<T: Element>(values: impl ExactSizeIterator<Item = T>) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * size_of::<T>()];
+    bytes.chunks_exact_mut(size_of::<T>()).zip(values).for_each(|(place, value)| value.write_bytes(place));
+    bytes
+}
+
 /// A dense array, row-major, little-endian.
 ///
 /// ```
@@ -45,11 +52,7 @@ impl Array {
     /// # Errors
     /// When the number of elements is not the product of `shape`.
     pub fn new<T: Element>(shape: &[usize], data: Vec<T>) -> Result<Self> {
-        let mut bytes = Vec::with_capacity(data.len() * T::DTYPE.size());
-        for value in data {
-            value.extend_bytes(&mut bytes);
-        }
-        Self::from_bytes(T::DTYPE, shape, bytes)
+        Self::from_bytes(T::DTYPE, shape, bytes_of(data.into_iter()))
     }
 
     /// ```
@@ -75,9 +78,7 @@ impl Array {
 
     /// An array without axes.
     pub fn scalar<T: Element>(value: T) -> Self {
-        let mut bytes = Vec::new();
-        value.extend_bytes(&mut bytes);
-        Self { dtype: T::DTYPE, shape: Vec::new(), bytes }
+        Self { dtype: T::DTYPE, shape: Vec::new(), bytes: bytes_of([value].into_iter()) }
     }
 
     /// A vector: an array of one dimension.
@@ -86,17 +87,12 @@ impl Array {
     /// assert_eq!(neural::Array::vector(&[true, false]).shape(), [2]);
     /// ```
     pub fn vector<T: Element>(data: &[T]) -> Self {
-        let mut bytes = Vec::with_capacity(size_of_val(data));
-        for value in data {
-            value.extend_bytes(&mut bytes);
-        }
-        Self { dtype: T::DTYPE, shape: vec![data.len()], bytes }
+        Self { dtype: T::DTYPE, shape: vec![data.len()], bytes: bytes_of(data.iter().copied()) }
     }
 
     /// An array of one repeated value, rounded to `dtype`.
     pub fn full(dtype: DType, shape: &[usize], value: f64) -> Self {
-        let mut one = Vec::new();
-        with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut one));
+        let one = with_dtype!(dtype, T => bytes_of([T::from_f64(value)].into_iter()));
         Self { dtype, shape: shape.to_vec(), bytes: one.repeat(count(shape)) }
     }
 
@@ -153,19 +149,27 @@ impl Array {
         if T::DTYPE != self.dtype {
             return Err(Error::shape("array", T::DTYPE, self.dtype));
         }
-        Ok(self.bytes.chunks_exact(self.dtype.size()).map(T::from_bytes).collect())
+        Ok(self.bytes.chunks_exact(size_of::<T>()).map(T::from_bytes).collect())
     }
 
     /// The elements converted to f64, whatever their type.
     pub fn to_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T =>
-            self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64()).collect())
+            self.bytes.chunks_exact(size_of::<T>()).map(|b| T::from_bytes(b).to_f64()).collect())
     }
 
     /// [`Array::to_f64`], one element after the other.
     pub(crate) fn values(&self) -> Box<dyn Iterator<Item = f64> + '_> {
         with_dtype!(self.dtype, T =>
-            Box::new(self.bytes.chunks_exact(self.dtype.size()).map(|b| T::from_bytes(b).to_f64())))
+            Box::new(self.bytes.chunks_exact(size_of::<T>()).map(|b| T::from_bytes(b).to_f64())))
+    }
+
+    /// The first element for which this holds, with its place in the row-major order.
+    pub(crate) fn find(&self, is: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+        with_dtype!(self.dtype, T => {
+            let values = self.bytes.chunks_exact(size_of::<T>()).map(|b| T::from_bytes(b).to_f64());
+            values.enumerate().find(|(_, value)| is(*value))
+        })
     }
 
     /// The same values in another type, rounded as Rust's `as` does.
@@ -179,10 +183,8 @@ impl Array {
         if dtype == self.dtype {
             return self.clone();
         }
-        let mut bytes = Vec::with_capacity(self.len() * dtype.size());
-        for value in self.to_f64() {
-            with_dtype!(dtype, T => T::from_f64(value).extend_bytes(&mut bytes));
-        }
+        let values = self.to_f64().into_iter();
+        let bytes = with_dtype!(dtype, T => bytes_of(values.map(T::from_f64)));
         Self { dtype, shape: self.shape.clone(), bytes }
     }
 

@@ -1267,6 +1267,15 @@ fn models_answer_over_http_as_they_predict() {
             "{body:.40}: {status} {said}"
         );
     }
+    for (body, word) in [
+        (r#"{"inputs": [[1, 2], [3]]}"#, "one of 1 after one of 2"),
+        (r#"{"inputs": [[1, 2], [3, 4]]}"#, "got numbers [2, 2]"),
+        (r#"{"inputs": [null]}"#, "null"),
+        (r#"{"inputs": {"picture": []}}"#, "[sample, …]"),
+    ] {
+        let (status, said) = server.predict("stripes", "application/json", body.as_bytes());
+        assert!(status == 400 && said.to_string().contains(word), "{body}: {said}");
+    }
     for (body, word) in [(&b"no picture"[..], "PNG"), (&png[..40], "")] {
         let (status, said) = server.predict("stripes", "image/png", body);
         assert!(status == 400 && said.to_string().contains(word), "{said}");

@@ -81,15 +81,15 @@ pub trait Element: Copy + 'static {
     /// assert_eq!(u8::DTYPE, DType::U8);
     /// ```
     const DTYPE: DType;
-    /// Adds the element at the end, little-endian.
+    /// Writes the element over `bytes`, which are as many as it has, little-endian.
     ///
     /// ```
     /// # use neural::array::Element;
-    /// let mut bytes = vec![7];
-    /// 258i32.extend_bytes(&mut bytes);
-    /// assert_eq!(bytes, [7, 2, 1, 0, 0]);
+    /// let mut bytes = [0; 4];
+    /// 258i32.write_bytes(&mut bytes);
+    /// assert_eq!(bytes, [2, 1, 0, 0]);
     /// ```
-    fn extend_bytes(self, bytes: &mut Vec<u8>);
+    fn write_bytes(self, bytes: &mut [u8]);
     /// `bytes` holds exactly one element, little-endian.
     ///
     /// ```
@@ -107,17 +107,21 @@ macro_rules! element {
     ($($ty:ty, $dtype:ident;)*) => {$(
         impl Element for $ty {
             const DTYPE: DType = DType::$dtype;
-            fn extend_bytes(self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(&self.to_le_bytes());
+            #[inline]
+            fn write_bytes(self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&self.to_le_bytes());
             }
+            #[inline]
             fn from_bytes(bytes: &[u8]) -> Self {
                 let mut one = [0; size_of::<$ty>()];
                 one.copy_from_slice(bytes);
                 <$ty>::from_le_bytes(one)
             }
+            #[inline]
             fn to_f64(self) -> f64 {
                 self as f64
             }
+            #[inline]
             fn from_f64(value: f64) -> Self {
                 value as $ty
             }
@@ -129,15 +133,19 @@ element! { u8, U8; i32, I32; u32, U32; i64, I64; u64, U64; f32, F32; f64, F64; }
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
-    fn extend_bytes(self, bytes: &mut Vec<u8>) {
-        bytes.push(u8::from(self));
+    #[inline]
+    fn write_bytes(self, bytes: &mut [u8]) {
+        bytes[0] = u8::from(self);
     }
+    #[inline]
     fn from_bytes(bytes: &[u8]) -> Self {
         bytes[0] != 0
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         f64::from(u8::from(self))
     }
+    #[inline]
     fn from_f64(value: f64) -> Self {
         value != 0.0
     }
@@ -145,15 +153,19 @@ impl Element for bool {
 
 impl Element for bf16 {
     const DTYPE: DType = DType::BF16;
-    fn extend_bytes(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.to_le_bytes());
+    #[inline]
+    fn write_bytes(self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.to_le_bytes());
     }
+    #[inline]
     fn from_bytes(bytes: &[u8]) -> Self {
         bf16::from_le_bytes([bytes[0], bytes[1]])
     }
+    #[inline]
     fn to_f64(self) -> f64 {
         self.to_f64()
     }
+    #[inline]
     fn from_f64(value: f64) -> Self {
         bf16::from_f64(value)
     }

@@ -7,7 +7,7 @@ use super::trained::{Answers, Trained};
 use crate::model::Predictor;
 use inputs::{Batch, Reader};
 #[cfg(feature = "serve")]
-pub(super) use output::object;
+pub(super) use output::Answered;
 use output::{Format, Writer};
 use std::io::{self, Write};
 use std::path::PathBuf;

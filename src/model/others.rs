@@ -184,14 +184,14 @@ impl Reads<'_> {
             check_token_ids(samples, vocabulary)?;
         } else if self.is_masked && dtype == DType::F32 {
             check_inputs(&samples.cast(DType::F32)).map_err(|error| error.at("samples"))?;
-        } else {
-            let (expected, fits): (_, fn(f64) -> bool) = match dtype {
-                DType::U8 => ("whole numbers from 0 to 255 as in training", |v| {
-                    v.fract() == 0.0 && (0.0..=255.0).contains(&v)
-                }),
-                _ => ("finite numbers of f32 as in training", |v| (v as f32).is_finite()),
+        } else if (dtype, samples.dtype()) != (DType::U8, DType::U8) {
+            let (expected, off) = match dtype {
+                DType::U8 => {
+                    ("whole numbers from 0 to 255 as in training", samples.find(|v| v != f64::from(v as u8)))
+                }
+                _ => ("finite numbers of f32 as in training", samples.find(|v| !(v as f32).is_finite())),
             };
-            if let Some((i, value)) = samples.values().enumerate().find(|(_, value)| !fits(*value)) {
+            if let Some((i, value)) = off {
                 let got = format!("{value} in {}", place(samples.shape(), i));
                 return Err(Error::value("samples", expected, got));
             }

@@ -3,8 +3,10 @@
 use super::{Description, Model};
 use crate::array::{Array, count};
 use crate::error::{Error, Result};
+use crate::graph::Type;
 use crate::runtime::{Buffer, Device, Program};
 use crate::variables::Variable;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Rows that go through a model at once.
@@ -157,11 +159,13 @@ impl Predictor {
             let mut uploaded = Vec::new();
             for (input, samples) in inputs.iter().zip(&samples) {
                 let row = input.dtype.size() * count(input.sample);
-                let mut bytes = samples.bytes()[from * row..(from + rows) * row].to_vec();
-                // The last batch is filled with zeros, whose results are left out.
-                bytes.resize(batch * row, 0);
-                let x = Array::from_bytes(input.dtype, &[&[batch], input.sample].concat(), bytes)?;
-                uploaded.push(Buffer::upload(device, &x)?);
+                let mut bytes = Cow::Borrowed(&samples.bytes()[from * row..(from + rows) * row]);
+                if rows < batch {
+                    // The last batch is filled with zeros, whose results are left out.
+                    bytes.to_mut().resize(batch * row, 0);
+                }
+                let ty = Type::new(input.dtype, &[&[batch], input.sample].concat());
+                uploaded.push(Buffer::from_bytes(device, &ty, &bytes)?);
             }
             let arguments: Vec<&Buffer> = self.values.iter().chain(&uploaded).collect();
             let results = program.run(Vec::new(), &arguments)?;

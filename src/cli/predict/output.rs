@@ -7,7 +7,7 @@ use crate::cli::trained::Answers;
 use crate::data::table::shown;
 use crate::error::{Error, Result};
 use crate::file;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -113,9 +113,9 @@ impl<'a> Writer<'a> {
                 self.put(&table.into_inner()?)
             }
             Format::Jsonl => {
-                let lines: String =
-                    rows.iter().map(|row| row.object(answers, id).to_string() + "\n").collect();
-                self.put(lines.as_bytes())
+                let mut lines = Vec::new();
+                rows.iter().try_for_each(|row| row.write_json(answers, id, &mut lines))?;
+                self.put(&lines)
             }
         }
     }
@@ -207,24 +207,75 @@ impl Said {
         }
     }
 
-    fn put(&self, answers: &Answers, object: &mut Map<String, Value>) {
-        let target = answers.target.clone();
+    /// The entries of a JSON object.
+    fn put<M: SerializeMap>(&self, answers: &Answers, object: &mut M) -> Result<(), M::Error> {
+        let target = &*answers.target;
         match self {
             Self::Class { class, figures } => {
-                object.insert(target, answers.names[*class].as_str().into());
-                object.insert(answers.figure.into(), json!(figures[*class]));
-                let all = answers.names.iter().cloned().zip(figures.iter().map(|figure| json!(figure)));
+                object.serialize_entry(target, &answers.names[*class])?;
+                object.serialize_entry(answers.figure, &figures[*class])?;
                 let many = if answers.figure == "score" { "scores" } else { "probabilities" };
-                object.insert(many.into(), Value::Object(all.collect()));
+                object.serialize_entry(many, &Entries(&answers.names, figures))
             }
             Self::Classes(classes) => {
                 let names: Vec<&str> = classes.iter().map(|class| answers.names[*class].as_str()).collect();
-                object.insert(target, json!(names));
+                object.serialize_entry(target, &names)
             }
-            Self::Values(figures) => {
-                object.insert(target, if let [one] = figures[..] { json!(one) } else { json!(figures) });
-            }
+            Self::Values(figures) => match &figures[..] {
+                [one] => object.serialize_entry(target, one),
+                all => object.serialize_entry(target, all),
+            },
         }
+    }
+}
+
+/// A JSON object of figures by their names.
+struct Entries<'a>(&'a [String], &'a [f64]);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().zip(self.1))
+    }
+}
+
+/// An answer to a row as a JSON object.
+struct Object<'a>(&'a Said, &'a Answers);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        self.0.put(self.1, &mut object)?;
+        object.end()
+    }
+}
+
+/// The answers to a row: the only one itself, or each under its name.
+fn put_answers<M: SerializeMap>(said: &[Said], answers: &[Answers], object: &mut M) -> Result<(), M::Error> {
+    said.iter().zip(answers).try_for_each(|(said, answers)| match answers.prefix.strip_suffix('_') {
+        None => said.put(answers, object),
+        Some(name) => object.serialize_entry(name, &Object(said, answers)),
+    })
+}
+
+/// A model's answers to a row, with the keys of `--json`.
+pub(in crate::cli) struct Answered<'a> {
+    answers: &'a [Answers],
+    said: Vec<Said>,
+}
+
+impl<'a> Answered<'a> {
+    /// Of the row's numbers for each answer.
+    pub fn of(answers: &'a [Answers], outputs: &[&[f64]]) -> Self {
+        let said = answers.iter().zip(outputs).map(|(answers, outputs)| Said::of(answers, outputs)).collect();
+        Self { answers, said }
+    }
+}
+
+impl Serialize for Answered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        put_answers(&self.said, self.answers, &mut object)?;
+        object.end()
     }
 }
 
@@ -253,38 +304,24 @@ impl Row<'_> {
         cells
     }
 
-    fn object(&self, answers: &[Answers], id: Option<&str>) -> Value {
-        let mut object = Map::new();
-        object.insert("input".into(), self.place.input.as_str().into());
-        object.insert("row".into(), self.place.number.into());
+    /// Adds a line with a JSON object.
+    fn write_json(
+        &self,
+        answers: &[Answers],
+        id: Option<&str>,
+        lines: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let mut json = serde_json::Serializer::new(&mut *lines);
+        let mut object = json.serialize_map(None)?;
+        object.serialize_entry("input", &self.place.input)?;
+        object.serialize_entry("row", &self.place.number)?;
         if let Some(name) = id {
-            object.insert(name.into(), self.id().into());
+            object.serialize_entry(name, self.id())?;
         }
-        for (said, answers) in self.said.iter().zip(answers) {
-            put_answer(said, answers, &mut object);
-        }
-        Value::Object(object)
-    }
-}
-
-/// A model's answers to a row, with the keys of `--json`; `outputs` are the row's numbers for each answer.
-pub(in crate::cli) fn object(answers: &[Answers], outputs: &[&[f64]]) -> Value {
-    let mut object = Map::new();
-    for (answers, outputs) in answers.iter().zip(outputs) {
-        put_answer(&Said::of(answers, outputs), answers, &mut object);
-    }
-    Value::Object(object)
-}
-
-/// The answer itself, or one of several under its name.
-fn put_answer(said: &Said, answers: &Answers, object: &mut Map<String, Value>) {
-    match answers.prefix.strip_suffix('_') {
-        None => said.put(answers, object),
-        Some(name) => {
-            let mut one = Map::new();
-            said.put(answers, &mut one);
-            object.insert(name.into(), Value::Object(one));
-        }
+        put_answers(&self.said, answers, &mut object)?;
+        SerializeMap::end(object)?;
+        lines.push(b'\n');
+        Ok(())
     }
 }
 

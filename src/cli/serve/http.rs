@@ -1,7 +1,7 @@
 //! Requests and their answers.
 
 use super::inputs::{self, Asked};
-use super::worker::{Served, Worker, rows_of};
+use super::worker::{Served, Worker};
 use super::{Refusal, describe};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -140,11 +140,8 @@ impl Service {
         })?;
         let Asked { samples, rows, notes } = inputs::read(served, &kind, &body.to_bytes())?;
         let outputs = self.worker.answer(model, samples, rows).await?;
-        let mut said = json!({ "model": served.name, "predictions": rows_of(served, &outputs) });
-        if !notes.is_empty() {
-            said["notes"] = json!(notes);
-        }
-        Ok(said.to_string())
+        serde_json::to_string(&served.response(&outputs, &notes))
+            .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The body of a request as samples.
 
 use super::Refusal;
+use super::numbers::{Inputs, Numbers};
 use super::worker::Served;
 use crate::Error;
-use crate::array::{Array, count};
+use crate::array::Array;
 use crate::data::images::{self, Form};
 use crate::data::table::{Column, ColumnKind, Layout, Notation, Table, inputs_of};
 use crate::model::Reads;
@@ -14,6 +15,7 @@ use image::ImageReader;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -30,7 +32,7 @@ struct Json {
     #[serde(default)]
     rows: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
-    inputs: Option<Value>,
+    inputs: Option<Inputs>,
 }
 
 /// What a request asks for.
@@ -76,23 +78,27 @@ fn json(served: &Served, body: &[u8], notes: &mut Vec<String>) -> Result<Vec<Arr
         .map_err(|error| Refusal::bad(format!("expected JSON {}: {error}", form(served))))?;
     match (body.rows, body.inputs) {
         (Some(rows), None) if !description.columns.is_empty() => table(served, &rows, notes),
-        (None, Some(inputs)) if description.columns.is_empty() => {
-            let reads = description.reads();
-            match &reads[..] {
-                [only] => Ok(vec![array(only, &inputs)?]),
-                several => several
-                    .iter()
-                    .map(|input| match inputs.get(input.name) {
-                        Some(samples) => array(input, samples),
-                        None => Err(Refusal::bad(format!(
-                            "expected inputs with the key {:?}, got none",
-                            input.name
-                        ))),
-                    })
-                    .collect(),
+        (None, Some(inputs)) if description.columns.is_empty() => match (&description.reads()[..], inputs) {
+            ([only], Inputs::Only(numbers)) => Ok(vec![array(only, numbers)?]),
+            ([_], Inputs::Named(_)) | (_, Inputs::Only(_)) => {
+                Err(Refusal::bad(format!("expected JSON {}", form(served))))
             }
-        }
+            (several, Inputs::Named(named)) => by_name(several, named),
+        },
         _ => Err(Refusal::bad(format!("expected JSON {}", form(served)))),
+    }
+}
+
+/// The samples of each of several inputs.
+fn by_name(inputs: &[Reads], mut named: BTreeMap<String, Numbers>) -> Result<Vec<Array>, Refusal> {
+    let of = |input: &Reads| match named.remove(input.name) {
+        Some(numbers) => array(input, numbers),
+        None => Err(Refusal::bad(format!("expected inputs with the key {:?}, got none", input.name))),
+    };
+    let samples = inputs.iter().map(of).collect::<Result<_, _>>()?;
+    match named.keys().next() {
+        Some(other) => Err(Refusal::bad(format!("{other:?} is none of the model's inputs"))),
+        None => Ok(samples),
     }
 }
 
@@ -205,37 +211,14 @@ fn sent_picture(_: &Path, cell: &str) -> crate::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Nested lists of numbers, one sample or a list of them.
-fn array(input: &Reads, samples: &Value) -> Result<Array, Refusal> {
-    let mut numbers = Vec::new();
-    flatten(samples, &mut numbers)?;
-    let width = count(input.sample).max(1);
-    if numbers.is_empty() || !numbers.len().is_multiple_of(width) {
-        return Err(Refusal::bad(format!(
-            "expected samples {}, {width} numbers each, got {} numbers",
-            crate::cli::text::samples(input.sample),
-            numbers.len()
-        )));
-    }
-    let array = Array::new::<f64>(&[&[numbers.len() / width], input.sample].concat(), numbers)?;
+/// The numbers of a body as samples of an input.
+fn array(input: &Reads, numbers: Numbers) -> Result<Array, Refusal> {
+    let Some(rows) = numbers.samples(input.sample) else {
+        let expected = crate::cli::text::samples(input.sample);
+        return Err(Refusal::bad(format!("expected samples {expected}, got numbers {:?}", numbers.shape)));
+    };
+    let array = Array::new::<f64>(&[&[rows], input.sample].concat(), numbers.values)?;
     Ok(input.samples(&array).map(Cow::into_owned)?)
-}
-
-fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<(), Refusal> {
-    match value {
-        Value::Number(number) => numbers.push(number.as_f64().unwrap_or(f64::NAN)),
-        Value::Bool(is) => numbers.push(f64::from(u8::from(*is))),
-        Value::Array(values) => values.iter().try_for_each(|value| flatten(value, numbers))?,
-        other => {
-            let got = match other {
-                Value::Null => "null",
-                Value::String(_) => "a text",
-                _ => "an object",
-            };
-            return Err(Refusal::bad(format!("expected lists of numbers, got {got} among them")));
-        }
-    }
-    Ok(())
 }
 
 /// A picture, brought to the size and the channels of the model's samples.

@@ -4,6 +4,7 @@ mod describe;
 pub(super) mod http;
 mod inputs;
 mod metrics;
+mod numbers;
 mod worker;
 
 use super::DeviceArguments;

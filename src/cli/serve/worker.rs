@@ -4,6 +4,7 @@ use super::Refusal;
 use super::metrics::Metrics;
 use crate::array::{Array, DType};
 use crate::cli::DeviceArguments;
+use crate::cli::predict::Answered;
 use crate::cli::trained::Answers;
 use crate::data::Source;
 use crate::data::images::Form;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::model::{Model, Predictor};
 use crate::runs::Folder;
 use hyper::StatusCode;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -26,7 +28,8 @@ pub(super) struct Served {
     pub name: String,
     pub model: Model,
     pub source: Source,
-    pub threshold: f64,
+    /// How each of the model's outputs is read.
+    answers: Vec<Answers>,
 }
 
 impl Served {
@@ -34,7 +37,10 @@ impl Served {
         let recipe = folder.recipe()?;
         let saved = folder.best()?;
         let threshold = saved.threshold(recipe.train.threshold);
-        Ok(Self { name, model: saved.model()?, source: recipe.data, threshold })
+        let model = saved.model()?;
+        let answers = Answers::described(&model.description)?;
+        let answers = answers.into_iter().map(|answers| answers.with_threshold(threshold)).collect();
+        Ok(Self { name, model, source: recipe.data, answers })
     }
 
     /// The form of the pictures that the model takes, if it takes any.
@@ -236,19 +242,25 @@ fn cut(all: &Array, from: usize, rows: usize) -> Result<Array> {
     )
 }
 
-/// Answers `[rows, …]` as JSON objects, a row each.
-pub(super) fn rows_of(served: &Served, outputs: &[Array]) -> Vec<serde_json::Value> {
-    let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
-    let answers: Vec<Answers> = Answers::of_each(&served.model.description, &shapes)
-        .into_iter()
-        .map(|answers| answers.with_threshold(served.threshold))
-        .collect();
-    let numbers: Vec<Vec<f64>> = outputs.iter().map(Array::to_f64).collect();
-    let rows = outputs.first().map_or(0, |outputs| outputs.shape()[0]);
-    let of = |row: usize| {
-        let parts: Vec<&[f64]> =
-            numbers.iter().map(|all| &all[all.len() / rows * row..all.len() / rows * (row + 1)]).collect();
-        crate::cli::predict::object(&answers, &parts)
-    };
-    (0..rows).map(of).collect()
+/// Answers to rows as the body of a response.
+#[derive(Serialize)]
+pub(super) struct Response<'a> {
+    model: &'a str,
+    predictions: Vec<Answered<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
+}
+
+impl Served {
+    /// The answers `[rows, …]` of each output, with remarks.
+    pub fn response<'a>(&'a self, outputs: &[Array], notes: &'a [String]) -> Response<'a> {
+        let numbers: Vec<Vec<f64>> = outputs.iter().map(Array::to_f64).collect();
+        let rows = outputs.first().map_or(0, |outputs| outputs.shape()[0]);
+        let of = |row: usize| {
+            let part = |all: &'_ Vec<f64>| all.len() / rows * row..all.len() / rows * (row + 1);
+            let parts: Vec<&[f64]> = numbers.iter().map(|all| &all[part(all)]).collect();
+            Answered::of(&self.answers, &parts)
+        };
+        Response { model: &self.name, predictions: (0..rows).map(of).collect(), notes }
+    }
 }
