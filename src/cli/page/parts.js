@@ -12,20 +12,26 @@ function element(name, attributes, ...children) {
 const section = (title, note, ...children) => element("section", {}, element("h2", {}, title, note ? element("small", {}, "  " + note) : null), ...children);
 const wide = made => { made.classList.add("wide"); return made; };
 const color = i => `var(--c${i % 8})`;
-const short = x => x === null || !Number.isFinite(x) ? "–" : x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : String(+x.toPrecision(4));
-const percent = x => Number.isFinite(x) ? (100 * x).toFixed(2) + " %" : "–";
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+function short(x) {
+  if (x === null || !Number.isFinite(x)) return "–";
+  const size = Math.abs(x), rounded = +x.toPrecision(4);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return rounded.toExponential();
+  return size >= 1e5 ? compact.format(x) : String(rounded);
+}
+const percent = x => Number.isFinite(x) ? (100 * x).toFixed(2) + "%" : "–";
 
-function ticks(least, most, count = 5) {
-  const step = (most - least) / count, power = 10 ** Math.floor(Math.log10(step));
+function ticks(least, most, smallest = 0, count = 5) {
+  const step = Math.max((most - least) / count, smallest), power = 10 ** Math.floor(Math.log10(step));
   const nice = power * [1, 2, 5, 10].find(factor => factor * power >= step);
   const list = [];
   for (let tick = Math.ceil(least / nice) * nice; tick <= most + nice * 1e-9; tick += nice) list.push(Math.abs(tick) < nice * 1e-9 ? 0 : tick);
   return list;
 }
 
-// series: {name, points: [[x, y]], dashed, dots}; marks: {x, y, text}.
-function chart(series, { x, y, xRange, yRange, marks = [], diagonal = false, legend = true }) {
-  const width = 520, height = 300, left = 64, bottom = 38, top = 10, right = 12;
+// series: {name, points: [[x, y]], dashed, dots}; marks: {x, y, text}; xStep: the smallest step between ticks.
+function chart(series, { x, y, xRange, yRange, xStep, marks = [], diagonal = false, legend = true }) {
+  const width = 520, height = 300, left = 74, bottom = 38, top = 10, right = 12;
   const all = series.flatMap(one => one.points).filter(point => point.every(value => value !== null && Number.isFinite(value)));
   if (!all.length) return element("p", { class: "note" }, "nothing to draw");
   const range = (given, k) => {
@@ -39,8 +45,8 @@ function chart(series, { x, y, xRange, yRange, marks = [], diagonal = false, leg
   const px = v => left + (v - x0) / (x1 - x0) * (width - left - right), py = v => height - bottom - (v - y0) / (y1 - y0) * (height - bottom - top);
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${y} over ${x}` });
   for (const tick of ticks(y0, y1)) svg.append(element("line", { class: "axis", x1: left, x2: width - right, y1: py(tick), y2: py(tick) }), element("text", { x: left - 6, y: py(tick) + 4, "text-anchor": "end" }, short(tick)));
-  for (const tick of ticks(x0, x1)) svg.append(element("text", { x: px(tick), y: height - bottom + 16, "text-anchor": "middle" }, short(tick)));
-  svg.append(element("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, x), element("text", { x: 12, y: (top + height - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(top + height - bottom) / 2})` }, y));
+  for (const tick of ticks(x0, x1, xStep)) svg.append(element("text", { x: px(tick), y: height - bottom + 16, "text-anchor": "middle" }, short(tick)));
+  svg.append(element("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, x), element("text", { x: 10, y: (top + height - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 10 ${(top + height - bottom) / 2})` }, y));
   if (diagonal) { const a = Math.max(x0, y0), b = Math.min(x1, y1); svg.append(element("line", { x1: px(a), y1: py(a), x2: px(b), y2: py(b), stroke: "var(--faint)", "stroke-dasharray": "4 4" })); }
   series.forEach((one, i) => {
     const finite = one.points.filter(point => point.every(value => value !== null && Number.isFinite(value)));
@@ -78,6 +84,6 @@ function curves(runs) {
   });
   return [...figures].filter(([, lines]) => lines.length).map(([name, lines]) => {
     const marks = lines.filter(line => line.run.best && line.isMarked).map(line => ({ x: line.run.best, y: line.of(line.run.epochs.find(epoch => epoch.number === line.run.best) || {}), color: line.color, text: `${line.run.name}: best epoch ${line.run.best}` }));
-    return section(name, marks.length ? "circle: the best epoch" : "", chart(lines, { x: "epoch", y: name, marks, legend: "always" }));
+    return section(name, marks.length ? "circle: the best epoch" : "", chart(lines, { x: "epoch", y: name, xStep: 1, marks, legend: "always" }));
   });
 }

@@ -34,7 +34,7 @@ pub struct Report {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// The page; if absent report.html, in the run's folder for one run, in the current folder for several
+    /// The page; if absent report.html, in the folder that is given, in the current folder for several
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -84,9 +84,9 @@ impl Report {
             names = self.runs.iter().map(|path| text::path(path)).collect();
         }
         let data = json!({ "runs": runs, "sweeps": sweeps, "differences": differences, "version": env!("CARGO_PKG_VERSION") });
-        let output = match (&self.output, &folders[..]) {
+        let output = match (&self.output, &self.runs[..]) {
             (Some(path), _) => path.clone(),
-            (None, [folder]) => folder.file("report.html"),
+            (None, [folder]) => folder.join("report.html"),
             (None, _) => PathBuf::from("report.html"),
         };
         let page = page::of(&names.join(", "), SCRIPT, &data, page::Reach::Nothing);

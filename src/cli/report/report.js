@@ -1,6 +1,10 @@
 "use strict";
 const report = JSON.parse(document.getElementById("data").textContent);
 
+// Runs of one folder are told apart by what follows it.
+const folder = run => run.name.slice(0, run.name.lastIndexOf("/") + 1), within = folder(report.runs[0]);
+if (report.runs.every(run => folder(run) === within)) for (const run of report.runs) run.name = run.name.slice(within.length);
+
 function confusion({ names, matrix }) {
   const most = Math.max(1, ...matrix.flat());
   const rows = matrix.map((row, i) => [element("th", {}, names[i]), ...row.map((count, j) => element("td", { class: i === j ? "right" : "", style: `background:rgb(var(--good) / ${(0.75 * Math.sqrt(count / most)).toFixed(3)})`, title: `${names[i]} taken for ${names[j]}: ${count}` }, count || "·"))]);
@@ -64,7 +68,7 @@ function values({ pairs, of, least, most, bins }) {
 function mistakes({ total, list }, isClass) {
   if (!list.length) return null;
   const one = item => element("figure", {}, item.picture ? element("img", { src: item.picture, alt: `row ${item.row}` }) : null, element("figcaption", {}, `row ${item.row}: `, item.truth, " → ", element("b", {}, item.answer), isClass ? ` (${item.figure})` : ` (off by ${item.figure})`), item.cells ? element("dl", {}, item.cells.flatMap(([name, value]) => [element("dt", { title: name }, name), element("dd", { title: value }, value === "" ? "(missing)" : value)])) : null);
-  return wide(section(isClass ? "Worst mistakes" : "Largest errors", isClass ? `${list.length} of ${total} wrong answers, the surest first` : `of ${total} rows`, element("div", { class: "mistakes" }, list.map(one))));
+  return wide(section(isClass ? "Worst mistakes" : "Largest errors", isClass ? `${list.length} of ${total} wrong answers, the surest first` : `of ${total} rows`, element("div", { class: list.some(item => item.cells) ? "mistakes cells" : "mistakes" }, list.map(one))));
 }
 
 function figures(run) {
