@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
-"""Random search and tree-structured Parzen estimators at equal time: `neural sweep --search random|tpe --hours H` on three sets
-that scikit-learn brings. Shows the validation loss of the best trial of each, over several seeds, and what the best trial
-reaches on rows that no search saw.
+"""Random search and tree-structured Parzen estimators: `neural sweep --search random|tpe --trials N` on three sets that
+scikit-learn brings. Shows the validation loss of the best of the first trials, and in how many seeds tpe has the lower one;
+then what the best trial reaches on rows that no search saw, and the seconds that a search took.
 
-usage: tests/figures/search.py [--binary FILE] [--seconds N] [--seeds N] [--only NAME] [--jobs N]
+usage: tests/figures/search.py [--binary FILE] [--trials N] [--seeds N] [--only NAME] [--jobs N]
        (cargo build --release first; needs pandas and scikit-learn)
 
-The two searches of a seed run one after the other, each in its turn first.
+The first ten trials of a seed are the same in both searches.
 """
 
 import argparse
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 from sklearn import datasets
@@ -23,8 +25,8 @@ from sklearn import datasets
 root = pathlib.Path(__file__).resolve().parent.parent.parent
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--binary", default=root / "target/release/neural", type=pathlib.Path)
-arguments.add_argument("--seconds", type=float, default=60)
-arguments.add_argument("--seeds", type=int, default=5)
+arguments.add_argument("--trials", type=int, default=40)
+arguments.add_argument("--seeds", type=int, default=10)
 arguments.add_argument("--jobs", default="1")
 arguments.add_argument("--only")
 arguments = arguments.parse_args()
@@ -68,20 +70,23 @@ epochs = 10
 
 
 def search(folder, how, seed):
-    """The validation loss of the best trial, its test scores, and how many trials there were."""
+    """The least validation loss of the trials so far after each, the best trial's test scores, and the seconds."""
     over = [word for key in OVER for word in ("--over", key)]
-    hours = ["--hours", str(arguments.seconds / 3600), "--seed", str(seed), "--jobs", arguments.jobs]
-    words = [binary, "sweep", "recipe.toml", "--search", how, *hours, *over, "--device", "cpu", "--json"]
+    count = ["--trials", str(arguments.trials), "--seed", str(seed), "--jobs", arguments.jobs]
+    words = [binary, "sweep", "recipe.toml", "--search", how, *count, *over, "--device", "cpu", "--json"]
+    began = time.monotonic()
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     trials = json.loads(done.stdout.splitlines()[-1])["trials"]
-    best = trials[0]
-    return best["best"]["validation"]["loss"], best["scores"]["test"], len(trials)
+    losses = np.full(arguments.trials, np.inf)
+    for trial in trials:
+        losses[int(re.search(r"(\d+)$", trial["run"])[1]) - 1] = trial["best"]["validation"]["loss"]
+    return np.minimum.accumulate(losses), trials[0]["scores"]["test"], time.monotonic() - began
 
 
-print(f"{arguments.seconds:g} s a search, {arguments.seeds} seeds: medians, and in how many seeds tpe has the lower loss")
-print(f"{'':14} {'random':>10} {'tpe':>10} {'tpe lower':>10}   {'test, random':>12} {'test, tpe':>10}   trials")
+print(f"{arguments.seeds} seeds: medians, and in how many seeds tpe has the lower loss or the higher one")
+print(f"{'':14} {'trials':>7} {'random':>10} {'tpe':>10} {'lower':>6} {'higher':>6}")
 for name, (load, outputs, loss, figure) in SETS.items():
     if arguments.only not in (None, name):
         continue
@@ -96,13 +101,13 @@ for name, (load, outputs, loss, figure) in SETS.items():
         for seed in range(1, arguments.seeds + 1):
             for how in ["random", "tpe"] if seed % 2 else ["tpe", "random"]:
                 found[how].append(search(folder, how, seed))
-        losses = {how: [one[0] for one in all] for how, all in found.items()}
-        tests = {how: statistics.median(one[1][figure] for one in all) for how, all in found.items()}
-        lower = int(np.sum(np.array(losses["tpe"]) < np.array(losses["random"])))
-        medians = {how: statistics.median(values) for how, values in losses.items()}
-        trials = " ".join(f"{how} {min(t[2] for t in all)}-{max(t[2] for t in all)}" for how, all in found.items())
-        print(
-            f"{name:14} {medians['random']:10.4f} {medians['tpe']:10.4f} {lower:7} of {arguments.seeds}"
-            f"   {tests['random']:12.4f} {tests['tpe']:10.4f}   {trials}",
-            flush=True,
-        )
+        losses = {how: np.array([one[0] for one in all]) for how, all in found.items()}
+        for trials in sorted({n for n in (20, 30, 40, arguments.trials) if n <= arguments.trials}):
+            random, tpe = (losses[how][:, trials - 1] for how in ("random", "tpe"))
+            print(
+                f"{name:14} {trials:7} {np.median(random):10.4f} {np.median(tpe):10.4f} "
+                f"{(tpe < random).sum():6} {(tpe > random).sum():6}"
+            )
+        tests = (f"{how} {statistics.median(one[1][figure] for one in all):.4f}" for how, all in found.items())
+        seconds = (f"{how} {statistics.median(one[2] for one in all):.1f}" for how, all in found.items())
+        print(f"{'':14} test {figure}: {', '.join(tests)}; seconds: {', '.join(seconds)}", flush=True)

@@ -4,6 +4,7 @@ mod halving;
 mod importance;
 mod jobs;
 mod journal;
+mod parzen;
 mod ranking;
 mod search;
 mod space;

@@ -64,7 +64,7 @@ impl Over {
 
     /// A value drawn evenly.
     pub fn draw(&self, random: &mut impl Rng) -> String {
-        self.at((random.next_u64() >> 11) as f64 / (1u64 << 53) as f64)
+        self.at(uniform(random))
     }
 
     /// The value at a position from 0 to 1: of a list by its place, of a range evenly, on a logarithmic scale where both
@@ -111,6 +111,11 @@ impl Over {
             }
         }
     }
+}
+
+/// A number drawn evenly from 0 to 1, which is left out.
+pub(super) fn uniform(random: &mut impl Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn rounded(value: f64) -> f64 {
