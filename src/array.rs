@@ -5,7 +5,9 @@ mod dtype;
 pub use dtype::{DType, Element};
 
 use crate::error::{Error, Result};
+use bytemuck::Pod;
 use dtype::with_dtype;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The number of elements of a shape; the empty shape is a scalar.
@@ -150,6 +152,17 @@ impl Array {
             return Err(Error::shape("array", T::DTYPE, self.dtype));
         }
         Ok(self.bytes.chunks_exact(size_of::<T>()).map(T::from_bytes).collect())
+    }
+
+    /// The elements where they lie, or a copy of them where their memory is not aligned for it.
+    ///
+    /// # Errors
+    /// When `T` is not the array's type.
+    pub(crate) fn elements<T: Element + Pod>(&self) -> Result<Cow<'_, [T]>> {
+        match bytemuck::try_cast_slice(&self.bytes) {
+            Ok(elements) if T::DTYPE == self.dtype => Ok(Cow::Borrowed(elements)),
+            _ => self.to_vec().map(Cow::Owned),
+        }
     }
 
     /// The elements converted to f64, whatever their type.

@@ -28,7 +28,7 @@ pub enum DType {
 
 impl DType {
     /// Bytes of one element.
-    pub fn size(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             DType::Bool | DType::U8 => 1,
             DType::BF16 => 2,
@@ -113,9 +113,7 @@ macro_rules! element {
             }
             #[inline]
             fn from_bytes(bytes: &[u8]) -> Self {
-                let mut one = [0; size_of::<$ty>()];
-                one.copy_from_slice(bytes);
-                <$ty>::from_le_bytes(one)
+                <$ty>::from_le_bytes(bytes.try_into().expect("the bytes of one element"))
             }
             #[inline]
             fn to_f64(self) -> f64 {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::plot::Grid;
 use crate::recipe::{self, Recipe};
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -360,35 +361,50 @@ struct Range {
 }
 
 impl Range {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let (mut least, mut greatest, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
-        let (mut finite, mut not_finite) = (0usize, 0);
-        for value in values {
-            if !value.is_finite() {
-                not_finite += 1;
-                continue;
-            }
-            (least, greatest) = (least.min(value), greatest.max(value));
-            sum += value;
-            finite += 1;
-        }
-        Self { least, mean: sum / finite as f64, greatest, not_finite }
-    }
-
-    /// Block by block, since all of an array's elements as f64 may be more than the memory.
+    /// Block by block on all cores, since all of an array's elements as f64 may be more than the memory.
     fn of_array(array: &Array) -> Self {
         let size = array.dtype().size();
         let block = |bytes: &[u8]| {
             let block = Array::from_bytes(array.dtype(), &[bytes.len() / size], bytes.to_vec());
-            block.map(|block| block.to_f64()).unwrap_or_default()
+            Block::of(&block.map(|block| block.to_f64()).unwrap_or_default())
         };
-        Self::of(array.bytes().chunks(size << 16).flat_map(block))
+        let blocks: Vec<Block> = array.bytes().par_chunks(size << 14).map(block).collect();
+        let finite: usize = blocks.iter().map(|block| block.finite).sum();
+        Self {
+            least: blocks.iter().map(|block| block.least).fold(f64::INFINITY, f64::min),
+            mean: blocks.iter().map(|block| block.sum).sum::<f64>() / finite as f64,
+            greatest: blocks.iter().map(|block| block.greatest).fold(f64::NEG_INFINITY, f64::max),
+            not_finite: array.len() - finite,
+        }
     }
 
     fn to_json(&self) -> Value {
         json!({
             "least": self.least, "mean": self.mean, "greatest": self.greatest, "not_finite": self.not_finite,
         })
+    }
+}
+
+/// The finite ones of some values.
+struct Block {
+    least: f64,
+    sum: f64,
+    greatest: f64,
+    finite: usize,
+}
+
+impl Block {
+    fn of(values: &[f64]) -> Self {
+        let mut block = Self { least: f64::INFINITY, sum: 0.0, greatest: f64::NEG_INFINITY, finite: 0 };
+        for &value in values {
+            if value.is_finite() {
+                block.least = block.least.min(value);
+                block.greatest = block.greatest.max(value);
+                block.sum += value;
+                block.finite += 1;
+            }
+        }
+        block
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a data set suggests to whoever trains on it.
 
+use super::moments::ranges;
 use super::{Dataset, Scale, Scaling};
 
 /// Learning rates are made for numbers of about 1: a deviation above this calls for scaling.
@@ -49,7 +50,7 @@ impl Dataset {
         if !self.scaling.is_none() {
             return None;
         }
-        let ranges = Scaling::ranges(&self.inputs, &self.splits.train)?;
+        let ranges = ranges(&self.inputs, &self.splits.train)?;
         let (feature, range) = ranges.iter().enumerate().find(|(_, range)| **range > LARGE)?;
         let which = match (self.sample_shape(), self.feature_names().get(feature)) {
             (_, Some(name)) => format!("feature \"{name}\" has"),

@@ -19,6 +19,7 @@ pub mod table;
 
 mod bytes;
 mod load;
+mod moments;
 mod named;
 mod padding;
 mod positions;

@@ -3,6 +3,10 @@
 use super::{Ignored, Targets, place};
 use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
+use rayon::prelude::*;
+
+/// Values that are looked at together.
+const BLOCK: usize = 1 << 16;
 
 /// Sequences `[length, features]` of unlike lengths as one array `[n, longest, features]`, f32: the positions after the end
 /// of each are NaN. A model that begins with [`Layer::Masking`](crate::nn::Layer::Masking) takes them for padding, which
@@ -63,8 +67,13 @@ pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
     if inputs.dtype() != DType::F32 {
         return Ok(());
     }
-    let values = inputs.bytes().chunks_exact(4).map(f32::from_bytes);
-    let Some((first, value)) = values.enumerate().find(|(_, value)| !value.is_finite()) else {
+    let values = inputs.elements::<f32>()?;
+    // Without a way out of the loop, which would keep it from being done in vectors.
+    let is_finite = |block: &[f32]| block.iter().fold(true, |all, value| all & value.is_finite());
+    if values.par_chunks(BLOCK).all(is_finite) {
+        return Ok(());
+    }
+    let Some((first, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) else {
         return Ok(());
     };
     let Some(real) = real_positions(inputs) else {

@@ -1,9 +1,9 @@
 //! Scaling of the inputs: fitted on the training rows alone, saved with the model.
 
+use super::moments::Moments;
 use super::{gather, real_positions};
-use crate::array::{Array, DType, Element, count};
+use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How the inputs are scaled before the model sees them.
@@ -148,17 +148,17 @@ impl Scaling {
             Scale::None => Ok(Self::none()),
             Scale::Unit if inputs.dtype() == DType::U8 => Self::new(&[], &[0.0], &[255.0]),
             Scale::Unit => {
-                let moments = moments(inputs, rows)?;
+                let moments = Moments::of(inputs, rows)?;
                 let least: Vec<f64> = moments.iter().map(|m| m.min).collect();
                 let range: Vec<f64> = moments.iter().map(|m| m.nonzero(m.max - m.min)).collect();
                 Self::new(sample, &least, &range)
             }
             Scale::Standardize => {
-                let all = Moments::pooled(&moments(inputs, rows)?);
+                let all = Moments::pooled(&Moments::of(inputs, rows)?);
                 Self::new(&[], &[all.mean], &[all.nonzero(all.variance.sqrt())])
             }
             Scale::StandardizeFeatures => {
-                let moments = moments(inputs, rows)?;
+                let moments = Moments::of(inputs, rows)?;
                 let means: Vec<f64> = moments.iter().map(|m| m.mean).collect();
                 let deviations: Vec<f64> = moments.iter().map(|m| m.nonzero(m.variance.sqrt())).collect();
                 Self::new(sample, &means, &deviations)
@@ -211,20 +211,6 @@ impl Scaling {
         if scale == Scale::None { Ok(Self::none()) } else { Self::new(sample, &means, &deviations) }
     }
 
-    /// From the least to the greatest value of every feature over `rows`; `None` where a row is not in `inputs`, or they
-    /// are of another type than samples are.
-    pub(crate) fn ranges(inputs: &Array, rows: &[u32]) -> Option<Vec<f64>> {
-        let features = count(inputs.shape().get(1..)?);
-        let width = features * inputs.dtype().size();
-        let sample = |row: u32| inputs.bytes().get(row as usize * width..(row as usize + 1) * width);
-        match inputs.dtype() {
-            DType::U8 => ranges_of::<u8>(features, rows, sample),
-            DType::I32 => ranges_of::<i32>(features, rows, sample),
-            DType::F32 => ranges_of::<f32>(features, rows, sample),
-            _ => None,
-        }
-    }
-
     fn new(shape: &[usize], mean: &[f64], deviation: &[f64]) -> Result<Self> {
         let array = |values: &[f64]| Array::new(shape, values.iter().map(|&x| x as f32).collect());
         let scaling = Self { mean: array(mean)?, deviation: array(deviation)? };
@@ -266,151 +252,4 @@ impl TryFrom<Saved> for Scaling {
     fn try_from(saved: Saved) -> Result<Self> {
         Scaling::new(&saved.shape, &saved.mean, &saved.deviation)
     }
-}
-
-/// What one feature does over the rows.
-struct Moments {
-    min: f64,
-    max: f64,
-    mean: f64,
-    variance: f64,
-}
-
-impl Moments {
-    /// All features, which have equally many values, as one: the variance within them plus that between them.
-    fn pooled(features: &[Moments]) -> Self {
-        let average =
-            |f: &dyn Fn(&Moments) -> f64| features.iter().map(f).sum::<f64>() / features.len() as f64;
-        let mean = average(&|m| m.mean);
-        Self {
-            min: features.iter().map(|m| m.min).fold(f64::INFINITY, f64::min),
-            max: features.iter().map(|m| m.max).fold(f64::NEG_INFINITY, f64::max),
-            mean,
-            variance: average(&|m| m.variance + (m.mean - mean).powi(2)),
-        }
-    }
-
-    /// `divisor`, or 1 for a feature that never changes or hardly more than f32 can tell.
-    fn nonzero(&self, divisor: f64) -> f64 {
-        if self.min == self.max || (divisor as f32) < f32::MIN_POSITIVE { 1.0 } else { divisor }
-    }
-}
-
-/// The moments of every feature over `rows`, which are not empty and lie within `inputs`.
-fn moments(inputs: &Array, rows: &[u32]) -> Result<Vec<Moments>> {
-    let features = count(&inputs.shape()[1..]);
-    let width = features * inputs.dtype().size();
-    let sample = |row: u32| &inputs.bytes()[row as usize * width..][..width];
-    match inputs.dtype() {
-        DType::U8 => Ok(moments_u8(features, rows, sample)),
-        DType::I32 => moments_of::<i32>(features, rows, sample),
-        DType::F32 => moments_of::<f32>(features, rows, sample),
-        DType::F64 => moments_of::<f64>(features, rows, sample),
-        other => Err(Error::shape("scaling", "inputs of u8, i32, f32 or f64", other)),
-    }
-}
-
-/// Rows whose ranges are found together.
-const ROWS: usize = 1 << 12;
-
-fn ranges_of<'a, T: Element + PartialOrd>(
-    features: usize,
-    rows: &[u32],
-    sample: impl Fn(u32) -> Option<&'a [u8]> + Sync,
-) -> Option<Vec<f64>> {
-    let of_rows = |rows: &[u32]| {
-        let first = sample(*rows.first()?)?.chunks_exact(size_of::<T>()).map(T::from_bytes);
-        let mut ranges: Vec<(T, T)> = first.map(|value| (value, value)).collect();
-        for &row in rows {
-            let values = sample(row)?.chunks_exact(size_of::<T>()).map(T::from_bytes);
-            for ((least, greatest), value) in ranges.iter_mut().zip(values) {
-                if value < *least {
-                    *least = value;
-                }
-                if value > *greatest {
-                    *greatest = value;
-                }
-            }
-        }
-        Some(
-            ranges
-                .into_iter()
-                .map(|(least, greatest)| (least.to_f64(), greatest.to_f64()))
-                .collect::<Vec<_>>(),
-        )
-    };
-    let wider = |mut a: Vec<(f64, f64)>, b: Vec<(f64, f64)>| {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a = (a.0.min(b.0), a.1.max(b.1)));
-        Some(a)
-    };
-    let nothing = || vec![(f64::INFINITY, f64::NEG_INFINITY); features];
-    let ranges = rows.par_chunks(ROWS).map(of_rows).try_reduce(nothing, wider)?;
-    Some(ranges.into_iter().map(|(least, greatest)| greatest - least).collect())
-}
-
-/// Exact: sums of whole numbers, divided at the end.
-fn moments_u8<'a>(features: usize, rows: &[u32], sample: impl Fn(u32) -> &'a [u8]) -> Vec<Moments> {
-    let mut sums = vec![0u64; features];
-    let mut squares = vec![0u64; features];
-    let mut least = vec![u8::MAX; features];
-    let mut greatest = vec![u8::MIN; features];
-    // 2^16 squares of u8 fit into a u32, and a vector register holds twice as many of these as of u64.
-    for block in rows.chunks(1 << 16) {
-        let mut partial_sums = vec![0u32; features];
-        let mut partial_squares = vec![0u32; features];
-        for &row in block {
-            let values = sample(row);
-            partial_sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x));
-            partial_squares.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x) * u32::from(x));
-            least.iter_mut().zip(values).for_each(|(min, &x)| *min = (*min).min(x));
-            greatest.iter_mut().zip(values).for_each(|(max, &x)| *max = (*max).max(x));
-        }
-        sums.iter_mut().zip(partial_sums).for_each(|(sum, x)| *sum += u64::from(x));
-        squares.iter_mut().zip(partial_squares).for_each(|(sum, x)| *sum += u64::from(x));
-    }
-    let n = rows.len() as u128;
-    let moments = |i: usize| {
-        let (sum, square) = (u128::from(sums[i]), u128::from(squares[i]));
-        Moments {
-            min: f64::from(least[i]),
-            max: f64::from(greatest[i]),
-            mean: sum as f64 / n as f64,
-            variance: (n * square - sum * sum) as f64 / (n * n) as f64,
-        }
-    };
-    (0..features).map(moments).collect()
-}
-
-/// Two passes: the mean first, then the squared distances from it.
-fn moments_of<'a, T: Element>(
-    features: usize,
-    rows: &[u32],
-    sample: impl Fn(u32) -> &'a [u8],
-) -> Result<Vec<Moments>> {
-    let values = |row| sample(row).chunks_exact(size_of::<T>()).map(|bytes| T::from_bytes(bytes).to_f64());
-    let start = || Moments { min: f64::INFINITY, max: f64::NEG_INFINITY, mean: 0.0, variance: 0.0 };
-    let mut moments: Vec<Moments> = std::iter::repeat_with(start).take(features).collect();
-    let n = rows.len() as f64;
-    for &row in rows {
-        for (m, x) in moments.iter_mut().zip(values(row)) {
-            if !x.is_finite() {
-                return Err(Error::value("scaling", "finite values only", format!("{x} in row {row}")));
-            }
-            m.min = m.min.min(x);
-            m.max = m.max.max(x);
-            m.mean += x;
-        }
-    }
-    for m in &mut moments {
-        m.mean = if m.min == m.max { m.min } else { m.mean / n };
-    }
-    for &row in rows {
-        for (m, x) in moments.iter_mut().zip(values(row)) {
-            m.variance += (x - m.mean).powi(2);
-        }
-    }
-    for m in &mut moments {
-        m.variance /= n;
-    }
-    Ok(moments)
 }
