@@ -77,7 +77,7 @@ pub(super) fn push(
             let dictionary = array.as_any_dictionary();
             let mut names = Cells::default();
             push(path, name, dictionary.values(), Reading::Names, &mut names)?;
-            let keys = if names.iter().next().is_none() { Vec::new() } else { dictionary.normalized_keys() };
+            let keys = if names.len() == 0 { Vec::new() } else { dictionary.normalized_keys() };
             for row in 0..array.len() {
                 let text = keys.get(row).filter(|_| array.is_valid(row)).map(|&key| match names.get(key) {
                     super::cells::Cell::Text(place) => names.text(place),
@@ -117,8 +117,7 @@ impl To<'_> {
                 Some((_, number)) if self.reading.is_text() || number.is_infinite() => {
                     self.cells.push_text(&number.to_string());
                 }
-                Some((_, number)) if T::DATA_TYPE.is_integer() => self.cells.push_number(number, b""),
-                Some((_, number)) => self.cells.push_number(number, b"."),
+                Some((_, number)) => self.cells.push_number(number, !T::DATA_TYPE.is_integer()),
             }
         }
     }

@@ -22,11 +22,13 @@ pub(super) struct Block<'a> {
     pub is_last: bool,
     /// How many bytes it is to hold.
     wanted: usize,
+    /// Room for the block after this.
+    next: Vec<u8>,
 }
 
 impl<'a> Block<'a> {
     pub fn new(path: &'a Path) -> Self {
-        Self { path, bytes: Vec::new(), is_last: false, wanted: SIZE }
+        Self { path, bytes: Vec::new(), is_last: false, wanted: SIZE, next: Vec::new() }
     }
 
     /// Reads as much again as it was to hold.
@@ -36,11 +38,30 @@ impl<'a> Block<'a> {
     }
 
     pub fn fill(&mut self, input: &mut impl Read) -> Result<()> {
-        let lacking = self.wanted.saturating_sub(self.bytes.len()) as u64;
+        let lacking = self.wanted.saturating_sub(self.bytes.len());
         let read =
-            input.take(lacking).read_to_end(&mut self.bytes).map_err(|e| Error::io("read", self.path, e))?;
-        self.is_last = (read as u64) < lacking;
+            read_up_to(lacking, input, &mut self.bytes).map_err(|e| Error::io("read", self.path, e))?;
+        self.is_last = read < lacking;
         Ok(())
+    }
+
+    /// Hands the first `whole` bytes to `parse`, and meanwhile reads those that follow the rest.
+    pub fn advance<T: Send>(
+        &mut self,
+        input: &mut (impl Read + Send),
+        whole: usize,
+        parse: impl FnOnce(&[u8]) -> T + Send,
+    ) -> Result<T> {
+        let (text, rest) = self.bytes.split_at(whole);
+        let next = &mut self.next;
+        next.clear();
+        next.extend_from_slice(rest);
+        let lacking = self.wanted.saturating_sub(rest.len());
+        let (parsed, read) = rayon::join(|| parse(text), || read_up_to(lacking, input, next));
+        let read = read.map_err(|e| Error::io("read", self.path, e))?;
+        self.is_last |= read < lacking;
+        std::mem::swap(&mut self.bytes, &mut self.next);
+        Ok(parsed)
     }
 
     /// Passes over a byte order mark, and refuses what is no text of UTF-8.
@@ -84,12 +105,12 @@ impl<'a> Block<'a> {
         Ok(())
     }
 
-    /// The ends of parts that hold whole records, about as many as there are threads.
+    /// The ends of parts that hold whole records, a few for each thread, as none is to wait for another.
     pub fn parts(&self, dialect: Dialect, line: usize) -> Result<Vec<usize>> {
         let text = &self.bytes[..];
-        let size = (text.len() / rayon::current_num_threads().max(1)).max(PART);
+        let size = (text.len() / (4 * rayon::current_num_threads())).max(PART);
         let mut ends = Vec::new();
-        if dialect.delimiter.is_none() || memchr(b'"', text).is_none() {
+        if !dialect.has_quotes(text) {
             let whole = memrchr(dialect.end, text).map_or(0, |end| end + 1);
             let mut from = size;
             while from < whole {
@@ -130,6 +151,12 @@ impl<'a> Block<'a> {
         ends.extend((at > 0 && ends.last() != Some(&at)).then_some(at));
         Ok(ends)
     }
+}
+
+/// Reads at most `bytes`, fewer only where the input ends.
+fn read_up_to(bytes: usize, input: &mut impl Read, to: &mut Vec<u8>) -> std::io::Result<usize> {
+    to.reserve(bytes);
+    input.take(bytes as u64).read_to_end(to)
 }
 
 /// Of each cell whether it is a number.

@@ -1,5 +1,6 @@
 //! The cells of one column, as they were read.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 /// The bits of a quiet NaN, which no number that is read has; the low half holds the place of a text.
@@ -17,7 +18,7 @@ pub(super) enum Cell {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cells {
     bits: Vec<u64>,
-    texts: IndexSet<Box<str>>,
+    texts: IndexSet<Box<str>, RandomState>,
     /// Whether some number was written with a decimal point.
     has_points: bool,
 }
@@ -27,29 +28,41 @@ impl Cells {
         Self { bits: Vec::with_capacity(rows), ..Self::default() }
     }
 
-    /// A finite number, written as `text`.
-    pub fn push_number(&mut self, number: f64, text: &[u8]) {
-        self.has_points |= !self.has_points && text.contains(&b'.');
+    /// Makes room for this many more cells if there is memory for them.
+    pub fn reserve(&mut self, rows: usize) {
+        // Without it the cells are moved as they become more.
+        let _ = self.bits.try_reserve_exact(rows);
+    }
+
+    /// A finite number, and whether it is written with a decimal point.
+    #[inline]
+    pub fn push_number(&mut self, number: f64, has_point: bool) {
+        self.has_points |= has_point;
         self.bits.push(number.to_bits());
     }
 
     pub fn push_text(&mut self, text: &str) {
-        let place = match self.texts.get_index_of(text) {
-            Some(place) => place,
-            None => self.texts.insert_full(text.into()).0,
-        };
+        let place = self.place(text);
         self.bits.push(TEXT | place as u64);
     }
 
+    /// The place of a text among the different ones.
+    fn place(&mut self, text: &str) -> usize {
+        match self.texts.get_index_of(text) {
+            Some(place) => place,
+            None => self.texts.insert_full(text.into()).0,
+        }
+    }
+
     /// Adds the cells of the rows that follow.
-    pub fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: &Self) {
         self.has_points |= other.has_points;
         if other.texts.is_empty() {
             self.bits.extend_from_slice(&other.bits);
             return;
         }
-        let places: Vec<usize> = other.texts.into_iter().map(|text| self.texts.insert_full(text).0).collect();
-        self.bits.extend(other.bits.into_iter().map(|bits| match cell(bits) {
+        let places: Vec<usize> = other.texts().map(|text| self.place(text)).collect();
+        self.bits.extend(other.bits.iter().map(|&bits| match cell(bits) {
             Cell::Number(_) => bits,
             Cell::Text(place) => TEXT | places[place] as u64,
         }));
@@ -65,10 +78,23 @@ impl Cells {
         self.bits.shrink_to_fit();
     }
 
+    #[inline]
     pub fn get(&self, row: usize) -> Cell {
         cell(self.bits[row])
     }
 
+    /// The number of cells.
+    pub fn len(&self) -> usize {
+        self.bits.len()
+    }
+
+    /// The cells where all of them are numbers.
+    #[inline]
+    pub fn as_numbers(&self) -> Option<&[f64]> {
+        self.texts.is_empty().then(|| bytemuck::cast_slice(&self.bits))
+    }
+
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Cell> {
         self.bits.iter().map(|&bits| cell(bits))
     }
@@ -93,6 +119,7 @@ impl Cells {
     }
 }
 
+#[inline]
 fn cell(bits: u64) -> Cell {
     if bits & TEXT == TEXT {
         Cell::Text((bits & 0xffff_ffff) as usize)
@@ -109,12 +136,12 @@ mod tests {
     fn numbers_and_texts_come_back() {
         let numbers = [0.0, -0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE / 8.0, -1e-300];
         let mut cells = Cells::default();
-        numbers.iter().for_each(|&number| cells.push_number(number, b"1"));
+        numbers.iter().for_each(|&number| cells.push_number(number, false));
         cells.push_text("a");
         let mut more = Cells::default();
         ["b", "a", "b"].iter().for_each(|text| more.push_text(text));
-        more.push_number(2.5, b"2.5");
-        cells.append(more);
+        more.push_number(2.5, true);
+        cells.append(&more);
         for (row, number) in numbers.iter().enumerate() {
             assert!(matches!(cells.get(row), Cell::Number(x) if x.to_bits() == number.to_bits()));
         }

@@ -228,14 +228,13 @@ mod reader {
         let pieces = jobs.par_iter().map(job).collect::<Result<Vec<_>>>()?;
         let mut cells = vec![Cells::default(); columns.names.len()];
         for (column, piece) in pieces {
-            let is_first = cells[column].iter().next().is_none();
-            if is_first {
+            if cells[column].len() == 0 {
                 cells[column] = piece;
             } else {
-                cells[column].append(piece);
+                cells[column].append(&piece);
             }
         }
-        if columns.read().any(|(column, _)| cells[column].iter().count() != rows) {
+        if columns.read().any(|(column, _)| cells[column].len() != rows) {
             return Err(refuse(&format!("expected {rows} rows in every column, got others")));
         }
         columns.table(path, cells, rows)

@@ -14,11 +14,11 @@ use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Rows that are encoded together.
-const ROWS: usize = 4096;
+/// Rows that are encoded together, few enough for their features to stay in a core's cache.
+const ROWS: usize = 1024;
 
 /// Rows whose cells go together.
-const BLOCK: usize = 16 * ROWS;
+const BLOCK: usize = 64 * ROWS;
 
 /// The features of a table's rows, with what could not be taken.
 ///
@@ -155,32 +155,28 @@ impl Table {
         encoders: &[Encoder],
         features: &mut Room,
     ) -> Vec<(usize, String)> {
-        let (width, stride) = (features.width, features.stride());
-        let bytes = &mut features.bytes[rows.start * stride..rows.end * stride];
-        // Rows without features have no bytes.
-        let part = |part: usize, bytes: &mut [u8]| {
-            let rows = (rows.start + part * ROWS..rows.end).zip(bytes.chunks_exact_mut(stride.max(1)));
-            let mut row_of = vec![0f32; width];
-            let encode = |(row, bytes): (usize, &mut [u8])| {
-                let mut at = 0;
-                for encoder in encoders {
-                    encoder.encode(self.cells[encoder.index].get(row), &mut row_of[at..at + encoder.width]);
-                    at += encoder.width;
-                }
-                let is_good = row_of.iter().all(|feature| feature.is_finite());
-                if is_good {
-                    let places = bytes.chunks_exact_mut(DType::F32.size()).zip(&row_of);
-                    places.for_each(|(place, feature)| place.copy_from_slice(&feature.to_le_bytes()));
-                }
-                (!is_good).then(|| (row, self.diagnose(row, encoders)))
-            };
-            rows.filter_map(encode).collect::<Vec<_>>()
+        let width = features.width;
+        if width == 0 {
+            return Vec::new();
+        }
+        let part = |(number, features): (usize, &mut [Feature])| {
+            let first = rows.start + number * ROWS;
+            let mut is_bad = vec![false; features.len() / width];
+            let mut at = 0;
+            for encoder in encoders {
+                encoder.encode_rows(&self.cells[encoder.index], first, at, features, width, &mut is_bad);
+                at += encoder.width;
+            }
+            let mut refused = Vec::new();
+            for (row, features) in
+                features.chunks_exact_mut(width).enumerate().filter(|(row, _)| is_bad[*row])
+            {
+                features.fill(ZERO);
+                refused.push((first + row, self.diagnose(first + row, encoders)));
+            }
+            refused
         };
-        bytes
-            .par_chunks_mut((ROWS * stride).max(1))
-            .enumerate()
-            .flat_map_iter(|(number, bytes)| part(number, bytes))
-            .collect()
+        features.rows(rows.clone()).par_chunks_mut(ROWS * width).enumerate().flat_map_iter(part).collect()
     }
 
     fn encoders<'a>(&self, columns: &'a [Column]) -> Result<Vec<Encoder<'a>>> {
@@ -249,12 +245,8 @@ impl Table {
 
     /// What is wrong with the first cell of a row that cannot be encoded.
     fn diagnose(&self, row: usize, encoders: &[Encoder]) -> String {
-        let mut features = Vec::new();
         let is_bad = |encoder: &&Encoder| {
-            features.clear();
-            features.resize(encoder.width, 0.0);
-            encoder.encode(self.cells[encoder.index].get(row), &mut features);
-            !features.iter().all(|feature| feature.is_finite())
+            !encoder.encode(self.cells[encoder.index].get(row), &mut vec![ZERO; encoder.width])
         };
         let Some(encoder) = encoders.iter().find(is_bad) else {
             return "expected rows of finite numbers".into();
@@ -297,6 +289,11 @@ impl Table {
     }
 }
 
+/// A feature as it lies in an array of f32.
+type Feature = [u8; DType::F32.size()];
+
+const ZERO: Feature = [0; DType::F32.size()];
+
 /// The features of all rows as they come into being.
 struct Room {
     bytes: Vec<u8>,
@@ -306,12 +303,11 @@ struct Room {
 impl Room {
     fn of(columns: &[Column], rows: usize) -> Self {
         let width = columns.iter().map(Column::width).sum();
-        Self { bytes: vec![0; rows * width * DType::F32.size()], width }
+        Self { bytes: vec![0; rows * width * size_of::<Feature>()], width }
     }
 
-    /// The bytes of a row.
-    fn stride(&self) -> usize {
-        self.width * DType::F32.size()
+    fn rows(&mut self, rows: Range<usize>) -> &mut [Feature] {
+        &mut self.bytes.as_chunks_mut().0[rows.start * self.width..rows.end * self.width]
     }
 
     fn into_array(self, rows: usize) -> Result<Array> {
@@ -350,36 +346,57 @@ impl From<Option<Vec<f32>>> for Means {
 }
 
 impl Encoder<'_> {
-    /// Writes the features of a cell; the first is not finite if the cell cannot be taken.
-    fn encode(&self, cell: Cell, features: &mut [f32]) {
-        match (cell, &self.column.kind) {
-            (Cell::Number(number), ColumnKind::Number { offset, .. }) => {
-                features[0] = (number - offset) as f32;
+    /// Encodes the cells from row `first` on: those of the column into the features from `at` on of rows of `width`
+    /// features, which are 0. Rows with a cell that cannot be taken become `is_bad`.
+    fn encode_rows(
+        &self,
+        cells: &Cells,
+        first: usize,
+        at: usize,
+        features: &mut [Feature],
+        width: usize,
+        is_bad: &mut [bool],
+    ) {
+        if let (ColumnKind::Number { offset, .. }, Some(numbers)) = (&self.column.kind, cells.as_numbers()) {
+            for (row, number) in numbers[first..first + is_bad.len()].iter().enumerate() {
+                let feature = (number - offset) as f32;
+                features[row * width + at] = feature.to_le_bytes();
+                is_bad[row] |= !feature.is_finite();
             }
+            return;
+        }
+        for (row, is_bad) in is_bad.iter_mut().enumerate() {
+            let features = &mut features[row * width + at..][..self.width];
+            *is_bad |= !self.encode(cells.get(first + row), features);
+        }
+    }
+
+    /// Writes the features of a cell in place of zeros, and says whether the cell can be taken.
+    fn encode(&self, cell: Cell, features: &mut [Feature]) -> bool {
+        let mut put = |place: usize, feature: f32| {
+            features[place] = feature.to_le_bytes();
+            feature.is_finite()
+        };
+        match (cell, &self.column.kind) {
+            (Cell::Number(number), ColumnKind::Number { offset, .. }) => put(0, (number - offset) as f32),
             (Cell::Number(number), ColumnKind::Boolean { .. }) if number == 0.0 || number == 1.0 => {
-                features[0] = number as f32;
+                put(0, number as f32)
             }
             (Cell::Number(number), ColumnKind::Category { unknown, .. }) => {
-                features.fill(0.0);
                 match self.names.get(number.to_string().as_str()) {
-                    Some(place) => features[*place] = 1.0,
-                    None if *unknown == Unknown::Unknown => {}
-                    None => features[0] = f32::NAN,
+                    Some(place) => put(*place, 1.0),
+                    None => *unknown == Unknown::Unknown,
                 }
             }
-            (Cell::Number(_), _) => features[0] = f32::NAN,
+            (Cell::Number(_), _) => false,
             (Cell::Text(place), _) => match &self.texts[place] {
-                Means::Features(means) => features.copy_from_slice(means),
-                Means::Unknown(means) => features.fill(*means),
-                Means::One(place) => {
-                    features.fill(0.0);
-                    features[*place] = 1.0;
+                Means::Features(means) => {
+                    means.iter().enumerate().fold(true, |all, (place, feature)| put(place, *feature) && all)
                 }
-                Means::Several(places, _) => {
-                    features.fill(0.0);
-                    places.iter().for_each(|place| features[*place] = 1.0);
-                }
-                Means::Refused => features[0] = f32::NAN,
+                Means::Unknown(means) => (0..self.width).fold(true, |all, place| put(place, *means) && all),
+                Means::One(place) => put(*place, 1.0),
+                Means::Several(places, _) => places.iter().fold(true, |all, place| put(*place, 1.0) && all),
+                Means::Refused => false,
             },
         }
     }

@@ -127,7 +127,7 @@ impl Table {
         for (name, cells) in self.header.iter().zip(&mut self.cells) {
             // Both have the same names.
             let place = other.header.iter().position(|other| other == name).unwrap_or(0);
-            cells.append(mem::take(&mut other.cells[place]));
+            cells.append(&mem::take(&mut other.cells[place]));
         }
         let has_lines = !other.lines.0.is_empty();
         self.parts.push(Part { first: self.rows, path: other.path, has_lines });

@@ -4,7 +4,7 @@ use super::cells::Cell;
 use super::column::{Column, ColumnKind, Features, Missing, Unknown};
 use super::date::{Cycle, DateOrder};
 use super::fit_kind::check_fill;
-use super::holds::{Holds, Numbers};
+use super::holds::Holds;
 use super::number::Notation;
 use super::{Table, is_missing, shown};
 use crate::error::{Error, Result};
@@ -144,8 +144,8 @@ impl Table {
         missing: Missing,
         train: &[u32],
     ) -> ColumnKind {
-        let numbers = self.numbers(column, Holds::Numbers(notation));
-        ColumnKind::Number { fill: fill(&numbers, missing, train), offset: offset(&numbers, train), notation }
+        let numbers = self.numbers(column, Holds::Numbers(notation)).of(train);
+        ColumnKind::Number { offset: offset(&numbers), fill: fill(numbers, missing), notation }
     }
 
     pub(super) fn boolean(
@@ -156,7 +156,7 @@ impl Table {
         unknown: Unknown,
         train: &[u32],
     ) -> ColumnKind {
-        ColumnKind::Boolean { fill: fill(&self.numbers(column, holds), missing, train), unknown }
+        ColumnKind::Boolean { fill: fill(self.numbers(column, holds).of(train), missing), unknown }
     }
 
     pub(super) fn date(
@@ -166,14 +166,14 @@ impl Table {
         missing: Missing,
         train: &[u32],
     ) -> ColumnKind {
-        let days = self.numbers(column, Holds::Dates(order));
+        let days = self.numbers(column, Holds::Dates(order)).of(train);
         let missing = if let Missing::Constant(_) = missing { Missing::Mean } else { missing };
         let moves = |cycle: &Cycle| {
-            let mut parts = days.of(train).map(|days| cycle.at(days));
+            let mut parts = days.iter().map(|days| cycle.at(*days));
             parts.next().is_some_and(|first| parts.any(|part| part != first))
         };
         let cycles = Cycle::ALL.into_iter().filter(moves).collect();
-        ColumnKind::Date { fill: fill(&days, missing, train), offset: offset(&days, train), order, cycles }
+        ColumnKind::Date { offset: offset(&days), fill: fill(days, missing), order, cycles }
     }
 
     /// That a column has not more names than become features.
@@ -228,20 +228,17 @@ enum Fitted {
     LeftOut(String),
 }
 
-fn fill(numbers: &Numbers, missing: Missing, train: &[u32]) -> Option<f64> {
+/// What stands for a missing value in a column of these numbers.
+fn fill(mut numbers: Vec<f64>, missing: Missing) -> Option<f64> {
     match missing {
         Missing::Refuse => None,
         Missing::Constant(value) => Some(value),
-        Missing::Mean => {
-            let (sum, count) =
-                numbers.of(train).fold((0.0, 0u32), |(sum, count), number| (sum + number, count + 1));
-            Some(if count == 0 { 0.0 } else { sum / f64::from(count) })
-        }
+        Missing::Mean if numbers.is_empty() => Some(0.0),
+        Missing::Mean => Some(numbers.iter().sum::<f64>() / numbers.len() as f64),
         Missing::Median => {
-            let mut all: Vec<f64> = numbers.of(train).collect();
-            all.sort_unstable_by(f64::total_cmp);
-            let (low, high) = (all.len().saturating_sub(1) / 2, all.len() / 2);
-            Some(all.get(low).map_or(0.0, |number| f64::midpoint(*number, all[high])))
+            numbers.sort_unstable_by(f64::total_cmp);
+            let (low, high) = (numbers.len().saturating_sub(1) / 2, numbers.len() / 2);
+            Some(numbers.get(low).map_or(0.0, |number| f64::midpoint(*number, numbers[high])))
         }
     }
 }
@@ -251,21 +248,18 @@ fn fill(numbers: &Numbers, missing: Missing, train: &[u32]) -> Option<f64> {
 const FAR: f64 = 256.0;
 
 /// What to subtract before rounding, see [`ColumnKind`].
-fn offset(numbers: &Numbers, train: &[u32]) -> f64 {
-    let all = || numbers.of(train);
-    let (mut least, mut greatest, mut sum, mut count, mut is_exact) =
-        (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0, true);
-    for number in all() {
+fn offset(numbers: &[f64]) -> f64 {
+    let (mut least, mut greatest, mut is_exact) = (f64::INFINITY, f64::NEG_INFINITY, true);
+    for &number in numbers {
         (least, greatest) = (least.min(number), greatest.max(number));
         is_exact &= f64::from(number as f32) == number;
-        sum += number;
-        count += 1.0;
     }
-    let mean: f64 = sum / count;
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
     // No deviation is larger than the range.
     if is_exact || least == greatest || mean.abs() * 2.0 < least.abs().max(greatest.abs()) {
         return 0.0;
     }
-    let deviation = (all().map(|number| (number - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let deviation = (numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / count).sqrt();
     if mean.is_finite() && mean.abs() > FAR * deviation { mean } else { 0.0 }
 }

@@ -40,6 +40,7 @@ pub(super) struct Numbers<'a> {
 }
 
 impl Numbers<'_> {
+    #[inline]
     pub fn get(&self, row: usize) -> Option<f64> {
         match self.cells.get(row) {
             Cell::Number(number) => Some(number),
@@ -48,8 +49,15 @@ impl Numbers<'_> {
     }
 
     /// The numbers of some rows that are not missing.
-    pub fn of<'b>(&'b self, rows: &'b [u32]) -> impl Iterator<Item = f64> + Clone + 'b {
-        rows.iter().filter_map(|&row| self.get(row as usize))
+    pub fn of(&self, rows: &[u32]) -> Vec<f64> {
+        if let Some(numbers) = self.cells.as_numbers() {
+            return rows.iter().map(|&row| numbers[row as usize]).collect();
+        }
+        let mut numbers = Vec::with_capacity(rows.len());
+        for &row in rows {
+            numbers.extend(self.get(row as usize));
+        }
+        numbers
     }
 }
 

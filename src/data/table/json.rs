@@ -88,8 +88,8 @@ fn push(value: Value<'_>, reading: Reading, cells: &mut Cells) -> Result<(), &'s
         (Value::Boolean(truth), _) => cells.push_text(if truth { "true" } else { "false" }),
         (Value::Number(number), reading) if reading.is_text() => cells.push_text(&number.to_string()),
         (Value::Whole(number), reading) if reading.is_text() => cells.push_text(&number.to_string()),
-        (Value::Number(number), _) => cells.push_number(number, b"."),
-        (Value::Whole(number), _) => cells.push_number(number as f64, b""),
+        (Value::Number(number), _) => cells.push_number(number, true),
+        (Value::Whole(number), _) => cells.push_number(number as f64, false),
         (Value::Text(text), _) => cells.push_text(text.trim()),
         (Value::List(list), Reading::Lists) => cells.push_text(&list),
         (Value::List(_), _) => {

@@ -8,6 +8,7 @@ mod cells;
 mod column;
 mod columnar;
 mod date;
+mod decimal;
 mod encode;
 mod files;
 mod fit;
@@ -20,6 +21,7 @@ mod layout;
 mod list;
 mod load;
 mod number;
+mod parse;
 mod read;
 mod records;
 mod sequence;
@@ -148,12 +150,12 @@ impl Table {
         layout: &Layout,
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<Self> {
-        let (mut file, _) = bytes::open_file(path)?;
+        let (mut file, length) = bytes::open_file(path)?;
         // A database is more than its file: what was written last may be beside it.
         if sqlite::begins(file.fill_buf().map_err(|e| Error::io("read", path, e))?) {
             return sqlite::read(path, layout, choose);
         }
-        read::read(path, file, layout, choose)
+        read::read(path, file, Some(length), layout, choose)
     }
 
     /// Parses the contents of a table; `path` is for the errors only.
@@ -191,7 +193,7 @@ impl Table {
         layout: &Layout,
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<Self> {
-        read::read(path, contents, layout, choose)
+        read::read(path, contents, Some(contents.len()), layout, choose)
     }
 
     /// The names of the columns, without those that have none.
@@ -265,9 +267,9 @@ impl Table {
     /// The place of a column that was not left out.
     fn read_index(&self, name: &str) -> Result<usize> {
         let index = self.index(name)?;
-        match self.cells[index].iter().next() {
-            Some(_) => Ok(index),
-            None => Err(Error::value(name, "a column that was read", "one that was left out")),
+        match self.cells[index].len() {
+            0 => Err(Error::value(name, "a column that was read", "one that was left out")),
+            _ => Ok(index),
         }
     }
 

@@ -26,6 +26,11 @@ pub(super) enum End {
 }
 
 impl Dialect {
+    /// Whether there may be cells in quotes.
+    pub fn has_quotes(self, text: &[u8]) -> bool {
+        self.delimiter.is_some() && memchr(QUOTE, text).is_some()
+    }
+
     /// The end of the record that begins at `from`.
     pub fn record(self, text: &[u8], from: usize) -> End {
         let line = memchr(self.end, &text[from..]).map(|length| from + length);
@@ -128,7 +133,9 @@ fn closing(text: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-fn trimmed(cell: &[u8]) -> &[u8] {
+/// A cell without the blanks around it.
+#[inline]
+pub(super) fn trimmed(cell: &[u8]) -> &[u8] {
     match cell {
         [first, .., last] | [first @ last] if *first > b' ' && *last > b' ' => cell,
         _ => cell.trim_ascii(),

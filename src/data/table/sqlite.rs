@@ -116,11 +116,11 @@ mod reader {
         match value {
             ValueRef::Null => cells.push_text(""),
             ValueRef::Integer(number) if reading.is_text() => cells.push_text(&number.to_string()),
-            ValueRef::Integer(number) => cells.push_number(number as f64, b""),
+            ValueRef::Integer(number) => cells.push_number(number as f64, false),
             ValueRef::Real(number) if reading.is_text() || !number.is_finite() => {
                 cells.push_text(&number.to_string());
             }
-            ValueRef::Real(number) => cells.push_number(number, b"."),
+            ValueRef::Real(number) => cells.push_number(number, true),
             ValueRef::Text(text) => match std::str::from_utf8(text) {
                 Ok(text) => cells.push_text(text.trim()),
                 Err(_) => return Err("a text that is not UTF-8"),

@@ -4,6 +4,7 @@ use super::cells::Cell;
 use super::holds::{Holds, Unclear};
 use super::{Table, is_missing, shown};
 use crate::error::Result;
+use foldhash::fast::RandomState;
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -72,7 +73,10 @@ impl Table {
         let cells = &self.cells[column];
         let holds = self.holds(column, None);
         let is_gap: Vec<bool> = cells.texts().map(is_missing).collect();
-        let missing = cells.iter().filter(|cell| matches!(cell, Cell::Text(place) if is_gap[*place])).count();
+        let missing = match is_gap.contains(&true) {
+            true => cells.iter().filter(|cell| matches!(cell, Cell::Text(place) if is_gap[*place])).count(),
+            false => 0,
+        };
         let mut summary = Summary {
             name: self.header[column].clone(),
             holds: match holds {
@@ -95,8 +99,9 @@ impl Table {
             let numbers = self.numbers(column, holds);
             let (mut least, mut greatest, mut sum) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
             let (mut first, mut last) = (0, 0);
-            let mut distinct = HashSet::new();
-            for (row, number) in (0..self.rows).filter_map(|row| Some((row, numbers.get(row)?))) {
+            let mut distinct = HashSet::with_hasher(RandomState::default());
+            for row in 0..self.rows {
+                let Some(number) = numbers.get(row) else { continue };
                 if number < least {
                     (least, first) = (number, row);
                 }
