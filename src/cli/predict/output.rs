@@ -7,10 +7,14 @@ use crate::cli::trained::Answers;
 use crate::data::table::shown;
 use crate::error::{Error, Result};
 use crate::file;
+use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// Rows that one core writes.
+const PART: usize = 128;
 
 /// The form of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -86,11 +90,12 @@ impl<'a> Writer<'a> {
             };
             Row { place, said: answers.iter().zip(&outputs).map(of).collect() }
         };
-        let rows: Vec<Row> = places.iter().enumerate().map(row).collect();
+        let rows: Vec<Row> = places.par_iter().enumerate().map(row).collect();
         if !self.has_header && places.iter().all(|place| place.id.is_none()) {
             self.id = None;
         }
-        let id = self.id.as_deref();
+        let id = self.id.clone();
+        let id = id.as_deref();
         let is_first = !std::mem::replace(&mut self.has_header, true);
         match self.format {
             Format::Text => {
@@ -105,18 +110,22 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             Format::Csv => {
-                let mut table = csv::Writer::from_writer(Vec::new());
                 if is_first {
-                    table.write_record(header(answers, id))?;
+                    let mut head = csv::Writer::from_writer(Vec::new());
+                    head.write_record(header(answers, id))?;
+                    self.put(&head.into_inner()?)?;
                 }
-                rows.iter().try_for_each(|row| table.write_record(row.record(answers, id)))?;
-                self.put(&table.into_inner()?)
+                self.put_parts(&rows, &|rows| {
+                    let mut table = csv::Writer::from_writer(Vec::new());
+                    rows.iter().try_for_each(|row| table.write_record(row.record(answers, id)))?;
+                    Ok(table.into_inner()?)
+                })
             }
-            Format::Jsonl => {
+            Format::Jsonl => self.put_parts(&rows, &|rows| {
                 let mut lines = Vec::new();
                 rows.iter().try_for_each(|row| row.write_json(answers, id, &mut lines))?;
-                self.put(&lines)
-            }
+                Ok(lines)
+            }),
         }
     }
 
@@ -129,6 +138,16 @@ impl<'a> Writer<'a> {
             fs::rename(&written, path).map_err(|e| Error::io("write", path, e))?;
         }
         Ok(())
+    }
+
+    /// Rows as a text, which is made in parts on all cores.
+    fn put_parts(
+        &mut self,
+        rows: &[Row],
+        text: &(dyn Fn(&[Row]) -> anyhow::Result<Vec<u8>> + Sync),
+    ) -> anyhow::Result<()> {
+        let texts: Vec<_> = rows.par_chunks(PART).map(text).collect();
+        texts.into_iter().try_for_each(|text| self.put(&text?))
     }
 
     /// A reader of standard output that has gone away is known by the error as it is.
