@@ -247,7 +247,7 @@ impl Shown {
             }));
         }
         self.object.insert("columns".into(), json!(list));
-        self.text.push_str(&format!("{} rows\n\n{}\n", table.rows(), text::table(&lines, 5)));
+        self.text.push_str(&format!("{} rows\n\n{}\n", table.rows(), text::words(&lines)));
         Ok(())
     }
 
@@ -264,7 +264,7 @@ impl Shown {
         }
         self.has_tensors = !tensors.is_empty();
         self.object.insert("tensors".into(), json!(list));
-        self.text.push_str(&format!("\n{}\n", text::table(&lines, 4)));
+        self.text.push_str(&format!("\n{}\n", text::words(&lines)));
     }
 
     fn data_set(&mut self, data: &Dataset, model: Option<&Network>) -> Result<()> {

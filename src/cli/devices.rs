@@ -36,7 +36,7 @@ impl Devices {
         }
         // Before a device is opened: should a plugin end the process, this is known.
         let found: Vec<Vec<String>> = report.rows().into_iter().map(|row| row.to_vec()).collect();
-        write!(out, "{}", text::table(&found, 2))?;
+        write!(out, "{}", text::words(&found))?;
         out.flush()?;
         let opened = OpenedDevice::all(&report).into_iter().map(|device| match device {
             Ok(device) => vec![device.name.clone(), device.describes()],
@@ -44,7 +44,7 @@ impl Devices {
         });
         let head = ["device", "opens as"].map(String::from).to_vec();
         let rows: Vec<Vec<String>> = std::iter::once(head).chain(opened).collect();
-        write!(out, "\n{}", text::table(&rows, 2))?;
+        write!(out, "\n{}", text::words(&rows))?;
         Ok(ExitCode::SUCCESS)
     }
 }

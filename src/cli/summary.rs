@@ -121,7 +121,7 @@ impl Summary {
             }
             line("best epoch", text);
         }
-        write!(out, "\n{}", text::table(&lines, 2))?;
+        write!(out, "\n{}", text::words(&lines))?;
         Ok(ExitCode::SUCCESS)
     }
 

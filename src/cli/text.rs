@@ -1,6 +1,7 @@
 //! Tables and numbers as text.
 
 pub(super) use crate::metric::percent;
+use console::Term;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
@@ -13,6 +14,50 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A [`table`] of words. On a terminal that is too narrow for it, the last column goes on below itself.
+pub(super) fn words(rows: &[Vec<String>]) -> String {
+    let terminal = Term::stdout();
+    let room =
+        terminal.size_checked().filter(|_| terminal.is_term()).map(|(_, columns)| usize::from(columns));
+    match room {
+        Some(room) => folded(rows, room),
+        None => table(rows, usize::MAX),
+    }
+}
+
+/// Fewer characters of a column are not worth to be read.
+const NARROWEST: usize = 20;
+
+fn folded(rows: &[Vec<String>], room: usize) -> String {
+    let last = rows.iter().map(Vec::len).max().unwrap_or(1).saturating_sub(1);
+    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+    let before: usize = (0..last).map(|column| widest(column).unwrap_or(0) + 2).sum();
+    let room = room.saturating_sub(before).max(NARROWEST);
+    let mut lines = Vec::new();
+    for row in rows {
+        let mut line = row.clone();
+        let mut rest = row.get(last).map_or("", String::as_str);
+        while let Some(end) = fold(rest, room) {
+            line[last] = rest[..end].to_string();
+            lines.push(std::mem::replace(&mut line, vec![String::new(); last + 1]));
+            rest = rest[end..].trim_start();
+            line[last] = rest.to_string();
+        }
+        lines.push(line);
+    }
+    table(&lines, usize::MAX)
+}
+
+/// Where a text that is wider than `room` is to be divided: before the last blank that leaves enough room for what is
+/// before it, or where there is none before the first one.
+fn fold(text: &str, room: usize) -> Option<usize> {
+    if text.width() <= room {
+        return None;
+    }
+    let blanks = || text.match_indices(' ').map(|(at, _)| at);
+    blanks().take_while(|at| text[..*at].width() <= room).last().or_else(|| blanks().next())
 }
 
 /// The same as a Markdown table, whose first row is its head.
@@ -86,6 +131,19 @@ mod tests {
         let large = crate::metric::number(225_173_049_343_717.83);
         let text = table(&rows(&[&["", "rows", "loss"], &["validation", "123456789", &large]]), 1);
         assert_eq!(text, "                 rows       loss\nvalidation  123456789  2.2517e14\n");
+    }
+
+    #[test]
+    fn words_go_on_below_themselves() {
+        let rows = rows(&[
+            &["sample", "f32 20 from rooms, area and age"],
+            &["path", "/data/a-folder/with/houses.csv now"],
+        ]);
+        let text = "sample  f32 20 from rooms,\n        area and age\npath    /data/a-folder/with/houses.csv\n        now\n";
+        assert_eq!(folded(&rows, 28), text);
+        // No room is left for the last column: it is as narrow as can be read.
+        assert_eq!(folded(&rows, 0), text);
+        assert_eq!(folded(&rows, 80), table(&rows, 2));
     }
 
     #[test]
