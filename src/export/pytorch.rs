@@ -225,13 +225,9 @@ impl Walk {
             Layer::Glu | Layer::SwiGlu | Layer::GeGlu if !matches!(order, Order::Flattened(_)) => {
                 over_last_axis(order, Order::Alike)
             }
-            Layer::Embedding(_)
-            | Layer::Masking
-            | Layer::Attention(_)
+            Layer::Attention(_)
             | Layer::Position(_)
-            | Layer::ClassToken
             | Layer::FirstPosition
-            | Layer::Repeat(_)
             | Layer::GroupNorm(_)
             | Layer::Glu
             | Layer::SwiGlu
@@ -270,6 +266,9 @@ impl Walk {
             | Layer::Softplus
             | Layer::Softmax
             | Layer::LogSoftmax => order,
+            // Every other layer is taken for one of vectors and sequences, which have one order.
+            _ if order == Order::Alike => Order::Alike,
+            other => return Err(unknown("vectors or sequences", other.kind()).at(path)),
         })
     }
 

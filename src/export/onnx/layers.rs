@@ -93,9 +93,6 @@ impl Builder<'_> {
             Layer::Attention(layer) => self.attention(layer, x),
             Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2]),
             Layer::Gru(layer) => self.recurrent("GRU", layer, x, &[1, 0, 2]),
-            Layer::Sigmoid => Ok(self.map("Sigmoid", x, vec![])),
-            Layer::Tanh => Ok(self.map("Tanh", x, vec![])),
-            Layer::Relu => Ok(self.map("Relu", x, vec![])),
             Layer::Relu6 => {
                 let (low, high) = (self.scalar(0.0), self.scalar(6.0));
                 Ok(x.with(self.node("Clip", &[&x.name, &low, &high], vec![])))
@@ -108,9 +105,12 @@ impl Builder<'_> {
             Layer::Glu => Ok(self.gated(x, |builder, gate| builder.map("Sigmoid", gate, vec![]))),
             Layer::SwiGlu => Ok(self.gated(x, Self::silu)),
             Layer::GeGlu => Ok(self.gated(x, Self::gelu)),
-            Layer::Softplus => Ok(self.map("Softplus", x, vec![])),
             Layer::Softmax => Ok(self.over_last("Softmax", x, -1)),
             Layer::LogSoftmax => Ok(self.over_last("LogSoftmax", x, -1)),
+            plain => match operator(plain) {
+                Some(operator) => Ok(self.map(operator, x, vec![])),
+                None => Err(Error::value(plain.kind(), "a layer that has a form in ONNX", "one that has none")),
+            },
         }
     }
 
@@ -293,6 +293,17 @@ impl Builder<'_> {
         let doubled = self.node("Add", &[&tanh, &one], vec![]);
         let halved = self.node("Mul", &[&x.name, &half], vec![]);
         x.with(self.node("Mul", &[&doubled, &halved], vec![]))
+    }
+}
+
+/// ONNX's name of a layer without settings that works element by element, if it has one.
+fn operator(layer: &Layer) -> Option<&'static str> {
+    match layer {
+        Layer::Sigmoid => Some("Sigmoid"),
+        Layer::Tanh => Some("Tanh"),
+        Layer::Relu => Some("Relu"),
+        Layer::Softplus => Some("Softplus"),
+        _ => None,
     }
 }
 
