@@ -6,10 +6,10 @@ write_for() { # the folder of a crate that depends on this project
   # By the link and not where it leads, so that the crate follows when setup lays out another XLA.
   tree=$(cd "$(dirname "$tree")" && pwd)/$(basename "$tree")
   if [ -e "$crate/.cargo/config.toml" ] && ! grep -q '^# Made by scripts/setup --for' "$crate/.cargo/config.toml"; then
-    die "$crate/.cargo/config.toml is there already." "Add to it:"$'\n\n'"$(crate_config "$tree")"
+    die "$crate/.cargo/config.toml is there already." "Add to it:"$'\n\n'"$(crate_config "$tree" "$crate")"
   fi
   mkdir -p "$crate/.cargo"
-  crate_config "$tree" >"$crate/.cargo/config.toml"
+  crate_config "$tree" "$crate" >"$crate/.cargo/config.toml"
   say "wrote $crate/.cargo/config.toml"
   if [ ! -e "$crate/build.rs" ]; then
     cp "$parts/dependent_build.rs" "$crate/build.rs"
@@ -19,7 +19,7 @@ write_for() { # the folder of a crate that depends on this project
   fi
 }
 
-crate_config() { # XLA's folder
+crate_config() { # XLA's folder, the crate's
   cat <<TOML
 # Made by scripts/setup --for: where XLA lies, for the build scripts of the crates xla and neural.
 [env]
@@ -38,5 +38,12 @@ rustdocflags = ["-Clink-arg=-Wl,-rpath,$1/lib"]
 # Its one C++ file is glue that only builds and starts programs: not worth the time to optimise it.
 [profile.release.package.xla]
 opt-level = 0
+TOML
+  # What stands here takes precedence over the crate's own profile, so it is only written where there is none.
+  grep -q '^ *\[profile\.release' "$2/Cargo.toml" || cat <<TOML
+
+# Optimising across the parts of a crate takes half of neural's build, and its hot loops do not need it.
+[profile.release]
+lto = "off"
 TOML
 }
