@@ -13,9 +13,10 @@
 //! ```
 //!
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
-//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `onnx`, `plot`, `tensorboard`
-//! and `mlflow` add what their names say; `cli`, a default, all of them but `arrow` and `parquet`, and the command line;
-//! `serve`, the other default, its server; `dashboard`, which takes long to build too, its live curves.
+//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`, `plot`,
+//! `tensorboard` and `mlflow` add what their names say, `recipe` runs as files and their folders; `cli`, a default, all of
+//! them but `arrow`, `parquet` and `sqlite`, and the command line; `serve`, the other default, its server; `dashboard`, which
+//! takes long to build too, its live curves.
 //!
 //! # The rooms
 //!
@@ -90,7 +91,9 @@ pub mod nn;
 pub mod optim;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "recipe")]
 pub mod recipe;
+#[cfg(feature = "recipe")]
 pub mod runs;
 pub mod runtime;
 #[cfg(feature = "tensorboard")]
