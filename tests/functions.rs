@@ -3,6 +3,7 @@
 mod common;
 
 use common::{device, difference, numbers};
+use neural::data::{Dataset, Splits, Targets};
 use neural::graph::{Tensor, Type};
 use neural::loss::Loss;
 use neural::nn::{self, Context, Init, Module, Sequential};
@@ -268,6 +269,50 @@ fn of_several_steps_those_before_the_bad_one_are_done() {
         assert!(difference(&a.to_f64(), &b.to_f64()) < 1e-6, "{name}");
     }
     run.step(&batch(3)).expect("goes on with another batch");
+}
+
+#[test]
+fn passes_visit_every_row_in_an_order_of_their_own_and_go_on_where_they_were() {
+    let rows = 3 * ROWS as u32 + 1;
+    let values: Vec<f32> = (0..rows).map(|row| row as f32).collect();
+    let inputs = Array::new(&[rows as usize, 1], values.clone()).expect("well formed");
+    let targets = Targets::Values(Array::new(&[rows as usize, 1], values).expect("well formed"));
+    let splits = Splits { train: (0..rows).collect(), ..Splits::default() };
+    let data = Dataset::new(inputs, targets, splits).expect("a data set");
+    let types = [(); 2].map(|()| Type::new(DType::F32, &[ROWS, 1]));
+    // The loss moves a weight by what is in the batch, so that its bits tell the order; the second result is how far inputs
+    // and targets are apart, the third the rows of a batch that are unlike the first.
+    let start = || {
+        FunctionTrainer::new(&types, |cx, batch| {
+            let weight = cx.parameter("weight", &[], &Init::Ones, (1, 1))?;
+            let loss = (weight.square()? * batch[0].mean_all()?)?;
+            Ok(vec![loss, (&batch[0] - &batch[1])?.abs()?.sum_all()?, batch[0].mean_all()?])
+        })
+        .optimizer(sgd(1e-3))
+        .seed(5)
+        .start(device())
+        .expect("starts")
+    };
+    let mut run = start();
+    let passes: Vec<Vec<f64>> = (0..3).map(|_| run.pass(&data).expect("trains")).collect();
+    assert_eq!(run.steps_done(), 9);
+    for pass in &passes {
+        // All rows but one, with their own targets.
+        let sum = 24.0 * pass[2];
+        assert!(pass[1] == 0.0 && (276.0..=300.0).contains(&sum.round()) && (sum - sum.round()).abs() < 1e-3);
+    }
+    assert!(passes[0] != passes[1] && passes[1] != passes[2], "{passes:?}");
+
+    let mut first = start();
+    first.pass(&data).expect("trains");
+    let checkpoint = first.checkpoint().expect("readable");
+    let mut second = start();
+    second.restore(&checkpoint).expect("fits");
+    assert_eq!([second.pass(&data).expect("trains"), second.pass(&data).expect("trains")], passes[1..]);
+
+    let few = Dataset { splits: Splits { train: vec![0, 1], ..Splits::default() }, ..data };
+    let error = run.pass(&few).expect_err("too few").to_string();
+    assert!(error.contains("a batch of 8 at least, got 2"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Training of any function of a batch: one objective, or several in turns.
 
+mod pass;
 mod plan;
 mod predictor;
 mod run;

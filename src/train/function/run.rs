@@ -23,15 +23,15 @@ pub struct FunctionRun<'a> {
     pub(super) device: Device,
     /// One for each part of a batch.
     replicas: Vec<Replica>,
-    seed: u64,
+    pub(super) seed: u64,
     /// The types of a whole batch.
-    batch: Vec<Type>,
+    pub(super) batch: Vec<Type>,
     /// How many results each objective has.
     results: Vec<usize>,
     variables: Vec<Variable>,
     pub(super) state: State,
     /// Steps done.
-    step: u64,
+    pub(super) step: u64,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     /// The programs that were compiled and not yet asked for.
