@@ -3,13 +3,12 @@
 //! of them.
 
 use clap::{Parser, ValueEnum};
-use neural::cli::{self, DeviceArguments};
-use neural::data::{LastBatch, Shuffle, epoch_order};
-use neural::graph::{Tensor, Type};
-use neural::loss::softmax_cross_entropy;
-use neural::nn::{self, Attention, Context, Layer, Recurrent, Sequential};
-use neural::train::{FunctionRun, FunctionTrainer};
-use neural::{Array, DType, Result, optim};
+use neural::cli::{self, DeviceArguments, chapter};
+use neural::data::{Format, Source};
+use neural::model::Predictor;
+use neural::nn::{self, Attention, Layer, Recurrent, Sequential};
+use neural::train::Trainer;
+use neural::{Array, optim};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::f64::consts::LN_2;
@@ -54,9 +53,8 @@ enum Reader {
     Attention,
 }
 
-/// How many characters it looks back at, in how many places at once, and by how many numbers a character is known.
+/// How many characters it looks back at, and by how many numbers a character is known.
 const LENGTH: usize = 64;
-const BATCH: usize = 32;
 const WIDTH: usize = 96;
 
 fn main() -> ExitCode {
@@ -70,78 +68,40 @@ fn block() -> [Layer; 2] {
     [nn::residual(attention), nn::residual(dense)]
 }
 
-/// Scores of the next character at each place, `[n, length, characters]`, from characters `i32[n, length]`.
-fn scores(reader: Reader, characters: usize, text: &Tensor, cx: &mut Context) -> Result<Tensor> {
-    let x = cx.part("embedding", "embedding", &nn::embedding(characters, WIDTH), text)?;
-    let layers: Sequential = match reader {
-        Reader::Lstm => {
-            nn::sequential([Layer::Lstm(Recurrent { sequences: true, ..Recurrent::new(2 * WIDTH) })])
-        }
+/// From characters `[n, LENGTH]` to scores of the one after each of them, `[n, LENGTH, characters]`.
+fn network(reader: Reader, characters: usize) -> Sequential {
+    let reader = match reader {
+        Reader::Lstm => vec![Layer::Lstm(Recurrent { sequences: true, ..Recurrent::new(2 * WIDTH) })],
         // Attention by itself does not know which character comes first.
-        Reader::Attention => {
-            let blocks = block().into_iter().chain(block());
-            nn::sequential([nn::position()].into_iter().chain(blocks).chain([nn::layer_norm()]))
-        }
+        Reader::Attention => [&[nn::position()][..], &block(), &block(), &[nn::layer_norm()]].concat(),
     };
-    let read = cx.part("reader", "sequential", &layers, &x)?;
-    cx.part("output", "dense", &nn::dense(characters), &read)
+    nn::sequential([&[nn::embedding(characters, WIDTH)][..], &reader, &[nn::dense(characters)]].concat())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.device.open()?;
-    let text: Vec<char> = std::fs::read_to_string(&arguments.data)?.chars().collect();
-    let mut alphabet = text.clone();
-    alphabet.sort_unstable();
-    alphabet.dedup();
-    let number = |c: &char| alphabet.partition_point(|known| known < c) as i32;
-    let numbers: Vec<i32> = text.iter().map(number).collect();
-    anyhow::ensure!(
-        numbers.len() > LENGTH * (BATCH + 1),
-        "the text is too short: {} characters",
-        numbers.len()
-    );
-
-    let characters = alphabet.len();
-    // Each stretch with the character that follows it.
-    let stretch = Type::new(DType::I32, &[BATCH, LENGTH + 1]);
-    let mut run = FunctionTrainer::new(&[stretch], |cx, batch| {
-        let (read, next) = (batch[0].narrow(1, 0, LENGTH)?, batch[0].narrow(1, 1, LENGTH + 1)?);
-        let scores = scores(arguments.model, characters, &read, cx)?;
-        Ok(vec![softmax_cross_entropy().mean(&scores, &next, None)?])
-    })
-    .optimizer(optim::adam(3e-3))
-    .seed(arguments.seed)
-    .start(&device)?;
-
+    let source = Source::new(Format::Text, &arguments.data);
+    let text = Source { target: Some("next".into()), length: Some(LENGTH), ..source }.load()?;
+    let alphabet = text.targets.names();
+    let mut run = Trainer::new(network(arguments.model, alphabet.len()))
+        .optimizer(optim::adam(3e-3))
+        .epochs(arguments.epochs)
+        .seed(arguments.seed)
+        .start(&device, &text)?;
     let mut out = io::stdout().lock();
-    for epoch in 0..arguments.epochs {
-        // Stretches one after another, from another place in each epoch, in another order.
-        let from = (epoch as usize * 17) % LENGTH;
-        let stretches = (numbers.len() - from - 1) / LENGTH;
-        let shuffle = Shuffle { seed: arguments.seed, epoch };
-        let all: Vec<u32> = (0..stretches as u32).collect();
-        let order = epoch_order(&all, BATCH, LastBatch::Drop, Some(shuffle))?;
-        let starts = order.rows.iter().map(|&i| from + i as usize * LENGTH);
-        let batches = starts.flat_map(|start| &numbers[start..=start + LENGTH]).copied().collect();
-        let batches = Array::new(&[order.steps(), BATCH, LENGTH + 1], batches)?;
-        let nats = run.means(&[batches])?[0];
-        writeln!(out, "Epoch {} > Loss: {nats:.5} ({:.3} bits a character)", epoch + 1, nats / LN_2)?;
-    }
-    let written = write(&run, arguments, &numbers[..LENGTH / 2], characters)?;
-    writeln!(out, "{}", written.iter().map(|&i| alphabet[i as usize]).collect::<String>())?;
+    chapter::epochs(&mut run, |figures| {
+        let bits = figures.loss / LN_2;
+        writeln!(out, "Epoch {} > Loss: {:.5} ({bits:.3} bits a character)", figures.epoch, figures.loss)?;
+        Ok(())
+    })?;
+    let start = text.samples(&[0])?.to_vec::<i32>()?;
+    let written = write(&run.model()?.compile(&device, 1)?, arguments, &start[..LENGTH / 2])?;
+    writeln!(out, "{}", written.iter().map(|&character| &*alphabet[character as usize]).collect::<String>())?;
     Ok(())
 }
 
 /// `start`, and what the model writes after it.
-fn write(
-    run: &FunctionRun,
-    arguments: &Arguments,
-    start: &[i32],
-    characters: usize,
-) -> anyhow::Result<Vec<i32>> {
-    let predictor = run.predictor(&[Type::new(DType::I32, &[1, LENGTH])], |cx, inputs| {
-        Ok(vec![scores(arguments.model, characters, &inputs[0], cx)?])
-    })?;
+fn write(model: &Predictor, arguments: &Arguments, start: &[i32]) -> anyhow::Result<Vec<i32>> {
     let mut random = ChaCha8Rng::seed_from_u64(arguments.seed);
     let mut text = start.to_vec();
     for _ in 0..arguments.write {
@@ -149,21 +109,20 @@ fn write(
         let mut seen = text[text.len().saturating_sub(LENGTH)..].to_vec();
         let last = seen.len() - 1;
         seen.resize(LENGTH, 0);
-        let scores = run.predict(&predictor, &[Array::new(&[1, LENGTH], seen)?])?[0].to_f64();
+        let next = model.predict(&Array::new(&[1, LENGTH], seen)?)?.row(0)?.row(last)?.to_f64();
         let part = f64::from(random.next_u32()) / 2f64.powi(32);
-        text.push(draw(&scores[last * characters..][..characters], arguments.temperature, part));
+        text.push(draw(&next, arguments.temperature, part));
     }
     Ok(text)
 }
 
-/// The place at which a part from 0 to 1 of the probabilities softmax(scores / temperature) is passed.
-fn draw(scores: &[f64], temperature: f64, part: f64) -> i32 {
-    let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> =
-        scores.iter().map(|score| ((score - best) / temperature.max(1e-6)).exp()).collect();
-    let mut left = part * weights.iter().sum::<f64>();
-    let passed = weights.iter().position(|weight| {
-        left -= weight;
+/// The place at which a part from 0 to 1 of the probabilities, each to the power of 1 / temperature, is passed.
+fn draw(probabilities: &[f64], temperature: f64, part: f64) -> i32 {
+    let most = probabilities.iter().copied().fold(0.0, f64::max);
+    let weight = |p: &f64| (p / most).powf(1.0 / temperature.max(1e-6));
+    let mut left = part * probabilities.iter().map(weight).sum::<f64>();
+    let passed = probabilities.iter().position(|p| {
+        left -= weight(p);
         left < 0.0
     });
     passed.unwrap_or(0) as i32

@@ -4,7 +4,6 @@
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes};
-use neural::data::Shuffle;
 use neural::graph::{Tensor, Type};
 use neural::nn::{self, Context, Layer, Sequential};
 use neural::optim::{Adam, Optimizer};
@@ -80,10 +79,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     .start(&device)?;
 
     let mut out = io::stdout().lock();
-    for epoch in 0..passes.epochs {
-        let shuffle = Shuffle { seed: options.seed, epoch };
-        let losses = run.means(&[digits.batches(&digits.splits.train, *batch, Some(shuffle))?])?;
-        writeln!(out, "Epoch {} > Discriminator: {:.5}, Generator: {:.5}", epoch + 1, losses[0], losses[1])?;
+    for epoch in 1..=passes.epochs {
+        let losses = run.pass(&digits)?;
+        writeln!(out, "Epoch {epoch} > Discriminator: {:.5}, Generator: {:.5}", losses[0], losses[1])?;
     }
     if let Some(path) = &options.plot {
         let images = 20;
