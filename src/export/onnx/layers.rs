@@ -109,7 +109,9 @@ impl Builder<'_> {
             Layer::LogSoftmax => Ok(self.over_last("LogSoftmax", x, -1)),
             plain => match operator(plain) {
                 Some(operator) => Ok(self.map(operator, x, vec![])),
-                None => Err(Error::value(plain.kind(), "a layer that has a form in ONNX", "one that has none")),
+                None => {
+                    Err(Error::value(plain.kind(), "a layer that has a form in ONNX", "one that has none"))
+                }
             },
         }
     }
