@@ -843,7 +843,32 @@ fn a_column_is_worth_what_the_model_loses_without_it() {
         let got = listed["mse"].as_f64().expect("a number");
         assert!((got - expected).abs() < 0.1 * expected.abs() + 1e-3, "{listed}: {expected}");
     }
-    refuses(&["explain", "runs/bands"], b"", &["columns"]);
+}
+
+#[test]
+fn the_answer_of_a_picture_falls_most_where_what_it_shows_is_covered() {
+    let arguments =
+        ["explain", "runs/bands", "--pictures", "8", "--patch", "2", "--json", "--device", device_name()];
+    let explained = json(&[&arguments[..], &["-o", "bands.png"]].concat());
+    let sheet = image::open(home().join("bands.png")).expect("a picture");
+    assert!(sheet.width() > 200 && sheet.height() > 200);
+    let (samples, _) = test_pictures();
+    let probabilities = predict(&model("bands"), &samples);
+    let all = explained["pictures"].as_array().expect("a list");
+    assert_eq!(all.len(), 8);
+    for (i, one) in all.iter().enumerate() {
+        let place = i * (TEST / 2 / 8);
+        close(&one["figure"], probabilities[place].iter().copied().fold(0.0, f64::max));
+        let falls = one["falls"].as_array().expect("rows");
+        let fall =
+            |row: &Value| row.as_array().expect("numbers").iter().filter_map(Value::as_f64).sum::<f64>();
+        let falls: Vec<f64> = falls.iter().map(fall).collect();
+        assert_eq!(falls.len(), SIDE);
+        // A picture shows its class as two bright rows of pixels.
+        let class: usize = one["answer"].as_str().and_then(|name| name.parse().ok()).expect("a class");
+        assert_eq!(largest(&falls) / 2, class, "{one}");
+    }
+    refuses(&["explain", "runs/bands", "-o", "bands.gif"], b"", &["png"]);
 }
 
 #[test]

@@ -1,32 +1,43 @@
 //! `neural explain`
 
-use super::evaluate::{as_in_training, as_trained};
+mod occlusion;
+
+use super::evaluate::{as_in_training, as_trained, is_picture};
 use super::text;
 use super::train::check_place;
-use super::trained::Trained;
+use super::trained::{Answers, Trained};
 use crate::array::Array;
 use crate::data::{Dataset, LastBatch, Shuffle, Targets, epoch_order};
 use crate::error::{Error, Result};
 use crate::metric::{Errors, Truth, classes_of, log_loss, number, percent};
-use crate::model::{Link, Predictor};
+use crate::model::{Description, Link, Predictor};
+use crate::runs::Folder;
 use anyhow::bail;
+use occlusion::{Explained, Occlusion};
 use serde_json::json;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show which columns a model's answers depend on
+/// Show which columns, or which parts of pictures, a model's answers depend on
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Permutation importance: the values of a column are shuffled among the rows, which keeps its distribution but breaks its link
+    after_help = "Columns by permutation importance: the values of a column are shuffled among the rows, which keeps its distribution but breaks its link
 to the target. How much worse the model then gets is the column's importance. Columns that carry the same information share
 their importance, as the model can use either. The figures describe this model, not the world.
+
+Pictures by occlusion: a patch in the mean colour covers one place after another. Where the probability of the answer falls, the
+answer depends on what is covered. A sheet shows each picture, and beside it in vermilion what speaks for the answer, in blue
+what speaks against it.
 
 The rows are the test rows, without them the validation rows, and without these the training rows; at most 5000 of them.
 
 Examples:
   neural explain runs/guests-1
-  neural explain runs/guests-1 --repeats 20 --json"
+  neural explain runs/guests-1 --repeats 20 --json
+  neural explain runs/mnist-1                      writes runs/mnist-1/explain.png
+  neural explain runs/mnist-1 --pictures 3 --patch 7 -o seven.svg"
 )]
 pub struct Explain {
     #[command(flatten)]
@@ -40,6 +51,18 @@ pub struct Explain {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
+    /// How many pictures to explain, evenly spaced among the rows
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pictures: u16,
+
+    /// The side of the patch that covers parts of pictures, in pixels; if absent, a seventh of the picture's
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..))]
+    patch: Option<u16>,
+
+    /// The sheet of pictures, in .png or .svg; if absent, explain.png in the run's folder
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -47,6 +70,9 @@ pub struct Explain {
 
 /// More rows than this are thinned out evenly.
 const MOST_ROWS: usize = 5000;
+
+/// Covered pictures that are computed at once.
+const BATCH: usize = 128;
 
 /// How good a model is on some rows.
 #[derive(Clone, Copy)]
@@ -81,8 +107,12 @@ impl Explain {
         let model = self.trained.model()?;
         let recipe = folder.recipe()?;
         let description = &model.description;
-        if description.columns.is_empty() || !description.others.is_none() {
-            bail!("expected a model of one table's columns and one target, got {}", folder.path().display());
+        let is_of_pictures = description.columns.is_empty() && is_picture(&description.sample);
+        if !description.others.is_none() || (description.columns.is_empty() && !is_of_pictures) {
+            bail!(
+                "expected a model of one table's columns or of pictures, and one target, got {}",
+                folder.path().display()
+            );
         }
         if let Some(column) = description.columns.iter().find(|column| column.is_input()) {
             bail!(
@@ -102,6 +132,10 @@ impl Explain {
         let step = part.rows.len().div_ceil(MOST_ROWS).max(1);
         let rows: Vec<u32> = part.rows.iter().copied().step_by(step).collect();
         let device = self.trained.open_device()?;
+        if is_of_pictures {
+            let predictor = model.compile(&device, BATCH)?;
+            return self.explain_pictures(&folder, description, &predictor, &data, &rows);
+        }
         let predictor = model.compile(&device, rows.len())?;
         let samples = data.samples(&rows)?;
         let (loss, score) = if data.targets.is_classes() { ("log-loss", "accuracy") } else { ("mse", "r2") };
@@ -145,6 +179,67 @@ impl Explain {
             lines.push(vec![one.name.clone(), number(one.loss), show(one.score), show(one.spread)]);
         }
         write!(out, "\n{}", text::table(&lines, 1))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn explain_pictures(
+        &self,
+        folder: &Folder,
+        description: &Description,
+        predictor: &Predictor,
+        data: &Dataset,
+        rows: &[u32],
+    ) -> anyhow::Result<ExitCode> {
+        let sample = &description.sample;
+        let answers = Answers::described(description)?.swap_remove(0);
+        if answers.is_at_positions || (!answers.is_class && answers.names.len() > 1) {
+            bail!("expected a model of one answer a picture, got one of several");
+        }
+        let longest = sample[0].max(sample[1]);
+        let side = self.patch.map_or(longest.div_ceil(7), usize::from).min(longest);
+        let fill = occlusion::mean_color(data, rows, description.dtype)?;
+        let occlusion = Occlusion { predictor, answers: &answers, side, fill };
+        let step = (rows.len() / usize::from(self.pictures)).max(1);
+        let rows: Vec<u32> = rows.iter().copied().step_by(step).take(usize::from(self.pictures)).collect();
+        let explained = |&row: &u32| Ok(occlusion.explain(&data.samples(&[row])?)?);
+        let explained: Vec<Explained> = rows.iter().map(explained).collect::<anyhow::Result<_>>()?;
+
+        let truth = |row: u32| match &data.targets {
+            Targets::Classes { labels, names } => names[labels[row as usize] as usize].clone(),
+            other => other.values().map_or_else(String::new, |all| number(all.to_f64()[row as usize])),
+        };
+        let mut pictures = Vec::new();
+        for (&row, one) in rows.iter().zip(&explained) {
+            let figure = answers.shown(one.figure);
+            let caption = match answers.is_class {
+                true if one.answer == truth(row) => format!("{}: {figure}", one.answer),
+                true => format!("{} for {}: {figure}", one.answer, truth(row)),
+                false => format!("{figure} for {}", truth(row)),
+            };
+            pictures.push((data.samples(&[row])?.reshape(sample)?, caption, one));
+        }
+        let path = self.output.clone().unwrap_or_else(|| folder.file("explain.png"));
+        occlusion::sheet(&format!("What answers of {} depend on", folder.name()), &pictures)?.save(&path)?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            let width = sample[1];
+            let of = |(row, one): (&u32, &Explained)| {
+                let falls: Vec<&[f64]> = one.falls.chunks_exact(width).collect();
+                json!({ "row": row, "truth": truth(*row), "answer": one.answer, "figure": one.figure, "falls": falls })
+            };
+            let all: Vec<_> = rows.iter().zip(&explained).map(of).collect();
+            writeln!(
+                out,
+                "{}",
+                json!({ "run": folder.path(), "patch": side, "picture": path, "pictures": all })
+            )?;
+        } else {
+            writeln!(
+                out,
+                "patches of {side} x {side} pixels, in the mean colour; wrote {}",
+                text::path(&path)
+            )?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -29,6 +29,14 @@ const PALETTE: [Color; 7] = [
     Color([105, 105, 105]),
 ];
 
+/// Red, green and blue of a grey from 0, black, to 1, white, that is tinted by a value from -1, blue, to 1, vermilion.
+#[cfg(feature = "cli")]
+pub(crate) fn tinted(gray: f64, value: f64) -> [u8; 3] {
+    let tint = PALETTE[usize::from(value > 0.0)];
+    // Greys are drawn in closer to their middle, so that a tint shows on black and on white.
+    Color::gray(0.15 + 0.7 * gray).toward(tint, 0.9 * value.abs()).0
+}
+
 impl Color {
     /// The colour of the series or class with this number. They repeat; see [`round`].
     pub fn series(number: usize) -> Self {

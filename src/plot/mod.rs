@@ -34,6 +34,8 @@ mod svg;
 
 pub use boundary::{Area, Boundary};
 pub use chart::Chart;
+#[cfg(feature = "cli")]
+pub(crate) use color::tinted;
 pub use diagram::{Block, Diagram, Role};
 pub use grid::Grid;
 pub use matrix::Matrix;

@@ -1,0 +1,170 @@
+//! Which parts of a picture an answer depends on: a patch covers one place after another, and the answer falls where it
+//! covers what counts (Zeiler and Fergus 2014).
+
+use crate::array::{Array, DType, count};
+use crate::cli::trained::Answers;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::model::Predictor;
+use crate::plot::{Grid, tinted};
+
+/// Rows that the colour of the patch is the mean of.
+const MOST_ROWS: usize = 1000;
+
+/// A patch in the mean colour of the pictures, moved over a picture by half its side.
+pub(super) struct Occlusion<'a> {
+    pub predictor: &'a Predictor,
+    pub answers: &'a Answers,
+    /// The side of the patch in pixels.
+    pub side: usize,
+    /// For each channel.
+    pub fill: Vec<f64>,
+}
+
+/// What a model said of a picture, and why.
+pub(super) struct Explained {
+    pub answer: String,
+    /// The figure of the answer.
+    pub figure: f64,
+    /// For each pixel, row by row, by how much the figure falls in the mean over the patches that cover it.
+    pub falls: Vec<f64>,
+}
+
+/// The mean of each channel over some of the rows, whole where samples are.
+pub(super) fn mean_color(data: &Dataset, rows: &[u32], dtype: DType) -> Result<Vec<f64>> {
+    let step = rows.len().div_ceil(MOST_ROWS).max(1);
+    let rows: Vec<u32> = rows.iter().copied().step_by(step).collect();
+    let samples = data.samples(&rows)?;
+    let channels = channels(&samples.shape()[1..]);
+    let mut sums = vec![0.0; channels];
+    let values = samples.to_f64();
+    for pixel in values.chunks_exact(channels) {
+        sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+    }
+    let pixels = (values.len() / channels).max(1) as f64;
+    let mean = |sum: f64| if dtype.is_float() { sum / pixels } else { (sum / pixels).round() };
+    Ok(sums.into_iter().map(mean).collect())
+}
+
+/// Of a picture `[height, width]` or `[height, width, channels]`.
+fn channels(sample: &[usize]) -> usize {
+    sample.get(2).copied().unwrap_or(1)
+}
+
+/// Where patches begin along an axis: half a side apart, the last at the end.
+fn places(length: usize, side: usize) -> Vec<usize> {
+    let last = length - side.min(length);
+    let mut places: Vec<usize> = (0..last).step_by((side / 2).max(1)).collect();
+    places.push(last);
+    places
+}
+
+impl Occlusion<'_> {
+    /// Of a picture `[1, height, width, …]`.
+    pub fn explain(&self, picture: &Array) -> Result<Explained> {
+        let sample = &picture.shape()[1..];
+        let (height, width, channels) = (sample[0], sample[1], channels(sample));
+        let pixels = picture.to_f64();
+        let corners: Vec<[usize; 2]> = places(height, self.side)
+            .into_iter()
+            .flat_map(|row| places(width, self.side).into_iter().map(move |column| [row, column]))
+            .collect();
+        // The pixels that a patch covers.
+        let covered = |[row, column]: [usize; 2]| {
+            let end = |from: usize, length: usize| (from + self.side).min(length);
+            (row..end(row, height))
+                .flat_map(move |row| (column..end(column, width)).map(move |column| row * width + column))
+        };
+        let mut all = pixels.clone();
+        for corner in &corners {
+            let mut changed = pixels.clone();
+            for pixel in covered(*corner) {
+                changed[pixel * channels..(pixel + 1) * channels].copy_from_slice(&self.fill);
+            }
+            all.extend(changed);
+        }
+        let samples = Array::new(&[&[corners.len() + 1], sample].concat(), all)?;
+        let outputs = self.predictor.predict(&samples)?;
+        let each = count(&outputs.shape()[1..]);
+        let outputs = outputs.to_f64();
+        let mut figures = outputs.chunks_exact(each).map(|row| self.answers.figures(row));
+        let first = figures.next().unwrap_or_default();
+        let chosen = self.answers.class(&first).unwrap_or(0);
+        let figure = first.get(chosen).copied().unwrap_or(f64::NAN);
+        let (mut falls, mut patches) = (vec![0.0; height * width], vec![0.0; height * width]);
+        for (corner, figures) in corners.iter().zip(figures) {
+            for pixel in covered(*corner) {
+                falls[pixel] += figure - figures[chosen];
+                patches[pixel] += 1.0;
+            }
+        }
+        falls.iter_mut().zip(patches).for_each(|(fall, patches)| *fall /= patches);
+        Ok(Explained { answer: self.answers.names[chosen].clone(), figure, falls })
+    }
+}
+
+/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where covering it speaks against the
+/// answer, blue where for it, as strong as the largest fall of that picture.
+pub(super) fn sheet(title: &str, pictures: &[(Array, String, &Explained)]) -> Result<Grid> {
+    let mut grid = Grid::new(title).columns(if pictures.len() < 3 { 2 } else { 6 });
+    for (picture, caption, explained) in pictures {
+        let shape = picture.shape();
+        let channels = channels(shape);
+        let values = picture.to_f64();
+        let ends = match picture.dtype() {
+            DType::U8 => (0.0, 255.0),
+            _ => values
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v))),
+        };
+        let span = if ends.1 > ends.0 { ends.1 - ends.0 } else { 1.0 };
+        let most = explained.falls.iter().fold(f64::MIN_POSITIVE, |most, fall| most.max(fall.abs()));
+        let tint = |(pixel, fall): (&[f64], &f64)| {
+            let gray = (pixel.iter().sum::<f64>() / channels as f64 - ends.0) / span;
+            tinted(gray, fall / most)
+        };
+        let colors: Vec<u8> = values.chunks_exact(channels).zip(&explained.falls).flat_map(tint).collect();
+        let tinted = Array::new(&[shape[0], shape[1], 3], colors)?;
+        grid = grid.image(picture, caption).image(&tinted, String::new());
+    }
+    Ok(grid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Description, Link, Model};
+    use crate::nn;
+    use crate::runtime::Device;
+
+    #[test]
+    fn an_answer_falls_where_the_pixel_that_it_depends_on_is_covered() -> Result<()> {
+        let layers = nn::sequential([nn::flatten(), nn::dense(1)]);
+        let description = Description::new(layers, Link::Identity, &[4, 4, 1], DType::F32);
+        let answers = Answers::of(&description, 1);
+        // Twice the first pixel.
+        let mut weight = vec![0f32; 16];
+        weight[0] = 2.0;
+        let value = |name: &str| match name {
+            "1.weight" => Array::new(&[1, 16], weight.clone()).ok(),
+            _ => Some(Array::vector(&[0.5f32])),
+        };
+        let predictor = Model::new(description, value)?.compile(&Device::cpu()?, 10)?;
+        let occlusion = Occlusion { predictor: &predictor, answers: &answers, side: 2, fill: vec![1.0] };
+        let found = occlusion.explain(&Array::full(DType::F32, &[1, 4, 4, 1], 4.0))?;
+        assert_eq!(found.figure, 8.5);
+        // Only the patch in the corner covers the pixel: it is 1 of 1 patches there, 1 of 2 beside it, 1 of 4 below that.
+        let mut expected = vec![0.0; 16];
+        (expected[0], expected[1], expected[4], expected[5]) = (6.0, 3.0, 3.0, 1.5);
+        assert_eq!(found.falls, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn patches_reach_both_ends() {
+        assert_eq!(places(28, 4), (0..=24).step_by(2).collect::<Vec<_>>());
+        assert_eq!(places(7, 4), [0, 2, 3]);
+        assert_eq!(places(3, 4), [0]);
+        assert_eq!(places(3, 1), [0, 1, 2]);
+    }
+}
