@@ -8,7 +8,9 @@ use neural::data::Scaling;
 use neural::data::table::{Column, Features, Layout, Missing, Table, Unknown};
 use neural::export::{self, OnnxOptions};
 use neural::model::{Description, Link, Model, OtherInput, OtherOutput, Others};
-use neural::nn::{self, Network, Sequential};
+use neural::nn::{
+    self, Architecture, LstmClassifier, Mlp, MobileNetV2, Network, ResNet18, Sequential, VitTiny,
+};
 use neural::tensorboard::Writer;
 use neural::variables::{Role, Variable};
 use neural::{Array, DType, Error};
@@ -23,11 +25,16 @@ fn model(layers: serde_json::Value, link: Link, dtype: DType, sample: &[usize], 
 }
 
 fn filled(description: Description) -> Model {
+    filled_within(description, 0.5)
+}
+
+/// A fresh model whose values are moved by less than `most`.
+fn filled_within(description: Description, most: f64) -> Model {
     let value = |(i, v): (usize, Variable)| {
         let numbers = numbers(v.len(), 7 + i as u64);
         let values = v.initial(1).to_f64().into_iter().zip(numbers).map(|(initial, x)| match v.role {
             Role::Statistic => (initial + x.abs()) as f32,
-            _ => (initial + 0.5 * x) as f32,
+            _ => (initial + most * x) as f32,
         });
         (v.name.clone(), Array::new(&v.shape, values.collect()).expect("as many values"))
     };
@@ -125,6 +132,29 @@ fn models() -> Vec<(&'static str, Model)> {
             {"conv": {"filters": 6, "kernel": [2, 2], "stride": [2, 2]}}, {"reshape": [-1, 6]}, "class-token", "position",
             {"residual": {"layers": [{"layer-norm": {"epsilon": 1e-6}}, {"attention": {"heads": 3}}]}}, "first-position", {"dense": 3}]),
             Link::Softmax, DType::F32, &[6, 4, 3], none())),
+    ]
+}
+
+/// Every architecture of the zoo, small.
+fn zoo() -> Vec<(&'static str, Model)> {
+    // Many layers one after the other would make large values of large weights, and small ones of small weights.
+    let small = |zoo: Architecture, sample: &[usize], dtype| {
+        let most = if matches!(zoo, Architecture::MobileNetV2(_)) { 0.15 } else { 0.05 };
+        filled_within(Description::new(zoo.layers(), Link::Softmax, sample, dtype), most)
+    };
+    let vit = VitTiny { outputs: 4, patch: 4, units: 12, depth: 3, heads: 3 };
+    let reads_words = json!({ "outputs": 3, "units": 5, "layers": 2, "bidirectional": true, "vocabulary": 4, "embedding": 6 });
+    let lstm: LstmClassifier = serde_json::from_value(reads_words).expect("settings");
+    let perceptron: Mlp = serde_json::from_value(json!({ "outputs": 3, "dropout": 0.1 })).expect("settings");
+    vec![
+        ("resnet18", small(ResNet18 { outputs: 4, width: 4 }.into(), &[40, 33, 3], DType::F32)),
+        (
+            "mobilenet-v2",
+            small(MobileNetV2 { outputs: 4, width: 0.25, dropout: 0.2 }.into(), &[40, 33, 3], DType::F32),
+        ),
+        ("vit-tiny", small(vit.into(), &[12, 8, 3], DType::F32)),
+        ("perceptron", small(perceptron.into(), &[4, 3, 2], DType::F32)),
+        ("words", small(lstm.into(), &[6], DType::I32)),
     ]
 }
 
@@ -768,7 +798,7 @@ fn write_exports() {
     let dir = std::env::var("NEURAL_EXPORTS").expect("NEURAL_EXPORTS names a directory");
     let dir = Path::new(&dir);
     std::fs::create_dir_all(dir).expect("a directory");
-    for (name, model) in models() {
+    for (name, model) in models().into_iter().chain(zoo()) {
         let write = |kind: &str, contents: &[u8]| {
             std::fs::write(dir.join(format!("{name}.{kind}")), contents).expect("writes");
         };
