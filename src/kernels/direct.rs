@@ -1,25 +1,30 @@
 //! A convolution as it is defined, and its two gradients: products of which one operand is read where it lies in the
 //! padded image, so that no patches go through memory. Each group of channels has a product of its own; where the groups
-//! are too narrow to fill a register, [`depthwise`] does it.
+//! are too narrow to fill a register, [`depthwise`] does it, and where all channels are, [`narrow`].
 
 use super::lanes::{lanes, store};
 use super::parts::{Sum, each_task, sum_over_images};
-use super::product::{Columns, Line, NARROW, REGISTERS, ROWS, Scattered, lines, product, shape, unrolled};
+use super::product::{
+    Columns, Line, NARROW, REGISTERS, ROWS, Scattered, Strided, lines, product, shape, unrolled,
+};
 use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
 use super::threads::{Threads, each};
-use super::{Kernel, depthwise};
+use super::{Kernel, depthwise, narrow};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Positions whose numbers a filter's gradient keeps in the cache of a core.
 const BLOCK: usize = 128;
-/// Small images are worked on together until they have this many positions, while they have at most as many numbers:
-/// otherwise a large kernel would be read from memory for each.
-const TOGETHER: usize = 64;
+/// Small images are worked on together until they have this many positions, while they have at most `NUMBERS`: otherwise
+/// the kernel would be read again for each. One of more than `NUMBERS` is read from memory, so more positions share it.
+const TOGETHER: [usize; 2] = [64, 256];
 const NUMBERS: usize = 1 << 18;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
+/// From this many filters of a group on, what their gradient reads of the images is padded once and gathered for each piece:
+/// many panels of results read it, and the positions of an image are so far apart that they displace each other in a cache.
+const GATHERED: usize = 512;
 /// The sum for the filters' gradient is cut into pieces of at most this many numbers of a patch.
 const TAPS: usize = 144;
 
@@ -46,7 +51,9 @@ impl Layout {
         let [read, written] = channels.all();
         let [padded, result] = [reads.padded_pixels() * read, reads.written_pixels() * written];
         let most = (NUMBERS / padded.max(1)).clamp(1, sizes.images as usize);
-        let together = TOGETHER.div_ceil(reads.written_pixels()).min(most);
+        let cells = sizes.window.iter().product::<i64>() as usize;
+        let is_large = cells * channels.read * written > NUMBERS;
+        let together = TOGETHER[usize::from(is_large)].div_ceil(reads.written_pixels()).min(most);
         let step = |Pattern { places, starts, cells }: Pattern| {
             let for_all = |of_one: &[usize], pixel: usize, image: usize| -> Vec<usize> {
                 (0..together).flat_map(|i| of_one.iter().map(move |at| i * image + at * pixel)).collect()
@@ -87,6 +94,11 @@ impl Layout {
     /// The rows and registers of a product.
     fn product(&self) -> [usize; 2] {
         shape(self.channels.written)
+    }
+
+    /// Whether the filters' gradient gathers what it reads of the images.
+    fn gathers(&self) -> bool {
+        self.channels.written >= GATHERED
     }
 
     /// The kernel as the products read it: for each step, group and block of columns a row for each tap.
@@ -223,6 +235,7 @@ impl Pass<'_> {
 struct FilterGrad<'a> {
     layout: &'a Layout,
     taps: Range<usize>,
+    /// With their padding if the layout [`gathers`](Layout::gathers).
     images: &'a [f32],
     results: &'a [f32],
 }
@@ -263,6 +276,17 @@ fn gather<'a, S: Simd, const R: usize>(
     panel
 }
 
+/// The numbers of some taps at some positions, those of a position side by side: read where they lie, they would be read
+/// from a slower cache for each panel of the results.
+fn gather_taps(values: &[f32], starts: &[usize], taps: &[usize], width: usize, to: &mut Vec<f32>) {
+    to.clear();
+    for start in starts {
+        let values = &values[*start..];
+        to.extend(taps.iter().map(|tap| values[*tap]));
+        to.resize(to.len() + width - taps.len(), 0.0);
+    }
+}
+
 impl FilterGrad<'_> {
     #[inline(always)]
     fn multiply<S: Simd, const N: usize, const R: usize>(self, simd: S) -> Vec<Line> {
@@ -276,22 +300,39 @@ impl FilterGrad<'_> {
         let mut sum = lines(groups * rows_of_group * registers * S::F32_LANES);
         let c = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(&mut sum)).0;
         let mut panel = lines(BLOCK * R * S::F32_LANES);
-        let mut padded = vec![0.0; together.min(images.len() / image) * padded_image];
+        let gathers = layout.gathers();
+        let image = if gathers { padded_image } else { image };
+        let room = if gathers { 0 } else { together.min(images.len() / image) * padded_image };
+        let mut room = vec![0.0; room];
         // Forward, all places read the same cells, one place after the other.
         let Step { starts, taps: distances, .. } = &steps[0];
         let distances = &distances[taps];
+        let mut patches = Vec::new();
         for (images, results) in images.chunks(together * image).zip(results.chunks(together * result)) {
-            layout.pad(images, &mut padded);
+            let padded = if gathers {
+                images
+            } else {
+                layout.pad(images, &mut room);
+                &room
+            };
             for (starts, results) in starts.chunks(BLOCK).zip(results.chunks(BLOCK * all)) {
                 let starts = &starts[..results.len() / all];
                 let columns = Columns::new(starts);
                 for group in 0..groups {
                     let values = &padded[group * read..];
+                    if gathers {
+                        gather_taps(values, starts, distances, rows_of_group, &mut patches);
+                    }
                     for first in (0..registers).step_by(R) {
                         let b = gather::<S, R>(results, all, group, [first, written], &mut panel);
                         for tap in (0..distances.len()).step_by(N) {
-                            let a = Scattered { rows: rows::<N>(values, distances, tap), columns };
-                            let sums = product::<S, N, R>(simd, starts.len(), a, b, R);
+                            let sums = if gathers {
+                                let a = Strided { values: &patches[tap..], row: 1, column: rows_of_group };
+                                product::<S, N, R>(simd, starts.len(), a, b, R)
+                            } else {
+                                let a = Scattered { rows: rows::<N>(values, distances, tap), columns };
+                                product::<S, N, R>(simd, starts.len(), a, b, R)
+                            };
                             unrolled!(i < N, {
                                 let row = (group * rows_of_group + tap + i) * registers;
                                 let c = &mut c[row + first..][..R];
@@ -313,6 +354,9 @@ fn pass(sizes: &Sliding, way: Way, [from, kernel]: [&[f32]; 2], to: &mut [f32], 
     }
     if depthwise::pays(&Channels::new(sizes, way)) {
         return depthwise::pass(sizes, way, from, kernel, to, threads);
+    }
+    if narrow::pays(sizes, way) {
+        return narrow::pass(sizes, way, from, kernel, to, threads);
     }
     let layout = &Layout::new(sizes, way);
     let panels = &layout.panels(kernel, threads);
@@ -381,11 +425,19 @@ impl Kernel<2> for DirectFilterGrad {
             return depthwise::filter_grad(sizes, images, results, gradient, threads);
         }
         let layout = &Layout::new(sizes, Way::Forward);
-        let [image, _, result] = layout.numbers();
+        let [image, padded_image, result] = layout.numbers();
         let Channels { groups, read, written, .. } = layout.channels;
         let taps = layout.steps[0].taps.len();
         let pieces = taps.div_ceil(TAPS);
         let piece = |i: usize| taps * i / pieces..taps * (i + 1) / pieces;
+        let mut padded = Vec::new();
+        let (images, image) = if layout.gathers() {
+            padded.resize(sizes.images as usize * padded_image, 0.0);
+            each_task(sizes.images as usize, images, &mut padded, threads, |from, to| layout.pad(from, to));
+            (&padded[..], padded_image)
+        } else {
+            (images, image)
+        };
         let sum = Sum { images: sizes.images as usize, terms: layout.reads.written_pixels(), least: LEAST };
         let sums = sum_over_images(&sum, pieces, threads, &|part, i| {
             let images = &images[part.start * image..part.end * image];

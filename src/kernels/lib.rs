@@ -18,6 +18,7 @@ mod functions;
 mod lanes;
 mod last_axis;
 mod matmul;
+mod narrow;
 mod panels;
 mod parts;
 pub mod philox;
