@@ -212,7 +212,7 @@ def main() -> int:
     parser.add_argument("--write-bounds", action="store_true", help="make what is found the bounds of later runs")
     parser.add_argument("--write-docs", action="store_true", help="write the table of all programs into docs/cuda.md")
     parser.add_argument("--jax", metavar="PYTHON", help="count the launches of the same models in that Python's JAX instead")
-    for tool in ["recorder", "ahead", "plugin", "cpu"]:
+    for tool in ["recorder", "ahead", "plugin", "cpu", "mpi"]:
         parser.add_argument(f"--{tool}", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     started = time.monotonic()
@@ -229,6 +229,13 @@ def main() -> int:
         compilations = [compilation for job in jobs for compilation in recorder.record(job)]
         recorded, compilations = len(compilations), distinct(compilations)
         print(f"{recorded} programs, {len(compilations)} of them distinct, were recorded in {time.monotonic() - started:.0f} s\n")
+        shared = []
+        if not arguments.jax and not arguments.only:
+            launcher = arguments.mpi / "bin/mpiexec"
+            if launcher.is_file():
+                shared = recorder.shared(launcher)
+            else:
+                print("skipped: two processes, as scripts/setup --mpi has not been run")
         trained = {job.name for job in jobs} & {"mnist_cnn", "lstm", "attention"}
         compilations += [compilation for name in sorted(trained) for compilation in recorder.exported(name)]
         if arguments.jax:
@@ -245,7 +252,7 @@ def main() -> int:
     if arguments.write_docs:
         write_docs(outcomes)
     faults = [f"{o.compilation.name}, {o.chip}: {fault}" for o in outcomes for fault in o.faults]
-    faults += check_bounds(outcomes, arguments.recipes)
+    faults += check_bounds(outcomes, arguments.recipes) + shared
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = f"{time.monotonic() - started:.0f} s, {spent.ru_utime + spent.ru_stime:.0f} s of processor time"
     print(f"\n{len(outcomes)} compilations in {seconds}, {len(faults)} faults")

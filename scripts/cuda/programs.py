@@ -96,7 +96,7 @@ def hands_memory_on(program: bytes) -> bool:
 # The keys that a program sets; all others keep their defaults.
 SETTINGS = {
     b"xla_gpu_load_autotune_results_from", b"xla_gpu_dump_autotune_results_to", b"xla_gpu_enable_command_buffer",
-    b"xla_gpu_command_buffer_scheduling_mode",
+    b"xla_gpu_command_buffer_scheduling_mode", b"xla_gpu_shard_autotuning",
 }
 
 
@@ -104,6 +104,13 @@ def settings(options: bytes) -> tuple:
     """The settings of an xla.CompileOptionsProto with their values; of those that name a file, which differs by job, the name."""
     entries = [fields(entry) for entry in fields(options).get(7, [])]  # env_option_overrides
     return tuple(sorted((e[1][0], b"" if b"autotune" in e[1][0] else b"".join(e.get(2, []))) for e in entries))
+
+
+def placed(program: pathlib.Path) -> list[bytes]:
+    """The numbers of the devices that a recorded program was to run on, a byte each where they are small."""
+    (build,) = fields(program.with_suffix(".options").read_bytes())[3][-1:]  # executable_build_options
+    (assignment,) = fields(build).get(9, [b""])  # device_assignment
+    return [numbers for computation in fields(assignment).get(3, []) for numbers in fields(computation).get(1, [])]
 
 
 def unasked(options: bytes) -> list[str]:
@@ -218,16 +225,20 @@ class Recorder:
                 jobs.append(Job(f"example {path.stem}", [f"examples/{path.stem}", *data]))
         return jobs
 
-    def record(self, job: Job) -> list[Compilation]:
-        folder = self.scratch / "recorded" / job.name.replace(" ", "-")
-        folder.mkdir(parents=True)
+    def run(self, job: Job, folder: pathlib.Path, *launcher: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"RECORDER_PLUGIN": str(self.cpu), "RECORDER_FOLDER": str(folder)}
         if job.devices > 1:
             environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={job.devices}"
-        command = [str(self.target / job.words[0]), *job.words[1:], "--device", f"plugin:cuda={self.plugin}"]
+        command = [*launcher, str(self.target / job.words[0]), *job.words[1:], "--device", f"plugin:cuda={self.plugin}"]
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
         if done.returncode != job.status:
             raise RuntimeError(f"{job.name}: `{' '.join(command)}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def record(self, job: Job) -> list[Compilation]:
+        folder = self.scratch / "recorded" / job.name.replace(" ", "-")
+        folder.mkdir(parents=True)
+        done = self.run(job, folder)
         found = sorted(folder.glob("*.hlo"))
         if not found:
             raise RuntimeError(f"{job.name}: nothing was compiled\n{done.stdout}{done.stderr}")
@@ -246,6 +257,29 @@ class Recorder:
             )
             for name, path in zip(names, found, strict=True)
         ]
+
+    def shared(self, launcher: pathlib.Path) -> list[str]:
+        """What is wrong with the programs that two processes of a GPU each are given, which must be those of one with two."""
+        recipe = root / "scripts/recipes/mnist.toml"
+        one = self.record(self.train("one process", recipe, "--devices", "2", devices=2))
+        job = self.train("two processes", recipe, "--processes", "mpi")
+        folder = self.scratch / "recorded" / job.name
+        for node in ("0", "1"):
+            (folder / node).mkdir(parents=True)
+        self.run(job, folder, str(launcher), "-n", "2")
+        faults = []
+        for node in ("0", "1"):
+            if not {"num_nodes", "node_id"} <= set((folder / node / "0000.client").read_text().split()):
+                faults.append(f"process {node} does not say that it is one of several")
+            found = sorted((folder / node).glob("*.hlo"))
+            if [path.read_bytes() for path in found] != [compilation.program.read_bytes() for compilation in one]:
+                faults.append(f"process {node} has other programs than one with two devices")
+            for path in found:
+                # The plugin knows itself alone, so that the device of either process has the number 0.
+                both = hands_memory_on(path.read_bytes())
+                if placed(path) != [bytes([0, 0] if both else [0])]:
+                    faults.append(f"process {node}: {path.name} is not placed on {'both devices' if both else 'its own device'}")
+        return faults
 
     def exported(self, trained: str) -> list[Compilation]:
         """A trained model as it is handed to other compilers, who have no options of ours."""

@@ -1,7 +1,8 @@
 // A PJRT plugin that takes the place of CUDA's: it writes down every program that it is given to compile, with the
 // options, as 0000.hlo and 0000.options and so on in the folder $RECORDER_FOLDER. The executable that it returns accepts
 // and gives arrays of the program's shapes, all ones, so that the caller goes on to the next program. For the rest it is the CPU
-// plugin $RECORDER_PLUGIN under another name.
+// plugin $RECORDER_PLUGIN under another name. Of several processes, each writes into a folder of its own within that one, named by
+// its number; they greet each other through the store that they were given, as CUDA's plugin does to list all devices.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -27,9 +28,13 @@ static const char* setting(const char* name) {
   return value;
 }
 
+// How many processes share a program, and which of them this one is.
+static int nodes = 1, node = 0;
+
 static void write_down(int number, const char* kind, const char* bytes, size_t size) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/%04d.%s", setting("RECORDER_FOLDER"), number, kind);
+  char path[4096], own[32] = "";
+  if (nodes > 1) snprintf(own, sizeof own, "/%d", node);
+  snprintf(path, sizeof path, "%s%s/%04d.%s", setting("RECORDER_FOLDER"), own, number, kind);
   FILE* file = fopen(path, "wb");
   if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) die(path, "cannot be written");
 }
@@ -155,10 +160,41 @@ static PJRT_Error* compile(PJRT_Client_Compile_Args* args) {
   program.code = stand_in((Message){code, code + program.code_size}, &program.code_size);
   PJRT_Client_Compile_Args ours = *args;
   ours.program = &program;
+  // The stand-in runs in this process alone: executable_build_options with one replica and one partition.
+  static const char alone[] = "\x1a\x04\x20\x01\x28\x01";
+  if (nodes > 1) {
+    ours.compile_options = alone;
+    ours.compile_options_size = sizeof alone - 1;
+  }
   PJRT_Error* error = cpu->PJRT_Client_Compile(&ours);
   args->executable = ours.executable;
   free(program.code);
   return error;
+}
+
+static PJRT_Error* refuse(PJRT_Error_Code code, const char* message, size_t size) {
+  fprintf(stderr, "recorder: the store: %.*s (%d)\n", (int)size, message, (int)code);
+  exit(2);
+}
+
+// Each process sets a key, and waits for those of all.
+static void greet(PJRT_Client_Create_Args* args) {
+  PJRT_CallbackError refused = refuse;
+  char key[32], value[32];
+  PJRT_KeyValuePutCallback_Args put = {.struct_size = PJRT_KeyValuePutCallback_Args_STRUCT_SIZE};
+  put.key = key, put.key_size = (size_t)snprintf(key, sizeof key, "greeting/%d", node);
+  put.value = value, put.value_size = (size_t)snprintf(value, sizeof value, "from %d of %d", node, nodes);
+  put.callback_error = &refused, put.user_arg = args->kv_put_user_arg;
+  args->kv_put_callback(&put);
+  for (int other = 0; other < nodes; ++other) {
+    PJRT_KeyValueGetCallback_Args get = {.struct_size = PJRT_KeyValueGetCallback_Args_STRUCT_SIZE};
+    get.key = key, get.key_size = (size_t)snprintf(key, sizeof key, "greeting/%d", other);
+    get.timeout_in_ms = 60000, get.callback_error = &refused, get.user_arg = args->kv_get_user_arg;
+    args->kv_get_callback(&get);
+    const size_t size = (size_t)snprintf(value, sizeof value, "from %d of %d", other, nodes);
+    if (get.value_size != size || memcmp(get.value, value, size) != 0) die("the store", "holds another value");
+    get.value_deleter_callback(get.value);
+  }
 }
 
 // The options of CUDA's plugin, which the CPU's does not know, are written down too.
@@ -167,8 +203,13 @@ static PJRT_Error* create(PJRT_Client_Create_Args* args) {
   size_t size;
   FILE* out = open_memstream(&text, &size);
   for (size_t i = 0; i < args->num_options; ++i) {
-    fprintf(out, "%.*s\n", (int)args->create_options[i].name_size, args->create_options[i].name);
+    const PJRT_NamedValue* option = &args->create_options[i];
+    fprintf(out, "%.*s\n", (int)option->name_size, option->name);
+    if (option->type != PJRT_NamedValue_kInt64) continue;
+    if (strncmp(option->name, "num_nodes", option->name_size) == 0) nodes = (int)option->int64_value;
+    if (strncmp(option->name, "node_id", option->name_size) == 0) node = (int)option->int64_value;
   }
+  if (nodes > 1) greet(args);
   fclose(out);
   write_down(0, "client", text, size);
   free(text);
