@@ -324,6 +324,10 @@ fn processes_that_differ_end_the_job_and_say_in_what() {
     let said = refused(&folder, &mpi, &["-wdir", &path]);
     assert!(said.contains("the values of the inputs differ"), "{said}");
     assert!(!folder.path().join("runs").exists(), "nothing is written before the processes agree");
+    let two = "--xla_force_host_platform_device_count=2";
+    let said = refused(&folder, &mpi, &["-env", "XLA_FLAGS", two]);
+    let expected = "number of devices: expected 1 in all processes, as in the first, got 2 in process 1";
+    assert!(said.contains(expected), "{said}");
     // Another kind of processor, as far as XLA knows.
     if cfg!(target_arch = "x86_64") {
         let said = refused(&folder, &mpi, &["-env", "XLA_FLAGS", "--xla_cpu_max_isa=SSE4_2"]);

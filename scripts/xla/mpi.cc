@@ -31,6 +31,8 @@
 #include "xla/pjrt/plugin/xla_cpu/xla_cpu_pjrt_client.h"
 #include "xla/service/computation_placer.h"
 
+#include "mpi_store.h"
+
 namespace {
 
 using Address = stream_executor::DeviceAddressBase;
@@ -47,9 +49,12 @@ constexpr size_t kSegment = size_t{32} << 20;
 
 int rank = 0;
 int processes = 1;
+int place = 0;  // among the processes of this machine
 MPI_Comm data_comm = MPI_COMM_NULL;   // all-reduces of programs
 MPI_Comm order_comm = MPI_COMM_NULL;  // messages between processes
+MPI_Comm store_comm = MPI_COMM_NULL;  // the store of clients for GPUs
 std::shared_ptr<xla::PjRtClient> client;
+KeyValueStore* store = nullptr;
 std::atomic<uint64_t> bytes_sent{0};
 std::atomic<uint64_t> nanoseconds{0};
 std::atomic<uint64_t> sums_made{0};
@@ -246,7 +251,11 @@ absl::Status Start() {
   }
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &processes);
-  for (MPI_Comm* comm : {&data_comm, &order_comm}) MPI_Comm_dup(MPI_COMM_WORLD, comm);
+  MPI_Comm machine;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
+  MPI_Comm_rank(machine, &place);
+  MPI_Comm_free(&machine);
+  for (MPI_Comm* comm : {&data_comm, &order_comm, &store_comm}) MPI_Comm_dup(MPI_COMM_WORLD, comm);
   return absl::OkStatus();
 }
 
@@ -290,12 +299,23 @@ absl::Status Compile(const void* program, size_t size, int devices, xla::PjRtLoa
 
 extern "C" {
 
-// Joins the other processes; tells which one this is, and how many there are.
-const char* neural_mpi_start(int* own, int* all) {
+// Joins the other processes; tells which one this is, in all and on its machine, and how many there are.
+const char* neural_mpi_start(int* own, int* own_on_machine, int* all) {
   absl::Status status = Start();
   *own = rank;
+  *own_on_machine = place;
   *all = processes;
   return Told(status);
+}
+
+// The store that xla_glue_open_with takes, a shared pointer, for clients of plugins in all processes.
+const void* neural_mpi_store() {
+  // It outlives every static destructor.
+  static const auto* shared = [] {
+    store = new KeyValueStore(store_comm, rank);
+    return new std::shared_ptr<xla::KeyValueStoreInterface>(store);
+  }();
+  return shared;
 }
 
 // XLA's client of this process, which the caller deletes; after the start.
@@ -346,7 +366,13 @@ void neural_mpi_traffic(uint64_t* sums, uint64_t* bytes, uint64_t* took) {
 }
 
 // Leaves, once all others do. No program may run any more.
-void neural_mpi_end() { MPI_Finalize(); }
+void neural_mpi_end() {
+  if (store != nullptr) {
+    MPI_Barrier(store_comm);
+    store->Stop();
+  }
+  MPI_Finalize();
+}
 
 // Ends all processes.
 void neural_mpi_abort(int code) { MPI_Abort(MPI_COMM_WORLD, code); }

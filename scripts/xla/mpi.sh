@@ -44,7 +44,7 @@ xla_tree() {
 fetch_mpi() {
   local xla key tree wheels
   xla=$(xla_tree)
-  key=$(printf '%s\n' "$xla" | key_of - "$parts/requirements-mpi.txt" "$parts"/mpi.{cc,sh})
+  key=$(printf '%s\n' "$xla" | key_of - "$parts/requirements-mpi.txt" "$parts"/mpi{.cc,.sh,_store.h})
   tree=$cache/mpi-$key
   if [ ! -d "$tree" ]; then
     check_machine "Where MPI is set up already, name it: scripts/setup --mpi-from PREFIX."
@@ -66,7 +66,7 @@ mpi_from() { # the prefix of an MPI: bin/mpiexec, include/mpi.h, lib/libmpi.so
     die "$prefix holds no MPI: include/mpi.h or lib/libmpi.so is missing." \
       "Name the folder in which they lie (mpicc -show prints it), or let scripts/setup --mpi fetch one."
   xla=$(xla_tree)
-  key=$(printf '%s\n' "$prefix" "$xla" | key_of - "$prefix/include/mpi.h" "$parts"/mpi.{cc,sh})
+  key=$(printf '%s\n' "$prefix" "$xla" | key_of - "$prefix/include/mpi.h" "$parts"/mpi{.cc,.sh,_store.h})
   tree=$cache/mpi-$key
   if [ ! -d "$tree" ]; then
     check_disk "$mpi_megabytes_needed"

@@ -5,7 +5,8 @@
 //
 // XLA reads its settings from XLA_FLAGS, once for a process, and each copy of XLA in a process reads them for itself. A
 // compilation can also be given single settings by name, which leaves all others as the plugin has them, but the `xla`
-// crate has no function for it. They are added on the way to the plugin.
+// crate has no function for it. They are added on the way to the plugin. So is the store through which the clients of
+// several processes find each other.
 #include <dlfcn.h>
 
 #include <array>
@@ -26,6 +27,10 @@
 #include "xla/pjrt/pjrt_api.h"
 #include "xla/pjrt/pjrt_common.h"
 
+namespace xla {
+class KeyValueStoreInterface;
+}
+
 namespace {
 
 struct Plugin {
@@ -45,6 +50,9 @@ Registry& registry() {
 
 // Fields of a CompileOptionsProto, written down, which the compilations of this thread have besides the crate's.
 thread_local std::string options;
+
+// What the clients that this thread opens have in common with those of other processes; null if nothing.
+thread_local std::shared_ptr<xla::KeyValueStoreInterface> store;
 
 // The plugins that were loaded, and the tables that XLA is given in their place: the same but for the function that
 // compiles. A table's function is given nothing by which it could know its plugin, so each has one of its own.
@@ -95,6 +103,11 @@ absl::Status ToStatus(const PJRT_Api* api, PJRT_Error* error) {
 
 // For the compilations of this thread by plugins, until it is called again.
 extern "C" void xla_glue_compile_with(const char* fields, size_t size) { options.assign(fields, size); }
+
+// For the clients of plugins that this thread opens, until it is called again: a shared pointer, which is copied, or null.
+extern "C" void xla_glue_open_with(const void* shared) {
+  store = shared == nullptr ? nullptr : *static_cast<const std::shared_ptr<xla::KeyValueStoreInterface>*>(shared);
+}
 
 namespace pjrt {
 
@@ -179,7 +192,6 @@ class Client {
  public:
   ~Client();
 };
-class KeyValueStoreInterface;
 using CreateOptions = absl::flat_hash_map<std::string, PjRtValueType>;
 
 Client WrapClientAroundCApi(const PJRT_Api* api, const CreateOptions& options,
@@ -188,6 +200,7 @@ Client WrapClientAroundCApi(const PJRT_Api* api, const CreateOptions& options,
 // The crate asks for a client only of a plugin that it has loaded before, so the look-up does not fail.
 Client GetCApiClient(absl::string_view device_type, const CreateOptions& options,
                      std::shared_ptr<KeyValueStoreInterface> kv_store) {
+  if (kv_store == nullptr) kv_store = store;
   return WrapClientAroundCApi(pjrt::PjrtApi(device_type).value(), options, std::move(kv_store));
 }
 

@@ -137,7 +137,23 @@ impl DeviceArguments {
     /// # Errors
     /// As [`DeviceArguments::open`].
     pub fn open_several(&self, count: usize) -> Result<Device> {
-        let options = DeviceOptions {
+        tune_process();
+        let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &self.options(count))?;
+        if let Some(note) = device.note() {
+            let _ = writeln!(io::stderr(), "{note}");
+        }
+        Ok(self.keep_programs(device))
+    }
+
+    /// The device of one of several processes, with as many GPUs of its own.
+    pub(super) fn open_in(&self, processes: Processes, count: usize) -> Result<Device> {
+        tune_process();
+        let device = processes.open(&self.device.parse::<DeviceSpec>()?, &self.options(count))?;
+        Ok(self.keep_programs(device))
+    }
+
+    fn options(&self, count: usize) -> DeviceOptions {
+        DeviceOptions {
             memory_fraction: self.memory_fraction,
             preallocate: self.preallocate,
             tf32: !self.no_tf32,
@@ -145,19 +161,7 @@ impl DeviceArguments {
             pin_kernels: !self.no_pinned_kernels,
             xla: self.xla.clone(),
             count,
-        };
-        tune_process();
-        let device = Device::open_with(&self.device.parse::<DeviceSpec>()?, &options)?;
-        if let Some(note) = device.note() {
-            let _ = writeln!(io::stderr(), "{note}");
         }
-        Ok(self.keep_programs(device))
-    }
-
-    /// The device of one of several processes.
-    pub(super) fn open_in(&self, processes: Processes) -> Result<Device> {
-        tune_process();
-        Ok(self.keep_programs(processes.open(&self.device.parse::<DeviceSpec>()?)?))
     }
 
     fn keep_programs(&self, device: Device) -> Device {

@@ -4,6 +4,7 @@ use super::screen::Screen;
 use super::train::Loaded;
 use super::{DeviceArguments, interrupt, message};
 use crate::data::Dataset;
+use crate::lower::Target;
 use crate::recipe::Recipe;
 use crate::runs::host;
 use crate::runtime::{Device, Processes, Traffic};
@@ -27,7 +28,7 @@ pub(super) struct Sharing {
     devices: usize,
 
     /// Share each batch with the other processes that a launcher has started: mpiexec -n 4 neural train … --processes mpi.
-    /// On CPUs; scripts/setup --mpi sets it up
+    /// scripts/setup --mpi sets it up
     #[arg(long, value_name = "LAUNCHER")]
     processes: Option<Launcher>,
 }
@@ -70,14 +71,14 @@ impl Sharing {
         let processes = Processes::join()?;
         let lead = || -> anyhow::Result<ExitCode> {
             interrupt::listen()?;
-            let device = device.open_in(processes)?;
+            let device = device.open_in(processes, self.devices)?;
             let code = work(&device)?;
             tell(&device, || Ok(Order::Leave))?;
             Ok(code)
         };
         let follow = || -> anyhow::Result<ExitCode> {
             interrupt::leave_to_the_first()?;
-            self.follow(processes, &device.open_in(processes)?)
+            self.follow(processes, &device.open_in(processes, self.devices)?)
         };
         let done = if processes.is_first() { lead() } else { follow() };
         done.inspect(|_| processes.leave()).or_else(|error| {
@@ -135,9 +136,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Of the steps of the run from here on, if several processes share them.
+    /// Of the steps of the run from here on, if several processes share them. On GPUs the sums are NCCL's, and not measured.
     pub fn start(device: &Device, run: &Run) -> Option<Self> {
-        device.processes().map(|processes| Self { processes, before: (processes.traffic(), run.step()) })
+        let processes = device.processes().filter(|_| device.target() != Target::Gpu);
+        processes.map(|processes| Self { processes, before: (processes.traffic(), run.step()) })
     }
 
     pub fn show(self, run: &Run, screen: &Screen) {

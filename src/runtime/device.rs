@@ -35,6 +35,8 @@ pub struct Device {
     kernels: Option<PathBuf>,
     programs: Option<PathBuf>,
     processes: Option<Processes>,
+    /// XLA's numbers of the devices of each of several processes.
+    numbers: Arc<[Vec<usize>]>,
 }
 
 impl Device {
@@ -64,9 +66,9 @@ impl Device {
                 let note = instead.filter(|_| *spec == DeviceSpec::Auto);
                 Ok(Self { note: note.map(|reason| format!("on the CPU: {reason}")), ..Self::cpu()? })
             }
-            Choice::Cuda { plugin, index, .. } => Self::cuda(&plugin, index, options),
+            Choice::Cuda { plugin, index, .. } => Self::cuda(&plugin, index, options, None),
             Choice::Plugin { name, path } if name == "cuda" => {
-                Self::cuda(&CudaPlugin::at(path, Origin::Argument), 0, options)
+                Self::cuda(&CudaPlugin::at(path, Origin::Argument), 0, options, None)
             }
             Choice::Plugin { name, path } => {
                 Ok(Self { options: options.clone(), ..Self::plugin(&name, &path, &[])? })
@@ -74,10 +76,47 @@ impl Device {
         }
     }
 
-    fn cuda(plugin: &CudaPlugin, index: usize, options: &DeviceOptions) -> Result<Self> {
+    /// The device of one of several processes.
+    pub(super) fn spanning(processes: Processes, choice: Choice, options: &DeviceOptions) -> Result<Self> {
+        options.check()?;
+        let device = match choice {
+            Choice::Cpu { .. } => {
+                prepare();
+                Self::of_cpu(processes.open_cpu()?)
+            }
+            Choice::Cuda { plugin, index, .. } => Self::cuda(&plugin, index, options, Some(processes))?,
+            Choice::Plugin { name, path } if name == "cuda" => {
+                Self::cuda(&CudaPlugin::at(path, Origin::Argument), 0, options, Some(processes))?
+            }
+            plugin @ Choice::Plugin { .. } => {
+                let message = format!(
+                    "several processes compute on CPUs or by CUDA: --device cpu or cuda in place of {}",
+                    plugin.name()
+                );
+                return Err(Error::Device(message));
+            }
+        };
+        Ok(Self { processes: Some(processes), ..device })
+    }
+
+    fn cuda(
+        plugin: &CudaPlugin,
+        index: usize,
+        options: &DeviceOptions,
+        processes: Option<Processes>,
+    ) -> Result<Self> {
         plugin.load_libraries();
-        let device = Self::plugin("cuda", &plugin.path, &options.of_plugin(index))?;
-        Ok(Self { options: options.clone(), ..device })
+        let open = |options: &[_]| Self::plugin("cuda", &plugin.path, options);
+        let device = match processes {
+            None => open(&options.of_plugin(index)),
+            Some(processes) => {
+                let mut given = options.of_plugin(own_gpu(index, options.count, processes.place()));
+                given.push(("num_nodes", PluginOption::Int(processes.count() as i64)));
+                given.push(("node_id", PluginOption::Int(processes.rank() as i64)));
+                processes.connected(|| open(&given))?
+            }
+        };
+        Ok(Self { options: options.clone(), ..device? })
     }
 
     /// CUDA where a plugin and a GPU are found, and the CPU otherwise.
@@ -131,12 +170,18 @@ impl Device {
             kernels: None,
             programs: None,
             processes: None,
+            numbers: Arc::new([]),
         }
     }
 
-    /// The CPU of one of several processes.
-    pub(super) fn spanning(processes: Processes, client: PjRtClient) -> Self {
-        Self { processes: Some(processes), ..Self::of_cpu(client) }
+    /// The same device, with XLA's numbers of the devices of each process.
+    pub(super) fn numbered(self, numbers: Vec<Vec<usize>>) -> Self {
+        Self { numbers: numbers.into(), ..self }
+    }
+
+    /// XLA's numbers of the devices of each of several processes; empty where there is one.
+    pub(super) fn numbers(&self) -> &[Vec<usize>] {
+        &self.numbers
     }
 
     /// The processes with which this one shares its batches, see [`Processes::open`].
@@ -260,6 +305,14 @@ impl Device {
     }
 }
 
+/// The first GPU of a process, the one in this place on its machine: each has `count`, from `index` on, where there are enough.
+/// Otherwise its launcher shows each process its own alone.
+fn own_gpu(index: usize, count: usize, place: usize) -> usize {
+    let there = Driver::load().map_or(0, |driver| driver.gpus.len());
+    let own = index + place * count;
+    if own + count <= there { own } else { index }
+}
+
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Device({self}, {})", self.ordinal)
@@ -269,12 +322,12 @@ impl fmt::Debug for Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.target {
-            Target::Gpu => write!(f, "{} ({})", self.name, self.kind()),
+            Target::Gpu => write!(f, "{} ({})", self.name, self.kind())?,
             Target::Cpu | Target::CpuPlugin => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
                 write!(f, "{} ({cores} cores)", self.name)?;
-                self.processes.map_or(Ok(()), |p| write!(f, " in each of {} processes", p.count()))
             }
         }
+        self.processes.map_or(Ok(()), |p| write!(f, " in each of {} processes", p.count()))
     }
 }

@@ -10,6 +10,10 @@ pub(super) type Keep = unsafe extern "C" fn(*mut c_void, *const u8, usize);
 /// The program that was written down, for the client of a device; null if XLA refuses it.
 pub(super) type ReadProgram = unsafe extern "C" fn(*const c_void, *const u8, usize) -> *mut c_void;
 
+/// Has the clients of plugins that this thread opens share a store with those of other processes, until it is called again: a
+/// `std::shared_ptr<xla::KeyValueStoreInterface>`, or null.
+pub(super) type OpenWith = unsafe extern "C" fn(*const c_void);
+
 /// Adds fields of a `CompileOptionsProto` to the compilations of this thread by plugins, until it is called again.
 pub(super) type CompileWith = unsafe extern "C" fn(*const u8, usize);
 
@@ -21,6 +25,7 @@ mod linked {
         pub fn xla_glue_write_program(program: *const c_void, keep: Keep, keeper: *mut c_void);
         pub fn xla_glue_read_program(device: *const c_void, written: *const u8, size: usize) -> *mut c_void;
         pub fn xla_glue_compile_with(fields: *const u8, size: usize);
+        pub fn xla_glue_open_with(store: *const c_void);
     }
 }
 
@@ -34,3 +39,8 @@ pub(super) const PROGRAMS: Option<(WriteProgram, ReadProgram)> = None;
 pub(super) const COMPILE_WITH: Option<CompileWith> = Some(linked::xla_glue_compile_with);
 #[cfg(not(xla_glue))]
 pub(super) const COMPILE_WITH: Option<CompileWith> = None;
+
+#[cfg(xla_glue)]
+pub(super) const OPEN_WITH: Option<OpenWith> = Some(linked::xla_glue_open_with);
+#[cfg(not(xla_glue))]
+pub(super) const OPEN_WITH: Option<OpenWith> = None;

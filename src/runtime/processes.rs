@@ -1,21 +1,25 @@
-//! Several processes, on one machine or many, whose devices share each batch: XLA's CPU client with MPI between them.
+//! Several processes, on one machine or many, whose devices share each batch: XLA's CPU clients with MPI between them, or its
+//! clients for GPUs, which NCCL connects once they have found each other through a store that MPI carries.
 //!
 //! MPI and the glue (`scripts/xla/mpi.cc`) are a library of their own, which `scripts/setup --mpi` makes. It is loaded here,
 //! and nowhere else.
 
 use super::cache_folder;
 use super::device::Device;
-use super::spec::{Choice, DeviceSpec};
+use super::glue::OPEN_WITH;
+use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::written::owner;
 use crate::error::{Error, Result};
 use crate::library::Library;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, ptr};
-use xla::{HloModuleProto, PjRtClient, PjRtLoadedExecutable, XlaComputation};
+use xla::{HloModuleProto, PjRtClient, PjRtDevice, PjRtLoadedExecutable, XlaComputation};
 
 /// What the glue says of a call: nothing, or why it failed, until the thread's next call.
 type Said = *const c_char;
@@ -23,6 +27,7 @@ type Said = *const c_char;
 /// The functions of the glue.
 struct Glue {
     client: unsafe extern "C" fn(*mut *mut c_void) -> Said,
+    store: unsafe extern "C" fn() -> *const c_void,
     compile: unsafe extern "C" fn(*const u8, usize, c_int, *mut *mut c_void) -> Said,
     broadcast: unsafe extern "C" fn(*mut u8, usize),
     send: unsafe extern "C" fn(*mut u8, usize, c_int),
@@ -44,9 +49,9 @@ struct Glue {
 /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
 /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
 /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// use neural::runtime::{DeviceSpec, Processes};
+/// use neural::runtime::{DeviceOptions, DeviceSpec, Processes};
 /// let processes = Processes::join()?;
-/// let device = processes.open(&DeviceSpec::Cpu)?;
+/// let device = processes.open(&DeviceSpec::Cpu, &DeviceOptions::default())?;
 /// let trainer = Trainer::new(nn::sequential([nn::dense(2)])).batch_size(4).devices(processes.count());
 /// if processes.is_first() {
 ///     trainer.start(&device, &data)?.fit(|_| std::ops::ControlFlow::Continue(()))?;
@@ -60,6 +65,7 @@ struct Glue {
 pub struct Processes {
     glue: &'static Glue,
     rank: usize,
+    place: usize,
     count: usize,
 }
 
@@ -79,6 +85,11 @@ impl Processes {
         self.rank
     }
 
+    /// Which of the processes on its machine this is, from 0.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
     /// The number of processes.
     pub fn count(&self) -> usize {
         self.count
@@ -89,24 +100,71 @@ impl Processes {
         self.rank == 0
     }
 
-    /// The device of this process, whose programs that are compiled for several devices run on those of all processes.
+    /// The device of this process, whose programs that are compiled for several devices run on those of all processes. All must
+    /// call it.
+    ///
+    /// Of the GPUs of a machine, each process takes as many as `options` ask for: those from the chosen one on belong to the
+    /// first process there, the next ones to the second. Where there are too few for that, the launcher is taken to show each
+    /// process its own alone.
     ///
     /// # Errors
-    /// When `spec` is not the CPU, or XLA does not open.
-    pub fn open(&self, spec: &DeviceSpec) -> Result<Device> {
+    /// When `spec` is neither a CPU nor CUDA, the device does not open, or other processes have another kind of device or
+    /// another number of them.
+    pub fn open(&self, spec: &DeviceSpec, options: &DeviceOptions) -> Result<Device> {
         let choice = Choice::of(spec)?;
-        if !matches!(choice, Choice::Cpu { .. }) {
-            let message = format!(
-                "several processes compute on CPUs alone: --device cpu in place of {}",
-                choice.name()
-            );
-            return Err(Error::Device(message));
+        // Before any waits for those of another kind.
+        self.agree("device", choice.kind().to_string())?;
+        let device = Device::spanning(*self, choice, options)?;
+        let numbers: Vec<usize> = device.client().addressable_devices().iter().map(PjRtDevice::id).collect();
+        self.agree("number of devices", numbers.len())?;
+        Ok(device.numbered(self.share(&numbers)?))
+    }
+
+    /// That all processes have the same. All must call it.
+    fn agree<T: PartialEq + fmt::Display + Serialize + DeserializeOwned>(
+        &self,
+        setting: &str,
+        own: T,
+    ) -> Result<()> {
+        let all = self.share(&own)?;
+        match all.iter().position(|other| *other != all[0]) {
+            None => Ok(()),
+            Some(other) => Err(Error::value(
+                setting,
+                format!("{} in all processes, as in the first", all[0]),
+                format!("{} in process {other}", all[other]),
+            )),
         }
-        super::settings::prepare();
+    }
+
+    /// What each process has given, by their ranks. All must call it.
+    fn share<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
+        let refused = |error: serde_json::Error| Error::Device(format!("process {}: {error}", self.rank));
+        let texts = self.gather(serde_json::to_vec(own).map_err(refused)?);
+        let all = self.broadcast(serde_json::to_vec(&texts).map_err(refused)?);
+        let texts: Vec<Vec<u8>> = serde_json::from_slice(&all).map_err(refused)?;
+        texts.iter().map(|text| serde_json::from_slice(text).map_err(refused)).collect()
+    }
+
+    /// XLA's client for this process's CPU.
+    pub(super) fn open_cpu(&self) -> Result<PjRtClient> {
         let mut client = ptr::null_mut();
         // SAFETY: the glue writes a client there where it says nothing.
         self.check("open the CPU", unsafe { (self.glue.client)(&raw mut client) })?;
-        Ok(Device::spanning(*self, own(client)))
+        Ok(own(client))
+    }
+
+    /// What `open` returns, whose client of a plugin finds those of the other processes.
+    pub(super) fn connected<T>(&self, open: impl FnOnce() -> T) -> Result<T> {
+        let Some(open_with) = OPEN_WITH else {
+            return Err(Error::Device("several processes with GPUs need the XLA of scripts/setup".into()));
+        };
+        // SAFETY: the store is the shared pointer that is expected, and outlives the process's threads.
+        unsafe { open_with((self.glue.store)()) };
+        let opened = open();
+        // SAFETY: null is expected too.
+        unsafe { open_with(ptr::null()) };
+        Ok(opened)
     }
 
     /// Compiles for the first `devices` devices of every process.
@@ -232,12 +290,13 @@ fn start() -> Result<Processes, String> {
     let library = Library::open(&path)?;
     let lacks =
         || format!("{} is not the library of this version: run scripts/setup --mpi again", path.display());
-    type Start = unsafe extern "C" fn(*mut c_int, *mut c_int) -> Said;
+    type Start = unsafe extern "C" fn(*mut c_int, *mut c_int, *mut c_int) -> Said;
     // SAFETY: these are the types of the glue's functions.
     let (begin, glue) = unsafe {
         let begin: Start = library.function(c"neural_mpi_start").ok_or_else(lacks)?;
         let glue = Glue {
             client: library.function(c"neural_mpi_client").ok_or_else(lacks)?,
+            store: library.function(c"neural_mpi_store").ok_or_else(lacks)?,
             compile: library.function(c"neural_mpi_compile").ok_or_else(lacks)?,
             broadcast: library.function(c"neural_mpi_broadcast").ok_or_else(lacks)?,
             send: library.function(c"neural_mpi_send").ok_or_else(lacks)?,
@@ -249,9 +308,9 @@ fn start() -> Result<Processes, String> {
         };
         (begin, glue)
     };
-    let (mut rank, mut count) = (0, 0);
-    // SAFETY: both are written.
-    if let Some(message) = message(unsafe { begin(&raw mut rank, &raw mut count) }) {
+    let (mut rank, mut place, mut count) = (0, 0, 0);
+    // SAFETY: all are written.
+    if let Some(message) = message(unsafe { begin(&raw mut rank, &raw mut place, &raw mut count) }) {
         return Err(format!("MPI does not start: {message}"));
     }
     if count < 2 {
@@ -260,7 +319,8 @@ fn start() -> Result<Processes, String> {
             folder.display()
         ));
     }
-    Ok(Processes { glue: Box::leak(Box::new(glue)), rank: rank as usize, count: count as usize })
+    let (rank, place, count) = (rank as usize, place as usize, count as usize);
+    Ok(Processes { glue: Box::leak(Box::new(glue)), rank, place, count })
 }
 
 const _: () = assert!(size_of::<PjRtClient>() == size_of::<Arc<AtomicPtr<c_void>>>());

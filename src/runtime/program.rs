@@ -127,8 +127,8 @@ impl Program {
         let computation = lower(function, target, donated)?;
         let client = device.client();
         let (executable, was_kept) = match (device.target(), device.programs(), processes) {
+            (Target::Gpu, ..) => (gpu::compile(device, &computation, replicas, processes)?, false),
             (_, _, Some(processes)) => (processes.compile(client, &computation, replicas)?, false),
-            (Target::Gpu, ..) => (gpu::compile(device, &computation, replicas)?, false),
             (Target::Cpu, Some(folder), _) if replicas == 1 => {
                 kept::compile(client, &computation, folder).map_err(refused)?
             }

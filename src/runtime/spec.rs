@@ -191,6 +191,15 @@ impl Choice {
         Ok(Self::Cuda { index, gpu: gpu.name.clone(), plugin })
     }
 
+    /// What sort of device it is, wherever it is.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Cpu { .. } => "cpu",
+            Self::Cuda { .. } => "cuda",
+            Self::Plugin { name, .. } => name,
+        }
+    }
+
     /// As the user would ask for it.
     pub fn name(&self) -> String {
         match self {
