@@ -601,6 +601,35 @@ fn a_cpu_gets_products_and_a_gpu_convolutions() {
     }
 }
 
+/// An optimizer counts its updates, which would be a launch of its own in each step.
+#[test]
+fn a_gpu_carries_no_count() {
+    let graph = Graph::new();
+    let (count, x) = (graph.parameter(DType::F64, &[]), graph.parameter(DType::F64, &[3]));
+    let carries = [count, x];
+    let inputs = ScanInputs { carries: &carries, ..ScanInputs::default() };
+    let step = |_: &Graph, _: &[Tensor], carries: &[Tensor], _: &[Tensor]| {
+        let count = (&carries[0] + 1.0)?;
+        Ok(StepOutputs { carries: vec![count.clone(), (&carries[1] * count)?], ys: vec![carries[0].clone()] })
+    };
+    let (last, counts) = graph.repeat(inputs, 6, step).expect("well formed");
+    let function = Function::new(&graph, [last, counts].concat());
+    let arguments = [Array::scalar(2f64), Array::vector(&[1f64, -1.0, 0.5])];
+    for (target, is_carried) in [(Target::Cpu, true), (Target::Gpu, false)] {
+        let text = hlo_text(&function, target).expect("lowers");
+        let state = text.lines().find(|line| line.contains(" while(")).expect("a loop");
+        assert_eq!(state.contains("f64[]"), is_carried, "{state}");
+        let program = Program::compile_as(device(), &function, 0, target).expect("compiles");
+        let results = program.call(device(), &arguments).expect("runs");
+        let got: Vec<Vec<f64>> = results.iter().map(|array| array.to_vec().expect("f64")).collect();
+        // 3 · 4 · … · 8
+        let product = 20160.0;
+        let expected =
+            [vec![8.0], vec![product, -product, product / 2.0], vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0]];
+        assert_eq!(got, expected);
+    }
+}
+
 /// Training runs in a loop on the device, so what holds of a convolution must hold of one in a loop, with its gradients.
 #[test]
 fn a_loop_takes_the_form_of_its_device() {

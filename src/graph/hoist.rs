@@ -1,4 +1,4 @@
-//! Products, sums and look-ups moved out of loops.
+//! Products, sums, look-ups and counts moved out of loops.
 //!
 //! A step of a recurrent network's gradient makes a small product for each of its weights and adds it to the gradient so
 //! far, and one more to compute its gates again. None of these waits for the step before. [`Function::hoisted`] makes
@@ -7,7 +7,9 @@
 //! - a product of a step's slice and a weight becomes one product of all slices, cut into slices for the loop;
 //! - a number that a step looks up for each of its rows, such as their classes, is looked up for the rows of all steps;
 //! - a sum over the steps of products aₜ bₜ becomes one product, which sums over the steps too, of all aₜ and all bₜ;
-//! - a sum over the steps of sums likewise.
+//! - a sum over the steps of sums likewise;
+//! - a count, to which each step adds one, such as that of an optimizer's updates, becomes a number of each step. It is
+//!   the same up to 2²⁴ in f32.
 
 use super::op::{Binary, DotDims, Op, Reduction};
 use super::scan::Scan;
@@ -59,11 +61,11 @@ impl Function {
 /// Inserts `scan` with what all its steps can do at once moved out of it; `None` where there is nothing of the kind.
 fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
     let body = Body::new(scan);
-    let (before, after) = (body.before(), body.after());
-    if before.is_empty() && after.is_empty() {
+    let (before, after, counts) = (body.before(), body.after(), body.counts());
+    if before.is_empty() && after.is_empty() && counts.is_empty() {
         return Ok(None);
     }
-    body.insert(graph, arguments, &before, after).map(Some)
+    body.insert(graph, arguments, &before, after, &counts).map(Some)
 }
 
 /// A carry that is only a sum over the steps, so that it can be taken once, after the loop.
@@ -160,6 +162,22 @@ impl<'a> Body<'a> {
             .then_some(Sum { carry, term })
     }
 
+    /// The carries to which each step adds one.
+    fn counts(&self) -> Vec<usize> {
+        let is_one = |id: &NodeId| match &self.nodes[*id].op {
+            Op::Constant(value) => value.shape().is_empty() && value.values().eq([1.0]),
+            _ => false,
+        };
+        let is_count = |carry: &usize| {
+            let (from, to) =
+                (self.parameters[self.scan.constants + carry].id, self.scan.body.outputs()[*carry].id);
+            let Node { op: Op::Binary(Binary::Add), inputs, ty, .. } = &self.nodes[to] else { return false };
+            ty.shape.is_empty() && inputs.contains(&from) && inputs.iter().any(is_one)
+        };
+        let runs_on = !self.scan.reverse && !self.scan.saves_carries;
+        (0..self.scan.carries).filter(|_| runs_on).filter(is_count).collect()
+    }
+
     /// Whether there is an array of all steps' values anyway.
     fn is_kept(&self, id: NodeId) -> bool {
         self.slice(id).is_some() || self.ys().any(|y| y == id)
@@ -175,12 +193,21 @@ impl<'a> Body<'a> {
         arguments: &[Tensor],
         before: &[NodeId],
         after: Vec<Sum>,
+        counts: &[usize],
     ) -> Result<Vec<Tensor>> {
-        let Scan { constants, carries, .. } = *self.scan;
+        let Scan { constants, carries, length, .. } = *self.scan;
         let xs = &arguments[constants + carries..];
-        let is_sum = |carry: usize| after.iter().any(|sum| sum.carry == carry);
-        let others: Vec<usize> = (0..carries).filter(|&carry| !is_sum(carry)).collect();
-        let ready = self.ready(to, arguments, before)?;
+        let is_moved = |carry: &usize| counts.contains(carry) || after.iter().any(|sum| sum.carry == *carry);
+        let others: Vec<usize> = (0..carries).filter(|carry| !is_moved(carry)).collect();
+        let mut ready = self.ready(to, arguments, before)?;
+        let mut results: Vec<Tensor> = arguments[constants..constants + carries].to_vec();
+        for &count in counts {
+            let first = results[count].clone();
+            ready.push((to.iota(first.dtype(), &[length], 0)? + &first)?);
+            results[count] = (&first + length as f64)?;
+        }
+        let counted = counts.iter().map(|count| self.parameters[constants + count].id);
+        let read: Vec<NodeId> = before.iter().copied().chain(counted).collect();
 
         // The operands of the sums that are neither slices nor ys yet.
         let mut stacked: Vec<NodeId> = self.ys().collect();
@@ -189,7 +216,7 @@ impl<'a> Body<'a> {
                 stacked.push(input);
             }
         }
-        let body = self.without(before, &others, &stacked);
+        let body = self.without(&read, &others, &stacked);
         let carried = others.iter().map(|&carry| arguments[constants + carry].clone());
         let packed: Vec<_> =
             arguments[..constants].iter().cloned().chain(carried).chain(xs.to_vec()).chain(ready).collect();
@@ -197,7 +224,6 @@ impl<'a> Body<'a> {
         let outputs = to.insert_scan(scan, &packed.iter().collect::<Vec<_>>());
         let (last, ys) = outputs.split_at(others.len());
 
-        let mut results: Vec<Tensor> = arguments[constants..constants + carries].to_vec();
         for (&carry, last) in others.iter().zip(last) {
             results[carry] = last.clone();
         }
@@ -258,8 +284,8 @@ impl<'a> Body<'a> {
         Ok(ready)
     }
 
-    /// The body that reads the values `before` as slices, carries only `others` and returns `stacked` of each step.
-    fn without(&self, before: &[NodeId], others: &[usize], stacked: &[NodeId]) -> Function {
+    /// The body that reads the values `read` as slices, carries only `others` and returns `stacked` of each step.
+    fn without(&self, read: &[NodeId], others: &[usize], stacked: &[NodeId]) -> Function {
         let to = Graph::new();
         let Scan { constants, carries, .. } = *self.scan;
         let mut made: HashMap<NodeId, Tensor> = HashMap::new();
@@ -268,7 +294,7 @@ impl<'a> Body<'a> {
         for parameter in outer.iter().chain(carried).chain(xs) {
             made.insert(parameter.id, to.parameter(parameter.dtype(), parameter.shape()));
         }
-        for &id in before {
+        for &id in read {
             let ty = &self.nodes[id].ty;
             made.insert(id, to.parameter(ty.dtype, &ty.shape));
         }
