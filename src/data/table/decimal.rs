@@ -65,13 +65,12 @@ fn digits(text: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
 /// The number that the digits among the next eight bytes make up to the first byte that is none, and how many they are.
 #[inline]
 fn eight(text: &[u8]) -> (u64, usize) {
-    let bytes = match text.first_chunk() {
-        Some(bytes) => *bytes,
-        None => {
-            let mut bytes = [0; 8];
-            bytes[..text.len()].copy_from_slice(text);
-            bytes
-        }
+    let bytes = if let Some(bytes) = text.first_chunk() {
+        *bytes
+    } else {
+        let mut bytes = [0; 8];
+        bytes[..text.len()].copy_from_slice(text);
+        bytes
     };
     // The first byte is the lowest; a digit becomes 0 to 9. Of any other byte, and perhaps of some behind it, the highest
     // bit is set in `others`.

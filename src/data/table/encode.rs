@@ -391,11 +391,11 @@ impl Encoder<'_> {
             (Cell::Number(_), _) => false,
             (Cell::Text(place), _) => match &self.texts[place] {
                 Means::Features(means) => {
-                    means.iter().enumerate().fold(true, |all, (place, feature)| put(place, *feature) && all)
+                    means.iter().enumerate().all(|(place, feature)| put(place, *feature))
                 }
-                Means::Unknown(means) => (0..self.width).fold(true, |all, place| put(place, *means) && all),
+                Means::Unknown(means) => (0..self.width).all(|place| put(place, *means)),
                 Means::One(place) => put(*place, 1.0),
-                Means::Several(places, _) => places.iter().fold(true, |all, place| put(*place, 1.0) && all),
+                Means::Several(places, _) => places.iter().all(|place| put(*place, 1.0)),
                 Means::Refused => false,
             },
         }

@@ -58,6 +58,9 @@ fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {
     numbers.iter().all(|number| number.is_finite()).then_some((numbers, features))
 }
 
+/// Rows with what is wrong in them.
+type Refused = Vec<(usize, String)>;
+
 impl Table {
     pub(super) fn sequence_kind(
         &self,
@@ -76,29 +79,25 @@ impl Table {
         let longest = lengths
             .map(|(length, features)| (length, Some(features)))
             .reduce(|| (0, None), |(a, first), (b, features)| (a.max(b), first.or(features)));
-        match longest {
-            (length, Some(features)) => {
-                Ok(ColumnKind::Sequence(Sequence { length: of.length.unwrap_or(length), features }))
-            }
-            _ => {
-                let (row, name) = (train.first().map_or(0, |&row| row as usize), shown(&self.header[column]));
-                let cell = self.cell_text(row, column);
-                Err(self.refuse(format!(
-                    "expected sequences of numbers in column \"{name}\", as in 1.5 2 3.25, got \"{}\" in {} {}",
-                    shown(&cell),
-                    if self.lines.0.is_empty() { "row" } else { "line" },
-                    self.line(row),
-                )))
-            }
-        }
+        let (longest, Some(features)) = longest else {
+            let (row, name) = (train.first().map_or(0, |&row| row as usize), shown(&self.header[column]));
+            let cell = self.cell_text(row, column);
+            return Err(self.refuse(format!(
+                "expected sequences of numbers in column \"{name}\", as in 1.5 2 3.25, got \"{}\" in {} {}",
+                shown(&cell),
+                if self.lines.0.is_empty() { "row" } else { "line" },
+                self.line(row),
+            )));
+        };
+        Ok(ColumnKind::Sequence(Sequence { length: of.length.unwrap_or(longest), features }))
     }
 
-    /// The sequences of a column, the rows whose cell holds none, and in how many rows one is longer.
+    /// The sequences of a column, the rows whose cell holds none with the reason, and in how many rows one is longer.
     pub(super) fn sequences(
         &self,
         column: usize,
         Sequence { length, features }: Sequence,
-    ) -> Result<(Array, Vec<(usize, String)>, usize)> {
+    ) -> Result<(Array, Refused, usize)> {
         let stride = length * features;
         let mut numbers = vec![f32::NAN; self.rows * stride];
         let fill = |(row, place): (usize, &mut [f32])| {
