@@ -4,7 +4,6 @@ use super::screen::Screen;
 use super::train::Loaded;
 use super::{DeviceArguments, interrupt, message};
 use crate::data::Dataset;
-use crate::lower::Target;
 use crate::recipe::Recipe;
 use crate::runs::host;
 use crate::runtime::{Device, Processes, Traffic};
@@ -136,15 +135,18 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Of the steps of the run from here on, if several processes share them. On GPUs the sums are NCCL's, and not measured.
+    /// Of the steps of the run from here on, if several processes share them.
     pub fn start(device: &Device, run: &Run) -> Option<Self> {
-        let processes = device.processes().filter(|_| device.target() != Target::Gpu);
-        processes.map(|processes| Self { processes, before: (processes.traffic(), run.step()) })
+        device.processes().map(|processes| Self { processes, before: (processes.traffic(), run.step()) })
     }
 
     pub fn show(self, run: &Run, screen: &Screen) {
         let Traffic { sums, bytes, time, .. } = self.processes.traffic();
         let (before, first) = self.before;
+        // On GPUs the sums are NCCL's, which counts none.
+        if sums == before.sums {
+            return;
+        }
         let (processes, steps) = (self.processes.count(), run.step().saturating_sub(first));
         // Each of the process's devices takes part in each sum.
         let devices = (run.trainer().devices / processes).max(1) as f64;
