@@ -45,12 +45,14 @@ impl Sizes {
 
     /// What the tiles read of an image, where they overlap.
     pub fn read(&self) -> Side {
-        Side { size: self.image, padding: self.padding, extent: [SIDE; 2], step: self.step() }
+        let channels = [0, self.image[2]];
+        Side { size: self.image, channels, padding: self.padding, extent: [SIDE; 2], step: self.step() }
     }
 
     /// What they write of a result.
     pub fn written(&self) -> Side {
-        Side { size: self.result, padding: [0; 2], extent: self.step(), step: self.step() }
+        let channels = [0, self.result[2]];
+        Side { size: self.result, channels, padding: [0; 2], extent: self.step(), step: self.step() }
     }
 }
 
@@ -58,6 +60,8 @@ impl Sizes {
 #[derive(Clone, Copy)]
 pub(super) struct Side {
     size: [usize; 3],
+    /// Those that are worked on: the first, and the first that is not.
+    channels: [usize; 2],
     padding: [isize; 2],
     extent: [usize; 2],
     step: [usize; 2],
@@ -71,8 +75,13 @@ pub(super) struct Overlap {
 }
 
 impl Side {
+    /// Some of its channels.
+    pub fn part(self, channels: [usize; 2]) -> Self {
+        Self { channels, ..self }
+    }
+
     pub fn channels(&self) -> usize {
-        self.size[2]
+        self.channels[1] - self.channels[0]
     }
 
     /// How many numbers an image has.
@@ -103,7 +112,8 @@ impl Side {
         let y = (overlap.corner[0] + row as isize) as usize;
         let x = (overlap.corner[1] + column as isize) as usize;
         let pixel = (y * self.size[1] + x) * self.size[2];
-        [pixel + channel, pixel + (channel + lanes).min(self.size[2])]
+        let from = self.channels[0] + channel;
+        [pixel + from, pixel + (from + lanes).min(self.channels[1])]
     }
 
     /// Fills the tile with the numbers of the channels from `channel` on, zero outside of the image.

@@ -193,9 +193,10 @@ impl Images<'_> {
     }
 }
 
-/// The sum of what some images give of the filters' gradient, before the last transform.
+/// The sum of what some images give of some filters' gradient, before the last transform.
 struct FilterGrad<'a> {
     sizes: Sizes,
+    filters: [usize; 2],
     images: &'a [f32],
     results: &'a [f32],
 }
@@ -205,7 +206,7 @@ impl WithSimd for FilterGrad<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Line> {
-        match shape(self.sizes.result[2]) {
+        match shape(self.filters[1] - self.filters[0]) {
             [_, 1] => self.multiply::<S, NARROW, 1>(simd),
             _ => self.multiply::<S, ROWS, REGISTERS>(simd),
         }
@@ -215,7 +216,7 @@ impl WithSimd for FilterGrad<'_> {
 impl FilterGrad<'_> {
     #[inline(always)]
     fn multiply<S: Simd, const N: usize, const R: usize>(self, simd: S) -> Vec<Line> {
-        let (read, written) = (self.sizes.read(), self.sizes.written());
+        let (read, written) = (self.sizes.read(), self.sizes.written().part(self.filters));
         let (inputs, outputs) = (Block::<S>::new(read, 1), Block::<S>::new(written, R));
         let most = tiles_at_once(inputs.registers + outputs.registers, S::F32_LANES, N);
         let (mut a, mut b) = (inputs.lines(most), outputs.lines(most));
@@ -249,42 +250,69 @@ impl FilterGrad<'_> {
     }
 }
 
-/// The filters' gradient from the sum of what all images gave.
-struct Gradient<'a> {
+/// The filters' gradient from the sums of what all images gave, for some of the channels.
+struct Gradient<'a, 'b> {
     sizes: Sizes,
-    sum: &'a [Line],
-    to: &'a mut [f32],
+    /// Of each piece of the filters.
+    sums: &'a [Vec<Line>],
+    pieces: &'a [[usize; 2]],
+    first: usize,
+    /// For each channel from the first on a row of filters for each cell of the window.
+    to: &'a mut [Vec<&'b mut [f32]>],
 }
 
-impl WithSimd for Gradient<'_> {
+impl WithSimd for Gradient<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sizes, sum, to } = self;
-        let [channels, filters] = [sizes.image[2], sizes.result[2]];
-        let sum = S::as_simd_f32s(bytemuck::cast_slice(sum)).0;
-        let [rows, registers] = shape(filters);
-        let rows = channels.next_multiple_of(rows);
-        let registers = Block::<S>::new(sizes.written(), registers).registers;
-        for channel in 0..channels {
-            for (register, filter) in (0..filters).step_by(S::F32_LANES).enumerate() {
-                let mut tile = empty(simd);
-                for place in 0..PLACES {
-                    tile[place / SIDE][place % SIDE] = sum[(place * rows + channel) * registers + register];
-                }
-                transform::<S, Transposed<Filter>>(simd, sizes.window, [SIDE; 2], sizes.window, &mut tile);
-                let end = (filter + S::F32_LANES).min(filters);
-                for row in 0..sizes.window[0] {
-                    for column in 0..sizes.window[1] {
-                        let at = ((row * sizes.window[1] + column) * channels + channel) * filters;
-                        simd.partial_store_f32s(&mut to[at + filter..at + end], tile[row][column]);
+        let Self { sizes, sums, pieces, first, to } = self;
+        for (&[from, end], sum) in pieces.iter().zip(sums) {
+            let sum = S::as_simd_f32s(bytemuck::cast_slice(sum)).0;
+            let [rows, registers] = shape(end - from);
+            let rows = sizes.image[2].next_multiple_of(rows);
+            let registers = Block::<S>::new(sizes.written().part([from, end]), registers).registers;
+            for (i, cells) in to.iter_mut().enumerate() {
+                for (register, filter) in (from..end).step_by(S::F32_LANES).enumerate() {
+                    let mut tile = empty(simd);
+                    for place in 0..PLACES {
+                        tile[place / SIDE][place % SIDE] =
+                            sum[(place * rows + first + i) * registers + register];
+                    }
+                    transform::<S, Transposed<Filter>>(
+                        simd,
+                        sizes.window,
+                        [SIDE; 2],
+                        sizes.window,
+                        &mut tile,
+                    );
+                    let numbers = filter..(filter + S::F32_LANES).min(end);
+                    for row in 0..sizes.window[0] {
+                        for column in 0..sizes.window[1] {
+                            let cell = &mut cells[row * sizes.window[1] + column];
+                            simd.partial_store_f32s(&mut cell[numbers.clone()], tile[row][column]);
+                        }
                     }
                 }
             }
         }
     }
 }
+
+/// A sum of more numbers than this is made in pieces, each for some of the filters, as its images alone are too few to share.
+const PIECE: usize = 1 << 22;
+
+/// The pieces of the filters: the first of each, and the first that is not of it.
+fn pieces(sizes: &Sizes) -> Vec<[usize; 2]> {
+    let [channels, filters] = [sizes.image[2], sizes.result[2]];
+    let count = (PLACES * channels * filters / PIECE).max(1);
+    let [_, registers] = shape(filters);
+    let size = filters.div_ceil(count).next_multiple_of(registers * lanes());
+    (0..filters).step_by(size).map(|from| [from, (from + size).min(filters)]).collect()
+}
+
+/// How many channels' gradient a thread takes from the sums at a time.
+const CHANNELS: usize = 16;
 
 /// A part of the sum over images has at least this many tiles.
 const LEAST: usize = 128;
@@ -349,12 +377,20 @@ impl Kernel<2> for WinogradFilterGrad {
         let [image, result] = [sizes.read().numbers(), sizes.written().numbers()];
         let tiles = sizes.tiles().iter().product();
         let sum = Sum { images: conv.images as usize, terms: tiles, least: LEAST };
-        let sums = sum_over_images(&sum, 1, threads, &|part, _| {
+        let pieces = &pieces(&sizes);
+        let sums = &sum_over_images(&sum, pieces.len(), threads, &|part, piece| {
             let images = &images[part.start * image..part.end * image];
             let results = &results[part.start * result..part.end * result];
-            Arch::new().dispatch(FilterGrad { sizes, images, results })
+            Arch::new().dispatch(FilterGrad { sizes, filters: pieces[piece], images, results })
         });
-        Arch::new().dispatch(Gradient { sizes, sum: &sums[0], to: gradient });
+        let [channels, filters] = [sizes.image[2], sizes.result[2]];
+        let mut rows: Vec<Vec<&mut [f32]>> = (0..channels).map(|_| Vec::new()).collect();
+        for (i, row) in gradient.chunks_exact_mut(filters).enumerate() {
+            rows[i % channels].push(row);
+        }
+        each(threads, rows.chunks_mut(CHANNELS).enumerate(), |(i, to)| {
+            Arch::new().dispatch(Gradient { sizes, sums, pieces, first: i * CHANNELS, to });
+        });
     }
 }
 
