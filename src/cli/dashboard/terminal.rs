@@ -7,8 +7,13 @@ use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-/// The settings of the terminal before it was taken; `None` while it is not.
-static TAKEN: Mutex<Option<Option<libc::termios>>> = Mutex::new(None);
+/// The terminal while it is taken.
+static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
+
+struct Taken {
+    /// Its settings from before, where standard input is a terminal too.
+    before: Option<libc::termios>,
+}
 
 /// Held while a picture is written.
 static DRAWING: Mutex<()> = Mutex::new(());
@@ -31,14 +36,14 @@ pub(super) fn enter() -> io::Result<()> {
         }));
     });
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    *taken = Some(silence());
+    *taken = Some(Taken { before: silence() });
     drop(taken);
     execute!(io::stdout(), EnterAlternateScreen, Hide).inspect_err(|_| leave())
 }
 
 /// Gives the terminal back, if it is taken.
 pub(in crate::cli) fn leave() {
-    let Some(before) = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let Some(Taken { before }) = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     // A picture that is being written is written to its end, unless it is this thread's own, which panicked.
     let _drawing = (0..20)
         .find_map(|_| DRAWING.try_lock().inspect_err(|_| std::thread::sleep(Duration::from_millis(10))).ok());

@@ -199,9 +199,12 @@ mod reader {
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<Table> {
         use parquet::arrow::ProjectionMask;
-        use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+        use parquet::arrow::arrow_reader::{
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+        };
         let refuse = |error: &dyn std::fmt::Display| Error::format(path, format!("damaged: {error}"));
-        let metadata = ArrowReaderMetadata::load(contents, Default::default()).map_err(|e| refuse(&e))?;
+        let metadata =
+            ArrowReaderMetadata::load(contents, ArrowReaderOptions::default()).map_err(|e| refuse(&e))?;
         let columns = Columns::new(path, metadata.schema(), choose)?;
         let groups = metadata.metadata().row_groups();
         let rows = groups.iter().map(|group| group.num_rows() as usize).sum::<usize>();
