@@ -5,7 +5,7 @@ use super::splits::Told;
 use super::text;
 use crate::array::Array;
 use crate::data::table::{ColumnKind, Kind, Missing, Sequence, Table, is_pattern, shown};
-use crate::data::{Dataset, Format, Scale, Scaling, Source, Targets, npy, safetensors};
+use crate::data::{Dataset, Format, Scale, Scaling, Source, npy, safetensors};
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::plot::Grid;
@@ -427,10 +427,8 @@ fn sheet(path: &Path, data: &Dataset) -> Result<Grid> {
         let got = text::samples(shape);
         return Err(Error::value("--plot", "pictures, [n, height, width] with 1 or 3 channels", got));
     }
-    let caption = |row: u32| match &data.targets {
-        Targets::Classes { labels, names } => names[labels[row as usize] as usize].clone(),
-        _ => format!("row {row}"),
-    };
+    let caption =
+        |row: u32| data.targets.class_of(row).map_or_else(|| format!("row {row}"), ToString::to_string);
     let mut title = Grid::new(format!("{}: {} rows", path.display(), data.rows()));
     for row in first_of_each(data) {
         title = title.image(&data.samples(&[row])?.reshape(shape)?, caption(row));

@@ -51,7 +51,7 @@ pub struct Explain {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
-    /// How many pictures to explain, evenly spaced among the rows
+    /// How many pictures to explain: every so many rows from the first
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pictures: u16,
 
@@ -201,25 +201,27 @@ impl Explain {
         let occlusion = Occlusion { predictor, answers: &answers, side, fill };
         let step = (rows.len() / usize::from(self.pictures)).max(1);
         let rows: Vec<u32> = rows.iter().copied().step_by(step).take(usize::from(self.pictures)).collect();
-        let explained = |&row: &u32| Ok(occlusion.explain(&data.samples(&[row])?)?);
-        let explained: Vec<Explained> = rows.iter().map(explained).collect::<anyhow::Result<_>>()?;
+        let samples = rows.iter().map(|&row| data.samples(&[row])).collect::<Result<Vec<_>>>()?;
+        let explained: Vec<Explained> =
+            samples.iter().map(|one| occlusion.explain(one)).collect::<Result<_>>()?;
 
-        let truth = |row: u32| match &data.targets {
-            Targets::Classes { labels, names } => names[labels[row as usize] as usize].clone(),
-            other => other.values().map_or_else(String::new, |all| number(all.to_f64()[row as usize])),
+        let values = data.targets.values().map(Array::to_f64).unwrap_or_default();
+        let truth = |row: u32| match data.targets.class_of(row) {
+            Some(name) => name.to_string(),
+            None => values.get(row as usize).map_or_else(String::new, |value| number(*value)),
         };
         let mut pictures = Vec::new();
-        for (&row, one) in rows.iter().zip(&explained) {
+        for ((&row, one), picture) in rows.iter().zip(&explained).zip(&samples) {
             let figure = answers.shown(one.figure);
             let caption = match answers.is_class {
                 true if one.answer == truth(row) => format!("{}: {figure}", one.answer),
                 true => format!("{} for {}: {figure}", one.answer, truth(row)),
                 false => format!("{figure} for {}", truth(row)),
             };
-            pictures.push((data.samples(&[row])?.reshape(sample)?, caption, one));
+            pictures.push((picture.clone().reshape(sample)?, caption, one));
         }
         let path = self.output.clone().unwrap_or_else(|| folder.file("explain.png"));
-        occlusion::sheet(&format!("What answers of {} depend on", folder.name()), &pictures)?.save(&path)?;
+        occlusion::sheet(&format!("What answers of {} depend on", folder.name()), &pictures).save(&path)?;
         let mut out = io::stdout().lock();
         if self.json {
             let width = sample[1];

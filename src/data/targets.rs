@@ -36,6 +36,14 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// The name of a row's class, where rows have one.
+    pub(crate) fn class_of(&self, row: u32) -> Option<&str> {
+        let Self::Classes { labels, names } = self else { return None };
+        names.get(*labels.get(row as usize)? as usize).map(String::as_str)
+    }
+}
+
+impl Targets {
     /// Classes that are known by number only: they are named 0, 1, 2 and so on, up to the greatest label.
     ///
     /// ```
@@ -171,7 +179,7 @@ impl Targets {
                 }
                 let is_partial = matches!(self, Targets::Partial(_));
                 let is_wrong = |value: f64| !((value as f32).is_finite() || is_partial && value.is_nan());
-                match values.values().enumerate().find(|(_, value)| is_wrong(*value)) {
+                match values.find(is_wrong) {
                     Some((i, value)) => {
                         let hint = if value.is_nan() { ", or data.ignored = \"nan\"" } else { "" };
                         let got = format!("{value} in {}", place(values.shape(), i));

@@ -29,14 +29,6 @@ const PALETTE: [Color; 7] = [
     Color([105, 105, 105]),
 ];
 
-/// Red, green and blue of a grey from 0, black, to 1, white, that is tinted by a value from -1, blue, to 1, vermilion.
-#[cfg(feature = "cli")]
-pub(crate) fn tinted(gray: f64, value: f64) -> [u8; 3] {
-    let tint = PALETTE[usize::from(value > 0.0)];
-    // Greys are drawn in closer to their middle, so that a tint shows on black and on white.
-    Color::gray(0.15 + 0.7 * gray).toward(tint, 0.9 * value.abs()).0
-}
-
 impl Color {
     /// The colour of the series or class with this number. They repeat; see [`round`].
     pub fn series(number: usize) -> Self {
@@ -46,6 +38,13 @@ impl Color {
     /// 0 is black, 1 is white.
     pub fn gray(value: f64) -> Self {
         Color([(value.clamp(0.0, 1.0) * 255.0).round() as u8; 3])
+    }
+
+    /// The same in grey, with a tint from -1, blue, to 1, vermilion.
+    pub fn tinted(self, value: f64) -> Self {
+        let gray = self.0.iter().map(|&part| f64::from(part)).sum::<f64>() / (3.0 * 255.0);
+        // Greys are drawn in closer to their middle, so that a tint shows on black and on white.
+        Color::gray(0.15 + 0.7 * gray).toward(PALETTE[usize::from(value > 0.0)], 0.9 * value.abs())
     }
 
     /// -1 is blue, 0 is white, 1 is vermilion.

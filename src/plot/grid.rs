@@ -36,6 +36,8 @@ const BAR: Point = [200.0, 10.0];
 pub struct Grid {
     title: String,
     images: Vec<(Array, String)>,
+    /// Of an image by its place, a value for each pixel.
+    tints: Vec<(usize, Vec<f64>)>,
     columns: Option<usize>,
     diverging: bool,
 }
@@ -62,7 +64,7 @@ struct Layout {
 impl Grid {
     /// A sheet without pictures.
     pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), images: Vec::new(), columns: None, diverging: false }
+        Self { title: title.into(), images: Vec::new(), tints: Vec::new(), columns: None, diverging: false }
     }
 
     /// Adds an image: `[height, width]`, `[height, width, 1]` or, in red, green and blue, `[height, width, 3]`. A
@@ -71,6 +73,14 @@ impl Grid {
     pub fn image(mut self, image: &Array, caption: impl Into<String>) -> Self {
         self.images.push((image.clone(), caption.into()));
         self
+    }
+
+    /// Adds an image in grey with a tint for each pixel, from -1, blue, to 1, vermilion.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn tinted(mut self, image: &Array, tints: Vec<f64>) -> Self {
+        self.tints.push((self.images.len(), tints));
+        self.image(image, "")
     }
 
     /// Images side by side; without it, as many as make the sheet somewhat wider than high.
@@ -120,7 +130,10 @@ impl Grid {
             let shown = layout.shown[i];
             let corner = [left + (cell_width - shown[0]) / 2.0, above + (layout.image - shown[1]) / 2.0];
             scene.rect(corner.map(|v| v - 1.0), shown.map(|v| v + 2.0), FAINT);
-            scene.image(corner, shown, shades.pixels(array));
+            let mut pixels = shades.pixels(array);
+            let tints = self.tints.iter().filter(|(place, _)| *place == i).flat_map(|(_, tints)| tints);
+            pixels.colors.iter_mut().zip(tints).for_each(|(color, tint)| *color = color.tinted(*tint));
+            scene.image(corner, shown, pixels);
             let style = Style::new(TICK, INK, Anchor::Middle);
             for (line, text) in layout.captions[i].iter().enumerate() {
                 let at = [left + cell_width / 2.0, above + layout.image + LINE * (line as f64 + 1.0)];

@@ -34,8 +34,6 @@ mod svg;
 
 pub use boundary::{Area, Boundary};
 pub use chart::Chart;
-#[cfg(feature = "cli")]
-pub(crate) use color::tinted;
 pub use diagram::{Block, Diagram, Role};
 pub use grid::Grid;
 pub use matrix::Matrix;

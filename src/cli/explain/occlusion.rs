@@ -6,9 +6,9 @@ use crate::cli::trained::Answers;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::model::Predictor;
-use crate::plot::{Grid, tinted};
+use crate::plot::Grid;
 
-/// Rows that the colour of the patch is the mean of.
+/// At most this many rows give the patch its mean colour.
 const MOST_ROWS: usize = 1000;
 
 /// A patch in the mean colour of the pictures, moved over a picture by half its side.
@@ -21,7 +21,7 @@ pub(super) struct Occlusion<'a> {
     pub fill: Vec<f64>,
 }
 
-/// What a model said of a picture, and why.
+/// A model's answer for a picture, and how it depends on each pixel.
 pub(super) struct Explained {
     pub answer: String,
     /// The figure of the answer.
@@ -75,19 +75,22 @@ impl Occlusion<'_> {
             (row..end(row, height))
                 .flat_map(move |row| (column..end(column, width)).map(move |column| row * width + column))
         };
-        let mut all = pixels.clone();
-        for corner in &corners {
-            let mut changed = pixels.clone();
-            for pixel in covered(*corner) {
-                changed[pixel * channels..(pixel + 1) * channels].copy_from_slice(&self.fill);
+        // The picture as it is, and covered at each corner.
+        let all: Vec<_> = std::iter::once(None).chain(corners.iter().copied().map(Some)).collect();
+        let mut figures = Vec::new();
+        for some in all.chunks(self.predictor.batch()) {
+            let mut values = pixels.repeat(some.len());
+            for (corner, values) in some.iter().zip(values.chunks_exact_mut(pixels.len())) {
+                for pixel in corner.iter().copied().flat_map(covered) {
+                    values[pixel * channels..(pixel + 1) * channels].copy_from_slice(&self.fill);
+                }
             }
-            all.extend(changed);
+            let samples = Array::new(&[&[some.len()], sample].concat(), values)?;
+            let outputs = self.predictor.predict(&samples)?;
+            let each = count(&outputs.shape()[1..]);
+            figures.extend(outputs.to_f64().chunks_exact(each).map(|row| self.answers.figures(row)));
         }
-        let samples = Array::new(&[&[corners.len() + 1], sample].concat(), all)?;
-        let outputs = self.predictor.predict(&samples)?;
-        let each = count(&outputs.shape()[1..]);
-        let outputs = outputs.to_f64();
-        let mut figures = outputs.chunks_exact(each).map(|row| self.answers.figures(row));
+        let mut figures = figures.into_iter();
         let first = figures.next().unwrap_or_default();
         let chosen = self.answers.class(&first).unwrap_or(0);
         let figure = first.get(chosen).copied().unwrap_or(f64::NAN);
@@ -103,31 +106,14 @@ impl Occlusion<'_> {
     }
 }
 
-/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where covering it speaks against the
-/// answer, blue where for it, as strong as the largest fall of that picture.
-pub(super) fn sheet(title: &str, pictures: &[(Array, String, &Explained)]) -> Result<Grid> {
-    let mut grid = Grid::new(title).columns(if pictures.len() < 3 { 2 } else { 6 });
-    for (picture, caption, explained) in pictures {
-        let shape = picture.shape();
-        let channels = channels(shape);
-        let values = picture.to_f64();
-        let ends = match picture.dtype() {
-            DType::U8 => (0.0, 255.0),
-            _ => values
-                .iter()
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v))),
-        };
-        let span = if ends.1 > ends.0 { ends.1 - ends.0 } else { 1.0 };
+/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where covering lowers the figure, blue
+/// where it raises it, relative to the largest change of that picture.
+pub(super) fn sheet(title: &str, pictures: &[(Array, String, &Explained)]) -> Grid {
+    let grid = Grid::new(title).columns(if pictures.len() < 3 { 2 } else { 6 });
+    pictures.iter().fold(grid, |grid, (picture, caption, explained)| {
         let most = explained.falls.iter().fold(f64::MIN_POSITIVE, |most, fall| most.max(fall.abs()));
-        let tint = |(pixel, fall): (&[f64], &f64)| {
-            let gray = (pixel.iter().sum::<f64>() / channels as f64 - ends.0) / span;
-            tinted(gray, fall / most)
-        };
-        let colors: Vec<u8> = values.chunks_exact(channels).zip(&explained.falls).flat_map(tint).collect();
-        let tinted = Array::new(&[shape[0], shape[1], 3], colors)?;
-        grid = grid.image(picture, caption).image(&tinted, String::new());
-    }
-    Ok(grid)
+        grid.image(picture, caption).tinted(picture, explained.falls.iter().map(|fall| fall / most).collect())
+    })
 }
 
 #[cfg(test)]
