@@ -190,15 +190,15 @@ fn table(
     Ok(inputs.into_iter().map(|(_, array)| array).collect())
 }
 
-/// A list as the cell of a column of lists or sequences.
+/// A list as the cell of a column of lists or sequences, where it stands as in JSON lines.
 fn list(value: &Value, kind: &ColumnKind) -> Option<String> {
-    match (value, kind) {
-        (Value::Array(names), ColumnKind::List { separator, .. }) => {
-            Some(names.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(separator))
-        }
-        (Value::Array(_), ColumnKind::Sequence(_)) => Some(value.to_string()),
-        _ => None,
-    }
+    let items = value.as_array()?;
+    let is_taken = match kind {
+        ColumnKind::List { .. } => items.iter().all(Value::is_string),
+        ColumnKind::Sequence(_) => true,
+        _ => false,
+    };
+    is_taken.then(|| value.to_string())
 }
 
 /// A picture in a cell as base64, alone or in a `data:` URL. A path would open the server's own files to its clients.

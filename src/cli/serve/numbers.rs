@@ -1,5 +1,6 @@
 //! Nested lists of numbers, read from JSON as numbers alone: a tree of values would cost several times as much.
 
+use crate::array::count;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,8 +82,7 @@ impl<'de> Visitor<'de> for At<'_> {
         // Lists end from within: the first to end at a depth is met before those around it.
         let shape = &mut numbers.shape;
         if shape.len() <= depth {
-            shape.resize(depth, usize::MAX);
-            shape.push(usize::MAX);
+            shape.resize(depth + 1, usize::MAX);
         }
         if shape[depth] == usize::MAX {
             shape[depth] = length;
@@ -143,7 +143,7 @@ impl Numbers {
     /// length 1 may be left out.
     pub fn samples(&self, sample: &[usize]) -> Option<usize> {
         let long = |shape: &[usize]| shape.iter().copied().filter(|&length| length != 1).collect::<Vec<_>>();
-        let width: usize = sample.iter().product();
+        let width = count(sample);
         let shape = long(&self.shape);
         let is_sample = |shape: &[usize]| shape == long(sample) || shape == long(&[width]);
         match &shape[..] {

@@ -257,8 +257,8 @@ impl Served {
         let numbers: Vec<Vec<f64>> = outputs.iter().map(Array::to_f64).collect();
         let rows = outputs.first().map_or(0, |outputs| outputs.shape()[0]);
         let of = |row: usize| {
-            let part = |all: &'_ Vec<f64>| all.len() / rows * row..all.len() / rows * (row + 1);
-            let parts: Vec<&[f64]> = numbers.iter().map(|all| &all[part(all)]).collect();
+            let parts: Vec<&[f64]> =
+                numbers.iter().map(|all| &all[all.len() / rows * row..][..all.len() / rows]).collect();
             Answered::of(&self.answers, &parts)
         };
         Response { model: &self.name, predictions: (0..rows).map(of).collect(), notes }

@@ -2,6 +2,7 @@
 
 use super::cells::Cells;
 use super::{Reading, shown};
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -17,8 +18,7 @@ pub(super) enum Value<'a> {
     /// A number written without a fraction.
     Whole(i128),
     Text(Cow<'a, str>),
-    /// A list, as it is written.
-    List(String),
+    List(Vec<serde_json::Value>),
     Object,
 }
 
@@ -91,7 +91,7 @@ fn push(value: Value<'_>, reading: Reading, cells: &mut Cells) -> Result<(), &'s
         (Value::Number(number), _) => cells.push_number(number, true),
         (Value::Whole(number), _) => cells.push_number(number as f64, false),
         (Value::Text(text), _) => cells.push_text(text.trim()),
-        (Value::List(list), Reading::Lists) => cells.push_text(&list),
+        (Value::List(list), Reading::Lists) => cells.push_text(&serde_json::Value::Array(list).to_string()),
         (Value::List(_), _) => {
             return Err("a list; say in [data.columns] that they are a list or a sequence");
         }
@@ -161,12 +161,8 @@ impl<'de> Deserialize<'de> for Value<'de> {
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
                 Ok(Value::Text(text.into()))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = list.next_element::<serde_json::Value>()? {
-                    elements.push(element);
-                }
-                Ok(Value::List(serde_json::Value::Array(elements).to_string()))
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Value<'de>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Value::List)
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}

@@ -10,7 +10,7 @@ pub(super) fn items<'a>(cell: &'a str, separator: &str) -> Vec<Cow<'a, str>> {
     }
     let names: Vec<Cow<str>> = match cell.starts_with('[').then(|| serde_json::from_str::<Vec<String>>(cell))
     {
-        Some(Ok(names)) => names.into_iter().map(Cow::Owned).collect(),
+        Some(Ok(names)) => names.iter().map(|name| Cow::Owned(name.trim().to_string())).collect(),
         _ => cell.split(separator).map(|name| Cow::Borrowed(name.trim())).collect(),
     };
     names.into_iter().filter(|name| !name.is_empty()).collect()
