@@ -138,7 +138,9 @@ impl Source {
         let greatest = inputs.values().fold(0.0, f64::max);
         let names = (0..=greatest as usize).map(|token| token.to_string()).collect();
         let padding = match self.padding {
-            Some(Ignored::Number(id)) => i32::try_from(id).ok(),
+            Some(Ignored::Number(id)) => {
+                Some(i32::try_from(id).map_err(|_| Error::value("padding", "a token id", id))?)
+            }
             Some(Ignored::Nan) => return Err(Error::value("padding", "a token id", "nan")),
             None => None,
         };

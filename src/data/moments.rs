@@ -1,4 +1,4 @@
-//! What features do over rows: their ranges, means and variances, on all cores.
+//! Range, mean and variance of each feature over rows, on all cores.
 
 use crate::array::{Array, DType, Element, count};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 /// Rows that are looked at together. Sums of these blocks are added in their order: the same on any number of threads.
 const ROWS: usize = 1 << 12;
 
-/// What one feature does over the rows.
+/// Statistics of one feature over the rows.
 pub(super) struct Moments {
     pub min: f64,
     pub max: f64,

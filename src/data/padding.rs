@@ -1,4 +1,4 @@
-//! Sequences of numbers of unlike lengths in one array: positions whose features are all NaN only fill it up.
+//! Sequences of numbers of different lengths in one array: positions whose features are all NaN only fill it up.
 
 use super::{Ignored, Targets, place};
 use crate::array::{Array, DType, Element};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 /// Values that are looked at together.
 const BLOCK: usize = 1 << 16;
 
-/// Sequences `[length, features]` of unlike lengths as one array `[n, longest, features]`, f32: the positions after the end
+/// Sequences `[length, features]` of different lengths as one array `[n, longest, features]`, f32: the positions after the end
 /// of each are NaN. A model that begins with [`Layer::Masking`](crate::nn::Layer::Masking) takes them for padding, which
 /// recurrent layers, attention, pools, norms and losses leave out.
 ///
@@ -68,29 +68,26 @@ pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
         return Ok(());
     }
     let values = inputs.elements::<f32>()?;
-    // Without a way out of the loop, which would keep it from being done in vectors.
+    // No early exit, so that the loop can be vectorized.
     let is_finite = |block: &[f32]| block.iter().fold(true, |all, value| all & value.is_finite());
     if values.par_chunks(BLOCK).all(is_finite) {
         return Ok(());
     }
-    let Some((first, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) else {
-        return Ok(());
+    let real = real_positions(inputs);
+    let expected = match real {
+        None => "finite numbers of f32",
+        Some(_) => "finite numbers, or NaN for all features of a position, which is padding",
     };
-    let Some(real) = real_positions(inputs) else {
-        let got = format!("{value} in {}", place(inputs.shape(), first));
-        return Err(Error::value("values", "finite numbers of f32", got));
+    let features = inputs.shape().last().copied().unwrap_or(1);
+    let is_wrong = |(i, value): &(usize, &f32)| {
+        !value.is_finite() && real.as_ref().is_none_or(|real| real[*i / features])
     };
-    let features = inputs.shape()[2];
-    let positions = inputs.bytes().chunks_exact(4 * features).enumerate();
-    for (position, bytes) in positions.filter(|(position, _)| real[*position]) {
-        let mut numbers = bytes.chunks_exact(4).map(f32::from_bytes);
-        if let Some(feature) = numbers.position(|number| !number.is_finite()) {
-            let got = format!("one that is not in {}", place(inputs.shape(), position * features + feature));
-            let expected = "finite numbers, or NaN for all features of a position, which is padding";
-            return Err(Error::value("values", expected, got));
+    match values.iter().enumerate().find(is_wrong) {
+        None => Ok(()),
+        Some((i, value)) => {
+            Err(Error::value("values", expected, format!("{value} in {}", place(inputs.shape(), i))))
         }
     }
-    Ok(())
 }
 
 /// Inputs in which NaN stands for the padding of sequences, where a file has `filler` for all features of a position.
@@ -107,7 +104,8 @@ pub(crate) fn marked(inputs: Array, filler: Option<Ignored>) -> Result<Array> {
 impl Targets {
     /// The same without the classes of positions at which the inputs are padding.
     pub(super) fn without_padding(self, inputs: &Array) -> Result<Self> {
-        match (self, real_positions(inputs)) {
+        let real = if matches!(self, Self::Positions { .. }) { real_positions(inputs) } else { None };
+        match (self, real) {
             (Self::Positions { labels, names }, Some(real)) if labels.shape() == &inputs.shape()[..2] => {
                 let labels_of = labels.to_vec::<i32>()?.into_iter().zip(real);
                 let known = labels_of.map(|(label, is_real)| if is_real { label } else { -1 });

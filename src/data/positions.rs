@@ -85,9 +85,8 @@ pub(super) fn check(labels: &Array, names: &[String]) -> Result<()> {
     if labels.dtype() != DType::I32 || labels.shape().len() < 2 || labels.is_empty() {
         return Err(Error::shape("labels", "classes i32 [n, positions…]", format!("{labels:?}")));
     }
-    let values = labels.values().enumerate();
-    match values.filter(|(_, label)| *label >= names.len() as f64).map(|(i, label)| (label, i)).next() {
-        Some((label, i)) => {
+    match labels.find(|label| label >= names.len() as f64) {
+        Some((i, label)) => {
             let expected = format!("classes below {}, the number of their names", names.len());
             Err(Error::value("labels", expected, format!("{label} in {}", place(labels.shape(), i))))
         }
@@ -124,7 +123,7 @@ impl Targets {
     pub fn at_positions(numbers: &Array, ignored: Option<Ignored>) -> Result<Self> {
         let is_ignored = |number: f64| ignored.is_some_and(|ignored| ignored.is(number));
         let is_wrong = |number: f64| number.fract() != 0.0 && !is_ignored(number);
-        if let Some((i, number)) = numbers.values().enumerate().find(|(_, number)| is_wrong(*number)) {
+        if let Some((i, number)) = numbers.find(is_wrong) {
             let got = format!("{number} in {}", place(numbers.shape(), i));
             return Err(Error::value("labels", "whole numbers, a class at each position", got));
         }
@@ -157,7 +156,7 @@ impl Targets {
     /// When a value that is not `ignored` is not finite.
     pub fn partial(values: &Array, ignored: Ignored) -> Result<Self> {
         let is_wrong = |value: f64| !value.is_finite() && !ignored.is(value);
-        if let Some((i, value)) = values.values().enumerate().find(|(_, value)| is_wrong(*value)) {
+        if let Some((i, value)) = values.find(is_wrong) {
             let got = format!("{value} in {}", place(values.shape(), i));
             return Err(Error::value("targets", "finite numbers beside those that are ignored", got));
         }

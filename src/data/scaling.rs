@@ -141,7 +141,10 @@ impl Scaling {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= total) {
             return Err(Error::value("scaling", format!("rows below {total}"), row));
         }
-        if let (Some(real), false) = (real_positions(inputs), scale == Scale::None) {
+        if scale == Scale::None {
+            return Ok(Self::none());
+        }
+        if let Some(real) = real_positions(inputs) {
             return Self::of_sequences(inputs, &real, rows, scale);
         }
         match scale {

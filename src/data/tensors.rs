@@ -210,7 +210,7 @@ fn stored(x: Array) -> Result<Array> {
         DType::BF16 | DType::F64 => Ok(x.cast(DType::F32)),
         DType::U32 | DType::I64 | DType::U64 => {
             let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
-            if let Some((i, value)) = x.values().enumerate().find(|(_, value)| !range.contains(value)) {
+            if let Some((i, value)) = x.find(|value| !range.contains(&value)) {
                 let expected = "whole numbers that i32 holds; store amounts beyond them as float32";
                 return Err(Error::value("values", expected, format!("{value} in {}", place(x.shape(), i))));
             }

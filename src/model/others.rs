@@ -127,20 +127,18 @@ impl Description {
     pub fn reads<'a>(&'a self) -> Vec<Reads<'a>> {
         let Self { sample, dtype, scaling, others, .. } = self;
         let name = if others.input.is_empty() { "input" } else { &others.input };
-        let first = (name, sample, dtype, scaling);
-        let more = others
-            .inputs
-            .iter()
-            .map(|OtherInput { name, sample, dtype, scaling }| (name.as_str(), sample, dtype, scaling));
-        let reads = |(name, sample, dtype, scaling): (&'a str, &'a Vec<usize>, &DType, &'a Scaling)| Reads {
+        let reads = |name: &'a str, sample: &'a [usize], dtype: DType, scaling: &'a Scaling| Reads {
             name,
             sample,
-            dtype: *dtype,
+            dtype,
             scaling,
             vocabulary: self.layers.vocabulary(name),
             is_masked: self.layers.is_masked(name),
         };
-        std::iter::once(first).chain(more).map(reads).collect()
+        let first = reads(name, sample, *dtype, scaling);
+        let more =
+            others.inputs.iter().map(|other| reads(&other.name, &other.sample, other.dtype, &other.scaling));
+        std::iter::once(first).chain(more).collect()
     }
 
     /// What the model answers, in the order in which it gives it.

@@ -16,7 +16,7 @@ impl Trainer {
         }
         self.check_inputs(data)?;
         for input in data.all_inputs() {
-            if real_positions(input.values).is_some() && !self.model.is_masked(input.name) {
+            if !self.model.is_masked(input.name) && real_positions(input.values).is_some() {
                 let expected = "\"masking\" as the first layer of all that reads it, as some of its sequences are padded";
                 return Err(Error::value(format!("input {}", input.name), expected, "another layer"));
             }

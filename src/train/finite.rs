@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Op, Tensor};
 use crate::runtime::Buffer;
 
-/// How the name of a place ends that belongs to no layer.
+/// The suffix of places that belong to no layer.
 pub(super) const OUTSIDE: &str = "outside the layers";
 
 /// A function of the arguments of `graph` whose result has a flag for each floating-point value on the way to

@@ -56,7 +56,7 @@ impl<'a> Block<'a> {
         let next = &mut self.next;
         next.clear();
         next.extend_from_slice(rest);
-        let lacking = self.wanted.saturating_sub(rest.len());
+        let lacking = if self.is_last { 0 } else { self.wanted.saturating_sub(rest.len()) };
         let (parsed, read) = rayon::join(|| parse(text), || read_up_to(lacking, input, next));
         let read = read.map_err(|e| Error::io("read", self.path, e))?;
         self.is_last |= read < lacking;

@@ -167,13 +167,6 @@ pub enum ColumnKind {
     Sequence(Sequence),
 }
 
-impl ColumnKind {
-    /// Whether the column is an input of its own, and no feature.
-    pub(crate) fn is_input(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::Picture(_) | Self::Sequence(_))
-    }
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_zero(number: &f64) -> bool {
     *number == 0.0
@@ -232,6 +225,6 @@ impl Column {
 
     /// Whether the column is an input of its own, and no feature.
     pub(crate) fn is_input(&self) -> bool {
-        self.kind.is_input()
+        matches!(self.kind, ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_))
     }
 }

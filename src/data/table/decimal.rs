@@ -1,4 +1,4 @@
-//! Numbers of few digits, which are most of those in tables, at a fraction of what any number takes.
+//! A fast path for numbers of few digits, as most numbers in tables are.
 
 /// The powers of ten that f64 holds exactly.
 const POWERS: [f64; 23] = [
@@ -77,7 +77,7 @@ fn eight(text: &[u8]) -> (u64, usize) {
     let values = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
     let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
     let count = others.trailing_zeros() / 8;
-    // Zeros take the place of what is no digit, before the digits. Then neighbours become one number, three times.
+    // Shifts out the bytes behind the digits, so that zeros lead. Then neighbours become one number, three times.
     let ones = values.checked_shl(64 - 8 * count).unwrap_or(0);
     let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All that is read here is what the parser of any number makes of the same bytes, to the bit.
+    /// Whatever is read here equals the result of the general parser, to the bit.
     fn check(text: &str) {
         if let Some(decimal) = Decimal::at_start(text.as_bytes()) {
             let (number, rest) = text.split_at(decimal.length);

@@ -346,8 +346,8 @@ impl From<Option<Vec<f32>>> for Means {
 }
 
 impl Encoder<'_> {
-    /// Encodes the cells from row `first` on: those of the column into the features from `at` on of rows of `width`
-    /// features, which are 0. Rows with a cell that cannot be taken become `is_bad`.
+    /// Encodes the column's cells from row `first` on into `features`, rows of `width` zeros, from place `at` of each row
+    /// on. Sets `is_bad` for rows with a cell that cannot be taken.
     fn encode_rows(
         &self,
         cells: &Cells,

@@ -58,7 +58,7 @@ fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {
     numbers.iter().all(|number| number.is_finite()).then_some((numbers, features))
 }
 
-/// Rows with what is wrong in them.
+/// Refused rows, each with the reason.
 type Refused = Vec<(usize, String)>;
 
 impl Table {
@@ -80,14 +80,10 @@ impl Table {
             .map(|(length, features)| (length, Some(features)))
             .reduce(|| (0, None), |(a, first), (b, features)| (a.max(b), first.or(features)));
         let (longest, Some(features)) = longest else {
-            let (row, name) = (train.first().map_or(0, |&row| row as usize), shown(&self.header[column]));
-            let cell = self.cell_text(row, column);
-            return Err(self.refuse(format!(
-                "expected sequences of numbers in column \"{name}\", as in 1.5 2 3.25, got \"{}\" in {} {}",
-                shown(&cell),
-                if self.lines.0.is_empty() { "row" } else { "line" },
-                self.line(row),
-            )));
+            let row = train.first().map_or(0, |&row| row as usize);
+            let (at, cell) = (self.at(row, column), shown(&self.cell_text(row, column)).into_owned());
+            return Err(self
+                .refuse(format!("expected a sequence of numbers, as in 1.5 2 3.25, {at}, got \"{cell}\"")));
         };
         Ok(ColumnKind::Sequence(Sequence { length: of.length.unwrap_or(longest), features }))
     }
@@ -98,8 +94,12 @@ impl Table {
         column: usize,
         Sequence { length, features }: Sequence,
     ) -> Result<(Array, Refused, usize)> {
-        let stride = length * features;
-        let mut numbers = vec![f32::NAN; self.rows * stride];
+        let stride = length.saturating_mul(features);
+        let total = stride.saturating_mul(self.rows);
+        if total > isize::MAX as usize / size_of::<f32>() {
+            return Err(Error::value("length", "one for which there is memory", length));
+        }
+        let mut numbers = vec![f32::NAN; total];
         let fill = |(row, place): (usize, &mut [f32])| {
             let cell = self.cell_text(row, column);
             let Some((sequence, _)) = parse(&cell).filter(|(_, found)| [0, features].contains(found)) else {

@@ -9,8 +9,8 @@ use crate::train::targets;
 impl FunctionRun<'_> {
     /// A pass over the training rows of `data`: the mean of each result over its steps. A batch is made of the inputs in
     /// their order as they are stored, and then of the targets, as many as the function takes; rows that fill no batch are
-    /// left out. The order of the rows is a function of the seed and of how many passes are done, so that a run that was
-    /// restored goes on as one that was not.
+    /// left out. The order of the rows is a function of the seed and the steps done, so that a run that was restored goes on
+    /// as one that was not.
     ///
     /// ```
     /// use neural::{Array, DType, data::{Dataset, Splits, Targets}, graph::Type, nn::{self, Module}, runtime::Device};

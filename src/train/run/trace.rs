@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::processes::Command;
-use crate::data::real_positions;
+use crate::data::{Targets, real_positions};
 use crate::error::Result;
 use crate::runtime::Program;
 use crate::train::{finite, program};
@@ -32,10 +32,13 @@ impl Run<'_> {
         }
         let now = self.is_finite()?;
         let places = self.tracer.take().map_or_else(Vec::new, |tracer| tracer.places);
-        // In the first step there is no good one to compare with, but padding is known to be NaN on the way to the layers.
-        let is_padded = self.data.all_inputs().any(|input| real_positions(input.values).is_some());
-        let is_input = |place: &String| place == DATA || place.ends_with(finite::OUTSIDE);
-        let usual = usual.unwrap_or_else(|| places.iter().map(|at| !(is_padded && is_input(at))).collect());
+        // In the first step there is no good one to compare with, but padding and targets that are not known are NaN.
+        let usual = usual.unwrap_or_else(|| {
+            let has_gaps = self.data.all_inputs().any(|input| real_positions(input.values).is_some())
+                || self.data.all_targets().any(|target| matches!(target.targets, Targets::Partial(_)));
+            let is_outside = |place: &String| place == DATA || place.ends_with(finite::OUTSIDE);
+            places.iter().map(|place| !(has_gaps && is_outside(place))).collect()
+        });
         Ok(finite::first_lost(places, &usual, &now))
     }
 
