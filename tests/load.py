@@ -54,7 +54,7 @@ def request(body, kind="application/json", more=""):
 
 
 def read(connection):
-    """The status of the next answer, its body, and whether the connection ends with it; `None` where it ended before."""
+    """The status of the next answer, its body, and whether the connection ends with it; `None` where it ended before that."""
     got = b""
     while b"\r\n\r\n" not in got:
         more = connection.recv(1 << 16)
@@ -64,7 +64,10 @@ def read(connection):
     head, _, body = got.partition(b"\r\n\r\n")
     length = re.search(rb"content-length: (\d+)", head.lower())
     while length and len(body) < int(length[1]):
-        body += connection.recv(1 << 16)
+        more = connection.recv(1 << 16)
+        if not more:
+            return None
+        body += more
     return int(head.split()[1]), body, b"connection: close" in head.lower()
 
 

@@ -177,7 +177,7 @@ static PJRT_Error* refuse(PJRT_Error_Code code, const char* message, size_t size
   exit(2);
 }
 
-// Each process sets a key, and waits for those of all.
+// Each process sets its own key and reads the keys of all others.
 static void greet(PJRT_Client_Create_Args* args) {
   PJRT_CallbackError refused = refuse;
   char key[32], value[32];

@@ -51,7 +51,7 @@ Registry& registry() {
 // Fields of a CompileOptionsProto, written down, which the compilations of this thread have besides the crate's.
 thread_local std::string options;
 
-// What the clients that this thread opens have in common with those of other processes; null if nothing.
+// The key-value store for the clients that this thread opens; null if they belong to a single process.
 thread_local std::shared_ptr<xla::KeyValueStoreInterface> store;
 
 // The plugins that were loaded, and the tables that XLA is given in their place: the same but for the function that

@@ -86,7 +86,7 @@ impl Sharing {
                 rank => format!("process {rank} on {}: ", host()),
             };
             let _ = writeln!(io::stderr(), "error: {name}{}", message(&error));
-            // The launcher passes on only what it has read by the time the processes end.
+            // The launcher drops output that it has not read when the processes end.
             thread::sleep(PASSED_ON);
             processes.abort(1)
         })

@@ -27,13 +27,12 @@ pub(super) fn words(rows: &[Vec<String>]) -> String {
     }
 }
 
-/// Fewer characters of a column are not worth to be read.
+/// The last column is not folded to fewer characters than this.
 const NARROWEST: usize = 20;
 
 fn folded(rows: &[Vec<String>], room: usize) -> String {
     let last = rows.iter().map(Vec::len).max().unwrap_or(1).saturating_sub(1);
-    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
-    let before: usize = (0..last).map(|column| widest(column).unwrap_or(0) + 2).sum();
+    let before: usize = widths(rows).iter().take(last).map(|width| width + 2).sum();
     let room = room.saturating_sub(before).max(NARROWEST);
     let mut lines = Vec::new();
     for row in rows {
@@ -72,11 +71,16 @@ pub(super) fn markdown(rows: &[Vec<String>], left: usize) -> String {
     lines.concat()
 }
 
-/// The cells with the blanks that bring them under each other.
-fn aligned(rows: &[Vec<String>], left: usize) -> Vec<Vec<String>> {
+/// How wide each column is.
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
-    let widths: Vec<usize> = (0..count).map(|column| widest(column).unwrap_or(0)).collect();
+    (0..count).map(|column| widest(column).unwrap_or(0)).collect()
+}
+
+/// The cells with the blanks that bring them under each other.
+fn aligned(rows: &[Vec<String>], left: usize) -> Vec<Vec<String>> {
+    let widths = widths(rows);
     let cell = |(column, (cell, width)): (usize, (&String, &usize))| {
         let blanks = " ".repeat(width - cell.width());
         if column < left { format!("{cell}{blanks}") } else { format!("{blanks}{cell}") }

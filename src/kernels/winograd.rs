@@ -267,6 +267,7 @@ impl WithSimd for Gradient<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { sizes, sums, pieces, first, to } = self;
+        let window = sizes.window;
         for (&[from, end], sum) in pieces.iter().zip(sums) {
             let sum = S::as_simd_f32s(bytemuck::cast_slice(sum)).0;
             let [rows, registers] = shape(end - from);
@@ -279,19 +280,11 @@ impl WithSimd for Gradient<'_, '_> {
                         tile[place / SIDE][place % SIDE] =
                             sum[(place * rows + first + i) * registers + register];
                     }
-                    transform::<S, Transposed<Filter>>(
-                        simd,
-                        sizes.window,
-                        [SIDE; 2],
-                        sizes.window,
-                        &mut tile,
-                    );
-                    let numbers = filter..(filter + S::F32_LANES).min(end);
-                    for row in 0..sizes.window[0] {
-                        for column in 0..sizes.window[1] {
-                            let cell = &mut cells[row * sizes.window[1] + column];
-                            simd.partial_store_f32s(&mut cell[numbers.clone()], tile[row][column]);
-                        }
+                    transform::<S, Transposed<Filter>>(simd, window, [SIDE; 2], window, &mut tile);
+                    let last = (filter + S::F32_LANES).min(end);
+                    for (at, cell) in cells.iter_mut().enumerate() {
+                        let numbers = tile[at / window[1]][at % window[1]];
+                        simd.partial_store_f32s(&mut cell[filter..last], numbers);
                     }
                 }
             }

@@ -39,7 +39,7 @@ pub struct Context<'a> {
     rows: Vec<Row>,
 }
 
-/// What is asked of the path of a variable.
+/// A predicate over the paths of variables.
 type OfPath<'a> = &'a dyn Fn(&str) -> bool;
 
 impl fmt::Debug for Context<'_> {

@@ -2,7 +2,7 @@ use super::{Context, Layer, Network, Node, Sequential};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
-/// Positions of `x` `[n, length, features]` all of whose features are NaN are padding, see [`Context::positions`]; there
+/// Positions of `x` `[n, length, features]` all of whose features are not finite are padding, see [`Context::positions`]; there
 /// the result is 0. A NaN beside numbers stays one.
 pub(super) fn masking(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
     if x.rank() != 3 || !x.dtype().is_float() {

@@ -113,37 +113,25 @@ impl Processes {
     pub fn open(&self, spec: &DeviceSpec, options: &DeviceOptions) -> Result<Device> {
         let choice = Choice::of(spec)?;
         // Before any waits for those of another kind.
-        self.agree("device", choice.kind().to_string())?;
+        agree("device", self.share(&choice.kind().to_string())?.iter())?;
         let device = Device::spanning(*self, choice, options)?;
-        let numbers: Vec<usize> = device.client().addressable_devices().iter().map(PjRtDevice::id).collect();
-        self.agree("number of devices", numbers.len())?;
-        Ok(device.numbered(self.share(&numbers)?))
+        let own: Vec<usize> = device.client().addressable_devices().iter().map(PjRtDevice::id).collect();
+        let numbers = self.share(&own)?;
+        agree("number of devices", numbers.iter().map(Vec::len))?;
+        Ok(device.numbered(numbers))
     }
 
-    /// That all processes have the same. All must call it.
-    fn agree<T: PartialEq + fmt::Display + Serialize + DeserializeOwned>(
-        &self,
-        setting: &str,
-        own: T,
-    ) -> Result<()> {
-        let all = self.share(&own)?;
-        match all.iter().position(|other| *other != all[0]) {
-            None => Ok(()),
-            Some(other) => Err(Error::value(
-                setting,
-                format!("{} in all processes, as in the first", all[0]),
-                format!("{} in process {other}", all[other]),
-            )),
-        }
-    }
-
-    /// What each process has given, by their ranks. All must call it.
+    /// The values that the processes have given, by their ranks. All must call it.
     fn share<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
         let refused = |error: serde_json::Error| Error::Device(format!("process {}: {error}", self.rank));
         let texts = self.gather(serde_json::to_vec(own).map_err(refused)?);
-        let all = self.broadcast(serde_json::to_vec(&texts).map_err(refused)?);
-        let texts: Vec<Vec<u8>> = serde_json::from_slice(&all).map_err(refused)?;
-        texts.iter().map(|text| serde_json::from_slice(text).map_err(refused)).collect()
+        let all: Vec<T> = texts
+            .iter()
+            .map(|text| serde_json::from_slice(text))
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
+        let all = self.broadcast(serde_json::to_vec(&all).map_err(refused)?);
+        serde_json::from_slice(&all).map_err(refused)
     }
 
     /// XLA's client for this process's CPU.
@@ -243,6 +231,20 @@ impl Processes {
             None => Ok(()),
             Some(message) => Err(Error::Xla { action, message: format!("process {}: {message}", self.rank) }),
         }
+    }
+}
+
+/// That the processes have the same of something, given by their ranks.
+fn agree<T: PartialEq + fmt::Display>(setting: &str, all: impl Iterator<Item = T>) -> Result<()> {
+    let mut others = all.enumerate();
+    let Some((_, first)) = others.next() else { return Ok(()) };
+    match others.find(|(_, other)| *other != first) {
+        None => Ok(()),
+        Some((rank, other)) => Err(Error::value(
+            setting,
+            format!("{first} in all processes, as in the first"),
+            format!("{other} in process {rank}"),
+        )),
     }
 }
 

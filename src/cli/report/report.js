@@ -1,7 +1,7 @@
 "use strict";
 const report = JSON.parse(document.getElementById("data").textContent);
 
-// Runs of one folder are told apart by what follows it.
+// Where all runs are in one folder, their names are shown without it.
 const folder = run => run.name.slice(0, run.name.lastIndexOf("/") + 1), within = folder(report.runs[0]);
 if (report.runs.every(run => folder(run) === within)) for (const run of report.runs) run.name = run.name.slice(within.length);
 

@@ -33,8 +33,8 @@ pub(super) fn propose(axes: &[Axis], seen: &[(Vec<f64>, f64)], random: &mut impl
     let (good, others) = ordered.split_at(good);
     let (good, others) = (Mixture::around(axes, good), Mixture::around(axes, others));
     let gain = |point: &[f64]| good.log_density(point) - others.log_density(point);
-    let candidates = (0..CANDIDATES).map(|_| good.draw(random));
-    candidates.max_by(|a, b| gain(a).total_cmp(&gain(b))).unwrap_or_default()
+    let candidates = (0..CANDIDATES).map(|_| good.draw(random)).map(|point| (gain(&point), point));
+    candidates.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, point)| point).unwrap_or_default()
 }
 
 /// A kernel around each of some points, and an even density, all of the same weight.
@@ -43,7 +43,7 @@ struct Mixture<'a> {
     centers: Vec<&'a [f64]>,
     /// The scale of the logistic distributions.
     scale: f64,
-    /// What an even density over a list's places weighs beside the place of the center itself.
+    /// The weight of each place of a list under the even density, where the center's own place has 1.
     even: f64,
 }
 
