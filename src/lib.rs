@@ -49,7 +49,6 @@
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
 //! | `cli` | a command a file: parse, call, print | how anything works |
 //! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
-
 //!
 //! # What holds everywhere
 //!
@@ -66,6 +65,7 @@
 //!
 //! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.
 
+#![warn(missing_docs)]
 // Some items serve the command line alone, and would be reported as unused without it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 

@@ -37,7 +37,9 @@ pub struct Writer {
 /// What a run is called, and where its files are.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
+    /// The experiment's name, under which runs are grouped.
     pub experiment: &'a str,
+    /// The run's name.
     pub name: &'a str,
     /// The folder whose files are the run's artifacts. A run with the same folder is the same run.
     pub files: &'a Path,
@@ -49,7 +51,9 @@ pub struct Run<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
+    /// The run reached its end.
     Finished,
+    /// The run ended with an error.
     Failed,
     /// By its user; it may be gone on with.
     Killed,

@@ -38,7 +38,9 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
+    /// The network.
     pub layers: Network,
+    /// The function that turns the outputs of the last layer into answers.
     pub link: Link,
     /// The shape of one sample.
     pub sample: Vec<usize>,
@@ -157,6 +159,7 @@ impl Link {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// The network, its inputs and its answers.
     pub description: Description,
     /// In the order in which the layers declare them, named as in `PyTorch`: `0.weight`.
     pub variables: Vec<(Variable, Array)>,

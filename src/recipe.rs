@@ -53,8 +53,11 @@ pub use train::Train;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    /// The section `[data]`.
     pub data: Source,
+    /// The section `[model]`.
     pub model: Model,
+    /// The section `[train]`.
     pub train: Train,
 }
 

@@ -15,14 +15,23 @@ use std::fmt;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum DType {
+    /// A truth value, one byte.
     Bool,
+    /// Unsigned, 8 bits.
     U8,
+    /// Signed, 32 bits.
     I32,
+    /// Unsigned, 32 bits.
     U32,
+    /// Signed, 64 bits.
     I64,
+    /// Unsigned, 64 bits.
     U64,
+    /// The upper half of an [`F32`](Self::F32): its range, with 8 bits of precision.
     BF16,
+    /// IEEE 754 single precision.
     F32,
+    /// IEEE 754 double precision.
     F64,
 }
 

@@ -76,9 +76,11 @@ pub struct Dataset {
     pub input: String,
     /// Inputs beside the first, see [`Dataset::with_input`].
     pub more_inputs: Vec<Input>,
+    /// What the model is to answer, one entry a row.
     pub targets: Targets,
     /// Targets beside the first, see [`Dataset::with_target`].
     pub more_targets: Vec<Target>,
+    /// Which rows train, validate and test.
     pub splits: Splits,
     /// Where the rows of each part come from.
     pub origins: Origins,
@@ -105,7 +107,9 @@ pub struct Dataset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part<'a> {
+    /// `train`, `validation` or `test`.
     pub name: &'static str,
+    /// Indices of its rows.
     pub rows: &'a [u32],
     /// Empty for a data set that was put together in memory.
     pub origin: &'a str,

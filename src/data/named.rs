@@ -7,16 +7,20 @@ use crate::error::{Error, Result};
 /// An input beside the first one of a [`Dataset`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
+    /// The input of the network that it is for.
     pub name: String,
     /// As [`Dataset::inputs`].
     pub values: Array,
+    /// How the values were scaled.
     pub scaling: Scaling,
 }
 
 /// A target beside the first one of a [`Dataset`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
+    /// The output of the network that it is for.
     pub name: String,
+    /// One entry a row.
     pub targets: Targets,
     /// As [`Dataset::target_scaling`].
     pub scaling: Scaling,
@@ -26,8 +30,11 @@ pub struct Target {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct InputView<'a> {
+    /// Empty where the data has one input.
     pub name: &'a str,
+    /// `[rows, …]`
     pub values: &'a Array,
+    /// How the values were scaled.
     pub scaling: &'a Scaling,
 }
 
@@ -35,8 +42,11 @@ pub struct InputView<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TargetView<'a> {
+    /// Empty where the data has one target.
     pub name: &'a str,
+    /// One entry a row.
     pub targets: &'a Targets,
+    /// How the targets were scaled.
     pub scaling: &'a Scaling,
 }
 

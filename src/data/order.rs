@@ -39,7 +39,9 @@ pub enum LastBatch {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shuffle {
+    /// The run's seed.
     pub seed: u64,
+    /// The epoch, from 0. Each has an order of its own.
     pub epoch: u64,
 }
 

@@ -19,7 +19,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ignored {
+    /// A whole number, such as 255 or -100, among labels.
     Number(i64),
+    /// NaN among values.
     Nan,
 }
 

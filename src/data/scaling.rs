@@ -48,7 +48,9 @@ impl Scale {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Scaling {
+    /// Subtracted first: the mean, or the least value.
     pub mean: Array,
+    /// Divides the difference: the deviation, or the range; 1 for a feature that is constant.
     pub deviation: Array,
 }
 

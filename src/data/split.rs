@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
+    /// Rows whose gradients move the weights.
     pub train: Vec<u32>,
+    /// Rows that choose the best epoch and stop training early.
     pub validation: Vec<u32>,
+    /// Rows that choose nothing.
     pub test: Vec<u32>,
 }
 
@@ -42,8 +45,11 @@ impl Splits {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
+    /// Of the training rows.
     pub train: String,
+    /// Of the validation rows.
     pub validation: String,
+    /// Of the test rows.
     pub test: String,
 }
 

@@ -19,7 +19,12 @@ pub(super) const MAX_CLASSES: usize = 1 << 16;
 #[non_exhaustive]
 pub enum Targets {
     /// A class for each row, an index into `names`.
-    Classes { labels: Vec<i32>, names: Vec<String> },
+    Classes {
+        /// One for each row.
+        labels: Vec<i32>,
+        /// The names of the classes, in their order.
+        names: Vec<String>,
+    },
     /// f32 or f64 `[n, k]` or `[n, …, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
     Values(Array),
     /// As `Values`, some of which are not known: NaN stands for them, and they count in no loss and no figure. See
@@ -27,12 +32,22 @@ pub enum Targets {
     Partial(Array),
     /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
     /// one says that there is none: such positions, padding for instance, count in no loss and no figure.
-    Positions { labels: Array, names: Vec<String> },
+    Positions {
+        /// i32 `[n, …]`.
+        labels: Array,
+        /// The names of the classes, in their order.
+        names: Vec<String>,
+    },
     /// The inputs themselves, scaled, which an autoencoder gives back.
     Inputs,
     /// Of sequences of token ids `[n, length]`, the token after each position. The last position has none, nor does one
     /// before `padding`.
-    Next { names: Vec<String>, padding: Option<i32> },
+    Next {
+        /// The tokens, in the order of their ids.
+        names: Vec<String>,
+        /// The id that fills short sequences up.
+        padding: Option<i32>,
+    },
 }
 
 impl Targets {

@@ -14,7 +14,10 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Cause {
     /// The device has no room for `bytes` more.
-    OutOfMemory { bytes: Option<u64> },
+    OutOfMemory {
+        /// The size of the allocation that failed, if the message tells it.
+        bytes: Option<u64>,
+    },
     /// There is a driver, but no GPU that this process may use.
     NoGpu,
     /// NVIDIA's driver is not installed, or not visible in this container.
@@ -26,9 +29,17 @@ pub enum Cause {
     /// The driver is there, but has not come up.
     DriverNotReady,
     /// A shared library that was to be loaded is not there.
-    MissingLibrary { name: String },
+    MissingLibrary {
+        /// The file name, such as `libcudnn.so.9`.
+        name: String,
+    },
     /// cuDNN is older than the one that the plugin was compiled with.
-    CudnnTooOld { found: String, needed: String },
+    CudnnTooOld {
+        /// Its version.
+        found: String,
+        /// The version that the plugin was compiled with.
+        needed: String,
+    },
     /// cuDNN did not start; an earlier line of the log says why.
     CudnnFailed,
     /// CUDA's assembler or its library of device functions is not there.

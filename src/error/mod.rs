@@ -17,22 +17,41 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// An operation was given tensors whose shapes or types it cannot take.
     #[error("{op}: expected {expected}, got {got}")]
-    Shape { op: String, expected: String, got: String },
+    Shape {
+        /// The operation.
+        op: String,
+        /// The shapes and types that it takes.
+        expected: String,
+        /// The shapes and types that it was given.
+        got: String,
+    },
 
     /// An operation was given tensors of different graphs.
     #[error(
         "{op}: expected tensors of one graph, got one of another; a loop's step is given what it reads from outside as constants, and a function is written into a graph by its call"
     )]
-    OtherGraph { op: String },
+    OtherGraph {
+        /// The operation.
+        op: String,
+    },
 
     /// A setting that is out of range or unknown.
     #[error("{name}: expected {expected}, got {got}")]
-    Value { name: String, expected: String, got: String },
+    Value {
+        /// The setting, such as `batch_size`.
+        name: String,
+        /// The values that it may have.
+        expected: String,
+        /// The value that it was given.
+        got: String,
+    },
 
     /// The same as the error inside, which happened in a named part of a model.
     #[error("{place}: {cause}")]
     At {
+        /// The part of the model, such as `layer 1.dense`.
         place: String,
+        /// The error there.
         #[source]
         cause: Box<Error>,
     },
@@ -40,23 +59,43 @@ pub enum Error {
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}: {cause}", path.display())]
     Io {
+        /// The verb of the message, such as `read`.
         action: &'static str,
+        /// The file or folder.
         path: PathBuf,
+        /// The answer of the operating system.
         #[source]
         cause: std::io::Error,
     },
 
     /// A file was read, but is not what it should be.
     #[error("{}: {message}", path.display())]
-    Format { path: PathBuf, message: String },
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The fault, with its place in the file.
+        message: String,
+    },
 
     /// Another process is training in the run's folder.
     #[error("{}: in use by {holder}, which trains in it; wait until it has ended, or end it", path.display())]
-    InUse { path: PathBuf, holder: String },
+    InUse {
+        /// The folder of the run.
+        path: PathBuf,
+        /// The process, such as `process 123 on host`.
+        holder: String,
+    },
 
     /// A run cannot resume from where it was asked to. Nothing on the disk is changed; `choices` are the user's options.
     #[error("{}: {reason}; nothing is changed: {}", path.display(), choices.join(", or "))]
-    Resume { path: PathBuf, reason: String, choices: Vec<String> },
+    Resume {
+        /// The folder of the run.
+        path: PathBuf,
+        /// The obstacle.
+        reason: String,
+        /// Ways to continue.
+        choices: Vec<String>,
+    },
 
     /// A device was asked for that is not there, or cannot be used.
     #[error("{0}")]
@@ -64,15 +103,30 @@ pub enum Error {
 
     /// More memory is needed than is free, which is known before any of it is taken. Both are in bytes.
     #[error("{what} needs {} of memory, and {} are free; {advice}", gib(*needs), gib(*has))]
-    Memory { what: String, needs: u64, has: u64, advice: String },
+    Memory {
+        /// The thing that needs the memory.
+        what: String,
+        /// Bytes needed.
+        needs: u64,
+        /// Bytes free.
+        has: u64,
+        /// Ways to need less.
+        advice: String,
+    },
 
     /// XLA refused a program or failed while it ran it.
     #[error("XLA could not {action}: {message}")]
-    Xla { action: &'static str, message: String },
+    Xla {
+        /// The verb of the message, such as `compile`.
+        action: &'static str,
+        /// The answer of XLA, with its [`Cause`] if that is known.
+        message: String,
+    },
 
     /// A loss that is not a finite number. The run is in its state before that step.
     #[error("the loss was {loss} in step {step}{}{}: {advice}", in_epoch(*epoch), came_up(place.as_deref()))]
     NotFinite {
+        /// The loss: NaN or infinite.
         loss: f64,
         /// From 0.
         step: u64,
@@ -80,6 +134,7 @@ pub enum Error {
         epoch: Option<u64>,
         /// The first place, in the order of computation, with a number that is not finite, where one was found.
         place: Option<String>,
+        /// Ways to avoid it.
         advice: String,
     },
 }

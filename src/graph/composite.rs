@@ -25,10 +25,18 @@ pub(crate) const HIDDEN: f64 = -1e30;
 pub enum Composite {
     /// `softmax(q kᵀ / √d) v` of queries `[n, length, heads, d]`, keys and values `[n, others, heads, d]` and, as a fourth
     /// operand if there is one, which keys are seen, `bool[n, others]`. With `causal` a query sees no key after its own place.
-    Attention { causal: bool },
+    Attention {
+        /// Whether later keys are hidden from a query.
+        causal: bool,
+    },
     /// The gradient of an attention for its `of`-th operand. After the attention's operands come its result and the gradient
     /// for that.
-    AttentionGrad { causal: bool, of: usize },
+    AttentionGrad {
+        /// As in the attention.
+        causal: bool,
+        /// 0 for queries, 1 for keys, 2 for values.
+        of: usize,
+    },
 }
 
 impl Tensor {

@@ -68,8 +68,11 @@ pub type NodeId = usize;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The operation.
     pub op: Op,
+    /// The operands, which were made before it.
     pub inputs: Vec<NodeId>,
+    /// The type of the result.
     pub ty: Type,
     /// The layer during whose building the node was made, for messages.
     pub place: Arc<str>,

@@ -19,24 +19,43 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unary {
+    /// -x
     Neg,
+    /// |x|
     Abs,
+    /// -1, 0 or 1; NaN of NaN
     Sign,
+    /// e^x
     Exp,
+    /// e^x - 1, exact near 0
     Expm1,
+    /// ln x
     Log,
+    /// ln(1 + x), exact near 0
     Log1p,
+    /// √x
     Sqrt,
+    /// 1 / √x
     Rsqrt,
+    /// tanh x
     Tanh,
+    /// 1 / (1 + e^-x)
     Logistic,
+    /// 2 / √π ∫ e^(-t²) dt from 0 to x
     Erf,
+    /// sin x
     Sin,
+    /// cos x
     Cos,
+    /// The largest whole number that is not above x
     Floor,
+    /// The smallest whole number that is not below x
     Ceil,
+    /// The nearest whole number; of two equally near ones the even one
     Round,
+    /// Not x; of whole numbers bit by bit
     Not,
+    /// Whether x is neither infinite nor NaN, as `bool`
     IsFinite,
 }
 
@@ -52,16 +71,27 @@ pub enum Unary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binary {
+    /// x + y
     Add,
+    /// x - y
     Sub,
+    /// x · y
     Mul,
+    /// x / y; of whole numbers rounded towards 0
     Div,
+    /// The remainder of x / y, with the sign of x
     Rem,
+    /// The larger one; NaN if either is NaN
     Max,
+    /// The smaller one; NaN if either is NaN
     Min,
+    /// x^y
     Pow,
+    /// x and y; of whole numbers bit by bit
     And,
+    /// x or y; of whole numbers bit by bit
     Or,
+    /// Either x or y; of whole numbers bit by bit
     Xor,
 }
 
@@ -77,11 +107,17 @@ pub enum Binary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Comparison {
+    /// x = y
     Eq,
+    /// x ≠ y
     Ne,
+    /// x < y
     Lt,
+    /// x ≤ y
     Le,
+    /// x > y
     Gt,
+    /// x ≥ y
     Ge,
 }
 
@@ -97,8 +133,11 @@ pub enum Comparison {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reduction {
+    /// Σ x
     Sum,
+    /// The largest; NaN if any is NaN
     Max,
+    /// The smallest; NaN if any is NaN
     Min,
 }
 
@@ -115,9 +154,13 @@ pub enum Reduction {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DotDims {
+    /// Axes of the first operand that are summed over.
     pub lhs_contract: Vec<usize>,
+    /// Those of the second operand, in the same order.
     pub rhs_contract: Vec<usize>,
+    /// Axes of the first operand that are paired.
     pub lhs_batch: Vec<usize>,
+    /// Those of the second operand, in the same order.
     pub rhs_batch: Vec<usize>,
 }
 
@@ -131,7 +174,9 @@ pub struct DotDims {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
+    /// Cells along each spatial axis.
     pub size: Vec<usize>,
+    /// The step along each spatial axis; at least 1.
     pub stride: Vec<usize>,
     /// Cells added before and after each spatial axis.
     pub padding: Vec<(usize, usize)>,
@@ -179,19 +224,26 @@ impl Window {
 pub enum Op {
     /// The `index`-th argument of the program.
     Parameter {
+        /// Its place among the arguments, from 0.
         index: usize,
     },
+    /// A value that is part of the program.
     Constant(Arc<Array>),
     /// 0, 1, 2, … along `dim`.
     Iota {
+        /// The axis along which the numbers rise.
         dim: usize,
     },
 
+    /// A function of each element.
     Unary(Unary),
+    /// A function of each pair of elements.
     Binary(Binary),
+    /// A comparison of each pair of elements.
     Compare(Comparison),
     /// `inputs[0] ? inputs[1] : inputs[2]`
     Select,
+    /// The same values as another [`DType`].
     Convert,
     /// The identity, through which no gradient flows.
     StopGradient,
@@ -200,44 +252,64 @@ pub enum Op {
     /// The first input, which is known as a whole: what it is of the others.
     Composite(Composite),
 
+    /// The same elements, row-major, in another shape.
     Reshape,
     /// Axis `i` of the input becomes axis `dims[i]` of the result.
     Broadcast {
+        /// For each axis of the input an axis of the result.
         dims: Vec<usize>,
     },
     /// Axis `i` of the result is axis `perm[i]` of the input.
     Transpose {
+        /// For each axis of the result an axis of the input.
         perm: Vec<usize>,
     },
+    /// The elements in reverse order along some axes.
     Reverse {
+        /// These axes.
         dims: Vec<usize>,
     },
+    /// The elements at `start`, `start + stride`, … below `limit`.
     Slice {
+        /// The first index along each axis.
         start: Vec<usize>,
+        /// One more than the last index along each axis.
         limit: Vec<usize>,
+        /// The step along each axis; at least 1.
         stride: Vec<usize>,
     },
     /// Zeros around (`low`, `high`) and between (`interior`) the elements.
     Pad {
+        /// Zeros before the elements of each axis.
         low: Vec<usize>,
+        /// Zeros behind them.
         high: Vec<usize>,
+        /// Zeros between any two of them.
         interior: Vec<usize>,
     },
+    /// The inputs one after another.
     Concatenate {
+        /// Along this axis; the others are alike.
         dim: usize,
     },
 
+    /// One element for all elements along some axes, which the result does not have.
     Reduce {
+        /// How they are combined.
         kind: Reduction,
+        /// These axes.
         dims: Vec<usize>,
     },
     /// The sum of all elements up to and including this one, from the end if `reverse`.
     CumulativeSum {
+        /// The axis.
         dim: usize,
+        /// Whether sums begin at the last element.
         reverse: bool,
     },
     /// The position (i32) of the largest element, the first of equals.
     ArgMax {
+        /// Along this axis, which the result does not have.
         dim: usize,
     },
     /// ln softmax(x) along the last axis: x - m - ln Σ e^(x-m) with m = max x, so that nothing overflows.
@@ -245,34 +317,45 @@ pub enum Op {
     /// The gradient of `LogSoftmax` from its result y and the result's gradient: dy - e^y Σ dy.
     LogSoftmaxGrad,
 
+    /// Sums of products, of which matrix products are one case.
     Dot(DotDims),
     /// Cross-correlation of an input `[n, spatial…, c]` with a kernel `[window…, c / groups, filters]`.
     Conv {
+        /// The window of the kernel.
         window: Window,
+        /// Groups of channels, each with filters of its own.
         groups: usize,
     },
     /// The gradient of `Conv` for its input, from the result's gradient and the kernel.
     ConvInputGrad {
+        /// The window of the kernel.
         window: Window,
+        /// Groups of channels, each with filters of its own.
         groups: usize,
     },
     /// The gradient of `Conv` for its kernel, from the input and the result's gradient.
     ConvKernelGrad {
+        /// The window of the kernel.
         window: Window,
+        /// Groups of channels, each with filters of its own.
         groups: usize,
     },
     /// The sum or the maximum over each position of a window; padding counts as nothing.
     Pool {
+        /// [`Reduction::Sum`] or [`Reduction::Max`].
         kind: Reduction,
+        /// The window.
         window: Window,
     },
     /// The gradient of a maximum pool from its input, its result and the result's gradient: each window hands
     /// its gradient to its first largest cell.
     MaxPoolGrad {
+        /// The window of the pool.
         window: Window,
     },
     /// The gradient of a sum pool from the result's gradient.
     SumPoolGrad {
+        /// The window of the pool.
         window: Window,
     },
 
@@ -333,7 +416,9 @@ const MAX_ELEMENTS: usize = 1 << 40;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Type {
+    /// The type of each element.
     pub dtype: DType,
+    /// The length of each axis; empty for a scalar.
     pub shape: Vec<usize>,
 }
 

@@ -22,9 +22,13 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Scan {
+    /// One step: its parameters are the constants, the carries and a slice of each of `xs`.
     pub body: Function,
+    /// How many inputs are the same in every step.
     pub constants: usize,
+    /// How many are handed from step to step.
     pub carries: usize,
+    /// The number of steps.
     pub length: usize,
     /// Whether the steps run from the last slice to the first.
     pub reverse: bool,
@@ -68,7 +72,9 @@ pub(super) struct Kind {
 /// ```
 #[derive(Debug)]
 pub struct StepOutputs {
+    /// Handed to the next step; after the last one, the first results of the scan.
     pub carries: Vec<Tensor>,
+    /// Stacked along a new first axis, a slice a step.
     pub ys: Vec<Tensor>,
 }
 

@@ -4,6 +4,7 @@
 //! A result does not depend on the number of threads: where numbers are added by several, which numbers are added
 //! together is a function of the sizes alone.
 
+#![warn(missing_docs)]
 #![allow(
     clippy::inline_always,
     clippy::needless_range_loop,
@@ -55,7 +56,9 @@ use std::fmt;
 pub trait Kernel<const N: usize> {
     /// The sizes, as a program passes them: a struct of `i64` alone.
     type Sizes: AnyBitPattern;
+    /// The type of the operands' elements.
     type Operand: AnyBitPattern + Sync;
+    /// The type of the result's elements.
     type Result: AnyBitPattern + Send;
 
     /// How many numbers each operand has, and the result; `None` for sizes that no arrays have.

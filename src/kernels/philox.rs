@@ -7,7 +7,9 @@ use super::{Kernel, length};
 
 /// The multipliers, and the increments of the key's halves from round to round (table 2 of the paper).
 pub const MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
+/// The increments of the key's halves from round to round.
 pub const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+/// Rounds of the generator, which make it Philox4x32-10.
 pub const ROUNDS: u32 = 10;
 
 /// Blocks of four words that are made side by side, in whole registers.

@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Sliding {
+    /// The number of images, which is the batch.
     pub images: i64,
     /// Height, width and channels of an image.
     pub image: [i64; 3],
@@ -14,7 +15,9 @@ pub struct Sliding {
     pub result: [i64; 3],
     /// Height and width of the window.
     pub window: [i64; 2],
+    /// The distance between neighbouring positions of the window, down and across; at least 1.
     pub stride: [i64; 2],
+    /// The distance between neighbouring cells of the window, down and across; at least 1.
     pub dilation: [i64; 2],
     /// The padding above and to the left; less than none leaves out a part of the image.
     pub padding: [i64; 2],
@@ -44,10 +47,12 @@ impl Sliding {
         Some([images(image)?, images(result)?, filters])
     }
 
+    /// Channels of an image.
     pub fn channels(&self) -> usize {
         self.image[2] as usize
     }
 
+    /// Channels of a result.
     pub fn filters(&self) -> usize {
         self.result[2] as usize
     }
@@ -64,6 +69,7 @@ impl Sliding {
         along(0).flat_map(move |y| along(1).map(move |x| ((y * image[1] + x) * image[2]) as usize))
     }
 
+    /// The row and column of each position of the window, row by row.
     pub fn positions(&self) -> impl Iterator<Item = [i64; 2]> {
         let [height, width, _] = self.result;
         (0..height).flat_map(move |row| (0..width).map(move |column| [row, column]))

@@ -17,10 +17,12 @@ pub trait Threads: Sync {
 pub struct Address<T>(*mut T);
 
 impl<T> Address<T> {
+    /// The address of a slice that outlives every write through it.
     pub fn of(result: &mut [T]) -> Self {
         Self(result.as_mut_ptr())
     }
 
+    /// The address of the first element; who writes through it keeps to its own part.
     pub fn get(&self) -> *mut T {
         self.0
     }

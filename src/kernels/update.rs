@@ -15,7 +15,9 @@ const TASK: usize = 1 << 14;
 /// Groups of arrays with the formulas that replace them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
+    /// The formulas, each for one group or several.
     pub formulas: Vec<Formula>,
+    /// The groups, whose arrays lie one after another among the operands.
     pub groups: Vec<Group>,
 }
 
@@ -28,6 +30,7 @@ pub struct Formula {
     pub results: Vec<usize>,
 }
 
+/// A step of a formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Term {
     /// The number in the `i`-th replaced array of the group, before it is replaced.
@@ -45,23 +48,41 @@ pub enum Term {
 /// Functions of numbers. What holds is 1, what does not is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
+    /// -x
     Neg,
+    /// |x|
     Abs,
+    /// -1, 0 or 1
     Sign,
+    /// √x
     Sqrt,
+    /// 1 / √x
     Rsqrt,
+    /// x + y
     Add,
+    /// x - y
     Sub,
+    /// x · y
     Mul,
+    /// x / y
     Div,
+    /// The larger one; NaN if either is NaN.
     Max,
+    /// The smaller one; NaN if either is NaN.
     Min,
+    /// x = y
     Eq,
+    /// x ≠ y
     Ne,
+    /// x < y
     Lt,
+    /// x ≤ y
     Le,
+    /// x > y
     Gt,
+    /// x ≥ y
     Ge,
+    /// The second if the first is not 0, otherwise the third.
     Select,
 }
 
@@ -78,10 +99,13 @@ const OTHERS: usize = 4;
 /// As many replaced arrays as its formula has results, all of one length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
+    /// An index into [`Update::formulas`].
     pub formula: usize,
+    /// Elements of each array.
     pub length: usize,
     /// Which of the operands that are not replaced it reads, and which of them are its scalars.
     pub read: Vec<usize>,
+    /// The operands of one element, as indices like those of `read`.
     pub scalars: Vec<usize>,
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Huber {
+    /// The distance at which the square becomes a line; above 0, 1 if absent.
     pub delta: f64,
 }
 

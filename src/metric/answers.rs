@@ -17,9 +17,19 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Answers<'a> {
+    /// One class of several a row.
     Classes(ClassAnswers<'a>),
+    /// Several labels a row.
     Labels(LabelAnswers<'a>),
-    Values { outputs: &'a [f64], targets: &'a [f64], width: usize },
+    /// Numbers.
+    Values {
+        /// The answers, `[rows, width]`.
+        outputs: &'a [f64],
+        /// The values that came true, `[rows, width]`.
+        targets: &'a [f64],
+        /// Values a row.
+        width: usize,
+    },
 }
 
 /// One class of several a row.
@@ -29,10 +39,12 @@ pub struct ClassAnswers<'a> {
     pub predicted: &'a [i32],
     /// The class of each row.
     pub labels: &'a [i32],
+    /// The number of classes.
     pub classes: usize,
     /// How much speaks for each class, `[rows, width]` with a width of at least `classes`. Asked for only where a
     /// figure needs it.
     pub scores: &'a dyn Fn() -> &'a [f64],
+    /// Columns of `scores`.
     pub width: usize,
     /// Whether the scores of a row are a distribution over the classes.
     pub probabilities: bool,
@@ -60,6 +72,7 @@ pub struct LabelAnswers<'a> {
     pub probabilities: &'a [f64],
     /// 1 where the label is there and 0 where it is not, or a probability that counts as there from ½ on.
     pub targets: &'a [f64],
+    /// The number of labels.
     pub width: usize,
     /// A label is predicted where its probability is above this.
     pub threshold: f64,

@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Predicted as the class, and of it.
     pub true_positives: usize,
+    /// Predicted as the class, but of another.
     pub false_positives: usize,
+    /// Of the class, but predicted as another.
     pub false_negatives: usize,
 }
 

@@ -34,8 +34,11 @@ pub enum Metric {
     LabelAccuracy,
     /// The part of rows whose labels were all right.
     ExactMatch,
+    /// Of the answers for a class, the part that is correct.
     Precision(Average),
+    /// Of the rows of a class, the part that was found.
     Recall(Average),
+    /// The harmonic mean of precision and recall.
     F1(Average),
     /// The area under the ROC curve: of two classes the second one's, of more and of labels the mean.
     RocAuc,
@@ -73,9 +76,19 @@ pub enum Metric {
 #[non_exhaustive]
 pub enum Task {
     /// One of several classes a row; `probabilities` says whether the outputs make a distribution over them.
-    Classes { classes: usize, probabilities: bool },
+    Classes {
+        /// The number of classes.
+        classes: usize,
+        /// Whether the outputs make a distribution over them.
+        probabilities: bool,
+    },
     /// The same at each position of a sequence or pixel of a picture.
-    Positions { classes: usize, probabilities: bool },
+    Positions {
+        /// The number of classes.
+        classes: usize,
+        /// Whether the outputs make a distribution over them.
+        probabilities: bool,
+    },
     /// Several labels a row, each of which is there or not, with a probability.
     Labels,
     /// Numbers.
@@ -85,7 +98,9 @@ pub enum Task {
 /// Whether larger or smaller figures are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
+    /// As of an accuracy.
     Higher,
+    /// As of a loss.
     Lower,
 }
 

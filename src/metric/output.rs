@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 /// The name of an output and one of its figures.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct OutputMetric {
+    /// The output's name.
     pub output: String,
+    /// The figure of that output.
     pub metric: Metric,
 }
 

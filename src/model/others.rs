@@ -13,12 +13,15 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Others {
+    /// The name of the first input.
     pub input: String,
+    /// The other inputs.
     pub inputs: Vec<OtherInput>,
     /// What the first output is called.
     pub name: String,
     /// Where the network has it.
     pub output: String,
+    /// The other outputs.
     pub outputs: Vec<OtherOutput>,
 }
 
@@ -26,9 +29,13 @@ pub struct Others {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherInput {
+    /// The name of the input in the network.
     pub name: String,
+    /// The shape of one sample.
     pub sample: Vec<usize>,
+    /// The type of its elements.
     pub dtype: DType,
+    /// The scaling of raw values.
     pub scaling: Scaling,
 }
 
@@ -36,11 +43,17 @@ pub struct OtherInput {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherOutput {
+    /// The name of the output.
     pub name: String,
+    /// The node of the network that computes it.
     pub output: String,
+    /// The function that turns the node's result into answers.
     pub link: Link,
+    /// The name of the target that it was trained on.
     pub target: String,
+    /// The scaling of that target.
     pub target_scaling: Scaling,
+    /// The names of its classes; empty for values.
     pub classes: Vec<String>,
 }
 
@@ -48,9 +61,13 @@ pub struct OtherOutput {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Reads<'a> {
+    /// The name in the network; empty where it is the only one.
     pub name: &'a str,
+    /// The shape of one sample.
     pub sample: &'a [usize],
+    /// The type of its elements.
     pub dtype: DType,
+    /// The scaling of raw values.
     pub scaling: &'a Scaling,
     /// How many different token ids there may be, where an embedding reads them.
     pub vocabulary: Option<usize>,
@@ -66,9 +83,13 @@ pub struct Answer<'a> {
     pub name: &'a str,
     /// Where the network has it.
     pub output: &'a str,
+    /// The function that turns outputs into answers.
     pub link: Link,
+    /// The name of the target that it was trained on.
     pub target: &'a str,
+    /// The scaling of that target.
     pub target_scaling: &'a Scaling,
+    /// The names of its classes; empty for values.
     pub classes: &'a [String],
 }
 

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attention {
+    /// Attentions side by side, a divisor of the features.
     #[serde(alias = "num_heads")]
     pub heads: usize,
     /// Whether a position sees only itself and those before it.

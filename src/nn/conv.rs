@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv {
+    /// Channels of the result.
     #[serde(alias = "out_channels")]
     pub filters: usize,
     /// The window's size, a number for each spatial axis.
@@ -26,6 +27,7 @@ pub struct Conv {
     /// 1 along each axis if absent.
     #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
+    /// Cells around the input; none if absent.
     #[serde(default)]
     pub padding: Padding,
     /// Distance between the cells of the window; 1 along each axis if absent.
@@ -34,10 +36,13 @@ pub struct Conv {
     /// Filters see only the channels of their own group.
     #[serde(default = "super::one")]
     pub groups: usize,
+    /// Whether a number is added to each channel; `true` if absent.
     #[serde(default = "super::yes")]
     pub bias: bool,
+    /// How the kernel begins.
     #[serde(default)]
     pub init: Init,
+    /// How the bias begins; at 0 if absent.
     #[serde(default = "super::zeros")]
     pub bias_init: Init,
 }

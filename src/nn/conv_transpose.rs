@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose {
+    /// Channels of the result.
     #[serde(alias = "out_channels")]
     pub filters: usize,
     /// The window's size, a number for each spatial axis.
@@ -40,10 +41,13 @@ pub struct ConvTranspose {
     /// Channels reach only the filters of their own group.
     #[serde(default = "super::one")]
     pub groups: usize,
+    /// Whether a number is added to each channel; `true` if absent.
     #[serde(default = "super::yes")]
     pub bias: bool,
+    /// How the kernel begins.
     #[serde(default)]
     pub init: Init,
+    /// How the bias begins; at 0 if absent.
     #[serde(default = "super::zeros")]
     pub bias_init: Init,
 }

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
+    /// Features of the result.
     #[serde(alias = "out_features")]
     pub units: usize,
+    /// Whether a number is added to each feature; `true` if absent.
     #[serde(default = "super::yes")]
     pub bias: bool,
     /// How the weight begins.

@@ -20,18 +20,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DepthwiseConv {
+    /// The window's size, a number for each spatial axis.
     #[serde(alias = "kernel_size")]
     pub kernel: Vec<usize>,
+    /// Results a channel; 1 if absent.
     #[serde(default = "super::one", alias = "depth_multiplier")]
     pub multiplier: usize,
+    /// The window's step along each axis; 1 if absent.
     #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
+    /// Cells around the input; none if absent.
     #[serde(default)]
     pub padding: Padding,
+    /// Distance between the cells of the window; 1 along each axis if absent.
     #[serde(default)]
     pub dilation: Vec<usize>,
+    /// Whether a number is added to each channel of the result; `true` if absent.
     #[serde(default = "super::yes")]
     pub bias: bool,
+    /// How the kernel begins.
     #[serde(default)]
     pub init: Init,
 }
@@ -80,20 +87,28 @@ impl Module for DepthwiseConv {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeparableConv {
+    /// Channels of the result.
     #[serde(alias = "out_channels")]
     pub filters: usize,
+    /// The window's size, a number for each spatial axis.
     #[serde(alias = "kernel_size")]
     pub kernel: Vec<usize>,
+    /// Results a channel before the filters of single cells; 1 if absent.
     #[serde(default = "super::one", alias = "depth_multiplier")]
     pub multiplier: usize,
+    /// The window's step along each axis; 1 if absent.
     #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
+    /// Cells around the input; none if absent.
     #[serde(default)]
     pub padding: Padding,
+    /// Distance between the cells of the window; 1 along each axis if absent.
     #[serde(default)]
     pub dilation: Vec<usize>,
+    /// Whether a number is added to each channel of the result; `true` if absent.
     #[serde(default = "super::yes")]
     pub bias: bool,
+    /// How both kernels begin.
     #[serde(default)]
     pub init: Init,
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
+    /// The probability that an element becomes 0, from 0 to below 1.
     #[serde(alias = "p")]
     pub rate: f64,
 }

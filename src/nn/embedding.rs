@@ -21,8 +21,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
+    /// The number of token ids, which run from 0.
     pub vocabulary: usize,
+    /// Features of a token's vector.
     pub units: usize,
+    /// How the vectors begin; standard normal if absent.
     #[serde(default = "standard_normal")]
     pub init: Init,
     /// The id that only fills a short sequence up to the length of the others: its vector is 0, and the layers after it

@@ -21,10 +21,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
+    /// The number of groups, a divisor of the channels.
     #[serde(alias = "num_groups")]
     pub groups: usize,
+    /// Added to the variance; 1e-5 if absent.
     #[serde(default = "epsilon", alias = "eps")]
     pub epsilon: f64,
+    /// Whether each channel has a weight and a bias; `true` if absent.
     #[serde(default = "super::yes")]
     pub affine: bool,
 }
@@ -57,8 +60,10 @@ impl Module for GroupNorm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InstanceNorm {
+    /// Added to the variance; 1e-5 if absent.
     #[serde(alias = "eps")]
     pub epsilon: f64,
+    /// Whether each channel has a weight and a bias; `true` if absent.
     pub affine: bool,
 }
 
@@ -101,6 +106,7 @@ fn normalized(x: &Tensor, groups: usize, epsilon: f64, affine: bool, cx: &mut Co
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RmsNorm {
+    /// Added to the mean of the squares; 1e-6 if absent.
     #[serde(alias = "eps")]
     pub epsilon: f64,
 }

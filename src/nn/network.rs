@@ -28,7 +28,9 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Network {
+    /// Layers one after another, with one input and one output.
     Layers(Sequential),
+    /// Named nodes, with any number of inputs and outputs.
     Nodes(Nodes),
 }
 

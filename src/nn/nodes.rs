@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nodes {
+    /// Each node by its name.
     pub nodes: BTreeMap<String, Node>,
+    /// The names of the nodes that the network answers with.
     pub outputs: Vec<String>,
 }
 
@@ -25,6 +27,7 @@ pub struct Node {
     /// What makes one tensor of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
+    /// The layers that it applies; none pass its input on.
     #[serde(default, skip_serializing_if = "Sequential::is_empty")]
     pub layers: Sequential,
     /// A node whose layers, with their variables, are this one's too.
@@ -65,6 +68,7 @@ pub enum Join {
     Add,
     /// The first minus all others.
     Subtract,
+    /// Element by element; all of one shape.
     Multiply,
 }
 

@@ -30,7 +30,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm {
+    /// The part of the running statistics that a step keeps, from 0 to 1; 0.9 if absent.
     pub momentum: f64,
+    /// Added to the variance; 1e-5 if absent.
     pub epsilon: f64,
 }
 
@@ -132,6 +134,7 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<()> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerNorm {
+    /// Added to the variance; 1e-5 if absent.
     pub epsilon: f64,
 }
 

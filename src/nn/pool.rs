@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
+    /// The window's size, a number for each spatial axis.
     #[serde(alias = "pool_size", alias = "kernel_size")]
     pub size: Vec<usize>,
+    /// The window's step along each axis; the window's size if absent.
     #[serde(default, alias = "strides")]
     pub stride: Vec<usize>,
+    /// Cells around the input, which count as nothing; none if absent.
     #[serde(default)]
     pub padding: Padding,
 }

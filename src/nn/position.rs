@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
+    /// Learned vectors, or sines and cosines.
     #[serde(default)]
     pub kind: PositionKind,
     /// The longest sequence that there will be; that of the data if absent.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recurrent {
+    /// Numbers of the state.
     #[serde(alias = "hidden_size")]
     pub units: usize,
     /// Whether the result is every step's state, `[n, length, units]`, or the last one's, `[n, units]`.

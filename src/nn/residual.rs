@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
+    /// The layers whose result is added to the input.
     pub layers: Sequential,
+    /// Layers on the way of the input; none if absent, and then both shapes are alike.
     #[serde(default, skip_serializing_if = "Sequential::is_empty")]
     pub shortcut: Sequential,
 }

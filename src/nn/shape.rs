@@ -58,6 +58,7 @@ impl Module for Reshape {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permute {
+    /// For each axis of the result, the axis of the input: each of 1, 2, … once.
     #[serde(alias = "dims")]
     pub axes: Vec<usize>,
 }
@@ -86,6 +87,7 @@ impl Module for Permute {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
+    /// The length of the sequence; at least 1.
     #[serde(alias = "n")]
     pub times: usize,
 }

@@ -16,11 +16,13 @@ use std::fmt;
 pub struct Row {
     /// Where the layer stands, such as `2` or `3.layers.0`.
     pub path: String,
+    /// The layer's name in a recipe.
     pub kind: String,
     /// What files of weights call it, where it is a part of an [`Architecture`](super::Architecture); otherwise empty.
     pub name: String,
     /// The shape of its result, the batch first.
     pub output: Vec<usize>,
+    /// Numbers that training moves.
     pub parameters: usize,
     /// Numbers that the layer keeps without training them.
     pub statistics: usize,
@@ -37,7 +39,9 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
+    /// A row a layer; the parts of a layer follow it.
     pub rows: Vec<Row>,
+    /// The type of the parameters.
     pub dtype: DType,
     /// What the user of such a model should know.
     pub notes: Vec<String>,

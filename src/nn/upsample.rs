@@ -18,6 +18,7 @@ pub struct Upsample {
     /// The factor of each spatial axis.
     #[serde(alias = "scale_factor")]
     pub size: Vec<usize>,
+    /// How the new cells are computed.
     #[serde(default, alias = "mode", alias = "interpolation")]
     pub method: Interpolation,
 }

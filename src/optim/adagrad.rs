@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Adagrad {
+    /// The factor on each update; 0.01 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Added to the root, so that nothing is divided by 0; 1e-10 if absent.
     pub epsilon: f64,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -32,6 +35,7 @@ impl Adagrad {
 /// s ← s + g²; g / (√s + epsilon) (Duchi et al., 2011).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByAdagrad {
+    /// Added to the root; at least 0.
     pub epsilon: f64,
 }
 

@@ -11,12 +11,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Adam {
+    /// The factor on each update; 0.001 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Decay of the running mean of gradients; 0.9 if absent.
     pub beta1: f64,
+    /// Decay of the running mean of their squares; 0.999 if absent.
     pub beta2: f64,
+    /// Added to the root; 1e-8 if absent.
     pub epsilon: f64,
+    /// Added below the root; 0 if absent.
     pub epsilon_root: f64,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -24,11 +30,16 @@ pub struct Adam {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamW {
+    /// The factor on each update and on the decay; 0.001 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Decay of the running mean of gradients; 0.9 if absent.
     pub beta1: f64,
+    /// Decay of the running mean of their squares; 0.999 if absent.
     pub beta2: f64,
+    /// Added to the root; 1e-8 if absent.
     pub epsilon: f64,
+    /// The factor on the weights; 0.01 if absent.
     pub weight_decay: f64,
 }
 
@@ -64,9 +75,13 @@ impl AdamW {
 /// (Kingma and Ba, 2015).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByAdam {
+    /// Decay of the running mean of gradients, from 0 to below 1.
     pub beta1: f64,
+    /// Decay of the running mean of their squares, from 0 to below 1.
     pub beta2: f64,
+    /// Added to the root; at least 0.
     pub epsilon: f64,
+    /// Added below the root; at least 0.
     pub epsilon_root: f64,
 }
 

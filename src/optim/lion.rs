@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lion {
+    /// The size of each step; 0.0001 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// The momentum's part in the sign; 0.9 if absent.
     pub beta1: f64,
+    /// Decay of the momentum; 0.99 if absent.
     pub beta2: f64,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -33,7 +37,9 @@ impl Lion {
 /// sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByLion {
+    /// The momentum's part in the sign, from 0 to below 1.
     pub beta1: f64,
+    /// Decay of the momentum, from 0 to below 1.
     pub beta2: f64,
 }
 

@@ -12,11 +12,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Muon {
+    /// The factor on each update; 0.02 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Decay of the momentum; 0.95 if absent.
     pub momentum: f64,
+    /// Whether the update looks one step ahead (Nesterov); `true` if absent.
     pub nesterov: bool,
+    /// Iterations of Newton and Schulz; 5 if absent.
     pub steps: usize,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -40,8 +45,11 @@ impl Muon {
 /// `[height, width, inputs, outputs]` as `outputs x (height width inputs)`. Vectors are not changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByMuon {
+    /// Decay of the momentum, from 0 to below 1.
     pub momentum: f64,
+    /// Whether the update looks one step ahead (Nesterov).
     pub nesterov: bool,
+    /// Iterations of Newton and Schulz.
     pub steps: usize,
 }
 

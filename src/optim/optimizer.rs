@@ -25,6 +25,7 @@ use crate::variables::{Role, Variable, Variables};
 pub struct Optimizer {
     /// The name under which its state is kept, `optimizer.<name>.…`, where several share the variables; otherwise empty.
     pub name: String,
+    /// The factor on each update.
     pub learning_rate: Schedule,
     /// Gradients pass through them in this order, after the clips and `l1`.
     pub transforms: Chain,
@@ -39,6 +40,7 @@ pub struct Optimizer {
     pub accumulate: usize,
     /// A moving average of the parameters, `average.<name>`, if one is kept: it is what is evaluated and exported.
     pub average: Option<Average>,
+    /// Parts of the model with factors of their own on learning rate and weight decay.
     pub groups: Vec<Group>,
     /// The paths of what stays as it is, see [`Group`]. Nothing of it moves: no parameter by its gradient or by decay,
     /// no average, and no running statistic. A frozen batch norm normalises by its running statistics in training

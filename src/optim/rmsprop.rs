@@ -11,11 +11,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RmsProp {
+    /// The factor on each update; 0.001 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Decay of the running mean of squared gradients; 0.9 if absent.
     pub decay: f64,
+    /// Added to the root; 1e-8 if absent.
     pub epsilon: f64,
+    /// Decay of a momentum after it; 0 if absent, for none.
     pub momentum: f64,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -39,7 +44,9 @@ impl RmsProp {
 /// v ← decay · v + (1 - decay) g²; g / (√v + epsilon) (Tieleman and Hinton, 2012).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByRms {
+    /// Decay of the running mean of squared gradients, from 0 to below 1.
     pub decay: f64,
+    /// Added to the root; at least 0.
     pub epsilon: f64,
 }
 

@@ -95,8 +95,11 @@ schedules! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepDecay {
+    /// The rate before the first change.
     pub initial: f64,
+    /// Steps between two changes; at least 1.
     pub every: u64,
+    /// The factor of each change.
     pub factor: f64,
 }
 
@@ -104,8 +107,11 @@ pub struct StepDecay {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exponential {
+    /// The rate at step 0.
     pub initial: f64,
+    /// Steps in which the rate falls by `factor`; at least 1.
     pub every: u64,
+    /// The factor over `every` steps.
     pub factor: f64,
 }
 
@@ -113,8 +119,11 @@ pub struct Exponential {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cosine {
+    /// The rate at step 0.
     pub initial: f64,
+    /// Steps to the end of the curve; at least 1.
     pub steps: u64,
+    /// The rate from there on; 0 if absent. Recipes call it `final`.
     #[serde(rename = "final", default)]
     pub end: f64,
 }
@@ -123,13 +132,17 @@ pub struct Cosine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneCycle {
+    /// The highest rate.
     pub peak: f64,
+    /// Steps of the whole cycle; at least 1.
     pub steps: u64,
     /// The part of the steps in which the rate rises.
     #[serde(default = "third")]
     pub warmup: f64,
+    /// The first rate is `peak / start_factor`; 25 if absent.
     #[serde(default = "start_factor")]
     pub start_factor: f64,
+    /// The last rate is the first one divided by it; 10,000 if absent.
     #[serde(default = "final_factor")]
     pub final_factor: f64,
 }
@@ -138,7 +151,9 @@ pub struct OneCycle {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Piecewise {
+    /// The rate before the first step of `at`.
     pub initial: f64,
+    /// Steps, each with the rate from there on.
     pub at: Vec<(u64, f64)>,
 }
 
@@ -146,7 +161,9 @@ pub struct Piecewise {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
+    /// Steps of the warm-up.
     pub steps: u64,
+    /// The schedule after it.
     pub then: Box<Schedule>,
 }
 

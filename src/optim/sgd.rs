@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sgd {
+    /// The factor on each update; 0.01 if absent.
     #[serde(alias = "lr")]
     pub learning_rate: Schedule,
+    /// Decay of the momentum; 0 if absent, for none.
     pub momentum: f64,
+    /// Whether the update looks one step ahead (Nesterov); needs a momentum. `false` if absent.
     pub nesterov: bool,
+    /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
 }
 
@@ -38,7 +42,9 @@ impl Sgd {
 /// m ← decay · m + g; m, or with Nesterov g + decay · m (Sutskever et al., 2013, in the form of `PyTorch`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
+    /// Decay of the momentum, from 0 to below 1.
     pub decay: f64,
+    /// Whether the update looks one step ahead.
     pub nesterov: bool,
 }
 

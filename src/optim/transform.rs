@@ -61,7 +61,9 @@ impl<T: Transform + ?Sized> Transform for Arc<T> {
 /// A parameter with its gradient on the way through the chain.
 #[derive(Debug)]
 pub struct Update<'a> {
+    /// The parameter's name, type and shape.
     pub parameter: &'a Variable,
+    /// Its value before this step.
     pub value: &'a Tensor,
     /// What the links before have made of the gradient.
     pub gradient: Tensor,

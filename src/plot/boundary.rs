@@ -24,7 +24,9 @@ pub struct Area {
     pub x: [f64; 2],
     /// The ends of the second column's values, the lower one first.
     pub y: [f64; 2],
+    /// Cells across.
     pub columns: usize,
+    /// Cells down.
     pub rows: usize,
 }
 

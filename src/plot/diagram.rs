@@ -22,8 +22,11 @@ const ARROW: f64 = 4.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
+    /// The network reads it.
     Input,
+    /// Layers, or a node.
     Part,
+    /// The network answers with it.
     Output,
 }
 
@@ -36,6 +39,7 @@ pub struct Block {
 }
 
 impl Block {
+    /// A block without lines or arrows yet.
     pub fn new(heading: impl Into<String>, role: Role) -> Self {
         Self { heading: heading.into(), role, rows: Vec::new() }
     }
@@ -127,10 +131,12 @@ pub struct Diagram {
 }
 
 impl Diagram {
+    /// A diagram without blocks yet.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), blocks: Vec::new(), arrows: Vec::new() }
     }
 
+    /// Appends a block.
     #[must_use]
     pub fn block(mut self, block: Block) -> Self {
         self.blocks.push(block);

@@ -16,10 +16,13 @@ use toml::de::DeTable;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// Layers one after another; empty where there are `nodes` or a `zoo`.
     #[serde(default, skip_serializing_if = "Sequential::is_empty")]
     pub layers: Sequential,
+    /// Named parts of a network with several inputs, branches or outputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<String, Node>,
+    /// A known architecture, in place of `layers` and `nodes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoo: Option<Architecture>,
     /// A safetensors file of weights to begin with, see [`weights`](crate::export::weights).
@@ -36,10 +39,12 @@ pub struct Model {
 pub struct Objective {
     /// The node whose result the output is.
     pub from: String,
+    /// The loss of this output.
     pub loss: Loss,
     /// One of the targets of the data; may be left out where there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target: String,
+    /// A factor on its loss; above 0, 1 if absent.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: f64,
     #[serde(skip)]

@@ -43,7 +43,9 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
+    /// The state of training.
     pub checkpoint: Arc<Checkpoint>,
+    /// The model, without its values.
     pub description: Description,
     /// The epochs up to the checkpoint; `None` in files from before they were kept.
     pub epochs: Option<Vec<Epoch>>,

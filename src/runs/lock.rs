@@ -67,6 +67,7 @@ pub struct Locks {
 }
 
 impl Locks {
+    /// Reads the locks that processes hold at the moment.
     pub fn now() -> Self {
         let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
         // `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`, where 5678 is the inode.

@@ -73,7 +73,9 @@ impl fmt::Display for Origin {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Versions {
+    /// Of the CUDA runtime, if its library was found.
     pub runtime: Option<Version>,
+    /// Of cuDNN, if its library was found.
     pub cudnn: Option<Version>,
 }
 

@@ -36,6 +36,7 @@ pub struct Driver {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Gpu {
+    /// As NVIDIA's driver names it, such as `NVIDIA H200`.
     pub name: String,
     /// Bytes in all, used or not.
     pub memory: u64,
@@ -51,7 +52,9 @@ pub struct Gpu {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
+    /// The first number.
     pub major: u32,
+    /// The second number.
     pub minor: u32,
 }
 

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
+    /// XLA and its library.
     pub xla: Xla,
+    /// Cores and memory of this machine.
     pub cpu: Cpu,
     /// NVIDIA's driver.
     #[serde(serialize_with = "found_or_reason")]
@@ -82,8 +84,10 @@ pub struct Cpu {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PluginReport {
+    /// The plugin and its origin.
     #[serde(flatten)]
     pub plugin: CudaPlugin,
+    /// The libraries that it would load.
     #[serde(flatten)]
     pub versions: Versions,
     /// Its version of PJRT; unknown without a driver, as the plugin is not started then.
@@ -101,7 +105,9 @@ pub struct PluginReport {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Auto {
+    /// The device, as `--device` takes it.
     pub device: String,
+    /// The reason for that choice.
     pub why: String,
 }
 

@@ -22,13 +22,18 @@ pub enum DeviceSpec {
     /// CUDA where a plugin and a GPU are found, otherwise the CPU.
     #[default]
     Auto,
+    /// XLA's own CPU client, with all cores.
     Cpu,
+    /// A GPU, through the CUDA plugin.
     Cuda {
+        /// Its number among the GPUs that the process sees, from 0.
         index: usize,
     },
     /// A PJRT plugin by the name of its platform and the path of its library.
     Plugin {
+        /// The name that the plugin is loaded under.
         name: String,
+        /// The shared library.
         path: PathBuf,
     },
 }
@@ -137,17 +142,13 @@ impl DeviceOptions {
 #[derive(Debug)]
 pub(super) enum Choice {
     /// The CPU; with the reason, where `auto` had more to choose from.
-    Cpu {
-        instead: Option<String>,
-    },
+    Cpu { instead: Option<String> },
     /// A GPU by its number and name.
-    Cuda {
-        plugin: CudaPlugin,
-        index: usize,
-        gpu: String,
-    },
+    Cuda { plugin: CudaPlugin, index: usize, gpu: String },
     Plugin {
+        /// The name that the plugin is loaded under.
         name: String,
+        /// The shared library.
         path: PathBuf,
     },
 }

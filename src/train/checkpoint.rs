@@ -27,6 +27,7 @@ use std::path::Path;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// Epoch and step, from which the run continues.
     pub position: Position,
     /// All variables by name, in any order: parameters, running statistics, the optimizer's state.
     pub tensors: Vec<(String, Array)>,
@@ -141,6 +142,7 @@ pub struct SoFar {
     /// Answers that may be right; 0 in a checkpoint from before this was kept, when there was one a row.
     #[serde(default)]
     pub answers: u64,
+    /// Rows seen.
     pub rows: u64,
     /// Of training.
     pub seconds: f64,

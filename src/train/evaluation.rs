@@ -34,6 +34,7 @@ pub struct Evaluation {
     /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets. Where a row has an
     /// answer at each of several positions, `[positions, width]` of those that count in all rows.
     pub outputs: Vec<f64>,
+    /// Columns of `outputs`.
     pub width: usize,
     rows: usize,
     truth: Truth,

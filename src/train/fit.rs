@@ -59,10 +59,13 @@ pub struct Progress {
     pub epoch: u64,
     /// Steps done in it.
     pub step: usize,
+    /// Steps of the epoch.
     pub steps: usize,
     /// The mean loss of the epoch so far.
     pub loss: f64,
+    /// Training rows a second, in this epoch so far.
     pub samples_per_second: f64,
+    /// Steps a second, in this epoch so far.
     pub steps_per_second: f64,
 }
 
@@ -94,6 +97,7 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Of training, without evaluation.
     pub seconds: f64,
+    /// Training rows a second, over the whole epoch.
     pub samples_per_second: f64,
 }
 

@@ -15,9 +15,11 @@ pub struct Goal {
     pub name: String,
     /// The output, by its name; that of a list of layers is empty.
     pub output: String,
+    /// The distance between output and target.
     pub loss: Loss,
     /// One of the data's targets, by its name; the only one if empty.
     pub target: String,
+    /// A factor on its loss; 1 counts it once.
     pub weight: f64,
 }
 

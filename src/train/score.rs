@@ -18,10 +18,12 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
+    /// Rows that the figures are of.
     pub rows: usize,
     /// The mean loss; NaN where none of the rows counts, or where it is not finite.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
+    /// The figures by name.
     #[serde(flatten)]
     pub figures: Figures,
 }

@@ -28,15 +28,21 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Trainer {
+    /// The network.
     pub model: Network,
+    /// The loss of its only output.
     pub loss: Loss,
     /// Values with which variables begin, by their names; the others begin at random.
     pub begin: Vec<(String, Array)>,
     /// What each output is trained to be, where there are several: in place of `loss`.
     pub goals: Vec<Goal>,
+    /// The update rule with its learning rate.
     pub optimizer: Optimizer,
+    /// Rows a step; at least 1.
     pub batch_size: usize,
+    /// Passes over the training rows.
     pub epochs: u64,
+    /// How a last batch with fewer rows is treated.
     pub last_batch: LastBatch,
     /// Whether each epoch visits the rows in an order of its own.
     pub shuffle: bool,

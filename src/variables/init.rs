@@ -21,8 +21,11 @@ use std::f64::consts::TAU;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Init {
+    /// All 0.
     Zeros,
+    /// All 1.
     Ones,
+    /// All this number.
     Constant(f64),
     /// Normal with this standard deviation.
     Normal(f64),

@@ -51,10 +51,15 @@ impl Role {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Variable {
+    /// Its path in the model, such as `0.weight`.
     pub name: String,
+    /// Whether gradients move it.
     pub role: Role,
+    /// The type of its elements.
     pub dtype: DType,
+    /// The length of each axis.
     pub shape: Vec<usize>,
+    /// How it begins.
     pub init: Init,
     /// How many inputs one output is computed from, and how many outputs one input goes to.
     pub fans: (usize, usize),

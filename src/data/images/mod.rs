@@ -45,8 +45,10 @@ pub enum Color {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Background {
+    /// Transparent pixels become white.
     #[default]
     White,
+    /// Transparent pixels become black.
     Black,
     /// Red, green, blue.
     Color([u8; 3]),
@@ -72,7 +74,9 @@ impl Background {
 pub struct Form {
     /// Height and width to resize to, without regard to their ratio.
     pub size: Option<[usize; 2]>,
+    /// Grey or RGB; as the first file has it if `None`.
     pub color: Option<Color>,
+    /// The colour behind transparent pixels.
     pub background: Background,
 }
 

@@ -72,7 +72,9 @@ pub struct Features {
     pub categorical: Vec<String>,
     /// Columns that are no features.
     pub ignore: Vec<String>,
+    /// How missing cells are treated, where the column does not say so.
     pub missing: Missing,
+    /// How values that no training row has are treated, where the column does not say so.
     pub unknown: Unknown,
     /// How dates such as 03/04/2024 are read, where the column does not say so.
     pub dates: Option<DateOrder>,
@@ -89,7 +91,9 @@ pub struct Features {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
+    /// Its heading in the table.
     pub name: String,
+    /// Its kind, with everything that was fitted on the training rows.
     #[serde(flatten)]
     pub kind: ColumnKind,
 }
@@ -117,45 +121,61 @@ pub struct Column {
 pub enum ColumnKind {
     /// One feature, the number less `offset`. A missing one is `fill`, or an error where that is `None`.
     Number {
+        /// Replaces a missing number.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fill: Option<f64>,
+        /// Subtracted in f64 before rounding to f32.
         #[serde(default, skip_serializing_if = "is_zero")]
         offset: f64,
+        /// Decimal and thousands separators.
         #[serde(default, skip_serializing_if = "is_plain")]
         notation: Notation,
     },
     /// One feature: 1 for true and yes, 0 for false and no, in any case of letters; one half for what is neither.
     Boolean {
+        /// Replaces a missing value; an error if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fill: Option<f64>,
+        /// How other words are treated.
         #[serde(default)]
         unknown: Unknown,
     },
     /// The days since 1970-01-01 less `offset`, and for each cycle the sine and the cosine of 2π times the part of it
     /// that is over.
     Date {
+        /// Replaces a missing date, in days since 1970-01-01; an error if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fill: Option<f64>,
+        /// Days that are subtracted in f64 before rounding to f32.
         #[serde(default, skip_serializing_if = "is_zero")]
         offset: f64,
+        /// How ambiguous dates such as 03/04/2024 are read.
         order: DateOrder,
+        /// The cycles that become features.
         cycles: Vec<Cycle>,
     },
     /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is an error unless `missing` allows it,
     /// and then has a feature of its own after the names if it is to be one.
     Category {
+        /// The names in the training rows, sorted.
         names: Vec<String>,
+        /// Whether a cell may be missing.
         missing: bool,
+        /// Whether missing cells have a feature of their own.
         #[serde(default, skip_serializing_if = "is_false")]
         missing_is_feature: bool,
+        /// How other names are treated.
         #[serde(default)]
         unknown: Unknown,
     },
     /// A feature for each name: 1 where it is among those of the cell, which `separator` divides, else 0. A missing cell
     /// has none.
     List {
+        /// The names in the training rows.
         names: Vec<String>,
+        /// Stands between the names of a cell.
         separator: String,
+        /// How other names are treated.
         #[serde(default)]
         unknown: Unknown,
     },

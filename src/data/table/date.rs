@@ -19,7 +19,9 @@ const DAY: f64 = 86_400.0;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DateOrder {
+    /// 03/04/2024 is the third of April.
     DayFirst,
+    /// 03/04/2024 is the fourth of March.
     MonthFirst,
 }
 
@@ -35,8 +37,11 @@ pub enum DateOrder {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Cycle {
+    /// From one 1 January to the next.
     Year,
+    /// From Monday to Monday.
     Week,
+    /// From midnight to midnight.
     Day,
 }
 

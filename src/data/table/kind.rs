@@ -67,6 +67,7 @@ pub struct NumberKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CategoryKind {
+    /// How missing names are treated.
     pub missing: MissingName,
     /// As the section has it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +114,7 @@ pub struct DateKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextKind {
+    /// The units that a text is cut into.
     pub tokens: Tokens,
     /// The most token ids, those of padding and of unknown tokens among them: an embedding with the same number fits.
     pub vocabulary: usize,
@@ -121,6 +123,7 @@ pub struct TextKind {
     /// Tokens of a row; if absent as many as the longest training text has, at most 256. Longer texts are cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
+    /// Whether upper and lower case are the same.
     pub lowercase: bool,
 }
 
@@ -149,6 +152,7 @@ pub enum Tokens {
 pub struct PictureKind {
     /// Height and width to bring them to.
     pub size: [usize; 2],
+    /// Grey or RGB.
     #[serde(default = "rgb")]
     pub color: Color,
     /// What shows through where they are transparent.
@@ -164,6 +168,7 @@ fn rgb() -> Color {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListKind {
+    /// Stands between the names of a cell.
     pub separator: String,
     /// The training rows that a name has to be in to be a feature.
     pub min_count: usize,

@@ -19,8 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Delimiter {
+    /// `,`
     Comma,
+    /// `;`
     Semicolon,
+    /// A tabulator.
     Tab,
     /// `|`
     Pipe,
@@ -39,17 +42,20 @@ pub enum Delimiter {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
+    /// The character between cells; found out from the first lines if `None`.
     pub delimiter: Option<Delimiter>,
     /// Whether the first line holds the columns' names. Without names the columns are `column 1`, `column 2` and so on.
     pub header: Option<bool>,
     /// Of all numbers, as is `thousands`. Where both are `None`, a column is read in the one notation that fits all of
     /// its cells.
     pub decimal: Option<Decimal>,
+    /// The character between groups of three digits.
     pub thousands: Option<Thousands>,
     /// Names of columns that are expected: a first line that holds all of them is a header.
     pub known: Vec<String>,
     /// Of a database: which of its tables, or what to ask of it.
     pub table: Option<String>,
+    /// The SQL query that reads the rows of a database, in place of `table`.
     pub query: Option<String>,
 }
 

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
+    /// `1.5`
     #[default]
     #[serde(rename = ".")]
     Point,
+    /// `1,5`
     #[serde(rename = ",")]
     Comma,
 }
@@ -26,15 +28,19 @@ pub enum Decimal {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Thousands {
+    /// `1,234`
     #[serde(rename = ",")]
     Comma,
+    /// `1.234`
     #[serde(rename = ".")]
     Point,
     /// A blank, a no-break space or a narrow one.
     #[serde(rename = " ")]
     Space,
+    /// `1'234`
     #[serde(rename = "'")]
     Apostrophe,
+    /// `1_234`
     #[serde(rename = "_")]
     Underscore,
 }
@@ -51,8 +57,10 @@ pub enum Thousands {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notation {
+    /// The character before the fraction.
     #[serde(default, skip_serializing_if = "is_point")]
     pub decimal: Decimal,
+    /// The character between groups of three digits, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thousands: Option<Thousands>,
     /// `%` or a sign of money, which stands before or behind every number and changes nothing: 12 % is 12.

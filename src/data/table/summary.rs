@@ -27,6 +27,7 @@ const NAMES: usize = 7;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
+    /// The column's heading.
     pub name: String,
     /// Numbers, yes or no, dates, names, text, numbers and names, or nothing.
     pub holds: &'static str,
@@ -34,6 +35,7 @@ pub struct Summary {
     pub missing: usize,
     /// Different values, counted up to `is_more` than 1000 of numbers.
     pub distinct: usize,
+    /// Whether there are more different values than `distinct`, which was as far as they were counted.
     pub is_more: bool,
     /// Of numbers the least, the mean and the greatest.
     pub numbers: Option<[f64; 3]>,

@@ -22,7 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TargetKind {
+    /// One of several classes.
     Class,
+    /// A number.
     Value,
 }
 

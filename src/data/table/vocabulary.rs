@@ -35,9 +35,11 @@ const LONGEST: usize = 256;
 pub struct Vocabulary {
     /// What a text is cut into.
     pub by: Tokens,
+    /// Whether texts are put into lower case first.
     pub lowercase: bool,
     /// Tokens of a row.
     pub length: usize,
+    /// The known tokens, most frequent first. Token `i` has the id `i + 2`, after padding and unknown tokens.
     pub tokens: Vec<String>,
 }
 

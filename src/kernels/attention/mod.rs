@@ -23,10 +23,15 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct AttentionSizes {
+    /// Sequences, attended to independently.
     pub batch: i64,
+    /// Positions of the sequence that asks.
     pub queries: i64,
+    /// Positions of the sequence that is attended to.
     pub keys: i64,
+    /// Attentions side by side, each with features of its own.
     pub heads: i64,
+    /// Features of a head.
     pub size: i64,
     /// Whether a query sees only keys up to its own place.
     pub causal: i64,

@@ -30,6 +30,7 @@ pub struct Sequence {
     pub length: i64,
     /// Rows.
     pub batch: i64,
+    /// Numbers of the state.
     pub units: i64,
     /// Whether the steps run from the last position to the first.
     pub back: i64,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MobileNetV2 {
+    /// Features of the last layer, such as the number of classes; 1000 if absent.
     pub outputs: usize,
     /// A factor on all numbers of channels, which are rounded to multiples of 8.
     pub width: f64,

@@ -89,6 +89,7 @@ architectures!(
 );
 
 impl Architecture {
+    /// The layers that it consists of.
     pub fn layers(&self) -> Sequential {
         super::sequential(self.parts().layers)
     }

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mlp {
+    /// Features of the last layer, such as the number of classes.
     pub outputs: usize,
     /// The widths of the layers before the last.
     #[serde(default = "hidden")]
     pub hidden: Vec<usize>,
+    /// The rate of the dropout after each layer before the last; 0 if absent.
     #[serde(default)]
     pub dropout: f64,
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResNet18 {
+    /// Features of the last layer, such as the number of classes; 1000 if absent.
     pub outputs: usize,
     /// The filters of the first stage.
     pub width: usize,

@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LstmClassifier {
+    /// Features of the last layer, such as the number of classes.
     pub outputs: usize,
+    /// Numbers of the state in each direction; 128 if absent.
     #[serde(default = "units")]
     pub units: usize,
+    /// Stacked LSTMs; 1 if absent.
     #[serde(default = "one")]
     pub layers: usize,
+    /// Whether a second LSTM reads from the end; `false` if absent.
     #[serde(default)]
     pub bidirectional: bool,
     /// The rate of a dropout between the layers.

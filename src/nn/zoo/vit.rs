@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VitTiny {
+    /// Features of the last layer, such as the number of classes; 1000 if absent.
     pub outputs: usize,
     /// The side of a patch in pixels.
     pub patch: usize,

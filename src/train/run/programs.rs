@@ -27,7 +27,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Compiled {
+    /// The program's purpose, such as `training, 47 steps a call`.
     pub what: String,
+    /// Time spent compiling it, or reading it.
     pub time: Duration,
     /// Whether it was only read, see [`Program::was_kept`].
     pub was_kept: bool,
