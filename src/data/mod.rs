@@ -21,6 +21,7 @@ mod bytes;
 mod load;
 mod moments;
 mod named;
+mod numbers;
 mod padding;
 mod positions;
 mod random;
@@ -46,6 +47,7 @@ pub use targets::Targets;
 pub use tensors::Layout;
 
 pub(crate) use named::gather;
+pub(crate) use numbers::Numbers;
 pub(crate) use padding::{check_inputs, real_positions};
 pub(crate) use positions::labels_of;
 pub(crate) use samples::Samples;

@@ -95,10 +95,11 @@ fn object(properties: impl IntoIterator<Item = (String, Value)>) -> Value {
 fn samples(description: &Description) -> Value {
     let list = |input: &Reads| {
         let kind = if input.dtype.is_float() { "number" } else { "integer" };
-        let sample = input.sample.iter().rev().fold(
-            json!({ "type": kind }),
-            |items, size| json!({ "type": "array", "items": items, "minItems": size, "maxItems": size }),
-        );
+        let sample =
+            input.sample.iter().enumerate().rev().fold(json!({ "type": kind }), |items, (axis, &size)| {
+                let least = if input.is_masked && axis == 0 { 0 } else { size };
+                json!({ "type": "array", "items": items, "minItems": least, "maxItems": size })
+            });
         json!({ "type": "array", "items": sample })
     };
     match &description.reads()[..] {

@@ -1,10 +1,11 @@
 //! The body of a request as samples.
 
 use super::Refusal;
-use super::numbers::{Inputs, Numbers};
+use super::numbers::{Inputs, padded, rows};
 use super::worker::Served;
 use crate::Error;
 use crate::array::Array;
+use crate::data::Numbers;
 use crate::data::images::{self, Form};
 use crate::data::table::{Column, ColumnKind, Layout, Notation, Table, inputs_of};
 use crate::model::Reads;
@@ -211,14 +212,35 @@ fn sent_picture(_: &Path, cell: &str) -> crate::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The numbers of a body as samples of an input.
+/// The numbers of a body as samples of an input; sequences that are shorter than those of training are padded as there.
 fn array(input: &Reads, numbers: Numbers) -> Result<Array, Refusal> {
-    let Some(rows) = numbers.samples(input.sample) else {
-        let expected = crate::cli::text::samples(input.sample);
-        return Err(Refusal::bad(format!("expected samples {expected}, got numbers {:?}", numbers.shape)));
+    let (rows, values) = match (rows(&numbers, input.sample), input.sample) {
+        (Some(rows), _) => (rows, numbers.values),
+        (None, &[length, features]) if input.is_masked => {
+            padded(&numbers, [length, features]).ok_or_else(|| {
+                let expected = format!("sequences of at most {length} positions of {features} numbers each");
+                Refusal::bad(format!("expected {expected}, got numbers {}", shape(&numbers)))
+            })?
+        }
+        (None, sample) => {
+            let expected = crate::cli::text::samples(sample);
+            return Err(Refusal::bad(format!(
+                "expected samples {expected}, got numbers {}",
+                shape(&numbers)
+            )));
+        }
     };
-    let array = Array::new::<f64>(&[&[rows], input.sample].concat(), numbers.values)?;
+    let array = Array::new::<f64>(&[&[rows], input.sample].concat(), values)?;
     Ok(input.samples(&array).map(Cow::into_owned)?)
+}
+
+/// The shape of lists, for messages.
+fn shape(numbers: &Numbers) -> String {
+    let lengths = match numbers.uneven() {
+        Some([first, other]) => format!(" with a list of {other} after one of {first}"),
+        None => String::new(),
+    };
+    format!("{:?}{lengths}", numbers.shape)
 }
 
 /// A picture, brought to the size and the channels of the model's samples.

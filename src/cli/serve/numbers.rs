@@ -1,108 +1,17 @@
-//! Nested lists of numbers, read from JSON as numbers alone: a tree of values would cost several times as much.
+//! Lists of numbers as samples.
 
 use crate::array::count;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use crate::data::Numbers;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Lists of numbers that are as long as their neighbours, as an array.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Numbers {
-    pub values: Vec<f64>,
-    /// The length of the lists at each depth.
-    pub shape: Vec<usize>,
-    /// The depth at which the first number stands.
-    depth: Option<usize>,
-}
 
 /// The samples of a model's only input, or those of each input by its name.
 #[derive(Debug, PartialEq)]
 pub(super) enum Inputs {
     Only(Numbers),
     Named(BTreeMap<String, Numbers>),
-}
-
-/// Reads the value that stands at a depth of the lists.
-struct At<'a> {
-    depth: usize,
-    numbers: &'a mut Numbers,
-}
-
-impl At<'_> {
-    #[inline]
-    fn number<E: Error>(self, value: f64) -> Result<(), E> {
-        if *self.numbers.depth.get_or_insert(self.depth) != self.depth {
-            return Err(E::custom("expected lists of numbers, all equally deep"));
-        }
-        self.numbers.values.push(value);
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = ();
-
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for At<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("lists of numbers")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.number(f64::from(u8::from(value)))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.number(value as f64)
-    }
-
-    #[inline]
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.number(value as f64)
-    }
-
-    #[inline]
-    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.number(value)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self { depth, numbers } = self;
-        let mut length = 0;
-        while list.next_element_seed(At { depth: depth + 1, numbers: &mut *numbers })?.is_some() {
-            length += 1;
-        }
-        // Lists end from within: the first to end at a depth is met before those around it.
-        let shape = &mut numbers.shape;
-        if shape.len() <= depth {
-            shape.resize(depth + 1, usize::MAX);
-        }
-        if shape[depth] == usize::MAX {
-            shape[depth] = length;
-        }
-        if shape[depth] != length {
-            let expected = shape[depth];
-            return Err(A::Error::custom(format!(
-                "expected lists as long as their neighbours, got one of {length} after one of {expected}"
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for Numbers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut numbers = Self::default();
-        At { depth: 0, numbers: &mut numbers }.deserialize(deserializer)?;
-        Ok(numbers)
-    }
 }
 
 impl<'de> Deserialize<'de> for Inputs {
@@ -116,9 +25,7 @@ impl<'de> Deserialize<'de> for Inputs {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Inputs, A::Error> {
-                let mut numbers = Numbers::default();
-                At { depth: 0, numbers: &mut numbers }.visit_seq(list)?;
-                Ok(Inputs::Only(numbers))
+                Numbers::deserialize(SeqAccessDeserializer::new(list)).map(Inputs::Only)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Inputs, A::Error> {
@@ -138,66 +45,75 @@ impl<'de> Deserialize<'de> for Inputs {
     }
 }
 
-impl Numbers {
-    /// How many samples of this shape they are: one, or a list of them, in which a sample may be a flat list and axes of
-    /// length 1 may be left out.
-    pub fn samples(&self, sample: &[usize]) -> Option<usize> {
-        let long = |shape: &[usize]| shape.iter().copied().filter(|&length| length != 1).collect::<Vec<_>>();
-        let width = count(sample);
-        let shape = long(&self.shape);
-        let is_sample = |shape: &[usize]| shape == long(sample) || shape == long(&[width]);
-        match &shape[..] {
-            one if is_sample(one) => Some(1),
-            [rows, one @ ..] if is_sample(one) => Some(*rows),
-            _ => None,
-        }
+/// How many samples of this shape the numbers are: one, or a list of them, in which a sample may be a flat list and axes
+/// of length 1 may be left out.
+pub(super) fn rows(numbers: &Numbers, sample: &[usize]) -> Option<usize> {
+    if numbers.uneven().is_some() {
+        return None;
     }
+    let long = |shape: &[usize]| shape.iter().copied().filter(|&length| length != 1).collect::<Vec<_>>();
+    let width = count(sample);
+    let shape = long(&numbers.shape);
+    let is_sample = |shape: &[usize]| shape == long(sample) || shape == long(&[width]);
+    match &shape[..] {
+        one if is_sample(one) => Some(1),
+        [rows, one @ ..] if is_sample(one) => Some(*rows),
+        _ => None,
+    }
+}
+
+/// Sequences of at most `length` positions of `features` numbers each, one or a list of them, filled up with NaN:
+/// `[n, length, features]`. Positions of one number may be the number itself.
+pub(super) fn padded(numbers: &Numbers, [length, features]: [usize; 2]) -> Option<(usize, Vec<f64>)> {
+    let whole = [numbers.shape.first().copied()?];
+    let lengths = match numbers.shape[..] {
+        [_, _, each] if each == features => &numbers.lengths[..],
+        [_, each] if features > 1 && each == features && numbers.uneven().is_none() => &whole,
+        [_, _] if features == 1 => &numbers.lengths,
+        [_] if features == 1 => &whole,
+        _ => return None,
+    };
+    if lengths.iter().any(|&one| one > length) {
+        return None;
+    }
+    let mut padded = vec![f64::NAN; lengths.len() * length * features];
+    let mut rest = &numbers.values[..];
+    for (sequence, place) in lengths.iter().zip(padded.chunks_mut((length * features).max(1))) {
+        let (values, after) = rest.split_at_checked(sequence * features)?;
+        place[..values.len()].copy_from_slice(values);
+        rest = after;
+    }
+    Some((lengths.len(), padded))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Inputs, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+    fn numbers(text: &str) -> Numbers {
+        serde_json::from_str(text).expect(text)
     }
 
     #[test]
-    fn lists_are_read_with_their_shape() {
-        let numbers = |text: &str| serde_json::from_str::<Numbers>(text).expect("numbers");
-        let two = numbers("[[[1, -2], [3.5, true]], [[5, 6e1], [7, 8]], [[0, 0], [0, 0]]]");
-        assert_eq!(two.shape, [3, 2, 2]);
-        assert_eq!(two.values, [1.0, -2.0, 3.5, 1.0, 5.0, 60.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0]);
+    fn inputs_are_lists_alone_or_by_name() {
+        let read = |text: &str| serde_json::from_str::<Inputs>(text).map_err(|error| error.to_string());
+        assert_eq!(read("[[1, 2]]"), Ok(Inputs::Only(numbers("[[1, 2]]"))));
         assert_eq!(read(r#"{"a": [[1]], "b": []}"#), {
             let named = [("a", numbers("[[1]]")), ("b", numbers("[]"))];
             Ok(Inputs::Named(named.map(|(name, numbers)| (name.to_string(), numbers)).into()))
         });
-    }
-
-    #[test]
-    fn what_is_no_array_is_refused() {
-        for (text, word) in [
-            ("[[1, 2], [3]]", "one of 1 after one of 2"),
-            ("[[1, 2], 3]", "equally deep"),
-            ("[1, [2]]", "equally deep"),
-            ("[[], [1]]", "one of 1 after one of 0"),
-            ("[null]", "null"),
-            (r#"["1"]"#, "string"),
-            (r#"[{"a": 1}]"#, "map"),
-            (r#"{"a": [1], "a": [2]}"#, "twice"),
-            ("7", "lists of numbers"),
-            ("[1,", "EOF"),
-        ] {
+        for (text, word) in [(r#"{"a": [1], "a": [2]}"#, "twice"), ("7", "lists of numbers")] {
             let error = read(text).expect_err(text);
             assert!(error.contains(word), "{text}: {error}");
         }
-        assert!(read(&"[".repeat(100_000)).is_err());
     }
 
     #[test]
     fn samples_come_alone_in_lists_flat_and_without_axes_of_one() {
         let of = |shape: &[usize], sample: &[usize]| {
-            Numbers { shape: shape.to_vec(), ..Numbers::default() }.samples(sample)
+            let mut numbers = Numbers::default();
+            numbers.shape = shape.to_vec();
+            rows(&numbers, sample)
         };
         for (shape, rows) in [
             (&[28, 28][..], Some(1)),
@@ -218,5 +134,29 @@ mod tests {
         assert_eq!([of(&[3], &[1]), of(&[3], &[]), of(&[1], &[1])], [Some(3), Some(3), Some(1)]);
         assert_eq!(of(&[0], &[1]), Some(0));
         assert_eq!(of(&[2], &[2]), Some(1));
+        assert_eq!(rows(&numbers("[[1, 2], [3]]"), &[2]), None);
+    }
+
+    #[test]
+    fn shorter_sequences_are_filled_up() {
+        let shown = |text: &str, form| {
+            let (rows, values) = padded(&numbers(text), form)?;
+            let value = |value: &f64| if value.is_nan() { "-".to_string() } else { value.to_string() };
+            Some((rows, values.iter().map(value).collect::<Vec<_>>().join(" ")))
+        };
+        for (text, form, expected) in [
+            ("[[[1, 2]], [], [[3, 4], [5, 6]]]", [2, 2], Some((3, "1 2 - - - - - - 3 4 5 6"))),
+            ("[[1, 2]]", [2, 2], Some((1, "1 2 - -"))),
+            ("[[1, 2, 3], [4]]", [3, 1], Some((2, "1 2 3 4 - -"))),
+            ("[[[1], [2]], [[3]]]", [2, 1], Some((2, "1 2 3 -"))),
+            ("[1, 2]", [3, 1], Some((1, "1 2 -"))),
+            ("[[1, 2, 3], [4]]", [2, 1], None),
+            ("[[1, 2], [3]]", [4, 2], None),
+            ("[[[1, 2, 3]]]", [4, 2], None),
+            ("[1, 2]", [4, 2], None),
+        ] {
+            let expected = expected.map(|(rows, values)| (rows, values.to_string()));
+            assert_eq!(shown(text, form), expected, "{text}");
+        }
     }
 }

@@ -57,14 +57,24 @@ impl Table {
         Ok(inputs)
     }
 
+    /// An empty list with room for `length` numbers of each row.
+    pub(super) fn room<T>(&self, length: usize) -> Result<Vec<T>> {
+        let mut list = Vec::new();
+        match list.try_reserve_exact(self.rows.saturating_mul(length)) {
+            Ok(()) => Ok(list),
+            Err(_) => Err(Error::value("length", "one for which there is memory", length)),
+        }
+    }
+
     /// The token ids of a column, i32 `[rows, length]`, and how many texts are longer.
     fn tokens(&self, column: usize, vocabulary: &Vocabulary) -> Result<(Array, usize)> {
         let cells = &self.cells[column];
+        let mut ids = self.room(vocabulary.length)?;
         let encoder = vocabulary.encoder();
         let encode = |text: &str| encoder.encode(if is_missing(text) { "" } else { text });
         let texts: Vec<&str> = cells.texts().collect();
         let encoded: Vec<(Vec<i32>, bool)> = texts.into_par_iter().map(encode).collect();
-        let (mut ids, mut cut) = (Vec::with_capacity(self.rows * vocabulary.length), 0);
+        let mut cut = 0;
         for cell in cells.iter() {
             let number;
             let (tokens, is_longer) = match cell {

@@ -4,6 +4,7 @@ use super::column::ColumnKind;
 use super::kind::SequenceKind;
 use super::{Table, is_missing, shown};
 use crate::array::Array;
+use crate::data::Numbers;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -28,24 +29,14 @@ pub struct Sequence {
     pub features: usize,
 }
 
-/// A cell as JSON has it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Json {
-    Numbers(Vec<f64>),
-    Positions(Vec<Vec<f64>>),
-}
-
 /// The numbers of a cell, one position after another, and how many a position has; 0 of an empty sequence.
 fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {
     let (numbers, features) = if cell.starts_with('[') {
-        match serde_json::from_str(cell).ok()? {
-            Json::Numbers(numbers) => (numbers, 1),
-            Json::Positions(positions) => {
-                let features = positions.first().map_or(0, Vec::len);
-                let is_even = features > 0 && positions.iter().all(|position| position.len() == features);
-                (is_even.then(|| positions.concat())?, features)
-            }
+        let read: Numbers = serde_json::from_str(cell).ok()?;
+        match (&read.shape[..], read.uneven()) {
+            ([_], _) => (read.values, 1),
+            (&[_, features], None) if features > 0 => (read.values, features),
+            _ => return None,
         }
     } else if is_missing(cell) {
         return None;
@@ -95,11 +86,8 @@ impl Table {
         Sequence { length, features }: Sequence,
     ) -> Result<(Array, Refused, usize)> {
         let stride = length.saturating_mul(features);
-        let total = stride.saturating_mul(self.rows);
-        if total > isize::MAX as usize / size_of::<f32>() {
-            return Err(Error::value("length", "one for which there is memory", length));
-        }
-        let mut numbers = vec![f32::NAN; total];
+        let mut numbers = self.room(stride)?;
+        numbers.resize(stride * self.rows, f32::NAN);
         let fill = |(row, place): (usize, &mut [f32])| {
             let cell = self.cell_text(row, column);
             let Some((sequence, _)) = parse(&cell).filter(|(_, found)| [0, features].contains(found)) else {
