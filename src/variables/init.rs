@@ -109,12 +109,16 @@ fn generator(seed: u64, name: &str) -> ChaCha8Rng {
     generator
 }
 
+/// Uniform in [0, 1), with 53 random bits.
+pub(crate) fn uniform(random: &mut impl Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
 struct Draw(ChaCha8Rng);
 
 impl Draw {
-    /// In [0, 1), 53 bits.
     fn uniform(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+        uniform(&mut self.0)
     }
 
     fn uniform_within(&mut self, n: usize, limit: f64) -> Vec<f64> {

@@ -5,6 +5,7 @@ mod init;
 mod orthogonal;
 
 pub use init::Init;
+pub(crate) use init::uniform;
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};

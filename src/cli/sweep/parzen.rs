@@ -2,7 +2,7 @@
 //! rate is another one with each momentum. The densities are mixtures of a kernel around each trial, a product over the
 //! keys, as in BOHB (Falkner et al. 2018).
 
-use super::space::uniform;
+use crate::variables::uniform;
 use rand_chacha::rand_core::Rng;
 use std::f64::consts::PI;
 

@@ -1,5 +1,6 @@
 //! The keys that a sweep varies, and the values that each may have.
 
+use crate::variables::uniform;
 use anyhow::{Context, ensure};
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
@@ -111,11 +112,6 @@ impl Over {
             }
         }
     }
-}
-
-/// A number drawn evenly from 0 to 1, which is left out.
-pub(super) fn uniform(random: &mut impl Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn rounded(value: f64) -> f64 {
