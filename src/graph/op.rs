@@ -51,7 +51,7 @@ pub enum Unary {
     Floor,
     /// The smallest whole number that is not below x
     Ceil,
-    /// The nearest whole number; of two equally near ones the even one
+    /// The nearest whole number; halves are rounded away from 0
     Round,
     /// Not x; of whole numbers bit by bit
     Not,
