@@ -11,6 +11,21 @@
     reason = "what is not inlined loses the instructions of its caller; places of tiles and matrices are named by their indices"
 )]
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
+/// There is none here.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
+mod amx {
+    use crate::threads::Threads;
+
+    pub fn pays(_: [usize; 3]) -> bool {
+        false
+    }
+
+    pub fn multiply(_: [usize; 3], _: [bool; 2], _: [&[f32]; 2], _: &mut [f32], _: &dyn Threads) -> bool {
+        false
+    }
+}
 mod attention;
 mod centred;
 mod depthwise;
@@ -104,6 +119,9 @@ pub trait Kernel<const N: usize> {
 pub trait Pieces<const N: usize>: Kernel<N> {
     /// How many there are, by the sizes alone.
     fn pieces(sizes: &Self::Sizes) -> usize;
+
+    /// Whether [`compute`](Kernel::compute) is worth waiting for, as it has a faster way that is not made of such pieces.
+    fn at_once(sizes: &Self::Sizes) -> bool;
 
     /// Computes the `i`-th piece.
     ///

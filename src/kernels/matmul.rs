@@ -2,7 +2,7 @@
 //! have.
 
 use super::threads::{Address, Threads};
-use super::{Kernel, Pieces, length};
+use super::{Kernel, Pieces, amx, length};
 use bytemuck::{Pod, Zeroable};
 use gemm_common::Parallelism;
 use gemm_f32::gemm::f32::get_gemm_fn;
@@ -132,15 +132,35 @@ impl Kernel<2> for Matmul {
     }
 
     fn compute(sizes: &Product, operands: [&[f32]; 2], result: &mut [f32], threads: &dyn Threads) {
-        let result = Address::of(result);
-        // SAFETY: the result is this call's alone, and every piece is computed once.
-        threads.share(Self::pieces(sizes), &|i| unsafe { Self::piece(sizes, operands, result.get(), i) });
+        let [rows, summed, columns] = sizes.sizes();
+        let pieces = sizes.cut().1;
+        let transposed = [sizes.a_transposed, sizes.b_transposed].map(|transposed| transposed != 0);
+        for product in 0..sizes.products as usize {
+            if Self::at_once(sizes) {
+                let [a, b] = operands;
+                let a = &a[product * rows * summed..][..rows * summed];
+                let b = &b[product * summed * columns..][..summed * columns];
+                let result = &mut result[product * rows * columns..][..rows * columns];
+                if amx::multiply(sizes.sizes(), transposed, [a, b], result, threads) {
+                    continue;
+                }
+            }
+            let result = Address::of(result);
+            // SAFETY: the result is this call's alone, and every piece is computed once.
+            threads.share(pieces, &|i| unsafe {
+                Self::piece(sizes, operands, result.get(), product * pieces + i);
+            });
+        }
     }
 }
 
 impl Pieces<2> for Matmul {
     fn pieces(sizes: &Product) -> usize {
         sizes.products as usize * sizes.cut().1
+    }
+
+    fn at_once(sizes: &Product) -> bool {
+        amx::pays(sizes.sizes())
     }
 
     unsafe fn piece(sizes: &Product, [a, b]: [&[f32]; 2], result: *mut f32, i: usize) {

@@ -282,7 +282,7 @@ fn sums_of_centred_rows() {
 }
 
 /// Sizes of products: no numbers, one, those that fill no register, and those that are cut, in both ways.
-const PRODUCTS: [[usize; 3]; 10] = [
+const PRODUCTS: [[usize; 3]; 11] = [
     [1, 1, 1],
     [3, 5, 2],
     [17, 31, 19],
@@ -293,6 +293,7 @@ const PRODUCTS: [[usize; 3]; 10] = [
     [500, 70, 90],
     [70, 60, 700],
     [301, 203, 401],
+    [90, 1300, 130],
 ];
 
 #[test]
@@ -314,6 +315,72 @@ fn products_of_odd_sizes_given_either_way() {
             }
             close(&run::<2, Matmul>(&product, [a, b]), &expected, 1e-4, &product);
         }
+    }
+}
+
+/// Whatever multiplies large matrices, with numbers of many sizes: the result is no farther from the exact one than sums of f32
+/// are that are added up one after the other.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn large_products_are_as_exact_as_f32_is() {
+    for (sizes, scale) in
+        [([200, 1100, 310], [1.0, 1.0]), ([310, 600, 200], [1e15, 1e-20]), ([96, 4000, 64], [1e-12, 1e30])]
+    {
+        let [rows, summed, columns] = sizes;
+        let of = |count, seed, scale: f32| -> Vec<f32> {
+            let spread = numbers(count, seed + 7).into_iter().map(|x| (6.0 * x).exp());
+            numbers(count, seed).into_iter().zip(spread).map(|(x, spread)| x * spread * scale).collect()
+        };
+        let (a, b) = (of(rows * summed, 9, scale[0]), of(summed * columns, 10, scale[1]));
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            let product = run::<2, Matmul>(&Product::new(sizes, transposed), [&a, &b]);
+            // Squares of what each way is off by, relative to the sum of the absolute values of the terms.
+            let (mut of_product, mut of_f32) = (0.0, 0.0);
+            for (i, j) in (0..rows).step_by(7).flat_map(|i| (0..columns).step_by(5).map(move |j| (i, j))) {
+                let (mut exact, mut absolute, mut sum) = (0f64, 0f64, 0f32);
+                for k in 0..summed {
+                    let x = if transposed[0] { a[k * rows + i] } else { a[i * summed + k] };
+                    let y = if transposed[1] { b[j * summed + k] } else { b[k * columns + j] };
+                    let term = f64::from(x) * f64::from(y);
+                    (exact, absolute, sum) = (exact + term, absolute + term.abs(), x.mul_add(y, sum));
+                }
+                of_product += ((f64::from(product[i * columns + j]) - exact) / absolute).powi(2);
+                of_f32 += ((f64::from(sum) - exact) / absolute).powi(2);
+            }
+            let ratio = (of_product / of_f32).sqrt();
+            assert!(ratio < 1.1, "{sizes:?}, {transposed:?}: {ratio} times the error of f32");
+        }
+    }
+}
+
+/// Infinite and undefined numbers, and those near the largest, go into the rows and columns that they belong to and nowhere else.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn large_products_keep_what_is_not_finite_apart() {
+    let sizes @ [rows, summed, columns] = [150, 800, 290];
+    for transposed in [[false, false], [true, true]] {
+        let (mut a, mut b) = (numbers(rows * summed, 9), numbers(summed * columns, 10));
+        let usual = run::<2, Matmul>(&Product::new(sizes, transposed), [&a, &b]);
+        let place = |column: usize| if transposed[1] { column * summed } else { column };
+        b[place(3)] = f32::INFINITY;
+        b[place(200)] = f32::NAN;
+        b[place(271)] = f32::MAX;
+        let other = run::<2, Matmul>(&Product::new(sizes, transposed), [&a, &b]);
+        let again = run_on::<2, Matmul>(&Scoped(5), &Product::new(sizes, transposed), [&a, &b]);
+        assert!(again.iter().zip(&other).all(|(again, other)| again.to_bits() == other.to_bits()));
+        for (i, (usual, other)) in usual.iter().zip(&other).enumerate() {
+            let (row, column) = (i / columns, i % columns);
+            let first = a[if transposed[0] { row } else { row * summed }];
+            match column {
+                3 => assert_eq!(*other, f32::INFINITY * first.signum()),
+                200 => assert!(other.is_nan()),
+                271 => assert!((other / f32::MAX - first).abs() < 1e-6),
+                _ => assert!((usual - other).abs() < 1e-4),
+            }
+        }
+        a[0] = f32::INFINITY;
+        let other = run::<2, Matmul>(&Product::new(sizes, transposed), [&a, &b]);
+        assert!(other[5].is_infinite() && other[columns + 5].is_finite());
     }
 }
 

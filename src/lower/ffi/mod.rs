@@ -161,6 +161,10 @@ where
             let threads = XlaThreads { api: call.api, context: (*call.frame).context };
             let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
             K::check(&sizes, &operands, result).map_err(|misfit| misfit.to_string())?;
+            if K::at_once(&sizes) {
+                K::compute(&sizes, operands, result, &threads);
+                return Ok(());
+            }
             let pieces = K::pieces(&sizes);
             let result = Address::of(result);
             let work = move |i| K::piece(&sizes, operands, result.get(), i);

@@ -1,0 +1,172 @@
+//! The instructions of AMX: a core's eight tiles of 16 rows of 64 bytes, and products of tiles of bf16 that are added to tiles
+//! of f32.
+
+use super::pack::{PARTS, STEP, STEP_LINES, TILE};
+use crate::product::Line;
+use std::arch::asm;
+use std::arch::x86_64::__cpuid_count;
+use std::sync::OnceLock;
+
+/// Whether the processor has AMX for bf16 and the system lets this process use it.
+pub fn is_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| {
+        const BF16: u32 = 1 << 22;
+        const TILES: u32 = 1 << 24;
+        let has_tiles = __cpuid_count(0, 0).eax >= 7 && {
+            let features = __cpuid_count(7, 0).edx;
+            features & BF16 != 0 && features & TILES != 0
+        };
+        // The rest of the kernel uses AVX-512.
+        let has_avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+        has_tiles && has_avx512 && is_permitted()
+    })
+}
+
+/// Linux saves tiles only for processes that ask for it, as they are large.
+fn is_permitted() -> bool {
+    const ARCH_REQ_XCOMP_PERM: i32 = 0x1023;
+    const XFEATURE_XTILEDATA: i32 = 18;
+    // SAFETY: it changes nothing but what is saved of this process's registers, and fails where there is no such state.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+/// The tiles of this thread, all whole, for as long as it lives.
+pub struct Tiles(());
+
+impl Tiles {
+    /// # Safety
+    /// They are available, and the thread has no others.
+    pub unsafe fn new() -> Self {
+        #[repr(C, align(64))]
+        struct Config([u8; 64]);
+        const { assert!(TILE == 16 && STEP == 32 && PARTS == 3) };
+        let mut config = Config([0; 64]);
+        config.0[0] = 1;
+        for tile in 0..8 {
+            // The bytes of a row as 16 bits, and the rows.
+            config.0[16 + 2 * tile] = 64;
+            config.0[48 + tile] = TILE as u8;
+        }
+        // SAFETY: the caller's; the configuration is whole.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly)) };
+        Self(())
+    }
+
+    /// Writes the product of a panel of 32 rows with one of 32 columns to `result`, whose rows are `row` numbers apart, or adds
+    /// it there.
+    ///
+    /// Each number of f32 is the sum of three of bf16, and what is added up are the six products of these that count in f32;
+    /// the smallest come first.
+    ///
+    /// # Safety
+    /// The panels have `steps` steps, at least one, and 32 rows of 32 numbers of the result are this call's alone.
+    #[inline(always)]
+    pub unsafe fn multiply(
+        &self,
+        a: *const Line,
+        b: *const Line,
+        steps: usize,
+        result: *mut f32,
+        row: usize,
+        add: bool,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let stride = row * size_of::<f32>();
+            let below = result.add(TILE * row);
+            if add {
+                asm!(
+                    "tileloadd tmm0, [{c} + {stride}]",
+                    "tileloadd tmm1, [{c} + {stride} + 64]",
+                    "tileloadd tmm2, [{below} + {stride}]",
+                    "tileloadd tmm3, [{below} + {stride} + 64]",
+                    c = in(reg) result,
+                    below = in(reg) below,
+                    stride = in(reg) stride,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    options(nostack, readonly, preserves_flags),
+                );
+            } else {
+                asm!(
+                    "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    options(nostack, nomem, preserves_flags),
+                );
+            }
+            asm!(
+                "2:",
+                // Two tiles of the first part of a, two of the third of b.
+                "tileloadd tmm4, [{a} + {line}]",
+                "tileloadd tmm6, [{b} + {line} + 4096]",
+                "tileloadd tmm7, [{b} + {line} + 5120]",
+                "tileloadd tmm5, [{a} + {line} + 1024]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // The first of a, the second of b.
+                "tileloadd tmm6, [{b} + {line} + 2048]",
+                "tileloadd tmm7, [{b} + {line} + 3072]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // The second of both.
+                "tileloadd tmm4, [{a} + {line} + 2048]",
+                "tileloadd tmm5, [{a} + {line} + 3072]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // The second of a, the first of b.
+                "tileloadd tmm6, [{b} + {line}]",
+                "tileloadd tmm7, [{b} + {line} + 1024]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // The third of a, the first of b.
+                "tileloadd tmm4, [{a} + {line} + 4096]",
+                "tileloadd tmm5, [{a} + {line} + 5120]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // The first of both.
+                "tileloadd tmm4, [{a} + {line}]",
+                "tileloadd tmm5, [{a} + {line} + 1024]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {a}, {step}",
+                "add {b}, {step}",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{c} + {stride}], tmm0",
+                "tilestored [{c} + {stride} + 64], tmm1",
+                "tilestored [{below} + {stride}], tmm2",
+                "tilestored [{below} + {stride} + 64], tmm3",
+                a = inout(reg) a => _,
+                b = inout(reg) b => _,
+                steps = inout(reg) steps => _,
+                line = in(reg) size_of::<Line>(),
+                step = const STEP_LINES * size_of::<Line>(),
+                c = in(reg) result,
+                below = in(reg) below,
+                stride = in(reg) stride,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: nothing uses them any more; a thread without tiles has less to save.
+        unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
+    }
+}
