@@ -286,7 +286,7 @@ fn a_second_interrupt_ends_the_process_at_once() {
     process.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
     // A signal, as of memory that was taken down under a thread, would leave no code.
     assert_eq!(process.wait().expect("it ended").code(), Some(130), "{said}");
-    assert_eq!(said, "interrupted; what was last kept of the run stands\n");
+    assert_eq!(said, "interrupted; the run's last checkpoint stays\n");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn paths_are_the_recipes_and_a_run_finds_its_data_from_anywhere() {
     refuses(
         home.path(),
         "train --resume elsewhere/runs/a --epochs 5",
-        &["not there any more", "--data PATH"],
+        &["does not exist any more", "--data PATH"],
     );
     succeeds(home.path(), &format!("train --resume elsewhere/runs/a --epochs 5 {moved}"));
     succeeds(&project, "evaluate ../elsewhere/runs/a");

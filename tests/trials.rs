@@ -534,7 +534,7 @@ fn a_sweep_goes_on_after_a_trial_that_fails() {
     let rows = cells(&text(home.path().join("runs/trees-sweep-1/report.md")));
     assert_eq!(rows.iter().map(|row| &row[1][..]).collect::<Vec<_>>(), ["trial-2"]);
     let none = ["sweep", "trees.toml", "--device", device_name(), "--quiet", "--over", &over("1e38")];
-    refused(&home, &none, &["no trial came to its end"]);
+    refused(&home, &none, &["no trial finished"]);
 }
 
 #[test]

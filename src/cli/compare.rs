@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Compare runs: what they reached, and in which keys their recipes differ
+/// Compare runs: their results, and the keys in which their recipes differ
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neural compare runs/mnist-1 runs/mnist-2

@@ -17,11 +17,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Show what a data set holds: shapes, ranges, missing values, classes, splits
+/// Show what a data set contains: shapes, ranges, missing values, classes, splits
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The format is told by the path unless --format names it: a folder of IDX files, a folder of pictures for each class,
-the binary batches of CIFAR, a table (.csv, .tsv, .txt), NPY or NPZ, safetensors. --set gives keys of a recipe's section
+    after_help = "The path tells the format unless --format names it: a folder of IDX files, a folder of pictures for each class,
+the binary batches of CIFAR, a table (.csv, .tsv, .txt), NPY or NPZ, safetensors. --set sets keys of a recipe's section
 [data].
 
 Examples:
@@ -30,7 +30,7 @@ Examples:
   neural data houses.csv --set 'ignore=[\"id\"]' --set test_fraction=0.2
   neural data 'sales/*.csv' --set 'columns={comment=\"text\"}'
   neural data arrays.npz --set inputs=images --set target=labels
-  neural data scripts/recipes/mnist.toml             as a recipe reads, splits and scales it"
+  neural data scripts/recipes/mnist.toml             read, split and scaled as the recipe says"
 )]
 pub struct Data {
     /// The data, or a recipe (.toml)
@@ -99,7 +99,11 @@ impl Data {
             Ok(data) => Some(data),
             // There is something to see all the same.
             Err(error) if !is_recipe && self.settings.is_empty() && is_seen && self.plot.is_none() => {
-                shown.say("no_data_set", json!(error.to_string()), format!("no data set by itself: {error}"));
+                shown.say(
+                    "no_data_set",
+                    json!(error.to_string()),
+                    format!("not a data set as it is: {error}"),
+                );
                 None
             }
             Err(error) => {
@@ -142,8 +146,8 @@ pub(super) fn detected(path: &Path, format: Option<Format>) -> Result<Source> {
         return Err(Error::io("read", path, error));
     }
     let unknown = || {
-        let message = "expected data of a known form, got something that neither its name nor what it holds tells; \
-                       name its form with --format";
+        let message = "expected data of a known format, got data that neither its name nor its contents identify; \
+                       name the format with --format";
         Error::format(path, message)
     };
     let format = format.or_else(|| Format::detect(path)).ok_or_else(unknown)?;

@@ -8,7 +8,7 @@ use crate::runtime::{
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Show what of this machine can be used, what `auto` takes, and what CUDA lacks
+/// Show the devices of this machine, the one that `auto` takes, and what CUDA lacks
 #[derive(Debug, clap::Args)]
 pub struct Devices {
     /// Print one JSON object
@@ -84,7 +84,7 @@ pub struct DeviceArguments {
     #[arg(long, help_heading = "GPU")]
     pub no_tf32: bool,
 
-    /// Launch every kernel by itself, not in CUDA graphs
+    /// Launch every kernel alone, not in CUDA graphs
     #[arg(long, help_heading = "GPU")]
     pub no_command_buffers: bool,
 

@@ -51,7 +51,7 @@ pub struct Explain {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
-    /// How many pictures to explain: every so many rows from the first
+    /// How many pictures to explain, spread evenly over the rows
     #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pictures: u16,
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
   neural export runs/mnist-1 --to stablehlo --batch 32
 
 The whole model, as ONNX, StableHLO or HLO, takes samples as they are stored, pictures as u8 with their channels last, and
-scales them itself; what it gives are probabilities, or values. As ONNX, the model of a table takes each column by its name,
+scales them itself; its results are probabilities, or values. As ONNX, the model of a table takes each column by its name,
 numbers as f64 and names as texts, and gives the class by its name too, by the threshold that was kept with the run.")]
 pub struct Export {
     /// The folder of the run
@@ -33,7 +33,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// For how many samples at once StableHLO and HLO are made
+    /// The batch size that StableHLO and HLO are made for
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
 

@@ -33,7 +33,7 @@ pub struct Init {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Replace a recipe that is there
+    /// Replace an existing recipe
     #[arg(long)]
     force: bool,
 
@@ -106,10 +106,7 @@ impl Init {
         let written = options.open(output).and_then(|mut file| file.write_all(recipe.as_bytes()));
         match written {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                bail!(
-                    "{} is there already; --force replaces it, --output FILE names another",
-                    output.display()
-                )
+                bail!("{} exists already; --force replaces it, --output FILE names another", output.display())
             }
             written => Ok(written.map_err(|error| Error::io("write the recipe", output, error))?),
         }

@@ -40,7 +40,7 @@ pub(super) fn leave_to_the_first() -> anyhow::Result<()> {
 
 fn exit() -> ! {
     live::wipe();
-    let _ = writeln!(std::io::stderr(), "interrupted; what was last kept of the run stands");
+    let _ = writeln!(std::io::stderr(), "interrupted; the run's last checkpoint stays");
     // SAFETY: it takes a number and does not return. Unlike `std::process::exit` it takes nothing apart that the threads
     // of a call under way still use.
     unsafe { libc::_exit(i32::from(EXIT_CODE)) }

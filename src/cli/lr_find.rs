@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Find a learning rate: train a little while it grows, and see where the loss falls and where it bursts
+/// Find a learning rate: train a little while it grows, and see where the loss falls and where it diverges
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neural lr-find my.toml --plot rates.png

@@ -60,7 +60,7 @@ use std::sync::OnceLock;
     version = version(),
     about = "Trains neural networks on XLA",
     long_about = None,
-    after_help = "Exit codes: 0 when it is done, 1 after an error, 2 for a command line that is not understood, 3 when `predict --skip-bad`
+    after_help = "Exit codes: 0 for success, 1 after an error, 2 for an invalid command line, 3 when `predict --skip-bad`
 left rows out, 130 after Ctrl-C. NO_COLOR turns colours off."
 )]
 pub struct Cli {

@@ -13,9 +13,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Say what a trained model makes of pictures, rows of a table, or arrays
+/// Predict with a trained model: for pictures, rows of a table, or arrays
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A file is known by its contents:
+#[command(after_help = "The contents of a file tell its format:
   PNG, JPEG     one picture, of any size and colour: it is brought to the size and the channels of the model's
                 samples as a whole, so leave a margin where the training pictures have one
   NPY           one sample, or an array of samples
@@ -25,9 +25,9 @@ use std::process::ExitCode;
 A folder is read as in training: all pictures in it, x.npy, or the test images.
 
 The column of answers is named after the target; a column for each class or output follows. The digits of MNIST are
-light on dark: a digit that is drawn dark on light wants --invert.
+light on dark: a digit drawn dark on light needs --invert.
 
-The exit code is 0 when all rows were taken, 3 when --skip-bad left some out, and 1 after an error.
+The exit code is 0 when every row has an answer, 3 when --skip-bad left some out, and 1 after an error.
 
 Examples:
   neural predict runs/mnist-1 seven.png --invert
@@ -43,7 +43,7 @@ pub struct Predict {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Turn light and dark around in pictures
+    /// Invert the brightness of pictures
     #[arg(long)]
     invert: bool,
 
@@ -51,19 +51,19 @@ pub struct Predict {
     #[arg(long, value_name = "NAME")]
     inputs: Option<String>,
 
-    /// How many of the likeliest classes to show
+    /// How many of the most probable classes to show
     #[arg(long, default_value_t = 3, value_name = "N")]
     top: usize,
 
-    /// Leave out what cannot be taken, and say so on standard error, instead of stopping there
+    /// Leave out rows and files that cannot be read, with a line on standard error, instead of stopping
     #[arg(long)]
     skip_bad: bool,
 
-    /// Write into this file instead of standard output, in the form that its ending names (.csv, .jsonl, .txt)
+    /// Write to this file instead of standard output; its ending chooses the format (.csv, .jsonl, .txt)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// The form of what is written
+    /// The format of the output
     #[arg(long, value_name = "FORM", conflicts_with_all = ["json", "csv"])]
     format: Option<Format>,
 

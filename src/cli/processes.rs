@@ -22,7 +22,7 @@ const PASSED_ON: Duration = Duration::from_millis(200);
 /// Which devices share each batch.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Sharing {
-    /// How many devices share each batch; of several processes, the devices of each
+    /// How many devices share each batch; with several processes, the devices of each
     #[arg(long, default_value_t = 1, value_name = "N")]
     devices: usize,
 

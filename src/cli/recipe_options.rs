@@ -43,7 +43,7 @@ pub struct RecipeOptions {
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     settings: Vec<String>,
 
-    /// Drop a key of the recipe, so that it has its default
+    /// Drop a key of the recipe, so that its default applies
     #[arg(long, value_name = "SECTION.KEY")]
     unset: Vec<String>,
 }
@@ -88,7 +88,7 @@ impl RecipeOptions {
         let written = folder.and_then(|folder| data.strip_prefix(folder).ok());
         match written {
             Some(written) if !data.exists() && written.exists() => bail!(
-                "{} is not there: a recipe's paths are taken from its own folder; --data {} names that in this folder",
+                "{} does not exist: a recipe's paths start at its own folder; --data {} names the one in this folder",
                 data.display(),
                 written.display()
             ),

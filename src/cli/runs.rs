@@ -58,7 +58,7 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// The folders that runs lie in
+    /// The folders that contain runs
     #[arg(default_value = "runs", value_name = "DIR")]
     folders: Vec<PathBuf>,
 
@@ -143,7 +143,7 @@ impl List {
         let mut found = self.found()?;
         found.retain(|one| one.figure.is_some_and(|figure| !figure.is_nan()));
         let Some(best) = found.iter().min_by(|a, b| better(a, b)) else {
-            bail!("none of the runs has such a figure; neural runs shows what there is");
+            bail!("no run has such a figure; neural runs shows those that exist");
         };
         if let Some(other) = found.iter().find(|one| one.monitor != best.monitor) {
             bail!(
@@ -200,7 +200,7 @@ fn rename(run: &Path, name: &str) -> anyhow::Result<ExitCode> {
     // Nobody trains in it.
     let lock = folder.lock()?;
     let is_name = !name.is_empty() && Path::new(name).file_name().is_some_and(|file| file == name);
-    ensure!(is_name, "expected a name, got {name:?}: a run stays in the folder that it lies in");
+    ensure!(is_name, "expected a name, got {name:?}: a run stays in its folder");
     let to = folder.path().with_file_name(name);
     ensure!(!to.exists(), "{} is there already", to.display());
     fs::rename(folder.path(), &to).map_err(|error| Error::io("rename", folder.path(), error))?;

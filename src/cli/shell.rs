@@ -33,7 +33,7 @@ impl Completions {
 #[command(after_help = "Example:
   neural man ~/.local/share/man/man1               then: man neural-train")]
 pub struct Man {
-    /// The folder for the pages, which is made if it is not there
+    /// The folder for the pages; created if missing
     folder: PathBuf,
 }
 

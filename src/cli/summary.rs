@@ -35,7 +35,7 @@ pub struct Summary {
     #[arg(value_name = "RUN|RECIPE")]
     path: PathBuf,
 
-    /// The shape of a sample, where the recipe's data is not at hand
+    /// The shape of a sample, if the recipe's data is not available
     #[arg(long, value_delimiter = ',', value_name = "SIZES")]
     sample: Option<Vec<usize>>,
 

@@ -33,10 +33,10 @@ use std::process::ExitCode;
   neural train my.toml --set train.optimizer.adam.learning_rate=0.001
   neural train my.toml --repeat 5                 five seeds, their mean and spread
   neural train my.toml --folds 5                  cross-validation
-  neural train --resume runs/my-1                 go on where it stopped
-  neural train --resume runs/my-1 --from best     go on from the best epoch; those after it are done again
+  neural train --resume runs/my-1                 continue where it stopped
+  neural train --resume runs/my-1 --from best     continue from the best epoch; later ones are repeated
 
-A run goes on only with the model, the batch size and the data that it began with, and never overwrites what it has
+A run continues only with the model, the batch size and the data that it began with, and never overwrites what it has
 reached unless --from or --restart asks for that.")]
 pub struct Train {
     #[command(flatten)]
@@ -48,23 +48,23 @@ pub struct Train {
     #[command(flatten)]
     sharing: Sharing,
 
-    /// The run's name; that of the recipe with the next free number if absent
+    /// The run's name; if absent, the recipe's name with the next free number
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     name: Option<String>,
 
-    /// The folder that the run's folder is made in
+    /// The folder for the run's folder
     #[arg(long, default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
 
-    /// Go on with the run in this folder, or with the seeds that a --repeat has left; --epochs may add to it
+    /// Continue the run in this folder, or the missing seeds of a --repeat; --epochs may add to it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "batch_size", "lr", "seed", "settings", "unset"])]
     resume: Option<PathBuf>,
 
-    /// Go on from this checkpoint: best, last or, where they are kept, epoch-N
+    /// Continue from this checkpoint: best, last or, if they are kept, epoch-N
     #[arg(long, value_name = "CHECKPOINT", requires = "resume")]
     from: Option<Which>,
 
-    /// Begin the run in its folder anew, and remove what it has reached
+    /// Start the run in its folder over, and remove its results
     #[arg(long, requires = "resume", conflicts_with = "from")]
     restart: bool,
 
@@ -156,7 +156,7 @@ impl Train {
             bail!("{} is a group: --from and --restart are for one of its runs, {0}/{one}-N", path.display());
         }
         if super::sweep::is_sweep(&folder) {
-            bail!("{} is a sweep: go on with neural sweep --resume {0}", path.display());
+            bail!("{} is a sweep: continue it with neural sweep --resume {0}", path.display());
         }
         let mut recipe = folder.recipe()?;
         recipe.train.epochs = self.recipe.epochs.unwrap_or(recipe.train.epochs);
@@ -259,7 +259,7 @@ impl Loaded {
 pub(super) fn check_place(data: &Path) -> anyhow::Result<()> {
     if !is_there(data) {
         bail!(
-            "the run's data was {}, which is not there any more; --data PATH names its new place",
+            "the run's data was {}, which does not exist any more; --data PATH names its new place",
             data.display()
         );
     }

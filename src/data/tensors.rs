@@ -88,7 +88,7 @@ impl<'a> Tensors<'a> {
             let names = all().copied().collect::<Vec<_>>().join(" and ");
             let parts = all().map(|name| format!("{name}_train")).collect::<Vec<_>>().join(" and ");
             let message = format!(
-                "expected the tensors {names}, or {parts}, got {there}; tell the right names as inputs and target"
+                "expected the tensors {names}, or {parts}, got {there}; name the correct ones as inputs and target"
             );
             return Err(Error::format(self.path, message));
         };

@@ -28,7 +28,7 @@ pub enum Error {
 
     /// An operation was given tensors of different graphs.
     #[error(
-        "{op}: expected tensors of one graph, got one of another; a loop's step is given what it reads from outside as constants, and a function is written into a graph by its call"
+        "{op}: expected tensors of one graph, got one of another; a loop's step takes tensors from outside as constants, and calling a function writes it into a graph"
     )]
     OtherGraph {
         /// The operation.

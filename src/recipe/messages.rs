@@ -321,7 +321,7 @@ pub(super) fn not_a_recipe(path: &Path) -> Option<String> {
     let shown = path.display();
     if path.is_dir() {
         if path.join("recipe.toml").is_file() {
-            return Some(format!("expected a recipe, got a run's folder; go on with it by --resume {shown}"));
+            return Some(format!("expected a recipe, got a run's folder; continue it with --resume {shown}"));
         }
         return Some(format!(
             "expected a recipe, got a folder; if it holds data, neural init {shown} writes a recipe for it"

@@ -99,7 +99,7 @@ impl Saved {
         };
         let text = safetensors::text(path, &contents, KEY)
             .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
-        let text = text.ok_or_else(|| damaged(&"it does not say of which model it is"))?;
+        let text = text.ok_or_else(|| damaged(&"it does not describe its model"))?;
         let Metadata::<Description> { model, position, data, temperature } =
             serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = safetensors::all(path, &contents)?;

@@ -85,8 +85,7 @@ impl Folder {
     pub fn create(path: impl Into<PathBuf>, recipe: &Recipe) -> Result<Self> {
         let path = path.into();
         let taken = || {
-            let message =
-                "expected a new folder, got one that is there; choose another --name, or go on with --resume";
+            let message = "expected a new folder, got one that exists; choose another --name, or continue with --resume";
             Error::format(&path, message)
         };
         if path.exists() {
@@ -199,10 +198,7 @@ impl Folder {
         if !path.exists() {
             let others: Vec<String> = self.checkpoints()?.iter().map(ToString::to_string).collect();
             let others = if others.is_empty() { "none".to_string() } else { others.join(", ") };
-            return Err(Error::format(
-                &path,
-                format!("there is no such checkpoint; of those of the run there are {others}"),
-            ));
+            return Err(Error::format(&path, format!("there is no such checkpoint; the run has {others}")));
         }
         Saved::read(&path)
     }

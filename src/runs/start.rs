@@ -68,7 +68,7 @@ pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerp
     let mut begun = behind(saved, run, folder);
     if !begun_anew.is_empty() {
         begun.notes.push(format!(
-            "{} were frozen when the checkpoint was made, so it has no optimizer's state of them: that begins anew",
+            "{} were frozen when the checkpoint was made, so it has no optimizer state for them: that starts anew",
             begun_anew.join(", ")
         ));
     }
@@ -77,7 +77,7 @@ pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerp
 
 /// A start that is refused, with what can be done; to begin anew always can.
 fn refused(path: PathBuf, reason: String, choices: impl IntoIterator<Item = String>) -> Error {
-    let anew = "begin anew with --restart, which removes what the run has reached".to_string();
+    let anew = "start over with --restart, which removes the run's results".to_string();
     Error::Resume { path, reason, choices: choices.into_iter().chain([anew]).collect() }
 }
 
@@ -85,7 +85,7 @@ fn refused(path: PathBuf, reason: String, choices: impl IntoIterator<Item = Stri
 fn others(folder: &Folder, without: Which) -> Vec<String> {
     let mut others = folder.checkpoints().unwrap_or_default();
     others.retain(|which| *which != without);
-    others.iter().map(|which| format!("go on with --from {which}")).collect()
+    others.iter().map(|which| format!("continue with --from {which}")).collect()
 }
 
 /// Without its last checkpoint a run that has reached something would begin anew and overwrite it.
@@ -179,12 +179,12 @@ fn behind(saved: Saved, run: &Run, folder: &Folder) -> Begun {
     if (epochs.len() as u64) < done {
         let lost = done - epochs.len() as u64;
         notes.push(format!(
-            "the history lacks {lost} of the {done} epochs that are done; it goes on without them"
+            "the history lacks {lost} of the {done} epochs that are done; it continues without them"
         ));
     }
     let (step, steps) = (run.step(), run.steps_per_epoch() as u64);
     if step == run.trainer().epochs * steps && run.epochs_reported() == run.trainer().epochs {
-        notes.push(format!("all {done} epochs are done; --epochs with a larger number goes on"));
+        notes.push(format!("all {done} epochs are done; a larger --epochs continues"));
     } else if step > 0 {
         let again = match dropped {
             0 => String::new(),

@@ -117,7 +117,7 @@ impl Shown {
         }
         for input in &data.more_inputs {
             let (dtype, sample) = (input.values.dtype(), text::samples(&input.values.shape()[1..]));
-            self.text.push_str(&format!("beside them the input {}, {dtype} {sample}\n", shown(&input.name)));
+            self.text.push_str(&format!("and the input {}, {dtype} {sample}\n", shown(&input.name)));
         }
         for column in &data.columns {
             let name = shown(&column.name);

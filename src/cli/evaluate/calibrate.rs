@@ -33,7 +33,7 @@ pub(super) fn calibrate(
             plain.clone().with_temperature(1.0)?;
             let sure = evaluate(&plain)?;
             let temperature = sure.best_temperature().ok_or_else(|| {
-                let expected = format!("{of} of which most but not all are answered right");
+                let expected = format!("{of} with mostly but not only correct answers");
                 Error::value("--calibrate", expected, "others, for which no temperature is the best")
             })?;
             let calibrated = evaluate(&plain.with_temperature(temperature)?)?;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::{Description, Reads};
 use serde_json::{Map, Value, json};
 
-/// The models with what they take and give.
+/// The models with their inputs and answers.
 pub(super) fn list(models: &[Served]) -> Value {
     let one = |served: &Served| {
         let description = &served.model.description;
@@ -67,7 +67,7 @@ pub(super) fn openapi(models: &[Served]) -> Result<Value> {
         }
     }
     for (path, summary, kind) in [
-        ("/v1/models", "The models with what they take and give", "application/json"),
+        ("/v1/models", "The models with their inputs and answers", "application/json"),
         ("/health", "Answers as long as predictions are answered", "application/json"),
         ("/metrics", "Counts and times for Prometheus", "text/plain"),
     ] {

@@ -61,7 +61,7 @@ impl Service {
     /// From here on every answer closes its connection. Until the time that is returned, connections are still taken, so
     /// that requests on their way are answered and clients learn that the server stops.
     fn stop(&self) -> tokio::time::Instant {
-        let _ = writeln!(io::stderr(), "stopping: answering what was asked");
+        let _ = writeln!(io::stderr(), "stopping: answering the requests that are in");
         self.is_stopping.store(true, Ordering::Relaxed);
         tokio::time::Instant::now() + GRACE
     }
@@ -92,7 +92,7 @@ impl Service {
             _ => match self.model(&path) {
                 None => refused(&Refusal::new(
                     StatusCode::NOT_FOUND,
-                    format!("there is no {path}; / shows what there is"),
+                    format!("there is no {path}; / lists the pages"),
                 )),
                 Some(_) if request.method() != Method::POST => not_allowed("POST"),
                 Some(model) => {

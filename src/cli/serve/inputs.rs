@@ -98,7 +98,7 @@ fn by_name(inputs: &[Reads], mut named: BTreeMap<String, Numbers>) -> Result<Vec
     };
     let samples = inputs.iter().map(of).collect::<Result<_, _>>()?;
     match named.keys().next() {
-        Some(other) => Err(Refusal::bad(format!("{other:?} is none of the model's inputs"))),
+        Some(other) => Err(Refusal::bad(format!("{other:?} is not an input of the model"))),
         None => Ok(samples),
     }
 }

@@ -107,7 +107,7 @@ impl Serve {
             }
             if name.is_empty() || name.contains(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
                 bail!(
-                    "a model's name stands in addresses: expected letters, digits, - _ and ., got {name:?}; NAME={} gives another",
+                    "a model's name is part of addresses: expected letters, digits, - _ and ., got {name:?}; NAME={} gives another",
                     path.display()
                 );
             }

@@ -81,7 +81,7 @@ impl Workers {
         let (trial, output) = match self.ended.recv_timeout(EVERY) {
             Ok(ended) => ended,
             Err(RecvTimeoutError::Timeout) => return Ok(None),
-            Err(RecvTimeoutError::Disconnected) => bail!("the trials under way are lost"),
+            Err(RecvTimeoutError::Disconnected) => bail!("the running trials are lost"),
         };
         self.running.retain(|running| running.trial != trial);
         let output = output.with_context(|| format!("cannot wait for trial {}", trial + 1))?;

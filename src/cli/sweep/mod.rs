@@ -34,24 +34,24 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Train a recipe with several values of some of its keys, and rank what comes of it
+/// Train a recipe with several values of some of its keys, and rank the results
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neural sweep my.toml --over train.batch_size=64,256 --over train.optimizer.sgd.learning_rate=0.1,0.3,1
   neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --trials 30
   neural sweep my.toml --over train.optimizer.adam.learning_rate=1e-4..1e-1 --search tpe --prune asha --hours 2
   neural sweep my.toml --over train.seed=1,2,3,4 --jobs 2
-  neural sweep --resume runs/my-sweep-1           go on with a sweep that was interrupted
+  neural sweep --resume runs/my-sweep-1           continue an interrupted sweep
   neural sweep --resume runs/my-sweep-1 --trials 60
 
 A range A..B is drawn from, evenly on a logarithmic scale where both ends are above 0; whole numbers stay whole. Each trial
-is a run in the sweep's folder. The recipe of the best one is kept there as best.toml, the ranking as report.md.
+is a run in the sweep's folder. It keeps the best one's recipe as best.toml, the ranking as report.md.
 
-With --prune asha every trial is trained for few epochs, and the best third of them three times as long, and so on up to
-the recipe's epochs. A trial that is pruned keeps its checkpoint, from which it goes on exactly if it is promoted later.
+With --prune asha every trial is trained for a few epochs, the best third of them three times as long, and so on up to
+the recipe's epochs. A pruned trial keeps its checkpoint, and continues exactly from it if it is promoted later.
 
-With --jobs N several trials train at a time, in processes that share the cores. Each trial comes to the same as alone; which
-trials there are depends on the order in which they end, with tpe and asha.")]
+With --jobs N several trials train at a time, in processes that share the cores. Each trial has the result that it
+has alone; with tpe and asha, the choice of trials depends on the order in which others end.")]
 pub struct Sweep {
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -64,11 +64,11 @@ pub struct Sweep {
     #[arg(long, value_enum, default_value_t = Search::Grid, value_name = "HOW")]
     search: Search,
 
-    /// Train N trials, of a search that draws them
+    /// Train N trials, with --search random or tpe
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     trials: Option<u64>,
 
-    /// Train for H hours in all; a trial that is under way then can be gone on with
+    /// Train for H hours in all; --resume continues the trial that is interrupted
     #[arg(long, value_name = "H", value_parser = hours)]
     hours: Option<f64>,
 
@@ -76,7 +76,7 @@ pub struct Sweep {
     #[arg(long, value_enum, value_name = "HOW")]
     prune: Option<Prune>,
 
-    /// Train the best one in N trials on, for N times as many epochs
+    /// Promote the best one in N trials, to N times as many epochs
     #[arg(long, default_value_t = 3, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(2..))]
     reduction: u64,
 
@@ -106,11 +106,11 @@ pub struct Sweep {
     #[arg(long, hide = true, requires = "trial")]
     seconds: Option<f64>,
 
-    /// Epochs that each trial is trained for at least
+    /// The least epochs that each trial is trained for
     #[arg(long, default_value_t = 1, value_name = "N", requires = "prune", value_parser = clap::value_parser!(u64).range(1..))]
     min_epochs: u64,
 
-    /// Go on with the sweep in this folder: with the trials that were interrupted or are missing
+    /// Continue the sweep in this folder: train the interrupted and missing trials
     #[arg(
         long,
         value_name = "SWEEP",
@@ -124,7 +124,7 @@ pub struct Sweep {
     #[command(flatten)]
     sharing: Sharing,
 
-    /// The folder that the sweep's folder is made in
+    /// The folder for the sweep's folder
     #[arg(long, default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
 
@@ -187,19 +187,19 @@ impl Sweep {
         let is_interrupted = interrupt::asked();
         if is_interrupted {
             screen.line(&format!(
-                "the trials that are missing are trained by: neural sweep --resume {}",
+                "the missing trials are trained by: neural sweep --resume {}",
                 text::path(&path)
             ));
         } else if is_time_up() {
             screen.line(&format!(
-                "the time is up; more is trained by: neural sweep --resume {} --hours H",
+                "the time is up; continue with: neural sweep --resume {} --hours H",
                 text::path(&path)
             ));
         }
         let code = if is_interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS };
         let ranking = Ranking::of(&journal);
         let Some(best) = ranking.trials.first() else {
-            ensure!(is_interrupted, "no trial came to its end");
+            ensure!(is_interrupted, "no trial finished");
             return Ok(code);
         };
         let table = ranking.table();
@@ -282,7 +282,7 @@ impl Sweep {
             (Search::Grid, None) => {
                 let range = over.iter().find(|over| matches!(over.values, Values::Range { .. }));
                 let key = range.map_or("", |over| &over.key);
-                bail!("{key}: a range is drawn from; --search random or tpe with --trials N says how often");
+                bail!("{key}: a range needs a search that draws: --search random or tpe, with --trials N");
             }
             (Search::Grid, Some(_)) if self.trials.is_some() => {
                 bail!("--trials is for --search random and tpe; a grid trains every combination");
@@ -291,7 +291,7 @@ impl Sweep {
             (Search::Random | Search::Tpe, _) => {
                 ensure!(
                     self.trials.is_some() || self.hours.is_some(),
-                    "a search that draws has no end of its own: --trials N or --hours H sets one"
+                    "random and tpe searches have no end of their own: set --trials N or --hours H"
                 );
                 Vec::new()
             }
@@ -334,7 +334,7 @@ impl Sweep {
         if let Some(trials) = self.trials {
             ensure!(
                 journal.plan.search != Search::Grid,
-                "a grid trains every combination, and no --trials more"
+                "a grid trains every combination; --trials cannot add to it"
             );
             journal.plan.trials = Some(trials as usize);
         }

@@ -72,7 +72,7 @@ impl Sweep {
         let goes_on = trial
             .reached
             .last()
-            .map_or_else(String::new, |before| format!(" goes on from epoch {}", before.epochs));
+            .map_or_else(String::new, |before| format!(" continues from epoch {}", before.epochs));
         screen.result(&format!("\ntrial {}{goes_on}: {}", number + 1, trial.settings.join(", ")));
         let (verbosity, devices) = (self.verbosity, self.sharing.count(device));
         let output = Output { verbosity, dashboard: false, devices, logs: Wanted::default() };

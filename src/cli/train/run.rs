@@ -133,7 +133,7 @@ pub(in crate::cli) fn train(
         let given = |name: &&str| trainer.begin.iter().any(|(given, _)| given == name);
         let anew: Vec<&str> = names.iter().copied().filter(|name| !given(name)).collect();
         let count = names.len() - anew.len();
-        let mut text = format!("{count} of {} tensors of the model begin with given weights", names.len());
+        let mut text = format!("{count} of {} tensors of the model start from given weights", names.len());
         if !anew.is_empty() {
             let more = if anew.len() > MOST_NAMES { ", …" } else { "" };
             text.push_str(&format!(", not {}{more}", anew[..anew.len().min(MOST_NAMES)].join(", ")));
@@ -182,8 +182,10 @@ pub(in crate::cli) fn train(
     if ending == Ending::Interrupted {
         if interrupt::asked() {
             screen.json("interrupted", json!({ "run": folder.path() }));
-            screen
-                .line(&format!("interrupted; go on with: neural train --resume {}", folder.path().display()));
+            screen.line(&format!(
+                "interrupted; continue with: neural train --resume {}",
+                folder.path().display()
+            ));
         } else {
             screen.json("paused", json!({ "run": folder.path(), "epochs": epochs }));
             screen.line(&format!("paused after epoch {epochs}"));
@@ -234,7 +236,7 @@ fn warn_of_outputs(run: &Run, data: &Dataset, screen: &Screen) {
     let Some(outputs) = run.width() else { return };
     if let Some(classes) = data.classes().filter(|classes| outputs > (*classes).max(2)) {
         let text =
-            format!("the model has {outputs} outputs for {classes} classes: the others are never right");
+            format!("the model has {outputs} outputs for {classes} classes: the others are never correct");
         screen.json("note", json!({ "text": text }));
         screen.line(&format!("note: {text}"));
     }

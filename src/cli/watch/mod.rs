@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[command(
     after_help = "The page is served on this machine alone and loads nothing from a network. It shows the curves of the runs that are
 chosen, side by side, and where their recipes differ; runs that begin later appear by themselves. A run that trains has a
-button that stops it as Ctrl-C does: its state is kept, and neural train --resume goes on. The button needs the token in the
+button that stops it as Ctrl-C does: its state is kept, and neural train --resume continues it. The button needs the token in the
 printed address; the address without it shows the same page without buttons.
 
 Examples:
@@ -24,7 +24,7 @@ Examples:
   neural watch runs/guests-sweep-1 --port 9000"
 )]
 pub struct Watch {
-    /// Folders of runs, or folders that runs lie in
+    /// Folders of runs, or folders that contain them
     #[arg(default_value = "runs", value_name = "RUN")]
     runs: Vec<PathBuf>,
 

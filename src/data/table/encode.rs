@@ -261,13 +261,13 @@ impl Table {
             ColumnKind::Category { names, .. } => {
                 let known = shown(&names.join(", ")).into_owned();
                 format!(
-                    "expected one of {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
+                    "expected one of {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to accept it"
                 )
             }
             ColumnKind::List { names, .. } => {
                 let known = shown(&names.join(", ")).into_owned();
                 format!(
-                    "expected names among {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to go on with it"
+                    "expected names among {known} {at}, got \"{cell}\"; set unknown = \"unknown\" to accept it"
                 )
             }
             ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_) => {

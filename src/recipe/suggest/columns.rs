@@ -175,9 +175,9 @@ impl Columns {
             if self.source.id.is_none() {
                 self.source.id = Some(column.name.clone());
                 self.assume(format!(
-                    "\"{name}\" numbers the rows: it is no feature and stands beside predictions"
+                    "\"{name}\" numbers the rows: it is not a feature, and predictions repeat it"
                 ));
-                self.comment("id", "No feature; stands beside each prediction.");
+                self.comment("id", "Not a feature; predictions repeat it.");
             } else {
                 self.ignore(column, format!("\"{name}\" is left out, as it numbers the rows"));
             }

@@ -134,7 +134,7 @@ fn divide(choice: &mut Columns, data: &Dataset) {
         choice.source.test_fraction = Some(0.15);
         choice.comment(
             "test_fraction",
-            "Rows that training never sees: the figures on them are what to expect of new rows.",
+            "Rows that training never sees: expect figures like theirs on new rows.",
         );
     }
     let has_validation = !data.splits.validation.is_empty() || choice.source.folds.is_some();
@@ -176,7 +176,7 @@ fn balance(data: &Dataset) -> Option<String> {
     };
     let always = percent(*most);
     Some(format!(
-        "classes: {share}; always answering the commonest one is right in {always:.1} % of the rows"
+        "classes: {share}; always answering the most frequent one is correct in {always:.1} % of the rows"
     ))
 }
 

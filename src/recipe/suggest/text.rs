@@ -7,7 +7,7 @@ use std::path::Path;
 pub(super) fn write(suggestion: &Suggestion, data: &Path) -> String {
     let Suggestion { plan, assumed, .. } = suggestion;
     let mut text = String::from(
-        "# Written by `neural init`; every key is described in docs/recipes.md. What it took for granted:\n",
+        "# Written by `neural init`; every key is described in docs/recipes.md. Its assumptions:\n",
     );
     assumed.iter().for_each(|sentence| text.push_str(&format!("# - {}\n", sentence.replace('\n', " "))));
 
