@@ -1034,7 +1034,10 @@ fn a_dashboard_gives_the_terminal_back() {
     let stopped = format!("{size}; {stop} {train} --name stopped --epochs 100000; echo ended $?; stty -a");
     let (shown, _) = in_terminal(&stopped).expect("a terminal");
     let after = shown.rsplit(leave).next().unwrap_or_default();
-    assert!(shown.contains(leave) && after.contains("continue with") && after.contains("ended 130"), "{shown}");
+    assert!(
+        shown.contains(leave) && after.contains("continue with") && after.contains("ended 130"),
+        "{shown}"
+    );
     assert!(after.contains(" echo ") && after.contains(" icanon "), "{after}");
 
     // A file is no terminal.

@@ -189,8 +189,8 @@ source! {
         one_vs_rest: Option<String>;
         /// how many characters a row of `text` has; 64 if absent
         length: Option<usize>, of Text;
-        /// what only fills rows up: beside `target = "next"` a token id; of sequences of numbers the number, or `"nan"`, that
-        /// stands for all features of a position: see Padding below
+        /// what pads short rows: with `target = "next"` a token id; for sequences of numbers the number, or `"nan"`,
+        /// that all features of a padded position have: see Padding below
         padding: Option<Ignored>;
         /// the tensor of inputs (`npy`, `safetensors`; `x`). Several inputs are a list of tensors, `["picture", "size"]`,
         /// or of a table the columns of each, `{ house = ["rooms", "area"], place = ["lat", "lon"] }`: see Nodes below
@@ -198,13 +198,13 @@ source! {
         /// of pictures in `npy`, `safetensors`: `nhwc`, or `nchw` for `[n, channels, height, width]`; asked for where
         /// they look like it
         layout: Option<Layout>, of Npy Safetensors;
-        /// `comma`, `semicolon`, `tab`, `pipe` or `whitespace`; told by the first lines if absent
+        /// `comma`, `semicolon`, `tab`, `pipe` or `whitespace`; found from the first lines if absent
         delimiter: Option<Delimiter>, of Table;
-        /// `true` if the first line holds the columns' names, `false` if it is a row; told by what is below it if absent,
-        /// see Tables below
+        /// `true` if the first line holds the columns' names, `false` if it is a row; decided by the rows below it if
+        /// absent, see Tables below
         header: Option<bool>, of Table;
-        /// `"."` or `","` before the fraction of all numbers; told by each column if neither this nor `thousands` is
-        /// there
+        /// `"."` or `","` before the fraction of all numbers; each column tells it if neither this nor `thousands` is
+        /// set
         decimal: Option<Decimal>, of Table;
         /// `","`, `"."`, `" "`, `"'"` or `"_"` between the thousands of all numbers
         thousands: Option<Thousands>, of Table;
@@ -214,24 +214,24 @@ source! {
         columns: BTreeMap<String, Kind>, of Table;
         /// of a database, the name of the table; neither this nor `query` where there is one table
         table: Option<String>, of Table;
-        /// of a database, what to ask of it in place of a table's name
+        /// of a database, an SQL query in place of a table's name
         query: Option<String>, of Table;
-        /// a column that is no feature and stands beside the predictions
+        /// a column that is not a feature and is repeated beside each prediction
         id: Option<String>, of Table;
-        /// columns of numbers that are names all the same
+        /// columns of numbers to read as names
         categorical: Vec<String>, of Table;
         /// columns to leave out
         ignore: Vec<String>, of Table;
         /// what fills missing values: `mean`, `median` or `{ constant = 0.0 }`; `refuse` if absent
         missing: Missing, of Table;
-        /// what becomes of names that are in no training row: `unknown` (the default) makes them none of the known ones
-        /// and counts them, `refuse` makes them an error
+        /// how names that no training row has are treated: `unknown` (the default) counts them and gives them no
+        /// feature, `refuse` makes them an error
         unknown: Unknown, of Table;
-        /// of `images`: `[height, width]` to bring them to
+        /// of `images`: `[height, width]` to resize them to
         size: Option<[usize; 2]>, of Images;
         /// of `images`: `gray` or `rgb`; as they are stored if absent
         color: Option<Color>, of Images;
-        /// of `images`: what shows through where they are transparent: `white`, `black` or `{ color = [255, 0, 0] }`
+        /// of `images`: the colour behind transparent pixels: `white`, `black` or `{ color = [255, 0, 0] }`
         background: Background, of Images;
     }
 }

@@ -64,8 +64,8 @@ layers! {
         ConvTranspose(layer: ConvTranspose) =
             "conv-transpose" | "convtranspose1d" | "convtranspose2d" | "conv1dtranspose" | "conv2dtranspose" =>
             layer.forward(x, cx);
-        /// A convolution of each channel by itself. `kernel = [h, w]`, `multiplier` (results a channel), `stride`, `padding`,
-        /// `dilation`, `bias`, `init`
+        /// A separate convolution of each channel. `kernel = [h, w]`, `multiplier` (results a channel), `stride`,
+        /// `padding`, `dilation`, `bias`, `init`
         DepthwiseConv(layer: DepthwiseConv) =
             "depthwise-conv" | "depthwiseconv1d" | "depthwiseconv2d", short "kernel" => layer.forward(x, cx);
         /// A depthwise convolution and one of single cells that mixes its channels. `filters`, `kernel = [h, w]`,
@@ -95,7 +95,7 @@ layers! {
         Reshape(layer: Reshape) = "reshape" | "unflatten", short "shape" => layer.forward(x, cx);
         /// The axes in another order. `axes`, counted from 1
         Permute(layer: Permute) = "permute", short "axes" => layer.forward(x, cx);
-        /// A vector at each of so many positions of a sequence. `times`
+        /// A vector, repeated at every position of a sequence. `times`
         Repeat(layer: Repeat) = "repeat" | "repeatvector", short "times" => layer.forward(x, cx);
         /// Takes cells from the ends of each axis. `cells = [[before, after], …]`
         Crop(layer: Edges) = "crop" | "cropping1d" | "cropping2d", short "cells" => layer.crop(x);
@@ -119,7 +119,7 @@ layers! {
         /// A learned row for each token id, see below. `vocabulary`, `units`, `init`, `padding` (an
         /// id)
         Embedding(layer: Embedding) = "embedding" => layer.forward(x, cx);
-        /// Tells the padding of sequences of numbers from what is real, see [Padding](#padding).
+        /// Tells the padding of sequences of numbers from their real positions, see [Padding](#padding).
         Masking = "masking" => masking::masking(x, cx);
         /// Adds its input to the result of `layers`. `layers`, `shortcut` (layers that the input passes before it is added;
         /// none if absent)
@@ -131,8 +131,8 @@ layers! {
         ClassToken = "class-token" => token::class_token(x, cx);
         /// The vector at the first position of a sequence.
         FirstPosition = "first-position" => token::first_position(x, cx);
-        /// Self-attention, which needs a `position` before it or `rotary` to see the order. `heads`, `causal` (`true` hides
-        /// what comes later), `rotary` (`true` turns queries and keys by their positions), `dropout`
+        /// Self-attention, which needs a `position` before it or `rotary` to see the order. `heads`, `causal` (`true`
+        /// hides later positions), `rotary` (`true` turns queries and keys by their positions), `dropout`
         Attention(layer: Attention) = "attention" | "multiheadattention", short "heads" => layer.forward(x, cx);
         /// Long short-term memory. `units`, `sequences` (`true` gives every step's state), `layers`,
         /// `bidirectional`, `dropout` (between layers)

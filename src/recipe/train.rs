@@ -50,16 +50,16 @@ train! {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub struct Train {
-        /// see below; absent where there are `objectives`. The cross-entropies and the hinge loss take what the last
-        /// layer gives as it is: a softmax or sigmoid at the end is refused
+        /// see below; absent where there are `objectives`. The cross-entropies and the hinge loss take the outputs of
+        /// the last layer directly: a softmax or sigmoid at the end is refused
         loss: Option<Loss>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// in place of `loss`, a loss for each of several outputs, by the names of their figures: see Nodes above
         objectives: BTreeMap<String, Objective>, #[serde(default, skip_serializing_if = "BTreeMap::is_empty")];
         /// see below
         optimizer: Rule;
-        /// how many rows a step is of; 32 if absent
+        /// rows in each step; 32 if absent
         batch_size: usize, #[serde(default = "batch_size")];
-        /// how often all rows are visited; 10 if absent
+        /// passes over all training rows; 10 if absent
         epochs: u64, #[serde(default = "epochs")];
         /// how an epoch's last batch ends: `mask` (filled with rows that do not count), `fill` (with rows that count),
         /// `drop`
@@ -70,9 +70,9 @@ train! {
         balance: bool, #[serde(default)];
         /// how pictures are changed before each step: a list, see below
         augment: Vec<Augment>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
-        /// brings the rows of each call to the device with it, where all of them have no room there
+        /// sends the rows of each call to the device with it, if they do not all fit there
         stream: bool, #[serde(default)];
-        /// what all randomness of the run is a function of; 1 if absent
+        /// determines all randomness of the run; 1 if absent
         seed: u64, #[serde(default = "seed")];
         /// the bound of each number of the gradient
         clip_value: Option<f64>, #[serde(default, skip_serializing_if = "Option::is_none")];
@@ -80,23 +80,23 @@ train! {
         clip_norm: Option<f64>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// decay towards zero by the sign of the weights
         l1: f64, #[serde(default)];
-        /// how many batches share an update, made with the mean gradient of all their rows: 4 batches of 32 train as one
-        /// of 128. At the end of an epoch the batches that are left make an update of their own. Schedules count batches,
-        /// not updates
+        /// the number of batches that share an update, made with the mean gradient of all their rows: 4 batches of 32
+        /// train as one of 128. At the end of an epoch the remaining batches make an update of their own. Schedules
+        /// count batches, not updates
         accumulate: usize, #[serde(default = "one")];
-        /// keeps a moving average of the weights, which is what is evaluated and exported: its decay, or `{ decay =
-        /// 0.999, debias = false }`. It moves with every update; `debias` (on if absent) leaves the random first weights
-        /// out of it
+        /// keeps a moving average of the weights, which is evaluated and exported in their place: its decay, or `{
+        /// decay = 0.999, debias = false }`. It moves with every update; `debias` (on if absent) leaves the random
+        /// first weights out of it
         average: Option<Average>, #[serde(default, skip_serializing_if = "Option::is_none")];
-        /// factors on `learning_rate` and `weight_decay` of what `name`, a path as in `freeze`, stands for; a
+        /// factors on `learning_rate` and `weight_decay` for the parts that `name`, a path as in `freeze`, matches; a
         /// `learning_rate` of 0 freezes it
         groups: Vec<Group>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
-        /// what is not trained, a list of paths: `"0"` or `0` is layer 0 with all that is in it, `"0.weight"` one
-        /// variable, `"bias"` every bias. Nothing of it moves, neither by decay nor in averages; a frozen batch norm
-        /// normalises by its running statistics, which stand still
+        /// parts that are not trained, a list of paths: `"0"` or `0` is layer 0 with everything in it, `"0.weight"` one
+        /// variable, `"bias"` every bias. They do not move at all, neither by decay nor in averages; a frozen batch
+        /// norm normalises by its running statistics, which stay as they are
         freeze: Vec<String>, #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")];
-        /// for how many epochs `freeze` holds; to the end if absent. What is thawed begins with fresh moments, and its steps
-        /// are counted from then on
+        /// for how many epochs `freeze` holds; to the end if absent. Thawed parts begin with fresh moments, and their
+        /// steps are counted from then on
         freeze_epochs: Option<u64>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// layers compute in bf16, see Mixed precision below
         mixed_precision: bool, #[serde(default)];
@@ -112,13 +112,13 @@ train! {
         /// the probability, before any calibration, above which the second of two classes, or a label, counts as
         /// predicted; 0.5 if absent
         threshold: f64, #[serde(default = "half", skip_serializing_if = "is_half")];
-        /// by what the best epoch is chosen: `validation-loss` (what it is if absent), `validation-` and a figure, as in
-        /// `validation-roc-auc`; of the training rows `loss` (without validation rows) and `accuracy`; or `last`, for the
-        /// last epoch. Of equal figures, the lower loss decides
+        /// the figure that chooses the best epoch: `validation-loss` (the default), `validation-` and a figure, as in
+        /// `validation-roc-auc`; of the training rows `loss` (without validation rows) and `accuracy`; or `last`, for
+        /// the last epoch. Of equal figures, the lower loss decides
         monitor: Option<Monitor>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// `{ patience = 5, min_delta = 0.0 }`
         early_stopping: Option<EarlyStopping>, #[serde(default, skip_serializing_if = "Option::is_none")];
-        /// after how many seconds the state is kept on disk, as it is at the end in any case; 10 if absent
+        /// seconds between two checkpoints on disk, besides the one at the end; 10 if absent
         checkpoint_seconds: f64, #[serde(default = "checkpoint_seconds")];
         /// how many of the last epochs keep their states as `epoch-N.safetensors` besides `best` and `last`; 0 if absent
         keep_checkpoints: usize, #[serde(default)];

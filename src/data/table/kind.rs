@@ -22,13 +22,14 @@ named::table! {
         /// One feature. A missing cell is filled as `missing` says (`mean`, `median`, `{ constant = 0.0 }`), or refused;
         /// any other text is refused. `missing`
         Number(NumberKind) = "number" | "numeric" | "float" | "integer" | "int", short "missing";
-        /// A feature for each name of the training rows, be it a number. A missing cell is a category of its own, unless
-        /// `missing = "refuse"`; a name that no training row has is none of them, unless `unknown = "refuse"`.
+        /// A feature for each name of the training rows, even if it is a number. A missing cell is a category of its
+        /// own, unless `missing = "refuse"`; a name that no training row has is none of them, unless `unknown =
+        /// "refuse"`.
         Category(CategoryKind) = "category" | "categorical" | "factor";
         /// One feature from `true` and `false`, `yes` and `no`, 1 and 0. `missing` as of numbers; another text is one
         /// half, unless `unknown = "refuse"`.
         Boolean(BooleanKind) = "boolean" | "bool" | "flag";
-        /// The features of dates in [Tables](#tables). `missing` as of numbers; what is no date is refused. `order`
+        /// The features of dates in [Tables](#tables). `missing` as of numbers; other texts are refused. `order`
         /// (`day-first`, `month-first`)
         Date(DateKind) = "date" | "datetime" | "timestamp" | "time", short "order";
         /// Token ids, an input of its own for an `embedding`: see [Text](#text). `tokens` (`words`, `characters`),
@@ -43,8 +44,8 @@ named::table! {
         List(ListKind) = "list" | "tags" | "labels" | "multilabel", short "separator";
         /// As many numbers as each row has, `1.5 2 3`, `1.5;2;3` or `[1.5, 2, 3]`, or lists of several numbers at each
         /// position, `[[1, 2], [3, 4]]`: an input of its own, padded for a model that begins with `masking`, see
-        /// [Padding](#padding). A missing cell is refused, `[]` is an empty sequence. `length` (of the longest training row
-        /// if absent; what is longer is cut)
+        /// [Padding](#padding). A missing cell is refused, `[]` is an empty sequence. `length` (of the longest training
+        /// row if absent; longer rows are cut)
         Sequence(SequenceKind) = "sequence" | "series" | "timeseries", short "length";
     }
 }
