@@ -242,6 +242,7 @@ impl Recipe {
             epochs: train.epochs,
             last_batch: train.last_batch,
             shuffle: train.shuffle,
+            shuffle_blocks: train.shuffle_blocks,
             balance: train.balance,
             augment: train.augment,
             stream: train.stream,

@@ -3,6 +3,7 @@
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>: records of one label byte (CIFAR-100: coarse, then fine)
 //! and 3,072 bytes of pixels, the red plane first, then green and blue, each 32 rows of 32.
 
+use super::rows::files::{Joined, Stored};
 use super::{Dataset, Origins, Parts, Targets, bytes};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -102,6 +103,26 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
     let origins = Origins::new("the training files", "", "the test file");
     let parts = Parts { train: labels.len() - test, validation: 0, test, origins };
     Ok((inputs, Targets::Classes { labels, names: names(folder, which)? }, parts))
+}
+
+/// As [`load`], of pictures that are read when they are needed. The labels stand beside them, so that each file is read once
+/// for these.
+pub(super) fn open(folder: &Path, which: Cifar) -> Result<(Joined, Targets, Parts)> {
+    let (mut labels, mut parts) = (Vec::new(), Vec::new());
+    let record = which.labels() + CHANNELS * PIXELS;
+    for name in which.train_files().into_iter().chain([which.test_file().to_string()]) {
+        let path = folder.join(name);
+        let (_, more) = decode(&path, &bytes::read_file(&path)?, which)?;
+        let (shape, named) = ([more.len(), SIDE, SIDE, CHANNELS], path.clone());
+        labels.extend(more);
+        let pictures = move |_: &[usize], records: Vec<u8>| Ok(decode(&named, &records, which)?.0);
+        parts.push(Stored::open(&path, 0, record, &shape, pictures)?);
+    }
+    let test = parts.last().map_or(0, |part| part.shape[0]);
+    let origins = Origins::new("the training files", "", "the test file");
+    let divided = Parts { train: labels.len() - test, validation: 0, test, origins };
+    let files = Joined::new(parts, Box::new(Ok));
+    Ok((files, Targets::Classes { labels, names: names(folder, which)? }, divided))
 }
 
 /// Decodes the contents of one file: pictures u8 `[n, 32, 32, 3]` and their classes; `path` is for the error

@@ -33,11 +33,22 @@ pub struct Fingerprint {
 }
 
 impl Dataset {
-    /// What tells this data set from others. 55 MB take about 5 ms.
+    /// What tells this data set from others. 55 MB take about 5 ms. Of rows that are read when they are needed, 256 are looked
+    /// at, spread evenly.
     pub fn fingerprint(&self) -> Fingerprint {
+        let described = |values: &Array| match &self.reader {
+            Some(_) if values.shape().first() == Some(&0) => {
+                let shape = [&[self.rows()], &values.shape()[1..]].concat();
+                format!("{}{shape:?}, read when needed,", values.dtype())
+            }
+            _ => described(values),
+        };
         let inputs: Vec<String> = self.all_inputs().map(|input| described(input.values)).collect();
-        let inputs_crc32c =
-            self.all_inputs().fold(0, |crc, input| crc32c::crc32c_append(crc, input.values.bytes()));
+        // Of rows that are read, those by which the reader is known; targets that are read are among them.
+        let inputs_crc32c = match &self.reader {
+            Some(reader) => checksum(0, reader.checksums()),
+            None => self.all_inputs().fold(0, |crc, input| crc32c::crc32c_append(crc, input.values.bytes())),
+        };
         let (targets, crcs): (Vec<String>, Vec<u32>) =
             self.all_targets().map(|target| of_targets(target.targets)).unzip();
         let targets_crc32c = match crcs[..] {

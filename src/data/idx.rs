@@ -4,6 +4,7 @@
 //! elements, the number of dimensions, each dimension as a big-endian u32, then the elements, big-endian.
 
 use super::bytes::{self, GZIP, MAX_EXPANSION};
+use super::rows::files::{Joined, Stored};
 use super::{Dataset, Origins, Parts, Targets};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -142,6 +143,49 @@ pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
     let inputs = inputs.reshape(&shape)?;
     let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
     Ok((inputs, Targets::of_labels(&labels)?, parts))
+}
+
+/// As [`load`], of images that are read when they are needed.
+pub(super) fn open(folder: &Path) -> Result<(Joined, Targets, Parts)> {
+    let (mut labels, mut parts) = (Vec::new(), Vec::new());
+    for part in ["train", "t10k"] {
+        let pair = Pair::find(folder, part)?;
+        labels.push(read_u8(&pair.labels, 1, "labels u8[n]")?);
+        parts.push(open_images(&pair.images)?);
+    }
+    if let Some((images, labels)) = parts.iter().zip(&labels).find(|(a, b)| a.shape[0] != b.shape()[0]) {
+        let message = format!(
+            "expected a label for each of {} images, got {}; take both files from one data set",
+            images.shape[0],
+            labels.shape()[0]
+        );
+        return Err(Error::format(folder, message));
+    }
+    let origins = Origins::new("the training files", "", "the test files");
+    let divided = Parts { train: parts[0].shape[0], validation: 0, test: parts[1].shape[0], origins };
+    let labels: Vec<i64> =
+        labels.iter().flat_map(|part| part.bytes().iter().map(|&b| i64::from(b))).collect();
+    Ok((Joined::new(parts, Box::new(Ok)), Targets::of_labels(&labels)?, divided))
+}
+
+/// Images u8 `[n, height, width]`, which lie one after another behind a header of 16 bytes.
+fn open_images(path: &Path) -> Result<Stored> {
+    let (mut reader, _) = bytes::open_file(path)?;
+    let mut header = [0; 16];
+    reader.read_exact(&mut header).map_err(|e| bytes::short_header(path, "an IDX", &e))?;
+    if header.starts_with(&GZIP) {
+        let message = "expected images that are not packed, whose rows can be read alone, got a gzipped file; unpack it";
+        return Err(Error::format(path, message));
+    }
+    if header[..4] != [0, 0, 8, 3] {
+        let got = &header[..4];
+        return Err(Error::format(path, format!("expected images u8[n, height, width], got {got:02x?}")));
+    }
+    let size =
+        |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize;
+    let shape = [size(4), size(8), size(12), 1];
+    let row = shape[1].saturating_mul(shape[2]);
+    Stored::open(path, 16, row, &shape, |shape, pixels| Array::from_bytes(DType::U8, shape, pixels))
 }
 
 /// The images of the test alone, u8 `[n, height, width, 1]`.

@@ -2,7 +2,9 @@
 
 use super::cifar::{self, Cifar};
 use super::images::{self, Form};
-use super::tensors::{self, Tensors};
+use super::rows::Rows;
+use super::rows::files::{Files, Joined};
+use super::tensors::{self, Tensor, Tensors};
 use super::{
     Dataset, Format, Ignored, InputView, Parts, Scale, Scaling, Source, Targets, Task, idx, padding, text,
 };
@@ -99,6 +101,9 @@ impl Source {
         let path = self.path.as_path();
         let form = Form { size: self.size, color: self.color, background: self.background };
         let mut notes = Vec::new();
+        if self.on_disk && !matches!(self.format, Format::Npy | Format::Safetensors) {
+            return self.of_rows(form);
+        }
         let (inputs, targets, parts) = match self.format {
             Format::Table if self.made().is_some() => {
                 return Err(Error::value(
@@ -109,8 +114,10 @@ impl Source {
             }
             Format::Table => return self.of_table(self.read_table(task, None, false)?, task, None),
             Format::Text => return self.of_text(),
-            Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout)?, task),
-            Format::Safetensors => return self.of_tensors(Tensors::safetensors(path, self.layout)?, task),
+            Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout, self.on_disk)?, task),
+            Format::Safetensors => {
+                return self.of_tensors(Tensors::safetensors(path, self.layout, self.on_disk)?, task);
+            }
             Format::Idx => idx::load(path)?,
             Format::Images => {
                 let (inputs, targets, parts, passed_over) = images::load(path, form)?;
@@ -121,7 +128,7 @@ impl Source {
             Format::Cifar100 => cifar::load(path, Cifar::Hundred)?,
         };
         let targets = match self.made() {
-            Some(made) => self.make(made, &inputs)?,
+            Some(made) => self.make(made, || Ok(inputs.values().fold(0.0, f64::max)))?,
             None => self.choose(targets)?,
         };
         let (splits, origins) = self.split(&targets, parts)?;
@@ -131,11 +138,35 @@ impl Source {
         self.scaled(Dataset { origins, target, notes, ..data }).map_err(in_file)
     }
 
-    fn make(&self, made: Made, inputs: &Array) -> Result<Targets> {
+    /// Pictures whose rows are read when they are needed.
+    fn of_rows(&self, form: Form) -> Result<Dataset> {
+        let path = self.path.as_path();
+        let one = |(files, targets, parts): (Joined, _, _)| {
+            (Box::new(Files(vec![files])) as Box<dyn Rows>, targets, parts, Vec::new())
+        };
+        let (rows, targets, parts, notes) = match self.format {
+            Format::Images => images::open(path, form)?,
+            Format::Cifar10 => one(cifar::open(path, Cifar::Ten)?),
+            Format::Cifar100 => one(cifar::open(path, Cifar::Hundred)?),
+            _ => one(idx::open(path)?),
+        };
+        let targets = match self.made() {
+            Some(Made::Next) => return Err(Error::value("target", "a class, or the inputs", "next")),
+            Some(Made::Inputs) => Targets::Inputs,
+            None => self.choose(targets)?,
+        };
+        let (splits, origins) = self.split(&targets, parts)?;
+        let target = self.target.clone().unwrap_or_else(|| "class".into());
+        let data = Dataset::from_rows(rows, targets, splits)?;
+        self.scaled(Dataset { origins, target, notes, ..data })
+    }
+
+    /// `greatest` is the largest of all inputs.
+    fn make(&self, made: Made, greatest: impl FnOnce() -> Result<f64>) -> Result<Targets> {
         if made == Made::Inputs {
             return Ok(Targets::Inputs);
         }
-        let greatest = inputs.values().fold(0.0, f64::max);
+        let greatest = greatest()?;
         let names = (0..=greatest as usize).map(|token| token.to_string()).collect();
         let padding = match self.padding {
             Some(Ignored::Number(id)) => {
@@ -177,11 +208,19 @@ impl Source {
             (None, names) => names.iter().map(String::as_str).collect(),
         };
         let (arrays, targets, parts, notes) = tensors.load(&inputs, &names)?;
-        let arrays = arrays.into_iter().map(|array| self.marked(array)).collect::<Result<Vec<_>>>()?;
-        let mut arrays = arrays.into_iter().zip(&inputs);
-        let Some((first, first_name)) = arrays.next() else {
+        let (mut memory, mut files) = (Vec::new(), Vec::new());
+        for tensor in arrays {
+            match tensor {
+                Tensor::Memory(array) => memory.push(self.marked(array)?),
+                Tensor::Disk(joined) => files.push(match (self.made(), self.padding) {
+                    (Some(Made::Next), _) | (_, None) => joined,
+                    (_, padding) => joined.then(move |array| padding::marked(array, padding)),
+                }),
+            }
+        }
+        if memory.is_empty() && files.is_empty() {
             return Err(Error::value("inputs", "the name of a tensor", "none"));
-        };
+        }
         let is_only = self.targets.is_empty();
         let target = |(array, name): (Array, &&str)| {
             let task = task(if is_only { "" } else { name });
@@ -190,19 +229,30 @@ impl Source {
         let mut targets =
             targets.into_iter().zip(&names).map(target).collect::<Result<Vec<_>>>()?.into_iter();
         let chosen = match (self.made(), targets.next()) {
-            (Some(made), _) => self.make(made, &first)?,
+            (Some(made), _) => self.make(made, || match (files.first(), memory.first()) {
+                (Some(joined), _) => joined.greatest(),
+                (None, first) => Ok(first.map_or(0.0, |first| first.values().fold(0.0, f64::max))),
+            })?,
             (None, Some(targets)) => self.choose(targets)?,
             (None, None) => return Err(Error::value("target", "the name of a tensor", "none")),
         };
         let (splits, origins) = self.split(&chosen, parts)?;
         let in_file = |e: Error| Error::format(path, e.to_string());
-        let mut data = Dataset::new(first, chosen, splits).map_err(in_file)?;
+        let names_of: Vec<&str> = match &self.inputs {
+            Some(Inputs::Tensors(_)) => inputs.clone(),
+            _ => vec!["input"],
+        };
+        let mut memory = memory.into_iter();
+        let mut data = match memory.next() {
+            None => Dataset::from_named_rows(Files(files), &names_of, chosen, splits)?,
+            Some(first) => Dataset::new(first, chosen, splits).map_err(in_file)?,
+        };
         (data.origins, data.notes) = (origins, notes);
         data.target = names.first().copied().or(self.target.as_deref()).unwrap_or_default().to_string();
         if matches!(self.inputs, Some(Inputs::Tensors(_))) {
-            data.input = (*first_name).to_string();
+            data.input = inputs[0].to_string();
         }
-        for (array, name) in arrays {
+        for (array, name) in memory.zip(inputs.iter().skip(1)) {
             data = data.with_input(name, array).map_err(in_file)?;
         }
         for (targets, name) in targets.zip(names.iter().skip(1)) {
@@ -214,10 +264,14 @@ impl Source {
     /// The tensors of these names, as they lie in an archive.
     pub(crate) fn arrays(&self, path: &Path, names: &[&str]) -> Result<Vec<Array>> {
         let tensors = match Format::detect(path) {
-            Some(Format::Safetensors) => Tensors::safetensors(path, self.layout)?,
-            _ => Tensors::npy(path, self.layout)?,
+            Some(Format::Safetensors) => Tensors::safetensors(path, self.layout, false)?,
+            _ => Tensors::npy(path, self.layout, false)?,
         };
-        tensors.load(names, &[])?.0.into_iter().map(|array| self.marked(array)).collect()
+        let arrays = tensors.load(names, &[])?.0.into_iter().filter_map(|tensor| match tensor {
+            Tensor::Memory(array) => Some(array),
+            Tensor::Disk(_) => None,
+        });
+        arrays.map(|array| self.marked(array)).collect()
     }
 
     /// Sequences of numbers with NaN for their padding, see [`pad`](super::pad).
@@ -253,10 +307,10 @@ impl Source {
         } else if data.more_targets.is_empty() && self.scale_target != Scale::None {
             return Err(Error::value("scale_target", "targets that are values", "classes"));
         }
-        let train = &data.splits.train;
-        for (input, scale) in data.more_inputs.iter_mut().zip(&scales[1..]) {
-            input.scaling = Scaling::fit(&input.values, train, *scale)?;
+        for (i, scale) in scales[1..].iter().enumerate() {
+            data.more_inputs[i].scaling = data.fit_input(1 + i, *scale)?;
         }
+        let train = &data.splits.train;
         let by_output = self.scale_target.by_output();
         for target in &mut data.more_targets {
             if let Some(values) = target.targets.values() {

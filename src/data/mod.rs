@@ -1,7 +1,8 @@
 //! Data sets: read from files, split, scaled and put in order. Nothing here knows of graphs or devices.
 //!
 //! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
-//! So it is uploaded once, and one compiled program evaluates any part of it.
+//! So it is uploaded once, and one compiled program evaluates any part of it. Samples that do not fit into memory are
+//! [`Rows`], which are read when they are needed.
 
 mod advice;
 pub mod cifar;
@@ -11,6 +12,7 @@ pub mod idx;
 pub mod images;
 pub mod npy;
 pub mod order;
+pub mod rows;
 pub mod safetensors;
 pub mod scaling;
 pub mod source;
@@ -25,6 +27,7 @@ mod numbers;
 mod padding;
 mod positions;
 mod random;
+mod read;
 mod samples;
 mod targets;
 mod tensors;
@@ -36,9 +39,10 @@ pub use format::Format;
 pub use idx::mnist;
 pub use load::Inputs;
 pub use named::{Input, InputView, Target, TargetView};
-pub use order::{LastBatch, Order, Shuffle, balanced, epoch_order};
+pub use order::{Blocks, LastBatch, Order, Shuffle, balanced, block_order, epoch_order};
 pub use padding::pad;
 pub use positions::Ignored;
+pub use rows::{ReadError, Rows, each_row, in_blocks};
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
 pub use split::{Origins, Splits};
@@ -49,7 +53,7 @@ pub use tensors::Layout;
 pub(crate) use named::gather;
 pub(crate) use numbers::Numbers;
 pub(crate) use padding::{check_inputs, real_positions};
-pub(crate) use positions::labels_of;
+pub(crate) use read::Batch;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
 use targets::MAX_CLASSES;
@@ -70,7 +74,7 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// `[n, sample...]`: u8 or i32 (whole numbers as they were stored) or f32 (finite, but for the padding of sequences,
+    /// `[n, sample...]`, of 0 rows where these are read when they are needed: u8 or i32 (whole numbers as they were stored) or f32 (finite, but for the padding of sequences,
     /// see [`pad`]). A model that begins with an embedding reads them as token ids; every other begins with their
     /// conversion to f32.
     pub inputs: Array,
@@ -97,6 +101,8 @@ pub struct Dataset {
     pub target_scaling: Scaling,
     /// What is to be known of how the data was read, a sentence each: what was left out, what is unknown.
     pub notes: Vec<String>,
+    /// What reads the inputs when they are needed, see [`Dataset::from_rows`]; `None` where they are in memory.
+    pub reader: Option<rows::Reader>,
 }
 
 /// One part of a data set: its name, the numbers of its rows, and where they come from.
@@ -145,9 +151,14 @@ impl Dataset {
         check_inputs(&inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
-        Ok(Self {
-            targets: targets.without_padding(&inputs)?,
+        let targets = targets.without_padding(&inputs)?;
+        Ok(Self::of_checked(inputs, targets, splits))
+    }
+
+    fn of_checked(inputs: Array, targets: Targets, splits: Splits) -> Self {
+        Self {
             inputs,
+            targets,
             input: String::new(),
             more_inputs: Vec::new(),
             more_targets: Vec::new(),
@@ -158,12 +169,16 @@ impl Dataset {
             scaling: Scaling::none(),
             target_scaling: Scaling::none(),
             notes: Vec::new(),
-        })
+            reader: None,
+        }
     }
 
     /// The number of samples.
     pub fn rows(&self) -> usize {
-        self.inputs.shape().first().copied().unwrap_or(0)
+        match &self.reader {
+            Some(reader) => reader.count(),
+            None => self.inputs.shape().first().copied().unwrap_or(0),
+        }
     }
 
     /// The shape of one sample.
@@ -181,7 +196,8 @@ impl Dataset {
         self.columns.iter().flat_map(Column::features).collect()
     }
 
-    /// How many of `rows`, or of their positions, are of each class; empty when the targets are values.
+    /// How many of `rows`, or of their positions, are of each class; empty when the targets are values, or are read when they
+    /// are needed.
     pub fn class_counts(&self, rows: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes().unwrap_or(0)];
         let mut add = |label: i32| {
@@ -193,7 +209,9 @@ impl Dataset {
             Some(labels) => {
                 rows.iter().filter_map(|&row| labels.get(row as usize)).for_each(|label| add(*label));
             }
-            None => labels_of(&self.targets, &self.inputs, rows).into_iter().flatten().for_each(add),
+            None if self.reader.is_some() => return Vec::new(),
+            // Of rows in memory, which are there.
+            None => self.labels_of(&self.targets, rows).ok().flatten().into_iter().flatten().for_each(add),
         }
         counts
     }
@@ -248,7 +266,7 @@ impl Dataset {
     /// # Errors
     /// See [`Scaling::fit`].
     pub fn scaled(mut self, scale: Scale) -> Result<Self> {
-        self.scaling = Scaling::fit(&self.inputs, &self.splits.train, scale)?;
+        self.scaling = self.fit_input(0, scale)?;
         Ok(self)
     }
 
@@ -271,6 +289,9 @@ impl Dataset {
         let scale = scale.by_output();
         self.target_scaling = match &self.targets {
             _ if scale == Scale::None => Scaling::none(),
+            Targets::Values(values) if self.targets.is_read() => {
+                self.fit_read(1 + self.more_inputs.len(), values, scale)?
+            }
             Targets::Values(values) | Targets::Partial(values) => {
                 Scaling::of_targets(values, &self.splits.train, scale)?
             }
@@ -313,6 +334,11 @@ impl Dataset {
     /// # Errors
     /// When a row is not there.
     pub fn samples(&self, rows: &[u32]) -> Result<Array> {
-        gather(&self.inputs, rows)
+        match &self.reader {
+            None => gather(&self.inputs, rows),
+            Some(_) => {
+                self.read(rows)?.inputs.into_iter().next().ok_or_else(|| Error::value("input", "one", "none"))
+            }
+        }
     }
 }

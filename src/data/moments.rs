@@ -8,6 +8,62 @@ use rayon::prelude::*;
 /// Rows that are looked at together. Sums of these blocks are added in their order: the same on any number of threads.
 const ROWS: usize = 1 << 12;
 
+/// The bytes of values that are read at a time, where they are not in memory.
+const PIECE: usize = 1 << 24;
+
+/// Values `[n, sample...]`: in memory, or read where they are needed, of which there is an array of 0 rows.
+pub(super) enum Values<'a> {
+    Memory(&'a Array),
+    Read(&'a Array, &'a Read<'a>),
+}
+
+/// Reads the values of some rows.
+pub(super) type Read<'a> = dyn Fn(&[u32]) -> Result<Array> + 'a;
+
+impl Values<'_> {
+    fn like(&self) -> &Array {
+        match self {
+            Self::Memory(values) | Self::Read(values, _) => values,
+        }
+    }
+
+    /// Adds the rows of each block to what `start` gives, in their order, and has `merge` see the blocks in theirs: the
+    /// sums are the same wherever the values are.
+    fn blocks<T: Element + Pod + Sync, B: Send>(
+        &self,
+        rows: &[u32],
+        start: impl Fn() -> B + Sync,
+        add: impl Fn(&mut B, u32, &[T]) -> Result<()> + Sync,
+        mut merge: impl FnMut(B),
+    ) -> Result<()> {
+        let features = count(&self.like().shape()[1..]);
+        match self {
+            Self::Memory(values) => {
+                let values = values.elements::<T>()?;
+                let of_block = |rows: &[u32]| {
+                    let mut block = start();
+                    let sample = |row: u32| &values[row as usize * features..][..features];
+                    rows.iter().try_for_each(|&row| add(&mut block, row, sample(row))).map(|()| block)
+                };
+                let blocks: Vec<_> = rows.par_chunks(ROWS).map(of_block).collect();
+                blocks.into_iter().try_for_each(|block| block.map(&mut merge))
+            }
+            Self::Read(like, read) => rows.chunks(ROWS).try_for_each(|rows| {
+                let mut block = start();
+                let piece = (PIECE / (features * like.dtype().size()).max(1)).max(1);
+                for rows in rows.chunks(piece) {
+                    let values = read(rows)?;
+                    let samples = values.elements::<T>()?;
+                    let mut samples = rows.iter().zip(samples.chunks_exact(features));
+                    samples.try_for_each(|(&row, sample)| add(&mut block, row, sample))?;
+                }
+                merge(block);
+                Ok(())
+            }),
+        }
+    }
+}
+
 /// Statistics of one feature over the rows.
 pub(super) struct Moments {
     pub min: f64,
@@ -17,14 +73,14 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Those of every feature over `rows`, which are not empty and lie within `inputs`.
-    pub fn of(inputs: &Array, rows: &[u32]) -> Result<Vec<Self>> {
-        let features = count(&inputs.shape()[1..]);
-        match inputs.dtype() {
-            DType::U8 => Ok(of_u8(features, rows, inputs.bytes())),
-            DType::I32 => of_numbers(features, rows, &inputs.elements::<i32>()?),
-            DType::F32 => of_numbers(features, rows, &inputs.elements::<f32>()?),
-            DType::F64 => of_numbers(features, rows, &inputs.elements::<f64>()?),
+    /// Those of every feature over `rows`, which are not empty and lie within the values.
+    pub fn of(values: &Values, rows: &[u32]) -> Result<Vec<Self>> {
+        let features = count(&values.like().shape()[1..]);
+        match values.like().dtype() {
+            DType::U8 => of_u8(features, rows, values),
+            DType::I32 => of_numbers::<i32>(features, rows, values),
+            DType::F32 => of_numbers::<f32>(features, rows, values),
+            DType::F64 => of_numbers::<f64>(features, rows, values),
             other => Err(Error::shape("scaling", "inputs of u8, i32, f32 or f64", other)),
         }
     }
@@ -90,31 +146,28 @@ fn ranges_of<T: Element + PartialOrd + Send + Sync>(
 }
 
 /// Exact: sums of whole numbers, divided at the end.
-fn of_u8(features: usize, rows: &[u32], inputs: &[u8]) -> Vec<Moments> {
+fn of_u8(features: usize, rows: &[u32], values: &Values) -> Result<Vec<Moments>> {
     // 2^16 squares of u8 fit into a u32, and a vector register holds twice as many of these as of u64.
-    let of_block = |rows: &[u32]| {
-        let (mut sums, mut squares) = (vec![0u32; features], vec![0u32; features]);
-        let (mut least, mut greatest) = (vec![u8::MAX; features], vec![u8::MIN; features]);
-        for &row in rows {
-            let values = &inputs[row as usize * features..][..features];
-            sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x));
-            squares.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x) * u32::from(x));
-            least.iter_mut().zip(values).for_each(|(min, &x)| *min = (*min).min(x));
-            greatest.iter_mut().zip(values).for_each(|(max, &x)| *max = (*max).max(x));
-        }
-        (sums, squares, least, greatest)
+    let start =
+        || (vec![0u32; features], vec![0u32; features], vec![u8::MAX; features], vec![u8::MIN; features]);
+    type Block = (Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
+    let add = |(sums, squares, least, greatest): &mut Block, _: u32, values: &[u8]| {
+        sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x));
+        squares.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x) * u32::from(x));
+        least.iter_mut().zip(values).for_each(|(min, &x)| *min = (*min).min(x));
+        greatest.iter_mut().zip(values).for_each(|(max, &x)| *max = (*max).max(x));
+        Ok(())
     };
     let mut sums = vec![0u64; features];
     let mut squares = vec![0u64; features];
     let mut least = vec![u8::MAX; features];
     let mut greatest = vec![u8::MIN; features];
-    let blocks: Vec<_> = rows.par_chunks(ROWS).map(of_block).collect();
-    for (block_sums, block_squares, block_least, block_greatest) in blocks {
+    values.blocks(rows, start, add, |(block_sums, block_squares, block_least, block_greatest)| {
         sums.iter_mut().zip(block_sums).for_each(|(sum, x)| *sum += u64::from(x));
         squares.iter_mut().zip(block_squares).for_each(|(sum, x)| *sum += u64::from(x));
         least.iter_mut().zip(block_least).for_each(|(min, x)| *min = (*min).min(x));
         greatest.iter_mut().zip(block_greatest).for_each(|(max, x)| *max = (*max).max(x));
-    }
+    })?;
     let n = rows.len() as u128;
     let moments = |i: usize| {
         let (sum, square) = (u128::from(sums[i]), u128::from(squares[i]));
@@ -125,56 +178,54 @@ fn of_u8(features: usize, rows: &[u32], inputs: &[u8]) -> Vec<Moments> {
             variance: (n * square - sum * sum) as f64 / (n * n) as f64,
         }
     };
-    (0..features).map(moments).collect()
+    Ok((0..features).map(moments).collect())
 }
 
 /// Two passes: the mean first, then the squared distances from it.
 fn of_numbers<T: Element + Pod + Send + Sync>(
     features: usize,
     rows: &[u32],
-    values: &[T],
+    values: &Values,
 ) -> Result<Vec<Moments>> {
-    let sample = |row: u32| &values[row as usize * features..][..features];
     let start = || Moments { min: f64::INFINITY, max: f64::NEG_INFINITY, mean: 0.0, variance: 0.0 };
-    let of_block = |rows: &[u32]| {
-        let mut block: Vec<Moments> = std::iter::repeat_with(start).take(features).collect();
-        for &row in rows {
-            for (m, x) in block.iter_mut().zip(sample(row)) {
-                let x = x.to_f64();
-                if !x.is_finite() {
-                    return Err(Error::value("scaling", "finite values only", format!("{x} in row {row}")));
-                }
-                m.min = m.min.min(x);
-                m.max = m.max.max(x);
-                m.mean += x;
+    let block = || std::iter::repeat_with(start).take(features).collect::<Vec<_>>();
+    let add = |block: &mut Vec<Moments>, row: u32, values: &[T]| {
+        for (m, x) in block.iter_mut().zip(values) {
+            let x = x.to_f64();
+            if !x.is_finite() {
+                return Err(Error::value("scaling", "finite values only", format!("{x} in row {row}")));
             }
+            m.min = m.min.min(x);
+            m.max = m.max.max(x);
+            m.mean += x;
         }
-        Ok(block)
+        Ok(())
     };
     let n = rows.len() as f64;
-    let blocks: Vec<_> = rows.par_chunks(ROWS).map(of_block).collect();
-    let mut moments: Vec<Moments> = std::iter::repeat_with(start).take(features).collect();
-    for block in blocks {
-        for (m, of) in moments.iter_mut().zip(block?) {
+    let mut moments = block();
+    values.blocks(rows, block, add, |block| {
+        for (m, of) in moments.iter_mut().zip(block) {
             (m.min, m.max, m.mean) = (m.min.min(of.min), m.max.max(of.max), m.mean + of.mean);
         }
-    }
+    })?;
     for m in &mut moments {
         m.mean = if m.min == m.max { m.min } else { m.mean / n };
     }
-    let squares = |rows: &[u32]| {
-        let mut squares = vec![0.0; features];
-        for &row in rows {
-            for ((square, m), x) in squares.iter_mut().zip(&moments).zip(sample(row)) {
-                *square += (x.to_f64() - m.mean).powi(2);
-            }
+    let means: Vec<f64> = moments.iter().map(|m| m.mean).collect();
+    let add = |squares: &mut Vec<f64>, _: u32, values: &[T]| {
+        for ((square, mean), x) in squares.iter_mut().zip(&means).zip(values) {
+            *square += (x.to_f64() - mean).powi(2);
         }
-        squares
+        Ok(())
     };
-    let blocks: Vec<_> = rows.par_chunks(ROWS).map(squares).collect();
-    for block in blocks {
-        moments.iter_mut().zip(block).for_each(|(m, square)| m.variance += square);
-    }
+    values.blocks(
+        rows,
+        || vec![0.0; features],
+        add,
+        |block| {
+            moments.iter_mut().zip(block).for_each(|(m, square)| m.variance += square);
+        },
+    )?;
     moments.iter_mut().for_each(|m| m.variance /= n);
     Ok(moments)
 }

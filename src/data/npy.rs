@@ -3,10 +3,11 @@
 //! Format versions 1.0 to 3.0, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
 use super::bytes;
-use crate::array::{Array, DType};
+use super::rows::files::Stored;
+use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use half::f16;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 #[cfg(feature = "npz")]
@@ -49,32 +50,57 @@ pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
     parse(path, contents, contents.len())
 }
 
+/// What a header says of the array behind it.
+struct Header {
+    kind: Kind,
+    /// Whether the first index changes fastest.
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    fn read(path: &Path, reader: &mut impl Read) -> Result<Self> {
+        let header = read_header(path, reader)?;
+        let refuse = |message: String| Error::format(path, message);
+        let missing = |key| refuse(format!("expected an NPY header with '{key}', got {header:?}"));
+
+        let descr = field(&header, "descr").and_then(quoted).ok_or_else(|| missing("descr"))?;
+        let kind = Kind::of(descr).ok_or_else(|| {
+            refuse(format!(
+                "expected an array of bool, whole or real numbers, got the type '{descr}'; save it as float32"
+            ))
+        })?;
+        let fortran = match field(&header, "fortran_order") {
+            Some(rest) if rest.starts_with("True") => true,
+            Some(rest) if rest.starts_with("False") => false,
+            _ => return Err(missing("fortran_order")),
+        };
+        let shape = field(&header, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
+        Ok(Self { kind, fortran, shape })
+    }
+}
+
 fn parse(path: &Path, mut reader: impl Read, most: usize) -> Result<Array> {
-    let header = read_header(path, &mut reader)?;
-    let refuse = |message: String| Error::format(path, message);
-    let missing = |key| refuse(format!("expected an NPY header with '{key}', got {header:?}"));
-
-    let descr = field(&header, "descr").and_then(quoted).ok_or_else(|| missing("descr"))?;
-    let kind = Kind::of(descr).ok_or_else(|| {
-        refuse(format!(
-            "expected an array of bool, whole or real numbers, got the type '{descr}'; save it as float32"
-        ))
-    })?;
-    let fortran = match field(&header, "fortran_order") {
-        Some(rest) if rest.starts_with("True") => true,
-        Some(rest) if rest.starts_with("False") => false,
-        _ => return Err(missing("fortran_order")),
-    };
-    let shape = field(&header, "shape").and_then(tuple).ok_or_else(|| missing("shape"))?;
-
-    let mut elements = match fortran {
+    let Header { kind, fortran, shape } = Header::read(path, &mut reader)?;
+    let elements = match fortran {
         true => bytes::read_transposed(path, reader, kind.size, &shape, most)?,
         false => bytes::read_elements(path, reader, kind.size, &shape, most)?,
     };
-    if kind.big_endian {
-        bytes::swap_bytes(&mut elements, kind.size);
-    }
     kind.array(&shape, elements)
+}
+
+/// A file whose rows are read when they are needed.
+pub(super) fn open(path: &Path) -> Result<Stored> {
+    let (mut reader, _) = bytes::open_file(path)?;
+    let Header { kind, fortran, shape } = Header::read(path, &mut reader)?;
+    if fortran {
+        let message = "expected rows one after another, got an array in Fortran's order, whose rows cannot be read alone; \
+                       save numpy.ascontiguousarray of it";
+        return Err(Error::format(path, message));
+    }
+    let start = reader.stream_position().map_err(|e| Error::io("read", path, e))?;
+    let row = kind.size.saturating_mul(count(shape.get(1..).unwrap_or(&[])));
+    Stored::open(path, start, row, &shape, move |shape, elements| kind.array(shape, elements))
 }
 
 fn read_header(path: &Path, reader: &mut impl Read) -> Result<String> {
@@ -156,7 +182,10 @@ impl Kind {
         known.then_some(Self { big_endian, letter, size })
     }
 
-    fn array(&self, shape: &[usize], elements: Vec<u8>) -> Result<Array> {
+    fn array(&self, shape: &[usize], mut elements: Vec<u8>) -> Result<Array> {
+        if self.big_endian {
+            bytes::swap_bytes(&mut elements, self.size);
+        }
         let dtype = match (self.letter, self.size) {
             ('i', 1) => return bytes::widen(shape, &elements, |x| i32::from(i8::from_le_bytes(x))),
             ('i', 2) => return bytes::widen(shape, &elements, |x| i32::from(i16::from_le_bytes(x))),

@@ -45,6 +45,58 @@ pub struct Shuffle {
     pub epoch: u64,
 }
 
+/// A shuffle by blocks of neighbouring rows, for rows that are dear to read one here and one there: see [`block_order`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blocks {
+    /// How many rows, neighbours in the order of the data, a block has.
+    pub rows: usize,
+    /// How many blocks are shuffled into one another.
+    pub window: usize,
+}
+
+/// Puts `rows` in an order by blocks, a function of the arguments alone:
+///
+/// 1. `rows` is cut into blocks of `blocks.rows`, of which the last may be shorter, and the blocks are shuffled.
+/// 2. Of the blocks in their new order, every `blocks.window` make a window, in which all rows are shuffled.
+///
+/// Both are Fisher and Yates' shuffles with the numbers of one generator, which is that of [`epoch_order`] for the same seed
+/// and epoch: first the blocks, then each window in turn. One window of all blocks thus is a uniform shuffle.
+///
+/// Beside a uniform shuffle, which rows a batch is made of is less random: it has rows of `window` blocks only, and the rows of
+/// one block lie within one window in every epoch. Of data that is sorted, by class for instance, a batch so has the
+/// classes of `window` blocks; where that is many times the number of classes, or the data was written in random
+/// order, the difference does not show.
+///
+/// ```
+/// use neural::data::{Blocks, Shuffle, block_order};
+/// let rows: Vec<u32> = (0..12).collect();
+/// let order = block_order(&rows, Blocks { rows: 3, window: 2 }, Shuffle { seed: 1, epoch: 0 })?;
+/// let blocks = |rows: &[u32]| rows.iter().map(|row| row / 3).collect::<std::collections::BTreeSet<_>>();
+/// assert_eq!((blocks(&order[..6]).len(), blocks(&order[6..]).len()), (2, 2));
+/// # Ok::<(), neural::Error>(())
+/// ```
+///
+/// # Errors
+/// When a block has no rows, or a window no blocks.
+pub fn block_order(rows: &[u32], blocks: Blocks, shuffle: Shuffle) -> Result<Vec<u32>> {
+    let Blocks { rows: size, window } = blocks;
+    if size == 0 || window == 0 {
+        let got = format!("{size} rows and {window} blocks");
+        return Err(Error::value("shuffle_blocks", "at least a row a block and a block a window", got));
+    }
+    let mut random = Random::new(shuffle.seed, Place::Order, shuffle.epoch);
+    let mut blocks: Vec<&[u32]> = rows.chunks(size).collect();
+    random.shuffle(&mut blocks);
+    let mut order = Vec::with_capacity(rows.len());
+    for window in blocks.chunks(window) {
+        let from = order.len();
+        window.iter().for_each(|block| order.extend_from_slice(block));
+        random.shuffle(&mut order[from..]);
+    }
+    Ok(order)
+}
+
 /// The rows that an epoch visits.
 ///
 /// ```

@@ -64,30 +64,31 @@ pub(crate) fn real_positions(inputs: &Array) -> Option<Vec<bool>> {
 
 /// Refuses numbers that are not finite, but for the padding of sequences.
 pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
+    let Some((i, value)) = first_wrong(inputs)? else { return Ok(()) };
+    let expected = match real_positions(inputs) {
+        None => "finite numbers of f32",
+        Some(_) => "finite numbers, or NaN for all features of a position, which is padding",
+    };
+    Err(Error::value("values", expected, format!("{value} in {}", place(inputs.shape(), i))))
+}
+
+/// The first number that is not finite and no padding, with its index.
+pub(super) fn first_wrong(inputs: &Array) -> Result<Option<(usize, f32)>> {
     if inputs.dtype() != DType::F32 {
-        return Ok(());
+        return Ok(None);
     }
     let values = inputs.elements::<f32>()?;
     // No early exit, so that the loop can be vectorized.
     let is_finite = |block: &[f32]| block.iter().fold(true, |all, value| all & value.is_finite());
     if values.par_chunks(BLOCK).all(is_finite) {
-        return Ok(());
+        return Ok(None);
     }
     let real = real_positions(inputs);
-    let expected = match real {
-        None => "finite numbers of f32",
-        Some(_) => "finite numbers, or NaN for all features of a position, which is padding",
-    };
     let features = inputs.shape().last().copied().unwrap_or(1);
     let is_wrong = |(i, value): &(usize, &f32)| {
         !value.is_finite() && real.as_ref().is_none_or(|real| real[*i / features])
     };
-    match values.iter().enumerate().find(is_wrong) {
-        None => Ok(()),
-        Some((i, value)) => {
-            Err(Error::value("values", expected, format!("{value} in {}", place(inputs.shape(), i))))
-        }
-    }
+    Ok(values.iter().enumerate().find(is_wrong).map(|(i, value)| (i, *value)))
 }
 
 /// Inputs in which NaN stands for the padding of sequences, where a file has `filler` for all features of a position.

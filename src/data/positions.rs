@@ -1,6 +1,6 @@
 //! Targets at the positions of sequences and the pixels of pictures.
 
-use super::{MAX_CLASSES, Targets, gather, place};
+use super::{Dataset, MAX_CLASSES, Targets, place};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::de::{Deserializer, Visitor};
@@ -171,18 +171,25 @@ impl Targets {
     }
 }
 
-/// The labels of some rows of targets at positions `[n, positions…]`, or of the next tokens of sequences `[n, length]`;
-/// negative where there is none.
-pub(crate) fn labels_of(targets: &Targets, inputs: &Array, rows: &[u32]) -> Option<Vec<i32>> {
-    match targets {
-        Targets::Positions { labels, .. } => gather(labels, rows).ok()?.to_vec().ok(),
-        Targets::Next { padding, .. } => {
-            let inputs = gather(inputs, rows).ok()?;
-            let tokens: Vec<i32> = inputs.values().map(|token| token as i32).collect();
-            let after = |&token: &i32| if Some(token) == *padding { -1 } else { token };
-            let sequences = tokens.chunks_exact(inputs.shape().get(1).copied().unwrap_or(0).max(1));
-            Some(sequences.flat_map(|row| row[1..].iter().map(after).chain([-1])).collect())
-        }
-        _ => None,
+impl Dataset {
+    /// The labels of some rows of targets at positions `[n, positions…]`, or of the next tokens of sequences `[n, length]`;
+    /// negative where there is none. `None` of other targets.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub(crate) fn labels_of(&self, targets: &Targets, rows: &[u32]) -> Result<Option<Vec<i32>>> {
+        Ok(match targets {
+            Targets::Positions { .. } => {
+                self.values_of(targets, rows)?.map(|labels| labels.to_vec()).transpose()?
+            }
+            Targets::Next { padding, .. } => {
+                let inputs = self.samples(rows)?;
+                let tokens: Vec<i32> = inputs.values().map(|token| token as i32).collect();
+                let after = |&token: &i32| if Some(token) == *padding { -1 } else { token };
+                let sequences = tokens.chunks_exact(inputs.shape().get(1).copied().unwrap_or(0).max(1));
+                Some(sequences.flat_map(|row| row[1..].iter().map(after).chain([-1])).collect())
+            }
+            _ => None,
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Named tensors in a safetensors file, <https://huggingface.co/docs/safetensors>.
 
 use super::bytes;
+use super::rows::files::Stored;
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use half::f16;
@@ -163,6 +164,19 @@ impl File {
         }
         self.reader.by_ref().take((to - from) as u64).read_to_end(&mut elements).map_err(failed)?;
         array(&self.path, name, info.dtype, &info.shape, elements).map(Some)
+    }
+}
+
+impl File {
+    /// The tensor of this name, whose rows are read when they are needed; `None` when there is none.
+    pub(super) fn open_rows(&self, name: &str) -> Result<Option<Stored>> {
+        let Some(info) = self.header.info(name) else { return Ok(None) };
+        let (from, to) = info.data_offsets;
+        let (start, dtype) = (self.start + from as u64, info.dtype);
+        let row = (to - from) / info.shape.first().copied().unwrap_or(1).max(1);
+        let (path, named) = (self.path.clone(), name.to_string());
+        let decode = move |shape: &[usize], bytes| array(&path, &named, dtype, shape, bytes);
+        Stored::open(&self.path, start, row, &info.shape, decode).map(Some)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Scaling of the inputs: fitted on the training rows alone, saved with the model.
 
-use super::moments::Moments;
+use super::moments::{Moments, Read, Values};
 use super::{gather, real_positions};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
@@ -146,24 +146,40 @@ impl Scaling {
         if scale == Scale::None {
             return Ok(Self::none());
         }
-        if let Some(real) = real_positions(inputs) {
-            return Self::of_sequences(inputs, &real, rows, scale);
+        match real_positions(inputs) {
+            Some(real) => Self::of_sequences(inputs, &real, rows, scale),
+            None => Self::of_values(&Values::Memory(inputs), sample, inputs.dtype(), rows, scale),
         }
+    }
+
+    /// [`Scaling::fit`] of values that `read` gives, which are like those of an array of 0 rows. Numbers that are not u8 are
+    /// read twice: for the mean, and for the distances from it.
+    pub(super) fn fit_read(like: &Array, read: &Read, rows: &[u32], scale: Scale) -> Result<Self> {
+        Self::of_values(&Values::Read(like, read), &like.shape()[1..], like.dtype(), rows, scale)
+    }
+
+    fn of_values(
+        values: &Values,
+        sample: &[usize],
+        dtype: DType,
+        rows: &[u32],
+        scale: Scale,
+    ) -> Result<Self> {
         match scale {
             Scale::None => Ok(Self::none()),
-            Scale::Unit if inputs.dtype() == DType::U8 => Self::new(&[], &[0.0], &[255.0]),
+            Scale::Unit if dtype == DType::U8 => Self::new(&[], &[0.0], &[255.0]),
             Scale::Unit => {
-                let moments = Moments::of(inputs, rows)?;
+                let moments = Moments::of(values, rows)?;
                 let least: Vec<f64> = moments.iter().map(|m| m.min).collect();
                 let range: Vec<f64> = moments.iter().map(|m| m.nonzero(m.max - m.min)).collect();
                 Self::new(sample, &least, &range)
             }
             Scale::Standardize => {
-                let all = Moments::pooled(&Moments::of(inputs, rows)?);
+                let all = Moments::pooled(&Moments::of(values, rows)?);
                 Self::new(&[], &[all.mean], &[all.nonzero(all.variance.sqrt())])
             }
             Scale::StandardizeFeatures => {
-                let moments = Moments::of(inputs, rows)?;
+                let moments = Moments::of(values, rows)?;
                 let means: Vec<f64> = moments.iter().map(|m| m.mean).collect();
                 let deviations: Vec<f64> = moments.iter().map(|m| m.nonzero(m.variance.sqrt())).collect();
                 Self::new(sample, &means, &deviations)

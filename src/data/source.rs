@@ -159,6 +159,9 @@ source! {
         /// predictions, figures and exported models keep the targets' own unit. A network that starts near 0 takes long
         /// to reach prices of 300,000 without it
         scale_target: Scale;
+        /// `true` leaves the inputs on the disk and reads rows as they are needed, for data larger than memory; targets are
+        /// in memory. See Data larger than memory below
+        on_disk: bool, of Idx Images Cifar10 Cifar100 Npy Safetensors;
         /// the part of the rows to test with, where the data has no test rows of its own; see Splits below
         test_fraction: Option<f64>;
         /// the part of the rows that are not for the test to validate with

@@ -139,6 +139,30 @@ impl Targets {
         }
     }
 
+    /// Whether they are read with the inputs, which an array of 0 rows says.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Targets::Values(values) | Targets::Positions { labels: values, .. }
+            if values.shape().len() >= 2 && values.shape()[0] == 0)
+    }
+
+    /// That what is read as targets is of this type.
+    pub(super) fn check_read(&self, (dtype, row): &(DType, Vec<usize>)) -> Result<()> {
+        let (known, values) = match self {
+            Targets::Values(values) => (DType::F32, values),
+            Targets::Positions { labels, .. } => (DType::I32, labels),
+            _ => return Ok(()),
+        };
+        let expected = format!("{known}{:?}", &values.shape()[1..]);
+        if values.dtype() == known && *dtype == known && row[..] == values.shape()[1..] {
+            return Ok(());
+        }
+        Err(Error::shape(
+            "targets",
+            format!("{expected} a row, as the targets say"),
+            format!("{dtype}{row:?}"),
+        ))
+    }
+
     /// The class of every row, if the targets are classes.
     pub fn labels(&self) -> Option<&[i32]> {
         match self {

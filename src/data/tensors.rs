@@ -1,12 +1,13 @@
 //! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
 //! test.
 
+use super::rows::files::{Joined, Stored};
 use super::{Ignored, Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The order of a picture's axes in arrays of pictures.
 ///
@@ -28,49 +29,105 @@ pub enum Layout {
 pub(crate) struct Tensors<'a> {
     path: &'a Path,
     names: Vec<String>,
-    layout: Option<Layout>,
+    form: Form,
     read: Box<Read<'a>>,
+    /// What opens inputs whose rows are to be read when they are needed.
+    open: Option<Box<Open<'a>>>,
+}
+
+/// A tensor of inputs, in the form that a data set has it in.
+pub(crate) enum Tensor {
+    Memory(Array),
+    Disk(Joined),
+}
+
+/// A tensor as it lies in a file.
+enum Found {
+    Memory(Array),
+    /// The files of its rows, and its shape.
+    Disk(Vec<Stored>, Vec<usize>),
+}
+
+impl Found {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Memory(array) => array.shape(),
+            Self::Disk(_, shape) => shape,
+        }
+    }
 }
 
 /// Inputs and targets of one part, and the names of their tensors.
 struct Rows {
-    x: Vec<Array>,
+    count: usize,
+    x: Vec<Found>,
     y: Vec<Array>,
     origin: String,
     notes: Vec<String>,
 }
 
 /// Inputs, targets, the division of their rows, and notes.
-pub(crate) type Loaded = (Vec<Array>, Vec<Array>, Parts, Vec<String>);
+pub(crate) type Loaded = (Vec<Tensor>, Vec<Array>, Parts, Vec<String>);
 
 /// Reads the tensor of a name, if there is one.
 type Read<'a> = dyn FnMut(&str) -> Result<Option<Array>> + 'a;
 
+/// Opens the tensor of a name, if there is one, in one file or several.
+type Open<'a> = dyn Fn(&str) -> Result<Option<Vec<Stored>>> + 'a;
+
 impl<'a> Tensors<'a> {
-    /// An `.npz` archive, or a folder of `.npy` files.
-    pub(crate) fn npy(path: &'a Path, layout: Option<Layout>) -> Result<Self> {
+    /// An `.npz` archive, or a folder of `.npy` files, of which a tensor may have several: its shards. Where the data stays
+    /// `on disk`, inputs are opened and not read.
+    pub(crate) fn npy(path: &'a Path, layout: Option<Layout>, is_on_disk: bool) -> Result<Self> {
+        let form = Form { path: path.to_path_buf(), layout };
         if path.is_dir() {
             let entries = fs::read_dir(path).map_err(|e| Error::io("read", path, e))?;
             let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-            let names = names.filter_map(|name| name.strip_suffix(".npy").map(String::from)).collect();
-            let read = move |name: &str| {
-                let file = path.join(format!("{name}.npy"));
-                if file.exists() { npy::read(file).map(Some) } else { Ok(None) }
+            let mut names: Vec<String> =
+                names.filter_map(|name| name.strip_suffix(".npy").map(String::from)).collect();
+            names.sort();
+            let all = names.clone();
+            let files = move |name: &str| -> Vec<PathBuf> {
+                let own = all.iter().filter(|file| *file == name || is_shard(file, name));
+                own.map(|file| path.join(format!("{file}.npy"))).collect()
             };
-            return Ok(Self { path, names, layout, read: Box::new(read) });
+            let opened = files.clone();
+            let read = move |name: &str| match &files(name)[..] {
+                [] => Ok(None),
+                [one] => npy::read(one).map(Some),
+                several => {
+                    let arrays = several.iter().map(npy::read).collect::<Result<_>>()?;
+                    bytes::concatenate(path, arrays).map(Some)
+                }
+            };
+            let open: Box<Open> = Box::new(move |name| {
+                let parts = opened(name).iter().map(|file| npy::open(file)).collect::<Result<Vec<_>>>()?;
+                Ok(Some(parts).filter(|parts| !parts.is_empty()))
+            });
+            let open = is_on_disk.then_some(open);
+            return Ok(Self { path, names, form, read: Box::new(read), open });
         }
         if path.extension().is_some_and(|extension| extension == "npy") {
             let message =
                 "expected an .npz archive or a folder of .npy files with inputs and targets, got one array";
             return Err(Error::format(path, message));
         }
+        if is_on_disk {
+            let message =
+                "expected a folder of .npy files, whose rows can be read alone, got an archive; unpack it";
+            return Err(Error::format(path, message));
+        }
         let mut archive = npy::Archive::open(path)?;
-        Ok(Self { path, names: archive.names(), layout, read: Box::new(move |name| archive.array(name)) })
+        let names = archive.names();
+        Ok(Self { path, names, form, read: Box::new(move |name| archive.array(name)), open: None })
     }
 
-    pub(crate) fn safetensors(path: &'a Path, layout: Option<Layout>) -> Result<Self> {
-        let mut file = safetensors::File::open(path)?;
-        Ok(Self { path, names: file.names(), layout, read: Box::new(move |name| file.array(name)) })
+    pub(crate) fn safetensors(path: &'a Path, layout: Option<Layout>, is_on_disk: bool) -> Result<Self> {
+        let form = Form { path: path.to_path_buf(), layout };
+        let (mut file, rows) = (safetensors::File::open(path)?, safetensors::File::open(path)?);
+        let open: Box<Open> = Box::new(move |name| Ok(rows.open_rows(name)?.map(|one| vec![one])));
+        let (names, open) = (file.names(), is_on_disk.then_some(open));
+        Ok(Self { path, names, form, read: Box::new(move |name| file.array(name)), open })
     }
 
     /// The tensors `inputs` and `targets`; or where they are not there, those with `_train`, and with `_validation` (or
@@ -78,8 +135,9 @@ impl<'a> Tensors<'a> {
     pub(crate) fn load(mut self, inputs: &[&str], targets: &[&str]) -> Result<Loaded> {
         let plain = |name: &str| name.to_string();
         if let Some(rows) = self.rows(inputs, targets, &plain)? {
-            let count = rows.x[0].shape()[0];
-            return Ok((rows.x, rows.y, Parts::undivided(count), rows.notes));
+            let count = rows.count;
+            let x = rows.x.into_iter().map(|x| self.whole(vec![x])).collect::<Result<_>>()?;
+            return Ok((x, rows.y, Parts::undivided(count), rows.notes));
         }
         let Some(train) = self.part(inputs, targets, &["train"])? else {
             self.names.sort();
@@ -95,10 +153,10 @@ impl<'a> Tensors<'a> {
         let validation = self.part(inputs, targets, &["validation", "val", "valid"])?;
         let test = self.part(inputs, targets, &["test"])?;
 
-        let rows = |part: &Option<Rows>| part.as_ref().map_or(0, |rows| rows.x[0].shape()[0]);
+        let rows = |part: &Option<Rows>| part.as_ref().map_or(0, |rows| rows.count);
         let origin = |part: &Option<Rows>| part.as_ref().map_or("", |rows| &rows.origin).to_string();
         let parts = Parts {
-            train: train.x[0].shape()[0],
+            train: train.count,
             validation: rows(&validation),
             test: rows(&test),
             origins: Origins {
@@ -108,13 +166,49 @@ impl<'a> Tensors<'a> {
             },
         };
         let notes = train.notes.clone();
-        let (mut x, mut y) = (vec![Vec::new(); inputs.len()], vec![Vec::new(); targets.len()]);
+        let mut x: Vec<Vec<Found>> = inputs.iter().map(|_| Vec::new()).collect();
+        let mut y = vec![Vec::new(); targets.len()];
         for rows in [Some(train), validation, test].into_iter().flatten() {
             x.iter_mut().zip(rows.x).for_each(|(parts, part)| parts.push(part));
             y.iter_mut().zip(rows.y).for_each(|(parts, part)| parts.push(part));
         }
-        let whole = |all: Vec<Vec<Array>>| all.into_iter().map(|parts| bytes::concatenate(self.path, parts));
-        Ok((whole(x).collect::<Result<_>>()?, whole(y).collect::<Result<_>>()?, parts, notes))
+        let x = x.into_iter().map(|parts| self.whole(parts)).collect::<Result<_>>()?;
+        let y = y.into_iter().map(|parts| bytes::concatenate(self.path, parts)).collect::<Result<_>>()?;
+        Ok((x, y, parts, notes))
+    }
+
+    /// The parts of an input, one after another.
+    fn whole(&self, parts: Vec<Found>) -> Result<Tensor> {
+        let (mut arrays, mut files) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Found::Memory(array) => arrays.push(array),
+                Found::Disk(more, _) => files.extend(more),
+            }
+        }
+        if files.is_empty() {
+            return bytes::concatenate(self.path, arrays).map(Tensor::Memory);
+        }
+        let form = self.form.clone();
+        Ok(Tensor::Disk(Joined::new(files, Box::new(move |array| form.of(array, "inputs")))))
+    }
+}
+
+/// In which form inputs are wanted.
+#[derive(Clone)]
+struct Form {
+    path: PathBuf,
+    layout: Option<Layout>,
+}
+
+impl Form {
+    /// Inputs as a data set has them.
+    fn of(&self, x: Array, name: &str) -> Result<Array> {
+        let x = stored(x).map_err(|e| Error::format(&self.path, format!("{name}: {e}")))?;
+        let x = self.laid_out(x, name)?;
+        // A vector is a sample of one number each.
+        let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
+        x.reshape(&shape)
     }
 
     /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
@@ -127,7 +221,7 @@ impl<'a> Tensors<'a> {
                 let message = format!(
                     "{name}: expected [n, channels, height, width] for layout \"nchw\", got {shape:?}"
                 );
-                Err(Error::format(self.path, message))
+                Err(Error::format(&self.path, message))
             }
             (None, &[_, channels, height, width]) if few(channels) && !few(width) && height > 4 => {
                 let message = format!(
@@ -136,12 +230,14 @@ impl<'a> Tensors<'a> {
                      with {width} channels",
                     x.shape()
                 );
-                Err(Error::format(self.path, message))
+                Err(Error::format(&self.path, message))
             }
             _ => Ok(x),
         }
     }
+}
 
+impl Tensors<'_> {
     /// The rows of a part under one of the names that it goes by.
     fn part(&mut self, inputs: &[&str], targets: &[&str], names: &[&str]) -> Result<Option<Rows>> {
         for part in names {
@@ -164,14 +260,21 @@ impl<'a> Tensors<'a> {
         called: &dyn Fn(&str) -> String,
     ) -> Result<Option<Rows>> {
         let names: Vec<String> = inputs.iter().chain(targets).map(|name| called(name)).collect();
-        let arrays = names.iter().map(|name| (self.read)(name)).collect::<Result<Vec<_>>>()?;
+        let found = |(i, name): (usize, &String)| match &self.open {
+            Some(open) if i < inputs.len() => Ok(open(name)?.map(|parts| {
+                let shape = joined_shape(&parts);
+                Found::Disk(parts, shape)
+            })),
+            _ => Ok((self.read)(name)?.map(Found::Memory)),
+        };
+        let arrays = names.iter().enumerate().map(found).collect::<Result<Vec<_>>>()?;
         let is_there = |wanted: bool| arrays.iter().position(|array| array.is_some() == wanted);
         if let (Some(lacking), Some(there)) = (is_there(false), is_there(true)) {
             let (lacking, there) = (&names[lacking], &names[there]);
             let message = format!("expected the tensor {lacking} that belongs to {there}, got none");
             return Err(Error::format(self.path, message));
         }
-        let arrays: Vec<Array> = arrays.into_iter().flatten().collect();
+        let arrays: Vec<Found> = arrays.into_iter().flatten().collect();
         let Some(first) = arrays.first() else { return Ok(None) };
         let count = first.shape().first().copied();
         if let Some(other) =
@@ -188,18 +291,41 @@ impl<'a> Tensors<'a> {
             return Err(Error::format(self.path, message));
         }
         let mut x = arrays;
-        let y = x.split_off(inputs.len());
-        let notes = x.iter().zip(&names).filter_map(|(x, name)| rounded(x, name)).collect();
-        let input = |(x, name): (Array, &String)| {
-            let x = stored(x).map_err(|e| Error::format(self.path, format!("{name}: {e}")))?;
-            let x = self.laid_out(x, name)?;
-            // A vector is a sample of one number each.
-            let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
-            x.reshape(&shape)
+        let y = x.split_off(inputs.len()).into_iter().map(|found| match found {
+            Found::Memory(array) => Ok(array),
+            Found::Disk(..) => Err(Error::format(self.path, "expected targets in memory")),
+        });
+        let y = y.collect::<Result<_>>()?;
+        let mut notes = Vec::new();
+        let input = |(x, name): (Found, &String)| match x {
+            Found::Memory(array) => {
+                notes.extend(rounded(&array, name));
+                self.form.of(array, name).map(Found::Memory)
+            }
+            disk @ Found::Disk(..) => Ok(disk),
         };
         let x = x.into_iter().zip(&names).map(input).collect::<Result<_>>()?;
-        Ok(Some(Rows { x, y, origin: names.join(" and "), notes }))
+        Ok(Some(Rows { count: count.unwrap_or(0), x, y, origin: names.join(" and "), notes }))
     }
+}
+
+/// The shape of arrays one after another.
+fn joined_shape(parts: &[Stored]) -> Vec<usize> {
+    let mut shape = parts.first().map_or_else(Vec::new, |part| part.shape.clone());
+    if let Some(rows) = shape.first_mut() {
+        *rows = parts.iter().map(|part| part.shape.first().copied().unwrap_or(0)).sum();
+    }
+    shape
+}
+
+/// Whether a file is named as a shard of a tensor: `x-000`, `x-00001-of-00010`, `x_3`.
+fn is_shard(file: &str, name: &str) -> bool {
+    let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '_']));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    rest.is_some_and(|rest| match rest.split_once("-of-") {
+        Some((number, of)) => is_number(number) && is_number(of),
+        None => is_number(rest),
+    })
 }
 
 /// Inputs in one of the types that a data set holds: whole numbers as u8 or i32, others as f32.

@@ -77,6 +77,16 @@ pub enum Error {
         message: String,
     },
 
+    /// Rows of data could not be read where they were needed, see [`Rows`](crate::data::Rows).
+    #[error("cannot read {rows} of the data: {cause}")]
+    Rows {
+        /// Which, such as `32 rows from 3 to 80`.
+        rows: String,
+        /// What the reader said.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// Another process is training in the run's folder.
     #[error("{}: in use by {holder}, which trains in it; wait until it has ended, or end it", path.display())]
     InUse {

@@ -1,7 +1,7 @@
 //! The section `[train]` of a recipe.
 
 use super::Objective;
-use crate::data::LastBatch;
+use crate::data::{Blocks, LastBatch};
 use crate::loss::Loss;
 use crate::metric::Metric;
 use crate::optim::{Average, Group, Rule, paths};
@@ -66,6 +66,9 @@ train! {
         last_batch: LastBatch, #[serde(default)];
         /// whether each epoch has an order of its own
         shuffle: bool, #[serde(default = "yes")];
+        /// shuffles neighbouring rows together, for data that is dear to read row by row: `{ rows = 256, window = 16 }` shuffles
+        /// blocks of 256 rows, and then all rows of every 16 blocks; see Data larger than memory above
+        shuffle_blocks: Option<Blocks>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// whether each epoch shows every class equally often
         balance: bool, #[serde(default)];
         /// how pictures are changed before each step: a list, see below

@@ -2,7 +2,7 @@
 
 use super::{Goal, Score};
 use crate::array::{Array, Element, count};
-use crate::data::{Dataset, Scaling, Targets, gather, labels_of};
+use crate::data::{Dataset, Scaling, Targets};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Outputs};
 use crate::metric::{
@@ -75,10 +75,12 @@ impl Truth {
                 return Ok(Self::Classes { labels, classes: names.len(), distributions: None });
             }
             Targets::Positions { names, .. } | Targets::Next { names, .. } => {
-                let labels = labels_of(targets, &data.inputs, rows).unwrap_or_default();
+                let labels = data.labels_of(targets, rows)?.unwrap_or_default();
                 return Ok(Self::Classes { labels, classes: names.len(), distributions: None });
             }
-            Targets::Values(values) | Targets::Partial(values) => gather(values, rows)?.to_f64(),
+            Targets::Values(_) | Targets::Partial(_) => {
+                data.values_of(targets, rows)?.map_or_else(Vec::new, |values| values.to_f64())
+            }
             Targets::Inputs => {
                 let samples = data.samples(rows)?;
                 // As the outputs are: brought back to the inputs' unit, or probabilities.

@@ -80,7 +80,7 @@ impl Trainer {
     pub fn evaluator<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Evaluator<'a>> {
         self.check(data)?;
         let plan = Plan { resident: None, ..self.plan(data)? };
-        let feed = Feed::new(device, data, true)?;
+        let feed = Feed::new(device, data, true, self)?;
         let (variables, _, shapes) = self.model.declare(DType::F32, &data.sample_shapes())?;
         Evaluator::new(self, device, data, Arc::new(plan), Arc::new(feed), (variables, shapes))
     }
@@ -287,24 +287,34 @@ impl<'a> Evaluator<'a> {
             return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
         let order = epoch_order(rows, self.batch, LastBatch::Mask, None)?;
-        let call = |call: &Order| self.call(program, values, call);
         // Of one process, so that no more results are held than those of a call.
-        let at_once = self.processes.map_or(1, |processes| processes.count());
-        for calls in calls::calls(&order, *steps).chunks(at_once) {
+        let (rank, at_once) =
+            self.processes.map_or((0, 1), |processes| (processes.rank(), processes.count()));
+        let all = calls::calls(&order, *steps);
+        for (i, calls) in all.chunks(at_once).enumerate() {
+            let next = all.get((i + 1) * at_once + rank);
+            let own = calls.get(rank).map(|own| self.call(program, values, own, next)).transpose();
             let results = match self.processes {
-                Some(processes) => {
-                    calls::gather(processes, calls.get(processes.rank()).map(call).transpose())?
-                }
-                None => calls.iter().map(call).collect::<Result<_>>()?,
+                Some(processes) => calls::gather(processes, own)?,
+                None => own?.into_iter().collect(),
             };
             calls.iter().zip(&results).try_for_each(|(call, results)| read(&call.valid, results))?;
         }
         Ok(())
     }
 
-    /// One call of the program.
-    fn call(&self, program: &Program, values: &[&Buffer], call: &Order) -> Result<Vec<Array>> {
+    /// One call of the program, while which the rows of the next one are read.
+    fn call(
+        &self,
+        program: &Program,
+        values: &[&Buffer],
+        call: &Order,
+        next: Option<&Order>,
+    ) -> Result<Vec<Array>> {
         let piece = self.feed.piece(&call.rows, [call.steps(), self.batch])?;
+        if let Some(next) = next {
+            self.feed.expect(&next.rows);
+        }
         let valid: Vec<i32> = call.valid.iter().map(|&rows| rows as i32).collect();
         let valid = Buffer::upload(&self.device, &Array::vector(&valid))?;
         let mut arguments = values.to_vec();

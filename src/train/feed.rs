@@ -1,11 +1,15 @@
 //! How the samples reach the device: all at once, or those of each call with it.
 
+mod ahead;
+
 use super::arguments::Resident;
-use super::targets;
+use super::{Trainer, targets};
 use crate::array::Array;
-use crate::data::{Dataset, InputView, Scaling};
-use crate::error::Result;
+use crate::data::{Dataset, InputView, Scaling, Targets, check_token_ids};
+use crate::error::{Error, Result};
+use crate::loss::Loss;
 use crate::runtime::{Buffer, Device};
+pub(super) use ahead::Ahead;
 use std::sync::Arc;
 
 /// The data of a run, as its programs read it.
@@ -16,6 +20,15 @@ pub(super) struct Feed<'a> {
     resident: Option<Resident<Arc<Buffer>>>,
     /// Mean and deviation of each input that is scaled.
     scaling: Vec<Option<[Arc<Buffer>; 2]>>,
+    reading: Option<Reading>,
+}
+
+/// What is there for rows that are read when they are needed.
+struct Reading {
+    ahead: Ahead,
+    /// Of each input whether it may be padded, and if it is of token ids how many there are.
+    inputs: Vec<(bool, Option<usize>)>,
+    losses: Vec<Loss>,
 }
 
 /// What one call reads.
@@ -26,18 +39,33 @@ pub(super) struct Piece {
 }
 
 impl<'a> Feed<'a> {
-    pub fn new(device: &Device, data: &'a Dataset, is_streamed: bool) -> Result<Self> {
+    /// Of the data that `trainer` trains on.
+    pub fn new(device: &Device, data: &'a Dataset, is_streamed: bool, trainer: &Trainer) -> Result<Self> {
         let upload = |array: &Array| Ok(Arc::new(Buffer::upload(device, array)?));
         let scaling = |input: InputView| match input.scaling {
             none if none.is_none() => Ok(None),
             Scaling { mean, deviation } => Ok(Some([upload(mean)?, upload(deviation)?])),
         };
         let scaling = data.all_inputs().map(scaling).collect::<Result<_>>()?;
-        let mut feed = Self { device: device.clone(), data, resident: None, scaling };
+        let kind =
+            |input: InputView| (trainer.model.is_masked(input.name), trainer.model.vocabulary(input.name));
+        let reading = data.reader.as_ref().map(|reader| Reading {
+            ahead: Ahead::new(reader.clone()),
+            inputs: data.all_inputs().map(kind).collect(),
+            losses: trainer.goals().iter().map(|goal| goal.loss.clone()).collect(),
+        });
+        let mut feed = Self { device: device.clone(), data, resident: None, scaling, reading };
         if !is_streamed {
-            feed.resident = Some(feed.upload(None)?);
+            feed.resident = Some(feed.all()?);
         }
         Ok(feed)
+    }
+
+    /// Begins to read the rows of a later call, where they are not in memory, while the device and the caller go on.
+    pub fn expect(&self, rows: &[u32]) {
+        if let Some(reading) = &self.reading {
+            reading.ahead.expect(rows);
+        }
     }
 
     /// Brings the rows of a call to the device; their numbers are `[steps, batch]`.
@@ -49,23 +77,63 @@ impl<'a> Feed<'a> {
         let order = Arc::new(Buffer::upload(&self.device, &Array::new(&shape, order)?)?);
         let rows = match &self.resident {
             Some(resident) => resident.clone(),
-            None => self.upload(Some(rows))?,
+            None => self.some(rows)?,
         };
         Ok(Piece { rows, order })
     }
 
-    /// All rows, or those of these numbers.
-    fn upload(&self, rows: Option<&[u32]>) -> Result<Resident<Arc<Buffer>>> {
-        let upload = |array: &Array| Ok(Arc::new(Buffer::upload(&self.device, array)?));
-        let input = |input: InputView| match rows {
-            Some(rows) => upload(&input.samples(rows)?),
-            None => upload(input.values),
-        };
-        let inputs = self.data.all_inputs().map(input).collect::<Result<_>>()?;
+    fn all(&self) -> Result<Resident<Arc<Buffer>>> {
+        let inputs = self.data.all_inputs().map(|input| self.upload(input.values)).collect::<Result<_>>()?;
         let mut stored = Vec::new();
         for target in self.data.all_targets() {
-            stored.extend(targets::upload(target, rows)?.map(|array| upload(&array)).transpose()?);
+            stored.extend(targets::all(target)?.map(|array| self.upload(&array)).transpose()?);
         }
         Ok(Resident { inputs, targets: stored, scaling: self.scaling.clone() })
+    }
+
+    fn some(&self, rows: &[u32]) -> Result<Resident<Arc<Buffer>>> {
+        let batch = match &self.reading {
+            None => self.data.read(rows)?,
+            Some(reading) => {
+                let batch = self.data.arrange(Some(reading.ahead.take(rows)?), rows)?;
+                reading.check(self.data, &batch.inputs)?;
+                batch
+            }
+        };
+        let inputs = batch.inputs.iter().map(|array| self.upload(array)).collect::<Result<_>>()?;
+        let mut stored = Vec::new();
+        for (target, values) in self.data.all_targets().zip(&batch.targets) {
+            let Some(values) = values else { continue };
+            if let (Some(reading), true) = (&self.reading, target.targets.is_read()) {
+                let targets = Targets::Values(values.clone());
+                let is_values = matches!(target.targets, Targets::Values(_));
+                let mut losses = reading.losses.iter().filter(|_| is_values);
+                losses.try_for_each(|loss| targets::check(loss, &targets, &self.data.splits))?;
+            }
+            stored.push(self.upload(&targets::on_device(target, values)?)?);
+        }
+        Ok(Resident { inputs, targets: stored, scaling: self.scaling.clone() })
+    }
+
+    fn upload(&self, array: &Array) -> Result<Arc<Buffer>> {
+        Ok(Arc::new(Buffer::upload(&self.device, array)?))
+    }
+}
+
+impl Reading {
+    /// What is checked of values in memory before a run begins.
+    fn check(&self, data: &Dataset, inputs: &[Array]) -> Result<()> {
+        for ((values, (is_masked, vocabulary)), input) in
+            inputs.iter().zip(&self.inputs).zip(data.all_inputs())
+        {
+            if !is_masked && crate::data::real_positions(values).is_some() {
+                let expected = "\"masking\" as the first layer of all that reads it, as some of its sequences are padded";
+                return Err(Error::value(format!("input {}", input.name), expected, "another layer"));
+            }
+            if let Some(vocabulary) = vocabulary {
+                check_token_ids(values, *vocabulary)?;
+            }
+        }
+        Ok(())
     }
 }

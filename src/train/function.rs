@@ -9,6 +9,7 @@ pub use predictor::FunctionPredictor;
 pub use run::FunctionRun;
 
 use crate::array::DType;
+use crate::data::Blocks;
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Type};
 use crate::nn::Context;
@@ -88,6 +89,7 @@ pub struct FunctionTrainer<'a> {
     seed: u64,
     compute: DType,
     devices: usize,
+    shuffle_blocks: Option<Blocks>,
 }
 
 impl<'a> FunctionTrainer<'a> {
@@ -108,6 +110,7 @@ impl<'a> FunctionTrainer<'a> {
             seed: 1,
             compute: DType::F32,
             devices: 1,
+            shuffle_blocks: None,
         }
     }
 
@@ -125,6 +128,13 @@ impl<'a> FunctionTrainer<'a> {
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// Has [`FunctionRun::pass`] shuffle by blocks of neighbouring rows in place of all rows together, see
+    /// [`block_order`](crate::data::block_order).
+    #[must_use]
+    pub fn shuffle_blocks(self, blocks: Blocks) -> Self {
+        Self { shuffle_blocks: Some(blocks), ..self }
     }
 
     /// The type that layers compute in; variables are f32.
@@ -145,7 +155,7 @@ impl<'a> FunctionTrainer<'a> {
     /// # Errors
     /// When a setting is out of range, the function fails, or its first result is no scalar.
     pub fn start(self, device: &Device) -> Result<FunctionRun<'a>> {
-        let Self { batch, objectives, seed, compute, devices } = self;
+        let Self { batch, objectives, seed, compute, devices, shuffle_blocks } = self;
         let several = objectives.len() > 1;
         let mut names: Vec<&str> = objectives.iter().map(|objective| &objective.name[..]).collect();
         names.sort_unstable();
@@ -181,6 +191,8 @@ impl<'a> FunctionTrainer<'a> {
             compute,
             replicas: devices,
         };
-        FunctionRun::new(plan, device, batch, seed)
+        let mut run = FunctionRun::new(plan, device, batch, seed)?;
+        run.shuffle_blocks = shuffle_blocks;
+        Ok(run)
     }
 }

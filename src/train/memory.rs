@@ -20,7 +20,7 @@ pub(super) fn check(
     data: &Dataset,
 ) -> Result<()> {
     let Some(has) = device.free_memory() else { return Ok(()) };
-    let mut needs = Needs::of(trainer, plan, variables, data)?;
+    let mut needs = Needs::of(plan, variables, data)?;
     // The parts of a CPU share its memory, and the values with which a run begins are there twice for a while.
     let all = if device.target() == Target::Gpu {
         needs.total()
@@ -64,12 +64,12 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(trainer: &Trainer, plan: &Plan, variables: &[Variable], data: &Dataset) -> Result<Self> {
+    fn of(plan: &Plan, variables: &[Variable], data: &Dataset) -> Result<Self> {
         let sum = |of: &mut dyn Iterator<Item = &Variable>| of.map(bytes).fold(0, u64::saturating_add);
         let state = sum(&mut variables.iter());
         let gradients = sum(&mut variables.iter().filter(|v| v.role == Role::Parameter));
         let result = largest_result(&program::train(plan, variables, 1)?) as u64;
-        let data = if trainer.stream { 0 } else { (plan.row_bytes() * data.rows()) as u64 };
+        let data = if plan.resident.is_none() { 0 } else { (plan.row_bytes() * data.rows()) as u64 };
         Ok(Self { state, step: gradients.saturating_add(result), data })
     }
 

@@ -1,7 +1,7 @@
 //! A data set's targets: on the device, and whether a loss can be taken of them.
 
 use crate::array::{Array, DType};
-use crate::data::{Splits, TargetView, Targets, gather};
+use crate::data::{Splits, TargetView, Targets};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::loss::{Loss, Outputs};
@@ -21,24 +21,23 @@ pub(super) fn stored(targets: &Targets) -> Option<Type> {
     }
 }
 
-/// The targets of all rows or of some, as a device holds them; `None` as in [`stored`].
-pub(super) fn upload(target: TargetView, rows: Option<&[u32]>) -> Result<Option<Array>> {
-    let some = |values: &Array| match rows {
-        Some(rows) => gather(values, rows),
-        None => Ok(values.clone()),
-    };
-    Ok(match target.targets {
-        Targets::Classes { labels, .. } => Some(match rows {
-            Some(rows) => Array::vector(&rows.iter().map(|&row| labels[row as usize]).collect::<Vec<_>>()),
-            None => Array::vector(labels),
-        }),
-        Targets::Values(values) | Targets::Partial(values) => Some(match rows {
-            Some(rows) => target.scaling.apply(&gather(values, rows)?)?,
-            None => target.scaling.apply(values)?,
-        }),
-        Targets::Positions { labels, .. } => Some(some(labels)?),
-        Targets::Inputs | Targets::Next { .. } => None,
-    })
+/// Values of targets as a device holds them: those that are values scaled.
+pub(super) fn on_device(target: TargetView, values: &Array) -> Result<Array> {
+    match target.targets {
+        Targets::Values(_) | Targets::Partial(_) => target.scaling.apply(values),
+        _ => Ok(values.clone()),
+    }
+}
+
+/// The targets of all rows, which are in memory, as a device holds them; `None` as in [`stored`].
+pub(super) fn all(target: TargetView) -> Result<Option<Array>> {
+    match target.targets {
+        Targets::Classes { labels, .. } => Ok(Some(Array::vector(labels))),
+        Targets::Values(values) | Targets::Partial(values) | Targets::Positions { labels: values, .. } => {
+            on_device(target, values).map(Some)
+        }
+        Targets::Inputs | Targets::Next { .. } => Ok(None),
+    }
 }
 
 /// Refuses targets that the loss would take without a word and make a wrong number of, and weights that leave nothing

@@ -6,7 +6,7 @@ use super::plan::{self, Plan};
 use super::run::Run;
 use super::targets::stored;
 use crate::array::{Array, DType};
-use crate::data::{Dataset, InputView, LastBatch};
+use crate::data::{Blocks, Dataset, InputView, LastBatch};
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::loss::{Loss, softmax_cross_entropy};
@@ -46,12 +46,14 @@ pub struct Trainer {
     pub last_batch: LastBatch,
     /// Whether each epoch visits the rows in an order of its own.
     pub shuffle: bool,
+    /// Shuffles by blocks of neighbouring rows in place of all rows together, see [`crate::data::block_order`].
+    pub shuffle_blocks: Option<Blocks>,
     /// Whether each epoch visits every class equally often, see [`crate::data::balanced`].
     pub balance: bool,
     /// How pictures are changed before each step.
     pub augment: Vec<Augment>,
     /// Whether the rows of each call are brought to the device with it, because all of them have no room there. Those
-    /// of the next call are on their way while this one computes.
+    /// of the next call are on their way while this one computes. Rows that are read when they are needed always are.
     pub stream: bool,
     /// All randomness is a function of it: first weights, order, augmentation, dropout.
     pub seed: u64,
@@ -85,6 +87,7 @@ impl Trainer {
             epochs: 1,
             last_batch: LastBatch::Mask,
             shuffle: true,
+            shuffle_blocks: None,
             balance: false,
             augment: Vec::new(),
             stream: false,
@@ -132,6 +135,12 @@ impl Trainer {
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
+    }
+
+    /// See [`Trainer::shuffle_blocks`](field@Trainer::shuffle_blocks).
+    #[must_use]
+    pub fn shuffle_blocks(self, blocks: Blocks) -> Self {
+        Self { shuffle_blocks: Some(blocks), ..self }
     }
 
     /// See [`Trainer::balance`](field@Trainer::balance).
@@ -234,6 +243,11 @@ impl Trainer {
         Ok(run)
     }
 
+    /// Whether rows are brought to the device with each call: where that is asked for, or they are not in memory.
+    pub(super) fn streams(&self, data: &Dataset) -> bool {
+        self.stream || !data.is_in_memory()
+    }
+
     pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {
         let is_whole = data.splits.train.len().is_multiple_of(self.batch_size.max(1));
         let ty = |array: &Array| Type::new(array.dtype(), array.shape());
@@ -251,7 +265,7 @@ impl Trainer {
             augment: self.augment.clone(),
             recompute: self.recompute.clone(),
             compute: if self.mixed_precision { DType::BF16 } else { DType::F32 },
-            resident: (!self.stream).then(|| data.rows()),
+            resident: (!self.streams(data)).then(|| data.rows()),
             replicas: self.devices,
             part: self.batch_size / self.devices.max(1),
             is_masked: self.last_batch == LastBatch::Mask && !is_whole,

@@ -96,7 +96,14 @@ impl Shown {
         let (dtype, sample) = (data.inputs.dtype(), data.sample_shape());
         self.text.push_str(&format!("{} samples, {dtype} {}\n", data.rows(), text::samples(sample)));
         // Of a table's columns more is said already.
-        if data.columns.is_empty() || self.is_json {
+        if !data.is_in_memory() {
+            self.object.extend([
+                ("rows".to_string(), json!(data.rows())),
+                ("dtype".into(), json!(dtype)),
+                ("sample".into(), json!(sample)),
+            ]);
+            self.text.push_str("inputs are on the disk, and are read as they are needed\n");
+        } else if data.columns.is_empty() || self.is_json {
             let range = Range::of_array(&data.inputs);
             let scaling = Scaling::fit(&data.inputs, &data.splits.train, Scale::Standardize)?;
             let [mean, deviation] =
@@ -153,7 +160,8 @@ impl Shown {
         let mut lines = vec![vec![String::new()]];
         lines[0].extend(parts.iter().map(|part| part.name.to_string()));
         lines.push(line("rows", &mut parts.iter().map(|part| part.rows.len())));
-        let names = data.targets.names();
+        // They are not counted where that would read all rows.
+        let names = if counts.iter().any(Vec::is_empty) { &[] } else { data.targets.names() };
         for (class, name) in names.iter().enumerate().take(MOST_CLASSES) {
             lines.push(line(
                 &format!("class {}", shown(name)),

@@ -2,7 +2,7 @@
 
 use super::{Form, read};
 use crate::array::{Array, DType, count};
-use crate::data::{Dataset, Origins, Parts, Targets};
+use crate::data::{Dataset, Origins, Parts, ReadError, Rows, Targets};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -42,6 +42,40 @@ pub fn folder(path: impl AsRef<Path>, form: Form) -> Result<Dataset> {
 }
 
 pub(crate) fn load(path: &Path, form: Form) -> Result<(Array, Targets, Parts, Vec<String>)> {
+    let (files, targets, parts, notes) = scan(path)?;
+    let shape = read(&files[0], form)?.shape().to_vec();
+    Ok((decode_all(&files, (&files[0], &shape), form)?, targets, parts, notes))
+}
+
+/// As [`load`], of pictures that are decoded when they are needed.
+pub(crate) fn open(path: &Path, form: Form) -> Result<(Box<dyn Rows>, Targets, Parts, Vec<String>)> {
+    let (files, targets, parts, notes) = scan(path)?;
+    let shape = read(&files[0], form)?.shape().to_vec();
+    Ok((Box::new(Files { files, shape, form }), targets, parts, notes))
+}
+
+/// The files of pictures, each of which is a row.
+struct Files {
+    files: Vec<PathBuf>,
+    /// Of each picture.
+    shape: Vec<usize>,
+    form: Form,
+}
+
+impl Rows for Files {
+    fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
+        let files: Vec<PathBuf> =
+            rows.iter().filter_map(|&row| self.files.get(row as usize).cloned()).collect();
+        Ok(vec![decode_all(&files, (&self.files[0], &self.shape), self.form)?])
+    }
+}
+
+/// The files of all parts, at least one, with their classes, and a note on what was passed over.
+fn scan(path: &Path) -> Result<(Vec<PathBuf>, Targets, Parts, Vec<String>)> {
     let mut pictures = Pictures::default();
     let top = pictures.classes(path)?;
     let [train, validation, test] = [&TRAIN[..], &VALIDATION, &TEST].map(|names| part(path, &top, names));
@@ -84,7 +118,7 @@ pub(crate) fn load(path: &Path, form: Form) -> Result<(Array, Targets, Parts, Ve
         ));
     }
     let notes = pictures.notes();
-    Ok((decode_all(&pictures.files, form)?, Targets::Classes { labels, names }, parts, notes))
+    Ok((pictures.files, Targets::Classes { labels, names }, parts, notes))
 }
 
 /// The folder of a part, if it is there under one of its names and holds folders.
@@ -237,18 +271,17 @@ fn is_junk(name: &str) -> bool {
     JUNK.contains(&&*name) || JUNK.contains(&stem) || NOTES.contains(&ending)
 }
 
-/// Pictures of one shape, `[n, height, width, channels]` in the order of the files, decoded on all cores. The first file
-/// gives the shape, and of several that are refused the first one is named.
-fn decode_all(files: &[PathBuf], form: Form) -> Result<Array> {
-    let shape = read(&files[0], form)?.shape().to_vec();
-    let size = files.len().saturating_mul(count(&shape));
+/// Pictures of one shape, `[n, height, width, channels]` in the order of the files, decoded on all cores. The file
+/// `first` gives the `shape`, and of several that are refused the first one is named.
+fn decode_all(files: &[PathBuf], (first, shape): (&Path, &[usize]), form: Form) -> Result<Array> {
+    let size = files.len().saturating_mul(count(shape));
     let mut bytes = Vec::new();
     if bytes.try_reserve_exact(size).is_err() {
         let message = format!(
             "not enough memory for the {size} bytes of {} pictures of shape {shape:?}; set a smaller size",
             files.len()
         );
-        return Err(Error::format(&files[0], message));
+        return Err(Error::format(first, message));
     }
     bytes.resize(size, 0);
     let decode = |(slot, path): (&mut [u8], &PathBuf)| {
@@ -256,7 +289,7 @@ fn decode_all(files: &[PathBuf], form: Form) -> Result<Array> {
         if picture.shape() != shape {
             let message = format!(
                 "expected a picture of shape {shape:?} as {} is, got {:?}; set size or color to make all alike",
-                files[0].display(),
+                first.display(),
                 picture.shape()
             );
             return Err(Error::format(path, message));
@@ -264,10 +297,10 @@ fn decode_all(files: &[PathBuf], form: Form) -> Result<Array> {
         slot.copy_from_slice(picture.bytes());
         Ok(())
     };
-    let slots = bytes.par_chunks_mut(count(&shape)).zip(files);
+    let slots = bytes.par_chunks_mut(count(shape)).zip(files);
     match slots.map(|one| decode(one).err()).find_map_first(|refused| refused) {
         Some(error) => Err(error),
-        None => Array::from_bytes(DType::U8, &[&[files.len()], &shape[..]].concat(), bytes),
+        None => Array::from_bytes(DType::U8, &[&[files.len()], shape].concat(), bytes),
     }
 }
 

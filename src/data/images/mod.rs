@@ -9,7 +9,7 @@ mod jpeg;
 #[cfg(feature = "images")]
 pub use decode::decode;
 pub use folder::folder;
-pub(crate) use folder::{Pictures, load};
+pub(crate) use folder::{Pictures, load, open};
 
 use super::bytes;
 use crate::array::Array;

@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use crate::array::{Array, count};
+use crate::data::Blocks;
 use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::optim::Turns;
@@ -24,6 +25,7 @@ pub struct FunctionRun<'a> {
     /// One for each part of a batch.
     replicas: Vec<Replica>,
     pub(super) seed: u64,
+    pub(super) shuffle_blocks: Option<Blocks>,
     /// The types of a whole batch.
     pub(super) batch: Vec<Type>,
     /// How many results each objective has.
@@ -57,6 +59,7 @@ impl<'a> FunctionRun<'a> {
             state: State::upload(&replicas, &initial)?,
             replicas,
             seed,
+            shuffle_blocks: None,
             batch,
             results,
             variables,

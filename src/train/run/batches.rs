@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::array::Array;
-use crate::data::{Dataset, Order, Shuffle, balanced, epoch_order};
+use crate::data::{Dataset, Order, Shuffle, balanced, block_order, epoch_order};
 use crate::error::{Error, Result};
 use crate::optim::Turns;
 use crate::train::Trainer;
@@ -41,6 +41,23 @@ impl Run<'_> {
                 Ok(batches)
             }
         }
+    }
+
+    /// Brings the rows of the next call to the devices, and has those of the one after it read, within the epoch.
+    pub(super) fn prepare(&mut self, steps: usize) -> Result<()> {
+        let usual = self.steps_per_call.unwrap_or(steps);
+        let left = self.left_in_epoch();
+        if left == self.steps_per_epoch() {
+            return Ok(());
+        }
+        let count = usual.min(left);
+        self.batches(self.step, count)?;
+        if left > count && !self.data.is_in_memory() {
+            let order = self.rows(self.step + count as u64, usual.min(left - count))?;
+            let replicas = self.replicas.iter().zip(&self.feeds);
+            replicas.for_each(|(replica, feed)| feed.expect(&self.part(replica, &order)));
+        }
+        Ok(())
     }
 
     /// The rows of `steps` steps from step `first` on, over the ends of epochs.
@@ -87,12 +104,17 @@ impl Run<'_> {
 
     /// The rows of `next`, on each device its part of every batch.
     fn pieces(&self, next: &Order) -> Result<Vec<Piece>> {
-        let (batch, part) = (self.trainer.batch_size, self.plan.part);
         let piece = |(replica, feed): (&Replica, &Arc<Feed>)| {
-            let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();
-            feed.piece(&next.rows.chunks_exact(batch).flat_map(of).collect::<Vec<_>>(), [next.steps(), part])
+            feed.piece(&self.part(replica, next), [next.steps(), self.plan.part])
         };
         self.replicas.iter().zip(&self.feeds).map(piece).collect()
+    }
+
+    /// Of the rows of every batch those of one device.
+    fn part(&self, replica: &Replica, order: &Order) -> Vec<u32> {
+        let part = self.plan.part;
+        let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();
+        order.rows.chunks_exact(self.trainer.batch_size).flat_map(of).collect()
     }
 
     /// The order of an epoch, which is kept until another's is asked for.
@@ -108,6 +130,14 @@ impl Run<'_> {
 /// The order of an epoch.
 pub(super) fn order(trainer: &Trainer, data: &Dataset, epoch: u64) -> Result<Order> {
     let shuffle = Shuffle { seed: trainer.seed, epoch };
+    if let Some(blocks) = trainer.shuffle_blocks {
+        if trainer.balance || !trainer.shuffle {
+            let other = if trainer.balance { "balance" } else { "shuffle = false" };
+            return Err(Error::value("shuffle_blocks", format!("no {other} beside it"), "both"));
+        }
+        let rows = block_order(&data.splits.train, blocks, shuffle)?;
+        return epoch_order(&rows, trainer.batch_size, trainer.last_batch, None);
+    }
     let balanced = match (trainer.balance, data.targets.labels()) {
         (false, _) => None,
         (true, Some(labels)) => Some(balanced(&data.splits.train, labels, shuffle)?),

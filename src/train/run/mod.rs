@@ -143,7 +143,8 @@ impl<'a> Run<'a> {
         let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = Replica::all(device, trainer.devices, trainer.seed)?;
-        let feed = |replica: &Replica| Ok(Arc::new(Feed::new(&replica.device, data, trainer.stream)?));
+        let is_streamed = trainer.streams(data);
+        let feed = |replica: &Replica| Ok(Arc::new(Feed::new(&replica.device, data, is_streamed, &trainer)?));
         let feeds = replicas.iter().map(feed).collect::<Result<Vec<_>>>()?;
         let of_model = variables.iter().filter(|variable| variable.role.is_of_model()).cloned().collect();
         let feed = feeds[0].clone();
@@ -323,10 +324,9 @@ impl<'a> Run<'a> {
         };
         let metrics = self.state.advance(program, &arguments)?;
         self.step += steps as u64;
-        if self.trainer.stream && self.left_in_epoch() < self.steps_per_epoch() {
-            // While the device computes.
-            let count = self.steps_per_call.unwrap_or(steps).min(self.left_in_epoch());
-            self.batches(self.step, count)?;
+        if self.trainer.streams(self.data) {
+            // While the device computes. What fails is asked for again by the call that needs it, which has the error.
+            let _ = self.prepare(steps);
         }
         let [metrics] = &metrics[..] else {
             return Err(Error::shape("step", "a loss, a weight and a count", "other results"));

@@ -1,0 +1,126 @@
+//! What a data set has of its rows: checked whenever they are read.
+
+use super::Rows;
+use crate::array::{Array, DType};
+use crate::data::padding;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// By how many rows, spread evenly, data that is read when it is needed is told from other data.
+const KNOWN_BY: usize = 256;
+
+/// Rows, with the types that their arrays have.
+#[derive(Clone)]
+pub struct Reader {
+    rows: Arc<dyn Rows>,
+    count: usize,
+    /// Of a row of each array.
+    types: Vec<(DType, Vec<usize>)>,
+    /// Of some rows of each array.
+    checksums: Vec<u32>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("count", &self.count)
+            .field("types", &self.types)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Reader {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rows, &other.rows)
+    }
+}
+
+impl Reader {
+    pub(super) fn new(rows: impl Rows + 'static) -> Result<Self> {
+        let count = rows.count();
+        if count == 0 || u32::try_from(count).is_err() {
+            return Err(Error::value("rows", format!("1 to {} rows", u32::MAX), count));
+        }
+        let mut reader = Self { rows: Arc::new(rows), count, types: Vec::new(), checksums: Vec::new() };
+        let first = reader.arrays(&[0])?;
+        reader.types =
+            first.iter().map(|a| (a.dtype(), a.shape().get(1..).unwrap_or(&[]).to_vec())).collect();
+        let some = KNOWN_BY.min(count);
+        let known_by: Vec<u32> = (0..some).map(|i| (i * count / some) as u32).collect();
+        reader.checksums =
+            reader.read(&known_by)?.iter().map(|array| crc32c::crc32c(array.bytes())).collect();
+        Ok(reader)
+    }
+
+    /// The number of rows.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The type and the shape of a row of each array.
+    pub fn types(&self) -> &[(DType, Vec<usize>)] {
+        &self.types
+    }
+
+    /// Checksums of some rows of each array.
+    pub(in crate::data) fn checksums(&self) -> &[u32] {
+        &self.checksums
+    }
+
+    /// Reads rows, and checks that they have the types of the first row, and numbers that are finite where these are f32, but
+    /// for NaN as the padding of sequences.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are not what they should be.
+    pub fn read(&self, rows: &[u32]) -> Result<Vec<Array>> {
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.count) {
+            return Err(Error::value("row", format!("a number below {}", self.count), row));
+        }
+        let arrays = self.arrays(rows)?;
+        if arrays.len() != self.types.len() {
+            let expected = format!("{} arrays, as for the first row", self.types.len());
+            return Err(Error::shape(named(rows), expected, arrays.len()));
+        }
+        for (array, (dtype, sample)) in arrays.iter().zip(&self.types) {
+            let shape = [&[rows.len()], &sample[..]].concat();
+            if array.dtype() != *dtype || array.shape() != shape {
+                let expected = format!("{dtype}{shape:?}, as the first row is");
+                return Err(Error::shape(
+                    named(rows),
+                    expected,
+                    format!("{}{:?}", array.dtype(), array.shape()),
+                ));
+            }
+            if let Some((index, value)) = padding::first_wrong(array)? {
+                let width = (array.len() / rows.len().max(1)).max(1);
+                let got = format!("{value} in row {}", rows[index / width]);
+                return Err(Error::value("rows", "finite numbers of f32", got));
+            }
+        }
+        Ok(arrays)
+    }
+
+    /// The arrays as they are read. A panic of the reader is an error of it.
+    fn arrays(&self, rows: &[u32]) -> Result<Vec<Array>> {
+        let failed = |cause| Error::Rows { rows: named(rows), cause };
+        match catch_unwind(AssertUnwindSafe(|| self.rows.read(rows))) {
+            Ok(read) => read.map_err(failed),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Err(failed(format!("the reader panicked: {text}").into()))
+            }
+        }
+    }
+}
+
+/// Which rows, in words.
+fn named(rows: &[u32]) -> String {
+    match (rows.iter().min(), rows.iter().max()) {
+        (Some(first), Some(last)) if first == last => format!("row {first}"),
+        (Some(first), Some(last)) => format!("{} rows from {first} to {last}", rows.len()),
+        _ => "no rows".to_string(),
+    }
+}

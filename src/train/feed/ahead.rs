@@ -1,0 +1,57 @@
+//! Rows that are read on a thread of their own before they are asked for.
+
+use crate::array::Array;
+use crate::data::rows::Reader;
+use crate::error::{Error, Result};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// A reader that reads ahead.
+pub(in crate::train) struct Ahead {
+    reader: Reader,
+    /// What is being read; the call before it is on its way to the device.
+    next: Mutex<Option<Next>>,
+}
+
+/// Rows that a thread reads.
+struct Next {
+    rows: Vec<u32>,
+    read: Receiver<Result<Vec<Array>>>,
+}
+
+impl Ahead {
+    pub fn new(reader: Reader) -> Self {
+        Self { reader, next: Mutex::default() }
+    }
+
+    /// Begins to read these rows, unless others are being read. Where the system gives no thread, they are read when they
+    /// are asked for.
+    pub fn expect(&self, rows: &[u32]) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_some() {
+            return;
+        }
+        let (send, read) = sync_channel(1);
+        let (reader, wanted) = (self.reader.clone(), rows.to_vec());
+        let started = thread::Builder::new().name("rows".into()).spawn(move || {
+            // Nobody waits for the rows of a run that has ended.
+            let _ = send.send(reader.read(&wanted));
+        });
+        if started.is_ok() {
+            *next = Some(Next { rows: rows.to_vec(), read });
+        }
+    }
+
+    /// These rows: those that were expected, once they are read, or read now. Others that were expected are dropped.
+    pub fn take(&self, rows: &[u32]) -> Result<Vec<Array>> {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match next {
+            Some(next) if next.rows == rows => match next.read.recv() {
+                Ok(arrays) => arrays,
+                Err(_) => Err(Error::value("rows", "a thread that reads them", "one that ended before")),
+            },
+            _ => self.reader.read(rows),
+        }
+    }
+}
