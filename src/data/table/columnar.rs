@@ -69,7 +69,7 @@ mod reader {
 mod reader {
     use super::super::arrow::push;
     use super::super::cells::Cells;
-    use super::super::{Lines, shown};
+    use super::super::{Lines, claims, shown};
     use super::{BufRead, Error, Form, Path, Reading, Result, Table};
     use arrow_array::{RecordBatch, RecordBatchReader};
     use arrow_ipc::reader::{FileReader, StreamReader};
@@ -91,6 +91,8 @@ mod reader {
         if form == Form::Parquet {
             return parquet(path, &contents, choose);
         }
+        claims::check(&contents, form == Form::ArrowFile)
+            .map_err(|damage| Error::format(path, format!("damaged: {damage}")))?;
         let refuse = |error: ArrowError| Error::format(path, format!("damaged: {error}"));
         let open = |places: Option<Vec<usize>>| -> Result<Box<dyn RecordBatchReader>> {
             let contents = Cursor::new(contents.clone());
@@ -151,6 +153,11 @@ mod reader {
             for batch in batches {
                 let batch = batch?;
                 rows += batch.num_rows();
+                // A column of nothing takes no bytes in the file, but some for each row here.
+                if rows > u32::MAX as usize {
+                    let message = format!("expected at most {} rows, got {rows} or more", u32::MAX);
+                    return Err(Error::format(path, message));
+                }
                 let mut columns: Vec<_> = cells
                     .iter_mut()
                     .zip(&self.names)

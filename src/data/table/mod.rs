@@ -5,6 +5,8 @@
 mod arrow;
 mod block;
 mod cells;
+#[cfg(feature = "arrow")]
+mod claims;
 mod column;
 mod columnar;
 mod date;
