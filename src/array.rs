@@ -11,11 +11,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The number of elements of a shape; the empty shape is a scalar.
-///
-/// ```
-/// assert_eq!(neural::array::count(&[2, 3]), 6);
-/// assert_eq!(neural::array::count(&[]), 1);
-/// ```
 pub fn count(shape: &[usize]) -> usize {
     shape.iter().product()
 }
@@ -84,10 +79,6 @@ impl Array {
     }
 
     /// A vector: an array of one dimension.
-    ///
-    /// ```
-    /// assert_eq!(neural::Array::vector(&[true, false]).shape(), [2]);
-    /// ```
     pub fn vector<T: Element>(data: &[T]) -> Self {
         Self { dtype: T::DTYPE, shape: vec![data.len()], bytes: bytes_of(data.iter().copied()) }
     }
@@ -124,10 +115,6 @@ impl Array {
     }
 
     /// The elements, row-major, little-endian.
-    ///
-    /// ```
-    /// assert_eq!(neural::Array::scalar(258i32).bytes(), [2, 1, 0, 0]);
-    /// ```
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -248,11 +235,6 @@ impl Array {
     }
 
     /// The same elements in another shape.
-    ///
-    /// ```
-    /// assert_eq!(neural::Array::vector(&[1u8, 2, 3, 4]).reshape(&[2, 2])?.shape(), [2, 2]);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When the number of elements differs.

@@ -152,12 +152,6 @@ impl Recipe {
 
     /// The recipe as a file.
     ///
-    /// ```
-    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// assert_eq!(neural::recipe::Recipe::parse(&recipe.to_toml()?, "r.toml".as_ref())?, recipe);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {

@@ -85,26 +85,11 @@ impl fmt::Display for DType {
 /// assert_eq!(i32::from_bytes(&[1, 1, 0, 0]), 257);
 /// ```
 pub trait Element: Copy + 'static {
-    /// ```
-    /// # use neural::{DType, array::Element};
-    /// assert_eq!(u8::DTYPE, DType::U8);
-    /// ```
+    /// The [`DType`] of these elements.
     const DTYPE: DType;
     /// Writes the element over `bytes`, which are as many as it has, little-endian.
-    ///
-    /// ```
-    /// # use neural::array::Element;
-    /// let mut bytes = [0; 4];
-    /// 258i32.write_bytes(&mut bytes);
-    /// assert_eq!(bytes, [2, 1, 0, 0]);
-    /// ```
     fn write_bytes(self, bytes: &mut [u8]);
     /// `bytes` holds exactly one element, little-endian.
-    ///
-    /// ```
-    /// # use neural::array::Element;
-    /// assert_eq!(f32::from_bytes(&[0, 0, 128, 63]), 1.0);
-    /// ```
     fn from_bytes(bytes: &[u8]) -> Self;
     /// The element as f64; exact but for large 64-bit integers.
     fn to_f64(self) -> f64;

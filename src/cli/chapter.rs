@@ -14,12 +14,6 @@ use std::io::Write;
 use std::ops::ControlFlow;
 
 /// An epoch in numbers.
-///
-/// ```
-/// use neural::cli::chapter::Figures;
-/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: None, seconds: 1.0 };
-/// assert_eq!(figures.to_string(), "Loss: 0.50000, Accuracy: 75.00% train");
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     /// From 1.
@@ -64,22 +58,6 @@ impl fmt::Display for Figures {
 /// of the device takes as many of them as fit into a fraction of a second. Meanwhile a terminal, but no file and no pipe,
 /// shows how far it is.
 ///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let mut seen = Vec::new();
-/// let losses = neural::cli::chapter::steps(&mut trainer.start(&device, &data)?, 3, |number, loss| {
-///     seen.push((number, loss));
-///     Ok(())
-/// })?;
-/// assert_eq!((seen.len(), seen[2]), (3, (2, losses[2])));
-/// # anyhow::Ok(())
-/// ```
-///
 /// # Errors
 /// Those of [`Run::advance`] and of `report`.
 pub fn steps(
@@ -107,22 +85,6 @@ pub fn steps(
 
 /// Trains to the end of the last epoch and gives the figures of each to `report` as soon as they are known. Meanwhile a
 /// terminal, but no file and no pipe, shows how far the epoch is.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let mut losses = Vec::new();
-/// neural::cli::chapter::epochs(&mut trainer.start(&device, &data)?, |figures| {
-///     losses.push(figures.loss);
-///     Ok(())
-/// })?;
-/// assert_eq!(losses.len(), 2);
-/// # anyhow::Ok(())
-/// ```
 ///
 /// # Errors
 /// Those of [`Run::fit`] and of `report`.
@@ -155,19 +117,6 @@ pub fn epochs(run: &mut Run, mut report: impl FnMut(Figures) -> anyhow::Result<(
 
 /// Trains to the end of the last epoch and prints a line for each, the first of which has the number `first`.
 ///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let mut out = Vec::new();
-/// neural::cli::chapter::train(&mut trainer.start(&device, &data)?, 0, &mut out)?;
-/// assert!(String::from_utf8(out)?.starts_with("Epoch 0 > Loss: "));
-/// # anyhow::Ok(())
-/// ```
-///
 /// # Errors
 /// Those of [`epochs`], and when nothing can be printed.
 pub fn train(run: &mut Run, first: u64, out: &mut impl Write) -> anyhow::Result<Vec<Figures>> {
@@ -181,29 +130,10 @@ pub fn train(run: &mut Run, first: u64, out: &mut impl Write) -> anyhow::Result<
 }
 
 /// One of several trainings, with the figures of its epochs.
-///
-/// ```
-/// use neural::cli::chapter::Curve;
-/// let curve: Curve = ("batch 32".to_string(), Vec::new());
-/// assert!(curve.1.is_empty());
-/// ```
 pub type Curve = (String, Vec<Figures>);
 
 /// Trains one model after another on the same data and prints a line for each: its name and its last epoch. One whose
 /// loss is no longer a number ends there.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let trainers = vec![("first".to_string(), trainer)];
-/// let curves = neural::cli::chapter::compare(&device, &data, trainers, &mut std::io::sink())?;
-/// assert_eq!(curves[0].1.len(), 2);
-/// # anyhow::Ok(())
-/// ```
 ///
 /// # Errors
 /// Those of [`epochs`], and when nothing can be printed.

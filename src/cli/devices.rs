@@ -50,18 +50,6 @@ impl Devices {
 }
 
 /// The flags of every program that computes.
-///
-/// ```
-/// use clap::Parser;
-/// use neural::cli::DeviceArguments;
-/// #[derive(Parser)]
-/// struct Program {
-///     #[command(flatten)]
-///     devices: DeviceArguments,
-/// }
-/// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
-/// assert_eq!((&*devices.device, devices.no_tf32), ("cpu", true));
-/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArguments {
     /// Where to compute: auto, cpu, cuda, cuda:N or plugin:NAME=PATH
@@ -100,19 +88,6 @@ pub struct DeviceArguments {
 impl DeviceArguments {
     /// Opens the device. If `auto` took the CPU though something of CUDA is there, stderr says why.
     ///
-    /// ```
-    /// use clap::Parser;
-    /// use neural::cli::DeviceArguments;
-    /// #[derive(Parser)]
-    /// struct Program {
-    ///     #[command(flatten)]
-    ///     devices: DeviceArguments,
-    /// }
-    /// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
-    /// assert_eq!(devices.open()?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When the flags name no device, or one that is not there.
     pub fn open(&self) -> Result<Device> {
@@ -120,19 +95,6 @@ impl DeviceArguments {
     }
 
     /// The same with as many GPUs as share each batch, from the chosen one on.
-    ///
-    /// ```
-    /// use clap::Parser;
-    /// use neural::cli::DeviceArguments;
-    /// #[derive(Parser)]
-    /// struct Program {
-    ///     #[command(flatten)]
-    ///     devices: DeviceArguments,
-    /// }
-    /// let devices = Program::parse_from(["program", "--device", "cpu", "--no-tf32"]).devices;
-    /// assert_eq!(devices.open_several(1)?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// As [`DeviceArguments::open`].

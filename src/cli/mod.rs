@@ -47,13 +47,6 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 /// Trains neural networks on XLA
-///
-/// ```
-/// use clap::Parser;
-/// use neural::cli::Cli;
-/// assert!(Cli::try_parse_from(["neural", "train", "--epochs", "2"]).is_ok());
-/// assert!(Cli::try_parse_from(["neural", "fly"]).is_err());
-/// ```
 #[derive(Debug, Parser)]
 #[command(
     name = "neural",
@@ -153,11 +146,6 @@ pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
 }
 
 /// How a program ends that met no error.
-///
-/// ```
-/// let ending: neural::cli::Ending = ().into();
-/// assert_eq!(format!("{:?}", neural::cli::finish(Ok(ending))), format!("{:?}", std::process::ExitCode::SUCCESS));
-/// ```
 #[derive(Debug)]
 pub struct Ending(ExitCode);
 

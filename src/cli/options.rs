@@ -9,18 +9,6 @@ use crate::runtime::Device;
 use std::path::{Path, PathBuf};
 
 /// What every program that trains takes.
-///
-/// ```
-/// use clap::Parser;
-/// use neural::cli::Options;
-/// #[derive(Parser)]
-/// struct Program {
-///     #[command(flatten)]
-///     options: Options,
-/// }
-/// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
-/// assert_eq!((options.seed, options.plot), (7, None));
-/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]
@@ -40,19 +28,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// ```
-    /// use clap::Parser;
-    /// use neural::cli::Options;
-    /// #[derive(Parser)]
-    /// struct Program {
-    ///     #[command(flatten)]
-    ///     options: Options,
-    /// }
-    /// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
-    /// assert_eq!(options.open_device()?.name(), "cpu");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When there is no such device.
     pub fn open_device(&self) -> Result<Device> {
@@ -60,19 +35,6 @@ impl Options {
     }
 
     /// The digits, the first half of the test images for validation as in the original.
-    ///
-    /// ```
-    /// use clap::Parser;
-    /// use neural::cli::Options;
-    /// #[derive(Parser)]
-    /// struct Program {
-    ///     #[command(flatten)]
-    ///     options: Options,
-    /// }
-    /// let options = Program::parse_from(["program", "--device", "cpu", "--seed", "7"]).options;
-    /// assert_eq!(options.mnist()?.classes(), Some(10));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When a file is missing or is not what it should be.
@@ -82,12 +44,6 @@ impl Options {
 }
 
 /// How long to train on images, and on how many.
-///
-/// ```
-/// use neural::cli::Passes;
-/// let passes = Passes { epochs: 3, images: None };
-/// assert_eq!(passes.epochs, 3);
-/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Passes {
     /// Passes over the training images
@@ -108,13 +64,6 @@ impl Passes {
 }
 
 /// Which columns of a table to learn.
-///
-/// ```
-/// use neural::cli::Columns;
-/// let pizza = Columns { target: None, columns: 1 }.values("data/pizza.txt".as_ref())?;
-/// assert_eq!(pizza.sample_shape(), [1]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Debug, clap::Args)]
 pub struct Columns {
     /// The column to predict; the table's last if absent

@@ -9,13 +9,6 @@ use crate::plot::{Chart, Grid, Matrix};
 use crate::train::Evaluation;
 
 /// A loss over the steps, of which the first has the number 1.
-///
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// neural::cli::pictures::losses("Loss", &[0.5, 0.25]).save(folder.path().join("loss.svg"))?;
-/// assert!(folder.path().join("loss.svg").is_file());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn losses(title: &str, losses: &[f32]) -> Chart {
     let points: Vec<_> =
         losses.iter().enumerate().map(|(i, &loss)| (i as f64 + 1.0, f64::from(loss))).collect();
@@ -23,14 +16,6 @@ pub fn losses(title: &str, losses: &[f32]) -> Chart {
 }
 
 /// Accuracy over the epochs, in training and in validation.
-///
-/// ```
-/// use neural::cli::{chapter::Figures, pictures::accuracies};
-/// let folder = tempfile::tempdir()?;
-/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: Some((0.6, 0.7)), seconds: 1.0 };
-/// assert!(accuracies("Digits", &[figures]).save(folder.path().join("a.svg")).is_ok());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn accuracies(title: &str, history: &[Figures]) -> Chart {
     let percent = |value: &dyn Fn(&Figures) -> Option<f64>| -> Vec<_> {
         let point = |f: &Figures| Some((f.epoch as f64, 100.0 * value(f)?));
@@ -45,16 +30,6 @@ pub fn accuracies(title: &str, history: &[Figures]) -> Chart {
 
 /// A line for each of several trainings that came to the end of an epoch: a point for each epoch, over a logarithmic y
 /// axis.
-///
-/// ```
-/// use neural::cli::{chapter::Figures, pictures::compared};
-/// let folder = tempfile::tempdir()?;
-/// let figures = Figures { epoch: 1, loss: 0.5, accuracy: 0.75, validation: None, seconds: 1.0 };
-/// let curves = [("batch 32".to_string(), vec![figures])];
-/// let chart = compared("Batches", &curves, |figures| (figures.seconds, figures.loss));
-/// assert!(chart.save(folder.path().join("batches.svg")).is_ok());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn compared(title: &str, curves: &[Curve], point: impl Fn(&Figures) -> (f64, f64)) -> Chart {
     let line = |chart: Chart, (name, history): &Curve| {
         let points: Vec<_> = history.iter().map(&point).collect();
@@ -64,20 +39,6 @@ pub fn compared(title: &str, curves: &[Curve], point: impl Fn(&Figures) -> (f64,
 }
 
 /// How often each class was taken for each other.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// # let evaluation = trainer.start(&device, &data)?.evaluate(&data.splits.train)?;
-/// let folder = tempfile::tempdir()?;
-/// let matrix = neural::cli::pictures::confusion("Left and right", &data, &evaluation)?;
-/// assert!(matrix.save(folder.path().join("matrix.svg")).is_ok());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 ///
 /// # Errors
 /// When the targets are no classes.

@@ -4,11 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The form in which data is stored.
-///
-/// ```
-/// use neural::data::Format;
-/// assert_eq!(Format::detect("data/mnist".as_ref()), Some(Format::Idx));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

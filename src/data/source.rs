@@ -271,13 +271,6 @@ impl Source {
 
     /// Reads, splits and scales, with targets that a loss for this task takes.
     ///
-    /// ```
-    /// use neural::data::{Format, Source, Task};
-    /// let digits = Source::new(Format::Idx, "data/mnist").load_for(Some(Task::Classes))?;
-    /// assert_eq!(digits.origins.test, "the test files");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// As [`Source::load`], and when targets cannot be taken as what the task needs.
     pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {

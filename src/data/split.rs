@@ -5,12 +5,6 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 /// Row numbers of a data set. The functions here keep each list in the order of the file.
-///
-/// ```
-/// use neural::data::Splits;
-/// let splits = Splits { train: vec![0, 1], validation: vec![2], ..Splits::default() };
-/// assert!(splits.test.is_empty());
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
     /// Rows whose gradients move the weights.

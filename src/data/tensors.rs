@@ -10,12 +10,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The order of a picture's axes in arrays of pictures.
-///
-/// ```
-/// use neural::data::{Format, Layout, Source};
-/// let source = Source { layout: Some(Layout::Nchw), ..Source::new(Format::Npy, "pictures.npz") };
-/// assert!(source.load().unwrap_err().to_string().starts_with("cannot read pictures.npz"));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {

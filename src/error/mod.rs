@@ -177,18 +177,12 @@ pub(crate) fn gib(bytes: u64) -> String {
 }
 
 impl Error {
-    /// ```
-    /// let error = neural::Error::shape("dot", "[n, k]", "[n]");
-    /// assert_eq!(error.to_string(), "dot: expected [n, k], got [n]");
-    /// ```
+    /// An [`Error::Shape`] of the operation `op`.
     pub fn shape(op: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Error::Shape { op: op.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
-    /// ```
-    /// let error = neural::Error::value("rate", "a number above 0", -1);
-    /// assert_eq!(error.to_string(), "rate: expected a number above 0, got -1");
-    /// ```
+    /// An [`Error::Value`] of the setting `name`.
     pub fn value(name: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
         Error::Value { name: name.into(), expected: expected.to_string(), got: got.to_string() }
     }

@@ -8,14 +8,6 @@ use crate::graph::scan::Scan;
 use std::sync::Arc;
 
 /// Elementwise functions of one tensor.
-///
-/// ```
-/// use neural::{DType, graph::{Graph, Op, Unary}};
-/// let graph = Graph::new();
-/// let y = graph.parameter(DType::F32, &[2]).tanh()?;
-/// assert!(matches!(graph.node(y.id()).op, Op::Unary(Unary::Tanh)));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unary {
@@ -60,14 +52,6 @@ pub enum Unary {
 }
 
 /// Elementwise functions of two tensors of one shape and type.
-///
-/// ```
-/// use neural::{DType, graph::{Binary, Graph, Op}};
-/// let graph = Graph::new();
-/// let x = graph.parameter(DType::F32, &[2]);
-/// assert!(matches!(graph.node((&x * &x)?.id()).op, Op::Binary(Binary::Mul)));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binary {
@@ -96,14 +80,6 @@ pub enum Binary {
 }
 
 /// Elementwise comparisons; the result is `bool`.
-///
-/// ```
-/// use neural::{DType, graph::{Comparison, Graph, Op}};
-/// let graph = Graph::new();
-/// let x = graph.parameter(DType::F32, &[2]);
-/// assert!(matches!(graph.node(x.lt(&x)?.id()).op, Op::Compare(Comparison::Lt)));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Comparison {
@@ -122,14 +98,6 @@ pub enum Comparison {
 }
 
 /// How a reduction combines the elements of the reduced axes.
-///
-/// ```
-/// use neural::{DType, graph::{Graph, Op, Reduction}};
-/// let graph = Graph::new();
-/// let y = graph.parameter(DType::F32, &[2]).max(&[0])?;
-/// assert!(matches!(graph.node(y.id()).op, Op::Reduce { kind: Reduction::Max, .. }));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reduction {
@@ -186,12 +154,6 @@ pub struct Window {
 
 impl Window {
     /// The length of spatial axis `axis` that the window covers at once.
-    ///
-    /// ```
-    /// use neural::graph::Window;
-    /// let window = Window { size: vec![3], stride: vec![1], padding: vec![(0, 0)], dilation: vec![4] };
-    /// assert_eq!(window.extent(0), 9);
-    /// ```
     pub fn extent(&self, axis: usize) -> usize {
         (self.size[axis] - 1) * self.dilation[axis] + 1
     }
@@ -212,13 +174,6 @@ impl Window {
 
 /// What a node computes. Binary operations take equal shapes: broadcasting is an operation of its own, so
 /// that its gradient, a sum, is written once.
-///
-/// ```
-/// use neural::graph::{Graph, Op};
-/// let graph = Graph::new();
-/// let one = graph.scalar(1f32);
-/// assert!(matches!(graph.node(one.id()).op, Op::Constant(_)));
-/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Op {
@@ -381,14 +336,6 @@ pub enum Op {
 
 impl Op {
     /// The name used in messages.
-    ///
-    /// ```
-    /// use neural::{DType, graph::Graph};
-    /// let graph = Graph::new();
-    /// let y = graph.parameter(DType::F32, &[2]).sqrt()?;
-    /// assert_eq!(graph.node(y.id()).op.name(), "sqrt");
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn name(&self) -> String {
         match self {
             Op::Unary(f) => format!("{f:?}").to_lowercase(),

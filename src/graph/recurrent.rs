@@ -7,11 +7,6 @@ use crate::error::{Error, Result};
 use std::ops::Range;
 
 /// A recurrent cell, whose loop is a [`Scan`](super::Scan).
-///
-/// ```
-/// use neural::graph::Cell;
-/// assert_eq!((Cell::Lstm.gates(), Cell::Gru.gates()), (4, 3));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cell {

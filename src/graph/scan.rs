@@ -39,12 +39,6 @@ pub struct Scan {
 }
 
 /// What goes into a scan.
-///
-/// ```
-/// use neural::graph::ScanInputs;
-/// let none = ScanInputs::default();
-/// assert!(none.constants.is_empty() && none.carries.is_empty() && none.xs.is_empty());
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScanInputs<'a> {
     /// The same in every step.
@@ -64,12 +58,6 @@ pub(super) struct Kind {
 }
 
 /// What a step of a scan makes.
-///
-/// ```
-/// use neural::graph::{Graph, StepOutputs};
-/// let step = StepOutputs { carries: vec![Graph::new().scalar(1f32)], ys: Vec::new() };
-/// assert_eq!(step.carries.len(), 1);
-/// ```
 #[derive(Debug)]
 pub struct StepOutputs {
     /// Handed to the next step; after the last one, the first results of the scan.

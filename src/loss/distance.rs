@@ -6,10 +6,6 @@ use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Settings of Huber's loss.
-///
-/// ```
-/// assert_eq!(neural::loss::Huber::default().delta, 1.0);
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Huber {

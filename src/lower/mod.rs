@@ -33,12 +33,6 @@ use update::Update;
 use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
 
 /// The kinds of device for which operations are lowered differently.
-///
-/// ```
-/// use neural::{lower::Target, runtime::Device};
-/// assert_eq!(Device::cpu()?.target(), Target::Cpu);
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The CPU that is built in, whose programs call functions of this crate too.

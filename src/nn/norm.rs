@@ -125,12 +125,6 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<()> {
 /// evaluation alike.
 ///
 /// Variables: `weight`, `bias`, both `[features]`.
-///
-/// ```
-/// use neural::{DType, nn};
-/// assert_eq!(nn::sequential([nn::layer_norm()]).summary(DType::F32, &[10, 4])?.parameters(), 8);
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerNorm {

@@ -139,12 +139,6 @@ impl Recurrent {
 }
 
 /// See [`Recurrent`].
-///
-/// ```
-/// use neural::{DType, nn};
-/// assert_eq!(nn::sequential([nn::lstm(16)]).summary(DType::F32, &[20, 3])?.rows[0].output, [1, 16]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 pub fn lstm(units: usize) -> Layer {
     Layer::Lstm(Recurrent::new(units))
 }

@@ -85,12 +85,6 @@ impl Sequential {
 
     /// The table of the model's layers for samples of this shape.
     ///
-    /// ```
-    /// use neural::{DType, nn};
-    /// assert_eq!(nn::sequential([nn::dense(5)]).summary(DType::F32, &[3])?.parameters(), 20);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When a layer does not fit what comes into it; the error names the layer.
     pub fn summary(&self, dtype: DType, sample: &[usize]) -> Result<Summary> {

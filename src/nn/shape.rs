@@ -152,13 +152,6 @@ impl Edges {
 }
 
 /// All axes but the batch as one.
-///
-/// ```
-/// use neural::{DType, nn};
-/// let summary = nn::sequential([nn::flatten()]).summary(DType::F32, &[28, 28, 1])?;
-/// assert_eq!(summary.rows[0].output, [1, 784]);
-/// # Ok::<(), neural::Error>(())
-/// ```
 pub fn flatten() -> Layer {
     Layer::Flatten
 }

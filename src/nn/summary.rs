@@ -4,13 +4,6 @@ use crate::array::DType;
 use std::fmt;
 
 /// One layer of the table.
-///
-/// ```
-/// use neural::{DType, nn};
-/// let row = &nn::sequential([nn::dense(5)]).summary(DType::F32, &[3])?.rows[0];
-/// assert_eq!((&*row.path, &*row.kind, row.parameters), ("0", "dense", 20));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {

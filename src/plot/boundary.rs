@@ -12,12 +12,6 @@ const SIZE: Point = [720.0, 560.0];
 const TINT: [f64; 2] = [0.15, 0.55];
 
 /// A part of the plane, cut into cells at whose centres a classifier is asked.
-///
-/// ```
-/// use neural::plot::Area;
-/// let area = Area { x: [0.0, 1.0], y: [0.0, 1.0], columns: 4, rows: 3 };
-/// assert_eq!(area.centers().len(), 12);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Area {
     /// The ends of the first column's values, the lower one first.

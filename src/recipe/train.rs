@@ -41,12 +41,6 @@ macro_rules! train {
 
 train! {
     /// See [`Trainer`](crate::train::Trainer) and [`Optimizer`](crate::optim::Optimizer) for the meaning of the keys.
-    ///
-    /// ```
-    /// # let recipe = neural::recipe::Recipe::read("scripts/recipes/mnist.toml".as_ref(), &[])?;
-    /// assert_eq!((recipe.train.batch_size, recipe.train.seed), (256, 1));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub struct Train {

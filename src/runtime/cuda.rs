@@ -162,23 +162,11 @@ impl CudaPlugin {
     }
 
     /// The folder that holds `jax_plugins` and `nvidia`.
-    ///
-    /// ```
-    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
-    ///     assert!(plugin.packages().is_none_or(|folder| folder.is_dir()));
-    /// }
-    /// ```
     pub fn packages(&self) -> Option<&Path> {
         self.path.ancestors().nth(3).filter(|folder| folder.join("nvidia").is_dir())
     }
 
     /// Those of NVIDIA's libraries that lie beside the plugin, in the order in which to load them.
-    ///
-    /// ```
-    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
-    ///     println!("{} libraries", plugin.libraries().len());
-    /// }
-    /// ```
     pub fn libraries(&self) -> Vec<PathBuf> {
         let Some(packages) = self.packages() else { return Vec::new() };
         let files = |folder: &Path| {
@@ -215,12 +203,6 @@ impl CudaPlugin {
     }
 
     /// What the CUDA runtime and cuDNN say of themselves; they are loaded for it, those beside the plugin first.
-    ///
-    /// ```
-    /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {
-    ///     println!("{:?}", plugin.versions().runtime);
-    /// }
-    /// ```
     pub fn versions(&self) -> Versions {
         let libraries = self.libraries();
         let open = |name: &str| {

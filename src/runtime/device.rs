@@ -14,13 +14,6 @@ use std::sync::Arc;
 use xla::{PjRtClient, PluginOption};
 
 /// An open device. Clones share it.
-///
-/// ```
-/// use neural::runtime::Device;
-/// let device = Device::cpu()?;
-/// assert_eq!((device.name(), device.count()), ("cpu", 1));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone)]
 pub struct Device {
     client: PjRtClient,

@@ -27,12 +27,6 @@ pub struct Driver {
 }
 
 /// A GPU.
-///
-/// ```
-/// use neural::runtime::{Driver, Gpu};
-/// let gpus: Vec<Gpu> = Driver::load().map(|driver| driver.gpus).unwrap_or_default();
-/// assert!(gpus.iter().all(|gpu| gpu.memory > 0));
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Gpu {
@@ -45,11 +39,6 @@ pub struct Gpu {
 }
 
 /// A version of two numbers.
-///
-/// ```
-/// use neural::runtime::Version;
-/// assert!(Version { major: 13, minor: 0 } > Version { major: 12, minor: 9 });
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// The first number.

@@ -43,11 +43,6 @@ pub struct Report {
 }
 
 /// The XLA that the program runs on.
-///
-/// ```
-/// let xla = neural::runtime::Report::new().xla;
-/// println!("{:?} {:?}", xla.tensorflow, xla.pjrt);
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Xla {
@@ -60,11 +55,6 @@ pub struct Xla {
 }
 
 /// This machine's own processors.
-///
-/// ```
-/// let cpu = neural::runtime::Report::new().cpu;
-/// assert!(cpu.cores > 0 && cpu.memory > 0);
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Cpu {
@@ -75,12 +65,6 @@ pub struct Cpu {
 }
 
 /// A CUDA plugin, and what was found for it.
-///
-/// ```
-/// if let Some(found) = neural::runtime::Report::new().plugin {
-///     assert!(found.plugin.path.is_file());
-/// }
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PluginReport {
@@ -97,11 +81,6 @@ pub struct PluginReport {
 }
 
 /// What `auto` takes.
-///
-/// ```
-/// let auto = neural::runtime::Report::new().auto;
-/// assert!(!auto.device.is_empty() && !auto.why.is_empty());
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Auto {

@@ -72,13 +72,6 @@ impl fmt::Display for DeviceSpec {
 }
 
 /// How to use a GPU. The CPU has no such settings.
-///
-/// ```
-/// use neural::runtime::{Device, DeviceOptions, DeviceSpec};
-/// let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
-/// assert_eq!(Device::open_with(&DeviceSpec::Cpu, &options)?.name(), "cpu");
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceOptions {
     /// The largest part of the GPU's memory that the process takes, in (0, 1]; XLA's own default, three quarters, if

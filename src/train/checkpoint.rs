@@ -100,11 +100,6 @@ impl Checkpoint {
 }
 
 /// Where in its course a run is.
-///
-/// ```
-/// use neural::train::Position;
-/// assert_eq!(Position::default().step, 0);
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
@@ -123,11 +118,6 @@ pub struct Position {
 }
 
 /// Sums over the steps of an epoch that is under way.
-///
-/// ```
-/// use neural::train::SoFar;
-/// assert_eq!(SoFar::default().rows, 0);
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -14,13 +14,6 @@ use indexmap::IndexMap;
 use std::fmt;
 
 /// What a variable is for.
-///
-/// ```
-/// use neural::{DType, nn, variables::Role};
-/// let (variables, ..) = nn::sequential([nn::batch_norm()]).declare(DType::F32, &[4])?;
-/// assert!(variables.iter().any(|v| v.role == Role::Statistic));
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {

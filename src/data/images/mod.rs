@@ -20,11 +20,6 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The channels of a picture.
-///
-/// ```
-/// use neural::data::images::{Color, Form};
-/// assert_eq!(Form::of_sample(&[28, 28, 1]).and_then(|form| form.color), Some(Color::Gray));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -36,11 +31,6 @@ pub enum Color {
 }
 
 /// What shows through where a picture is transparent.
-///
-/// ```
-/// use neural::data::images::Background;
-/// assert_eq!(Background::default(), Background::White);
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -65,11 +55,6 @@ impl Background {
 }
 
 /// What pictures are turned into; `None` leaves them as they are stored.
-///
-/// ```
-/// use neural::data::images::Form;
-/// assert_eq!((Form::default().size, Form::default().color), (None, None));
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Height and width to resize to, without regard to their ratio.

@@ -10,11 +10,6 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 /// An `.npz` archive.
-///
-/// ```
-/// use neural::data::npy::Archive;
-/// assert!(Archive::new("a.npz".as_ref(), b"no archive".to_vec()).is_err());
-/// ```
 pub struct Archive {
     path: PathBuf,
     /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.

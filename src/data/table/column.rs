@@ -61,11 +61,6 @@ pub enum Unknown {
 }
 
 /// How the columns of a table become features.
-///
-/// ```
-/// use neural::data::table::{Features, Missing};
-/// assert_eq!(Features::default().missing, Missing::Refuse);
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Features {
     /// Columns that hold names, even if they are numbers.

@@ -111,11 +111,6 @@ impl Cycle {
 
     /// The part of the cycle that is over at a time in days since 1970-01-01, from 0 to 1. A year begins on the 1st of
     /// January, a week on Monday, a day at midnight.
-    ///
-    /// ```
-    /// use neural::data::table::Cycle;
-    /// assert_eq!((Cycle::Year.at(365.0), Cycle::Day.at(2.25)), (0.0, 0.25));
-    /// ```
     pub fn at(self, days: f64) -> f64 {
         match self {
             Cycle::Day => days.rem_euclid(1.0),

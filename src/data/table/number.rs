@@ -3,11 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 /// What stands before the fraction of a number.
-///
-/// ```
-/// use neural::data::table::Decimal;
-/// assert_eq!(Decimal::default(), Decimal::Point);
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
     /// `1.5`

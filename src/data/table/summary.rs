@@ -58,13 +58,6 @@ fn is_text(texts: &[&str], rows: usize) -> bool {
 impl Table {
     /// What each column holds, in the order of the header.
     ///
-    /// ```
-    /// # use neural::data::table::{Layout, Table};
-    /// let table = Table::read("data/pizza.txt", &Layout::default())?;
-    /// assert!(table.summaries()?.iter().all(|column| column.holds == "numbers"));
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When a column was left out in reading.
     pub fn summaries(&self) -> Result<Vec<Summary>> {

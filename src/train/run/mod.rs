@@ -38,18 +38,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What one step did.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let step = trainer.start(&device, &data)?.advance(1)?[0];
-/// assert_eq!(step.rows, 4);
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Step {
@@ -252,19 +240,6 @@ impl<'a> Run<'a> {
     }
 
     /// The epoch, from 0, to which the next step belongs.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.advance(1)?;
-    /// assert_eq!(run.epoch(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn epoch(&self) -> u64 {
         self.step / self.steps_per_epoch() as u64
     }
@@ -280,19 +255,6 @@ impl<'a> Run<'a> {
     }
 
     /// The steps of the current epoch that are still to come, all of them at its beginning.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.batch_size(2).start(&device, &data)?;
-    /// run.advance(1)?;
-    /// assert_eq!(run.left_in_epoch(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     pub fn left_in_epoch(&self) -> usize {
         self.steps_per_epoch() - (self.step % self.steps_per_epoch() as u64) as usize
     }

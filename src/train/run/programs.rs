@@ -11,19 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A program that was compiled, or that an earlier process compiled and this one read.
-///
-/// ```
-/// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-/// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-/// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-/// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-/// # let device = Device::cpu()?;
-/// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-/// let mut run = trainer.start(&device, &data)?;
-/// run.compile_training(1)?;
-/// assert_eq!(run.take_compiled()[0].what, "training, 1 steps a call");
-/// # Ok::<(), neural::Error>(())
-/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Compiled {
@@ -100,19 +87,6 @@ impl Run<'_> {
 
     /// Compiles the program for calls of `steps` steps, if that has not been done.
     ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.compile_training(1)?;
-    /// assert_eq!(run.take_compiled().len(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// When XLA refuses it.
     pub fn compile_training(&mut self, steps: usize) -> Result<()> {
@@ -141,19 +115,6 @@ impl Run<'_> {
     }
 
     /// Compiles the program that evaluates `rows` or any others, if that has not been done.
-    ///
-    /// ```
-    /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
-    /// # let inputs = Array::new(&[4, 1], vec![-2f32, -1.0, 1.0, 2.0])?;
-    /// # let splits = Splits { train: vec![0, 1, 2, 3], ..Splits::default() };
-    /// # let data = Dataset::new(inputs, Targets::numbered(vec![0, 0, 1, 1])?, splits)?;
-    /// # let device = Device::cpu()?;
-    /// # let trainer = Trainer::new(nn::sequential([nn::dense(2)])).epochs(2);
-    /// let mut run = trainer.start(&device, &data)?;
-    /// run.compile_evaluation(4)?;
-    /// assert_eq!(run.take_compiled().len(), 1);
-    /// # Ok::<(), neural::Error>(())
-    /// ```
     ///
     /// # Errors
     /// When XLA refuses it.
