@@ -66,7 +66,7 @@ pub(crate) fn write_with_mode(path: &Path, contents: &[u8], mode: u32) -> Result
     let created = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);
     let written = created.and_then(|mut file| file.write_all(contents));
     written.and_then(|()| put(&beside, path)).map_err(|e| {
-        // What is left of a file that found no room would take the room of the next one.
+        // Remove the partial file if the disk is full.
         let _ = fs::remove_file(&beside);
         Error::io("write", path, e)
     })

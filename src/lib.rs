@@ -14,7 +14,7 @@
 //!
 //! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
 //! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`, `plot`,
-//! `tensorboard` and `mlflow` add what their names say, `recipe` runs as files and their folders; `cli`, a default, all of
+//! `tensorboard` and `mlflow` add those formats, `recipe` runs as files and their folders; `cli`, a default, all of
 //! them but `arrow`, `parquet` and `sqlite`, and the command line; `serve`, the other default, its server; `dashboard`, which
 //! takes long to build too, its live curves.
 //!
@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | `lower` | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
-//! | `kernels` | what the programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax; a crate of its own, which is optimised as a whole | graphs |
+//! | `kernels` | the functions that programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax; a crate of its own, which is optimised as a whole | graphs |
 //! | [`runtime`] | devices, processes, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
@@ -53,14 +53,14 @@
 //! # What holds everywhere
 //!
 //! 1. Learning rate, step and epoch are inputs of a program, never constants. A run compiles two programs to train and one to
-//!    evaluate, and says so with the time that it took.
+//!    evaluate, and shows the time that each takes.
 //! 2. All randomness is a function of seed, epoch or step, and place; all sums are the same on any number of threads. So a run
 //!    that was interrupted and resumed has the bits of one that was not.
 //! 3. Nothing falls back in silence: not to the CPU, not to another precision, not past a NaN, a row, a file or a value.
-//! 4. A figure is exact over the rows that it is of, says of which weights it is, and has one name everywhere.
-//! 5. State is one list of named tensors; checkpoint, resume and export are of the same. What a checkpoint counts on is on the
-//!    disk before it.
-//! 6. Errors say what was expected, what was there, where, and what to do; they have fields to act on and a source.
+//! 4. A figure is exact over its rows, names the weights that it measures, and has one name everywhere.
+//! 5. State is one list of named tensors, which checkpoint, resume and export share. Everything that a checkpoint relies on is
+//!    on the disk before it.
+//! 6. Errors say expected against got, the place, and the remedy; they have fields to act on and a source.
 //! 7. The library does nothing to its process, such as to its allocator, environment or signals, unless it is asked to.
 //!
 //! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.

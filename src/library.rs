@@ -40,7 +40,7 @@ impl Library {
     }
 }
 
-/// What the loader says of its last failure.
+/// The loader's message about its last failure.
 fn loader_message() -> String {
     // SAFETY: the message belongs to this thread and is copied before the next call of the loader.
     unsafe {

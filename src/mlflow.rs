@@ -34,7 +34,7 @@ pub struct Writer {
     meta: Meta,
 }
 
-/// What a run is called, and where its files are.
+/// A run's name, and the folder of its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// The experiment's name, under which runs are grouped.
@@ -216,7 +216,7 @@ fn experiment_number(folder: &Path) -> String {
     folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// What a line `key: value` of a YAML file of plain values says.
+/// The value in a line `key: value` of a YAML file of plain values.
 fn value_of(path: &Path, key: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let value = |line: &str| Some(line.strip_prefix(key)?.strip_prefix(": ")?.trim().to_string());

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 
 /// A choice that is read by its name.
 pub(crate) trait Named: Sized {
-    /// What is chosen among, for messages.
+    /// The kind of choice, for messages.
     const WHAT: &'static str;
     const NAMES: &'static [&'static str];
     /// What other libraries call a choice that is the same, with its name here: lower case, without separators.

@@ -167,7 +167,7 @@ impl Recipe {
         self.data.load_tasks(&|target| tasks.get(target).copied())
     }
 
-    /// What the loss takes as targets, of several objectives the first one's.
+    /// The kind of targets that the loss takes; of several objectives, the first one's.
     pub fn task(&self) -> Task {
         self.first_loss().map_or(Task::Values, task)
     }
@@ -177,7 +177,7 @@ impl Recipe {
         self.train.loss.iter().chain(of_objectives).next()
     }
 
-    /// What the loss of each target takes; the name of an only target is empty.
+    /// The kind of targets that each loss takes; the name of an only target is empty.
     pub fn tasks(&self) -> BTreeMap<String, Task> {
         let train = &self.train;
         let of_objective = |objective: &Objective| (objective.target.clone(), task(&objective.loss));
@@ -251,7 +251,7 @@ impl Recipe {
     }
 }
 
-/// Writes `data.train` as `data.path`, of which it is another name.
+/// Writes `data.train` as `data.path`, its other name.
 fn one_path(table: &mut toml::Table) {
     if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut)
         && let Some(train) = data.remove("train")
@@ -260,7 +260,7 @@ fn one_path(table: &mut toml::Table) {
     }
 }
 
-/// What a loss takes as targets.
+/// The kind of targets that a loss takes.
 fn task(loss: &Loss) -> Task {
     match loss.outputs() {
         Outputs::Classes | Outputs::Scores => Task::Classes,

@@ -115,7 +115,7 @@ pub fn epochs(run: &mut Run, mut report: impl FnMut(Figures) -> anyhow::Result<(
     reported
 }
 
-/// Trains to the end of the last epoch and prints a line for each, the first of which has the number `first`.
+/// Trains to the end of the last epoch and prints a line for each, counting from `first`.
 ///
 /// # Errors
 /// Those of [`epochs`], and when nothing can be printed.

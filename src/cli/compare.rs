@@ -118,7 +118,7 @@ pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {
     Ok(Row { name, keys, monitor: Monitor::chosen(recipe.train.monitor, has_validation), epochs })
 }
 
-/// What each run reached in its best epoch.
+/// The result of each run in its best epoch.
 fn table(rows: &[Row]) -> String {
     let best: Vec<Option<&Epoch>> = rows.iter().map(|row| row.monitor.best(&row.epochs)).collect();
     let mut figures = vec![Monitor::Loss, Monitor::ValidationLoss];

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a model reached on each part of the data that has rows: train, validation, test.
+/// A model's figures on each part of the data that has rows: train, validation, test.
 pub(super) type Scores = Vec<(&'static str, Score)>;
 
 /// The scores as programs read them.

@@ -12,7 +12,7 @@ static HEARD: AtomicBool = AtomicBool::new(false);
 /// process: the checkpoint on disk is whole at every moment.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// What the shell expects of a program that was interrupted.
+/// The exit code that shells expect of an interrupted program.
 pub(super) const EXIT_CODE: u8 = 130;
 
 /// Listens from here on for SIGINT, SIGTERM and SIGHUP; a second one ends the process at once.

@@ -117,7 +117,7 @@ impl TermLike for Margin {
     }
 }
 
-/// What fits into `columns`: where not all of it does, the least important parts are left out.
+/// As much as fits into `columns`: the least important parts are left out first.
 fn line(progress: &Progress, epochs: u64, elapsed: Duration, columns: usize) -> String {
     let Progress { epoch, step, steps, loss, samples_per_second, steps_per_second } = *progress;
     let to_do = epochs.saturating_sub(epoch) as f64 * steps as f64 + (steps - step.min(steps)) as f64;

@@ -233,7 +233,7 @@ mod tests {
         for (_, command) in all(&root, &[]) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().map(str::trim).filter(|line| line.starts_with("neural ")) {
-                // What it does stands behind the command, two spaces apart.
+                // The description follows the command, two spaces apart.
                 let example = line.split("  ").next().unwrap_or_default();
                 if let Err(error) = Cli::try_parse_from(example.split_whitespace()) {
                     panic!("{example}: {error}");

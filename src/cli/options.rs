@@ -1,4 +1,4 @@
-//! What several programs take on their command line.
+//! Command-line options shared by several programs.
 
 use super::DeviceArguments;
 use crate::data::table::{Layout, Table};
@@ -8,7 +8,7 @@ use crate::plot;
 use crate::runtime::Device;
 use std::path::{Path, PathBuf};
 
-/// What every program that trains takes.
+/// The options of every program that trains.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]

@@ -8,7 +8,7 @@ use crate::metric::Confusion;
 use crate::plot::{Chart, Grid, Matrix};
 use crate::train::Evaluation;
 
-/// A loss over the steps, of which the first has the number 1.
+/// A loss over the steps, which count from 1.
 pub fn losses(title: &str, losses: &[f32]) -> Chart {
     let points: Vec<_> =
         losses.iter().enumerate().map(|(i, &loss)| (i as f64 + 1.0, f64::from(loss))).collect();

@@ -39,7 +39,7 @@ enum Launcher {
     Mpi,
 }
 
-/// What the first process has the others do, with the recipe in TOML.
+/// The commands of the first process to the others, with the recipe in TOML.
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Read the data.
@@ -127,7 +127,7 @@ pub(super) fn start<'d>(
     trainer.start(device, data)
 }
 
-/// What the sums of a run over all processes come to.
+/// Measures the sums of a run over all processes.
 pub(super) struct Meter {
     processes: Processes,
     /// When it began: what the process had sent, and the step.

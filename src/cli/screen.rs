@@ -1,4 +1,4 @@
-//! What the user sees of a run: on a terminal a live line, otherwise a line an epoch, or JSON for programs.
+//! The output of a run: on a terminal a live line, otherwise a line an epoch, or JSON for programs.
 
 #[cfg(feature = "dashboard")]
 use super::dashboard::{Dashboard, State};
@@ -143,7 +143,7 @@ impl Screen {
     }
 
     pub fn end(&self) {
-        // What was said while the dashboard was there stands in the terminal after it.
+        // Lines printed while the dashboard was open appear in the terminal after it.
         #[cfg(feature = "dashboard")]
         if let Some(dashboard) = self.dashboard.borrow_mut().take() {
             dashboard.close().iter().for_each(|line| stdout::print(&format!("{line}\n")));

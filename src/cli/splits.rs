@@ -5,7 +5,7 @@ use crate::data::{Dataset, Part};
 use crate::nn::Network;
 use serde_json::{Map, Value};
 
-/// What is said of a data set before it is used.
+/// Remarks on a data set before it is used.
 pub(super) struct Told<'a> {
     data: &'a Dataset,
     notes: Vec<String>,

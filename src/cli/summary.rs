@@ -125,7 +125,7 @@ impl Summary {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What the model is, and the data where that had to be read to know it.
+    /// The model, and the data if it had to be read for that.
     fn description(
         &self,
         folder: Option<&Folder>,
@@ -216,7 +216,7 @@ fn training(recipe: &Recipe, data: Option<&Dataset>) -> String {
     }
 }
 
-/// The loss, or that of each objective with what it is of.
+/// The loss, or the loss of each objective with its name.
 fn losses(recipe: &Recipe) -> Result<Vec<(String, String)>> {
     if let Some(loss) = &recipe.train.loss {
         return Ok(vec![("loss".to_string(), as_written(loss)?)]);

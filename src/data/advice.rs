@@ -1,4 +1,4 @@
-//! What a data set suggests to whoever trains on it.
+//! Advice for training on a data set.
 
 use super::moments::ranges;
 use super::{Dataset, Scale, Scaling};

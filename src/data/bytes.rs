@@ -1,4 +1,4 @@
-//! What the readers of binary files share.
+//! Helpers of the readers of binary files.
 
 use crate::array::{Array, Element};
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ fn room(path: &Path, element: usize, shape: &[usize], most: usize) -> Result<(Ve
     Ok((bytes, expected))
 }
 
-/// What a header that could not be read to its end is answered with.
+/// The error for a truncated header.
 pub(crate) fn short_header(path: &Path, kind: &str, error: &std::io::Error) -> Error {
     let got = match error.kind() {
         ErrorKind::UnexpectedEof => "a file that ends within it".to_string(),

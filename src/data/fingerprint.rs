@@ -68,7 +68,7 @@ impl Dataset {
     }
 }
 
-/// What targets are, and their checksum.
+/// The kind of targets, and their checksum.
 fn of_targets(targets: &Targets) -> (String, u32) {
     match targets {
         Targets::Classes { labels, names } => {

@@ -32,7 +32,7 @@ impl From<&str> for Inputs {
     }
 }
 
-/// What a made target is made of.
+/// The source of a derived target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     /// The inputs themselves.
@@ -178,7 +178,7 @@ impl Source {
         Ok(Targets::Next { names, padding })
     }
 
-    /// A text, of which each character is followed by the next.
+    /// A text, whose characters are each followed by the next.
     fn of_text(&self) -> Result<Dataset> {
         if self.made() != Some(Made::Next) {
             let got = self.target.as_deref().unwrap_or("none");

@@ -78,7 +78,7 @@ pub struct Dataset {
     /// see [`pad`]). A model that begins with an embedding reads them as token ids; every other begins with their
     /// conversion to f32.
     pub inputs: Array,
-    /// What the inputs are called where there are others; `input` if empty.
+    /// The name of the inputs if there are others; `input` if empty.
     pub input: String,
     /// Inputs beside the first, see [`Dataset::with_input`].
     pub more_inputs: Vec<Input>,
@@ -92,9 +92,9 @@ pub struct Dataset {
     pub origins: Origins,
     /// The columns that a table's features were made from; empty for data that was no table.
     pub columns: Vec<Column>,
-    /// What the targets are called: a column, a tensor; empty where nothing names them.
+    /// The name of the targets: a column or a tensor; empty if nothing names them.
     pub target: String,
-    /// What the model's first step is: (input - mean) / deviation. `inputs` are not scaled.
+    /// The model's first step: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
     /// Of targets that are values: a model is trained to say (value - mean) / deviation, and what it says is brought
     /// back. `targets` are not scaled.

@@ -115,7 +115,7 @@ impl Dataset {
         Ok(self)
     }
 
-    /// What the first input is called.
+    /// The name of the first input.
     pub fn input_name(&self) -> &str {
         if self.input.is_empty() { "input" } else { &self.input }
     }

@@ -1,6 +1,6 @@
 //! Random numbers as a pure function of (seed, place, epoch), the same on every machine.
 
-/// What a stream of random numbers is for, so that no two uses of one seed see the same numbers.
+/// The purpose of a stream of random numbers, so that no two uses of one seed see the same numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Order = 1,

@@ -11,7 +11,7 @@ use crate::file;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What lies at a place.
+/// The contents of a place.
 pub(crate) enum Samples {
     /// Samples `[n, …]`, or a single one.
     Arrays(Array),

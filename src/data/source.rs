@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a loss takes as targets. It decides what the targets in a file are where the recipe has no `target_kind`.
+/// The kind of targets that a loss takes. It decides what the targets in a file are where the recipe has no `target_kind`.
 ///
 /// ```
 /// use neural::data::{Format, Source, Task};

@@ -1,4 +1,4 @@
-//! What a model is to say of each row of a data set.
+//! The targets of a data set.
 
 use super::{place, positions};
 use crate::array::{Array, DType};
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Class labels lie below this, so that one lying label cannot ask for two billion classes.
 pub(super) const MAX_CLASSES: usize = 1 << 16;
 
-/// What a model is to say of each row.
+/// The expected answer for each row.
 ///
 /// ```
 /// use neural::data::Targets;

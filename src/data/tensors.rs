@@ -387,7 +387,7 @@ pub(crate) fn channels_last(x: Array) -> Result<Array> {
     Array::from_bytes(dtype, &shape, bytes)
 }
 
-/// What the numbers of an array are: classes or values.
+/// The meaning of an array's numbers: classes or values.
 pub(crate) fn targets(
     path: &Path,
     array: &Array,

@@ -1,4 +1,4 @@
-//! What XLA's messages mean.
+//! The causes behind XLA's messages.
 
 use std::fmt;
 

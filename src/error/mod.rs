@@ -6,7 +6,7 @@ pub use cause::Cause;
 
 use std::path::{Path, PathBuf};
 
-/// What went wrong, with what was expected, what was found, and what to do about it.
+/// An error: the fault, expected against got, and the remedy.
 ///
 /// ```
 /// let error = neural::Error::value("batch_size", "a whole number above 0", 0);

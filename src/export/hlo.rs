@@ -137,7 +137,7 @@ fn unreadable(message: String) -> Error {
     Error::Xla { action: "write HLO", message }
 }
 
-/// What is needed here of XLA's `HloModuleProto`, `xla/service/hlo.proto`.
+/// The fields of XLA's `HloModuleProto` (`xla/service/hlo.proto`) that are needed here.
 #[derive(Clone, PartialEq, Message)]
 struct Module {
     #[prost(message, repeated, tag = "3")]

@@ -94,7 +94,7 @@ enum Order {
     Flattened(Vec<usize>),
 }
 
-/// What a join makes of tensors in their orders.
+/// The order of a join's result from the orders of its tensors.
 fn joined(join: Option<Join>, taken: &[&Ordered]) -> Result<Ordered> {
     let [(first, shape), rest @ ..] = taken else {
         return Err(Error::value("from", "the name of a node or an input", "none"));

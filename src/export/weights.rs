@@ -67,7 +67,7 @@ fn read(
     let mut values = Vec::new();
     let variables = description.declare()?;
     for variable in &variables {
-        // What a run that keeps a moving average evaluates.
+        // A run that keeps a moving average evaluates it.
         let average = average_name(&variable.name);
         let Some(name) = known.get(&average).or_else(|| known.get(&variable.name)) else { continue };
         let Some(value) = safetensors::decode(path, &contents, name)? else { continue };

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// The score of a hidden key, below any real one, yet finite: the softmax of a sequence of padding alone is uniform, not NaN.
 pub(crate) const HIDDEN: f64 = -1e30;
 
-/// What the first input of an [`Op::Composite`] is of the others, its operands.
+/// The function of its operands, the later inputs, that the first input of an [`Op::Composite`] is.
 ///
 /// ```
 /// use neural::{DType, graph::{Composite, Graph, Op}, nn::{Attention, Context, Module}, variables::Variables};

@@ -100,7 +100,7 @@ pub(super) fn pullback(y: &Tensor, dy: &Tensor, wanted: &[&Tensor], leaves: bool
     wanted.iter().map(|t| cotangents.get(&t.id).cloned().map_or_else(|| t.full_like(0.0), Ok)).collect()
 }
 
-/// What a rule may use: the operation's inputs, its result, and the gradient for its result.
+/// The arguments of a rule: the operation's inputs, its result, and the gradient of its result.
 struct Rule<'a> {
     graph: &'a Graph,
     inputs: &'a [Tensor],

@@ -172,7 +172,7 @@ impl Window {
     }
 }
 
-/// What a node computes. Binary operations take equal shapes: broadcasting is an operation of its own, so
+/// The operation of a node. Binary operations take equal shapes: broadcasting is an operation of its own, so
 /// that its gradient, a sum, is written once.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -204,7 +204,7 @@ pub enum Op {
     StopGradient,
     /// The first input, whose gradient flows to the other inputs by a rule of its own.
     Custom(Custom),
-    /// The first input, which is known as a whole: what it is of the others.
+    /// The first input, known to be this function of the others.
     Composite(Composite),
 
     /// The same elements, row-major, in another shape.

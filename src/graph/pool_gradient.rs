@@ -1,4 +1,4 @@
-//! What a second derivative of a maximum pool needs.
+//! The second derivative of a maximum pool.
 
 use super::Tensor;
 use super::op::Window;

@@ -27,7 +27,7 @@ pub struct Random {
     draws: u64,
 }
 
-/// One of the equal parts that the first axis of every draw falls into, each of which is another device's.
+/// One of the equal parts that the first axis of every draw falls into, one for each device.
 #[derive(Debug)]
 struct Shard {
     /// Which part, an i32 scalar.

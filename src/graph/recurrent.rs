@@ -31,7 +31,7 @@ pub enum Cell {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentInputs<'a> {
-    /// What the inputs add to the gates, `[length, n, gates · units]`.
+    /// The inputs' part of the gates, `[length, n, gates · units]`.
     pub x: &'a Tensor,
     /// `[gates · units, units]`: the state h adds `h weightᵀ` to the gates.
     pub weight: &'a Tensor,
@@ -123,7 +123,7 @@ impl Graph {
     }
 }
 
-/// What a scan computes as a whole.
+/// A known computation that a scan is as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
     /// The states of a recurrent sequence. Constants: weight and bias; slices: the gates' inputs, and which positions are not

@@ -34,11 +34,11 @@ pub struct Scan {
     pub reverse: bool,
     /// Whether the last `carries` of the ys are the carries as they came into each step, kept for the gradient.
     pub saves_carries: bool,
-    /// What the loop computes as a whole, if that is known.
+    /// The known computation that the loop is as a whole, if any.
     pub whole: Option<Whole>,
 }
 
-/// What goes into a scan.
+/// The inputs of a scan.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScanInputs<'a> {
     /// The same in every step.
@@ -57,7 +57,7 @@ pub(super) struct Kind {
     pub whole: Option<Whole>,
 }
 
-/// What a step of a scan makes.
+/// The results of a step of a scan.
 #[derive(Debug)]
 pub struct StepOutputs {
     /// Handed to the next step; after the last one, the first results of the scan.

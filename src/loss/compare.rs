@@ -39,7 +39,7 @@ pub(super) struct Compared<'a> {
     pub targets: &'a Tensor,
 }
 
-/// What the mean is taken of.
+/// The elements of the mean.
 pub(super) enum Each {
     /// The loss of each output, `[n, …, outputs]`: that of a row or position is their mean.
     Outputs(Tensor),

@@ -60,7 +60,7 @@ impl Mask {
         Self::weights(&targets.is_finite()?.convert(DType::F32)?)
     }
 
-    /// What counts by both: one of the two may be by rows and the other by positions.
+    /// The elements that both count: one of the two may be by rows and the other by positions.
     ///
     /// # Errors
     /// When the rows of the one are not those of the other.
@@ -80,7 +80,7 @@ impl Mask {
         self.weights.gt(&self.weights.scalar_like(0.0))
     }
 
-    /// What all weights come to, an f64 scalar.
+    /// The sum of all weights, an f64 scalar.
     pub fn sum(&self) -> Tensor {
         self.sum.clone()
     }
@@ -115,7 +115,7 @@ impl Mask {
         self.counts()?.select(targets, &targets.scalar_like(0.0))
     }
 
-    /// What values of this shape weigh together, f64.
+    /// The total weight of values of this shape, f64.
     pub(super) fn total(&self, shape: &[usize]) -> Result<Tensor> {
         match count(shape.get(self.weights.rank()..).unwrap_or(&[])) {
             1 => Ok(self.sum.clone()),

@@ -181,7 +181,7 @@ pub enum Outputs {
     Classes,
     /// Logits of labels that may be there together, or of yes and no: their sigmoids are probabilities.
     Labels,
-    /// Scores of classes, of which only the order matters.
+    /// Scores of classes; only their order matters.
     Scores,
     /// Values as the targets are.
     Values,

@@ -72,7 +72,7 @@ pub(crate) fn are_known() -> bool {
     })
 }
 
-/// What is added to the instruction of a call, in XLA's `hlo.proto`.
+/// Fields added to the instruction of a call, in XLA's `hlo.proto`.
 #[derive(Message)]
 struct Version {
     #[prost(int32, tag = "77")]

@@ -8,7 +8,7 @@ use crate::error::Result;
 use prost::Message;
 use xla::XlaComputation;
 
-/// What is added to an instruction.
+/// Fields added to an instruction.
 #[derive(Message)]
 struct Precision {
     #[prost(message, optional, tag = "51")]

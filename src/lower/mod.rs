@@ -115,7 +115,7 @@ fn dims(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&n| n as i64).collect()
 }
 
-/// What is wrong with a graph that the shape rules let through, in the form of XLA's errors.
+/// An error in a graph that the shape rules let through, in the form of XLA's errors.
 fn malformed(message: impl Into<String>) -> xla::Error {
     xla::Error::XlaError { msg: message.into(), backtrace: String::new() }
 }

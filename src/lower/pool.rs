@@ -93,7 +93,7 @@ impl Lowering<'_> {
     }
 }
 
-/// What padding counts as: it must not change the result.
+/// The value of padding, which must not change the result.
 fn nothing(kind: Reduction) -> f64 {
     match kind {
         Reduction::Sum => 0.0,

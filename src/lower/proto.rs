@@ -16,7 +16,7 @@ const INSTRUCTIONS: u32 = 2;
 /// The number that XLA gives every module that it makes.
 const ID: u32 = 5;
 
-/// What is read of an instruction.
+/// The fields read from an instruction.
 #[derive(Message)]
 pub(super) struct Instruction {
     #[prost(string, tag = "2")]
@@ -47,7 +47,7 @@ struct Call {
 const OPCODE: u32 = 2;
 const OPERAND_IDS: u32 = 36;
 
-/// Which result lies in the memory of which operand.
+/// The results that take over the memory of operands.
 #[derive(Clone, Message)]
 struct Aliasing {
     #[prost(int64, repeated, tag = "1")]
@@ -64,7 +64,7 @@ pub(super) fn with_fields<M: Message>(
     edited(computation, |program| rewrite(program, &more))
 }
 
-/// The program of which `f` makes the bytes.
+/// The program whose bytes `f` makes.
 pub(super) fn edited(
     computation: &XlaComputation,
     f: impl Fn(&[u8]) -> Result<Vec<u8>, DecodeError>,
@@ -173,7 +173,7 @@ struct Field<'a> {
     tag: u32,
     wire_type: WireType,
     whole: &'a [u8],
-    /// What it holds where it has a length.
+    /// Its contents if it has a length.
     contents: &'a [u8],
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use xla::{ElementType, XlaOp};
 
-/// The call, and what it is of.
+/// The call and its operands.
 pub(super) struct Update {
     sizes: kernels::Update,
     /// The outputs that it computes, and the parameters that they replace, by their indices.

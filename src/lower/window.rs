@@ -64,7 +64,7 @@ pub(super) fn place(
     let positions = positions(image, window);
     let mut config = vec![(0, 0, 0); image.len()];
     for &(axis, at) in cell {
-        // What lies outside of the image, on the padding, is cut off.
+        // Cells on the padding, outside the image, are cut off.
         let begin = (at * window.dilation[axis]) as i64 - window.padding[axis].0 as i64;
         let length = ((positions[axis] - 1) * window.stride[axis] + 1) as i64;
         config[axis + 1] = (begin, image[axis + 1] as i64 - begin - length, window.stride[axis] as i64 - 1);

@@ -65,7 +65,7 @@ impl fmt::Debug for ClassAnswers<'_> {
     }
 }
 
-/// Several labels a row, each of which is there or not.
+/// Several labels a row, each present or absent.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelAnswers<'a> {
     /// That each label is there, `[rows, width]`.
@@ -79,7 +79,7 @@ pub struct LabelAnswers<'a> {
 }
 
 impl Answers<'_> {
-    /// What the model is asked.
+    /// The task of the model.
     pub fn task(&self) -> Task {
         match self {
             Answers::Classes(answers) => {
@@ -176,7 +176,7 @@ impl LabelAnswers<'_> {
         (predicted, self.targets.iter().map(|t| *t >= 0.5).collect())
     }
 
-    /// What each label comes to.
+    /// The counts of each label.
     pub fn counts(&self) -> Vec<Counts> {
         let (predicted, truth) = self.answers();
         label_counts(&predicted, &truth, self.width)

@@ -62,7 +62,7 @@ impl Confusion {
         (0..self.classes).map(|class| self.count(class, class)).sum()
     }
 
-    /// What each class comes to against all others.
+    /// The counts of each class against all others.
     pub fn counts(&self) -> Vec<Counts> {
         let of = |class: usize| {
             let true_positives = self.count(class, class);

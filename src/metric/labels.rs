@@ -1,8 +1,8 @@
-//! Several labels, each of which is there or not.
+//! Several labels, each present or absent.
 
 use super::counts::Counts;
 
-/// What each of `width` labels comes to, from tables `[rows, width]`.
+/// The counts of each of `width` labels, from tables `[rows, width]`.
 ///
 /// ```
 /// use neural::metric::label_counts;

@@ -71,7 +71,7 @@ pub enum Metric {
     Output(&'static OutputMetric),
 }
 
-/// What a model is asked, which decides what figures there are of it.
+/// The task of a model, which decides its figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
@@ -89,7 +89,7 @@ pub enum Task {
         /// Whether the outputs make a distribution over them.
         probabilities: bool,
     },
-    /// Several labels a row, each of which is there or not, with a probability.
+    /// Several labels a row, each with a probability of being present.
     Labels,
     /// Numbers.
     Values,

@@ -1,6 +1,6 @@
 //! How far probabilities are from what came true.
 
-/// What came true of each row.
+/// The truth about each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Truth<'a> {
     /// One class a row.

@@ -160,7 +160,7 @@ impl TargetMeans {
     }
 }
 
-/// The mean of a figure over outputs, each of which counts alike (scikit-learn's `uniform_average`); NaN of none.
+/// The mean of a figure over outputs, all with the same weight (scikit-learn's `uniform_average`); NaN of none.
 ///
 /// ```
 /// use neural::metric::{Errors, mean_errors};

@@ -17,7 +17,7 @@ pub struct Others {
     pub input: String,
     /// The other inputs.
     pub inputs: Vec<OtherInput>,
-    /// What the first output is called.
+    /// The name of the first output.
     pub name: String,
     /// Where the network has it.
     pub output: String,
@@ -144,7 +144,7 @@ impl Description {
         Ok(description)
     }
 
-    /// What the model reads, in the order in which it takes it.
+    /// The model's inputs, in its order.
     pub fn reads<'a>(&'a self) -> Vec<Reads<'a>> {
         let Self { sample, dtype, scaling, others, .. } = self;
         let name = if others.input.is_empty() { "input" } else { &others.input };
@@ -162,7 +162,7 @@ impl Description {
         std::iter::once(first).chain(more).collect()
     }
 
-    /// What the model answers, in the order in which it gives it.
+    /// The model's answers, in its order.
     pub fn answers(&self) -> Vec<Answer<'_>> {
         let Self { link, target, target_scaling, classes, others, .. } = self;
         let output = match &*others.output {

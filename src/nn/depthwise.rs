@@ -50,7 +50,7 @@ impl DepthwiseConv {
         Self { kernel: kernel.to_vec(), multiplier: 1, stride, padding, dilation, bias, init }
     }
 
-    /// The convolution of so many channels.
+    /// The convolution of `channels` channels.
     pub(crate) fn conv(&self, channels: usize) -> Conv {
         Conv {
             filters: channels.saturating_mul(self.multiplier),
@@ -121,7 +121,7 @@ impl SeparableConv {
         Self { filters, kernel, multiplier, stride, padding, dilation, bias, init }
     }
 
-    /// The two convolutions of an input with so many spatial axes.
+    /// The two convolutions, by the number of the input's spatial axes.
     pub(crate) fn parts(&self, spatial: usize) -> (DepthwiseConv, Conv) {
         let depthwise = DepthwiseConv {
             kernel: self.kernel.clone(),

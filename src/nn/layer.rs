@@ -182,7 +182,7 @@ mod tests {
         named::reference::check("layers", Layer::REFERENCE);
     }
 
-    /// What serde says that it expects in place of an unknown setting.
+    /// serde's list of the settings that it expects in place of an unknown one.
     #[test]
     fn every_setting_is_documented() {
         const OTHER_NAMES: &[&str] = &[

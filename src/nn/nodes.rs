@@ -24,7 +24,7 @@ pub struct Node {
     /// Names of nodes and inputs.
     #[serde(with = "one_or_several")]
     pub from: Vec<String>,
-    /// What makes one tensor of several.
+    /// How several tensors become one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
     /// The layers that it applies; none pass its input on.
@@ -241,7 +241,7 @@ impl Nodes {
     }
 }
 
-/// What nodes and objectives may be called: their names are parts of paths.
+/// Names allowed for nodes and objectives: they are parts of paths.
 pub(crate) const NAME: &str = "a name of letters, digits, - and _";
 
 pub(crate) fn is_name(name: &str) -> bool {

@@ -70,7 +70,7 @@ fn angle(p: usize, i: usize, d: usize) -> f64 {
     p as f64 / 10_000f64.powf(i as f64 / d as f64)
 }
 
-/// What a sinusoidal [`Position`] adds, f64 `[length, features]`.
+/// The vectors that a sinusoidal [`Position`] adds, f64 `[length, features]`.
 pub(crate) fn waves(length: usize, features: usize) -> Result<Array> {
     let value = |p: usize, i: usize| {
         let (sin, cos) = angle(p, i / 2 * 2, features).sin_cos();

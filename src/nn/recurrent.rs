@@ -113,7 +113,7 @@ impl Recurrent {
         let input_bias = variable("bias_ih", &[width], features)?;
         let bias = variable("bias_hh", &[width], units)?;
 
-        // What the inputs add to the gates does not depend on the state: one product for all steps.
+        // The inputs' part of the gates does not depend on the state: one product for all steps.
         let x = &x.transpose(&[1, 0, 2])?;
         let inputs = x.linear(&input_weight)?;
         let bias = match cell {

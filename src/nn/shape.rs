@@ -23,7 +23,7 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// The lengths of a sample of so many values.
+    /// The lengths of a sample, by the number of its values.
     fn lengths(&self, values: usize) -> Option<Vec<usize>> {
         let open = self.shape.iter().filter(|&&length| length == -1).count();
         let known: Vec<_> = self.shape.iter().filter(|&&length| length != -1).copied().collect();

@@ -36,7 +36,7 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// The type of the parameters.
     pub dtype: DType,
-    /// What the user of such a model should know.
+    /// Remarks for the user of such a model.
     pub notes: Vec<String>,
 }
 

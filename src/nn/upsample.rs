@@ -23,7 +23,7 @@ pub struct Upsample {
     pub method: Interpolation,
 }
 
-/// What lies between the cells of a picture that is made larger.
+/// How the cells between those of a picture are computed when it is enlarged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

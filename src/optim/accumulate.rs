@@ -45,7 +45,7 @@ impl Share<'_> {
     }
 }
 
-/// Which steps make an update: every so many of an epoch, and its last.
+/// Which steps make an update: every `accumulate`-th of an epoch, and its last.
 ///
 /// A step's answer is a function of its number, so that a run can be taken up anywhere.
 #[derive(Clone, Copy)]

@@ -55,7 +55,7 @@ pub struct Optimizer {
     pub trains: Vec<String>,
 }
 
-/// What an update depends on that differs from step to step.
+/// The inputs of an update that differ from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// A floating-point scalar.
@@ -318,7 +318,7 @@ impl Optimizer {
         let is_late = |name: &str| self.is_late(name);
         let late = inputs.is_thawed.map(|is_thawed| Late { covers: &is_late, is_thawed });
         let thaw = |name: &str| late.filter(|late| (late.covers)(name)).map(|late| late.is_thawed);
-        // What is still frozen has no part in the norm of the gradients.
+        // Frozen parameters have no part in the norm of the gradients.
         let counted = |((parameter, _), gradient): (&(Variable, Tensor), &Tensor)| match thaw(&parameter.name)
         {
             Some(is_thawed) => is_thawed.select(gradient, &gradient.full_like(0.0)?),

@@ -7,7 +7,7 @@ use crate::variables::{Role, Variable, Variables};
 use std::fmt;
 use std::sync::Arc;
 
-/// A transformation of gradients, of which an optimizer is a chain. What comes out of the last one, times the learning
+/// A transformation of gradients; an optimizer is a chain of them. The result of the last one, times the learning
 /// rate, is subtracted from the parameters.
 ///
 /// In the formulas of this module `g` is the gradient that comes in, `w` the parameter, and `t` the number of the
@@ -65,7 +65,7 @@ pub struct Update<'a> {
     pub parameter: &'a Variable,
     /// Its value before this step.
     pub value: &'a Tensor,
-    /// What the links before have made of the gradient.
+    /// The gradient after the earlier links.
     pub gradient: Tensor,
     /// By how much the parameter's groups scale weight decay, see [`Group`](super::Group).
     pub weight_decay: f64,
@@ -74,7 +74,7 @@ pub struct Update<'a> {
 /// The variables that an optimizer keeps, by name.
 pub struct State<'a> {
     variables: &'a mut Variables,
-    /// What the names of all of them begin with.
+    /// The prefix of all their names.
     prefix: &'a str,
     count: Option<Tensor>,
     late: Option<Late<'a>>,

@@ -91,14 +91,14 @@ impl Boundary {
         Self { title: title.into(), x_label, y_label, area, answers: answers.clone(), classes: Vec::new() }
     }
 
-    /// What stands below the horizontal axis.
+    /// The label below the horizontal axis.
     #[must_use]
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// What stands along the vertical axis.
+    /// The label along the vertical axis.
     #[must_use]
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();

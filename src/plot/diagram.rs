@@ -18,7 +18,7 @@ const WIDEST: [f64; 3] = [220.0, 180.0, 90.0];
 const LEAST_WIDTH: f64 = 90.0;
 const ARROW: f64 = 4.0;
 
-/// What a block stands for, which decides its colour.
+/// The role of a block, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 use ttf_parser::Face;
 
-/// What an SVG asks for: the font itself, then common ones of like width.
+/// The fonts that an SVG asks for: the font itself, then common ones of similar width.
 pub(super) const FAMILY: &str = "'Open Sans', 'Noto Sans', 'Segoe UI', Arial, sans-serif";
 
 static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {

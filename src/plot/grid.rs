@@ -14,7 +14,7 @@ const GAP: f64 = 16.0;
 const LINE: f64 = 16.0;
 const MOST_LINES: usize = 3;
 const WIDEST_CAPTION: f64 = 140.0;
-/// What the width of a sheet is to be to its height, as near as whole columns come.
+/// The target ratio of a sheet's width to its height, as near as whole columns allow.
 const RATIO: f64 = 1.5;
 const BAR: Point = [200.0, 10.0];
 

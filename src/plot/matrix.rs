@@ -149,7 +149,7 @@ fn shade(right: bool, part: f64) -> Color {
     Color::diverging(if right { -depth } else { depth })
 }
 
-/// What the colours mean: those of the diagonal and those off it, side by side.
+/// The legend of the colours: those of the diagonal and those off it, side by side.
 fn bar(scene: &mut Scene, [left, top]: Point, height: f64) {
     scene.text([left, top + 9.0], "part of the row", Style::new(TICK, MUTED, Anchor::Start));
     let (top, height) = (top + 24.0, height - 4.0);

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// What is wrong with a text of TOML, and where.
+/// Errors in TOML, with their place.
 #[derive(Debug)]
 pub(super) struct Mistake {
     /// `"line 3: "`, or nothing where no line is to blame.
@@ -27,7 +27,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// What is wrong with a value.
+/// The error in a value.
 #[derive(Debug, PartialEq)]
 pub(super) enum Complaint {
     Expected { expected: String, got: String },
@@ -180,7 +180,7 @@ impl Complaint {
             [key] if message.starts_with("duplicate field") => {
                 Complaint::Other(format!("{key} is there twice"))
             }
-            // What `#[serde(untagged, expecting = …)]` says.
+            // The message of `#[serde(untagged, expecting = …)]`.
             _ => match message.strip_prefix("expected ") {
                 Some(text) if !text.contains(", got ") => expected(text),
                 _ => Complaint::Other(message),
@@ -227,7 +227,7 @@ const KINDS: [(&[&str], &str); 11] = [
     (&["any valid TOML value", "any value"], "a value"),
 ];
 
-/// What serde says that it expected.
+/// The expectation in serde's message.
 fn expectation(expected: &str) -> String {
     let expected = expected.trim_end_matches('.');
     let known = KINDS.iter().find(|(words, _)| words.contains(&expected));
@@ -260,7 +260,7 @@ fn expectation(expected: &str) -> String {
     expected.replace('`', "")
 }
 
-/// What serde says that it found.
+/// The value in serde's message.
 fn in_toml(got: &str) -> String {
     let value = |got: &str| got.split_once(' ').map(|(_, value)| value.trim_matches('`').to_string());
     match got {
@@ -316,7 +316,7 @@ pub(super) fn missing(table: &Table) -> Option<String> {
     Some(format!("expected {names}, got a recipe without; for example:{example}"))
 }
 
-/// What to do where data was given in place of a recipe; `None` where the path may be a recipe's.
+/// The remedy if data was given in place of a recipe; `None` if the path may be a recipe's.
 pub(super) fn not_a_recipe(path: &Path) -> Option<String> {
     let shown = path.display();
     if path.is_dir() {
@@ -345,7 +345,7 @@ mod tests {
         assert!(all.starts_with(
             "expected data.format, data.path, model.layers, train.loss and train.optimizer, got"
         ));
-        // What it proposes lacks nothing.
+        // Its proposal is complete.
         let (_, example) = all.split_once("for example:").unwrap();
         assert_eq!(missing(&table(example)), None);
         let one = missing(&table("[data]\nformat = 'idx'\npath = 'x'\n[train]\nloss = 'x'\noptimizer = 'x'"))

@@ -1,4 +1,4 @@
-//! What each epoch came to, as files that spreadsheets and programs read.
+//! The result of each epoch, in files that spreadsheets and programs read.
 
 use super::Folder;
 use crate::error::{Error, Result};

@@ -36,10 +36,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a run has behind it when it begins.
+/// A run's history when it starts.
 pub(super) struct Begun {
     pub epochs: Vec<Epoch>,
-    /// What its user should know.
+    /// Remarks for the user.
     pub notes: Vec<String>,
 }
 

@@ -248,7 +248,7 @@ impl CudaPlugin {
         ))
     }
 
-    /// What of NVIDIA's libraries is missing or does not fit the plugin, each with what to do about it.
+    /// NVIDIA's libraries that are missing or do not fit the plugin, each with the remedy.
     ///
     /// ```
     /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {

@@ -243,7 +243,7 @@ impl Device {
     /// program that runs on several, see [`Program::compile_replicated`](super::Program::compile_replicated).
     ///
     /// # Errors
-    /// When there are not so many.
+    /// When there are fewer.
     pub fn replica(&self, ordinal: usize) -> Result<Self> {
         let count = self.count();
         if ordinal < count {
@@ -292,7 +292,7 @@ impl Device {
         self.client.addressable_devices().first().map(xla::PjRtDevice::kind).unwrap_or_default()
     }
 
-    /// What XLA says of the version of the platform.
+    /// The platform version that XLA reports.
     pub(super) fn version(&self) -> String {
         self.client.platform_version().split_whitespace().collect::<Vec<_>>().join(" ")
     }

@@ -150,7 +150,7 @@ impl Driver {
     /// Starts the driver and asks for its GPUs.
     ///
     /// # Errors
-    /// What is wrong and what to do about it, in one sentence: no driver, no GPU, or a driver that does not start.
+    /// The fault and its remedy in one sentence: no driver, no GPU, or a driver that does not start.
     pub fn load() -> Result<Self, String> {
         let sentence = |message: String| match Cause::of(&message) {
             Some(cause @ (Cause::NoDriver | Cause::NoGpu)) => cause.to_string(),

@@ -10,7 +10,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use xla::{PjRtLoadedExecutable, XlaComputation};
 
-/// What goes into command buffers: all that XLA takes by default, and convolutions.
+/// The commands that go into command buffers: XLA's default ones, and convolutions.
 const CAPTURED: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,CONVOLUTION";
 
 /// A setting of XLA as in `XLA_FLAGS`, without the dashes.

@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(without_warning(with), program("+avx2,+sse"));
         let without = program("+avx2,-avx512f,-prefer-no-gather");
         assert_eq!(without_warning(without.clone()), without);
-        // What is not such a message is left alone.
+        // Other messages are left alone.
         assert_eq!(without_warning(b"program".to_vec()), b"program");
     }
 

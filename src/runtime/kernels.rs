@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Kernels {
     file: PathBuf,
-    /// What is read, if it is there.
+    /// The file to read, if it exists.
     load: Option<String>,
     /// What XLA writes: beside the file, so that the file is always whole or not there. The ending is the same: by it
     /// XLA tells text from binary.

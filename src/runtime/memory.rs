@@ -40,7 +40,7 @@ fn value(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What each control group of the process leaves, and each of those around it.
+/// The memory that each control group of the process leaves, and each of its parents.
 fn of_groups(root: &Path) -> impl Iterator<Item = u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     // A line is `number:controllers:path`.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use std::{fmt, ptr};
 use xla::{HloModuleProto, PjRtClient, PjRtDevice, PjRtLoadedExecutable, XlaComputation};
 
-/// What the glue says of a call: nothing, or why it failed, until the thread's next call.
+/// The glue's message about a call: null, or the reason why it failed, until the thread's next call.
 type Said = *const c_char;
 
 /// The functions of the glue.
@@ -205,7 +205,7 @@ impl Processes {
         unsafe { (self.glue.barrier)() }
     }
 
-    /// What the sums over all processes have come to so far.
+    /// Totals of the sums over all processes so far.
     pub fn traffic(&self) -> Traffic {
         let (mut sums, mut bytes, mut nanoseconds) = (0, 0, 0);
         // SAFETY: all are written.
@@ -248,13 +248,13 @@ fn agree<T: PartialEq + fmt::Display>(setting: &str, all: impl Iterator<Item = T
     }
 }
 
-/// What the devices of a process have done for sums over all processes.
+/// The traffic of a process's devices for sums over all processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
     /// How many sums they took part in.
     pub sums: u64,
-    /// What they have sent.
+    /// Bytes sent.
     pub bytes: u64,
     /// From the beginning of each sum to its end; something else may have been computed meanwhile.
     pub time: Duration,

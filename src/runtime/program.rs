@@ -72,7 +72,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// As [`Program::compile`], and when there are not so many devices.
+    /// As [`Program::compile`], and when there are fewer devices.
     pub fn compile_replicated(
         device: &Device,
         function: &Function,

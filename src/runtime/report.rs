@@ -1,4 +1,4 @@
-//! What of this machine XLA can use, and what is missing.
+//! The devices of this machine that XLA can use, and the missing pieces.
 
 use super::cuda::{CudaPlugin, Versions};
 use super::device::Device;
@@ -12,7 +12,7 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What is found on this machine, without opening a device.
+/// The report on this machine, made without opening a device.
 ///
 /// It displays as text for a reader; serialised, it is for a program.
 ///
@@ -36,9 +36,9 @@ pub struct Report {
     pub plugin: Option<PluginReport>,
     /// Where a plugin was looked for.
     pub places: Vec<PathBuf>,
-    /// What `auto` takes, and why.
+    /// The device that `auto` takes, and why.
     pub auto: Auto,
-    /// What is missing or does not fit, each with what to do about it.
+    /// Missing and mismatched pieces, each with its remedy.
     pub problems: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct PluginReport {
     pub libraries: usize,
 }
 
-/// What `auto` takes.
+/// The device that `auto` takes.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Auto {
@@ -104,7 +104,7 @@ pub struct OpenedDevice {
     pub name: String,
     /// XLA's name for the kind of device.
     pub kind: String,
-    /// What its client says of its version.
+    /// The version that its client reports.
     pub version: String,
 }
 

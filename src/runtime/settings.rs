@@ -1,9 +1,9 @@
-//! What XLA is told before it starts.
+//! Settings that XLA reads when it starts.
 
 use std::sync::Once;
 use xla::TfLogLevel;
 
-/// What must be set before XLA starts, once.
+/// Settings that must be made once, before XLA starts.
 pub(super) fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -131,7 +131,7 @@ impl DeviceOptions {
     }
 }
 
-/// What a [`DeviceSpec`] comes to on this machine.
+/// The device of a [`DeviceSpec`] on this machine.
 #[derive(Debug)]
 pub(super) enum Choice {
     /// The CPU; with the reason, where `auto` had more to choose from.
@@ -185,7 +185,7 @@ impl Choice {
         Ok(Self::Cuda { index, gpu: gpu.name.clone(), plugin })
     }
 
-    /// What sort of device it is, wherever it is.
+    /// The kind of device, without its index.
     pub fn kind(&self) -> &str {
         match self {
             Self::Cpu { .. } => "cpu",

@@ -19,7 +19,7 @@ pub(super) struct Arguments<T> {
     pub steps: Steps<T>,
 }
 
-/// What all steps read: the rows of a data set. There are none where each step is given a batch.
+/// The inputs that all steps share: the rows of a data set. There are none where each step is given a batch.
 #[derive(Clone)]
 pub(super) struct Resident<T> {
     pub inputs: Vec<T>,
@@ -29,7 +29,7 @@ pub(super) struct Resident<T> {
     pub scaling: Vec<Option<[T; 2]>>,
 }
 
-/// What each step reads: stacked over the steps along a first axis, or as a single step has it.
+/// The inputs of each step: stacked over the steps along a first axis, or as a single step has it.
 pub(super) struct Steps<T> {
     /// Of each objective, in their order.
     pub turns: Vec<Turn<T>>,
@@ -38,7 +38,7 @@ pub(super) struct Steps<T> {
     pub batch: Vec<T>,
 }
 
-/// What the update of one objective reads.
+/// The inputs of the update of one objective.
 pub(super) struct Turn<T> {
     /// f32.
     pub learning_rate: T,

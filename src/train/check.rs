@@ -1,4 +1,4 @@
-//! What is known to go wrong before a run begins.
+//! Checks before a run begins.
 
 use super::{Goal, Trainer, targets};
 use crate::data::{Dataset, check_token_ids, check_token_scaling, real_positions};

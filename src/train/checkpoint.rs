@@ -113,7 +113,7 @@ pub struct Position {
     /// Steps in an epoch; 0 in a checkpoint from before this was kept.
     #[serde(default)]
     pub steps_per_epoch: usize,
-    /// What the epoch under way came to so far.
+    /// Running totals of the current epoch.
     pub so_far: SoFar,
 }
 

@@ -1,4 +1,4 @@
-//! What a model says of rows, and how good that is.
+//! A model's answers for rows, and their figures.
 
 use super::{Goal, Score};
 use crate::array::{Array, Element, count};
@@ -48,7 +48,7 @@ pub struct Evaluation {
     scaling: Scaling,
 }
 
-/// What came true of each row.
+/// The truth about each row.
 #[derive(Clone, Debug)]
 enum Truth {
     /// A class, and where rows have a distribution over the classes in place of one, that: the label is then its
@@ -189,7 +189,7 @@ impl Evaluation {
         self.sum / self.divisor
     }
 
-    /// What the model is asked.
+    /// The task of the model.
     pub fn task(&self) -> Task {
         self.task
     }
@@ -293,7 +293,7 @@ impl Evaluation {
         }
     }
 
-    /// What the outputs are to be, `[rows, width]`; empty where targets are classes.
+    /// The expected outputs, `[rows, width]`; empty if targets are classes.
     pub fn targets(&self) -> &[f64] {
         match &self.truth {
             Truth::Labels(targets) | Truth::Values(targets) => targets,

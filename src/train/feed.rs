@@ -31,7 +31,7 @@ struct Reading {
     losses: Vec<Loss>,
 }
 
-/// What one call reads.
+/// The inputs of one call.
 pub(super) struct Piece {
     pub rows: Resident<Arc<Buffer>>,
     /// Where its rows lie on the device, `[steps, batch]`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// What happened in a run, as it happens.
+/// An event in a run.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -69,7 +69,7 @@ pub struct Progress {
     pub steps_per_second: f64,
 }
 
-/// What an epoch came to.
+/// The result of an epoch.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};

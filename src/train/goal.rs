@@ -1,4 +1,4 @@
-//! What the outputs of a model are trained to be, where there are several.
+//! The goals of training for the outputs of a model.
 
 use super::Trainer;
 use super::head::{Gaps, Head, Target};
@@ -11,7 +11,7 @@ use crate::loss::Loss;
 /// training makes small.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
-    /// What its figures are called after, as in `kind.accuracy`.
+    /// The prefix of its figures, as in `kind.accuracy`.
     pub name: String,
     /// The output, by its name; that of a list of layers is empty.
     pub output: String,

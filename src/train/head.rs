@@ -19,7 +19,7 @@ pub(super) struct Head {
     pub classes: usize,
 }
 
-/// What a head's outputs are compared with.
+/// The truth that a head's outputs are compared with.
 pub(super) enum Target {
     /// The target of this place among those that are stored.
     Stored { place: usize, gaps: Gaps },

@@ -9,7 +9,7 @@ use crate::variables::{Variable, Variables};
 
 /// A training step as a function of the variables, of randomness, and of what it reads.
 pub(super) trait Step {
-    /// What a program of `steps` steps reads besides the variables.
+    /// The arguments of a program of `steps` steps, without the variables.
     fn arguments(&self, steps: usize) -> Arguments<Type>;
 
     /// Moves the variables.
@@ -18,7 +18,7 @@ pub(super) trait Step {
     /// How many devices share each batch.
     fn replicas(&self) -> usize;
 
-    /// What a program gives of the results of its steps, which are stacked.
+    /// A program's result from the stacked results of its steps.
     fn finish(&self, results: Vec<Tensor>) -> Result<Vec<Tensor>> {
         Ok(results)
     }
@@ -30,7 +30,7 @@ pub(super) trait Step {
 /// The place of [`Arguments::number`] in their list.
 const NUMBER: usize = 2;
 
-/// What a step gives besides new values of the variables.
+/// The results of a step, without the new values of the variables.
 pub(super) struct Stepped {
     /// Of each objective.
     pub results: Vec<Vec<Tensor>>,

@@ -17,14 +17,14 @@ use std::ops::Range;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangeTest {
-    /// Learning rate and smoothed loss of each step, up to where the loss got out of hand.
+    /// Learning rate and smoothed loss of each step, up to the step at which the loss diverged.
     pub losses: Vec<(f64, f64)>,
 }
 
 /// How much of the average stays from one step to the next.
 const SMOOTHING: f64 = 0.9;
-/// The test ends where the loss is so many times the least one.
-const OUT_OF_HAND: f64 = 4.0;
+/// The test ends when the loss is this many times the smallest one.
+const DIVERGED: f64 = 4.0;
 
 /// Trains for `steps` steps, with a learning rate that grows by the same factor in each, from one end of `rates` to
 /// the other. The run is not that of the recipe: its state is thrown away.
@@ -76,7 +76,7 @@ pub fn range_test(
             // Weighed so that the first steps count as much as the later ones.
             average = SMOOTHING * average + (1.0 - SMOOTHING) * f64::from(done.loss);
             let smoothed = average / (1.0 - SMOOTHING.powf((step + 1) as f64));
-            if !smoothed.is_finite() || smoothed > OUT_OF_HAND * least {
+            if !smoothed.is_finite() || smoothed > DIVERGED * least {
                 break 'steps;
             }
             least = least.min(smoothed);

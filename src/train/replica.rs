@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::runtime::{Buffer, Device, Program};
 use std::sync::Arc;
 
-/// What a run has on one of its devices besides the state.
+/// A run's share of one of its devices, without the state.
 pub(super) struct Replica {
     pub device: Device,
     pub index: usize,

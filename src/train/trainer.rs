@@ -1,4 +1,4 @@
-//! What a training run is to be.
+//! The settings of a training run.
 
 use super::augment::Augment;
 use super::goal::Goal;
@@ -34,7 +34,7 @@ pub struct Trainer {
     pub loss: Loss,
     /// Values with which variables begin, by their names; the others begin at random.
     pub begin: Vec<(String, Array)>,
-    /// What each output is trained to be, where there are several: in place of `loss`.
+    /// The goals of several outputs, in place of `loss`.
     pub goals: Vec<Goal>,
     /// The update rule with its learning rate.
     pub optimizer: Optimizer,
@@ -101,7 +101,7 @@ impl Trainer {
         }
     }
 
-    /// What training makes small.
+    /// The loss that training minimises.
     #[must_use]
     pub fn loss(self, loss: Loss) -> Self {
         Self { loss, ..self }

@@ -13,7 +13,7 @@ use crate::graph::{Graph, Tensor, Type};
 use indexmap::IndexMap;
 use std::fmt;
 
-/// What a variable is for.
+/// The role of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {

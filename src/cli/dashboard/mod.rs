@@ -90,7 +90,7 @@ impl Dashboard {
 
     fn stop(&mut self) {
         drop(self.goes_on.take());
-        // What could not be drawn is no reason to end a run.
+        // A drawing error is no reason to end a run.
         let _ = self.thread.take().map(JoinHandle::join);
         leave();
     }

@@ -1,4 +1,4 @@
-//! What `neural data` found, in words and as JSON.
+//! The report of `neural data`, in words and as JSON.
 
 use super::range::Range;
 use crate::array::Array;
@@ -14,7 +14,7 @@ use std::io::{self, Write};
 /// Classes up to here are written under each other.
 const MOST_CLASSES: usize = 50;
 
-/// What was found, for people and for programs.
+/// A report for people and for programs.
 #[derive(Default)]
 pub(super) struct Shown {
     text: String,
@@ -43,7 +43,7 @@ impl Shown {
         }
     }
 
-    /// What each column of a table holds, and the kind that the source gives it.
+    /// The contents of each column of a table, and the kind that the source gives it.
     pub fn columns(&mut self, table: &Table, source: &Source) -> Result<()> {
         let mut lines =
             vec![["column", "holds", "missing", "different", "values"].map(String::from).to_vec()];
@@ -149,7 +149,7 @@ impl Shown {
         Ok(())
     }
 
-    /// How many rows are for what, where they come from, and of which class.
+    /// The rows of each part, their origin, and their classes.
     fn splits(&mut self, data: &Dataset, model: Option<&Network>) {
         let told = Told::of(data, model);
         let parts: Vec<_> = data.parts().collect();

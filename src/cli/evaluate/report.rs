@@ -1,4 +1,4 @@
-//! What is said of an evaluation, as tables and as JSON.
+//! The report of an evaluation, as tables and as JSON.
 
 use crate::cli::{pictures, text};
 use crate::metric::{
@@ -42,7 +42,7 @@ pub(super) fn figures(evaluation: &Evaluation) -> String {
     text::table(&lines, 1).trim_end().to_string()
 }
 
-/// What is said besides the figures.
+/// Notes beside the figures.
 #[derive(Default)]
 pub(super) struct Report {
     pub tables: Vec<String>,

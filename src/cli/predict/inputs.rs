@@ -1,4 +1,4 @@
-//! What is predicted: the rows of files, folders and standard input, some at a time.
+//! The rows to predict, from files, folders and standard input, some at a time.
 
 use crate::array::{Array, DType, count};
 use crate::cli::text;
@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub number: usize,
     /// Whether the file has further rows.
     pub is_one_of_many: bool,
-    /// What the table's column of ids holds.
+    /// The table's column of ids.
     pub id: Option<String>,
 }
 

@@ -201,7 +201,7 @@ fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Res
     Ok(json!({ "total": rows.len(), "list": list }))
 }
 
-/// What the page shows of a row.
+/// A row as the page shows it.
 struct Shown<'a> {
     data: &'a Dataset,
     table: Option<Table>,

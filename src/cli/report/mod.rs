@@ -95,7 +95,7 @@ impl Report {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What the page shows of a run.
+    /// A run as the page shows it.
     fn of_run(&self, row: &Row, folder: &Folder, device: Option<&Device>) -> anyhow::Result<Value> {
         let recipe = folder.recipe()?;
         let best = row.monitor.best(&row.epochs).map(|epoch| epoch.number);

@@ -36,7 +36,7 @@ struct Json {
     inputs: Option<Inputs>,
 }
 
-/// What a request asks for.
+/// The samples of a request.
 pub(super) struct Asked {
     /// For each of the model's inputs the samples, `[rows, sample…]`.
     pub samples: Vec<Array>,

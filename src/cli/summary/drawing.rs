@@ -40,7 +40,7 @@ pub fn of(path: &Path, description: &Description, summary: &Summary) -> Result<D
 
 struct Drawing {
     diagram: Diagram,
-    /// What each block is called, by its place.
+    /// The name of each block, by its place.
     names: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ impl Drawing {
     }
 }
 
-/// What a node does before its layers.
+/// The first step of a node, before its layers.
 fn joined(node: &Node) -> Option<String> {
     match (node.join, &node.like) {
         (Some(join), None) => Some(join.name().to_string()),

@@ -11,7 +11,7 @@ pub(super) struct Rungs {
 /// How far a trial has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
-    /// What it reached on each rung that it has climbed, better the lower; infinite for a trial that failed.
+    /// Its result on each rung that it has climbed, lower is better; infinite for a trial that failed.
     pub values: Vec<f64>,
     /// Whether it has nothing left to train.
     pub is_over: bool,

@@ -197,7 +197,7 @@ impl Journal {
         }
         let standings: Vec<Standing> = self.trials.iter().map(Trial::standing).collect();
         let is_last = self.plan.count().is_some_and(|count| self.trials.len() >= count);
-        // What is under way may yet be better than the best there is.
+        // A running trial may yet become the best.
         let is_end = is_last && under_way.is_empty();
         if let Some((number, rung)) = self.rungs.promotion(&standings, is_end, under_way) {
             return Ok(job(number, rung));

@@ -266,7 +266,7 @@ impl Sweep {
         checked.iter().try_for_each(|settings| self.recipe.read(settings).map(drop))?;
         let recipe = self.recipe.read(&first)?;
         let data = loaded.data(&recipe, device)?;
-        // What keeps this trial alone from starting is a finding of the sweep.
+        // An error that keeps only this trial from starting is a result of the sweep.
         if let Ok(run) = processes::start(&recipe, device, data, self.sharing.count(device)) {
             check_settings(&run, &recipe.train)?;
         }
@@ -275,7 +275,7 @@ impl Sweep {
         Ok(group.path().to_path_buf())
     }
 
-    /// What is asked for.
+    /// The plan that the command line asks for.
     fn plan(&self, base: &Recipe) -> anyhow::Result<Plan> {
         let over = self.over.iter().map(|over| self.wherever(over)).collect::<anyhow::Result<Vec<_>>>()?;
         let listed = match (self.search, combinations(&over)) {

@@ -14,7 +14,7 @@ pub(super) struct Group {
     pub times: u64,
 }
 
-/// What the runs of a group differ in.
+/// The setting in which the runs of a group differ.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {

@@ -1,4 +1,4 @@
-//! What other programs show of a run: TensorBoard's event files and MLflow's runs.
+//! Logs of a run for other programs: TensorBoard's event files and MLflow's runs.
 
 use crate::cli::figures;
 use crate::mlflow;
@@ -13,7 +13,7 @@ use toml::Value;
 pub(super) struct Logs {
     tensorboard: Option<tensorboard::Writer>,
     mlflow: Option<mlflow::Writer>,
-    /// What every later write waits for: an error ends the run after the event that met it.
+    /// The pending write, which every later write waits for: an error ends the run after the event that met it.
     pub failed: crate::Result<()>,
 }
 

@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// What is told of a run while it trains, and where it does.
+/// The output of a run while it trains.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Output<'a> {
     pub verbosity: Verbosity,
@@ -63,7 +63,7 @@ impl Until {
     }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 pub(in crate::cli) struct Outcome {
     pub ending: Ending,
     /// Epochs that are done.

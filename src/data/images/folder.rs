@@ -240,7 +240,7 @@ impl Pictures {
         }
     }
 
-    /// What a folder holds, by name, and what it is where links lead. What is hidden is passed over.
+    /// The entries of a folder by name, with links followed. Hidden ones are skipped.
     fn entries(&mut self, path: &Path) -> Result<Vec<(PathBuf, fs::Metadata)>> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();

@@ -30,7 +30,7 @@ pub enum Color {
     Rgb,
 }
 
-/// What shows through where a picture is transparent.
+/// The colour behind transparent pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ impl Background {
     }
 }
 
-/// What pictures are turned into; `None` leaves them as they are stored.
+/// The target format of pictures; `None` leaves them as they are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Height and width to resize to, without regard to their ratio.

@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// An `.npz` archive, of which this build has none.
+/// An `.npz` archive, which this build cannot read.
 #[derive(Debug)]
 pub enum Archive {}
 

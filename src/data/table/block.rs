@@ -1,4 +1,4 @@
-//! What was read of a file and is not parsed yet.
+//! Text that was read from a file and is not parsed yet.
 
 use super::layout::records;
 use super::number::plain;
@@ -15,7 +15,7 @@ const SIZE: usize = 8 << 20;
 /// A part of a block that is worth a thread.
 const PART: usize = 1 << 16;
 
-/// What was read and is not parsed yet.
+/// Text that was read and is not parsed yet.
 pub(super) struct Block<'a> {
     path: &'a Path,
     pub bytes: Vec<u8>,

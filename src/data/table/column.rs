@@ -8,7 +8,7 @@ use super::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What becomes of missing values in a feature: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
+/// How missing values of a feature are treated: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
 ///
 /// In a column of names they become a feature of their own, if there are any among the training rows.
 ///
@@ -36,7 +36,7 @@ pub enum Missing {
     Constant(f64),
 }
 
-/// What becomes of a name that was in none of the training rows.
+/// How names outside the training rows are treated.
 ///
 /// ```
 /// # use neural::data::table::{Layout, Table};
@@ -93,7 +93,7 @@ pub struct Column {
     pub kind: ColumnKind,
 }
 
-/// What a column holds.
+/// The contents of a column.
 ///
 /// A feature is f32, and most columns are rounded to that without harm. Of a column whose values differ far less than
 /// they are large, such as seconds since 1970, f32 would leave few different values; so `offset`, the mean of such a

@@ -45,7 +45,7 @@ pub enum Cycle {
     Day,
 }
 
-/// What the texts of a column are as dates.
+/// The texts of a column as dates.
 pub(super) enum Found {
     /// Some are none.
     None,

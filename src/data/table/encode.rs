@@ -243,7 +243,7 @@ impl Table {
         Ok(Encoder { column, index, width: column.width(), texts, names })
     }
 
-    /// What is wrong with the first cell of a row that cannot be encoded.
+    /// The error in the first cell of a row that cannot be encoded.
     fn diagnose(&self, row: usize, encoders: &[Encoder]) -> String {
         let is_bad = |encoder: &&Encoder| {
             !encoder.encode(self.cells[encoder.index].get(row), &mut vec![ZERO; encoder.width])
@@ -321,13 +321,13 @@ struct Encoder<'a> {
     /// The place of the column's cells in the table.
     index: usize,
     width: usize,
-    /// What each text means.
+    /// The features of each text.
     texts: Vec<Means>,
     /// The places of a category's names.
     names: HashMap<&'a str, usize>,
 }
 
-/// What a text is as features.
+/// A text as features.
 enum Means {
     Features(Vec<f32>),
     /// 1 in this place and 0 in all others.

@@ -228,7 +228,7 @@ enum Fitted {
     LeftOut(String),
 }
 
-/// What stands for a missing value in a column of these numbers.
+/// The replacement of missing values in a column of these numbers.
 fn fill(mut numbers: Vec<f64>, missing: Missing) -> Option<f64> {
     match missing {
         Missing::Refuse => None,
@@ -247,7 +247,7 @@ fn fill(mut numbers: Vec<f64>, missing: Missing) -> Option<f64> {
 /// 65,536 of the deviation.
 const FAR: f64 = 256.0;
 
-/// What to subtract before rounding, see [`ColumnKind`].
+/// The amount to subtract before rounding, see [`ColumnKind`].
 fn offset(numbers: &[f64]) -> f64 {
     let (mut least, mut greatest, mut is_exact) = (f64::INFINITY, f64::NEG_INFINITY, true);
     for &number in numbers {

@@ -1,4 +1,4 @@
-//! What the cells of a column are: numbers, dates, truth values or names.
+//! The kind of a column's cells: numbers, dates, truth values or names.
 
 use super::cells::{Cell, Cells};
 use super::date::{self, DateOrder};
@@ -6,7 +6,7 @@ use super::number::{self, Notation};
 use super::{Table, is_missing, shown};
 use crate::error::Error;
 
-/// What all cells of a column are, missing ones aside.
+/// The common kind of a column's cells, missing ones aside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Holds {
     Nothing,
@@ -32,7 +32,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     if is(["true", "yes"]) { Some(true) } else { is(["false", "no"]).then_some(false) }
 }
 
-/// What the cells of a column are as numbers.
+/// The cells of a column as numbers.
 pub(super) struct Numbers<'a> {
     cells: &'a Cells,
     /// Of each text; `None` where it is missing.
@@ -62,7 +62,7 @@ impl Numbers<'_> {
 }
 
 impl Table {
-    /// What a column holds. Where `dates` is given, dates that can be read in two ways are read in this one.
+    /// The contents of a column. Where `dates` is given, dates that can be read in two ways are read in this one.
     pub(crate) fn holds(&self, column: usize, dates: Option<DateOrder>) -> Holds {
         let cells = &self.cells[column];
         let texts = cells.texts().filter(|text| !is_missing(text));

@@ -75,7 +75,7 @@ pub struct CategoryKind {
     pub unknown: Option<Unknown>,
 }
 
-/// What becomes of a missing name.
+/// How a missing name is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -134,7 +134,7 @@ impl Default for TextKind {
     }
 }
 
-/// What a text is cut into.
+/// The units that a text is cut into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -156,7 +156,7 @@ pub struct PictureKind {
     /// Grey or RGB.
     #[serde(default = "rgb")]
     pub color: Color,
-    /// What shows through where they are transparent.
+    /// The colour behind transparent pixels.
     #[serde(default)]
     pub background: Background,
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What stands between two cells of a row.
+/// The character between two cells of a row.
 ///
 /// ```
 /// use neural::data::table::{Delimiter, Layout, Table};

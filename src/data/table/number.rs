@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What stands before the fraction of a number.
+/// The character before the fraction of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
     /// `1.5`
@@ -14,7 +14,7 @@ pub enum Decimal {
     Comma,
 }
 
-/// What stands between groups of three digits.
+/// The character between groups of three digits.
 ///
 /// ```
 /// use neural::data::table::{Notation, Thousands};
@@ -70,7 +70,7 @@ fn is_point(decimal: &Decimal) -> bool {
 
 const SIGNS: [char; 5] = ['%', '$', '€', '£', '¥'];
 
-/// What the texts of a column are as numbers.
+/// The texts of a column as numbers.
 pub(super) enum Found {
     /// Some are no numbers in any notation.
     None,

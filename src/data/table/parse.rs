@@ -35,7 +35,7 @@ pub(super) struct Piece {
     pub lines: Vec<(usize, usize)>,
     /// Line breaks in all.
     pub breaks: usize,
-    /// What is wrong with the row after these, and the line it begins at.
+    /// The error in the row after these, and the line it begins at.
     pub fault: Option<(usize, Fault)>,
 }
 

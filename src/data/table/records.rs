@@ -6,12 +6,12 @@ use std::borrow::Cow;
 
 const QUOTE: u8 = b'"';
 
-/// What stands between cells and between records.
+/// Separators of cells and records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     /// Any number of blanks and tabs if `None`; there are no quotes then.
     pub delimiter: Option<u8>,
-    /// What ends a record, `\n`, or `\r` where a file has no other; a `\r` before a `\n` is a blank.
+    /// The end of a record: `\n`, or `\r` where a file has no other; a `\r` before a `\n` is a blank.
     pub end: u8,
 }
 

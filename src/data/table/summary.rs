@@ -1,4 +1,4 @@
-//! What the columns of a table hold, for people who look at it.
+//! A summary of a table's columns.
 
 use super::cells::Cell;
 use super::holds::{Holds, Unclear};
@@ -14,7 +14,7 @@ const MOST: usize = 1000;
 /// Names that are kept of a column.
 const NAMES: usize = 7;
 
-/// What a column holds.
+/// The contents of a column.
 ///
 /// ```
 /// use neural::data::table::{Layout, Table};
@@ -56,7 +56,7 @@ fn is_text(texts: &[&str], rows: usize) -> bool {
 }
 
 impl Table {
-    /// What each column holds, in the order of the header.
+    /// A summary of each column, in the order of the header.
     ///
     /// # Errors
     /// When a column was left out in reading.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a target is.
+/// The kind of a target.
 ///
 /// ```
 /// # use neural::data::table::{Layout, Table};

@@ -1,4 +1,4 @@
-//! What the scores say: the name of the class, or which labels hold.
+//! Answers from scores: the name of the class, or the labels that hold.
 
 use super::builder::{Builder, Value, int, tensor_info};
 use super::proto::{DataType, ValueInfo};

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int, c_void};
 pub const MAJOR: c_int = 0;
 pub const MINOR: c_int = 2;
 
-/// What has no content that a library may know.
+/// An opaque type.
 macro_rules! opaque {
     ($($name:ident),*) => {$(
         #[repr(C)]

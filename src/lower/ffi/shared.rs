@@ -112,7 +112,7 @@ struct Shared {
     end: End,
 }
 
-/// What the thread does that has done the last piece.
+/// Work for the thread that finishes the last piece.
 enum End {
     Unpark(Thread),
     Complete(Promise),

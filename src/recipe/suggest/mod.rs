@@ -37,7 +37,7 @@ pub struct Suggestion {
     plan: Plan,
     /// Comments on keys of `[data]`.
     comments: Vec<(&'static str, String)>,
-    /// What the recipe takes for granted, a sentence each.
+    /// The assumptions of the recipe, a sentence each.
     pub assumed: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ fn load(choice: &mut Columns) -> Result<Dataset> {
     }
     choice.source.size = Some(SIZE);
     choice.source.color.get_or_insert(Color::Rgb);
-    // What is wrong besides the sizes is said by the first error.
+    // The first error reports every other fault.
     let data = choice.source.load().map_err(|_| error)?;
     let [height, width] = SIZE;
     choice.assume(format!(

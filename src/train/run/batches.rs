@@ -11,7 +11,7 @@ use crate::train::feed::{Feed, Piece};
 use crate::train::replica::{Given, Replica};
 use std::sync::Arc;
 
-/// What some steps read of the data.
+/// The rows that some steps read.
 pub(super) struct Batches {
     /// Where they lie: the number of the first, or its place in the epoch where all epochs are alike.
     place: u64,

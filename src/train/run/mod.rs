@@ -37,7 +37,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What one step did.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Step {
@@ -75,7 +75,7 @@ pub struct Run<'a> {
     data: &'a Dataset,
     evaluator: Evaluator<'a>,
     description: Description,
-    /// What each epoch is reported with.
+    /// The figures that each epoch reports.
     metrics: Vec<Metric>,
     variables: Vec<Variable>,
     state: State,
@@ -84,7 +84,7 @@ pub struct Run<'a> {
     feeds: Vec<Arc<Feed<'a>>>,
     /// Steps done since the beginning of the run.
     step: u64,
-    /// What the epoch under way came to so far.
+    /// Running totals of the current epoch.
     pub(super) so_far: SoFar,
     /// The order of the current epoch.
     order: Order,
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         self.evaluator.shapes()[head.output].last().copied()
     }
 
-    /// What the model is asked, of several goals the first.
+    /// The task of the model; of several goals, the first.
     pub fn task(&self) -> Task {
         self.tasks().first().copied().unwrap_or(Task::Values)
     }
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
         matches!(self.plan.heads[..], [Head { classes: 1.., .. }])
     }
 
-    /// What the model is asked for each goal.
+    /// The task of each goal.
     pub fn tasks(&self) -> &[Task] {
         self.evaluator.tasks()
     }

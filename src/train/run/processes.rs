@@ -11,12 +11,12 @@ use crate::runtime::Processes;
 use crate::train::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 
-/// What the first process is about to do.
+/// The next action of the first process.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Command {
-    /// Compile for calls of so many steps.
+    /// Compile for calls of this number of steps.
     Compile(usize),
-    /// Run so many steps.
+    /// Run this number of steps.
     Advance(usize),
     /// Look for numbers that are not finite in the next step.
     Trace,

@@ -1,4 +1,4 @@
-//! What a run holds: the values of its variables, checkpoints of them, and the model that they make.
+//! The state of a run: the values of its variables, checkpoints of them, and the model that they make.
 
 use super::processes::Command;
 use super::{Run, model_values};
@@ -185,7 +185,7 @@ impl Run<'_> {
         Model::new(self.description(), find)
     }
 
-    /// What the model is besides its values.
+    /// The description of the model, without its values.
     pub fn description(&self) -> Description {
         self.description.clone()
     }
