@@ -145,7 +145,11 @@ pub(super) fn detected(path: &Path, format: Option<Format>) -> Result<Source> {
     if let (Err(error), false) = (std::fs::metadata(path), is_pattern(path)) {
         return Err(Error::io("read", path, error));
     }
+    let is_empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     let unknown = || {
+        if is_empty() {
+            return Error::format(path, "expected a folder with data, got an empty one");
+        }
         let message = "expected data of a known format, got data that neither its name nor its contents identify; \
                        name the format with --format";
         Error::format(path, message)

@@ -3,6 +3,7 @@
 mod http;
 mod seen;
 
+use crate::cli::text;
 use anyhow::Context;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -51,6 +52,9 @@ impl Watch {
                 .with_context(|| format!("cannot listen at {wanted}; --port takes another"))?;
             let address = listener.local_addr()?;
             let mut out = io::stdout().lock();
+            for path in self.runs.iter().filter(|path| !path.exists()) {
+                writeln!(out, "{} is not there yet; runs appear as they begin", text::path(path))?;
+            }
             writeln!(out, "watch at http://{address}/#{token}")?;
             out.flush()?;
             drop(out);

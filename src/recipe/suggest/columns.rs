@@ -32,6 +32,10 @@ const TARGETS: [&str; 22] = [
     "category",
 ];
 
+/// Words that a target's name often ends in.
+const ENDINGS: [&str; 8] =
+    ["target", "label", "outcome", "survived", "churn", "churned", "diagnosis", "price"];
+
 /// Names of columns that number the rows.
 const IDS: [&str; 8] = ["id", "index", "rownames", "rownumber", "rowid", "row", "uuid", "unnamed0"];
 
@@ -77,11 +81,19 @@ impl Columns {
         };
         let open: Vec<&Summary> =
             summaries.iter().filter(|one| one.name != target.name && !is_taken(&one.name)).collect();
+        let said = choice.assumed.len();
         for column in &open {
             choice.column(&table, column, target)?;
         }
         let is_kept =
             |name: &String| !choice.source.ignore.contains(name) && choice.source.id.as_ref() != Some(name);
+        if !open.is_empty() && !summaries.iter().any(|one| one.name != target.name && is_kept(&one.name)) {
+            let name = shown(&target.name);
+            let reasons = choice.assumed[said..].join("; ");
+            let message =
+                format!("expected a column for a feature besides the target \"{name}\", got none: {reasons}");
+            return Err(Error::format(&choice.source.path, message));
+        }
         let gaps: Vec<&&Summary> = open
             .iter()
             .filter(|one| one.missing > 0 && one.missing < table.rows() && is_kept(&one.name))
@@ -100,7 +112,7 @@ impl Columns {
         Ok(choice)
     }
 
-    /// The column that is named, has a usual name, or is the last.
+    /// The column that is named, has a usual name, ends in one, or is the last.
     fn target<'a>(&mut self, table: &Table, summaries: &'a [Summary]) -> Result<&'a Summary> {
         let of = |name: &str| summaries.iter().find(|one| one.name == name);
         let usual: Vec<&Summary> = TARGETS
@@ -122,14 +134,15 @@ impl Columns {
                 Some(*first)
             }
             (None, []) => {
-                let last = summaries.last();
-                if let Some(last) = last {
-                    self.assume(format!(
-                        "target: \"{}\", the last column; --target NAME takes another",
-                        shown(&last.name)
-                    ));
+                let (found, why) = match ending(summaries) {
+                    Some(one) => (Some(one), "by the end of its name"),
+                    None => (summaries.last(), "the last column"),
+                };
+                if let Some(one) = found {
+                    let name = shown(&one.name);
+                    self.assume(format!("target: \"{name}\", {why}; --target NAME takes another"));
                 }
-                last
+                found
             }
         };
         let target = chosen.ok_or_else(|| Error::format(&self.source.path, "expected columns, got none"))?;
@@ -225,6 +238,16 @@ impl Columns {
         self.source.ignore.push(column.name.clone());
         self.assume(reason);
     }
+}
+
+/// The only column whose name ends in the name of a target, such as `m2_price`.
+fn ending(summaries: &[Summary]) -> Option<&Summary> {
+    let is_one = |one: &&Summary| {
+        let words = one.name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.last().is_some_and(|word| ENDINGS.contains(&&plain(word)[..]))
+    };
+    let mut found = summaries.iter().filter(is_one);
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// A name without case and punctuation.
