@@ -45,7 +45,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "variables",
         ],
     ),
-    ("export", &["error", "array", "data", "file", "graph", "lower", "model", "nn", "optim", "train"]),
+    (
+        "export",
+        &["error", "array", "data", "file", "graph", "lower", "metric", "model", "nn", "optim", "train"],
+    ),
     ("recipe", &["error", "data", "export", "file", "loss", "metric", "named", "nn", "optim", "train"]),
     (
         "runs",

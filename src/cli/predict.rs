@@ -90,6 +90,7 @@ impl Predict {
         if let Some(name) = &self.inputs {
             source.inputs = Some(name.as_str().into());
         }
+        let conformal = saved.conformal.clone();
         let model = saved.model()?;
         let device = self.trained.open_device()?;
         let reader = Reader { source: &source, description: &model.description, invert: self.invert };
@@ -119,8 +120,10 @@ impl Predict {
             let outputs = predictor.predict_all(&batch.samples)?;
             let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
             let answers = Answers::of_each(&model.description, &shapes);
-            let answers: Vec<Answers> =
-                answers.into_iter().map(|answers| answers.with_threshold(threshold)).collect();
+            let answers: Vec<Answers> = answers
+                .into_iter()
+                .map(|a| a.with_threshold(threshold).with_conformal(conformal.clone()))
+                .collect();
             writer.write(&answers, &batch.places, &outputs)
         })?;
         writer.finish()?;

@@ -3,6 +3,7 @@
 use super::DeviceArguments;
 use crate::array::DType;
 use crate::error::Result;
+use crate::metric::Conformal;
 use crate::model::{Answer, Description, Link, Model};
 use crate::runs::{Folder, Saved, Which};
 use crate::runtime::Device;
@@ -74,6 +75,8 @@ pub(super) struct Answers {
     is_single: bool,
     /// The probability above which that of two classes is chosen.
     threshold: f64,
+    /// What widens an answer to a set or an interval.
+    conformal: Option<Conformal>,
 }
 
 impl Answers {
@@ -138,12 +141,43 @@ impl Answers {
             is_at_positions,
             is_single,
             threshold: 0.5,
+            conformal: None,
         }
     }
 
     /// The same with this threshold.
     pub fn with_threshold(self, threshold: f64) -> Self {
         Self { threshold, ..self }
+    }
+
+    /// The same with what widens answers.
+    pub fn with_conformal(self, conformal: Option<Conformal>) -> Self {
+        Self { conformal: conformal.filter(|_| !self.is_at_positions), ..self }
+    }
+
+    /// The classes that may well be right, if answers are widened.
+    pub fn set(&self, figures: &[f64]) -> Option<Vec<&str>> {
+        let conformal = self.conformal.as_ref().filter(|_| self.is_class)?;
+        Some(conformal.set(figures).into_iter().map(|class| self.names[class].as_str()).collect())
+    }
+
+    /// The ends between which each value may well be, if answers are widened.
+    pub fn intervals(&self, values: &[f64]) -> Option<Vec<[f64; 2]>> {
+        let conformal = self.conformal.as_ref().filter(|_| !self.is_class)?;
+        Some(values.iter().enumerate().map(|(output, value)| conformal.interval(output, *value)).collect())
+    }
+
+    /// The names of the columns of sets or intervals.
+    pub fn widened_columns(&self) -> Vec<String> {
+        match &self.conformal {
+            None => Vec::new(),
+            Some(_) if self.is_class => vec![format!("{}set", self.prefix)],
+            Some(_) => self
+                .columns()
+                .iter()
+                .flat_map(|name| ["low", "high"].map(|end| format!("{name}_{end}")))
+                .collect(),
+        }
     }
 
     /// How many outputs there are for each class, or two classes.

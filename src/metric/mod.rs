@@ -15,6 +15,7 @@
 //! | `name` | their names: [`Metric`], and what a model is asked: [`Task`] |
 //! | `counts` | precision, recall, F1 and their averages |
 //! | `classes` | one class of several a row: [`Confusion`], accuracies |
+//! | `conformal` | sets and intervals that hold the truth as often as is asked for |
 //! | `labels` | several labels, each of which is there or not |
 //! | `probability` | log loss, Brier score, calibration |
 //! | `ranking` | ROC AUC, average precision, the threshold of the best F1 |
@@ -24,6 +25,7 @@
 
 mod answers;
 mod classes;
+mod conformal;
 mod counts;
 mod figures;
 mod labels;
@@ -37,6 +39,7 @@ mod values;
 pub(crate) use answers::error_figures;
 pub use answers::{Answers, ClassAnswers, LabelAnswers};
 pub use classes::{Confusion, classes_of, top_k};
+pub use conformal::Conformal;
 pub use counts::{Average, Counts, averaged};
 pub use figures::Figures;
 pub use labels::{exact_match, label_accuracy, label_counts};

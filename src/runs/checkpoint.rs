@@ -7,6 +7,7 @@ use crate::array::Array;
 use crate::data::{Fingerprint, safetensors};
 use crate::error::{Error, Result};
 use crate::file;
+use crate::metric::Conformal;
 use crate::model::{Description, Model, tempered};
 use crate::optim::average_name;
 use crate::train::{CHECKPOINT_KEY as KEY, Checkpoint, Epoch, Position};
@@ -34,6 +35,7 @@ use std::sync::Arc;
 ///     epochs: Some(Vec::new()),
 ///     data: Some(data.fingerprint()),
 ///     temperature: None,
+///     conformal: None,
 /// };
 /// saved.write(&path)?;
 /// let read = Saved::read(&path)?;
@@ -54,6 +56,9 @@ pub struct Saved {
     /// The temperature that divides the model's scores, see [`Model::with_temperature`]. It belongs to these values: further
     /// training drops it.
     pub temperature: Option<f64>,
+    /// How far the model's answers are to be widened to hold the truth, see [`Conformal`]. It belongs to these values and this
+    /// temperature: further training and another temperature drop it.
+    pub conformal: Option<Conformal>,
 }
 
 /// The epochs, as the lines of the history's file. They are a tensor of bytes, since metadata may not grow without
@@ -87,6 +92,8 @@ struct Metadata<D> {
     data: Option<Fingerprint>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conformal: Option<Conformal>,
 }
 
 impl Saved {
@@ -100,14 +107,14 @@ impl Saved {
         let text = safetensors::text(path, &contents, KEY)
             .map_err(|_| damaged(&"it was cut off, or is no safetensors file"))?;
         let text = text.ok_or_else(|| damaged(&"it does not describe its model"))?;
-        let Metadata::<Description> { model, position, data, temperature } =
+        let Metadata::<Description> { model, position, data, temperature, conformal } =
             serde_json::from_str(&text).map_err(|e| damaged(&e))?;
         let mut tensors = safetensors::all(path, &contents)?;
         let epochs = tensors.iter().position(|(name, _)| name == EPOCHS);
         let epochs = epochs.map(|place| parse(tensors.swap_remove(place).1.bytes()));
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let checkpoint = Arc::new(Checkpoint { position, tensors });
-        Ok(Self { checkpoint, description: model, epochs, data, temperature })
+        Ok(Self { checkpoint, description: model, epochs, data, temperature, conformal })
     }
 
     /// # Errors
@@ -123,6 +130,7 @@ impl Saved {
             position: self.checkpoint.position,
             data: self.data.clone(),
             temperature: self.temperature,
+            conformal: self.conformal.clone(),
         };
         let text = serde_json::to_string(&metadata)
             .map_err(|e| Error::format(&path, format!("the checkpoint cannot be written: {e}")))?;

@@ -249,6 +249,7 @@ impl<'r, 'a> Session<'r, 'a> {
             epochs: Some(self.history.epochs().to_vec()),
             data: Some(self.data.clone()),
             temperature: None,
+            conformal: None,
         };
         let write = saved.job(self.folder.checkpoint_file(which))?;
         match which {

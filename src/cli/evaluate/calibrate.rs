@@ -52,6 +52,8 @@ pub(super) fn calibrate(
         }
     };
     saved.temperature = temperature;
+    // Its margins are of other probabilities.
+    saved.conformal = None;
     saved.write(&folder.checkpoint_file(folder.which(which)))?;
     Ok(said)
 }

@@ -1,11 +1,13 @@
 //! `neural evaluate`
 
 mod calibrate;
+mod conformal;
 mod report;
 mod several;
 mod threshold;
 
 use calibrate::{Calibrate, calibrate};
+use conformal::Confidence;
 use report::{Mistake, Report};
 use threshold::Threshold;
 
@@ -38,6 +40,7 @@ Examples:
   neural evaluate runs/mnist-1 --split train
   neural evaluate runs/police-1 --threshold best-f1 --keep-threshold
   neural evaluate runs/police-1 --calibrate            probabilities as sure as they are right
+  neural evaluate runs/police-1 --conformal 0.9        sets of classes that hold the right one in 9 of 10 rows
   neural evaluate runs/mnist-1 --data drawn          a folder of pictures for each class
   neural evaluate runs/pizza-1 --data may.csv --plot may"
 )]
@@ -74,6 +77,12 @@ pub struct Evaluate {
     /// keep it with the model: for predict, serve, export and later evaluations. --calibrate=off takes it away
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "fit")]
     calibrate: Option<Calibrate>,
+
+    /// Keep with the model how far its answers are to be widened to hold the truth in this part of all rows, such as 0.9,
+    /// chosen on the validation rows (or on those of --data): predict and serve then give a set of classes, or an interval.
+    /// off takes it away
+    #[arg(long, value_name = "PART|off")]
+    conformal: Option<Confidence>,
 
     /// One JSON object with all figures
     #[arg(long)]
@@ -114,7 +123,8 @@ impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
         // A checkpoint that is read to be written back must not change in between.
-        let _lock = self.calibrate.map(|_| folder.lock()).transpose()?;
+        let is_kept = self.calibrate.is_some() || self.conformal.is_some();
+        let _lock = is_kept.then(|| folder.lock()).transpose()?;
         let mut saved = self.trained.saved()?;
         let trained_on = saved.data.clone();
         let mut recipe = folder.recipe()?;
@@ -146,15 +156,39 @@ impl Evaluate {
             }
         };
         let temperature = saved.temperature;
+        let file = folder.checkpoint_file(folder.which(self.trained.checkpoint.which()));
+        let mut kept = saved.clone();
         let own = saved.threshold(recipe.train.threshold);
         let model = saved.model()?;
         let mut evaluate = |rows: &[u32]| evaluator.evaluate_all(&model, rows);
         if !model.description.others.outputs.is_empty() {
+            if self.conformal.is_some() {
+                let expected = "a model of one output";
+                return Err(Error::value("--conformal", expected, "one of several").into());
+            }
             let evaluations = evaluate(&rows)?;
             return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
         }
         let (evaluation, threshold) =
             self.evaluation(own, |rows| evaluate(rows)?.only(), &rows, validation)?;
+        if let Some(asked) = self.conformal {
+            kept.conformal = match asked {
+                Confidence::Off => None,
+                Confidence::Of(confidence) => {
+                    let (rows, of) = match (&self.data, validation.is_empty()) {
+                        (Some(path), _) => (&rows, format!("{} rows of {}", rows.len(), path.display())),
+                        (None, false) => (validation, format!("{} validation rows", validation.len())),
+                        (None, true) => {
+                            let expected = "validation rows, which the model did not learn from, or --data with such rows";
+                            return Err(Error::value("--conformal", expected, "neither").into());
+                        }
+                    };
+                    Some(conformal::fit(confidence, &evaluate(rows)?.only()?, &of)?)
+                }
+            };
+            kept.write(&file)?;
+        }
+        let widened = kept.conformal.as_ref().and_then(|conformal| conformal::said(conformal, &evaluation));
         if self.keep_threshold {
             // Among plain probabilities, see `Saved::threshold`.
             let kept = evaluation.threshold();
@@ -190,7 +224,7 @@ impl Evaluate {
                 writeln!(out, "the data has changed since the model was trained: {}", changes.join(", "))?;
             }
             data.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
-            for line in calibrated.iter().chain(&threshold) {
+            for line in calibrated.iter().chain(&threshold).chain(&widened) {
                 writeln!(out, "{line}")?;
             }
             writeln!(out, "\n{}", report::figures(&evaluation))?;
@@ -207,6 +241,9 @@ impl Evaluate {
             }
             if temperature.is_some() {
                 object["temperature"] = json!(temperature);
+            }
+            if let Some(conformal) = &kept.conformal {
+                object["conformal"] = json!(conformal);
             }
             object["run"] = json!(folder.path().to_string_lossy());
             object["data"] = json!(source.path.to_string_lossy());

@@ -104,7 +104,7 @@ impl<'a> Writer<'a> {
                     self.lines.push(heads);
                 }
                 let is_class = matches!(answers, [one] if one.is_class);
-                self.left = if is_class { 4 } else { 1 } + usize::from(id.is_some());
+                self.left = if is_class { 5 } else { 1 } + usize::from(id.is_some());
                 let lines: Vec<_> = rows.iter().map(|row| row.cells(answers, id, self.top)).collect();
                 self.lines.extend(lines);
                 Ok(())
@@ -201,7 +201,10 @@ impl Said {
 
     fn cells(&self, answers: &Answers, top: usize) -> Vec<String> {
         match self {
-            Self::Values(figures) => figures.iter().map(|figure| answers.shown(*figure)).collect(),
+            Self::Values(figures) => {
+                let ends = answers.intervals(figures).unwrap_or_default();
+                figures.iter().chain(ends.iter().flatten()).map(|figure| answers.shown(*figure)).collect()
+            }
             Self::Classes(classes) => vec![joined(answers, classes)],
             Self::Class { class, figures } => {
                 let figure = |i: usize| answers.shown(figures[i]);
@@ -210,7 +213,10 @@ impl Said {
                 let others = others.into_iter().take(top.saturating_sub(1));
                 let others: Vec<String> =
                     others.map(|i| format!("{} {}", answers.names[i], figure(i))).collect();
-                vec![answers.names[*class].clone(), figure(*class), others.join(", ")]
+                let mut cells = vec![answers.names[*class].clone(), figure(*class)];
+                cells.extend((top > 1).then(|| others.join(", ")));
+                cells.extend(answers.set(figures).map(|set| set.join(", ")));
+                cells
             }
         }
     }
@@ -218,10 +224,17 @@ impl Said {
     fn record(&self, answers: &Answers) -> Vec<String> {
         let numbers = |figures: &[f64]| figures.iter().map(ToString::to_string).collect::<Vec<_>>();
         match self {
-            Self::Values(figures) => numbers(figures),
+            Self::Values(figures) => {
+                let ends = answers.intervals(figures).unwrap_or_default();
+                numbers(&[&figures[..], &ends.concat()].concat())
+            }
             Self::Classes(classes) => vec![joined(answers, classes)],
             Self::Class { class, figures } => {
-                [vec![answers.names[*class].clone()], numbers(figures)].concat()
+                // A list of JSON, as names may hold any separator.
+                let set = answers.set(figures).map(|set| serde_json::json!(set).to_string());
+                let mut cells = [vec![answers.names[*class].clone()], numbers(figures)].concat();
+                cells.extend(set);
+                cells
             }
         }
     }
@@ -234,16 +247,28 @@ impl Said {
                 object.serialize_entry(target, &answers.names[*class])?;
                 object.serialize_entry(answers.figure, &figures[*class])?;
                 let many = if answers.figure == "score" { "scores" } else { "probabilities" };
-                object.serialize_entry(many, &Entries(&answers.names, figures))
+                object.serialize_entry(many, &Entries(&answers.names, figures))?;
+                match answers.set(figures) {
+                    Some(set) => object.serialize_entry("set", &set),
+                    None => Ok(()),
+                }
             }
             Self::Classes(classes) => {
                 let names: Vec<&str> = classes.iter().map(|class| answers.names[*class].as_str()).collect();
                 object.serialize_entry(target, &names)
             }
-            Self::Values(figures) => match &figures[..] {
-                [one] => object.serialize_entry(target, one),
-                all => object.serialize_entry(target, all),
-            },
+            Self::Values(figures) => {
+                let ends = answers.intervals(figures);
+                match &figures[..] {
+                    [one] => object.serialize_entry(target, one)?,
+                    all => object.serialize_entry(target, all)?,
+                }
+                match ends.as_deref() {
+                    Some([one]) => object.serialize_entry("interval", one),
+                    Some(all) => object.serialize_entry("intervals", all),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -359,6 +384,7 @@ fn heads(answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
         } else {
             heads.extend(answers.columns());
         }
+        heads.extend(answers.widened_columns());
     }
     heads
 }
@@ -374,6 +400,7 @@ fn header(answers: &[Answers], id: Option<&str>) -> Vec<String> {
         if !answers.is_at_positions {
             header.extend(answers.columns());
         }
+        header.extend(answers.widened_columns());
     }
     header
 }

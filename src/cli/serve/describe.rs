@@ -3,7 +3,6 @@
 use super::worker::Served;
 use crate::cli::trained::Answers;
 use crate::data::table::{ColumnKind, Sequence};
-use crate::error::Result;
 use crate::model::{Description, Reads};
 use serde_json::{Map, Value, json};
 
@@ -57,10 +56,10 @@ fn of_column(kind: &ColumnKind) -> Value {
 }
 
 /// The description of every path.
-pub(super) fn openapi(models: &[Served]) -> Result<Value> {
+pub(super) fn openapi(models: &[Served]) -> Value {
     let mut paths = Map::new();
     for served in models {
-        let operation = json!({ "post": operation(served)? });
+        let operation = json!({ "post": operation(served) });
         paths.insert(format!("/v1/models/{}/predict", served.name), operation.clone());
         if models.len() == 1 {
             paths.insert("/predict".into(), operation);
@@ -74,14 +73,14 @@ pub(super) fn openapi(models: &[Served]) -> Result<Value> {
         let operation = json!({ "summary": summary, "responses": { "200": { "description": "OK", "content": { kind: {} } } } });
         paths.insert(path.into(), json!({ "get": operation }));
     }
-    Ok(json!({
+    json!({
         "openapi": "3.1.0",
         "info": { "title": "neural serve", "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
         "components": { "schemas": { "Error": {
             "type": "object", "required": ["error"], "properties": { "error": { "type": "string" } },
         } } },
-    }))
+    })
 }
 
 /// The JSON schema of an object that has all of these keys.
@@ -109,7 +108,7 @@ fn samples(description: &Description) -> Value {
 }
 
 /// The JSON schema of the answers to a row: that of the only one, or one of several under its name.
-fn prediction(description: &Description) -> Result<Value> {
+fn prediction(description: &Description, all: &[Answers]) -> Value {
     let one = |answers: &Answers| {
         let class = || json!({ "type": "string", "enum": answers.names });
         let value = match (answers.is_class, answers.is_at_positions, answers.names.len()) {
@@ -120,19 +119,25 @@ fn prediction(description: &Description) -> Result<Value> {
                 json!({ "type": "array", "items": { "type": "number" }, "minItems": count, "maxItems": count })
             }
         };
-        (answers.target.clone(), value)
+        let pair = json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 });
+        let widened = match (answers.widened_columns().len(), answers.is_class) {
+            (0, _) => None,
+            (_, true) => Some(("set".to_string(), json!({ "type": "array", "items": class() }))),
+            (2, false) => Some(("interval".to_string(), pair)),
+            (_, false) => Some(("intervals".to_string(), json!({ "type": "array", "items": pair }))),
+        };
+        object(std::iter::once((answers.target.clone(), value)).chain(widened))
     };
-    let all = Answers::described(description)?;
-    Ok(match (&all[..], &description.answers()[..]) {
-        ([only], _) => object([one(only)]),
+    match (all, &description.answers()[..]) {
+        ([only], _) => one(only),
         (several, answers) => {
             let named = answers.iter().zip(several);
-            object(named.map(|(answer, said)| (answer.name.to_string(), object([one(said)]))))
+            object(named.map(|(answer, said)| (answer.name.to_string(), one(said))))
         }
-    })
+    }
 }
 
-fn operation(served: &Served) -> Result<Value> {
+fn operation(served: &Served) -> Value {
     let description = &served.model.description;
     let mut content = Map::new();
     let schema = if description.columns.is_empty() {
@@ -150,8 +155,8 @@ fn operation(served: &Served) -> Result<Value> {
         }
     }
     let error = json!({ "description": "what was wrong", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } });
-    let prediction = prediction(description)?;
-    Ok(json!({
+    let prediction = prediction(description, served.answers());
+    json!({
         "summary": format!("Predictions of {}", served.name),
         "requestBody": { "required": true, "content": content },
         "responses": {
@@ -161,7 +166,7 @@ fn operation(served: &Served) -> Result<Value> {
             } } } },
             "400": error, "408": error, "413": error, "415": error, "503": error,
         },
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -169,6 +174,7 @@ mod tests {
     use super::*;
     use crate::array::DType;
     use crate::data::Scaling;
+    use crate::error::Result;
     use crate::model::{Link, OtherInput, OtherOutput, Others};
     use crate::nn::{self, Join, Network, Node};
 
@@ -217,7 +223,7 @@ mod tests {
         let pixel = &samples["properties"]["picture"]["items"]["items"]["items"]["items"];
         assert_eq!(*pixel, json!({ "type": "integer" }));
         assert_eq!(samples["properties"]["table"]["items"]["maxItems"], 4);
-        let said = prediction(&description)?;
+        let said = prediction(&description, &Answers::described(&description)?);
         let answers = |name: &str| said["properties"][name]["properties"].clone();
         assert_eq!(answers("kind")["class"], json!({ "type": "string", "enum": ["elm", "oak"] }));
         assert_eq!(answers("size")["price"]["minItems"], 2);

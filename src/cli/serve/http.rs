@@ -52,10 +52,10 @@ pub(super) struct Service {
 pub(in crate::cli) type Answer = Response<Full<Bytes>>;
 
 impl Service {
-    pub fn new(models: Vec<Served>, worker: Worker, limits: Limits) -> crate::Result<Self> {
-        let openapi = describe::openapi(&models)?.to_string();
+    pub fn new(models: Vec<Served>, worker: Worker, limits: Limits) -> Self {
+        let openapi = describe::openapi(&models).to_string();
         let list = describe::list(&models).to_string();
-        Ok(Self { models, worker, limits, openapi, list, is_stopping: AtomicBool::new(false) })
+        Self { models, worker, limits, openapi, list, is_stopping: AtomicBool::new(false) }
     }
 
     /// From here on every answer closes its connection. Until the time that is returned, connections are still taken, so

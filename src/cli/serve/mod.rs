@@ -141,7 +141,7 @@ impl Serve {
             writeln!(out, "listening at http://{address}/")?;
             out.flush()?;
             drop(out);
-            http::serve(listener, Arc::new(Service::new(models, worker, limits)?)).await
+            http::serve(listener, Arc::new(Service::new(models, worker, limits))).await
         })?;
         Ok(ExitCode::SUCCESS)
     }

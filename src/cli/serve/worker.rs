@@ -37,10 +37,19 @@ impl Served {
         let recipe = folder.recipe()?;
         let saved = folder.best()?;
         let threshold = saved.threshold(recipe.train.threshold);
+        let conformal = saved.conformal.clone();
         let model = saved.model()?;
         let answers = Answers::described(&model.description)?;
-        let answers = answers.into_iter().map(|answers| answers.with_threshold(threshold)).collect();
+        let answers = answers
+            .into_iter()
+            .map(|answers| answers.with_threshold(threshold).with_conformal(conformal.clone()))
+            .collect();
         Ok(Self { name, model, source: recipe.data, answers })
+    }
+
+    /// How each of the model's outputs is read.
+    pub fn answers(&self) -> &[Answers] {
+        &self.answers
     }
 
     /// The form of the pictures that the model takes, if it takes any.
