@@ -1,10 +1,14 @@
 //! A trained model: what prediction and export need, and nothing of how it came about.
 
+mod activations;
 mod adapt;
+mod attribution;
 mod others;
 mod predictor;
 mod temperature;
 
+pub use activations::Activations;
+pub use attribution::Attributor;
 pub(crate) use others::Trained;
 pub use others::{Answer, OtherInput, OtherOutput, Others, Reads};
 pub use predictor::Predictor;
@@ -225,6 +229,9 @@ fn sample_dtype(vocabulary: Option<usize>, stored: DType) -> DType {
     }
 }
 
+/// A model's graph, its answers, and what was observed in it.
+type Built = (Graph, Vec<Tensor>, Vec<(String, Tensor)>);
+
 impl Model {
     /// A model from its values by name, of which those that it has no variable for are left out.
     ///
@@ -282,6 +289,12 @@ impl Model {
     /// # Errors
     /// When the layers do not fit the samples.
     pub fn function(&self, batch: usize) -> Result<Function> {
+        let (graph, answers, _) = self.build(batch, false)?;
+        Ok(Function::new(&graph, answers))
+    }
+
+    /// The graph of [`Model::function`], the answers in it, and where asked for what [`Context::observing`] keeps.
+    fn build(&self, batch: usize, is_observed: bool) -> Result<Built> {
         let graph = Graph::new();
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
         let state: Vec<_> = list.iter().map(|v| graph.parameter(v.dtype, &v.shape)).collect();
@@ -299,7 +312,10 @@ impl Model {
         }
         let layers = &self.description.layers;
         let mut variables = Variables::given(&graph, DType::F32, &list, &state);
-        let outputs = layers.forward(&inputs, &mut Context::evaluation(&mut variables))?;
+        let cx = Context::evaluation(&mut variables);
+        let mut cx = if is_observed { cx.observing() } else { cx };
+        let outputs = layers.forward(&inputs, &mut cx)?;
+        let observed = cx.into_observed();
         let names = layers.outputs();
         let mut answers = Vec::new();
         for Answer { output, link, target_scaling, .. } in self.description.answers() {
@@ -321,7 +337,7 @@ impl Model {
             }
             answers.push(outputs);
         }
-        Ok(Function::new(&graph, answers))
+        Ok((graph, answers, observed))
     }
 
     /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32

@@ -592,6 +592,77 @@ fn onnx_holds_the_model() {
     assert_eq!(dims.len(), 2);
 }
 
+/// The constants of an ONNX file by their names: the number of their type, and their bytes.
+fn constants(file: &[u8]) -> HashMap<String, (Field, Vec<u8>)> {
+    let graph = all(file, 7)[0].clone();
+    let constant = |tensor: &Field| {
+        let tensor = tensor.bytes();
+        (all(tensor, 8)[0].text(), (all(tensor, 2)[0].clone(), all(tensor, 9)[0].bytes().to_vec()))
+    };
+    all(graph.bytes(), 5).iter().map(constant).collect()
+}
+
+#[test]
+fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
+    let layers = json!([
+        { "conv": { "filters": 4, "kernel": [3, 3], "bias": false } }, "batch-norm", "relu", { "max-pool": [2, 2] },
+        "flatten", { "dense": 3 }
+    ]);
+    let model = model(layers, Link::Softmax, DType::F32, &[6, 6, 2], Scaling::none());
+    let ranges = model.activations(device(), &[samples(&model, 5)]).expect("ranges");
+    let made = export::onnx_int8(&model, &OnnxOptions::default(), &ranges).expect("writes");
+    assert_eq!((made.int8, made.float), (owned(&["0.weight", "5.weight"]), owned(&[])));
+    let graph = all(&made.file, 7)[0].clone();
+    let ops: Vec<_> = all(graph.bytes(), 1).iter().map(|node| all(node.bytes(), 4)[0].text()).collect();
+    let count = |op: &str| ops.iter().filter(|one| *one == op).count();
+    // Before the convolution, after its activation, after the pool: what the dense layer reads is rounded already.
+    assert_eq!((count("QuantizeLinear"), count("BatchNormalization")), (4, 0), "{ops:?}");
+
+    let constants = constants(&made.file);
+    let floats = |name: &str| -> Vec<f64> {
+        constants[name].1.chunks(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect()
+    };
+    let value = |name: &str| model.value(name).expect("is there").to_f64();
+    // A batch norm of constants is a factor and a term of each channel, which the convolution takes up.
+    let (weight, var) = (value("1.weight"), value("1.running_var"));
+    let factor = |channel: usize| weight[channel] / (var[channel] + 1e-5).sqrt();
+    let (kernel, scales) = (value("0.weight"), floats("0.weight.scale"));
+    let (kind, stored) = &constants["0.weight"];
+    assert_eq!((kind, stored.len()), (&Field::Varint(3), kernel.len()));
+    for (i, whole) in stored.iter().enumerate() {
+        // [filters, channels, 3, 3] of a kernel [3, 3, channels, filters]
+        let (filter, channel, cell) = (i / 18, i / 9 % 2, i % 9);
+        let expected = kernel[cell * 8 + channel * 4 + filter] * factor(filter);
+        let got = f64::from(*whole as i8) * scales[filter];
+        assert!((got - expected).abs() <= 0.5001 * scales[filter], "{i}: {got} {expected}");
+    }
+    let (bias, mean) = (value("1.bias"), value("1.running_mean"));
+    let scales = floats("0.bias.scale");
+    for (channel, b) in constants["0.bias"].1.chunks(4).enumerate() {
+        let got = f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])) * scales[channel];
+        let expected = bias[channel] - mean[channel] * factor(channel);
+        assert!((got - expected).abs() <= 0.5001 * scales[channel], "{channel}: {got} {expected}");
+    }
+    let (matrix, scales) = (value("5.weight"), floats("5.weight.scale"));
+    for (i, whole) in constants["5.weight"].1.iter().enumerate() {
+        let row = i / (matrix.len() / 3);
+        let got = f64::from(*whole as i8) * scales[row];
+        assert!((got - matrix[i]).abs() <= 0.5001 * scales[row], "{i}: {got} {}", matrix[i]);
+    }
+
+    let words = self::model(
+        json!([{ "embedding": { "vocabulary": 4, "units": 2 } }, { "lstm": 3 }]),
+        Link::Identity,
+        DType::I32,
+        &[5],
+        Scaling::none(),
+    );
+    let ranges = words.activations(device(), &[samples(&words, 3)]).expect("ranges");
+    let error =
+        export::onnx_int8(&words, &OnnxOptions::default(), &ranges).expect_err("no layer can").to_string();
+    assert!(error.contains("dense layers, convolutions or attention"), "{error}");
+}
+
 /// A table with all kinds of columns, of which every fifth cell is missing; two are named as parts of the graph are.
 fn table() -> Table {
     let mut text = String::from("id,seconds,0.weight,output,wet,day,when,kind\n");
@@ -688,7 +759,7 @@ fn models_of_columns() -> Vec<(&'static str, Model, f64)> {
 fn onnx_takes_the_columns_of_a_table_and_names_the_class() {
     let (_, model, threshold) = models_of_columns().swap_remove(0);
     let named = OnnxOptions { threshold, ..OnnxOptions::default() };
-    let plain = OnnxOptions { names: Some(false), ..named };
+    let plain = OnnxOptions { names: Some(false), ..named.clone() };
     // Of each input or output its name, the type of its elements, and the number of its axes.
     let interface = |file: &[u8], number: u64| -> Vec<(String, u64, usize)> {
         let graph = all(file, 7)[0].clone();
@@ -808,6 +879,10 @@ fn write_exports() {
         write("expected", &neural::data::safetensors::encode(&pair, None).expect("encodes"));
         write("safetensors", &export::safetensors(&model).expect("writes"));
         write("onnx", &export::onnx(&model, &OnnxOptions::default()).expect("writes"));
+        let ranges = model.activations(device(), std::slice::from_ref(&samples)).expect("ranges");
+        if let Ok(made) = export::onnx_int8(&model, &OnnxOptions::default(), &ranges) {
+            write("int8", &made.file);
+        }
         write("mlir", export::stablehlo(&model, 4).expect("writes").as_bytes());
         write("hlo", export::hlo(&model, 4).expect("writes").as_bytes());
     }

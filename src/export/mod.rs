@@ -3,7 +3,7 @@
 //! | form | holds | read by |
 //! |---|---|---|
 //! | [`safetensors()`] | the values, named and laid out as in `PyTorch`, and the description | `PyTorch`, [`from_safetensors`] |
-//! | [`onnx()`] | the whole model, for any number of samples | onnxruntime and other engines |
+//! | [`onnx()`], [`onnx_int8`] | the whole model, for any number of samples, in f32 or in eight bits | onnxruntime and other engines |
 //! | [`stablehlo`] | the whole model, for a number of samples that is chosen here | JAX and other compilers |
 //! | [`hlo()`] | the same, as XLA's own text | XLA |
 //!
@@ -23,7 +23,7 @@ mod weights;
 
 pub use self::hlo::{hlo, stablehlo};
 #[cfg(feature = "onnx")]
-pub use self::onnx::{OnnxOptions, onnx};
+pub use self::onnx::{OnnxInt8, OnnxOptions, onnx, onnx_int8};
 pub use self::safetensors::{from_safetensors, safetensors};
 pub use self::weights::{weights, weights_of};
 

@@ -65,7 +65,7 @@ impl Compiled {
     }
 }
 
-fn batch_of(rows: usize) -> usize {
+pub(super) fn batch_of(rows: usize) -> usize {
     rows.clamp(1, MOST_ROWS)
 }
 

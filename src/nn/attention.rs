@@ -93,6 +93,7 @@ impl Attention {
         let fans = (features, 3 * features);
         let weight = cx.weight("in_proj_weight", &[3 * features, features], &Init::GlorotUniform, fans)?;
         let bias = cx.weight("in_proj_bias", &[3 * features], &Init::Zeros, fans)?;
+        cx.observe("in_proj_weight", x);
         let (mut queries, mut keys, values) = match memory {
             None => {
                 let projected = (x.linear(&weight)? + bias)?.reshape(&[n, length, 3, heads, size])?;
@@ -141,6 +142,7 @@ impl Attention {
         let mixed = mixed.reshape(&[n, length, features])?;
 
         let fans = (features, features);
+        cx.observe("out_proj.weight", &mixed);
         let weight = cx.weight("out_proj.weight", &[features, features], &Init::GlorotUniform, fans)?;
         mixed.linear(&weight)? + cx.weight("out_proj.bias", &[features], &Init::Zeros, fans)?
     }

@@ -35,6 +35,8 @@ pub struct Context<'a> {
     /// The paths of the parts that are computed again for their gradients.
     recompute: &'a [String],
     positions: Option<Tensor>,
+    /// Where they are asked for, the values that weights are multiplied with, and each part's results.
+    observed: Option<Vec<(String, Tensor)>>,
     path: Vec<String>,
     rows: Vec<Row>,
 }
@@ -67,6 +69,7 @@ impl<'a> Context<'a> {
             thawing: None,
             recompute: &[],
             positions: None,
+            observed: None,
             path: Vec::new(),
             rows: Vec::new(),
         }
@@ -178,6 +181,25 @@ impl<'a> Context<'a> {
     pub fn recomputing(mut self, paths: &'a [String]) -> Self {
         self.recompute = paths;
         self
+    }
+
+    /// Keeps the values that each weight is multiplied with, under the weight's name, and the result of each part, under its
+    /// path, for [`Context::into_observed`].
+    #[must_use]
+    pub(crate) fn observing(self) -> Self {
+        Self { observed: Some(Vec::new()), ..self }
+    }
+
+    /// Says that the layer's variable `weight` is multiplied with `x`.
+    pub(super) fn observe(&mut self, weight: &str, x: &Tensor) {
+        let name = self.name(weight);
+        if let Some(observed) = &mut self.observed {
+            observed.push((name, x.clone()));
+        }
+    }
+
+    pub(crate) fn into_observed(self) -> Vec<(String, Tensor)> {
+        self.observed.unwrap_or_default()
     }
 
     /// Builds the part at `path`, recomputed if [`Context::recomputing`] names it.
@@ -347,6 +369,10 @@ impl<'a> Context<'a> {
             let place = cx.noted();
             let y = cx.build_part(&cx.path.join("."), |cx| module.forward(x, cx))?;
             cx.note(kind, &y, place);
+            let path = cx.path.join(".");
+            if let Some(observed) = &mut cx.observed {
+                observed.push((path, y.clone()));
+            }
             Ok(y)
         })
     }

@@ -85,6 +85,7 @@ impl Module for Conv {
         let shape = [&self.kernel[..], &[channels / self.groups, self.filters]].concat();
         let fans = fans(&self.kernel, channels / self.groups, self.filters / self.groups);
         let weight = cx.weight("weight", &shape, &self.init, fans)?;
+        cx.observe("weight", x);
         let y = x.conv(&weight, window, self.groups)?;
         cx.biased(y, self.bias.then_some(&self.bias_init), fans)
     }

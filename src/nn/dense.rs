@@ -48,6 +48,7 @@ impl Module for Dense {
         super::at_least_one("units", self.units)?;
         let inputs = x.shape()[x.last_axis("dense")?];
         let fans = (inputs, self.units);
+        cx.observe("weight", x);
         let y = x.linear(&cx.weight("weight", &[self.units, inputs], &self.init, fans)?)?;
         cx.biased(y, self.bias.then_some(&self.bias_init), fans)
     }

@@ -235,6 +235,20 @@ def check_columns(path):
     print(f"{path.stem}: onnxruntime off by {off:.1e} at most, answers equal, {len(refused)} rows refused")
 
 
+def check_int8(path, expected):
+    """A model in eight bits, whose outputs are the model's as far as 256 steps of the values between its layers go."""
+    import onnx
+    import onnxruntime
+
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs = session.run(["output"], {"input": expected["samples"]})[0]
+    spread = expected["outputs"].std() + 1e-3
+    off = np.sqrt(np.mean((outputs - expected["outputs"]) ** 2)) / spread
+    print(f"{path.stem}: onnxruntime in eight bits off by {off:.1%} of the outputs' deviation")
+    assert off <= 0.1, path.stem
+
+
 def check_events(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -270,6 +284,8 @@ if __name__ == "__main__":
             print(f"{name}: {reader} off by {off:.1e} at most")
             assert off <= TOLERANCE, (name, reader)
             assert (outputs.argmax(-1) == expected["outputs"].argmax(-1)).all(), (name, reader)
+        if (folder / f"{name}.int8").exists():
+            check_int8(folder / f"{name}.int8", expected)
     networks = sorted(folder.glob("*.networks"))
     assert networks, f"no models of nodes in {folder}"
     for path in networks:

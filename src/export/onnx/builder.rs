@@ -1,5 +1,6 @@
 //! The nodes of an ONNX graph as they come into being.
 
+use super::int8::{Int8, Norm};
 use super::proto::{self, AttributeType, DataType};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -34,6 +35,10 @@ impl Value {
 }
 
 pub struct Builder<'a> {
+    /// Where products and convolutions are to be in eight bits.
+    pub int8: Option<Int8<'a>>,
+    /// A batch norm that the weights written next take up.
+    pub norm: Option<Norm>,
     values: HashMap<&'a str, &'a Array>,
     /// The result of each layer, by its place.
     shapes: HashMap<String, Vec<usize>>,
@@ -49,6 +54,8 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub fn new(model: &'a Model) -> Self {
         Self {
+            int8: None,
+            norm: None,
             values: model.variables.iter().map(|(v, value)| (v.name.as_str(), value)).collect(),
             shapes: HashMap::new(),
             path: Vec::new(),
@@ -67,8 +74,9 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub fn finish(self) -> (Vec<proto::Node>, Vec<proto::Tensor>) {
-        (self.nodes, self.initializers)
+    /// The nodes, the constants, and the names of the weights in eight bits.
+    pub fn finish(self) -> (Vec<proto::Node>, Vec<proto::Tensor>, Vec<String>) {
+        (self.nodes, self.initializers, self.int8.map(|int8| int8.weights).unwrap_or_default())
     }
 
     /// Builds the part of the model named `name`.
@@ -81,7 +89,7 @@ impl<'a> Builder<'a> {
 
     /// The shape that the current layer's result has in this library.
     pub fn result_shape(&self) -> Result<Vec<usize>> {
-        let place = self.path.join(".");
+        let place = self.place();
         self.shapes.get(&place).cloned().ok_or_else(|| Error::value(place, "a layer of the model", "none"))
     }
 
@@ -101,20 +109,24 @@ impl<'a> Builder<'a> {
 
     /// A constant of the graph, named within the current layer; returns its full name. Shared layers share theirs.
     pub fn constant(&mut self, name: &str, value: &Array) -> String {
+        self.stored(name, data_type(value.dtype()), value.shape(), value.bytes().to_vec())
+    }
+
+    /// As [`Self::constant`], of a type that an array may not have.
+    pub fn stored(&mut self, name: &str, elements: DataType, shape: &[usize], bytes: Vec<u8>) -> String {
         let name = self.local(name);
-        let dims: Vec<i64> = value.shape().iter().map(|&n| n as i64).collect();
-        let is_same = |known: &proto::Tensor| {
-            known.name == name && known.dims == dims && known.raw_data == value.bytes()
-        };
+        let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        let is_same =
+            |known: &proto::Tensor| known.name == name && known.dims == dims && known.raw_data == bytes;
         if self.initializers.iter().any(is_same) {
             return name;
         }
         let name = self.unique(name);
         self.initializers.push(proto::Tensor {
             dims,
-            data_type: data_type(value.dtype()) as i32,
+            data_type: elements as i32,
             name: name.clone(),
-            raw_data: value.bytes().to_vec(),
+            raw_data: bytes,
             string_data: Vec::new(),
         });
         name
@@ -122,7 +134,12 @@ impl<'a> Builder<'a> {
 
     /// A constant without a name of its own that a node needs as an input; returns the name that it is given.
     pub fn operand(&mut self, value: &Array) -> String {
-        self.constant(&format!("constant_{}", self.initializers.len()), value)
+        self.constant(&format!("constant_{}", self.constants()), value)
+    }
+
+    /// The number of constants so far.
+    pub fn constants(&self) -> usize {
+        self.initializers.len()
     }
 
     /// A number that a node needs as an input; returns its name.
@@ -229,7 +246,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn local(&self, name: &str) -> String {
+    /// The path of the current layer.
+    pub fn place(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// A name within the current layer.
+    pub fn local(&self, name: &str) -> String {
         self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
     }
 }

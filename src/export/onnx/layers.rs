@@ -3,23 +3,37 @@
 use super::super::layout::filters_first;
 use super::builder::{Builder, Value, float, int, ints};
 use super::proto::{Attribute, DataType};
+use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::Window;
 use crate::nn::{Conv, Dense, Embedding, Layer, Pool, Residual, RmsNorm, Sequential};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     pub fn layers(&mut self, layers: &Sequential, x: Value) -> Result<Value> {
-        layers.0.iter().enumerate().try_fold(x, |x, (i, layer)| {
-            self.within(&i.to_string(), |builder| {
-                let mut y = builder.layer(layer, x)?;
-                y.shape = builder.result_shape()?;
-                if ends_positions(layer) {
-                    builder.positions = None;
-                }
-                Ok(y)
-            })
-        })
+        let (mut x, mut place) = (x, 0);
+        while place < layers.0.len() {
+            let block = self.block(&layers.0[place..], place)?;
+            let skipped = block.norm.as_ref().map(|_| place + 1);
+            self.norm = block.norm;
+            for i in (place..place + block.len).filter(|i| Some(*i) != skipped) {
+                x = self.within(&i.to_string(), |builder| builder.finished_layer(&layers.0[i], x))?;
+            }
+            if let Some(range) = block.results {
+                x = x.with(self.rounded(&x.name, range));
+            }
+            place += block.len;
+        }
+        Ok(x)
+    }
+
+    fn finished_layer(&mut self, layer: &Layer, x: Value) -> Result<Value> {
+        let mut y = self.layer(layer, x)?;
+        y.shape = self.result_shape()?;
+        if ends_positions(layer) {
+            self.positions = None;
+        }
+        Ok(y)
     }
 
     fn layer(&mut self, layer: &Layer, x: Value) -> Result<Value> {
@@ -142,21 +156,26 @@ impl Builder<'_> {
         Ok(x.with(self.node(op, &inputs, attributes)))
     }
 
+    fn bias(&self, is_there: bool) -> Result<Option<&'a Array>> {
+        is_there.then(|| self.value("bias")).transpose()
+    }
+
     fn dense(&mut self, layer: &Dense, x: Value) -> Result<Value> {
         let x = self.channels_last(x);
         if x.rank() != 2 {
             let bias = if layer.bias { Some("bias") } else { None };
             return self.linear(&x, "weight", bias);
         }
-        let variables = if layer.bias { &["weight", "bias"][..] } else { &["weight"] };
-        self.with_variables("Gemm", x, variables, vec![int("transB", 1)])
+        let (weight, bias) = (self.value("weight")?, self.bias(layer.bias)?);
+        let inputs = self.operands(&x.name, "weight", (weight, 0), bias)?;
+        Ok(x.with(self.node("Gemm", &inputs, vec![int("transB", 1)])))
     }
 
     /// `x Wᵀ + b` along the last axis of any number of axes.
     pub fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let matrix = self.value(weight)?.transpose(&[1, 0])?;
-        let matrix = self.constant(weight, &matrix);
-        let y = self.node("MatMul", &[&x.name, &matrix], vec![]);
+        let inputs = self.operands(&x.name, weight, (&matrix, 1), None)?;
+        let y = self.node("MatMul", &inputs, vec![]);
         let Some(bias) = bias else {
             return Ok(x.with(y));
         };
@@ -167,11 +186,8 @@ impl Builder<'_> {
     fn conv(&mut self, layer: &Conv, x: Value) -> Result<Value> {
         let window = layer.window(&x.shape)?;
         let x = self.channels_first(x);
-        let kernel = filters_first(self.value("weight")?)?;
-        let mut inputs = vec![x.name.clone(), self.constant("weight", &kernel)];
-        if layer.bias {
-            inputs.push(self.variable("bias")?);
-        }
+        let (kernel, bias) = (filters_first(self.value("weight")?)?, self.bias(layer.bias)?);
+        let inputs = self.operands(&x.name, "weight", (&kernel, 0), bias)?;
         let mut attributes = window_attributes(&window);
         attributes.push(ints("dilations", whole(&window.dilation)));
         attributes.push(int("group", layer.groups as i64));
@@ -187,7 +203,11 @@ impl Builder<'_> {
         }
         let x = self.channels_first(x);
         // In a mean, ONNX does not count the padding either, unless told to.
-        Ok(self.map(op, x, window_attributes(&window)))
+        let pooled = self.map(op, x.clone(), window_attributes(&window));
+        match op {
+            "MaxPool" => Ok(pooled.with(self.still_rounded(&x.name, pooled.name.clone()))),
+            _ => Ok(pooled),
+        }
     }
 
     /// From `[n, channels, spatial…]` to `[n, channels]`.
@@ -234,7 +254,8 @@ impl Builder<'_> {
         self.positions = positions;
         let kept = self.within("shortcut", |builder| builder.layers(&layer.shortcut, x))?;
         let (y, kept) = self.alike(y, kept);
-        Ok(y.with(self.node("Add", &[&y.name, &kept.name], vec![])))
+        let sum = self.node("Add", &[&y.name, &kept.name], vec![]);
+        Ok(y.with(self.rounded_sum([&y.name, &kept.name], sum)))
     }
 
     /// The same values, row by row, in another shape.

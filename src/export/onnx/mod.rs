@@ -7,6 +7,7 @@
 mod answers;
 mod builder;
 mod columns;
+mod int8;
 mod layers;
 mod network;
 mod pictures;
@@ -17,8 +18,10 @@ use super::output_name;
 use crate::array::{Array, DType, count};
 use crate::data::table::Column;
 use crate::error::{Error, Result};
-use crate::model::{Answer, Link, Model, Reads};
+use crate::metric::Conformal;
+use crate::model::{Activations, Answer, Link, Model, Reads};
 use builder::{Builder, Value, int};
+use int8::Int8;
 use prost::Message;
 use proto::DataType;
 
@@ -33,19 +36,24 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// Under this key an ONNX file holds the threshold, where there is one.
 const THRESHOLD: &str = "neural.threshold";
 
+/// Under this key an ONNX file holds the margins of sets or intervals as JSON: `confidence` and `margins`.
+const CONFORMAL: &str = "neural.conformal";
+
 /// How a model becomes an ONNX file, see [`onnx()`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OnnxOptions {
     /// Whether the columns of a table come in by their names, and the names of classes go out; where it is absent they do
     /// if the data was a table. Not every engine has texts.
     pub names: Option<bool>,
     /// The probability above which the second of two classes, or a label, is the answer.
     pub threshold: f64,
+    /// What widens answers to sets or intervals, which the file carries as metadata under `neural.conformal`.
+    pub conformal: Option<Conformal>,
 }
 
 impl Default for OnnxOptions {
     fn default() -> Self {
-        Self { names: None, threshold: 0.5 }
+        Self { names: None, threshold: 0.5, conformal: None }
     }
 }
 
@@ -78,6 +86,48 @@ impl Default for OnnxOptions {
 /// When the layers do not fit the samples, a pool's padding is as large as its window, which ONNX's engines refuse,
 /// names are asked for beside several inputs or columns that cannot have them, or the model is larger than the format's 2 GB.
 pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
+    Ok(written(Builder::new(model), model, options)?.file)
+}
+
+/// A model whose products and convolutions an engine computes in eight bits, see [`onnx_int8`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OnnxInt8 {
+    pub file: Vec<u8>,
+    /// The names of the weights that are in eight bits.
+    pub int8: Vec<String>,
+    /// The names of the weights that stay in f32: those of embeddings, recurrent layers and transposed convolutions.
+    pub float: Vec<String>,
+}
+
+/// As [`onnx()`], with the weights of dense layers, convolutions and attention in eight bits, and the values that they are
+/// multiplied with rounded to eight bits where `ranges` says that they lie, as `QuantizeLinear` and `DequantizeLinear`.
+///
+/// A weight is `scale · q` with q from -127 to 127 and a scale for each output, the largest weight of the output / 127. A value
+/// is `scale · (q - zero)` with q from -128 to 127 from the least to the greatest value of the samples that `ranges` is of,
+/// see [`Model::activations`]; values beyond them become the nearest end. A batch norm right after a convolution goes into
+/// its weights. All else stays in f32.
+///
+/// # Errors
+/// As [`onnx()`], and when no weight can be in eight bits.
+pub fn onnx_int8(model: &Model, options: &OnnxOptions, ranges: &Activations) -> Result<OnnxInt8> {
+    let mut builder = Builder::new(model);
+    builder.int8 = Some(Int8::new(ranges));
+    let mut made = written(builder, model, options)?;
+    if made.int8.is_empty() {
+        let expected = "a model with dense layers, convolutions or attention";
+        return Err(Error::value("int8", expected, "one without their weights"));
+    }
+    made.int8.sort_unstable();
+    made.int8.dedup();
+    // Matrices and kernels alone count: biases and norms are small.
+    let large = model.variables.iter().filter(|(variable, _)| variable.shape.len() > 1);
+    let names = large.map(|(variable, _)| variable.name.clone());
+    made.float = names.filter(|name| made.int8.binary_search(name).is_err()).collect();
+    Ok(made)
+}
+
+fn written(mut builder: Builder, model: &Model, options: &OnnxOptions) -> Result<OnnxInt8> {
     let description = &model.description;
     let (reads, answers) = (description.reads(), description.answers());
     let beyond = description.columns.iter().find(|column| !columns::has_operators(column));
@@ -95,7 +145,6 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
         let expected = "features for each input, as the model does not know which columns each takes";
         return Err(Error::value("names", expected, "the names of columns"));
     }
-    let mut builder = Builder::new(model);
     let output_names: Vec<String> =
         answers.iter().map(|answer| builder.unique(output_name(answer).into())).collect();
     let (mut inputs, mut values) = (Vec::new(), Vec::new());
@@ -120,7 +169,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
         has_threshold |= answers::has_threshold(answer, x.shape[x.rank() - 1]);
     }
 
-    let (node, initializer) = builder.finish();
+    let (node, initializer, int8) = builder.finish();
     let operators = |domain: &str, version| proto::OperatorSetId { domain: domain.into(), version };
     let mut opset_import = vec![operators("", OPERATORS)];
     if node.iter().any(|node| node.domain == columns::TEXT_OPERATORS) {
@@ -130,6 +179,10 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
     let mut metadata_props = vec![entry(super::DESCRIPTION, super::description(model)?)];
     if has_threshold {
         metadata_props.push(entry(THRESHOLD, options.threshold.to_string()));
+    }
+    if let Some(conformal) = &options.conformal {
+        let text = serde_json::to_string(conformal).map_err(|e| super::unwritable(&e))?;
+        metadata_props.push(entry(CONFORMAL, text));
     }
     let graph = proto::Graph { node, name: "neural".into(), initializer, input: inputs, output: outputs };
     let file = proto::Model {
@@ -141,7 +194,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
         metadata_props,
     };
     match file.encoded_len() {
-        0..=MOST_BYTES => Ok(file.encode_to_vec()),
+        0..=MOST_BYTES => Ok(OnnxInt8 { file: file.encode_to_vec(), int8, float: Vec::new() }),
         bytes => Err(Error::value("ONNX", format!("a model of at most {MOST_BYTES} bytes"), bytes)),
     }
 }
