@@ -754,6 +754,75 @@ fn data_alone_becomes_a_recipe_that_trains() {
     assert!(written["scores"]["test"]["accuracy"].is_number(), "{written}");
     let pictures = json(&["init", "bands", "--output", "bands-suggested.toml", "--json"]);
     assert_eq!(pictures["keys"]["data"]["validation_fraction"], 0.15);
+
+    let write = |name: &str, contents: &str| fs::write(home().join(name), contents).expect("writable");
+    fs::create_dir_all(home().join("nothing")).expect("writable");
+    refuses(&["init", "nothing"], b"", &["nothing", "an empty one"]);
+    // Why there is no column left to predict from.
+    let many: String = (0..600).map(|row| format!("street {},{row}.5\n", row % 300)).collect();
+    write("streets.csv", &format!("street,rent\n{many}"));
+    refuses(&["init", "streets.csv"], b"", &["a feature", "\"street\" is left out", "300 different names"]);
+    let flats: String = (0..40).map(|row| format!("{row}.5,{}\n", ["Bern", "Basel"][row % 2])).collect();
+    write("flats.csv", &format!("m2_price,town\n{flats}"));
+    assert_eq!(json(&["init", "flats.csv", "--json"])["keys"]["data"]["target"], "m2_price");
+}
+
+/// A copy of a run.
+fn copied(from: &str, to: &str) {
+    let run = home().join("runs").join(to);
+    fs::create_dir(&run).expect("writable");
+    for entry in fs::read_dir(home().join("runs").join(from)).expect("readable") {
+        let path = entry.expect("readable").path();
+        fs::copy(&path, run.join(path.file_name().expect("a name"))).expect("copied");
+    }
+}
+
+#[test]
+fn answers_are_widened_by_how_wrong_the_model_is_on_other_rows() {
+    copied("prices", "widened");
+    copied("trees", "sets");
+    let device = ["--device", device_name()];
+    let evaluate =
+        |run: &str, more: &[&str]| json(&[&["evaluate", run, "--json"], &device[..], more].concat());
+    // Of values: 5th smallest of the errors of 6 validation rows, ⌈7 · 0.7⌉.
+    let kept = evaluate("runs/widened", &["--conformal", "0.7"])["conformal"].clone();
+    let data = folder("prices").recipe().expect("a recipe").data.load().expect("the data");
+    let validation = &data.splits.validation;
+    let targets = data.targets.values().expect("values").to_f64();
+    let outputs = predict(&model("prices"), &data.samples(validation).expect("rows"));
+    let error = |(row, output): (&u32, &Vec<f64>)| (targets[*row as usize] - output[0]).abs();
+    let mut errors: Vec<f64> = validation.iter().zip(&outputs).map(error).collect();
+    errors.sort_by(f64::total_cmp);
+    assert_eq!(errors.len(), 6);
+    close(&kept["margins"][0], errors[4]);
+    let row = &lines(&said(&[&["predict", "runs/widened", "prices.tsv", "--json"], &device[..]].concat()))[0];
+    let price = row["price"].as_f64().expect("a number");
+    close(&row["interval"][0], price - errors[4]);
+    close(&row["interval"][1], price + errors[4]);
+    let table = said(&[&["predict", "runs/widened", "prices.tsv", "--csv"], &device[..]].concat());
+    assert!(table.starts_with("input,row,price,price_low,price_high\n"), "{table}");
+    // What is not learned from must be enough, and there.
+    let refused = |run: &str, more: &[&str], words: &[&str]| {
+        refuses(&[&["evaluate", run], &device[..], more].concat(), b"", words);
+    };
+    refused("runs/widened", &["--conformal", "0.9"], &["at least 9 rows", "6 validation rows"]);
+    refused("runs/sets", &["--conformal", "0.8"], &["validation rows", "--data"]);
+
+    // Of classes: the ⌈41 · 0.8⌉-th smallest of 1 less the probability of the right one.
+    let kept = evaluate("runs/sets", &["--data", "trees.csv", "--conformal", "0.8"])["conformal"].clone();
+    let answers = || lines(&said(&[&["predict", "runs/sets", "trees.csv", "--json"], &device[..]].concat()));
+    let answered = answers();
+    let right = |row: usize| answered[row]["probabilities"][tree(row).3].as_f64().expect("a number");
+    let mut wrong: Vec<f64> = (0..40).map(|row| 1.0 - right(row)).collect();
+    wrong.sort_by(f64::total_cmp);
+    close(&kept["margins"][0], wrong[32]);
+    let holds =
+        (0..40).filter(|&row| answered[row]["set"].as_array().expect("names").contains(&tree(row).3.into()));
+    assert!(holds.count() >= 33);
+    assert!(answered.iter().any(|row| row["set"].as_array().map(Vec::len) == Some(1)), "{answered:?}");
+    // Another temperature makes other probabilities.
+    assert!(evaluate("runs/sets", &["--split", "all", "--calibrate"])["conformal"].is_null());
+    assert!(answers()[0]["set"].is_null());
 }
 
 /// What the page of a run holds.
@@ -868,7 +937,115 @@ fn the_answer_of_a_picture_falls_most_where_what_it_shows_is_covered() {
         let class: usize = one["answer"].as_str().and_then(|name| name.parse().ok()).expect("a class");
         assert_eq!(largest(&falls) / 2, class, "{one}");
     }
-    refuses(&["explain", "runs/bands", "-o", "bands.gif"], b"", &["png"]);
+    let output = neural(&["explain", "runs/bands", "-o", "bands.gif"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(".svg or .png"));
+}
+
+#[test]
+fn the_parts_of_an_answer_are_sums_of_its_slopes() {
+    let explain = |run: &str, more: &[&str]| {
+        let run = format!("runs/{run}");
+        let words = ["explain", &run, "--method", "gradients", "--json", "--device", device_name()];
+        json(&[&words[..], more].concat())
+    };
+    // Of values: slopes by central differences at the midpoints of the path.
+    let explained = explain("prices", &["--samples", "3", "--steps", "20", "-o", "prices.svg"]);
+    let noise = numbers(60, 4);
+    let given = |row: usize| [noise[2 * row], noise[2 * row + 1]];
+    let recipe = folder("prices").recipe().expect("a recipe");
+    let data = recipe.data.load().expect("the data");
+    let train = &data.splits.train;
+    let mean = |i: usize| train.iter().map(|&row| given(row as usize)[i]).sum::<f64>() / train.len() as f64;
+    let baseline = [mean(0), mean(1)];
+    for sample in explained["samples"].as_array().expect("samples") {
+        let x = given(sample["row"].as_u64().expect("a row") as usize);
+        let mut points = Vec::new();
+        for (step, column, side) in
+            (0..20).flat_map(|k| [(k, 0, 1.0), (k, 0, -1.0), (k, 1, 1.0), (k, 1, -1.0)])
+        {
+            let along = (f64::from(step) + 0.5) / 20.0;
+            let mut point = [0, 1].map(|i| baseline[i] + along * (x[i] - baseline[i]));
+            point[column] += side * 1e-2;
+            points.extend(point.map(|number| number as f32));
+        }
+        let outputs = predict(&model("prices"), &Array::new(&[80, 2], points).expect("numbers"));
+        for part in sample["columns"].as_array().expect("columns") {
+            let column = usize::from(part["column"] == "age");
+            let slope =
+                |k: usize| (outputs[4 * k + 2 * column][0] - outputs[4 * k + 2 * column + 1][0]) / 2e-2;
+            let expected = (x[column] - baseline[column]) * (0..20).map(slope).sum::<f64>() / 20.0;
+            let got = part["part"].as_f64().expect("a number");
+            assert!((got - expected).abs() < 1e-3, "{part}: {expected}");
+        }
+    }
+    // Of classes and of pictures they come to the difference, whichever of two classes is the answer.
+    let sum = |list: &Value| -> f64 {
+        let number = |one: &Value| one.as_f64().or(one["part"].as_f64()).unwrap_or_default();
+        list.as_array().expect("a list").iter().map(number).sum()
+    };
+    let difference = |one: &Value| {
+        one["figure"].as_f64().unwrap_or(f64::NAN) - one["baseline"].as_f64().unwrap_or(f64::NAN)
+    };
+    let trees = explain("trees", &["--samples", "12"]);
+    let answers: Vec<&Value> =
+        trees["samples"].as_array().expect("samples").iter().map(|one| &one["answer"]).collect();
+    assert!(answers.contains(&&"oak".into()) && answers.contains(&&"elm".into()), "{answers:?}");
+    for one in trees["samples"].as_array().expect("samples") {
+        assert!((sum(&one["columns"]) - difference(one)).abs() < 1e-4, "{one}");
+    }
+    let bands =
+        explain("bands", &["--pictures", "4", "--baseline", "mean", "--steps", "300", "-o", "slopes.png"]);
+    for one in bands["pictures"].as_array().expect("pictures") {
+        let all: f64 = one["parts"].as_array().expect("rows").iter().map(sum).sum();
+        assert!((all - difference(one)).abs() < 2e-3, "{all} {}", difference(one));
+    }
+}
+
+#[test]
+fn dependence_is_the_mean_answer_where_all_rows_have_a_value() {
+    let words = [
+        "explain",
+        "runs/trees",
+        "--method",
+        "dependence",
+        "--grid",
+        "5",
+        "--json",
+        "--device",
+        device_name(),
+    ];
+    let explained = json(&[&words[..], &["-o", "trees.svg"]].concat());
+    assert_eq!(explained["names"], serde_json::json!(["oak"]));
+    let svg = fs::read_to_string(home().join("trees.svg")).expect("a picture");
+    assert!(["height", "width", "rough", "smooth", "torn"].iter().all(|name| svg.contains(name)));
+    let data = folder("trees").recipe().expect("a recipe").data.load().expect("the data");
+    let samples = data.samples(&data.splits.test).expect("rows").to_vec::<f32>().expect("numbers");
+    // Features: height, the three kinds of bark, width.
+    for one in explained["columns"].as_array().expect("columns") {
+        let at = |value: &Value| -> (usize, Vec<f32>) {
+            match one["column"].as_str() {
+                Some("height") => (0, vec![value.as_f64().expect("a number") as f32]),
+                Some("width") => (4, vec![value.as_f64().expect("a number") as f32]),
+                _ => (1, ["rough", "smooth", "torn"].map(|name| f32::from(u8::from(value == name))).to_vec()),
+            }
+        };
+        let values = one["values"].as_array().expect("values");
+        assert_eq!(values.len(), if one["column"] == "bark" { 3 } else { 5 });
+        for (value, means) in values.iter().zip(one["means"].as_array().expect("means")) {
+            let (from, features) = at(value);
+            let mut changed = samples.clone();
+            changed.chunks_mut(5).for_each(|row| row[from..from + features.len()].copy_from_slice(&features));
+            let rows = changed.len() / 5;
+            let outputs = predict(&model("trees"), &Array::new(&[rows, 5], changed).expect("numbers"));
+            close(&means[0], outputs.iter().map(|row| row[0]).sum::<f64>() / rows as f64);
+        }
+    }
+    let only = json(&[&words[..], &["--column", "width"]].concat());
+    assert_eq!(only["columns"].as_array().map(Vec::len), Some(1));
+    refuses(&["explain", "runs/trees", "--column", "widht"], b"", &["height, bark, width", "widht"]);
+    refuses(&["explain", "runs/trees", "--method", "occlusion"], b"", &["pictures and texts", "a table"]);
+    refuses(&["explain", "runs/bands", "--repeats", "3"], b"", &["--repeats"]);
 }
 
 #[test]
@@ -1097,12 +1274,7 @@ fn shells_and_man_know_the_commands() {
 
 #[test]
 fn a_temperature_has_the_least_loss_and_goes_where_the_model_goes() {
-    let run = home().join("runs/sure");
-    fs::create_dir(&run).expect("writable");
-    for entry in fs::read_dir(home().join("runs/trees")).expect("readable") {
-        let path = entry.expect("readable").path();
-        fs::copy(&path, run.join(path.file_name().expect("a name"))).expect("copied");
-    }
+    copied("trees", "sure");
     let device = ["--device", device_name()];
     let evaluate = |more: &[&str]| {
         json(&[&["evaluate", "runs/sure", "--split", "all", "--json"], &device[..], more].concat())

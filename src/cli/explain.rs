@@ -1,66 +1,101 @@
 //! `neural explain`
 
+mod dependence;
+mod gradients;
 mod occlusion;
+mod permutation;
+mod pictures;
+mod values;
+mod words;
 
 use super::evaluate::{as_in_training, as_trained, is_picture};
 use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::array::Array;
-use crate::data::{Dataset, LastBatch, Shuffle, Targets, epoch_order};
+use crate::data::table::Column;
+use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
-use crate::metric::{Errors, Truth, classes_of, log_loss, number, percent};
-use crate::model::{Description, Link, Predictor};
+use crate::metric::number;
+use crate::model::{Description, Link, Model};
+use crate::plot;
 use crate::runs::Folder;
 use anyhow::bail;
-use occlusion::{Explained, Occlusion};
-use serde_json::json;
+use gradients::Gradients;
+use occlusion::Occlusion;
+use permutation::Permutation;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show which columns, or which parts of pictures, a model's answers depend on
+/// Show which columns, parts of pictures or words a model's answers depend on
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Columns by permutation importance: the values of a column are shuffled among the rows, which keeps its distribution but breaks its link
-to the target. How much worse the model then gets is the column's importance. Columns that carry the same information share
-their importance, as the model can use either. The figures describe this model, not the world.
+#[command(after_help = "Methods:
+  permutation   tables: how much worse the model gets when the values of a column are shuffled among the rows. Columns that carry
+                the same information share their importance, as the model can use either
+  dependence    tables: the mean answer over the rows if all of them had the same value in a column, for a range of values
+                (partial dependence). A curve says what the model does, also for rows that do not exist
+  gradients     tables and pictures: what each column or pixel adds to the answer, from that for a baseline to that for the
+                row (integrated gradients). The parts add up to the difference
+  occlusion     pictures and texts: by how much the probability of the answer falls where a patch is covered in the mean
+                colour, or where a word is replaced by an unknown one
 
-Pictures by occlusion: a patch in the mean colour covers one place after another. Where the probability of the answer falls, the
-answer depends on what is covered. A sheet shows each picture, and beside it in vermilion what speaks for the answer, in blue
-what speaks against it.
+Tables are explained by permutation, pictures and texts by occlusion, unless --method says otherwise. On sheets of pictures,
+vermilion speaks for the answer and blue against it. All of it describes the model, not the world.
 
 The rows are the test rows, without them the validation rows, and without these the training rows; at most 5000 of them.
 
 Examples:
-  neural explain runs/guests-1
-  neural explain runs/guests-1 --repeats 20 --json
-  neural explain runs/mnist-1                      writes runs/mnist-1/explain.png
-  neural explain runs/mnist-1 --pictures 3 --patch 7 -o seven.svg"
-)]
+  neural explain runs/guests-1                                     the columns, the most important first
+  neural explain runs/guests-1 --method dependence -o curves.svg   how answers move with each column
+  neural explain runs/guests-1 --method gradients --samples 3      why these three rows got their answers
+  neural explain runs/mnist-1                                      writes runs/mnist-1/explain.png
+  neural explain runs/mnist-1 --method gradients --samples 3 -o seven.svg
+  neural explain runs/reviews-1 --samples 5                        texts, their words marked")]
 pub struct Explain {
     #[command(flatten)]
     trained: Trained,
 
-    /// How often each column is shuffled
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    repeats: u64,
+    /// How to explain; see below
+    #[arg(long, value_enum)]
+    method: Option<Method>,
 
-    /// The seed of the shuffles
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
+    /// Only this column of a table; may be given several times
+    #[arg(long, value_name = "NAME")]
+    column: Vec<String>,
 
-    /// How many pictures to explain, spread evenly over the rows
-    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pictures: u16,
+    /// How many rows, pictures or texts to explain one by one, spread evenly over all [default: 12, of tables 5]
+    #[arg(long, alias = "pictures", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    samples: Option<u16>,
 
-    /// The side of the patch that covers parts of pictures, in pixels; if absent, a seventh of the picture's
+    /// permutation: how often each column is shuffled [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    repeats: Option<u64>,
+
+    /// permutation: the seed of the shuffles [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// dependence: at most this many values of a column [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    grid: Option<u16>,
+
+    /// gradients: where the path to a sample begins [default: mean of tables, zero, which is black, of pictures]
+    #[arg(long, value_enum)]
+    baseline: Option<Baseline>,
+
+    /// gradients: points of the path; the more, the nearer the parts come to the difference [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    steps: Option<u16>,
+
+    /// occlusion: the side of the patch in pixels [default: a seventh of the picture's]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..))]
     patch: Option<u16>,
 
-    /// The sheet of pictures, in .png or .svg; if absent, explain.png in the run's folder
-    #[arg(long, short, value_name = "FILE")]
+    /// The picture to draw, in .png or .svg [default: of pictures explain.png in the run's folder, of tables none]
+    #[arg(long, short, value_name = "FILE", value_parser = plot::file)]
     output: Option<PathBuf>,
 
     /// One JSON object
@@ -68,248 +103,311 @@ pub struct Explain {
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    /// Shuffle the columns of a table
+    Permutation,
+    /// Give all rows of a table the same value
+    Dependence,
+    /// Add gradients up on the way from a baseline
+    Gradients,
+    /// Cover parts of pictures, or words
+    Occlusion,
+}
+
+/// A sample that tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Baseline {
+    /// The mean of the training rows, of pictures their mean colour
+    Mean,
+    /// All numbers 0, of pictures black
+    Zero,
+}
+
 /// More rows than this are thinned out evenly.
 const MOST_ROWS: usize = 5000;
 
-/// Covered pictures that are computed at once.
+/// Changed pictures and texts that are computed at once.
 const BATCH: usize = 128;
 
-/// How good a model is on some rows.
-#[derive(Clone, Copy)]
-struct Worth {
-    /// The mean log loss of classes, the mean squared error of values.
-    loss: f64,
-    /// The accuracy of classes, R² of values.
-    score: f64,
-}
-
-/// How much worse a model gets when a column is shuffled.
-struct Importance {
-    name: String,
-    /// Means over the repeats, and the standard deviation of the second.
-    loss: f64,
-    score: f64,
-    spread: f64,
-}
-
-/// A model and the rows that it is measured on.
-struct Measured {
-    predictor: Predictor,
+/// A model, and the rows that its answers are explained on.
+struct Subject {
+    description: Description,
+    answers: Answers,
     data: Dataset,
+    part: &'static str,
     rows: Vec<u32>,
-    /// `[rows, features]`
+    /// `[rows, sample…]`
     samples: Array,
+    /// The columns that are asked for; all if empty.
+    chosen: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Table,
+    Pictures,
+    Texts,
+}
+
+impl Subject {
+    /// The columns that are asked for, with the places of their features.
+    fn columns(&self) -> Result<Vec<(String, Range<usize>)>> {
+        let names: Vec<&str> = self.description.columns.iter().map(|column| column.name.as_str()).collect();
+        if let Some(unknown) = self.chosen.iter().find(|name| !names.contains(&name.as_str())) {
+            return Err(Error::value("--column", format!("one of {}", names.join(", ")), unknown));
+        }
+        let mut from = 0;
+        let place = |column: &Column| {
+            let features = from..from + column.width();
+            from = features.end;
+            (column.name.clone(), features)
+        };
+        let all: Vec<_> = self.description.columns.iter().map(place).collect();
+        let is_chosen = |(name, _): &(String, _)| self.chosen.is_empty() || self.chosen.contains(name);
+        Ok(all.into_iter().filter(is_chosen).collect())
+    }
+
+    fn column(&self, name: &str) -> Option<&Column> {
+        self.description.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The target of a row as people read it.
+    fn truth(&self, row: u32) -> String {
+        match (&self.data.targets, self.data.targets.class_of(row)) {
+            (_, Some(name)) => name.to_string(),
+            (Targets::Values(values) | Targets::Partial(values), None) => {
+                values.row(row as usize).map_or_else(
+                    |_| String::new(),
+                    |row| row.to_f64().into_iter().map(number).collect::<Vec<_>>().join(", "),
+                )
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
         let model = self.trained.model()?;
-        let recipe = folder.recipe()?;
-        let description = &model.description;
-        let is_of_pictures = description.columns.is_empty() && is_picture(&description.sample);
-        if !description.others.is_none() || (description.columns.is_empty() && !is_of_pictures) {
-            bail!(
-                "expected a model of one table's columns or of pictures, and one target, got {}",
-                folder.path().display()
-            );
-        }
-        if let Some(column) = description.columns.iter().find(|column| column.is_input()) {
-            bail!(
-                "expected columns that are features, got texts, pictures or sequences in \"{}\"",
-                column.name
-            );
-        }
-        if description.link == Link::Identity && !description.classes.is_empty() {
-            bail!("expected a model that gives probabilities of its classes, got one that gives scores");
-        }
-        let source = as_trained(recipe.data.clone(), description);
-        check_place(&source.path)?;
-        let data = as_in_training(&source, &recipe, description)?;
-        // The test rows if there are any, otherwise the validation rows, otherwise the training rows.
-        let Some(part) = data.parts().last() else { bail!("the data has no rows") };
-        let part_name = part.name;
-        let step = part.rows.len().div_ceil(MOST_ROWS).max(1);
-        let rows: Vec<u32> = part.rows.iter().copied().step_by(step).collect();
+        let kind = kind_of(&model.description, &folder)?;
+        let method = self.method.unwrap_or(match kind {
+            Kind::Table => Method::Permutation,
+            Kind::Pictures | Kind::Texts => Method::Occlusion,
+        });
+        self.check(method, kind)?;
+        let subject = self.subject(&folder, &model)?;
         let device = self.trained.open_device()?;
-        if is_of_pictures {
-            let predictor = model.compile(&device, BATCH)?;
-            return self.explain_pictures(&folder, description, &predictor, &data, &rows);
+        let title = |what: &str| format!("{what} {}", folder.name());
+        let out = &mut io::stdout().lock();
+        let mut object = json!({ "run": folder.path(), "part": subject.part, "rows": subject.rows.len() });
+        let mut said = String::new();
+        // A picture that is drawn if a name is given, or one by default.
+        let default = (kind == Kind::Pictures).then(|| folder.file("explain.png"));
+        let picture = self.output.clone().or(default);
+        match (method, kind) {
+            (Method::Permutation, _) => {
+                let predictor = model.compile(&device, subject.rows.len())?;
+                let repeats = self.repeats.unwrap_or(5);
+                let permutation = Permutation { repeats, seed: self.seed.unwrap_or(1) };
+                let found = permutation.measure(&subject, &predictor)?;
+                let (base, columns) = found.json();
+                extend(&mut object, json!({ "repeats": repeats, "base": base, "columns": columns }));
+                said = found.text(subject.part, subject.rows.len());
+                picture.iter().try_for_each(|path| found.picture(&title("Columns of")).save(path))?;
+            }
+            (Method::Dependence, _) => {
+                let predictor = model.compile(&device, subject.rows.len())?;
+                let found = dependence::measure(&subject, &predictor, self.grid.map_or(50, usize::from))?;
+                let columns: Vec<Value> = found.iter().map(dependence::Dependence::json).collect();
+                extend(&mut object, json!({ "names": dependence::names(&subject), "columns": columns }));
+                said = dependence::text(&subject, &found);
+                let sheet = || dependence::picture(&subject, &title("Partial dependence in"), &found);
+                picture.iter().try_for_each(|path| sheet().save(path))?;
+            }
+            (Method::Gradients, _) => {
+                let rows = self.spread(&subject, if kind == Kind::Table { 5 } else { 12 });
+                let steps = self.steps.map_or(128, usize::from);
+                let usual = if kind == Kind::Table { Baseline::Mean } else { Baseline::Zero };
+                let baseline = gradients::baseline(&subject, self.baseline.unwrap_or(usual))?;
+                let predictor = model.compile(&device, 1)?;
+                let attributor = model.attributor(&device, steps)?;
+                let gradients = Gradients { predictor: &predictor, attributor: &attributor, baseline };
+                extend(&mut object, json!({ "steps": steps }));
+                if kind == Kind::Table {
+                    let found = gradients::rows(&subject, &gradients, &rows)?;
+                    let all: Vec<Value> = found.iter().map(gradients::Row::json).collect();
+                    extend(&mut object, json!({ "samples": all }));
+                    said = gradients::text(&subject, &found);
+                    let sheet = || gradients::picture(&subject, &title("What adds to answers of"), &found);
+                    picture.iter().try_for_each(|path| sheet().save(path))?;
+                } else {
+                    let explain = |sample: &Array| gradients.picture(&subject, sample);
+                    said = self.pictures(&subject, &folder, &rows, "parts", explain, &mut object)?;
+                }
+            }
+            (Method::Occlusion, Kind::Texts) => {
+                let rows = self.spread(&subject, 12);
+                let predictor = model.compile(&device, BATCH)?;
+                if let Some(vocabulary) = words::vocabulary(&subject) {
+                    let found = words::explain(&subject, &predictor, vocabulary, &rows)?;
+                    extend(
+                        &mut object,
+                        json!({ "texts": found.iter().map(words::Text::json).collect::<Vec<_>>() }),
+                    );
+                    said = found.iter().map(|one| one.text(&subject)).collect();
+                }
+            }
+            (Method::Occlusion, _) => {
+                let rows = self.spread(&subject, 12);
+                let predictor = model.compile(&device, BATCH)?;
+                let sample = &subject.description.sample;
+                let longest = sample[0].max(sample[1]);
+                let side = self.patch.map_or(longest.div_ceil(7), usize::from).min(longest);
+                let fill = occlusion::mean_color(&subject.data, &subject.rows, subject.description.dtype)?;
+                let occlusion = Occlusion { predictor: &predictor, answers: &subject.answers, side, fill };
+                extend(&mut object, json!({ "patch": side }));
+                let explain = |sample: &Array| occlusion.explain(sample);
+                said = format!("patches of {side} x {side} pixels, in the mean colour\n");
+                said += &self.pictures(&subject, &folder, &rows, "falls", explain, &mut object)?;
+            }
         }
-        let predictor = model.compile(&device, rows.len())?;
-        let samples = data.samples(&rows)?;
-        let (loss, score) = if data.targets.is_classes() { ("log-loss", "accuracy") } else { ("mse", "r2") };
-        let measured = Measured { predictor, data, rows, samples };
-        let base = measured.worth(&measured.samples)?;
-        let mut from = 0;
-        let mut all = Vec::new();
-        for column in &description.columns {
-            let features = from..from + column.width();
-            from = features.end;
-            all.push(self.importance(&measured, &column.name, &features, base)?);
-        }
-        all.sort_by(|a, b| b.loss.total_cmp(&a.loss));
-        let mut out = io::stdout().lock();
         if self.json {
-            let of = |one: &Importance| json!({ "column": one.name, loss: one.loss, score: one.score, "spread": one.spread });
-            let columns: Vec<_> = all.iter().map(of).collect();
-            let base = json!({ loss: base.loss, score: base.score });
-            let object = json!({
-                "run": folder.path(), "part": part_name, "rows": measured.rows.len(), "repeats": self.repeats, "base": base, "columns": columns,
-            });
             writeln!(out, "{object}")?;
             return Ok(ExitCode::SUCCESS);
         }
-        let show = |value: f64| if score == "accuracy" { percent(value) } else { number(value) };
-        writeln!(
-            out,
-            "{} {part_name} rows: {loss} {}, {score} {}",
-            measured.rows.len(),
-            number(base.loss),
-            show(base.score)
-        )?;
-        let head = [
-            "shuffled".to_string(),
-            format!("{loss} rises by"),
-            format!("{score} falls by"),
-            "+-".to_string(),
-        ];
-        let mut lines = vec![head.to_vec()];
-        for one in &all {
-            lines.push(vec![one.name.clone(), number(one.loss), show(one.score), show(one.spread)]);
+        write!(out, "{said}")?;
+        if let Some(path) = picture {
+            writeln!(out, "wrote {}", text::path(&path))?;
         }
-        write!(out, "\n{}", text::table(&lines, 1))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn explain_pictures(
-        &self,
-        folder: &Folder,
-        description: &Description,
-        predictor: &Predictor,
-        data: &Dataset,
-        rows: &[u32],
-    ) -> anyhow::Result<ExitCode> {
-        let sample = &description.sample;
-        let answers = Answers::described(description)?.swap_remove(0);
-        if answers.is_at_positions || (!answers.is_class && answers.names.len() > 1) {
-            bail!("expected a model of one answer a picture, got one of several");
-        }
-        let longest = sample[0].max(sample[1]);
-        let side = self.patch.map_or(longest.div_ceil(7), usize::from).min(longest);
-        let fill = occlusion::mean_color(data, rows, description.dtype)?;
-        let occlusion = Occlusion { predictor, answers: &answers, side, fill };
-        let step = (rows.len() / usize::from(self.pictures)).max(1);
-        let rows: Vec<u32> = rows.iter().copied().step_by(step).take(usize::from(self.pictures)).collect();
-        let samples = rows.iter().map(|&row| data.samples(&[row])).collect::<Result<Vec<_>>>()?;
-        let explained: Vec<Explained> =
-            samples.iter().map(|one| occlusion.explain(one)).collect::<Result<_>>()?;
-
-        let values = data.targets.values().map(Array::to_f64).unwrap_or_default();
-        let truth = |row: u32| match data.targets.class_of(row) {
-            Some(name) => name.to_string(),
-            None => values.get(row as usize).map_or_else(String::new, |value| number(*value)),
+    /// That the method is for data of this kind, and that every setting is for the method.
+    fn check(&self, method: Method, kind: Kind) -> anyhow::Result<()> {
+        let (is_for, of) = match method {
+            Method::Permutation => (kind == Kind::Table, "--method permutation is for tables"),
+            Method::Dependence => (kind == Kind::Table, "--method dependence is for tables"),
+            Method::Gradients => (kind != Kind::Texts, "--method gradients is for tables and pictures"),
+            Method::Occlusion => (kind != Kind::Table, "--method occlusion is for pictures and texts"),
         };
-        let mut pictures = Vec::new();
-        for ((&row, one), picture) in rows.iter().zip(&explained).zip(&samples) {
-            let figure = answers.shown(one.figure);
-            let caption = match answers.is_class {
-                true if one.answer == truth(row) => format!("{}: {figure}", one.answer),
-                true => format!("{} for {}: {figure}", one.answer, truth(row)),
-                false => format!("{figure} for {}", truth(row)),
+        if !is_for {
+            let got = match kind {
+                Kind::Table => "a table",
+                Kind::Pictures => "pictures",
+                Kind::Texts => "texts",
             };
-            pictures.push((picture.clone().reshape(sample)?, caption, one));
+            bail!("{of}, and this run learned from {got}");
         }
-        let path = self.output.clone().unwrap_or_else(|| folder.file("explain.png"));
-        occlusion::sheet(&format!("What answers of {} depend on", folder.name()), &pictures).save(&path)?;
-        let mut out = io::stdout().lock();
-        if self.json {
-            let width = sample[1];
-            let of = |(row, one): (&u32, &Explained)| {
-                let falls: Vec<&[f64]> = one.falls.chunks_exact(width).collect();
-                json!({ "row": row, "truth": truth(*row), "answer": one.answer, "figure": one.figure, "falls": falls })
-            };
-            let all: Vec<_> = rows.iter().zip(&explained).map(of).collect();
-            writeln!(
-                out,
-                "{}",
-                json!({ "run": folder.path(), "patch": side, "picture": path, "pictures": all })
-            )?;
-        } else {
-            writeln!(
-                out,
-                "patches of {side} x {side} pixels, in the mean colour; wrote {}",
-                text::path(&path)
-            )?;
+        let permutation = [self.repeats.is_some(), self.seed.is_some()];
+        let gradients = [self.baseline.is_some(), self.steps.is_some()];
+        let one_by_one = matches!(method, Method::Gradients | Method::Occlusion);
+        for (name, is_given, is_used) in [
+            ("--repeats", permutation[0], method == Method::Permutation),
+            ("--seed", permutation[1], method == Method::Permutation),
+            ("--grid", self.grid.is_some(), method == Method::Dependence),
+            ("--baseline", gradients[0], method == Method::Gradients),
+            ("--steps", gradients[1], method == Method::Gradients),
+            ("--patch", self.patch.is_some(), method == Method::Occlusion && kind == Kind::Pictures),
+            ("--samples", self.samples.is_some(), one_by_one),
+            ("--column", !self.column.is_empty(), kind == Kind::Table),
+            ("--output", self.output.is_some(), kind != Kind::Texts),
+        ] {
+            if is_given && !is_used {
+                bail!("{name} has no meaning here; see neural explain --help for what each method takes");
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
-    fn importance(
+    fn subject(&self, folder: &Folder, model: &Model) -> anyhow::Result<Subject> {
+        let description = model.description.clone();
+        let recipe = folder.recipe()?;
+        let source = as_trained(recipe.data.clone(), &description);
+        check_place(&source.path)?;
+        let data = as_in_training(&source, &recipe, &description)?;
+        // The test rows if there are any, otherwise the validation rows, otherwise the training rows.
+        let Some(part) = data.parts().last() else { bail!("the data has no rows") };
+        let step = part.rows.len().div_ceil(MOST_ROWS).max(1);
+        let rows: Vec<u32> = part.rows.iter().copied().step_by(step).collect();
+        let part = part.name;
+        let samples = data.samples(&rows)?;
+        let saved = self.trained.saved()?;
+        let threshold = saved.threshold(recipe.train.threshold);
+        let answers = Answers::described(&description)?.swap_remove(0).with_threshold(threshold);
+        Ok(Subject { description, answers, data, part, rows, samples, chosen: self.column.clone() })
+    }
+
+    /// The rows to explain one by one.
+    fn spread(&self, subject: &Subject, usual: u16) -> Vec<u32> {
+        let count = usize::from(self.samples.unwrap_or(usual));
+        let step = (subject.rows.len() / count).max(1);
+        subject.rows.iter().copied().step_by(step).take(count).collect()
+    }
+
+    /// Explains pictures, writes their sheet, and adds them to `object`, a number of each pixel under `key`.
+    fn pictures(
         &self,
-        measured: &Measured,
-        name: &str,
-        features: &Range<usize>,
-        base: Worth,
-    ) -> Result<Importance> {
-        let numbers: Vec<u32> = (0..measured.rows.len() as u32).collect();
-        let mut found = Vec::new();
-        for repeat in 0..self.repeats {
-            // In the same orders for every column, so that columns with the same values get the same figures.
-            let shuffle = Shuffle { seed: self.seed, epoch: repeat };
-            let order = epoch_order(&numbers, 1, LastBatch::Mask, Some(shuffle))?;
-            let now = measured.worth(&shuffled(&measured.samples, features, &order.rows)?)?;
-            found.push(Worth { loss: now.loss - base.loss, score: base.score - now.score });
-        }
-        let mean = |of: fn(&Worth) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
-        let (loss, score) = (mean(|one| one.loss), mean(|one| one.score));
-        let variance = found.iter().map(|one| (one.score - score).powi(2)).sum::<f64>() / found.len() as f64;
-        Ok(Importance { name: name.to_string(), loss, score, spread: variance.sqrt() })
+        subject: &Subject,
+        folder: &Folder,
+        rows: &[u32],
+        key: &str,
+        explain: impl Fn(&Array) -> Result<pictures::Explained>,
+        object: &mut Value,
+    ) -> anyhow::Result<String> {
+        pictures::check(subject)?;
+        let one = |&row: &u32| {
+            let sample = subject.data.samples(&[row])?;
+            let explained = explain(&sample)?;
+            Ok((row, sample, explained))
+        };
+        let all: Vec<_> = rows.iter().map(one).collect::<Result<_>>()?;
+        let path = self.output.clone().unwrap_or_else(|| folder.file("explain.png"));
+        let title = format!("What answers of {} depend on", folder.name());
+        pictures::sheet(subject, &title, &all)?.save(&path)?;
+        let width = subject.description.sample[1];
+        let of = |(row, _, one): &(u32, Array, pictures::Explained)| {
+            let pixels: Vec<&[f64]> = one.pixels.chunks_exact(width).collect();
+            json!({ "row": row, "truth": subject.truth(*row), "answer": one.answer, "figure": one.figure, "baseline": one.baseline, key: pixels })
+        };
+        extend(object, json!({ "picture": path, "pictures": all.iter().map(of).collect::<Vec<_>>() }));
+        let gaps = all
+            .iter()
+            .filter_map(|(.., one)| Some(one.figure - one.baseline? - one.pixels.iter().sum::<f64>()));
+        let gap = gaps.map(f64::abs).reduce(f64::max);
+        Ok(gap.map_or_else(String::new, |gap| gradients::within(subject, gap)))
     }
 }
 
-/// The samples `[rows, features]` with the values of these features taken from the rows in `order`.
-fn shuffled(samples: &Array, features: &Range<usize>, order: &[u32]) -> Result<Array> {
-    let given = samples.to_vec::<f32>()?;
-    let mut values = given.clone();
-    let width = samples.shape()[1];
-    for (row, from) in order.iter().enumerate() {
-        let of = |row: usize| row * width + features.start..row * width + features.end;
-        values[of(row)].copy_from_slice(&given[of(*from as usize)]);
+/// What the model reads.
+fn kind_of(description: &Description, folder: &Folder) -> anyhow::Result<Kind> {
+    let columns = &description.columns;
+    let is_text =
+        matches!(&columns[..], [one] if matches!(one.kind, crate::data::table::ColumnKind::Text(_)));
+    let kind = match columns.is_empty() {
+        _ if !description.others.is_none() => None,
+        true => is_picture(&description.sample).then_some(Kind::Pictures),
+        false if is_text => Some(Kind::Texts),
+        false => Some(Kind::Table),
+    };
+    let Some(kind) = kind else {
+        bail!(
+            "expected a model of one table's columns, of pictures or of texts, and one target, got {}",
+            folder.path().display()
+        );
+    };
+    if let (Kind::Table, Some(column)) = (kind, columns.iter().find(|column| column.is_input())) {
+        bail!("expected columns that are features, got texts, pictures or sequences in \"{}\"", column.name);
     }
-    Array::new(samples.shape(), values)
+    if description.link == Link::Identity && !description.classes.is_empty() {
+        bail!("expected a model that gives probabilities of its classes, got one that gives scores");
+    }
+    Ok(kind)
 }
 
-impl Measured {
-    /// How good the model is with `samples` in place of the rows' own.
-    fn worth(&self, samples: &Array) -> Result<Worth> {
-        let outputs = self.predictor.predict(samples)?;
-        let width = outputs.shape().get(1).copied().unwrap_or(1);
-        let outputs = outputs.to_f64();
-        match &self.data.targets {
-            Targets::Classes { labels, .. } => {
-                let labels: Vec<i32> = self.rows.iter().map(|&row| labels[row as usize]).collect();
-                let (probabilities, width) = match width {
-                    1 => (outputs.iter().flat_map(|yes| [1.0 - yes, *yes]).collect(), 2),
-                    _ => (outputs, width),
-                };
-                let right = classes_of(&probabilities, width)
-                    .iter()
-                    .zip(&labels)
-                    .filter(|(said, label)| said == label)
-                    .count();
-                let loss = log_loss(&probabilities, width, Truth::Labels(&labels));
-                Ok(Worth { loss, score: right as f64 / labels.len() as f64 })
-            }
-            Targets::Values(values) | Targets::Partial(values) => {
-                let all = values.to_f64();
-                let of = |&row: &u32| all[row as usize * width..(row as usize + 1) * width].to_vec();
-                let targets: Vec<f64> = self.rows.iter().flat_map(of).collect();
-                let errors = Errors::of_each(&outputs, &targets, width);
-                let mean = |of: fn(&Errors) -> f64| errors.iter().map(of).sum::<f64>() / errors.len() as f64;
-                Ok(Worth { loss: mean(|one| one.squared), score: mean(|one| one.r2) })
-            }
-            _ => Err(Error::value("explain", "a class or values for each row", "another target")),
-        }
+fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
     }
 }

@@ -36,6 +36,9 @@ pub struct Chart {
     x_scale: Scale,
     y_scale: Scale,
     series: Vec<Series>,
+    size: Option<Point>,
+    /// Values that the y axis has room for besides those of the points.
+    room: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +108,19 @@ impl Chart {
         self.scene()?.save(path.as_ref())
     }
 
-    fn scene(&self) -> Result<Scene> {
+    /// With room for these values on the y axis, so that several charts have one scale.
+    #[must_use]
+    pub fn y_room(mut self, values: &[f64]) -> Self {
+        self.room = values.to_vec();
+        self
+    }
+
+    /// The same in another size than the usual one.
+    pub(super) fn sized(self, size: Point) -> Self {
+        Self { size: Some(size), ..self }
+    }
+
+    pub(super) fn scene(&self) -> Result<Scene> {
         let seen: Vec<(f64, f64)> = self
             .series
             .iter()
@@ -114,7 +129,8 @@ impl Chart {
             .filter(|(x, y)| self.x_scale.holds(*x) && self.y_scale.holds(*y))
             .collect();
         let x = Axis::around(self.x_scale, seen.iter().map(|p| p.0), 0.02);
-        let y = Axis::around(self.y_scale, seen.iter().map(|p| p.1), 0.05);
+        let high = seen.iter().map(|p| p.1).chain(self.room.iter().copied());
+        let y = Axis::around(self.y_scale, high, 0.05);
         let (Some(x), Some(y)) = (x, y) else {
             let got = self.series.iter().map(|series| series.points.len()).sum::<usize>();
             let got =
@@ -134,7 +150,7 @@ impl Chart {
             x,
             y,
             legend: legend.collect(),
-            size: SIZE,
+            size: self.size.unwrap_or(SIZE),
         };
         let mut plane = frame.draw();
         for (number, series) in self.series.iter().enumerate() {

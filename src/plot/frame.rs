@@ -12,7 +12,7 @@ pub(super) const NAME: f64 = 13.0;
 pub(super) const TICK: f64 = 12.0;
 /// White space at the edges of a picture.
 pub(super) const EDGE: f64 = 16.0;
-const LEGEND_ROW: f64 = 22.0;
+pub(super) const LEGEND_ROW: f64 = 22.0;
 /// The line or dot before a name in the legend, and the space after the name.
 const KEY: f64 = 24.0;
 const KEY_GAP: f64 = 20.0;
@@ -148,7 +148,7 @@ fn widest(ticks: &[Tick]) -> f64 {
 }
 
 /// As many ticks as have room for their labels side by side.
-fn fitting(axis: &Axis, width: f64) -> Vec<Tick> {
+pub(super) fn fitting(axis: &Axis, width: f64) -> Vec<Tick> {
     let crowded = |ticks: &Vec<Tick>| {
         let labelled = || ticks.iter().filter(|tick| tick.label.is_some());
         let gaps = labelled().zip(labelled().skip(1)).map(|(a, b)| (b.at - a.at) * width);
@@ -179,11 +179,11 @@ fn legend_places(keys: &[&Key], width: f64) -> Vec<(usize, f64)> {
     places
 }
 
-fn legend_rows(keys: &[&Key], width: f64) -> usize {
+pub(super) fn legend_rows(keys: &[&Key], width: f64) -> usize {
     legend_places(keys, width).last().map_or(0, |(row, _)| row + 1)
 }
 
-fn legend(scene: &mut Scene, keys: &[&Key], [left, top]: Point, width: f64) {
+pub(super) fn legend(scene: &mut Scene, keys: &[&Key], [left, top]: Point, width: f64) {
     for (key, (row, along)) in keys.iter().zip(legend_places(keys, width)) {
         let (x, middle) = (left + along, top + row as f64 * LEGEND_ROW + 6.0);
         match key.mark {

@@ -1,5 +1,5 @@
-//! Pictures of numbers, as SVG or PNG by the ending of the file's name: curves, sheets of small images, confusion
-//! matrices, decision boundaries and graphs of boxes.
+//! Pictures of numbers, as SVG or PNG by the ending of the file's name: curves, dot plots, sheets of small images,
+//! confusion matrices, decision boundaries and graphs of boxes.
 //!
 //! Each kind of picture lays itself out as a scene of a few kinds of shapes, which two writers know how to draw.
 //! An SVG names a common font and leaves the letters to who shows it; a PNG is drawn with a font that is part of the
@@ -23,11 +23,13 @@ mod boundary;
 mod chart;
 mod color;
 mod diagram;
+mod dots;
 mod font;
 mod frame;
 mod grid;
 mod layers;
 mod matrix;
+mod panels;
 mod png;
 mod scene;
 mod svg;
@@ -35,6 +37,8 @@ mod svg;
 pub use boundary::{Area, Boundary};
 pub use chart::Chart;
 pub use diagram::{Block, Diagram, Role};
+pub use dots::Dots;
 pub use grid::Grid;
 pub use matrix::Matrix;
+pub use panels::Panels;
 pub use scene::file;

@@ -2,6 +2,7 @@
 """Has `neural init` and `neural train` alone learn ten public data sets, and measures them on rows that they did not see, beside
 scikit-learn's MLP (scaled inputs, otherwise its defaults) and gradient boosting with theirs. Means over several divisions.
 Fails where a score is more than 0.01 below the weaker of the two references, and prints how far it is from the stronger one.
+Each model is then served, and its answer to a request compared with that of `neural predict`.
 
 usage: tests/figures/init.py [--binary FILE] [--tables DIR] [--only NAME] [--splits N]
        (cargo build --release first; needs pandas, Pillow and scikit-learn)
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import numpy as np
 import pandas as pd
@@ -90,6 +92,25 @@ def score(folder, data, target):
     return said["accuracy"] if "accuracy" in said else said["r2"]
 
 
+def check_served(folder, rows, kind, body, asked):
+    """That the run answers a request over HTTP as `neural predict` does."""
+    expected = [json.loads(line) for line in neural(folder, "predict", "runs/run", asked, "--json").splitlines()]
+    server = subprocess.Popen([binary, "serve", "runs/run", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        address = next(line.split()[-1] for line in server.stdout if line.startswith("listening"))
+        request = urllib.request.Request(f"{address}predict", body, {"content-type": kind})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            said = json.loads(response.read())["predictions"]
+    finally:
+        server.terminate()
+        server.wait()
+    assert len(said) == rows, said
+    for answer, row in zip(said, expected):
+        for key, value in answer.items():
+            close = abs(value - row[key]) < 1e-4 * max(1, abs(value)) if isinstance(value, float) else True
+            assert close and (not isinstance(value, str) or value == row[key]), (key, value, row[key])
+
+
 def table(frame, target, words, seed):
     is_class = frame[target].nunique() <= 20
     train, test = train_test_split(frame, test_size=0.25, random_state=seed, stratify=frame[target] if is_class else None)
@@ -102,6 +123,10 @@ def table(frame, target, words, seed):
         neural(folder, "train", "data.toml", "--name", "run", "--quiet")
         took = time.time() - began
         ours = score(folder, "test.csv", target)
+        asked = test.drop(columns=target).head(5)
+        asked.to_csv(folder / "asked.csv", index=False)
+        body = json.dumps({"rows": json.loads(asked.drop(columns="", errors="ignore").to_json(orient="records"))})
+        check_served(folder, len(asked), "application/json", body.encode(), "asked.csv")
     return [ours, *references(train, test, target), took]
 
 
@@ -121,6 +146,8 @@ def digits(seed):
         neural(folder, "train", "digits.toml", "--name", "run", "--quiet")
         took = time.time() - began
         ours = score(folder, "test", "class")
+        picture = next((folder / "test").glob("*/*.png"))
+        check_served(folder, 1, "image/png", picture.read_bytes(), picture)
     models = [make_pipeline(StandardScaler(), MLPClassifier(random_state=1)), HistGradientBoostingClassifier(random_state=1)]
     return [ours, *(model.fit(train, labels).score(test, truth) for model in models), took]
 

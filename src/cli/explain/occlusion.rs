@@ -1,12 +1,12 @@
 //! Which parts of a picture an answer depends on: a patch covers one place after another, and the answer falls where it
 //! covers what counts (Zeiler and Fergus 2014).
 
+use super::pictures::Explained;
 use crate::array::{Array, DType, count};
 use crate::cli::trained::Answers;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::model::Predictor;
-use crate::plot::Grid;
 
 /// At most this many rows give the patch its mean colour.
 const MOST_ROWS: usize = 1000;
@@ -19,15 +19,6 @@ pub(super) struct Occlusion<'a> {
     pub side: usize,
     /// For each channel.
     pub fill: Vec<f64>,
-}
-
-/// A model's answer for a picture, and how it depends on each pixel.
-pub(super) struct Explained {
-    pub answer: String,
-    /// The figure of the answer.
-    pub figure: f64,
-    /// For each pixel, row by row, by how much the figure falls in the mean over the patches that cover it.
-    pub falls: Vec<f64>,
 }
 
 /// The mean of each channel over some of the rows, whole where samples are.
@@ -60,7 +51,8 @@ fn places(length: usize, side: usize) -> Vec<usize> {
 }
 
 impl Occlusion<'_> {
-    /// Of a picture `[1, height, width, …]`.
+    /// Of a picture `[1, height, width, …]`: for each pixel by how much the figure of the answer falls, in the mean over the
+    /// patches that cover it.
     pub fn explain(&self, picture: &Array) -> Result<Explained> {
         let sample = &picture.shape()[1..];
         let (height, width, channels) = (sample[0], sample[1], channels(sample));
@@ -102,18 +94,8 @@ impl Occlusion<'_> {
             }
         }
         falls.iter_mut().zip(patches).for_each(|(fall, patches)| *fall /= patches);
-        Ok(Explained { answer: self.answers.names[chosen].clone(), figure, falls })
+        Ok(Explained { answer: self.answers.names[chosen].clone(), figure, baseline: None, pixels: falls })
     }
-}
-
-/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where covering lowers the figure, blue
-/// where it raises it, relative to the largest change of that picture.
-pub(super) fn sheet(title: &str, pictures: &[(Array, String, &Explained)]) -> Grid {
-    let grid = Grid::new(title).columns(if pictures.len() < 3 { 2 } else { 6 });
-    pictures.iter().fold(grid, |grid, (picture, caption, explained)| {
-        let most = explained.falls.iter().fold(f64::MIN_POSITIVE, |most, fall| most.max(fall.abs()));
-        grid.image(picture, caption).tinted(picture, explained.falls.iter().map(|fall| fall / most).collect())
-    })
 }
 
 #[cfg(test)]
@@ -142,7 +124,7 @@ mod tests {
         // Only the patch in the corner covers the pixel: it is 1 of 1 patches there, 1 of 2 beside it, 1 of 4 below that.
         let mut expected = vec![0.0; 16];
         (expected[0], expected[1], expected[4], expected[5]) = (6.0, 3.0, 3.0, 1.5);
-        assert_eq!(found.falls, expected);
+        assert_eq!(found.pixels, expected);
         Ok(())
     }
 

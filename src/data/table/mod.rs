@@ -46,6 +46,7 @@ pub use sequence::Sequence;
 pub use summary::Summary;
 pub use target::TargetKind;
 pub use vocabulary::Vocabulary;
+pub(crate) use vocabulary::{PADDING, UNKNOWN};
 
 pub(crate) use files::{is_pattern, is_there};
 pub(crate) use inputs::inputs_of;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// The id that fills rows up.
-pub(super) const PADDING: i32 = 0;
+pub(crate) const PADDING: i32 = 0;
 
 /// The id of every token that is not in the vocabulary, and of a missing text.
-pub(super) const UNKNOWN: i32 = 1;
+pub(crate) const UNKNOWN: i32 = 1;
 
 /// The id of the first token of a vocabulary.
 const FIRST: usize = 2;
@@ -76,6 +76,12 @@ impl Vocabulary {
     /// The number of different ids, which an embedding needs as its vocabulary.
     pub fn size(&self) -> usize {
         self.tokens.len() + FIRST
+    }
+
+    /// The token of an id; `None` for padding and unknown tokens.
+    pub fn token(&self, id: i32) -> Option<&str> {
+        let place = usize::try_from(id).ok()?.checked_sub(FIRST)?;
+        self.tokens.get(place).map(String::as_str)
     }
 
     /// The ids of a text, filled up to `length`, and whether the text is longer.
