@@ -105,7 +105,7 @@ impl Description {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Link {
-    /// They are what they mean, or scores of which only the order is known.
+    /// Used as they are: values, or unnormalised scores.
     Identity,
     /// eˣ / Σ eˣ: probabilities of classes that exclude each other.
     Softmax,

@@ -59,7 +59,7 @@ impl fmt::Display for Figures {
 /// shows how far it is.
 ///
 /// # Errors
-/// Those of [`Run::advance`] and of `report`.
+/// Any error of [`Run::advance`] and of `report`.
 pub fn steps(
     run: &mut Run,
     count: u64,
@@ -87,7 +87,7 @@ pub fn steps(
 /// terminal, but no file and no pipe, shows how far the epoch is.
 ///
 /// # Errors
-/// Those of [`Run::fit`] and of `report`.
+/// Any error of [`Run::fit`] and of `report`.
 pub fn epochs(run: &mut Run, mut report: impl FnMut(Figures) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let style = ProgressStyle::with_template("epoch {prefix} {bar:30} {pos}/{len} batches, {msg}")?;
     let bar = ProgressBar::new(run.steps_per_epoch() as u64).with_style(style);
@@ -118,7 +118,7 @@ pub fn epochs(run: &mut Run, mut report: impl FnMut(Figures) -> anyhow::Result<(
 /// Trains to the end of the last epoch and prints a line for each, counting from `first`.
 ///
 /// # Errors
-/// Those of [`epochs`], and when nothing can be printed.
+/// Any error of [`epochs`], and when nothing can be printed.
 pub fn train(run: &mut Run, first: u64, out: &mut impl Write) -> anyhow::Result<Vec<Figures>> {
     let mut history = Vec::new();
     epochs(run, |figures| {
@@ -136,7 +136,7 @@ pub type Curve = (String, Vec<Figures>);
 /// loss is no longer a number ends there.
 ///
 /// # Errors
-/// Those of [`epochs`], and when nothing can be printed.
+/// Any error of [`epochs`], and when nothing can be printed.
 pub fn compare(
     device: &Device,
     data: &Dataset,

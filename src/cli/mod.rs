@@ -101,7 +101,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// Those of the command.
+    /// Any error of the command.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Init(command) => command.run(),

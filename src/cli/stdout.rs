@@ -22,7 +22,7 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// That all that was printed was written, or its reader did not want it.
+/// Checks that all output was written, or that its reader has gone away.
 pub(super) fn delivered() -> anyhow::Result<()> {
     match LOST.get() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -255,7 +255,7 @@ impl Loaded {
     }
 }
 
-/// That the data of a run is still where it was.
+/// Checks that the data of a run is still where it was.
 pub(super) fn check_place(data: &Path) -> anyhow::Result<()> {
     if !is_there(data) {
         bail!(

@@ -80,7 +80,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Of a model's only answer, of so many numbers a row.
+    /// The columns of a model's only answer, by the numbers of a row.
     pub fn of(description: &Description, width: usize) -> Self {
         Self::of_each(description, &[&[width]]).swap_remove(0)
     }

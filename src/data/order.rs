@@ -19,11 +19,11 @@ const MAX_BATCH: usize = 1 << 24;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LastBatch {
-    /// It is filled with the first rows of this epoch's order again, which count.
+    /// Filled with the first rows of this epoch's order again, which count.
     Fill,
-    /// It is left out.
+    /// Left out.
     Drop,
-    /// It is filled likewise, but the repeated rows do not count.
+    /// Filled in the same way, but the repeated rows do not count.
     #[default]
     Mask,
 }

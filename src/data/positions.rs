@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Ignored {
     }
 }
 
-/// That labels are i32 `[n, positions…]` with a name for each that is not negative.
+/// Checks that labels are i32 `[n, positions…]` with a name for each that is not negative.
 pub(super) fn check(labels: &Array, names: &[String]) -> Result<()> {
     if labels.dtype() != DType::I32 || labels.shape().len() < 2 || labels.is_empty() {
         return Err(Error::shape("labels", "classes i32 [n, positions…]", format!("{labels:?}")));
@@ -96,7 +96,7 @@ pub(super) fn check(labels: &Array, names: &[String]) -> Result<()> {
     }
 }
 
-/// That inputs are sequences, each of whose tokens has another after it.
+/// Checks that inputs are sequences, each of whose tokens has another after it.
 pub(super) fn check_sequences(inputs: &Array) -> Result<()> {
     match inputs.shape() {
         [_, length] if *length > 1 && !inputs.dtype().is_float() => Ok(()),

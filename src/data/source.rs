@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The kind of targets that a loss takes. It decides what the targets in a file are where the recipe has no `target_kind`.
+/// The kind of targets that a loss takes. It decides how the targets in a file are read if the recipe has no `target_kind`.
 ///
 /// ```
 /// use neural::data::{Format, Source, Task};
@@ -30,7 +30,7 @@ pub enum Task {
     Values,
 }
 
-/// Rows to validate with that no fraction names.
+/// Validation rows that are not a fraction of the training rows.
 ///
 /// ```
 /// use neural::data::{Format, Source, Validation};
@@ -66,7 +66,7 @@ impl From<Validation> for PathBuf {
     }
 }
 
-/// Which rows the fractions take.
+/// The rows that the fractions take.
 ///
 /// ```
 /// use neural::data::{Format, Source, SplitOrder};
@@ -86,7 +86,7 @@ pub enum SplitOrder {
     Ordered,
 }
 
-/// Makes [`Source`] of the table of its keys. What stands before a key is its row in docs/recipes.md; after `of` stand the
+/// Makes [`Source`] of the table of its keys. The text before a key is its row in docs/recipes.md; after `of` stand the
 /// formats that it has a meaning for, where it has none for the others.
 macro_rules! source {
     (
@@ -118,7 +118,7 @@ macro_rules! source {
             pub(crate) const REFERENCE: &'static [(&'static str, &'static str)] =
                 &[$((stringify!($key), concat!($($doc),+))),+];
 
-            /// Everything but format and path as it is when nothing is said.
+            /// The defaults of everything but format and path.
             pub fn new(format: Format, path: impl Into<PathBuf>) -> Self {
                 Self { format, path: path.into(), $($key: <$Type>::default(),)+ }
             }

@@ -145,7 +145,7 @@ impl Targets {
             if values.shape().len() >= 2 && values.shape()[0] == 0)
     }
 
-    /// That what is read as targets is of this type.
+    /// Checks that an array of targets is of this type.
     pub(super) fn check_read(&self, (dtype, row): &(DType, Vec<usize>)) -> Result<()> {
         let (known, values) = match self {
             Targets::Values(values) => (DType::F32, values),

@@ -4,7 +4,7 @@ use super::Scaling;
 use crate::array::Array;
 use crate::error::{Error, Result};
 
-/// That token ids are not scaled before a model looks them up.
+/// Checks that token ids are not scaled before a model looks them up.
 pub(crate) fn check_token_scaling(scaling: &Scaling) -> Result<()> {
     if scaling.is_none() {
         return Ok(());
@@ -13,7 +13,7 @@ pub(crate) fn check_token_scaling(scaling: &Scaling) -> Result<()> {
     Err(Error::value("scale", expected, "one; leave the key out"))
 }
 
-/// That every value of `inputs` `[n, sample…]` is a whole number from 0 to below `vocabulary`.
+/// Checks that every value of `inputs` `[n, sample…]` is a whole number from 0 to below `vocabulary`.
 ///
 /// # Errors
 /// When one is not; the error has its row, its place in the row, and how many others there are.

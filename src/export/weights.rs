@@ -12,7 +12,7 @@ use crate::train::CHECKPOINT_KEY;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// Those tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
+/// The tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
 /// beginnings of the names in the file, the longest that fits first.
 ///
 /// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. Axes of

@@ -57,7 +57,7 @@ impl fmt::Debug for Custom {
 /// ```
 ///
 /// # Errors
-/// Those of `function`, and when the inputs are not of one graph. Those of `gradient`, and types other than the inputs',
+/// Any error of `function`, and when the inputs are not of one graph. Any error of `gradient`, and types other than the inputs',
 /// come up in [`gradients()`].
 pub fn custom_gradient(
     inputs: &[&Tensor],
@@ -84,7 +84,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// Those of `build`, and when its result is of another graph.
+    /// Any error of `build`, and when its result is of another graph.
     pub fn recomputed(&self, build: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
         let start = self.len();
         let y = build()?;

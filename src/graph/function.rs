@@ -45,7 +45,7 @@ impl Function {
         &self.outputs
     }
 
-    /// That the outputs are of the function's own graph.
+    /// Checks that the outputs are of the function's own graph.
     pub(crate) fn check(&self) -> Result<()> {
         self.graph.check(|| "function".into(), &self.outputs.iter().collect::<Vec<_>>())
     }

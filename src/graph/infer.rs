@@ -148,7 +148,7 @@ pub(super) fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>
         .collect()
 }
 
-/// That `shape` has an axis `dim`.
+/// Checks that `shape` has an axis `dim`.
 pub(super) fn axis(op: &str, shape: &[usize], dim: usize) -> Result<()> {
     if dim < shape.len() {
         return Ok(());

@@ -217,7 +217,7 @@ impl Graph {
         Ok(self.insert(op, inputs, ty))
     }
 
-    /// That the tensors are of this graph.
+    /// Checks that the tensors are of this graph.
     fn check(&self, op: impl FnOnce() -> String, tensors: &[&Tensor]) -> Result<()> {
         match tensors.iter().all(|t| Arc::ptr_eq(&t.graph.0, &self.0)) {
             true => Ok(()),

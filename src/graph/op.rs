@@ -375,7 +375,7 @@ impl Type {
         Self { dtype, shape: shape.to_vec() }
     }
 
-    /// That the result of `op` can have this type: with at most 2⁴⁰ elements, beyond the memory of any device, sizes
+    /// Checks that the result of `op` can have this type: with at most 2⁴⁰ elements, beyond the memory of any device, sizes
     /// can be multiplied and added without a thought of overflow.
     pub(crate) fn check_size(&self, op: &str) -> Result<()> {
         let elements = self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size.max(1)));

@@ -68,7 +68,7 @@ impl fmt::Debug for ClassAnswers<'_> {
 /// Several labels a row, each present or absent.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelAnswers<'a> {
-    /// That each label is there, `[rows, width]`.
+    /// The probability of each label, `[rows, width]`.
     pub probabilities: &'a [f64],
     /// 1 where the label is there and 0 where it is not, or a probability that counts as there from ½ on.
     pub targets: &'a [f64],

@@ -188,7 +188,7 @@ impl Metric {
         TABLE.iter().map(|(metric, ..)| *metric).filter(move |metric| metric.is_of(task))
     }
 
-    /// Those of a task that are shown after each epoch if nothing else is asked for.
+    /// The figures of a task that each epoch reports by default.
     pub fn usual(task: Task) -> Vec<Self> {
         match task {
             Task::Classes { .. } | Task::Positions { .. } => vec![Self::Accuracy],

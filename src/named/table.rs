@@ -146,7 +146,7 @@ pub(crate) mod reference {
     /// Tests run side by side, and each writes a part of the same file.
     static TURN: Mutex<()> = Mutex::new(());
 
-    /// That docs/recipes.md has the table of `rows` between `<!-- name -->` and `<!-- end of name -->`. With
+    /// Checks that docs/recipes.md has the table of `rows` between `<!-- name -->` and `<!-- end of name -->`. With
     /// `UPDATE_REFERENCE=1` in the environment it is written instead.
     pub fn check(name: &str, rows: &[(&str, &str)]) {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -336,7 +336,7 @@ impl<'a> Context<'a> {
     /// ```
     ///
     /// # Errors
-    /// Those of `build`.
+    /// Any error of `build`.
     pub fn within<R>(
         &mut self,
         name: &str,
@@ -357,7 +357,7 @@ impl<'a> Context<'a> {
     /// Runs `module` as the part of the model named `name`, see [`Context::within`], and notes it for the summary.
     ///
     /// # Errors
-    /// Those of the module, with the part's name.
+    /// Any error of the module, with the part's name.
     pub fn part(
         &mut self,
         name: &str,

@@ -91,7 +91,7 @@ impl Module for Conv {
     }
 }
 
-/// That channels and filters fall into so many groups.
+/// Checks that channels and filters fall into so many groups.
 pub(super) fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<()> {
     if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
         let got = format!("{channels} channels and {filters} filters");

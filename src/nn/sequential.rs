@@ -30,7 +30,7 @@ impl Sequential {
         self.0.is_empty()
     }
 
-    /// The layer whose numbers are the model's outputs, within a residual too; a flatten or a dropout changes none.
+    /// The layer whose results are the model's outputs, within a residual too; a flatten or a dropout changes none.
     pub(crate) fn last(&self) -> Option<&Layer> {
         match self.0.iter().rfind(|layer| !matches!(layer, Layer::Flatten | Layer::Dropout(_)))? {
             Layer::Residual(residual) => residual.layers.last(),
@@ -49,13 +49,13 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// When a layer does not fit what comes into it; the error names the layer.
+    /// When a layer does not fit its input; the error names the layer.
     pub fn declare(&self, dtype: DType, sample: &[usize]) -> Result<(Vec<Variable>, Summary, Vec<usize>)> {
         let (variables, summary, mut outputs) = Network::from(self).declare(dtype, &[("", sample)])?;
         Ok((variables, summary, outputs.remove(0)))
     }
 
-    /// What there is to say where attention cannot see the order of its sequence, as no layer before it does.
+    /// A remark if attention cannot see the order of its sequence, as no layer before it adds positions.
     pub(super) fn orderless(&self, prefix: &str, ordered: &mut bool) -> Option<String> {
         self.0.iter().enumerate().find_map(|(i, layer)| {
             let path = format!("{prefix}{i}");
@@ -86,7 +86,7 @@ impl Sequential {
     /// The table of the model's layers for samples of this shape.
     ///
     /// # Errors
-    /// When a layer does not fit what comes into it; the error names the layer.
+    /// When a layer does not fit its input; the error names the layer.
     pub fn summary(&self, dtype: DType, sample: &[usize]) -> Result<Summary> {
         Ok(self.declare(dtype, sample)?.1)
     }

@@ -22,7 +22,7 @@ pub enum Padding {
     /// None: the window stays inside.
     #[default]
     Valid,
-    /// As many as make `positions = ⌈length / stride⌉`, the odd one at the end.
+    /// Enough cells for `positions = ⌈length / stride⌉`, the odd one at the end.
     Same,
     /// Before and after, for each axis.
     #[serde(untagged)]

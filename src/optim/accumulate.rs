@@ -56,7 +56,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Those of a run whose steps are not counted in epochs.
+    /// Without epochs.
     pub fn without_epochs(every: u64) -> Self {
         Self { every, steps_per_epoch: u64::MAX }
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::variables::{Role, Variable, Variables};
 
-/// A chain of transformations of the gradient with what surrounds it. It is made of a [`Rule`], of the settings of one
+/// An update rule with clipping, regularisation, accumulation and averaging. It is made of a [`Rule`], of the settings of one
 /// such as [`Adam`], or by [`chain`] of any transformations.
 ///
 /// ```
@@ -36,18 +36,18 @@ pub struct Optimizer {
     /// The gradient of this times Σ |w| is added.
     pub l1: f64,
     /// How many steps share an update, which is made with the mean gradient of all their rows. At the end of an epoch
-    /// the steps that are left make one, fewer though they are. Schedules count steps, not updates.
+    /// the remaining steps make one. Schedules count steps, not updates.
     pub accumulate: usize,
-    /// A moving average of the parameters, `average.<name>`, if one is kept: it is what is evaluated and exported.
+    /// A moving average of the parameters, `average.<name>`, if one is kept; it is evaluated and exported in their place.
     pub average: Option<Average>,
     /// Parts of the model with factors of their own on learning rate and weight decay.
     pub groups: Vec<Group>,
-    /// The paths of what stays as it is, see [`Group`]. Nothing of it moves: no parameter by its gradient or by decay,
+    /// The paths of the frozen parts, see [`Group`]. Nothing in them moves: no parameter by its gradient or by decay,
     /// no average, and no running statistic. A frozen batch norm normalises by its running statistics in training
     /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
     /// the optimizer keeps no state for it.
     pub freeze: Vec<String>,
-    /// For how many epochs `freeze` holds; to the end of the run if absent. What is frozen begins then as in a run of its
+    /// For how many epochs `freeze` holds; to the end of the run if absent. Thawed parts then start as in a run of their
     /// own: the optimizer's state and its count of updates are those of the first step.
     pub freeze_epochs: Option<u64>,
     /// The paths of the parameters that it moves, see [`Group`]; all of them where it is empty. Others get no gradient,
@@ -69,7 +69,7 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Those of an optimizer that updates in every step and keeps no average.
+    /// The inputs of an optimizer that updates in every step and keeps no average.
     pub fn rate(learning_rate: &'a Tensor) -> Self {
         Self { learning_rate, average_rate: None, share: None, is_thawed: None }
     }
@@ -109,7 +109,7 @@ pub fn adamw(learning_rate: impl Into<Schedule>, weight_decay: f64) -> Optimizer
     AdamW { learning_rate: learning_rate.into(), weight_decay, ..AdamW::default() }.into()
 }
 
-/// Transformations one after another, of one's own or of this module. With several types among them:
+/// Transformations one after another, your own or this module's. With several types among them:
 ///
 /// ```
 /// use neural::optim::{ScaleByAdam, Transform, WeightDecay, chain};
@@ -215,7 +215,7 @@ impl Optimizer {
         self.average.iter().try_for_each(Average::check)
     }
 
-    /// That the paths of the groups and of what is frozen name `variables`, and leave something to train.
+    /// Checks that the paths of the groups and of what is frozen name `variables`, and leave something to train.
     ///
     /// # Errors
     /// When one of them does not, or nothing is left.

@@ -38,7 +38,7 @@ macro_rules! schedules {
                 }
             }
 
-            /// That every rate is one to train with.
+            /// Checks that every rate is one to train with.
             ///
             /// # Errors
             /// When a rate is negative or not finite, or a length is 0.

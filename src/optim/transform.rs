@@ -39,7 +39,7 @@ pub trait Transform: fmt::Debug + Send + Sync {
     /// When an operation refuses its tensors.
     fn update(&self, updates: &mut [Update], state: &mut State) -> Result<()>;
 
-    /// That its settings are in range.
+    /// Checks that its settings are in range.
     ///
     /// # Errors
     /// When one is not.
@@ -97,7 +97,7 @@ impl<'a> State<'a> {
     /// Replaces each gradient by the result of `transform`, which has variables of its own for the parameter.
     ///
     /// # Errors
-    /// Those of `transform`.
+    /// Any error of `transform`.
     pub fn each(
         &mut self,
         updates: &mut [Update],

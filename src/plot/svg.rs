@@ -59,7 +59,7 @@ fn label(at: Point, text: &str, style: Style) -> String {
 
 fn picture(corner: Point, size: Point, pixels: &Pixels) -> String {
     let Some(file) = png::encode(pixels) else { return String::new() };
-    // Who does not know the word of CSS falls back on that of SVG.
+    // Viewers that do not know the CSS word fall back on SVG's.
     let sharp = r#" image-rendering="optimizeSpeed" style="image-rendering:pixelated""#;
     let sharp = if size[0] < pixels.width as f64 { "" } else { sharp };
     let (area, file) = (area(corner, size), BASE64_STANDARD.encode(file));

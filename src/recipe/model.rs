@@ -100,7 +100,7 @@ impl Model {
 }
 
 impl Recipe {
-    /// That nodes, objectives and inputs fit together, as far as no data is needed to know it.
+    /// Checks that nodes, objectives and inputs fit together, as far as no data is needed to know it.
     pub(super) fn check(&self) -> Result<()> {
         let Self { model, train, data } = self;
         if train.loss.is_some() && !train.objectives.is_empty() {

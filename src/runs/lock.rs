@@ -25,7 +25,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who holds it stands in the file, if its disk had room for that.
+                // The file names the holder, if its disk had room for that.
                 let _ = file.read_to_string(&mut holder);
                 let holder = if holder.is_empty() { "another process".into() } else { holder };
                 return Err(Error::InUse { path: folder.to_path_buf(), holder });

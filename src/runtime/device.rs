@@ -50,7 +50,7 @@ impl Device {
     /// ```
     ///
     /// # Errors
-    /// When it is not there or does not start, with what to do about it. Nothing falls back from a device that was
+    /// When it does not exist or does not start, with the remedy. Nothing falls back from a device that was
     /// asked for; `auto` takes the CPU where a plugin, a driver or a GPU is missing, and [`Device::note`] says so.
     pub fn open_with(spec: &DeviceSpec, options: &DeviceOptions) -> Result<Self> {
         options.check()?;
@@ -229,7 +229,7 @@ impl Device {
         &self.client
     }
 
-    /// Whether programs and buffers of the one are those of the other: both are clones of one, and the same replica.
+    /// Whether the two share programs and buffers: clones of one device, and the same replica.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.opened, &other.opened) && self.ordinal == other.ordinal
     }
@@ -282,7 +282,7 @@ impl Device {
         &self.name
     }
 
-    /// Why `auto` took the CPU though something of CUDA is there: a line for the user to read.
+    /// Why `auto` took the CPU although parts of CUDA are installed: a line for the user.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

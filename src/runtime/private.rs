@@ -101,7 +101,7 @@ fn touch(file: &File) -> io::Result<()> {
     file.set_modified(std::time::SystemTime::now())
 }
 
-/// That it belongs to the user, and others cannot write to it.
+/// Checks that it belongs to the user, and others cannot write to it.
 fn owned(path: &Path, metadata: &Metadata) -> Result<(), Refused> {
     let fits = is_ours(metadata) && metadata.mode() & 0o022 == 0;
     if fits { Ok(()) } else { Err(distrusted(path, metadata)) }

@@ -234,7 +234,7 @@ impl Processes {
     }
 }
 
-/// That the processes have the same of something, given by their ranks.
+/// Checks that the processes have the same of something, given by their ranks.
 fn agree<T: PartialEq + fmt::Display>(setting: &str, all: impl Iterator<Item = T>) -> Result<()> {
     let mut others = all.enumerate();
     let Some((_, first)) = others.next() else { return Ok(()) };

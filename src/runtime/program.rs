@@ -216,7 +216,7 @@ impl Program {
         Ok(results.into_iter().map(typed).collect())
     }
 
-    /// That these are arguments of the program.
+    /// Checks that these are arguments of the program.
     fn check(&self, donated: usize, given: &[&Buffer]) -> Result<()> {
         if donated != self.donated || given.len() != self.arguments.len() {
             return Err(Error::shape(

@@ -8,7 +8,7 @@ use crate::named;
 use crate::nn::{Layer, Network, Summary};
 
 impl Trainer {
-    /// That model, loss and data go together.
+    /// Checks that model, loss and data go together.
     pub(super) fn check(&self, data: &Dataset) -> Result<()> {
         for goal in self.goals().iter() {
             targets::check(&goal.loss, goal.target_of(data)?.targets, &data.splits)?;
@@ -31,7 +31,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// That what is to be computed again are parts of the model, of which this is the summary.
+    /// Checks that the paths of `recompute` are parts of the model with this summary.
     pub(super) fn check_recompute(&self, summary: &Summary) -> Result<()> {
         let parts: Vec<&str> = summary.rows.iter().map(|row| row.path.as_str()).collect();
         match self.recompute.iter().find(|path| !parts.contains(&path.as_str())) {
@@ -42,7 +42,7 @@ impl Trainer {
         }
     }
 
-    /// That the model takes all inputs of the data, and no others.
+    /// Checks that the model takes all inputs of the data, and no others.
     fn check_inputs(&self, data: &Dataset) -> Result<()> {
         let (takes, has) =
             (self.model.inputs(), data.all_inputs().map(|input| input.name).collect::<Vec<_>>());
@@ -63,7 +63,7 @@ impl Trainer {
         }
     }
 
-    /// That the last layer gives what the loss takes. Through a second softmax or sigmoid the scores differ by at most 1:
+    /// Checks that the last layer's outputs fit the loss. Through a second softmax or sigmoid the scores differ by at most 1:
     /// such a model hardly learns, and its predictions are no probabilities.
     fn check_output(&self, goal: &Goal) -> Result<()> {
         let Some(last) = self.model.last(&goal.output) else {

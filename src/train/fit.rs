@@ -33,7 +33,7 @@ pub enum Event {
     Epoch(Epoch),
 }
 
-/// How far a run is.
+/// The progress of a run.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -55,7 +55,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The epoch that is under way, from 1.
+    /// The current epoch, from 1.
     pub epoch: u64,
     /// Steps done in it.
     pub step: usize,
@@ -101,11 +101,11 @@ pub struct Epoch {
     pub samples_per_second: f64,
 }
 
-/// After so long the state is copied to the host, to have one to go back to.
+/// The time after which the state is copied to the host, to have one to return to.
 const REMEMBER_EVERY: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
-    /// Goes on to the next event: compiles, or runs the steps of one call, or ends an epoch. `None` after the last
+    /// Continues to the next event: compiles, or runs the steps of one call, or ends an epoch. `None` after the last
     /// epoch.
     ///
     /// Between two events the run may be looked at, evaluated, or kept as a [`Checkpoint`](super::Checkpoint).
@@ -149,7 +149,7 @@ impl Run<'_> {
     }
 
     /// Trains to the end of the last epoch, or until `observe` breaks off; returns the epochs that were finished. A
-    /// run that was broken off goes on where it was when `fit` is called again.
+    /// run that was broken off continues when `fit` is called again.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};

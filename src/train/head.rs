@@ -40,7 +40,7 @@ pub(super) enum Gaps {
 }
 
 impl Head {
-    /// That the outputs can be compared with the target.
+    /// Checks that the outputs can be compared with the target.
     pub fn check(&self, outputs: &Tensor, target: &Tensor) -> Result<()> {
         self.named(self.check_shapes(outputs, target))
     }

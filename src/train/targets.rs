@@ -75,7 +75,7 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
     }
 }
 
-/// That some row of each part that the loss is taken of has a weight.
+/// Checks that each part with a loss has a row with a weight.
 fn check_weights(weights: &[f64], splits: &Splits, labels: &[i32], names: &[String]) -> Result<()> {
     if weights.is_empty() {
         return Ok(());

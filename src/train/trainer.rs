@@ -113,13 +113,13 @@ impl Trainer {
         Self { optimizer: optimizer.into(), ..self }
     }
 
-    /// The number of rows of a step.
+    /// The rows of each step.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Self { batch_size, ..self }
     }
 
-    /// How often training visits all rows.
+    /// The number of passes over the training rows.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         Self { epochs, ..self }

@@ -52,7 +52,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// That there are such values.
+    /// Checks that there are such values.
     ///
     /// # Errors
     /// When a deviation or a limit is negative, or a number is not finite.

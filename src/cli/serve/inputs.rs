@@ -255,7 +255,7 @@ fn picture(served: &Served, body: &[u8]) -> Result<Array, Refusal> {
     Ok(picture.reshape(&[&[1], &description.sample[..]].concat())?)
 }
 
-/// That a picture has not more pixels than a request may make.
+/// Checks that a picture has not more pixels than a request may make.
 fn check_pixels(contents: &[u8]) -> crate::Result<()> {
     let reader = ImageReader::new(Cursor::new(contents)).with_guessed_format().ok();
     match reader.and_then(|reader| reader.into_dimensions().ok()) {

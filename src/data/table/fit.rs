@@ -176,7 +176,7 @@ impl Table {
         ColumnKind::Date { offset: offset(&days), fill: fill(days, missing), order, cycles }
     }
 
-    /// That a column has not more names than become features.
+    /// Checks that a column has not more names than become features.
     pub(super) fn check_names(&self, column: usize, names: &[String]) -> Result<()> {
         if names.len() <= MAX_NAMES {
             return Ok(());

@@ -143,7 +143,7 @@ impl Table {
     }
 }
 
-/// That what fills missing values of this kind is a number of f32.
+/// Checks that the fill for missing values of this kind is a number of f32.
 pub(super) fn check_fill(kind: &Kind) -> Result<()> {
     let missing = match kind {
         Kind::Number(of) => of.missing,

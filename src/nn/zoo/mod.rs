@@ -67,7 +67,7 @@ macro_rules! architectures {
                 }
             }
 
-            /// That the settings are in range; what depends on the samples shows when the model is built.
+            /// Checks that the settings are in range; what depends on the samples shows when the model is built.
             ///
             /// # Errors
             /// When a size is 0, or beyond all measure.

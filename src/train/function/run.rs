@@ -312,7 +312,7 @@ fn initial(variables: &[Variable], seed: u64) -> Vec<Array> {
     variables.iter().map(|v| v.initial(seed)).collect()
 }
 
-/// That `arrays` are of these types.
+/// Checks that `arrays` are of these types.
 pub(super) fn check_types(types: &[Type], arrays: &[Array]) -> Result<()> {
     if arrays.len() != types.len() {
         return Err(Error::shape("batch", format!("{} inputs", types.len()), arrays.len()));

@@ -88,7 +88,7 @@ impl Run<'_> {
         Ok(Start { version, data: self.data.fingerprint(), state: self.checksum()? })
     }
 
-    /// That this process begins with the same data and the same state as the first.
+    /// Checks that this process begins with the same data and the same state as the first.
     fn check_started(&self, first: &Start) -> Result<()> {
         let own = self.as_started()?;
         let mut differs = first.data.changes(&own.data);
