@@ -1468,7 +1468,7 @@ fn models_answer_over_http_as_they_predict() {
         );
     }
     for (body, word) in [
-        (r#"{"inputs": [[1, 2], [3]]}"#, "one of 1 after one of 2"),
+        (r#"{"inputs": [[1, 2], [3]]}"#, "a list of 1 after one of 2"),
         (r#"{"inputs": [[1, 2], [3, 4]]}"#, "got numbers [2, 2]"),
         (r#"{"inputs": [null]}"#, "null"),
         (r#"{"inputs": {"picture": []}}"#, "[sample, …]"),
