@@ -536,6 +536,7 @@ fn what_is_not_there_or_not_right_is_refused_in_one_sentence() {
     }
     refuses(&["evaluate", "runs/none"], b"", &["runs/none", "run"]);
     refuses(&["evaluate", "trees.csv"], b"", &["trees.csv", "folder of a run"]);
+    refuses(&["evaluate", "prices"], b"", &["did you mean runs/prices?"]);
     refuses(&["predict", "runs/bands", "none.png"], b"", &["none.png", "No such file"]);
     refuses(&["predict", "runs/bands", "trees.csv"], b"", &["trees.csv", "PNG or JPEG"]);
     let picture = fs::read(home().join("runs/bands/loss.png")).expect("drawn");

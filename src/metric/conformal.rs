@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conformal {
+    /// The part of all rows in which the truth is to be within, between 0 and 1.
     pub confidence: f64,
     /// One of classes, of values one for each output.
     pub margins: Vec<f64>,

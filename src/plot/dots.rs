@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 const ROW: f64 = 24.0;
-const WIDEST_NAME: f64 = 220.0;
+const WIDEST_NAME: f64 = 280.0;
 /// The width of the plane, without the names.
 const WIDTH: f64 = 360.0;
 

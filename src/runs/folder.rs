@@ -131,8 +131,13 @@ impl Folder {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let folder = Self { path: path.into() };
         if !folder.file(RECIPE).is_file() {
-            let message =
-                "expected the folder of a run, with a recipe.toml in it, got none; see the folder runs";
+            // Where `neural train` puts runs, for those who name a run without it.
+            let usual = Path::new("runs").join(&folder.path);
+            let hint = match usual.join(RECIPE).is_file() {
+                true => format!("did you mean {}?", usual.display()),
+                false => "see the folder runs".to_string(),
+            };
+            let message = format!("expected the folder of a run, with a recipe.toml in it, got none; {hint}");
             return Err(Error::format(&folder.path, message));
         }
         Ok(folder)

@@ -154,6 +154,16 @@ pub(super) fn within(subject: &Subject, gap: f64) -> String {
     format!("the parts add up to the difference from the baseline within {}\n", subject.answers.shown(gap))
 }
 
+/// At most this many letters of a column's name and of its value, so that both have room beside a panel.
+const MOST_LETTERS: usize = 20;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 /// Columns of a row that its panel shows.
 const MOST_COLUMNS: usize = 12;
 
@@ -162,7 +172,7 @@ pub(super) fn picture(subject: &Subject, title: &str, rows: &[Row]) -> Panels {
     rows.iter().fold(panels, |panels, row| {
         let dots = Dots::new(row.title(subject)).x_label(format!("adds to the {}", subject.answers.figure));
         let columns = row.columns.iter().take(MOST_COLUMNS);
-        let name = |name: &str, value: &Value| format!("{name} = {}", values::shown(value));
+        let name = |name: &str, value: &Value| format!("{} = {}", cut(name), cut(&values::shown(value)));
         panels.dots(columns.fold(dots, |dots, (column, value, part)| dots.row(name(column, value), &[*part])))
     })
 }

@@ -93,6 +93,7 @@ pub fn onnx(model: &Model, options: &OnnxOptions) -> Result<Vec<u8>> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OnnxInt8 {
+    /// The file's contents.
     pub file: Vec<u8>,
     /// The names of the weights that are in eight bits.
     pub int8: Vec<String>,
