@@ -3,23 +3,20 @@
 //! are too narrow to fill a register, [`depthwise`] does it, and where all channels are, [`narrow`].
 
 use super::lanes::{lanes, store};
+use super::layout::{Layout, Step};
 use super::parts::{Sum, each_task, sum_over_images};
 use super::product::{
     Columns, Line, NARROW, REGISTERS, ROWS, Scattered, Strided, lines, product, shape, unrolled,
 };
-use super::reads::{Channels, Pattern, Reads, Way};
+use super::reads::{Channels, Way};
 use super::sliding::Sliding;
 use super::threads::{Threads, each};
-use super::{Kernel, depthwise, narrow};
+use super::{Kernel, amx, depthwise, narrow};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Positions whose numbers a filter's gradient keeps in the cache of a core.
 const BLOCK: usize = 128;
-/// Small images are worked on together until they have this many positions, while they have at most `NUMBERS`: otherwise
-/// the kernel would be read again for each. One of more than `NUMBERS` is read from memory, so more positions share it.
-const TOGETHER: [usize; 2] = [64, 256];
-const NUMBERS: usize = 1 << 18;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
 /// From this many filters of a group on, what their gradient reads of the images is padded once and gathered for each piece:
@@ -28,69 +25,7 @@ const GATHERED: usize = 512;
 /// The sum for the filters' gradient is cut into pieces of at most this many numbers of a patch.
 const TAPS: usize = 144;
 
-/// Where the numbers of a pattern lie: that of a tap at a position is at the sum of both.
-struct Step {
-    /// Of the result, for each position of the images that are worked on together.
-    places: Vec<usize>,
-    starts: Vec<usize>,
-    /// For each number of a patch of a group.
-    taps: Vec<usize>,
-    cells: Vec<usize>,
-}
-
-struct Layout {
-    channels: Channels,
-    reads: Reads,
-    steps: Vec<Step>,
-    together: usize,
-}
-
 impl Layout {
-    fn new(sizes: &Sliding, way: Way) -> Self {
-        let (channels, reads) = (Channels::new(sizes, way), Reads::new(sizes, way));
-        let [read, written] = channels.all();
-        let [padded, result] = [reads.padded_pixels() * read, reads.written_pixels() * written];
-        let most = (NUMBERS / padded.max(1)).clamp(1, sizes.images as usize);
-        let cells = sizes.window.iter().product::<i64>() as usize;
-        let is_large = cells * channels.read * written > NUMBERS;
-        let together = TOGETHER[usize::from(is_large)].div_ceil(reads.written_pixels()).min(most);
-        let step = |Pattern { places, starts, cells }: Pattern| {
-            let for_all = |of_one: &[usize], pixel: usize, image: usize| -> Vec<usize> {
-                (0..together).flat_map(|i| of_one.iter().map(move |at| i * image + at * pixel)).collect()
-            };
-            let taps = cells
-                .iter()
-                .flat_map(|(_, distance)| (0..channels.read).map(move |channel| distance * read + channel));
-            Step {
-                places: for_all(&places, written, result),
-                starts: for_all(&starts, read, padded),
-                taps: taps.collect(),
-                cells: cells.into_iter().map(|(cell, _)| cell).collect(),
-            }
-        };
-        let steps = reads.patterns().into_iter().map(step).collect();
-        Self { channels, reads, steps, together }
-    }
-
-    /// The numbers of an array that is read, of that with its padding, and of one that is written.
-    fn numbers(&self) -> [usize; 3] {
-        let [read, written] = self.channels.all();
-        let Self { reads, .. } = self;
-        [reads.read_pixels() * read, reads.padded_pixels() * read, reads.written_pixels() * written]
-    }
-
-    /// Copies each image into a padded one, whose padding is zero and stays so.
-    fn pad(&self, images: &[f32], padded: &mut [f32]) {
-        let [image, padded_image, _] = self.numbers();
-        let [channels, _] = self.channels.all();
-        for (image, padded) in images.chunks_exact(image).zip(padded.chunks_exact_mut(padded_image)) {
-            for row in self.reads.rows() {
-                let [from, to, length] = row.map(|pixels| pixels * channels);
-                padded[to..to + length].copy_from_slice(&image[from..from + length]);
-            }
-        }
-    }
-
     /// The rows and registers of a product.
     fn product(&self) -> [usize; 2] {
         shape(self.channels.written)
@@ -359,8 +294,12 @@ fn pass(sizes: &Sliding, way: Way, [from, kernel]: [&[f32]; 2], to: &mut [f32], 
         return narrow::pass(sizes, way, from, kernel, to, threads);
     }
     let layout = &Layout::new(sizes, way);
+    let images = sizes.images as usize;
+    if amx::conv_pays(layout, images) && amx::conv_pass(layout, images, [from, kernel], to, threads) {
+        return;
+    }
     let panels = &layout.panels(kernel, threads);
-    each_task(sizes.images as usize, from, to, threads, |from, to| {
+    each_task(images, from, to, threads, |from, to| {
         Arch::new().dispatch(Pass { layout, panels, from, to });
     });
 }
@@ -425,6 +364,13 @@ impl Kernel<2> for DirectFilterGrad {
             return depthwise::filter_grad(sizes, images, results, gradient, threads);
         }
         let layout = &Layout::new(sizes, Way::Forward);
+        let operands = [images, results];
+        let count = sizes.images as usize;
+        if amx::conv_filter_grad_pays(layout, count)
+            && amx::conv_filter_grad(layout, count, operands, gradient, threads)
+        {
+            return;
+        }
         let [image, padded_image, result] = layout.numbers();
         let Channels { groups, read, written, .. } = layout.channels;
         let taps = layout.steps[0].taps.len();

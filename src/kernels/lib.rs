@@ -16,6 +16,7 @@ mod amx;
 /// There is none here.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
 mod amx {
+    use crate::layout::Layout;
     use crate::threads::Threads;
 
     pub fn pays(_: [usize; 3]) -> bool {
@@ -23,6 +24,22 @@ mod amx {
     }
 
     pub fn multiply(_: [usize; 3], _: [bool; 2], _: [&[f32]; 2], _: &mut [f32], _: &dyn Threads) -> bool {
+        false
+    }
+
+    pub fn conv_pays(_: &Layout, _: usize) -> bool {
+        false
+    }
+
+    pub fn conv_filter_grad_pays(_: &Layout, _: usize) -> bool {
+        false
+    }
+
+    pub fn conv_pass(_: &Layout, _: usize, _: [&[f32]; 2], _: &mut [f32], _: &dyn Threads) -> bool {
+        false
+    }
+
+    pub fn conv_filter_grad(_: &Layout, _: usize, _: [&[f32]; 2], _: &mut [f32], _: &dyn Threads) -> bool {
         false
     }
 }
@@ -33,6 +50,7 @@ mod direct;
 mod functions;
 mod lanes;
 mod last_axis;
+mod layout;
 mod matmul;
 mod narrow;
 mod panels;

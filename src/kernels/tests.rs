@@ -108,6 +108,27 @@ fn shapes() -> Vec<Sliding> {
             padding: [1, 0],
             groups: 1,
         });
+        // Large enough for AMX whichever way they go: channels that end within a register, and strides.
+        shapes.push(Sliding {
+            images: 5,
+            image: [9, 15, 56],
+            result: [9, 15, 110],
+            window: [3, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [1, 1],
+            groups: 1,
+        });
+        shapes.push(Sliding {
+            images: 3,
+            image: [1, 601, 64],
+            result: [1, 301, 60],
+            window: [1, 5],
+            stride: [1, 2],
+            dilation: [1, 3],
+            padding: [0, 6],
+            groups: 1,
+        });
         // So many channels that Winograd's way makes the filters' gradient in pieces.
         shapes.push(Sliding {
             images: 2,
@@ -384,6 +405,28 @@ fn large_products_keep_what_is_not_finite_apart() {
     }
 }
 
+/// An infinite number in one of the images, and one beyond 2^127 in another.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn large_convolutions_keep_what_is_not_finite_apart() {
+    let conv = shapes().into_iter().find(|conv| conv.image == [9, 15, 56]).unwrap();
+    let [images, results, filters] = conv.lengths().unwrap();
+    let (mut x, w) = (numbers(images, 1), numbers(filters, 2));
+    let usual = run::<2, Direct>(&conv, [&x, &w]);
+    x[0] = f32::INFINITY;
+    x[images - 1] = f32::MAX;
+    let y = run::<2, Direct>(&conv, [&x, &w]);
+    let (pixel, image) = (110, results / 5);
+    assert!(y[..2 * pixel].iter().all(|y| y.is_infinite()));
+    assert!(y[results - pixel..].iter().all(|y| y.abs() > 1e30));
+    for i in image..results - image {
+        assert!((y[i] - usual[i]).abs() < 1e-4);
+    }
+    let gradient = run::<2, DirectFilterGrad>(&conv, [&x, &usual]);
+    assert!(gradient[4 * 56 * 110..][..110].iter().all(|dw| dw.is_infinite()));
+    assert!(gradient[4 * 56 * 110 + 110..][..54 * 110].iter().all(|dw| dw.is_finite()));
+}
+
 #[test]
 fn slices_that_do_not_fit_the_sizes_are_refused() {
     let conv = shapes().into_iter().find(|conv| conv.images == 2).unwrap();
@@ -425,6 +468,9 @@ fn results_are_the_same_on_any_number_of_threads() {
     let depthwise = Sliding { image: [13, 11, 7], result: [7, 6, 21], stride: [2, 2], groups: 7, ..conv };
     let [images, results, filters] = depthwise.lengths().unwrap();
     let (x7, w7, dy7) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
+    let large = shapes().into_iter().find(|conv| conv.image == [9, 15, 56]).unwrap();
+    let [images, results, filters] = large.lengths().unwrap();
+    let (x5, w5, dy5) = (&numbers(images, 1), &numbers(filters, 2), &numbers(results, 3));
     let long = &numbers(1 << 20, 4);
     let rows = |rows: i64| bytemuck::cast([rows, (1 << 20) / rows]);
     let all = |threads: &dyn Threads| {
@@ -435,6 +481,9 @@ fn results_are_the_same_on_any_number_of_threads() {
             run_on::<2, Direct>(threads, &depthwise, [x7, w7]),
             run_on::<2, DirectInputGrad>(threads, &depthwise, [dy7, w7]),
             run_on::<2, DirectFilterGrad>(threads, &depthwise, [x7, dy7]),
+            run_on::<2, Direct>(threads, &large, [x5, w5]),
+            run_on::<2, DirectInputGrad>(threads, &large, [dy5, w5]),
+            run_on::<2, DirectFilterGrad>(threads, &large, [x5, dy5]),
             run_on::<2, Winograd>(threads, &conv, [x, w]),
             run_on::<2, WinogradInputGrad>(threads, &conv, [dy, w]),
             run_on::<2, WinogradFilterGrad>(threads, &conv, [x, dy]),

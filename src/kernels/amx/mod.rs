@@ -7,19 +7,22 @@
 //! Where numbers are infinite, undefined or above 2^127, the product of f32 takes the place of this one. Below 2^-102 parts of a
 //! number may be zero: the result then lacks what is below 2^-126 times the other operand's largest.
 
+mod conv;
 mod pack;
 mod tile;
 
+pub(super) use conv::{conv_filter_grad, conv_filter_grad_pays, conv_pass, conv_pays};
+
 use crate::product::Line;
 use crate::threads::{Address, Threads};
-use pack::{Operand, PANEL, STEP_LINES, Side};
+use pack::{Operand, PANEL, Places, STEP_LINES, Side};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tile::Tiles;
 
-/// Additions and multiplications from which the tiles pay, and the least rows, columns and sums: tiles that are not full take as
-/// long as those that are.
-const LEAST: f64 = 20e6;
+/// Additions and multiplications from which the tiles pay, fewer in tests, and the least rows, columns and sums: tiles that are not
+/// full take as long as those that are.
+const LEAST: f64 = if cfg!(test) { 20e6 } else { 100e6 };
 const NARROW: usize = 48;
 /// Steps that are summed up before the result goes to memory: as many as leave the panels in a core's cache.
 const BLOCK: usize = 16;
@@ -46,8 +49,12 @@ pub(super) fn multiply(
     threads: &dyn Threads,
 ) -> bool {
     assert!(result.len() == rows * columns && tile::is_available());
-    let a = Operand { numbers: a, kept: rows, summed, summed_last: !a_transposed, side: Side::A };
-    let b = Operand { numbers: b, kept: columns, summed, summed_last: b_transposed, side: Side::B };
+    let dense = |rows, columns, transposed| match transposed {
+        false => Places::Dense(rows, columns),
+        true => Places::Dense(columns, rows),
+    };
+    let a = Operand::new(a, dense(rows, summed, a_transposed), !a_transposed, Side::A);
+    let b = Operand::new(b, dense(summed, columns, b_transposed), b_transposed, Side::B);
     // The smaller operand is packed once for all threads; each piece packs some panels of the other in its core's cache.
     let (shared, other) = if rows <= columns { (a, b) } else { (b, a) };
     let Some(packed) = shared.packed(threads) else { return false };
@@ -76,7 +83,7 @@ pub(super) fn multiply(
                     let first = packed[i * panel_lines + some.start * STEP_LINES..].as_ptr().cast::<Line>();
                     let second = own[j * lines..].as_ptr().cast::<Line>();
                     let place = [i * PANEL, (panels.start + j) * PANEL];
-                    let (a, b, [row, column]) = match shared.side {
+                    let (a, b, [row, column]) = match shared.side() {
                         Side::A => (first, second, place),
                         Side::B => (second, first, [place[1], place[0]]),
                     };

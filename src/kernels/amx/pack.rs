@@ -4,10 +4,10 @@ use crate::product::Line;
 use crate::threads::{Threads, each};
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _mm512_add_epi32, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd,
-    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_maskz_loadu_ps, _mm512_max_epu32,
-    _mm512_permutex2var_epi16, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd,
-    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_mask_i32gather_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_epu32, _mm512_permutex2var_epi16, _mm512_reduce_max_epu32, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_si512, _mm512_sub_ps,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -34,27 +34,59 @@ pub enum Side {
     B,
 }
 
+/// Where the numbers of a matrix lie.
+#[derive(Clone, Copy)]
+pub enum Places<'a> {
+    /// Row by row, `0` rows of `1` numbers.
+    Dense(usize, usize),
+    /// At the sum of one for the row and one for the column.
+    Sums { rows: &'a [i32], columns: &'a [i32] },
+}
+
 /// An operand of a product, of which `kept` numbers stay apart and `summed` are added up.
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
-    pub numbers: &'a [f32],
-    pub kept: usize,
-    pub summed: usize,
-    /// Whether those that are added up lie side by side.
-    pub summed_last: bool,
-    pub side: Side,
+    numbers: &'a [f32],
+    places: Places<'a>,
+    kept: usize,
+    summed: usize,
+    /// Whether the columns of the matrix are added up, not the rows.
+    summed_last: bool,
+    side: Side,
 }
 
 /// 16 rows of 16 numbers.
 type Square = [__m512; TILE];
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// Of a matrix within `numbers`.
+    pub fn new(numbers: &'a [f32], places: Places<'a>, summed_last: bool, side: Side) -> Self {
+        let [rows, columns] = match places {
+            Places::Dense(rows, columns) => {
+                assert!(rows * columns <= numbers.len());
+                [rows, columns]
+            }
+            Places::Sums { rows, columns } => {
+                let largest = |of: &[i32]| of.iter().max().map_or(0, |&largest| largest as usize);
+                assert!(rows.iter().chain(columns).all(|&place| place >= 0));
+                assert!(largest(rows) + largest(columns) < numbers.len());
+                [rows.len(), columns.len()]
+            }
+        };
+        let (kept, summed) = if summed_last { (rows, columns) } else { (columns, rows) };
+        Self { numbers, places, kept, summed, summed_last, side }
+    }
+
     pub fn panels(&self) -> usize {
         self.kept.div_ceil(PANEL)
     }
 
     pub fn steps(&self) -> usize {
         self.summed.div_ceil(STEP)
+    }
+
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// All panels, which all threads pack; `None` where [`pack`](Self::pack) says no.
@@ -79,7 +111,7 @@ impl Operand<'_> {
     /// The processor has AVX-512, and `to` has [`STEP_LINES`] for each step.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub unsafe fn pack(&self, panel: usize, steps: Range<usize>, to: &mut [MaybeUninit<Line>]) -> bool {
-        assert!(self.numbers.len() == self.kept * self.summed && to.len() == steps.len() * STEP_LINES);
+        assert!(to.len() == steps.len() * STEP_LINES);
         let mut largest = _mm512_setzero_si512();
         for (step, to) in steps.zip(to.chunks_exact_mut(STEP_LINES)) {
             for half in 0..2 {
@@ -119,22 +151,78 @@ impl Operand<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn square(&self, kept: usize, summed: usize) -> Square {
-        let (rows, columns, row, column) = match self.summed_last {
-            true => (self.kept, self.summed, kept, summed),
-            false => (self.summed, self.kept, summed, kept),
-        };
-        let width = columns.saturating_sub(column).min(TILE);
-        let mask = ((1u32 << width) - 1) as __mmask16;
+        let [row, column] = if self.summed_last { [kept, summed] } else { [summed, kept] };
         let mut square = [_mm512_setzero_ps(); TILE];
-        let start = self.numbers.as_ptr().wrapping_add(row * columns + column);
-        for i in 0..TILE {
-            if row + i < rows {
-                // SAFETY: the mask ends with the row; where it has no bit, nothing is read.
-                square[i] = unsafe { _mm512_maskz_loadu_ps(mask, start.wrapping_add(i * columns)) };
+        let numbers = self.numbers.as_ptr();
+        let mask = |columns: usize| ((1u32 << columns.saturating_sub(column).min(TILE)) - 1) as __mmask16;
+        match self.places {
+            Places::Dense(rows, columns) => {
+                for i in 0..TILE.min(rows.saturating_sub(row)) {
+                    let start = numbers.wrapping_add((row + i) * columns + column);
+                    // SAFETY: the mask ends with the row; where it has no bit, nothing is read.
+                    square[i] = unsafe { _mm512_maskz_loadu_ps(mask(columns), start) };
+                }
+            }
+            Places::Sums { rows, columns } => {
+                let (rows, mask) = (&rows[row.min(rows.len())..], mask(columns.len()));
+                let columns = &columns[column.min(columns.len())..];
+                let columns = &columns[..columns.len().min(TILE)];
+                let Some(&first) = columns.first() else { return square };
+                let is_run = columns.iter().zip(first..).all(|(&column, next)| column == next);
+                let mut places = [0; TILE];
+                places[..columns.len()].copy_from_slice(columns);
+                // SAFETY: 64 bytes without padding; the sums of all places were checked to be within the numbers.
+                unsafe {
+                    let places: __m512i = std::mem::transmute(places);
+                    for i in 0..TILE.min(rows.len()) {
+                        let start = numbers.wrapping_add(rows[i] as usize);
+                        square[i] = match is_run {
+                            true => _mm512_maskz_loadu_ps(mask, start.wrapping_add(first as usize)),
+                            false => {
+                                _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), mask, places, start.cast())
+                            }
+                        };
+                    }
+                }
             }
         }
         square
     }
+}
+
+/// Fills `to` with rows of `columns` numbers one by one: for each 32 columns, with zeros beyond the last, and each row a line for
+/// each part. Each 32 columns have room for `rows` rows. Says whether it could, as [`Operand::pack`] does.
+///
+/// # Safety
+/// The processor has AVX-512, and `to` has room for all.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub unsafe fn pack_rows(numbers: &[f32], columns: usize, rows: usize, to: &mut [MaybeUninit<Line>]) -> bool {
+    assert!(numbers.len() / columns <= rows && to.len() >= columns.div_ceil(STEP) * rows * PARTS);
+    let mut largest = _mm512_setzero_si512();
+    for (i, row) in numbers.chunks_exact(columns).enumerate() {
+        for (step, some) in row.chunks(STEP).enumerate() {
+            let mask = ((1u64 << some.len()) - 1) as u32;
+            let start = some.as_ptr();
+            // SAFETY: the masks end with the row, and there is room for all.
+            unsafe {
+                let pair = [
+                    _mm512_maskz_loadu_ps(mask as __mmask16, start),
+                    _mm512_maskz_loadu_ps((mask >> TILE) as __mmask16, start.wrapping_add(TILE)),
+                ];
+                for j in 0..2 {
+                    let bits = _mm512_castps_si512(pair[j]);
+                    let magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MAX));
+                    largest = _mm512_max_epu32(largest, magnitude);
+                }
+                let parts = parts(pair, Side::A);
+                let to = to.as_mut_ptr().cast::<__m512i>().add((step * rows + i) * PARTS);
+                for part in 0..PARTS {
+                    _mm512_storeu_si512(to.add(part), parts[part]);
+                }
+            }
+        }
+    }
+    _mm512_reduce_max_epu32(largest) < TOO_LARGE
 }
 
 /// Two registers of numbers as one of pairs of bf16 for each part: with `Side::A` one register behind the other, with `Side::B`

@@ -31,8 +31,22 @@ fn is_permitted() -> bool {
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
 }
 
-/// The tiles of this thread, all whole, for as long as it lives.
+/// The tiles of this thread, all whole, for as long as it lives. Four of them hold a result, two what is read of each operand.
+///
+/// Each number of f32 is the sum of three of bf16, its parts, and what is added up are the six products of these that count in
+/// f32, the smallest first: those of the first part of `a` and the third of `b`, the first and the second, the second of both,
+/// the second and the first, the third and the first, and the first of both.
 pub struct Tiles(());
+
+/// The four products of two tiles of `a` with two of `b`.
+macro_rules! products {
+    () => {
+        "tdpbf16ps tmm0, tmm4, tmm6
+        tdpbf16ps tmm1, tmm4, tmm7
+        tdpbf16ps tmm2, tmm5, tmm6
+        tdpbf16ps tmm3, tmm5, tmm7"
+    };
+}
 
 impl Tiles {
     /// # Safety
@@ -56,9 +70,6 @@ impl Tiles {
     /// Writes the product of a panel of 32 rows with one of 32 columns to `result`, whose rows are `row` numbers apart, or adds
     /// it there.
     ///
-    /// Each number of f32 is the sum of three of bf16, and what is added up are the six products of these that count in f32;
-    /// the smallest come first.
-    ///
     /// # Safety
     /// The panels have `steps` steps, at least one, and 32 rows of 32 numbers of the result are this call's alone.
     #[inline(always)]
@@ -73,92 +84,157 @@ impl Tiles {
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let stride = row * size_of::<f32>();
-            let below = result.add(TILE * row);
             if add {
-                asm!(
-                    "tileloadd tmm0, [{c} + {stride}]",
-                    "tileloadd tmm1, [{c} + {stride} + 64]",
-                    "tileloadd tmm2, [{below} + {stride}]",
-                    "tileloadd tmm3, [{below} + {stride} + 64]",
-                    c = in(reg) result,
-                    below = in(reg) below,
-                    stride = in(reg) stride,
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                    options(nostack, readonly, preserves_flags),
-                );
+                Self::load(result, row)
             } else {
-                asm!(
-                    "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                    options(nostack, nomem, preserves_flags),
-                );
+                Self::clear()
             }
             asm!(
                 "2:",
-                // Two tiles of the first part of a, two of the third of b.
                 "tileloadd tmm4, [{a} + {line}]",
                 "tileloadd tmm6, [{b} + {line} + 4096]",
                 "tileloadd tmm7, [{b} + {line} + 5120]",
                 "tileloadd tmm5, [{a} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // The first of a, the second of b.
+                products!(),
                 "tileloadd tmm6, [{b} + {line} + 2048]",
                 "tileloadd tmm7, [{b} + {line} + 3072]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // The second of both.
+                products!(),
                 "tileloadd tmm4, [{a} + {line} + 2048]",
                 "tileloadd tmm5, [{a} + {line} + 3072]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // The second of a, the first of b.
+                products!(),
                 "tileloadd tmm6, [{b} + {line}]",
                 "tileloadd tmm7, [{b} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // The third of a, the first of b.
+                products!(),
                 "tileloadd tmm4, [{a} + {line} + 4096]",
                 "tileloadd tmm5, [{a} + {line} + 5120]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                // The first of both.
+                products!(),
                 "tileloadd tmm4, [{a} + {line}]",
                 "tileloadd tmm5, [{a} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                products!(),
                 "add {a}, {step}",
                 "add {b}, {step}",
                 "dec {steps}",
                 "jnz 2b",
-                "tilestored [{c} + {stride}], tmm0",
-                "tilestored [{c} + {stride} + 64], tmm1",
-                "tilestored [{below} + {stride}], tmm2",
-                "tilestored [{below} + {stride} + 64], tmm3",
                 a = inout(reg) a => _,
                 b = inout(reg) b => _,
                 steps = inout(reg) steps => _,
                 line = in(reg) size_of::<Line>(),
                 step = const STEP_LINES * size_of::<Line>(),
-                c = in(reg) result,
-                below = in(reg) below,
-                stride = in(reg) stride,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+                options(nostack, readonly),
+            );
+            Self::store(result, row);
+        }
+    }
+
+    /// As [`multiply`](Self::multiply), of rows that lie where they are: those of each tile `row` bytes apart, of each the lines of
+    /// its parts side by side; and those of a step as many bytes behind those of the step before as `distances` says.
+    ///
+    /// # Safety
+    /// The rows lie there, `b` has as many steps as there are distances, and the result is this call's alone.
+    #[inline(always)]
+    pub unsafe fn multiply_rows(
+        &self,
+        [upper, lower]: [*const Line; 2],
+        row: usize,
+        distances: &[isize],
+        b: *const Line,
+        result: *mut f32,
+        result_row: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            Self::clear();
+            asm!(
+                "2:",
+                "mov {distance}, qword ptr [{distances}]",
+                "add {upper}, {distance}",
+                "add {lower}, {distance}",
+                "tileloadd tmm4, [{upper} + {row}]",
+                "tileloadd tmm6, [{b} + {line} + 4096]",
+                "tileloadd tmm7, [{b} + {line} + 5120]",
+                "tileloadd tmm5, [{lower} + {row}]",
+                products!(),
+                "tileloadd tmm6, [{b} + {line} + 2048]",
+                "tileloadd tmm7, [{b} + {line} + 3072]",
+                products!(),
+                "tileloadd tmm4, [{upper} + {row} + 64]",
+                "tileloadd tmm5, [{lower} + {row} + 64]",
+                products!(),
+                "tileloadd tmm6, [{b} + {line}]",
+                "tileloadd tmm7, [{b} + {line} + 1024]",
+                products!(),
+                "tileloadd tmm4, [{upper} + {row} + 128]",
+                "tileloadd tmm5, [{lower} + {row} + 128]",
+                products!(),
+                "tileloadd tmm4, [{upper} + {row}]",
+                "tileloadd tmm5, [{lower} + {row}]",
+                products!(),
+                "add {distances}, 8",
+                "add {b}, {step}",
+                "dec {steps}",
+                "jnz 2b",
+                upper = inout(reg) upper => _,
+                lower = inout(reg) lower => _,
+                row = in(reg) row,
+                distances = inout(reg) distances.as_ptr() => _,
+                distance = out(reg) _,
+                b = inout(reg) b => _,
+                steps = inout(reg) distances.len() => _,
+                line = in(reg) size_of::<Line>(),
+                step = const STEP_LINES * size_of::<Line>(),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly),
+            );
+            Self::store(result, result_row);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn clear() {
+        // SAFETY: the caller has tiles.
+        unsafe {
+            asm!(
+                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                options(nostack, nomem, preserves_flags),
+            );
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32, row: usize) {
+        // SAFETY: the caller has tiles, and 32 rows of 32 numbers lie there.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{upper} + {row}]",
+                "tileloadd tmm1, [{upper} + {row} + 64]",
+                "tileloadd tmm2, [{lower} + {row}]",
+                "tileloadd tmm3, [{lower} + {row} + 64]",
+                upper = in(reg) from,
+                lower = in(reg) from.add(TILE * row),
+                row = in(reg) row * size_of::<f32>(),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, row: usize) {
+        // SAFETY: the caller has tiles, and room for 32 rows of 32 numbers.
+        unsafe {
+            asm!(
+                "tilestored [{upper} + {row}], tmm0",
+                "tilestored [{upper} + {row} + 64], tmm1",
+                "tilestored [{lower} + {row}], tmm2",
+                "tilestored [{lower} + {row} + 64], tmm3",
+                upper = in(reg) to,
+                lower = in(reg) to.add(TILE * row),
+                row = in(reg) row * size_of::<f32>(),
+                options(nostack, preserves_flags),
             );
         }
     }
