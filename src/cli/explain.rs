@@ -66,7 +66,7 @@ pub struct Explain {
     #[arg(long, value_name = "NAME")]
     column: Vec<String>,
 
-    /// How many rows, pictures or texts to explain one by one, spread evenly over all [default: 12, of tables 5]
+    /// How many rows, pictures or texts to explain one by one, spread evenly over all [default: 12, for tables 5]
     #[arg(long, alias = "pictures", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     samples: Option<u16>,
 
@@ -82,7 +82,7 @@ pub struct Explain {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     grid: Option<u16>,
 
-    /// gradients: where the path to a sample begins [default: mean of tables, zero, which is black, of pictures]
+    /// gradients: where the path to a sample begins [default: mean for tables, zero (black) for pictures]
     #[arg(long, value_enum)]
     baseline: Option<Baseline>,
 
@@ -94,7 +94,7 @@ pub struct Explain {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..))]
     patch: Option<u16>,
 
-    /// The picture to draw, in .png or .svg [default: of pictures explain.png in the run's folder, of tables none]
+    /// The picture to draw, in .png or .svg [default: explain.png in the run's folder for pictures, none for tables]
     #[arg(long, short, value_name = "FILE", value_parser = plot::file)]
     output: Option<PathBuf>,
 

@@ -27,8 +27,8 @@ scales them itself; its results are probabilities, or values. As ONNX, the model
 numbers as f64 and names as texts, and gives the class by its name too, by the threshold that was kept with the run.
 
 With --int8, dense layers, convolutions and attention hold their weights in eight bits, with a scale for each output, and
-compute with values in eight bits, whose ranges are taken from training rows. Embeddings and recurrent layers stay in f32,
-and what stays is listed. Measure the file on test rows in the engine that will run it: some accuracy may be lost.")]
+compute with values in eight bits, whose ranges are taken from training rows. Embeddings and recurrent layers stay in f32;
+the output lists both. Measure the file on test rows in the engine that will run it: some accuracy may be lost.")]
 pub struct Export {
     /// The folder of the run
     run: PathBuf,

@@ -110,7 +110,7 @@ impl Attributor {
             let given = [Buffer::upload(&self.device, &points)?, Buffer::upload(&self.device, &weighted)?];
             let arguments: Vec<&Buffer> = self.values.iter().chain(&given).collect();
             let results = self.program.run(Vec::new(), &arguments)?;
-            let gradient = results.first().map(Buffer::download).transpose()?.map(|g| g.to_f64());
+            let gradient = results.first().map(Buffer::download).transpose()?.as_ref().map(Array::to_f64);
             sums.iter_mut().zip(gradient.unwrap_or_default()).for_each(|(sum, part)| *sum += part);
         }
         let parts = sums.iter().zip(sample).zip(baseline).map(|((sum, x), b)| (x - b) * sum);

@@ -19,7 +19,7 @@ pub(super) struct Text {
 }
 
 /// The vocabulary of a model whose only input is a column of texts.
-pub(super) fn vocabulary<'a>(subject: &'a Subject) -> Option<&'a Vocabulary> {
+pub(super) fn vocabulary(subject: &Subject) -> Option<&Vocabulary> {
     match &subject.description.columns[..] {
         [column] => match &column.kind {
             ColumnKind::Text(vocabulary) => Some(vocabulary),
