@@ -705,7 +705,7 @@ fn data_is_shown_as_it_lies_there() {
     assert!(names.contains(&"1.weight".into()), "{names:?}");
 
     fs::create_dir_all(home().join("empty")).expect("writable");
-    refuses(&["data", "empty"], b"", &["empty", "--format"]);
+    refuses(&["data", "empty"], b"", &["empty", "a folder with data"]);
     refuses(&["data", "nowhere"], b"", &["nowhere", "No such file"]);
     refuses(&["data", "trees.csv", "--format", "idx"], b"", &["trees.csv"]);
     refuses(&["data", "bands", "--set", "target=x"], b"", &["target", "idx"]);
