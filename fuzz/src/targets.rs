@@ -117,7 +117,7 @@ fn read_image(contents: &[u8]) -> Result<(), String> {
     images::decode(file(), contents, Form::default()).map(drop).map_err(|e| e.to_string())
 }
 
-/// What is read is written and read again, and the layers are put on small pictures or sequences.
+/// Writes what was read and reads it again; then applies the layers to small pictures or sequences.
 fn read_recipe(contents: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(contents).map_err(|e| e.to_string())?;
     let recipe = Recipe::parse(text, file()).map_err(|e| e.to_string())?;
@@ -126,8 +126,15 @@ fn read_recipe(contents: &[u8]) -> Result<(), String> {
     assert_eq!(again.to_toml().expect("it was written before"), written);
     let trainer = recipe.trainer();
     trainer.optimizer.check().map_err(|e| e.to_string())?;
-    let pictures = trainer.model.summary(DType::F32, &[8, 8, 1]);
-    pictures.or_else(|_| trainer.model.summary(DType::F32, &[8, 8])).map(drop).map_err(|e| e.to_string())
+    let mut names = trainer.model.inputs();
+    if names.is_empty() {
+        names.push("input");
+    }
+    let summary = |sample: &[usize]| {
+        let samples: Vec<_> = names.iter().map(|&name| (name, sample)).collect();
+        trainer.model.summary(DType::F32, &samples)
+    };
+    summary(&[8, 8, 1]).or_else(|_| summary(&[8, 8])).map(drop).map_err(|e| e.to_string())
 }
 
 /// The file's model too, as the graph that would be compiled.
