@@ -4,16 +4,20 @@
 mpi_megabytes_needed=100
 
 compile_mpi() { # MPI's prefix, XLA's tree, the folder to fill
-  local prefix=$1 xla=$2 tree=$3 compiler library
+  local prefix=$1 xla=$2 tree=$3 compiler library mpi=(-lmpi)
   compiler=$(find_compiler)
   mkdir -p "$tree/lib"
   for library in lib lib64; do
     [ ! -e "$prefix/$library/libmpi.so" ] || break
   done
+  # The binary interface of MPI 5, where this MPI has it: any other MPI with it can take its place without compiling.
+  if [ -e "$prefix/$library/libmpi_abi.so" ] && [ -f "$prefix/include/mpi_abi.h" ]; then
+    mpi=(-DMPI_ABI -lmpi_abi)
+  fi
   say "compiling the glue between XLA and MPI"
   $compiler -std=c++17 -O2 -DNDEBUG -DLLVM_DISABLE_ABI_BREAKING_CHECKS_ENFORCING=1 -fPIC -w -shared \
     -I "$xla/include" -I "$prefix/include" -o "$tree/lib/libneural_mpi.so" "$parts/mpi.cc" \
-    -L "$xla/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -L "$prefix/$library" -lmpi \
+    -L "$xla/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -L "$prefix/$library" "${mpi[@]}" \
     -Wl,-rpath,'$ORIGIN' -Wl,-rpath,"$(realpath "$prefix/$library")" -Wl,-soname,libneural_mpi.so ||
     die "the glue could not be compiled with the MPI in $prefix (the compiler's message is above)." \
       "Name the prefix of an MPI with headers: include/mpi.h and lib/libmpi.so."
