@@ -22,7 +22,7 @@
 //!
 //! ```text
 //! recipe (TOML) or Rust code
-//!    -> data::Dataset (u8, i32 as stored)   uploaded once
+//!    -> data::Dataset (u8, i32 as stored)   uploaded once, or read as it is needed (data::Rows)
 //!    -> nn -> graph -> gradients -> optim   one step, as a graph
 //!    -> lower -> runtime                    several steps in one program, compiled once
 //!    -> train: (state, data, order) -> (state', metrics), state moves in and out

@@ -93,11 +93,11 @@ const NETWORKS: [(Network, usize, usize); 6] = [
     ),
     (
         Network {
-            data: "inputs = 'picture'\ntarget = 'class'",
+            data: "inputs = 'picture'\ntarget = 'class'\non_disk = true",
             model: "layers = [{ reshape = [6, 6] }, 'position', { attention = { heads = 2, dropout = 0.1 } }, 'batch-norm', \
                     'flatten', { dense = 80 }, 'relu', { dense = 3 }]",
             train: "loss = 'softmax-cross-entropy'\noptimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }\n\
-                    mixed_precision = true\nstream = true",
+                    mixed_precision = true\nshuffle_blocks = { rows = 16, window = 4 }",
         },
         2,
         1,

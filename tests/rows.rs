@@ -5,7 +5,7 @@ mod common;
 use common::numbers;
 use neural::data::{
     Blocks, Dataset, Format, ReadError, Rows, Scale, Shuffle, Source, Splits, Targets, block_order, each_row,
-    in_blocks, safetensors,
+    in_blocks, read_ahead, safetensors, sequence,
 };
 use neural::graph::Type;
 use neural::loss::Loss;
@@ -127,6 +127,36 @@ fn rows_that_are_read_train_as_those_in_memory() {
     for (trainer, data) in cases {
         assert!(trained(&trainer, data) == trained(&trainer, &memory), "{trainer:?}");
     }
+}
+
+#[test]
+fn rows_that_come_one_after_another_train_in_their_order() {
+    let all = pictures();
+    let rows = |end: usize| {
+        let all = all.clone();
+        let begin = move || {
+            let all = all.clone();
+            (0..end).map(move |row| Ok(vec![all.row(row)?]))
+        };
+        let data = Dataset::from_rows(sequence(ROWS, begin), labels(), splits());
+        data.and_then(|data| data.scaled(Scale::StandardizeFeatures))
+    };
+    let data = rows(ROWS).expect("a data set");
+    let ordered = trainer().shuffle(false);
+    assert!(trained(&ordered, &data) == trained(&ordered, &in_memory()));
+    let refused = trainer().start(device(), &data).map(|_| ()).expect_err("refused").to_string();
+    assert!(refused.starts_with("shuffle: expected false"), "{refused}");
+    let short = rows(20).expect_err("refused").to_string();
+    assert!(short.contains("expected 110 rows, got an iterator that ended after 20"), "{short}");
+
+    // An iterator that cannot be begun anew trains a function, a batch at a time.
+    let batches = read_ahead((0..6).map(|i| Array::full(DType::F32, &[4, 3], f64::from(i))), 2);
+    let trainer = FunctionTrainer::new(&[Type::new(DType::F32, &[4, 3])], |cx, batch| {
+        Ok(vec![nn::dense(1).forward(&batch[0], cx)?.square()?.mean_all()?])
+    });
+    let mut run = trainer.start(device()).expect("starts");
+    batches.for_each(|batch| drop(run.step(&[batch]).expect("trains")));
+    assert_eq!(run.steps_done(), 6);
 }
 
 /// Philox4x32-10 with the counter (index, 1, epoch), as src/data/random.rs documents it, from its authors' paper.

@@ -42,7 +42,7 @@ pub use named::{Input, InputView, Target, TargetView};
 pub use order::{Blocks, LastBatch, Order, Shuffle, balanced, block_order, epoch_order};
 pub use padding::pad;
 pub use positions::Ignored;
-pub use rows::{ReadError, Rows, each_row, in_blocks};
+pub use rows::{ReadError, Rows, each_row, in_blocks, read_ahead, sequence};
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, SplitOrder, Task, Validation};
 pub use split::{Origins, Splits};
@@ -74,8 +74,8 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// `[n, sample...]`, of 0 rows where these are read when they are needed: u8 or i32 (whole numbers as they were stored) or f32 (finite, but for the padding of sequences,
-    /// see [`pad`]). A model that begins with an embedding reads them as token ids; every other begins with their
+    /// `[n, sample...]`, of 0 rows where these are read when they are needed: u8 or i32 (whole numbers as they were stored)
+    /// or f32 (finite, but for the padding of sequences, see [`pad`]). A model that begins with an embedding reads them as token ids; every other begins with their
     /// conversion to f32.
     pub inputs: Array,
     /// The name of the inputs if there are others; `input` if empty.

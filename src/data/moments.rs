@@ -147,10 +147,10 @@ fn ranges_of<T: Element + PartialOrd + Send + Sync>(
 
 /// Exact: sums of whole numbers, divided at the end.
 fn of_u8(features: usize, rows: &[u32], values: &Values) -> Result<Vec<Moments>> {
+    type Block = (Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
     // 2^16 squares of u8 fit into a u32, and a vector register holds twice as many of these as of u64.
     let start =
         || (vec![0u32; features], vec![0u32; features], vec![u8::MAX; features], vec![u8::MIN; features]);
-    type Block = (Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
     let add = |(sums, squares, least, greatest): &mut Block, _: u32, values: &[u8]| {
         sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x));
         squares.iter_mut().zip(values).for_each(|(sum, &x)| *sum += u32::from(x) * u32::from(x));

@@ -12,6 +12,9 @@ pub(crate) struct Batch {
     pub targets: Vec<Option<Array>>,
 }
 
+/// Rows that are read at a time where only their targets are kept.
+const PIECE: usize = 256;
+
 impl Dataset {
     /// The values of some rows.
     ///
@@ -67,9 +70,22 @@ impl Dataset {
         if !targets.is_read() {
             return stored_values(targets, rows);
         }
-        let all = self.read(rows)?.targets.into_iter();
-        let found = self.all_targets().zip(all).find(|(target, _)| std::ptr::eq(target.targets, targets));
-        Ok(found.and_then(|(_, values)| values))
+        let Some(place) = self.all_targets().position(|target| std::ptr::eq(target.targets, targets)) else {
+            return Ok(None);
+        };
+        // In pieces, as the inputs are read with them.
+        let mut all: Option<(DType, Vec<usize>, Vec<u8>)> = None;
+        for rows in rows.chunks(PIECE) {
+            let Some(values) = self.read(rows)?.targets.into_iter().nth(place).flatten() else {
+                return Ok(None);
+            };
+            let (dtype, sample) = (values.dtype(), values.shape()[1..].to_vec());
+            all.get_or_insert_with(|| (dtype, sample, Vec::new())).2.extend(values.into_bytes());
+        }
+        let array = |(dtype, sample, bytes): (_, Vec<usize>, _)| {
+            Array::from_bytes(dtype, &[&[rows.len()], &sample[..]].concat(), bytes)
+        };
+        all.map(array).transpose()
     }
 
     /// The scaling of input `place`, fitted to the training rows.

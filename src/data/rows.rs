@@ -4,10 +4,12 @@ mod blocks;
 mod each;
 pub(super) mod files;
 mod reader;
+mod sequence;
 
 pub use blocks::{InBlocks, in_blocks};
 pub use each::{EachRow, each_row};
 pub use reader::Reader;
+pub use sequence::{ReadAhead, Sequence, read_ahead, sequence};
 
 use super::{Dataset, Splits, Targets};
 use crate::array::{Array, DType};
@@ -24,7 +26,7 @@ pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 /// goes on with the same rows; [`Rows::read`] must give the same values whenever it is asked for the same row.
 ///
 /// [`each_row`] makes one of a function of a row's number, [`in_blocks`] one of a function that reads neighbouring rows
-/// together.
+/// together, [`sequence`] one of an iterator.
 ///
 /// ```
 /// use neural::{Array, data::{Dataset, ReadError, Rows, Splits, Targets}};
@@ -57,6 +59,11 @@ pub trait Rows: Send + Sync {
     /// When they cannot be read. The run ends with [`Error::Rows`](crate::Error::Rows), in its state before the step that
     /// needs these rows.
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError>;
+
+    /// Whether rows are to be read in their order alone. They are not shuffled then.
+    fn is_sequential(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Rows + ?Sized> Rows for Box<R> {
@@ -66,6 +73,10 @@ impl<R: Rows + ?Sized> Rows for Box<R> {
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
         (**self).read(rows)
+    }
+
+    fn is_sequential(&self) -> bool {
+        (**self).is_sequential()
     }
 }
 

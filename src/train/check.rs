@@ -1,6 +1,7 @@
 //! Checks before a run begins.
 
 use super::{Goal, Trainer, targets};
+use crate::data::rows::Reader;
 use crate::data::{Dataset, check_token_ids, check_token_scaling, real_positions};
 use crate::error::{Error, Result};
 use crate::loss::Outputs;
@@ -15,6 +16,10 @@ impl Trainer {
             self.check_output(goal)?;
         }
         self.check_inputs(data)?;
+        if (self.shuffle || self.balance) && data.reader.as_ref().is_some_and(Reader::is_sequential) {
+            let expected = "false, and balance too, as the rows come one after another";
+            return Err(Error::value("shuffle", expected, "true"));
+        }
         for input in data.all_inputs() {
             if !self.model.is_masked(input.name) && real_positions(input.values).is_some() {
                 let expected = "\"masking\" as the first layer of all that reads it, as some of its sequences are padded";

@@ -3,7 +3,7 @@
 use super::{ReadError, Rows};
 use crate::array::Array;
 use rayon::prelude::*;
-use std::fmt;
+use std::fmt::{self, Display};
 
 /// Rows that a function gives by their numbers, see [`each_row`].
 #[derive(Clone, Copy)]
@@ -44,35 +44,40 @@ where
     }
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
-        let in_row = |row: u32, error: ReadError| -> ReadError { format!("row {row}: {error}").into() };
         let read = |&row: &u32| (self.read)(row).map_err(|error| in_row(row, error));
-        let made: Vec<_> = rows.par_iter().map(read).collect();
         // Of several rows that fail, the first asked for is named.
-        let mut made = made.into_iter();
-        let Some(first) = made.next().transpose()? else { return Ok(Vec::new()) };
-        let types: Vec<_> = first.iter().map(|array| (array.dtype(), array.shape().to_vec())).collect();
-        let mut bytes: Vec<Vec<u8>> = first.into_iter().map(Array::into_bytes).collect();
-        for (arrays, &row) in made.zip(&rows[1..]) {
-            let arrays = arrays?;
-            let is_alike = arrays.len() == types.len()
-                && arrays
-                    .iter()
-                    .zip(&types)
-                    .all(|(a, (dtype, shape))| a.dtype() == *dtype && a.shape() == shape);
-            if !is_alike {
-                let got: Vec<String> =
-                    arrays.iter().map(|a| format!("{}{:?}", a.dtype(), a.shape())).collect();
-                let other: Vec<String> =
-                    types.iter().map(|(dtype, shape)| format!("{dtype}{shape:?}")).collect();
-                let message =
-                    format!("expected {}, as row {} is, got {}", other.join(", "), rows[0], got.join(", "));
-                return Err(in_row(row, message.into()));
-            }
-            bytes.iter_mut().zip(arrays).for_each(|(all, one)| all.extend(one.into_bytes()));
-        }
-        let stacked = bytes.into_iter().zip(types).map(|(bytes, (dtype, shape))| {
-            Array::from_bytes(dtype, &[&[rows.len()], &shape[..]].concat(), bytes)
-        });
-        Ok(stacked.collect::<Result<_, _>>()?)
+        let made: Vec<_> = rows.par_iter().map(read).collect();
+        stack(rows, made)
     }
+}
+
+fn in_row(row: u32, error: impl Display) -> ReadError {
+    format!("row {row}: {error}").into()
+}
+
+/// The arrays of rows, one below the other.
+pub(super) fn stack(
+    rows: &[u32],
+    made: impl IntoIterator<Item = Result<Vec<Array>, ReadError>>,
+) -> Result<Vec<Array>, ReadError> {
+    let mut made = made.into_iter();
+    let Some(first) = made.next().transpose()? else { return Ok(Vec::new()) };
+    let types: Vec<_> = first.iter().map(|array| (array.dtype(), array.shape().to_vec())).collect();
+    let mut bytes: Vec<Vec<u8>> = first.into_iter().map(Array::into_bytes).collect();
+    for (arrays, &row) in made.zip(&rows[1..]) {
+        let arrays = arrays?;
+        let is_alike = arrays.len() == types.len()
+            && arrays.iter().zip(&types).all(|(a, (dtype, shape))| a.dtype() == *dtype && a.shape() == shape);
+        if !is_alike {
+            let got: Vec<String> = arrays.iter().map(|a| format!("{}{:?}", a.dtype(), a.shape())).collect();
+            let other: Vec<String> = types.iter().map(|(dtype, shape)| format!("{dtype}{shape:?}")).collect();
+            let (other, got) = (other.join(", "), got.join(", "));
+            return Err(in_row(row, format!("expected {other}, as row {} is, got {got}", rows[0])));
+        }
+        bytes.iter_mut().zip(arrays).for_each(|(all, one)| all.extend(one.into_bytes()));
+    }
+    let stacked = bytes.into_iter().zip(types).map(|(bytes, (dtype, shape))| {
+        Array::from_bytes(dtype, &[&[rows.len()], &shape[..]].concat(), bytes)
+    });
+    Ok(stacked.collect::<Result<_, _>>()?)
 }

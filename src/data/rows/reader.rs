@@ -48,7 +48,8 @@ impl Reader {
         reader.types =
             first.iter().map(|a| (a.dtype(), a.shape().get(1..).unwrap_or(&[]).to_vec())).collect();
         let some = KNOWN_BY.min(count);
-        let known_by: Vec<u32> = (0..some).map(|i| (i * count / some) as u32).collect();
+        let apart = |i| if reader.is_sequential() { i } else { i * count / some };
+        let known_by: Vec<u32> = (0..some).map(|i| apart(i) as u32).collect();
         reader.checksums =
             reader.read(&known_by)?.iter().map(|array| crc32c::crc32c(array.bytes())).collect();
         Ok(reader)
@@ -57,6 +58,11 @@ impl Reader {
     /// The number of rows.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// See [`Rows::is_sequential`].
+    pub fn is_sequential(&self) -> bool {
+        self.rows.is_sequential()
     }
 
     /// The type and the shape of a row of each array.

@@ -2,6 +2,7 @@
 
 use super::FunctionRun;
 use crate::array::Array;
+use crate::data::rows::Reader;
 use crate::data::{Batch, Dataset, LastBatch, Order, Shuffle, block_order, epoch_order};
 use crate::error::{Error, Result};
 use crate::train::feed::Ahead;
@@ -14,7 +15,7 @@ impl FunctionRun<'_> {
     /// A pass over the training rows of `data`: the mean of each result over its steps. A batch is made of the inputs in
     /// their order as they are stored, and then of the targets, as many as the function takes; rows that fill no batch are
     /// left out. The order of the rows is a function of the seed and the steps done, so that a run that was restored goes on
-    /// as one that was not: from within a pass to its end.
+    /// as one that was not: from within a pass to its end. Rows that come one after another keep their order.
     ///
     /// Rows that are read when they are needed come in calls of at most 64 MiB, each read while the device computes the one
     /// before it.
@@ -45,8 +46,9 @@ impl FunctionRun<'_> {
             return Err(Error::value("rows", format!("a batch of {size} at least"), rows.len()));
         };
         let shuffle = Shuffle { seed: self.seed, epoch: self.step / steps as u64 };
-        let order = match self.shuffle_blocks {
-            None => epoch_order(rows, size, LastBatch::Drop, Some(shuffle))?,
+        let is_shuffled = !data.reader.as_ref().is_some_and(Reader::is_sequential);
+        let order = match self.shuffle_blocks.filter(|_| is_shuffled) {
+            None => epoch_order(rows, size, LastBatch::Drop, is_shuffled.then_some(shuffle))?,
             Some(blocks) => epoch_order(&block_order(rows, blocks, shuffle)?, size, LastBatch::Drop, None)?,
         };
         let done = (self.step % steps as u64) as usize;
