@@ -63,9 +63,9 @@ impl Conformal {
         [value - margin, value + margin]
     }
 
-    /// The least number of rows for a confidence: ⌈(n + 1) c⌉ ≤ n.
+    /// The least number n of rows for a confidence c: ⌈(n + 1) c⌉ ≤ n where n ≥ c / (1 - c).
     pub fn least_rows(confidence: f64) -> usize {
-        (1..).find(|&rows| place(rows, confidence) <= rows).unwrap_or(usize::MAX)
+        (confidence / (1.0 - confidence) - 1e-9).ceil().max(1.0) as usize
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 pub struct Panels {
     title: String,
     columns: usize,
-    panels: Vec<Panel>,
+    parts: Vec<Panel>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,20 +32,20 @@ enum Panel {
 impl Panels {
     /// A sheet of so many columns.
     pub fn new(title: impl Into<String>, columns: usize) -> Self {
-        Self { title: title.into(), columns, panels: Vec::new() }
+        Self { title: title.into(), columns, parts: Vec::new() }
     }
 
     /// Adds a chart.
     #[must_use]
     pub fn chart(mut self, chart: Chart) -> Self {
-        self.panels.push(Panel::Chart(chart.sized([520.0, 340.0])));
+        self.parts.push(Panel::Chart(chart.sized([520.0, 340.0])));
         self
     }
 
     /// Adds a dot plot.
     #[must_use]
     pub fn dots(mut self, dots: Dots) -> Self {
-        self.panels.push(Panel::Dots(dots));
+        self.parts.push(Panel::Dots(dots));
         self
     }
 
@@ -59,7 +59,7 @@ impl Panels {
             Panel::Chart(chart) => chart.scene(),
             Panel::Dots(dots) => dots.scene(),
         };
-        let scenes: Vec<Scene> = self.panels.iter().map(scene).collect::<Result<_>>()?;
+        let scenes: Vec<Scene> = self.parts.iter().map(scene).collect::<Result<_>>()?;
         if scenes.is_empty() || self.columns == 0 {
             let name = format!("panels of {:?}", self.title);
             return Err(Error::value(name, "one or more, in one or more columns", "none"));

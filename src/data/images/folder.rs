@@ -47,16 +47,19 @@ pub(crate) fn load(path: &Path, form: Form) -> Result<(Array, Targets, Parts, Ve
     Ok((decode_all(&files, (&files[0], &shape), form)?, targets, parts, notes))
 }
 
-/// As [`load`], of pictures that are decoded when they are needed.
-pub(crate) fn open(path: &Path, form: Form) -> Result<(Box<dyn Rows>, Targets, Parts, Vec<String>)> {
+/// Pictures that are decoded when they are needed, with targets, parts and notes as those of [`load`].
+type Opened = (Box<dyn Rows>, Targets, Parts, Vec<String>);
+
+/// As [`load`], without decoding the pictures.
+pub(crate) fn open(path: &Path, form: Form) -> Result<Opened> {
     let (files, targets, parts, notes) = scan(path)?;
     let shape = read(&files[0], form)?.shape().to_vec();
-    Ok((Box::new(Files { files, shape, form }), targets, parts, notes))
+    Ok((Box::new(Files { paths: files, shape, form }), targets, parts, notes))
 }
 
 /// The files of pictures, each of which is a row.
 struct Files {
-    files: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
     /// Of each picture.
     shape: Vec<usize>,
     form: Form,
@@ -64,13 +67,13 @@ struct Files {
 
 impl Rows for Files {
     fn count(&self) -> usize {
-        self.files.len()
+        self.paths.len()
     }
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
         let files: Vec<PathBuf> =
-            rows.iter().filter_map(|&row| self.files.get(row as usize).cloned()).collect();
-        Ok(vec![decode_all(&files, (&self.files[0], &self.shape), self.form)?])
+            rows.iter().filter_map(|&row| self.paths.get(row as usize).cloned()).collect();
+        Ok(vec![decode_all(&files, (&self.paths[0], &self.shape), self.form)?])
     }
 }
 

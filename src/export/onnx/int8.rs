@@ -97,12 +97,12 @@ impl Builder<'_> {
         name: &str,
         (weights, axis): (&Array, usize),
         bias: Option<&Array>,
-    ) -> Result<Vec<String>> {
+    ) -> Vec<String> {
         let full_name = self.local(name);
         let Some(range) = self.int8.as_ref().and_then(|int8| int8.ranges.range(&full_name)) else {
             let mut inputs = vec![x.to_string(), self.constant(name, weights)];
             inputs.extend(bias.map(|bias| self.constant("bias", bias)));
-            return Ok(inputs);
+            return inputs;
         };
         let shape = weights.shape();
         let (outputs, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
@@ -144,7 +144,7 @@ impl Builder<'_> {
         if let Some(int8) = &mut self.int8 {
             int8.weights.push(full_name);
         }
-        Ok(inputs)
+        inputs
     }
 
     /// A constant of whole numbers times its scales along `axis`.

@@ -85,9 +85,9 @@ impl Tiles {
         // SAFETY: the caller's.
         unsafe {
             if add {
-                Self::load(result, row)
+                Self::load(result, row);
             } else {
-                Self::clear()
+                Self::clear();
             }
             asm!(
                 "2:",

@@ -243,8 +243,8 @@ impl Columns {
 /// The only column whose name ends in the name of a target, such as `m2_price`.
 fn ending(summaries: &[Summary]) -> Option<&Summary> {
     let is_one = |one: &&Summary| {
-        let words = one.name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        words.last().is_some_and(|word| ENDINGS.contains(&&plain(word)[..]))
+        let mut words = one.name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.next_back().is_some_and(|word| ENDINGS.contains(&&plain(word)[..]))
     };
     let mut found = summaries.iter().filter(is_one);
     found.next().filter(|_| found.next().is_none())
