@@ -301,7 +301,9 @@ fn what_a_reader_must_not_give_is_refused_with_its_row() {
     let mut run = Trainer::new(model).shuffle(false).batch_size(100).start(device(), &data).expect("starts");
     let error = until_it_fails(&mut run).to_string();
     assert!(
-        error.contains("expected whole numbers from 0 to 11, the ids of the embedding, got 12 in row"),
+        error.contains(
+            "expected whole numbers from 0 to 11, the ids of the embedding, got 12 in row 501, place 1"
+        ),
         "{error}"
     );
 }

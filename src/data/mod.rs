@@ -57,7 +57,7 @@ pub(crate) use read::Batch;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
 use targets::MAX_CLASSES;
-pub(crate) use tokens::{check_token_ids, check_token_scaling, place};
+pub(crate) use tokens::{check_token_ids, check_token_ids_of, check_token_scaling, place};
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};

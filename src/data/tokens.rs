@@ -18,6 +18,11 @@ pub(crate) fn check_token_scaling(scaling: &Scaling) -> Result<()> {
 /// # Errors
 /// When one is not; the error has its row, its place in the row, and how many others there are.
 pub(crate) fn check_token_ids(inputs: &Array, vocabulary: usize) -> Result<()> {
+    check_token_ids_of(None, inputs, vocabulary)
+}
+
+/// [`check_token_ids`] of rows that were read, by their numbers in the data.
+pub(crate) fn check_token_ids_of(rows: Option<&[u32]>, inputs: &Array, vocabulary: usize) -> Result<()> {
     let is_id = |value: f64| value.fract() == 0.0 && value >= 0.0 && value < vocabulary as f64;
     let mut refused = inputs.values().enumerate().filter(|(_, value)| !is_id(*value));
     let Some((index, value)) = refused.next() else { return Ok(()) };
@@ -25,7 +30,14 @@ pub(crate) fn check_token_ids(inputs: &Array, vocabulary: usize) -> Result<()> {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    let got = format!("{value} in {}{more}", place(inputs.shape(), index));
+    let width = inputs.len() / inputs.shape().first().copied().unwrap_or(1).max(1);
+    let in_data =
+        |rows: &[u32]| Some(*rows.get(index / width.max(1))? as usize * width + index % width.max(1));
+    let at = match rows.and_then(in_data) {
+        Some(index) => place(&[&[usize::MAX], inputs.shape().get(1..).unwrap_or(&[])].concat(), index),
+        None => place(inputs.shape(), index),
+    };
+    let got = format!("{value} in {at}{more}");
     let expected =
         format!("whole numbers from 0 to {}, the ids of the embedding", vocabulary.saturating_sub(1));
     Err(Error::value("token ids", expected, got))

@@ -5,7 +5,7 @@ mod ahead;
 use super::arguments::Resident;
 use super::{Trainer, targets};
 use crate::array::Array;
-use crate::data::{Dataset, InputView, Scaling, Targets, check_token_ids};
+use crate::data::{Dataset, InputView, Scaling, Targets, check_token_ids_of};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::runtime::{Buffer, Device};
@@ -96,7 +96,7 @@ impl<'a> Feed<'a> {
             None => self.data.read(rows)?,
             Some(reading) => {
                 let batch = self.data.arrange(Some(reading.ahead.take(rows)?), rows)?;
-                reading.check(self.data, &batch.inputs)?;
+                reading.check(self.data, rows, &batch.inputs)?;
                 batch
             }
         };
@@ -122,7 +122,7 @@ impl<'a> Feed<'a> {
 
 impl Reading {
     /// What is checked of values in memory before a run begins.
-    fn check(&self, data: &Dataset, inputs: &[Array]) -> Result<()> {
+    fn check(&self, data: &Dataset, rows: &[u32], inputs: &[Array]) -> Result<()> {
         for ((values, (is_masked, vocabulary)), input) in
             inputs.iter().zip(&self.inputs).zip(data.all_inputs())
         {
@@ -131,7 +131,7 @@ impl Reading {
                 return Err(Error::value(format!("input {}", input.name), expected, "another layer"));
             }
             if let Some(vocabulary) = vocabulary {
-                check_token_ids(values, *vocabulary)?;
+                check_token_ids_of(Some(rows), values, *vocabulary)?;
             }
         }
         Ok(())
