@@ -48,6 +48,7 @@ macro_rules! products {
     };
 }
 
+#[expect(clippy::unused_self, reason = "a thread that holds a `Tiles` has configured them")]
 impl Tiles {
     /// # Safety
     /// They are available, and the thread has no others.
