@@ -33,8 +33,11 @@ struct At<'a> {
 impl At<'_> {
     #[inline]
     fn number<E: Error>(self, value: f64) -> Result<(), E> {
-        if *self.numbers.depth.get_or_insert(self.depth) != self.depth {
-            return Err(E::custom("expected lists of numbers, all equally deep"));
+        match self.numbers.depth {
+            Some(depth) if depth == self.depth => {}
+            // No list as deep has ended yet.
+            None if self.numbers.shape.len() <= self.depth => self.numbers.depth = Some(self.depth),
+            _ => return Err(E::custom("expected lists of numbers, all equally deep")),
         }
         self.numbers.values.push(value);
         Ok(())
@@ -77,6 +80,9 @@ impl<'de> Visitor<'de> for At<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let Self { depth, numbers } = self;
+        if numbers.depth.is_some_and(|numbers| numbers <= depth) {
+            return Err(A::Error::custom("expected lists of numbers, all equally deep"));
+        }
         let mut length = 0;
         while list.next_element_seed(At { depth: depth + 1, numbers: &mut *numbers })?.is_some() {
             length += 1;
@@ -137,6 +143,9 @@ mod tests {
             ("[[[]], [[1]]]", "one of 1 after one of 0"),
             ("[[1, 2], 3]", "equally deep"),
             ("[1, [2]]", "equally deep"),
+            ("[1, []]", "equally deep"),
+            ("[[], 1]", "equally deep"),
+            ("[[1, [[]]]]", "equally deep"),
             ("[null]", "null"),
             (r#"["1"]"#, "string"),
             (r#"[{"a": 1}]"#, "map"),
