@@ -81,12 +81,12 @@ impl<'a> Tensors<'a> {
                 names.filter_map(|name| name.strip_suffix(".npy").map(String::from)).collect();
             names.sort();
             let all = names.clone();
-            let files = move |name: &str| -> Vec<PathBuf> {
-                let own = all.iter().filter(|file| *file == name || is_shard(file, name));
-                own.map(|file| path.join(format!("{file}.npy"))).collect()
+            let files = move |name: &str| -> Result<Vec<PathBuf>> {
+                let own = files_of(&all, name).map_err(|message| Error::format(path, message))?;
+                Ok(own.into_iter().map(|file| path.join(format!("{file}.npy"))).collect())
             };
             let opened = files.clone();
-            let read = move |name: &str| match &files(name)[..] {
+            let read = move |name: &str| match &files(name)?[..] {
                 [] => Ok(None),
                 [one] => npy::read(one).map(Some),
                 several => {
@@ -95,7 +95,7 @@ impl<'a> Tensors<'a> {
                 }
             };
             let open: Box<Open> = Box::new(move |name| {
-                let parts = opened(name).iter().map(|file| npy::open(file)).collect::<Result<Vec<_>>>()?;
+                let parts = opened(name)?.iter().map(|file| npy::open(file)).collect::<Result<Vec<_>>>()?;
                 Ok(Some(parts).filter(|parts| !parts.is_empty()))
             });
             let open = is_on_disk.then_some(open);
@@ -312,14 +312,44 @@ fn joined_shape(parts: &[Stored]) -> Vec<usize> {
     shape
 }
 
-/// Whether a file is named as a shard of a tensor: `x-000`, `x-00001-of-00010`, `x_3`.
-fn is_shard(file: &str, name: &str) -> bool {
-    let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '_']));
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    rest.is_some_and(|rest| match rest.split_once("-of-") {
-        Some((number, of)) => is_number(number) && is_number(of),
-        None => is_number(rest),
-    })
+/// The files of a tensor among `all`: the one of its name, or else its shards in the order of their numbers.
+///
+/// # Errors
+/// A message, when two shards have the same number, or there are others than `-of-N` says.
+fn files_of<'f>(all: &'f [String], name: &str) -> std::result::Result<Vec<&'f str>, String> {
+    if let Some(whole) = all.iter().find(|file| *file == name) {
+        return Ok(vec![whole]);
+    }
+    let mut shards: Vec<_> = all.iter().filter_map(|file| Some((shard(file, name)?, &file[..]))).collect();
+    shards.sort_unstable();
+    for pair in shards.windows(2) {
+        let [((one, _), first), ((other, _), second)] = [pair[0], pair[1]];
+        if one == other {
+            return Err(format!("expected one shard {one} of {name}, got {first}.npy and {second}.npy"));
+        }
+    }
+    if let Some((of, file)) = shards.iter().find_map(|((_, of), file)| Some(((*of)?, file)))
+        && (shards.len() as u64 != of || shards.iter().any(|((_, other), _)| *other != Some(of)))
+    {
+        let got = shards.iter().filter(|((_, other), _)| *other == Some(of)).count();
+        return Err(format!(
+            "expected {of} shards of {name} that end in -of-{of}, as {file}.npy says, and no others, got {got} in {} files",
+            shards.len()
+        ));
+    }
+    Ok(shards.into_iter().map(|(_, file)| file).collect())
+}
+
+/// The number of a shard of a tensor, and of how many it is one where the name of the file says so: `x-000`,
+/// `x-00001-of-00010`, `x_3`. `None` for other files.
+fn shard(file: &str, name: &str) -> Option<(u64, Option<u64>)> {
+    let rest = file.strip_prefix(name)?.strip_prefix(['-', '_'])?;
+    let number =
+        |part: &str| -> Option<u64> { part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())? };
+    match rest.split_once("-of-") {
+        Some((index, of)) => Some((number(index)?, Some(number(of)?))),
+        None => Some((number(rest)?, None)),
+    }
 }
 
 /// Inputs in one of the types that a data set holds: whole numbers as u8 or i32, others as f32.
@@ -466,4 +496,36 @@ pub(crate) fn targets(
 /// Whether a row is zeros with a single one.
 fn is_one_hot(row: &[f64]) -> bool {
     row.iter().all(|number| matches!(number, 0.0 | 1.0)) && row.iter().sum::<f64>() == 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_is_one_file_or_all_of_its_shards_in_their_order() {
+        let of = |files: &[&str]| {
+            let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+            files_of(&files, "x").map(|own| own.join(" "))
+        };
+        for (files, expected) in [
+            (&["x-1", "x-10", "x-2", "y-1"][..], "x-1 x-2 x-10"),
+            (&["x", "x_2", "x-3"], "x"),
+            (&["x_b", "x-", "x_test", "xx-1", "x-1-of-", "x--1"], ""),
+            (&["x-00002-of-00002", "x-00001-of-00002"], "x-00001-of-00002 x-00002-of-00002"),
+        ] {
+            assert_eq!(of(files).as_deref(), Ok(expected), "{files:?}");
+        }
+        for (files, words) in [
+            (&["x-1", "x_01"][..], "expected one shard 1 of x, got x-1.npy and x_01.npy"),
+            (&["x-0-of-3", "x-2-of-3"], "expected 3 shards of x"),
+            (&["x-0-of-2", "x-1-of-2", "x-2-of-2"], "got 3 in 3 files"),
+            (&["x-0-of-1", "x-1"], "got 1 in 2 files"),
+            (&["x-0-of-2", "x-1"], "expected 2 shards of x"),
+            (&["x-0-of-2", "x-1-of-3"], "as x-0-of-2.npy says"),
+        ] {
+            let refused = of(files).expect_err("refused");
+            assert!(refused.contains(words), "{files:?}: {refused}");
+        }
+    }
 }
