@@ -438,7 +438,7 @@ fn two_inputs_make_two_outputs() {
     // Predictions are in the target's unit, and of all outputs.
     let model = run.model().unwrap();
     let rows = &data.splits.validation;
-    let samples: Vec<Array> = data.all_inputs().map(|input| input.samples(rows).unwrap()).collect();
+    let samples: Vec<Array> = data.all_samples(rows).unwrap();
     let answers = model.predict_all(device(), &samples).unwrap();
     assert_eq!((answers[0].shape(), answers[1].shape()), (&[30, 2][..], &[30, 1][..]));
     let evaluations = run.evaluate_all(rows).unwrap();
@@ -684,7 +684,7 @@ fn a_tables_columns_are_divided_among_inputs() {
     let shapes: Vec<(&str, &[usize])> = data.sample_shapes();
     assert_eq!(shapes, [("place", &[3][..]), ("size", &[2][..])]);
     // In the order in which the input lists them.
-    let first = data.all_inputs().nth(1).unwrap().samples(&[0]).unwrap().to_f64();
+    let first = data.all_samples(&[0]).unwrap()[1].to_f64();
     let line: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
     assert_eq!(first[0], line[2].parse::<f64>().unwrap());
     assert_eq!(data.targets.names(), ["flat", "house"]);

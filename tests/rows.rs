@@ -5,7 +5,7 @@ mod common;
 use common::numbers;
 use neural::data::{
     Blocks, Dataset, Format, ReadError, Rows, Scale, Shuffle, Source, Splits, Targets, block_order, each_row,
-    in_blocks, read_ahead, safetensors, sequence,
+    in_blocks, pad, read_ahead, safetensors, sequence,
 };
 use neural::graph::Type;
 use neural::loss::Loss;
@@ -18,6 +18,7 @@ use neural::{Array, DType, Error, optim};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -216,6 +217,170 @@ fn the_order_by_blocks_is_the_one_that_is_documented() {
     let refused =
         |rows, window| block_order(&[1, 2], Blocks { rows, window }, Shuffle { seed: 1, epoch: 0 }).is_err();
     assert!(refused(0, 1) && refused(1, 0));
+}
+
+/// Sequences of up to 5 positions of 2 numbers each, padded by NaN, and a class for each position, padded or not.
+fn walks() -> (Array, Array) {
+    let lengths = (0..ROWS).map(|row| row % 4 + 2);
+    let steps = numbers(ROWS * 10, 5);
+    let walk = |(row, length): (usize, usize)| {
+        let of_row = steps[row * 10..][..length * 2].iter().map(|&x| x as f32).collect();
+        Array::new(&[length, 2], of_row).expect("as many")
+    };
+    let walks: Vec<Array> = lengths.enumerate().map(walk).collect();
+    let classes = (0..ROWS * 5).map(|i| (i * 7 % 3) as i32).collect();
+    (pad(&walks).expect("sequences"), Array::new(&[ROWS, 5], classes).expect("as many"))
+}
+
+#[test]
+fn padded_positions_of_sequences_that_are_read_have_no_label_and_no_loss() {
+    let (inputs, labels) = walks();
+    let names: Vec<String> = (0..3).map(|class| class.to_string()).collect();
+    let of = |labels: Array| Targets::Positions { labels, names: names.clone() };
+    let one = inputs.clone();
+    let alone = move |row: u32| Ok(vec![one.row(row as usize)?]);
+    let (both, their) = (inputs.clone(), labels.clone());
+    let with_labels = move |row: u32| Ok(vec![both.row(row as usize)?, their.row(row as usize)?]);
+    let masked = |layers: [nn::Layer; 3]| nn::sequential([nn::Layer::Masking].into_iter().chain(layers));
+
+    let memory = Dataset::new(inputs.clone(), of(labels.clone()), splits()).expect("a data set");
+    let beside = Dataset::from_rows(each_row(ROWS, alone.clone()), of(labels), splits()).expect("a data set");
+    let none = of(Array::zeros(DType::I32, &[0, 5]));
+    let read = Dataset::from_rows(each_row(ROWS, with_labels), none, splits()).expect("a data set");
+    let model = masked([nn::dense(6), nn::tanh(), nn::dense(3)]);
+    let trainer = Trainer::new(model).optimizer(optim::adam(0.01)).batch_size(16).steps_per_call(2).epochs(2);
+    let expected = trained(&trainer, &memory);
+    for data in [&beside, &read] {
+        assert!(trained(&trainer, data) == expected);
+        let of = |data: &Dataset| {
+            let evaluation =
+                trainer.start(device(), data).expect("starts").evaluate(&[0, 3, 5]).expect("runs");
+            (evaluation.labels().to_vec(), evaluation.outputs.clone())
+        };
+        let (answers, outputs) = of(data);
+        // Rows 0, 3 and 5 have 2, 5 and 3 positions.
+        assert_eq!((answers.len(), outputs.len()), (10, 30));
+        assert!((answers, outputs) == of(&memory));
+    }
+
+    // What is padded is not to be given back either.
+    let model = masked([nn::dense(4), nn::tanh(), nn::dense(2)]);
+    let trainer = Trainer::new(model).loss(Loss::MeanSquaredError).batch_size(16).steps_per_call(2).epochs(2);
+    let memory = Dataset::new(inputs, Targets::Inputs, splits()).expect("a data set");
+    let read = Dataset::from_rows(each_row(ROWS, alone), Targets::Inputs, splits()).expect("a data set");
+    let given_back = trained(&trainer, &read);
+    assert!(given_back.1.iter().all(|(loss, _)| loss.is_finite()));
+    assert!(given_back == trained(&trainer, &memory));
+    let refused = read.scaled(Scale::Standardize).expect_err("refused").to_string();
+    assert!(refused.starts_with("input input: scale: expected no scaling of padded sequences"), "{refused}");
+}
+
+#[test]
+fn large_rows_are_read_in_pieces_and_trained_on_in_short_calls() {
+    const WIDTH: usize = 1 << 18;
+    struct Large(Arc<AtomicUsize>);
+    impl Rows for Large {
+        fn count(&self) -> usize {
+            1024
+        }
+
+        fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
+            self.0.fetch_max(rows.len(), SeqCst);
+            Ok(vec![
+                Array::zeros(DType::U8, &[rows.len(), WIDTH]),
+                Array::zeros(DType::F32, &[rows.len(), 1]),
+            ])
+        }
+    }
+    let most = Arc::new(AtomicUsize::new(0));
+    let targets = Targets::Values(Array::zeros(DType::F32, &[0, 1]));
+    let splits = Splits { train: (0..1024).collect(), ..Splits::default() };
+    let data = Dataset::from_rows(Large(most.clone()), targets, splits).expect("a data set");
+    assert_eq!(most.load(SeqCst), (16 << 20) / (WIDTH + 4));
+    // 32 MiB a step, and a little more: not two of them.
+    let trainer = Trainer::new(nn::sequential([nn::dense(1)])).loss(Loss::MeanSquaredError).batch_size(128);
+    assert_eq!(trainer.start(device(), &data).expect("starts").steps_per_call().expect("builds"), 1);
+    let small = trainer.batch_size(32).start(device(), &data).expect("starts").steps_per_call();
+    assert!((2..=7).contains(&small.expect("builds")));
+}
+
+#[test]
+fn what_rows_that_are_read_cannot_do_is_refused() {
+    let refused = |result: Result<Dataset, Error>| result.expect_err("refused").to_string();
+    let rows = || each_row(ROWS, |row| Ok(vec![Array::vector(&[1f32, row as f32]), Array::vector(&[0f32])]));
+    let none = |shape: &[usize]| Targets::Values(Array::zeros(DType::F32, shape));
+    let data = Dataset::from_rows(rows(), none(&[0, 1]), splits()).expect("a data set");
+    assert_eq!(data.samples(&[]).expect("none").shape(), [0, 2]);
+    let more = refused(data.with_input("more", Array::zeros(DType::F32, &[ROWS, 1])));
+    assert!(more.contains("see Dataset::from_named_rows"), "{more}");
+    let twice = refused(Dataset::from_named_rows(rows(), &["a", "a"], Targets::Inputs, splits()));
+    assert_eq!(twice, "inputs: expected names that differ, got a");
+    let empty = each_row(ROWS, |_| Ok(vec![Array::vector(&[1f32]), Array::zeros(DType::F32, &[0])]));
+    let empty = refused(Dataset::from_rows(empty, none(&[0, 0]), splits()));
+    assert!(empty.contains("no size of 0"), "{empty}");
+
+    // The row of the data is named, and that of the target alone whose loss wants probabilities.
+    let halves = |row: u32| {
+        Ok(vec![Array::vector(&[1f32]), Array::vector(&[0.5f32, if row == 77 { 0.4 } else { 0.5 }])])
+    };
+    let data = Dataset::from_rows(each_row(ROWS, halves), none(&[0, 2]), splits()).expect("a data set");
+    let trainer = Trainer::new(nn::sequential([nn::dense(2)])).batch_size(16);
+    let error = until_it_fails(&mut trainer.start(device(), &data).expect("starts")).to_string();
+    assert!(error.contains("a sum of 0.9") && error.ends_with("in row 77"), "{error}");
+    let gaps = |row: u32| {
+        Ok(vec![
+            Array::zeros(DType::F32, &[2, 1]),
+            Array::full(DType::F32, &[2, 1], if row == 3 { f64::NAN } else { 0.0 }),
+        ])
+    };
+    let data = Dataset::from_rows(each_row(ROWS, gaps), none(&[0, 2, 1]), splits()).expect("a data set");
+    let trainer = Trainer::new(nn::sequential([nn::dense(1)])).loss(Loss::MeanSquaredError).batch_size(16);
+    let error = until_it_fails(&mut trainer.start(device(), &data).expect("starts")).to_string();
+    assert_eq!(error, "targets: expected finite numbers of f32, got NaN in row 3, place [0, 0]");
+
+    let begin = || (0..ROWS).map(|row| Ok(vec![Array::vector(&[row as f32])]));
+    let data = Dataset::from_rows(sequence(ROWS, begin), labels(), splits()).expect("a data set");
+    let trainer = Trainer::new(nn::sequential([nn::dense(3)])).shuffle(false).batch_size(16);
+    let error = trainer.devices(2).start(device(), &data).map(|_| ()).expect_err("refused").to_string();
+    assert!(error.starts_with("devices: expected 1 in a process"), "{error}");
+    let function = FunctionTrainer::new(&[Type::new(DType::F32, &[4, 1])], |cx, batch| {
+        Ok(vec![nn::dense(1).forward(&batch[0], cx)?.square()?.mean_all()?])
+    });
+    let mut run = function.shuffle_blocks(Blocks { rows: 4, window: 2 }).start(device()).expect("starts");
+    let error = run.pass(&data).expect_err("refused").to_string();
+    assert!(error.starts_with("shuffle_blocks: expected none"), "{error}");
+
+    let blocks = in_blocks(10, 4, 2, |rows| Ok(vec![Array::zeros(DType::F32, &[rows.len(), 1])]));
+    assert_eq!(
+        blocks.read(&[9, 12]).map_err(|e| e.to_string()),
+        Err("expected rows below 10, got 12".to_string())
+    );
+}
+
+#[test]
+fn a_run_on_files_that_stay_on_the_disk_is_evaluated_and_exported_in_eight_bits() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let classes: Vec<u8> = labels().labels().expect("classes").iter().map(|&class| class as u8).collect();
+    let named = [("x", &pictures()), ("y", &Array::vector(&classes))];
+    fs::write(parent.path().join("arrays.safetensors"), safetensors::encode(&named, None).expect("encoded"))
+        .expect("writable");
+    let text = "[data]\nformat = 'safetensors'\npath = 'arrays.safetensors'\non_disk = true\nvalidation_fraction = 0.2\n\
+                [model]\nlayers = ['flatten', { dense = 6 }, 'relu', { dense = 3 }]\n\
+                [train]\nloss = 'softmax-cross-entropy'\noptimizer = { adam = 0.01 }\nepochs = 1\n";
+    fs::write(parent.path().join("recipe.toml"), text).expect("writable");
+    for arguments in [
+        &["train", "recipe.toml", "--name", "run", "--quiet"][..],
+        &["evaluate", "runs/run", "--mistakes", "3"],
+        &["export", "runs/run", "--to", "onnx", "--int8"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_neural"))
+            .args(arguments)
+            .current_dir(parent.path())
+            .output()
+            .expect("runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {told}");
+    }
 }
 
 /// Steps of one call after another until the run fails.

@@ -132,8 +132,7 @@ impl Export {
         let train = &data.splits.train;
         let step = train.len().div_ceil(self.calibration_rows as usize).max(1);
         let rows: Vec<u32> = train.iter().copied().step_by(step).collect();
-        let samples: Vec<Array> =
-            data.all_inputs().map(|input| input.samples(&rows)).collect::<Result<_>>()?;
+        let samples: Vec<Array> = data.all_samples(&rows)?;
         let ranges = model.activations(&self.device.open()?, &samples)?;
         Ok(export::onnx_int8(model, options, &ranges)?)
     }

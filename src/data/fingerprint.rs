@@ -33,8 +33,8 @@ pub struct Fingerprint {
 }
 
 impl Dataset {
-    /// What tells this data set from others. 55 MB take about 5 ms. Of rows that are read when they are needed, 256 are looked
-    /// at, spread evenly.
+    /// What tells this data set from others. 55 MB take about 5 ms. Of rows that are read when needed, it looks at 256, spread
+    /// evenly; of a sequence, at the first 256.
     pub fn fingerprint(&self) -> Fingerprint {
         let described = |values: &Array| match &self.reader {
             Some(_) if values.shape().first() == Some(&0) => {

@@ -52,12 +52,12 @@ pub use tensors::Layout;
 
 pub(crate) use named::gather;
 pub(crate) use numbers::Numbers;
-pub(crate) use padding::{check_inputs, real_positions};
+pub(crate) use padding::{check_inputs, may_be_padded, real_positions};
 pub(crate) use read::Batch;
 pub(crate) use samples::Samples;
 pub(crate) use split::Parts;
 use targets::MAX_CLASSES;
-pub(crate) use tokens::{check_token_ids, check_token_ids_of, check_token_scaling, place};
+pub(crate) use tokens::{check_token_ids, check_token_ids_of, check_token_scaling, place, place_among};
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -340,5 +340,13 @@ impl Dataset {
                 self.read(rows)?.inputs.into_iter().next().ok_or_else(|| Error::value("input", "one", "none"))
             }
         }
+    }
+
+    /// The samples of some rows of each input, in the order of [`Dataset::all_inputs`], whether they are in memory or read.
+    ///
+    /// # Errors
+    /// When a row is not there or cannot be read.
+    pub fn all_samples(&self, rows: &[u32]) -> Result<Vec<Array>> {
+        Ok(self.read(rows)?.inputs)
     }
 }

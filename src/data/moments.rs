@@ -1,5 +1,6 @@
 //! Range, mean and variance of each feature over rows, on all cores.
 
+use super::rows::PIECE;
 use crate::array::{Array, DType, Element, count};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
@@ -7,9 +8,6 @@ use rayon::prelude::*;
 
 /// Rows that are looked at together. Sums of these blocks are added in their order: the same on any number of threads.
 const ROWS: usize = 1 << 12;
-
-/// The bytes of values that are read at a time, where they are not in memory.
-const PIECE: usize = 1 << 24;
 
 /// Values `[n, sample...]`: in memory, or read where they are needed, of which there is an array of 0 rows.
 pub(super) enum Values<'a> {

@@ -55,14 +55,6 @@ impl<'a> InputView<'a> {
     pub fn sample(&self) -> &'a [usize] {
         self.values.shape().get(1..).unwrap_or(&[])
     }
-
-    /// The samples of some rows, `[rows, sample…]`.
-    ///
-    /// # Errors
-    /// When a row is not there.
-    pub fn samples(&self, rows: &[u32]) -> Result<Array> {
-        gather(self.values, rows)
-    }
 }
 
 impl Dataset {
@@ -81,8 +73,13 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When it has another number of rows, a value that is not finite, or the name of another.
+    /// When it has another number of rows, a value that is not finite, or the name of another; where rows are read when
+    /// needed, as one reader gives all inputs, see [`Dataset::from_named_rows`].
     pub fn with_input(mut self, name: &str, values: Array) -> Result<Self> {
+        if !self.is_in_memory() {
+            let expected = "inputs in memory beside it; rows that are read give all inputs, see Dataset::from_named_rows";
+            return Err(Error::value(format!("input {name}"), expected, "rows that are read"));
+        }
         if self.all_inputs().any(|input| input.name == name) {
             return Err(Error::value("inputs", "names that differ", name));
         }

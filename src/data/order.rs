@@ -45,7 +45,7 @@ pub struct Shuffle {
     pub epoch: u64,
 }
 
-/// A shuffle by blocks of neighbouring rows, for rows that are dear to read one here and one there: see [`block_order`].
+/// A shuffle by blocks of neighbouring rows, for rows that are expensive to read one here and one there: see [`block_order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blocks {

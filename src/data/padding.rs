@@ -62,6 +62,14 @@ pub(crate) fn real_positions(inputs: &Array) -> Option<Vec<bool>> {
     real.contains(&false).then_some(real)
 }
 
+/// Whether inputs have padded positions. Of 0 rows, as of inputs that are read when needed, whether they can have any.
+pub(crate) fn may_be_padded(inputs: &Array) -> bool {
+    match inputs.shape() {
+        [0, _, _] => inputs.dtype() == DType::F32,
+        _ => real_positions(inputs).is_some(),
+    }
+}
+
 /// Refuses numbers that are not finite, but for the padding of sequences.
 pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
     let Some((i, value)) = first_wrong(inputs)? else { return Ok(()) };
@@ -105,14 +113,23 @@ pub(crate) fn marked(inputs: Array, filler: Option<Ignored>) -> Result<Array> {
 impl Targets {
     /// The same without the classes of positions at which the inputs are padding.
     pub(super) fn without_padding(self, inputs: &Array) -> Result<Self> {
-        let real = if matches!(self, Self::Positions { .. }) { real_positions(inputs) } else { None };
-        match (self, real) {
-            (Self::Positions { labels, names }, Some(real)) if labels.shape() == &inputs.shape()[..2] => {
-                let labels_of = labels.to_vec::<i32>()?.into_iter().zip(real);
-                let known = labels_of.map(|(label, is_real)| if is_real { label } else { -1 });
-                Ok(Self::Positions { labels: Array::new(labels.shape(), known.collect())?, names })
+        match self {
+            Self::Positions { labels, names } => {
+                Ok(Self::Positions { labels: labels_at_real(labels, inputs)?, names })
             }
-            (targets, _) => Ok(targets),
+            targets => Ok(targets),
         }
+    }
+}
+
+/// Labels `[n, length]` without those at padded positions of the inputs of the same rows.
+pub(super) fn labels_at_real(labels: Array, inputs: &Array) -> Result<Array> {
+    match real_positions(inputs) {
+        Some(real) if labels.shape() == &inputs.shape()[..2] => {
+            let known = labels.to_vec::<i32>()?.into_iter().zip(real);
+            let known = known.map(|(label, is_real)| if is_real { label } else { -1 });
+            Array::new(labels.shape(), known.collect())
+        }
+        _ => Ok(labels),
     }
 }

@@ -1,6 +1,6 @@
 //! Targets at the positions of sequences and the pixels of pictures.
 
-use super::{Dataset, MAX_CLASSES, Targets, place};
+use super::{Dataset, MAX_CLASSES, Targets, place, place_among};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::de::{Deserializer, Visitor};
@@ -82,15 +82,20 @@ impl<'de> Deserialize<'de> for Ignored {
     }
 }
 
-/// Checks that labels are i32 `[n, positions…]` with a name for each that is not negative.
-pub(super) fn check(labels: &Array, names: &[String]) -> Result<()> {
+/// Checks that labels are i32 `[n, positions…]` with a name for each that is not negative; the labels are of all rows, or of
+/// `rows`.
+pub(super) fn check(labels: &Array, names: &[String], rows: Option<&[u32]>) -> Result<()> {
     if labels.dtype() != DType::I32 || labels.shape().len() < 2 || labels.is_empty() {
         return Err(Error::shape("labels", "classes i32 [n, positions…]", format!("{labels:?}")));
     }
     match labels.find(|label| label >= names.len() as f64) {
         Some((i, label)) => {
             let expected = format!("classes below {}, the number of their names", names.len());
-            Err(Error::value("labels", expected, format!("{label} in {}", place(labels.shape(), i))))
+            Err(Error::value(
+                "labels",
+                expected,
+                format!("{label} in {}", place_among(rows, labels.shape(), i)),
+            ))
         }
         None => Ok(()),
     }

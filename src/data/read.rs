@@ -1,6 +1,6 @@
 //! The values of some rows, whether they lie in memory or are read.
 
-use super::{Dataset, Scale, Scaling, Targets, gather};
+use super::{Dataset, Scale, Scaling, Targets, gather, padding, place_among, positions};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 
@@ -11,9 +11,6 @@ pub(crate) struct Batch {
     /// Of each target that has values of its own, labels as i32; `None` of those that are made of the inputs.
     pub targets: Vec<Option<Array>>,
 }
-
-/// Rows that are read at a time where only their targets are kept.
-const PIECE: usize = 256;
 
 impl Dataset {
     /// The values of some rows.
@@ -48,18 +45,26 @@ impl Dataset {
                 }
             }
         });
-        let inputs = inputs.collect::<Result<_>>()?;
-        let targets = self.all_targets().map(|target| match &mut read {
-            Some(read) if target.targets.is_read() => {
-                let values = read.next().ok_or_else(missing)?;
-                if let Targets::Positions { names, .. } = target.targets {
-                    super::positions::check(&values, names)?;
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let targets = self.all_targets().map(|target| {
+            let values = match &mut read {
+                Some(read) if target.targets.is_read() => {
+                    let values = read.next().ok_or_else(missing)?;
+                    check_targets(target.targets, &values, rows)?;
+                    Some(values)
                 }
-                Ok(Some(values))
+                _ => stored_values(target.targets, rows)?,
+            };
+            match (values, target.targets) {
+                // Labels beside inputs in memory were relieved of padding when the data set was made.
+                (Some(labels), Targets::Positions { .. }) if self.reader.is_some() => {
+                    padding::labels_at_real(labels, &inputs[0]).map(Some)
+                }
+                (values, _) => Ok(values),
             }
-            _ => stored_values(target.targets, rows),
         });
-        Ok(Batch { inputs, targets: targets.collect::<Result<_>>()? })
+        let targets = targets.collect::<Result<_>>()?;
+        Ok(Batch { inputs, targets })
     }
 
     /// The values of some rows of one of the targets; `None` where it is made of the inputs.
@@ -67,7 +72,11 @@ impl Dataset {
     /// # Errors
     /// When a row is not there or cannot be read.
     pub(crate) fn values_of(&self, targets: &Targets, rows: &[u32]) -> Result<Option<Array>> {
-        if !targets.is_read() {
+        let Some(reader) = &self.reader else { return stored_values(targets, rows) };
+        // Which positions are padded, the inputs say.
+        let is_of_padded =
+            matches!(targets, Targets::Positions { .. }) && padding::may_be_padded(&self.inputs);
+        if !targets.is_read() && !is_of_padded {
             return stored_values(targets, rows);
         }
         let Some(place) = self.all_targets().position(|target| std::ptr::eq(target.targets, targets)) else {
@@ -75,7 +84,7 @@ impl Dataset {
         };
         // In pieces, as the inputs are read with them.
         let mut all: Option<(DType, Vec<usize>, Vec<u8>)> = None;
-        for rows in rows.chunks(PIECE) {
+        for rows in rows.chunks(reader.piece()) {
             let Some(values) = self.read(rows)?.targets.into_iter().nth(place).flatten() else {
                 return Ok(None);
             };
@@ -101,8 +110,37 @@ impl Dataset {
     pub(super) fn fit_read(&self, place: usize, like: &Array, scale: Scale) -> Result<Scaling> {
         let missing = || Error::value("rows", "an array that is read", place);
         let reader = self.reader.as_ref().ok_or_else(missing)?;
-        let read = |rows: &[u32]| reader.read(rows)?.into_iter().nth(place).ok_or_else(missing);
+        let input = self.all_inputs().nth(place);
+        let read = |rows: &[u32]| -> Result<Array> {
+            let values = reader.read(rows)?.into_iter().nth(place).ok_or_else(missing)?;
+            match &input {
+                Some(input) if padding::real_positions(&values).is_some() => {
+                    let expected = "no scaling of padded sequences that are read when needed; store them scaled and \
+                                    set no scale, or hold them in memory";
+                    let got = format!("{scale:?}").to_lowercase();
+                    Err(Error::value(format!("input {}: scale", input.name), expected, got))
+                }
+                _ => Ok(values),
+            }
+        };
         Scaling::fit_read(like, &read, &self.splits.train, scale)
+    }
+}
+
+/// Checks values of targets that were read; the error names the row of the data.
+fn check_targets(targets: &Targets, values: &Array, rows: &[u32]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if let Targets::Positions { names, .. } = targets {
+        return positions::check(values, names, Some(rows));
+    }
+    match values.find(|value| !value.is_finite()) {
+        Some((i, value)) => {
+            let got = format!("{value} in {}", place_among(Some(rows), values.shape(), i));
+            Err(Error::value("targets", "finite numbers of f32", got))
+        }
+        None => Ok(()),
     }
 }
 

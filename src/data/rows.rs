@@ -8,6 +8,7 @@ mod sequence;
 
 pub use blocks::{InBlocks, in_blocks};
 pub use each::{EachRow, each_row};
+pub(super) use reader::PIECE;
 pub use reader::Reader;
 pub use sequence::{ReadAhead, Sequence, read_ahead, sequence};
 
@@ -123,6 +124,9 @@ impl Dataset {
         let [first, more @ ..] = names else {
             return Err(Error::value("inputs", "the name of an input", "none"));
         };
+        if let Some(name) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+            return Err(Error::value("inputs", "names that differ", names[name]));
+        }
         if types.len() != names.len() + targets_read {
             let expected = format!(
                 "{} arrays, of {} inputs and {targets_read} targets",

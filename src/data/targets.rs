@@ -153,12 +153,12 @@ impl Targets {
             _ => return Ok(()),
         };
         let expected = format!("{known}{:?}", &values.shape()[1..]);
-        if values.dtype() == known && *dtype == known && row[..] == values.shape()[1..] {
+        if values.dtype() == known && *dtype == known && row[..] == values.shape()[1..] && !row.contains(&0) {
             return Ok(());
         }
         Err(Error::shape(
             "targets",
-            format!("{expected} a row, as the targets say"),
+            format!("{expected} a row, as the targets say, with no size of 0"),
             format!("{dtype}{row:?}"),
         ))
     }
@@ -230,7 +230,7 @@ impl Targets {
                     None => Ok(()),
                 }
             }
-            Targets::Positions { labels, names } => positions::check(labels, names),
+            Targets::Positions { labels, names } => positions::check(labels, names, None),
             Targets::Inputs | Targets::Next { .. } => Ok(()),
         }
     }

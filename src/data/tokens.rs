@@ -1,7 +1,7 @@
 //! Token ids: whole numbers that are names of things, not amounts. None of them may be rounded, scaled or clamped.
 
 use super::Scaling;
-use crate::array::Array;
+use crate::array::{Array, count};
 use crate::error::{Error, Result};
 
 /// Checks that token ids are not scaled before a model looks them up.
@@ -30,17 +30,21 @@ pub(crate) fn check_token_ids_of(rows: Option<&[u32]>, inputs: &Array, vocabular
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    let width = inputs.len() / inputs.shape().first().copied().unwrap_or(1).max(1);
-    let in_data =
-        |rows: &[u32]| Some(*rows.get(index / width.max(1))? as usize * width + index % width.max(1));
-    let at = match rows.and_then(in_data) {
-        Some(index) => place(&[&[usize::MAX], inputs.shape().get(1..).unwrap_or(&[])].concat(), index),
-        None => place(inputs.shape(), index),
-    };
+    let at = place_among(rows, inputs.shape(), index);
     let got = format!("{value} in {at}{more}");
     let expected =
         format!("whole numbers from 0 to {}, the ids of the embedding", vocabulary.saturating_sub(1));
     Err(Error::value("token ids", expected, got))
+}
+
+/// [`place`] in an array of these rows of the data, by the number that the row has there; of all rows without them.
+pub(crate) fn place_among(rows: Option<&[u32]>, shape: &[usize], index: usize) -> String {
+    let sample = shape.get(1..).unwrap_or(&[]);
+    let width = count(sample).max(1);
+    match rows.and_then(|rows| rows.get(index / width)) {
+        Some(&row) => place(&[&[usize::MAX], sample].concat(), row as usize * width + index % width),
+        None => place(shape, index),
+    }
 }
 
 /// The row and the place in it of element `index` of an array of samples, `[n, sample…]`.

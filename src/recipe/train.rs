@@ -60,8 +60,8 @@ train! {
         last_batch: LastBatch, #[serde(default)];
         /// whether each epoch has an order of its own
         shuffle: bool, #[serde(default = "yes")];
-        /// shuffles neighbouring rows together, for data that is dear to read row by row: `{ rows = 256, window = 16 }` shuffles
-        /// blocks of 256 rows, and then all rows of every 16 blocks; see Data larger than memory above
+        /// shuffles neighbouring rows together, for data that is expensive to read row by row: `{ rows = 256, window = 16 }`
+        /// shuffles blocks of 256 rows, and then all rows of every 16 blocks; see Data larger than memory above
         shuffle_blocks: Option<Blocks>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// whether each epoch shows every class equally often
         balance: bool, #[serde(default)];

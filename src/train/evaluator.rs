@@ -3,7 +3,7 @@
 mod calls;
 
 use super::evaluation::{Evaluation, task};
-use super::feed::Feed;
+use super::feed::{Feed, MOST_BYTES};
 use super::plan::Plan;
 use super::run::Compiled;
 use super::score::{Evaluations, Named, Score};
@@ -19,9 +19,8 @@ use crate::variables::Variable;
 use std::fmt;
 use std::sync::Arc;
 
-/// The most numbers that a call returns, and the most bytes of samples that it uploads; a single step may exceed them.
+/// The most numbers that a call returns; a single step may exceed it.
 const MOST_OUTPUTS: usize = 1 << 22;
-const MOST_BYTES: usize = 1 << 26;
 
 /// Measures models on the rows of a data set: their losses and figures. The program is compiled once, with the first
 /// evaluation, and serves any rows and any values, such as all checkpoints of a run.
@@ -211,7 +210,10 @@ impl<'a> Evaluator<'a> {
     /// As [`Evaluator::evaluate_all`], of the values that the variables have on the device.
     pub(super) fn measure(&mut self, values: &[&Buffer], rows: &[u32]) -> Result<Evaluations> {
         self.compile(rows.len())?;
-        self.measure_from(values, rows, [0.0; 2])
+        let mut heard = 0;
+        let measured = self.measure_from(values, rows, [0.0; 2], &mut heard);
+        self.release(&measured, rows.len(), heard);
+        measured
     }
 
     /// The loss and some figures of the values that the variables have on the device, for some rows of the data.
@@ -224,6 +226,20 @@ impl<'a> Evaluator<'a> {
             return Ok(self.measure(values, rows)?.score(metrics));
         }
         self.compile(rows.len())?;
+        let mut heard = 0;
+        let score = self.score_in_pieces(values, rows, metrics, &mut heard);
+        self.release(&score, rows.len(), heard);
+        score
+    }
+
+    /// [`Evaluator::score`] of values by sums over rows, with the program that there is.
+    fn score_in_pieces(
+        &self,
+        values: &[&Buffer],
+        rows: &[u32],
+        metrics: &[Metric],
+        heard: &mut usize,
+    ) -> Result<Score> {
         // A call by each process.
         let processes = self.processes.map_or(1, |processes| processes.count());
         let pieces = || rows.chunks((processes * self.call_rows()).max(1));
@@ -235,7 +251,7 @@ impl<'a> Evaluator<'a> {
         }
         let (mut sums, mut loss) = (ErrorSums::new(means.means()), [0.0; 2]);
         for rows in pieces() {
-            let evaluation = self.measure_from(values, rows, loss)?.only()?;
+            let evaluation = self.measure_from(values, rows, loss, heard)?.only()?;
             sums.add(&evaluation.outputs, evaluation.targets());
             loss = evaluation.sums();
         }
@@ -251,15 +267,32 @@ impl<'a> Evaluator<'a> {
         self.program.as_ref().map_or(0, |(steps, _)| steps * self.batch)
     }
 
-    /// As [`Evaluator::measure`], with the program that there is; each loss goes on from `sums`.
-    fn measure_from(&self, values: &[&Buffer], rows: &[u32], sums: [f64; 2]) -> Result<Evaluations> {
+    /// After an error in the first process, hears the results of the other ones that it has not `heard`: they wait until it
+    /// does. All are then ready for the next command.
+    fn release<T>(&self, result: &Result<T>, rows: usize, heard: usize) {
+        let Some(processes) = self.processes.filter(|processes| processes.is_first() && result.is_err())
+        else {
+            return;
+        };
+        let rounds = rows.div_ceil((processes.count() * self.call_rows()).max(1));
+        (heard..rounds).for_each(|_| drop(processes.gather(Vec::new())));
+    }
+
+    /// As [`Evaluator::measure`], with the program that there is; each loss continues from `sums`. See [`Evaluator::run`].
+    fn measure_from(
+        &self,
+        values: &[&Buffer],
+        rows: &[u32],
+        sums: [f64; 2],
+        heard: &mut usize,
+    ) -> Result<Evaluations> {
         let mut each = Vec::new();
         for ((goal, task), head) in self.goals.iter().zip(&self.tasks).zip(&self.plan.heads) {
             let evaluation = Evaluation::new(self.data, goal, *task, &self.shapes[head.output], rows, sums)?;
             let evaluation = evaluation.with_threshold(self.threshold);
             each.push(Named { name: goal.name.clone(), weight: goal.weight, evaluation });
         }
-        self.run(values, rows, |valid, results| {
+        self.run(values, rows, heard, |valid, results| {
             let Some((losses, outputs)) = results.split_last() else {
                 return Err(Error::shape("evaluation", "outputs and losses", results.len()));
             };
@@ -276,11 +309,13 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Runs the program on some rows, and has `read` see of each call how many rows of its steps count, and the results. Of
-    /// several processes each makes its part of the calls, and the first one sees all.
+    /// several processes each makes its part of the calls, and the first one sees all; `heard` counts how often it has heard
+    /// the others.
     pub(super) fn run(
         &self,
         values: &[&Buffer],
         rows: &[u32],
+        heard: &mut usize,
         mut read: impl FnMut(&[u32], &[Array]) -> Result<()>,
     ) -> Result<()> {
         let Some((steps, program)) = &self.program else {
@@ -295,7 +330,10 @@ impl<'a> Evaluator<'a> {
             let next = all.get((i + 1) * at_once + rank);
             let own = calls.get(rank).map(|own| self.call(program, values, own, next)).transpose();
             let results = match self.processes {
-                Some(processes) => calls::gather(processes, own)?,
+                Some(processes) => {
+                    *heard += 1;
+                    calls::gather(processes, own)?
+                }
                 None => own?.into_iter().collect(),
             };
             calls.iter().zip(&results).try_for_each(|(call, results)| read(&call.valid, results))?;

@@ -3,14 +3,18 @@
 mod ahead;
 
 use super::arguments::Resident;
-use super::{Trainer, targets};
+use super::{Goal, Trainer, targets};
 use crate::array::Array;
+use crate::data::rows::Reader;
 use crate::data::{Dataset, InputView, Scaling, Targets, check_token_ids_of};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::runtime::{Buffer, Device};
 pub(super) use ahead::Ahead;
 use std::sync::Arc;
+
+/// The most bytes of rows that a call brings to the device, where they are not in memory; a single step may exceed them.
+pub(super) const MOST_BYTES: usize = 1 << 26;
 
 /// The data of a run, as its programs read it.
 pub(super) struct Feed<'a> {
@@ -28,7 +32,8 @@ struct Reading {
     ahead: Ahead,
     /// Of each input whether it may be padded, and if it is of token ids how many there are.
     inputs: Vec<(bool, Option<usize>)>,
-    losses: Vec<Loss>,
+    /// Of each goal the name of its target, and its loss.
+    losses: Vec<(String, Loss)>,
 }
 
 /// The inputs of one call.
@@ -49,11 +54,15 @@ impl<'a> Feed<'a> {
         let scaling = data.all_inputs().map(scaling).collect::<Result<_>>()?;
         let kind =
             |input: InputView| (trainer.model.is_masked(input.name), trainer.model.vocabulary(input.name));
-        let reading = data.reader.as_ref().map(|reader| Reading {
-            ahead: Ahead::new(reader.clone()),
-            inputs: data.all_inputs().map(kind).collect(),
-            losses: trainer.goals().iter().map(|goal| goal.loss.clone()).collect(),
-        });
+        let loss = |goal: &Goal| -> Result<(String, Loss)> {
+            Ok((goal.target_of(data)?.name.to_string(), goal.loss.clone()))
+        };
+        let reading = |reader: &Reader| -> Result<Reading> {
+            let losses = trainer.goals().iter().map(loss).collect::<Result<_>>()?;
+            let inputs = data.all_inputs().map(kind).collect();
+            Ok(Reading { ahead: Ahead::new(reader.clone()), inputs, losses })
+        };
+        let reading = data.reader.as_ref().map(reading).transpose()?;
         let mut feed = Self { device: device.clone(), data, resident: None, scaling, reading };
         if !is_streamed {
             feed.resident = Some(feed.all()?);
@@ -104,11 +113,11 @@ impl<'a> Feed<'a> {
         let mut stored = Vec::new();
         for (target, values) in self.data.all_targets().zip(&batch.targets) {
             let Some(values) = values else { continue };
-            if let (Some(reading), true) = (&self.reading, target.targets.is_read()) {
-                let targets = Targets::Values(values.clone());
-                let is_values = matches!(target.targets, Targets::Values(_));
-                let mut losses = reading.losses.iter().filter(|_| is_values);
-                losses.try_for_each(|loss| targets::check(loss, &targets, &self.data.splits))?;
+            if let (Some(reading), true, Targets::Values(_)) =
+                (&self.reading, target.targets.is_read(), target.targets)
+            {
+                let mut losses = reading.losses.iter().filter(|(name, _)| name == target.name);
+                losses.try_for_each(|(_, loss)| targets::check_values(loss, values, |i| rows[i]))?;
             }
             stored.push(self.upload(&targets::on_device(target, values)?)?);
         }

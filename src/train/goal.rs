@@ -3,7 +3,7 @@
 use super::Trainer;
 use super::head::{Gaps, Head, Target};
 use super::targets::stored;
-use crate::data::{Dataset, TargetView, Targets, real_positions};
+use crate::data::{Dataset, TargetView, Targets, may_be_padded};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 
@@ -63,7 +63,9 @@ impl Goal {
         let classes = targets.names().len();
         let target = match targets {
             Targets::Inputs => {
-                let gaps = if real_positions(&data.inputs).is_some() { Gaps::Values } else { Gaps::None };
+                // Inputs that are read may only be padded where the model masks them.
+                let has_gaps = may_be_padded(&data.inputs) && trainer.model.is_masked(data.input_name());
+                let gaps = if has_gaps { Gaps::Values } else { Gaps::None };
                 Target::Input { place: 0, gaps }
             }
             Targets::Next { padding, .. } => Target::Next { input: 0, padding: *padding },

@@ -57,22 +57,28 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
     }
     match targets {
         Targets::Classes { labels, names } => check_weights(class_weights, splits, labels, names),
-        Targets::Values(values) if matches!(loss.outputs(), Outputs::Classes | Outputs::Labels) => {
-            let width = values.shape().last().copied().unwrap_or(1).max(1);
-            values.to_f64().chunks_exact(width).enumerate().try_for_each(|(row, target)| {
-                check_probabilities(loss.outputs() == Outputs::Classes, row, target)
-            })
-        }
+        Targets::Values(values) => check_values(loss, values, |row| row as u32),
         Targets::Partial(_) if loss.outputs() != Outputs::Values => {
             let expected = "a loss of values, such as mean-squared-error, as some targets are not known";
             Err(Error::value("loss", expected, loss.kind()))
         }
-        Targets::Values(_)
-        | Targets::Partial(_)
-        | Targets::Positions { .. }
-        | Targets::Inputs
-        | Targets::Next { .. } => Ok(()),
+        Targets::Partial(_) | Targets::Positions { .. } | Targets::Inputs | Targets::Next { .. } => Ok(()),
     }
+}
+
+/// Refuses values that a cross-entropy takes for probabilities and that are none; `row_of` gives the number of a row.
+pub(super) fn check_values(loss: &Loss, values: &Array, row_of: impl Fn(usize) -> u32) -> Result<()> {
+    let is_distribution = match loss.outputs() {
+        Outputs::Classes => true,
+        Outputs::Labels => false,
+        Outputs::Scores | Outputs::Values => return Ok(()),
+    };
+    let width = values.shape().last().copied().unwrap_or(1).max(1);
+    let rows = values.shape().first().copied().unwrap_or(0);
+    let each = (values.len() / width).checked_div(rows).unwrap_or(1).max(1);
+    let all = values.to_f64();
+    let mut targets = all.chunks_exact(width).enumerate();
+    targets.try_for_each(|(i, target)| check_probabilities(is_distribution, row_of(i / each), target))
 }
 
 /// Checks that each part with a loss has a row with a weight.
@@ -99,7 +105,7 @@ fn check_weights(weights: &[f64], splits: &Splits, labels: &[i32], names: &[Stri
     Ok(())
 }
 
-fn check_probabilities(is_distribution: bool, row: usize, target: &[f64]) -> Result<()> {
+fn check_probabilities(is_distribution: bool, row: u32, target: &[f64]) -> Result<()> {
     if let Some(wrong) = target.iter().find(|target| !(0.0..=1.0).contains(*target)) {
         let expected = "classes, or probabilities from 0 to 1, as the loss is a cross-entropy";
         return Err(Error::value("targets", expected, format!("{wrong} in row {row}")));

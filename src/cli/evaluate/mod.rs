@@ -337,7 +337,7 @@ impl Evaluate {
             return Ok(worst);
         }
         let rows: Vec<u32> = worst.iter().map(|mistake| mistake.row).collect();
-        let samples = data.all_inputs().map(|input| input.samples(&rows)).collect::<Result<Vec<_>>>()?;
+        let samples = data.all_samples(&rows)?;
         let outputs = model.predict_all(device, &samples)?.swap_remove(0);
         let answers =
             Answers::of(&model.description, outputs.shape()[1]).with_threshold(evaluation.threshold());

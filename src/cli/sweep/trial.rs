@@ -114,7 +114,7 @@ impl Sweep {
 /// several processes, the others may wait within the call.
 fn is_fatal(error: &anyhow::Error, device: &Device) -> bool {
     match error.downcast_ref() {
-        Some(Error::Io { .. } | Error::InUse { .. }) => true,
+        Some(Error::Io { .. } | Error::InUse { .. } | Error::Rows { .. }) => true,
         Some(Error::Xla { .. }) => device.processes().is_some(),
         _ => false,
     }

@@ -33,9 +33,10 @@ impl<F> fmt::Debug for InBlocks<F> {
 /// Rows `0..count` that `read` gives in blocks of `block` rows, of which the last may be shorter: the arrays of a range of
 /// rows, `[rows, …]`. For whatever is read whole, such as compressed shards and record batches.
 ///
-/// Of the blocks, `keep` are held in memory, those that were used last. With
-/// [`Trainer::shuffle_blocks`](crate::train::Trainer::shuffle_blocks) of as many rows and a window of fewer than `keep`
-/// blocks, each is read once an epoch; where all rows are shuffled together, nearly every row would read a block.
+/// Of the blocks, `keep` are held in memory, those that were used last. Each is read once an epoch with
+/// [`Trainer::shuffle_blocks`](crate::train::Trainer::shuffle_blocks) of as many rows, where `keep` is at least twice the
+/// window, as a call may reach over two windows, and the training rows are contiguous from a multiple of `block`. Where all
+/// rows are shuffled together, nearly every row would read a block.
 ///
 /// ```
 /// use neural::{Array, data::{Rows, in_blocks}};
@@ -89,6 +90,9 @@ where
     }
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.count) {
+            return Err(format!("expected rows below {}, got {row}", self.count).into());
+        }
         // Block by block, so that each is read once however the rows lie.
         let mut places: HashMap<usize, Vec<usize>> = HashMap::new();
         for (place, &row) in rows.iter().enumerate() {

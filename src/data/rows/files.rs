@@ -1,5 +1,6 @@
 //! Arrays in files, of which rows are read where they lie.
 
+use super::reader::PIECE;
 use super::{ReadError, Rows};
 use crate::array::Array;
 use crate::data::bytes;
@@ -63,19 +64,29 @@ impl Stored {
     /// Reads the bytes of rows, which ascend, neighbours together.
     fn read(&self, rows: &[usize]) -> Result<Vec<u8>> {
         let failed = |e| Error::io("read", &self.path, e);
-        if written(&self.file).map_err(failed)? != self.written {
-            let message = "expected the file as it was when the data was opened, got one that was written to since; start anew";
-            return Err(Error::format(&self.path, message));
-        }
         let mut bytes = vec![0; rows.len() * self.row_bytes];
         let mut left = &mut bytes[..];
         for run in rows.chunk_by(|one, next| one + 1 == *next) {
             let (place, rest) = left.split_at_mut(run.len() * self.row_bytes);
             left = rest;
             let offset = self.start + run[0] as u64 * self.row_bytes as u64;
-            self.file.read_exact_at(place, offset).map_err(failed)?;
+            if let Err(error) = self.file.read_exact_at(place, offset) {
+                // A file that was cut off was written to.
+                self.check_unchanged()?;
+                return Err(failed(error));
+            }
         }
+        // Afterwards, so that no write while it was read is missed.
+        self.check_unchanged()?;
         Ok(bytes)
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        if written(&self.file).map_err(|e| Error::io("read", &self.path, e))? == self.written {
+            return Ok(());
+        }
+        let message = "expected the file as it was when the data was opened, got one that was written to since; start anew";
+        Err(Error::format(&self.path, message))
     }
 }
 
@@ -143,9 +154,6 @@ impl Joined {
             .try_fold(0.0, |greatest: f64, rows| Ok(self.read(rows)?.values().fold(greatest, f64::max)))
     }
 }
-
-/// Bytes that are read at a time, where all are looked at.
-const PIECE: usize = 1 << 24;
 
 /// The inputs of a data set, each in files of its own.
 pub(in crate::data) struct Files(pub Vec<Joined>);

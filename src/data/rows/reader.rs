@@ -1,15 +1,18 @@
 //! What a data set has of its rows: checked whenever they are read.
 
 use super::Rows;
-use crate::array::{Array, DType};
+use crate::array::{Array, DType, count};
 use crate::data::padding;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// By how many rows, spread evenly, data that is read when it is needed is told from other data.
+/// By how many rows data that is read when needed is told from other data: spread evenly, of a sequence the first.
 const KNOWN_BY: usize = 256;
+
+/// The bytes of rows that are read at a time, where they are looked at and not kept.
+pub(in crate::data) const PIECE: usize = 1 << 24;
 
 /// Rows, with the types that their arrays have.
 #[derive(Clone)]
@@ -50,9 +53,20 @@ impl Reader {
         let some = KNOWN_BY.min(count);
         let apart = |i| if reader.is_sequential() { i } else { i * count / some };
         let known_by: Vec<u32> = (0..some).map(|i| apart(i) as u32).collect();
-        reader.checksums =
-            reader.read(&known_by)?.iter().map(|array| crc32c::crc32c(array.bytes())).collect();
+        reader.checksums = vec![0; reader.types.len()];
+        for rows in known_by.chunks(reader.piece()) {
+            let arrays = reader.read(rows)?;
+            for (crc, array) in reader.checksums.iter_mut().zip(&arrays) {
+                *crc = crc32c::crc32c_append(*crc, array.bytes());
+            }
+        }
         Ok(reader)
+    }
+
+    /// How many rows have [`PIECE`] bytes, at least one.
+    pub(in crate::data) fn piece(&self) -> usize {
+        let row: usize = self.types.iter().map(|(dtype, sample)| count(sample) * dtype.size()).sum();
+        (PIECE / row.max(1)).max(1)
     }
 
     /// The number of rows.
@@ -84,6 +98,11 @@ impl Reader {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= self.count) {
             return Err(Error::value("row", format!("a number below {}", self.count), row));
         }
+        if rows.is_empty() {
+            let none =
+                |(dtype, sample): &(DType, Vec<usize>)| Array::zeros(*dtype, &[&[0], &sample[..]].concat());
+            return Ok(self.types.iter().map(none).collect());
+        }
         let arrays = self.arrays(rows)?;
         if arrays.len() != self.types.len() {
             let expected = format!("{} arrays, as for the first row", self.types.len());
@@ -100,7 +119,7 @@ impl Reader {
                 ));
             }
             if let Some((index, value)) = padding::first_wrong(array)? {
-                let width = (array.len() / rows.len().max(1)).max(1);
+                let width = (array.len() / rows.len()).max(1);
                 let got = format!("{value} in row {}", rows[index / width]);
                 return Err(Error::value("rows", "finite numbers of f32", got));
             }

@@ -27,7 +27,9 @@ impl<B, I> fmt::Debug for Sequence<B, I> {
 /// the rows, and is called again whenever an earlier row is asked for, such as at the beginning of an epoch.
 ///
 /// They cannot be shuffled, and training says so; a run that is resumed passes over the rows that it has seen, which costs
-/// reading them. Validation rows are best the last ones, after all that are trained on.
+/// reading them. Validation rows are best the last ones, after all that are trained on. Where the batch does not divide the
+/// training rows, take [`LastBatch::Drop`](crate::data::LastBatch::Drop): the others fill the last batch with the first rows of
+/// the epoch, for which the iterator is begun anew.
 ///
 /// An iterator that cannot be begun anew has no place in an epoch. Train a function on it, a batch at a time and read
 /// ahead by [`read_ahead`]: such a run is not resumed exactly, unless the iterator is one that begins at

@@ -49,7 +49,10 @@ impl Ahead {
         match next {
             Some(next) if next.rows == rows => match next.read.recv() {
                 Ok(arrays) => arrays,
-                Err(_) => Err(Error::value("rows", "a thread that reads them", "one that ended before")),
+                Err(_) => Err(Error::Rows {
+                    rows: format!("{} rows", rows.len()),
+                    cause: "the thread that reads rows ended unexpectedly".into(),
+                }),
             },
             _ => self.reader.read(rows),
         }

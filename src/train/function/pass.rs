@@ -5,11 +5,8 @@ use crate::array::Array;
 use crate::data::rows::Reader;
 use crate::data::{Batch, Dataset, LastBatch, Order, Shuffle, block_order, epoch_order};
 use crate::error::{Error, Result};
-use crate::train::feed::Ahead;
+use crate::train::feed::{Ahead, MOST_BYTES};
 use crate::train::targets;
-
-/// The most bytes of rows that a call is given, where they are not in memory.
-const MOST_BYTES: usize = 1 << 26;
 
 impl FunctionRun<'_> {
     /// A pass over the training rows of `data`: the mean of each result over its steps. A batch is made of the inputs in
@@ -47,7 +44,11 @@ impl FunctionRun<'_> {
         };
         let shuffle = Shuffle { seed: self.seed, epoch: self.step / steps as u64 };
         let is_shuffled = !data.reader.as_ref().is_some_and(Reader::is_sequential);
-        let order = match self.shuffle_blocks.filter(|_| is_shuffled) {
+        if let (Some(blocks), false) = (self.shuffle_blocks, is_shuffled) {
+            let expected = "none, as the rows come one after another";
+            return Err(Error::value("shuffle_blocks", expected, format!("{blocks:?}")));
+        }
+        let order = match self.shuffle_blocks {
             None => epoch_order(rows, size, LastBatch::Drop, is_shuffled.then_some(shuffle))?,
             Some(blocks) => epoch_order(&block_order(rows, blocks, shuffle)?, size, LastBatch::Drop, None)?,
         };

@@ -26,6 +26,7 @@ use super::program;
 use super::replica::{Replica, State};
 use super::score::{Evaluations, Score};
 use crate::array::{Array, DType, count};
+use crate::data::rows::Reader;
 use crate::data::{Dataset, Order};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
@@ -131,6 +132,11 @@ impl<'a> Run<'a> {
         let description = trainer.describe(data)?;
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = Replica::all(device, trainer.devices, trainer.seed)?;
+        if replicas.len() > 1 && data.reader.as_ref().is_some_and(Reader::is_sequential) {
+            // Each would begin the sequence anew where the other has read on.
+            let expected = "1 in a process, as the rows come one after another";
+            return Err(Error::value("devices", expected, replicas.len()));
+        }
         let is_streamed = trainer.streams(data);
         let feed = |replica: &Replica| Ok(Arc::new(Feed::new(&replica.device, data, is_streamed, &trainer)?));
         let feeds = replicas.iter().map(feed).collect::<Result<Vec<_>>>()?;
@@ -278,8 +284,9 @@ impl<'a> Run<'a> {
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
         self.compile_training(steps)?;
-        self.tell(&Command::Advance(steps), || Ok(None))?;
+        // What cannot be read is an error before the other processes are told.
         let batches = self.batches(self.step, steps)?;
+        self.tell(&Command::Advance(steps), || Ok(None))?;
         let arguments = self.arguments(&batches)?;
         let Some(program) = self.programs.get(&steps) else {
             return Err(Error::value("steps", "a number of steps that was compiled", steps));
@@ -361,7 +368,7 @@ impl<'a> Run<'a> {
     fn evaluate_part(&mut self, rows: &[u8]) -> Result<()> {
         let rows: Vec<u32> = rows.as_chunks().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
         let values = model_values(&self.variables, self.state.current()?);
-        self.evaluator.run(&values, &rows, |_, _| Ok(()))
+        self.evaluator.run(&values, &rows, &mut 0, |_, _| Ok(()))
     }
 
     /// Whether all rows that count in step `step` are of classes whose weight is 0.

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::graph::{Function, flops};
 use crate::lower::Target;
 use crate::runtime::Program;
+use crate::train::feed::MOST_BYTES;
 use crate::train::program;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,8 +55,8 @@ impl Run<'_> {
         std::mem::take(&mut self.compiled).into()
     }
 
-    /// How many steps to run in one call, so that a call takes a fraction of a second: a divisor of the epoch's
-    /// steps where there is one of fitting size, so that one program serves.
+    /// How many steps to run in one call, so that a call takes a fraction of a second, and reads at most 64 MiB where the
+    /// data is not in memory: a divisor of the epoch's steps where there is one of fitting size, so that one program serves.
     ///
     /// # Errors
     /// When the training program cannot be built.
@@ -81,7 +82,12 @@ impl Run<'_> {
             Target::Cpu | Target::CpuPlugin => 4e10,
             Target::Gpu => 1e13,
         };
-        let most = ((0.4 * flops_per_second / work) as usize).min(steps).max(1);
+        let mut most = (0.4 * flops_per_second / work) as usize;
+        if !self.data.is_in_memory() {
+            // By the whole batch, so that the number of devices changes nothing.
+            most = most.min(MOST_BYTES / (self.plan.row_bytes() * self.trainer.batch_size).max(1));
+        }
+        let most = most.min(steps).max(1);
         Ok((most.div_ceil(4)..=most).rev().find(|k| steps.is_multiple_of(*k)).unwrap_or(most))
     }
 

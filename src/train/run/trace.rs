@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::processes::Command;
-use crate::data::{Targets, real_positions};
+use crate::data::{Targets, may_be_padded};
 use crate::error::Result;
 use crate::runtime::Program;
 use crate::train::{finite, program};
@@ -34,7 +34,7 @@ impl Run<'_> {
         let places = self.tracer.take().map_or_else(Vec::new, |tracer| tracer.places);
         // In the first step there is no good one to compare with, but padding and targets that are not known are NaN.
         let usual = usual.unwrap_or_else(|| {
-            let has_gaps = self.data.all_inputs().any(|input| real_positions(input.values).is_some())
+            let has_gaps = self.data.all_inputs().any(|input| may_be_padded(input.values))
                 || self.data.all_targets().any(|target| matches!(target.targets, Targets::Partial(_)));
             let is_outside = |place: &String| place == DATA || place.ends_with(finite::OUTSIDE);
             places.iter().map(|place| !(has_gaps && is_outside(place))).collect()
@@ -44,6 +44,8 @@ impl Run<'_> {
 
     /// The flags of [`program::trace`] for the next step.
     pub(super) fn is_finite(&mut self) -> Result<Vec<bool>> {
+        // What cannot be read is an error before the other processes are told.
+        let batches = self.batches(self.step, 1)?;
         self.tell(&Command::Trace, || Ok(None))?;
         let tracer = if let Some(tracer) = self.tracer.take() {
             tracer
@@ -52,7 +54,6 @@ impl Run<'_> {
             let program = Program::compile_replicated(&self.device, &function, 0, self.replicas.len())?;
             Tracer { program, places }
         };
-        let batches = self.batches(self.step, 1)?;
         let arguments = self.arguments(&batches)?;
         let flags = self.state.trace(&tracer.program, &arguments, self.trainer.devices)?;
         self.tracer = Some(tracer);
