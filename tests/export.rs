@@ -663,6 +663,64 @@ fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
     assert!(error.contains("dense layers, convolutions or attention"), "{error}");
 }
 
+/// Engines add a bias as whole steps of the values times those of the weights, whatever the range of the values is.
+#[test]
+fn onnx_in_eight_bits_has_biases_in_steps_of_values_times_weights() {
+    let layers = json!([
+        { "conv": { "filters": 4, "kernel": [3, 3] } }, "relu", { "max-pool": [2, 2] },
+        { "conv": { "filters": 2, "kernel": [2, 2] } }
+    ]);
+    let model = model(layers, Link::Identity, DType::F32, &[7, 7, 1], Scaling::none());
+    // Results are 5 x 5, of which the pool leaves out the last row and column: there are the largest.
+    let mut values: Vec<f32> = numbers(2 * 49, 3).into_iter().map(|x| x as f32).collect();
+    (values[48], values[97]) = (100.0, -100.0);
+    let rows = Array::new(&[2, 7, 7, 1], values).expect("as many values");
+    let ranges = model.activations(device(), &[rows]).expect("ranges");
+    let most = |place: &str| ranges.range(place).expect("observed").1;
+    assert!(most("1") > 2.0 * most("3.weight"), "{} {}", most("1"), most("3.weight"));
+
+    let file = export::onnx_int8(&model, &OnnxOptions::default(), &ranges).expect("writes").file;
+    let constants = constants(&file);
+    let graph = all(&file, 7)[0].clone();
+    // input, output, op_type
+    let texts =
+        |node: &Field, field| -> Vec<_> { all(node.bytes(), field).iter().map(Field::text).collect() };
+    let nodes = all(graph.bytes(), 1);
+    let scales = |y: &String| -> Vec<f32> {
+        let node = nodes.iter().find(|node| texts(node, 2).contains(y)).expect("a node");
+        assert_eq!(texts(node, 4), ["DequantizeLinear"], "{y}");
+        let bytes = constants[&texts(node, 1)[1]].1.chunks(4);
+        bytes.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let convolutions: Vec<_> = nodes.iter().filter(|node| texts(node, 4) == ["Conv"]).collect();
+    assert_eq!(convolutions.len(), 2);
+    for node in convolutions {
+        let [x, weight, bias] = [0, 1, 2].map(|i| scales(&texts(node, 1)[i]));
+        assert_eq!(bias, weight.iter().map(|weight| x[0] * weight).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn onnx_in_eight_bits_is_refused_where_ranges_are_not_finite() {
+    let model = model(
+        json!([{ "dense": 3 }, "relu", { "dense": 2 }]),
+        Link::Identity,
+        DType::F32,
+        &[4],
+        Scaling::none(),
+    );
+    for value in [f32::NAN, f32::INFINITY] {
+        // In the second batch of rows that go through the model.
+        let mut values = vec![1.0; 100 * 4];
+        values[90 * 4] = value;
+        let rows = Array::new(&[100, 4], values).expect("as many values");
+        let ranges = model.activations(device(), &[rows]).expect("ranges");
+        let error =
+            export::onnx_int8(&model, &OnnxOptions::default(), &ranges).expect_err("no range").to_string();
+        assert!(error.contains("\"0.weight\"") && error.contains("finite"), "{error}");
+    }
+}
+
 /// A table with all kinds of columns, of which every fifth cell is missing; two are named as parts of the graph are.
 fn table() -> Table {
     let mut text = String::from("id,seconds,0.weight,output,wet,day,when,kind\n");

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 /// Rows that go through a model at once: the results of all its layers are there at the same time.
 const MOST_ROWS: usize = 64;
 
-/// The least and the greatest value that some samples have at each place of a model, see [`Model::activations`].
+/// The least and the greatest value that some samples have at each place of a model, NaN where one of the values is, see
+/// [`Model::activations`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Activations(BTreeMap<String, (f64, f64)>);
 
@@ -71,7 +72,10 @@ impl Model {
             for (place, ends) in places.iter().zip(ends.chunks_exact(2)) {
                 let [low, high] = [0, 1].map(|i| ends[i].to_f64()[0]);
                 let (least, most) = found.entry(place.clone()).or_insert((low, high));
-                (*least, *most) = (least.min(low), most.max(high));
+                // Unlike `f64::min`, which leaves NaN out.
+                let is_nan = least.is_nan() || low.is_nan();
+                (*least, *most) =
+                    if is_nan { (f64::NAN, f64::NAN) } else { (least.min(low), most.max(high)) };
             }
         }
         Ok(Activations(found))

@@ -4,7 +4,7 @@
 use super::builder::{Builder, int};
 use super::proto::DataType;
 use crate::array::Array;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Activations;
 use crate::nn::{BatchNorm, Layer};
 use std::collections::HashMap;
@@ -21,6 +21,18 @@ pub struct Int8<'a> {
 impl<'a> Int8<'a> {
     pub fn new(ranges: &'a Activations) -> Self {
         Self { ranges, weights: Vec::new(), rounded: HashMap::new() }
+    }
+
+    /// The range of the values at a place, if it was observed.
+    fn range(&self, place: &str) -> Result<Option<(f64, f64)>> {
+        match self.ranges.range(place) {
+            Some((least, most)) if !(least.is_finite() && most.is_finite()) => {
+                let name = format!("int8: the values at \"{place}\"");
+                let expected = "finite numbers in all rows that the ranges are taken from";
+                Err(Error::value(name, expected, format!("{least} to {most}")))
+            }
+            range => Ok(range),
+        }
     }
 }
 
@@ -65,9 +77,9 @@ impl Builder<'_> {
     pub fn block(&self, layers: &[Layer], place: usize) -> Result<Block> {
         let alone = Block { len: 1, norm: None, results: None };
         let Some(int8) = &self.int8 else { return Ok(alone) };
-        let range = |place: &str| int8.ranges.range(&self.local(place));
+        let range = |place: &str| int8.range(&self.local(place));
         let is_conv = matches!(layers[0], Layer::Conv(_) | Layer::DepthwiseConv(_));
-        if !is_conv || range(&format!("{place}.weight")).is_none() {
+        if !is_conv || range(&format!("{place}.weight"))?.is_none() {
             return Ok(alone);
         }
         let norm = match layers.get(1) {
@@ -76,7 +88,7 @@ impl Builder<'_> {
         };
         let mut len = 1 + usize::from(norm.is_some());
         len += usize::from(matches!(layers.get(len), Some(Layer::Relu | Layer::Relu6)));
-        Ok(Block { len, norm, results: range(&(place + len - 1).to_string()) })
+        Ok(Block { len, norm, results: range(&(place + len - 1).to_string())? })
     }
 
     fn norm(&self, layer: &BatchNorm, place: &str) -> Result<Norm> {
@@ -97,13 +109,16 @@ impl Builder<'_> {
         name: &str,
         (weights, axis): (&Array, usize),
         bias: Option<&Array>,
-    ) -> Vec<String> {
+    ) -> Result<Vec<String>> {
         let full_name = self.local(name);
-        let Some(range) = self.int8.as_ref().and_then(|int8| int8.ranges.range(&full_name)) else {
+        let range = self.int8.as_ref().map_or(Ok(None), |int8| int8.range(&full_name))?;
+        let Some(range) = range else {
             let mut inputs = vec![x.to_string(), self.constant(name, weights)];
             inputs.extend(bias.map(|bias| self.constant("bias", bias)));
-            return inputs;
+            return Ok(inputs);
         };
+        // Values that are rounded already keep their steps, and engines take a bias to be in these steps times the weights'.
+        let range = self.known_rounding(x).map_or(range, |(_, range)| *range);
         let shape = weights.shape();
         let (outputs, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
         let output = |i: usize| i / inner % outputs;
@@ -144,7 +159,7 @@ impl Builder<'_> {
         if let Some(int8) = &mut self.int8 {
             int8.weights.push(full_name);
         }
-        inputs
+        Ok(inputs)
     }
 
     /// A constant of whole numbers times its scales along `axis`.
@@ -171,23 +186,29 @@ impl Builder<'_> {
     }
 
     /// The sum of two values, rounded where both are.
-    pub fn rounded_sum(&mut self, [a, b]: [&str; 2], y: String) -> String {
+    pub fn rounded_sum(&mut self, [a, b]: [&str; 2], y: String) -> Result<String> {
         let is_rounded = self.range_of_rounded(a).is_some() && self.range_of_rounded(b).is_some();
-        let range = self.int8.as_ref().and_then(|int8| int8.ranges.range(&self.place()));
-        match range.filter(|_| is_rounded) {
+        let int8 = self.int8.as_ref().filter(|_| is_rounded);
+        let range = int8.map_or(Ok(None), |int8| int8.range(&self.place()))?;
+        Ok(match range {
             Some(range) => self.rounded(&y, range),
             None => y,
-        }
+        })
+    }
+
+    /// The tensor that `x` was rounded to, with its range.
+    fn known_rounding(&self, x: &str) -> Option<&(String, (f64, f64))> {
+        self.int8.as_ref()?.rounded.get(x)
     }
 
     fn range_of_rounded(&self, x: &str) -> Option<(f64, f64)> {
-        let (y, range) = self.int8.as_ref()?.rounded.get(x)?;
+        let (y, range) = self.known_rounding(x)?;
         (x == y).then_some(*range)
     }
 
     /// `x`, whose values are in `range`, rounded to its steps.
     pub fn rounded(&mut self, x: &str, range: (f64, f64)) -> String {
-        if let Some((known, _)) = self.int8.as_ref().and_then(|int8| int8.rounded.get(x)) {
+        if let Some((known, _)) = self.known_rounding(x) {
             return known.clone();
         }
         let Steps { scale, zero } = Steps::of(range);

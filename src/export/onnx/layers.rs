@@ -167,14 +167,14 @@ impl<'a> Builder<'a> {
             return self.linear(&x, "weight", bias);
         }
         let (weight, bias) = (self.value("weight")?, self.bias(layer.bias)?);
-        let inputs = self.operands(&x.name, "weight", (weight, 0), bias);
+        let inputs = self.operands(&x.name, "weight", (weight, 0), bias)?;
         Ok(x.with(self.node("Gemm", &inputs, vec![int("transB", 1)])))
     }
 
     /// `x Wᵀ + b` along the last axis of any number of axes.
     pub fn linear(&mut self, x: &Value, weight: &str, bias: Option<&str>) -> Result<Value> {
         let matrix = self.value(weight)?.transpose(&[1, 0])?;
-        let inputs = self.operands(&x.name, weight, (&matrix, 1), None);
+        let inputs = self.operands(&x.name, weight, (&matrix, 1), None)?;
         let y = self.node("MatMul", &inputs, vec![]);
         let Some(bias) = bias else {
             return Ok(x.with(y));
@@ -187,7 +187,7 @@ impl<'a> Builder<'a> {
         let window = layer.window(&x.shape)?;
         let x = self.channels_first(x);
         let (kernel, bias) = (filters_first(self.value("weight")?)?, self.bias(layer.bias)?);
-        let inputs = self.operands(&x.name, "weight", (&kernel, 0), bias);
+        let inputs = self.operands(&x.name, "weight", (&kernel, 0), bias)?;
         let mut attributes = window_attributes(&window);
         attributes.push(ints("dilations", whole(&window.dilation)));
         attributes.push(int("group", layer.groups as i64));
@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
         let kept = self.within("shortcut", |builder| builder.layers(&layer.shortcut, x))?;
         let (y, kept) = self.alike(y, kept);
         let sum = self.node("Add", &[&y.name, &kept.name], vec![]);
-        Ok(y.with(self.rounded_sum([&y.name, &kept.name], sum)))
+        Ok(y.with(self.rounded_sum([&y.name, &kept.name], sum)?))
     }
 
     /// The same values, row by row, in another shape.

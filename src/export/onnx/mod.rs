@@ -97,7 +97,8 @@ pub struct OnnxInt8 {
     pub file: Vec<u8>,
     /// The names of the weights that are in eight bits.
     pub int8: Vec<String>,
-    /// The names of the weights that stay in f32: those of embeddings, recurrent layers and transposed convolutions.
+    /// The names of the weights that stay in f32: those of embeddings, recurrent layers and transposed convolutions, learned
+    /// positions and class tokens.
     pub float: Vec<String>,
 }
 
@@ -110,7 +111,7 @@ pub struct OnnxInt8 {
 /// its weights. All else stays in f32.
 ///
 /// # Errors
-/// As [`onnx()`], and when no weight can be in eight bits.
+/// As [`onnx()`], when no weight can be in eight bits, and when a range is not finite.
 pub fn onnx_int8(model: &Model, options: &OnnxOptions, ranges: &Activations) -> Result<OnnxInt8> {
     let mut builder = Builder::new(model);
     builder.int8 = Some(Int8::new(ranges));
