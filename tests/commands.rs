@@ -821,8 +821,23 @@ fn answers_are_widened_by_how_wrong_the_model_is_on_other_rows() {
         (0..40).filter(|&row| answered[row]["set"].as_array().expect("names").contains(&tree(row).3.into()));
     assert!(holds.count() >= 33);
     assert!(answered.iter().any(|row| row["set"].as_array().map(Vec::len) == Some(1)), "{answered:?}");
-    // Another temperature makes other probabilities.
-    assert!(evaluate("runs/sets", &["--split", "all", "--calibrate"])["conformal"].is_null());
+    // A file in eight bits gives other answers than those that margins are of.
+    let export = |more: &[&str]| {
+        let words = ["export", "runs/sets", "--to", "onnx", "--out", "sets.onnx"];
+        let out = said(&[&words[..], &device[..], more].concat());
+        let file = fs::read(home().join("sets.onnx")).expect("a file");
+        (out.contains("conformal"), file.windows(16).any(|bytes| bytes == b"neural.conformal"))
+    };
+    assert_eq!((export(&[]), export(&["--int8"])), ((false, true), (true, false)));
+    let output = neural(&["export", "runs/sets", "--to", "onnx", "--calibration-rows", "9"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--int8"));
+    // Another temperature makes other probabilities; the same one does not.
+    assert!(evaluate("runs/sets", &["--split", "all", "--calibrate=off"])["conformal"].is_object());
+    let calibrate = [&["evaluate", "runs/sets", "--split", "all", "--calibrate"], &device[..]].concat();
+    let text = said(&calibrate);
+    assert!(text.contains("the conformal margins were of other probabilities and are removed"), "{text}");
+    assert!(evaluate("runs/sets", &["--split", "all"])["conformal"].is_null());
     assert!(answers()[0]["set"].is_null());
 }
 

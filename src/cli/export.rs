@@ -27,8 +27,11 @@ scales them itself; its results are probabilities, or values. As ONNX, the model
 numbers as f64 and names as texts, and gives the class by its name too, by the threshold that was kept with the run.
 
 With --int8, dense layers, convolutions and attention hold their weights in eight bits, with a scale for each output, and
-compute with values in eight bits, whose ranges are taken from training rows. Embeddings and recurrent layers stay in f32;
-the output lists both. Measure the file on test rows in the engine that will run it: some accuracy may be lost.")]
+compute with values in eight bits, whose ranges are taken from training rows. Embeddings, recurrent layers, transposed
+convolutions, learned positions and class tokens stay in f32; the output lists both. Measure the file on test rows in the
+engine that will run it: some accuracy may be lost. Conformal margins hold for the answers in f32 and are left out.
+
+--device and the other settings of devices are for --int8, which runs the model on the training rows.")]
 pub struct Export {
     /// The folder of the run
     run: PathBuf,
@@ -58,7 +61,7 @@ pub struct Export {
     int8: bool,
 
     /// How many training rows --int8 takes the ranges of values from
-    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, requires = "int8", default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     calibration_rows: u64,
 
     #[command(flatten)]
@@ -96,7 +99,10 @@ impl Export {
         let folder = Folder::open(&self.run)?;
         let saved = folder.chosen(self.checkpoint.which())?;
         let threshold = saved.threshold(folder.recipe()?.train.threshold);
-        let options = OnnxOptions { names: self.names, threshold, conformal: saved.conformal.clone() };
+        // Margins are of the answers in f32.
+        let is_left_out = self.int8 && saved.conformal.is_some();
+        let conformal = saved.conformal.clone().filter(|_| !is_left_out);
+        let options = OnnxOptions { names: self.names, threshold, conformal };
         let model = saved.model()?;
         let batch = self.batch as usize;
         let mut kinds = None;
@@ -115,6 +121,9 @@ impl Export {
         std::fs::write(&path, &contents).with_context(|| format!("cannot write {}", path.display()))?;
         let mut out = io::stdout().lock();
         writeln!(out, "{} ({} bytes)", path.display(), contents.len())?;
+        if is_left_out {
+            writeln!(out, "left out: the conformal margins, which hold for the answers in f32")?;
+        }
         for (names, form) in kinds.iter().flat_map(|(int8, float)| [(int8, "int8"), (float, "f32")]) {
             if !names.is_empty() {
                 writeln!(out, "in {form}: {}", names.join(", "))?;

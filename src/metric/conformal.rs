@@ -26,7 +26,8 @@ pub struct Conformal {
 }
 
 impl Conformal {
-    /// Of probabilities `[rows, classes]` and the right classes; `None` where the rows are too few for the confidence.
+    /// Of probabilities `[rows, classes]` and the right classes; `None` where the rows are too few for the confidence, or a margin
+    /// is not finite, as too many probabilities are NaN.
     pub fn of_classes(
         probabilities: &[f64],
         classes: usize,
@@ -39,11 +40,13 @@ impl Conformal {
         Some(Self { confidence, margins: vec![margin] })
     }
 
-    /// Of outputs and targets `[rows, width]`, where targets that are NaN do not count; `None` where the rows are too few.
+    /// Of outputs and targets `[rows, width]`, where targets that are NaN do not count; `None` where the rows are too few, or a
+    /// margin is not finite, as too many outputs or targets are infinite, or outputs NaN.
     pub fn of_values(outputs: &[f64], targets: &[f64], width: usize, confidence: f64) -> Option<Self> {
         let of = |output: usize| {
-            let errors = outputs.iter().zip(targets).skip(output).step_by(width.max(1));
-            margin(errors.map(|(y, t)| (t - y).abs()).filter(|error| !error.is_nan()).collect(), confidence)
+            let pairs = outputs.iter().zip(targets).skip(output).step_by(width.max(1));
+            let known = pairs.filter(|(_, target)| !target.is_nan());
+            margin(known.map(|(output, target)| (target - output).abs()).collect(), confidence)
         };
         let margins = (0..width).map(of).collect::<Option<_>>()?;
         Some(Self { confidence, margins })
@@ -74,10 +77,12 @@ fn place(rows: usize, confidence: f64) -> usize {
     ((rows + 1) as f64 * confidence - 1e-9).ceil().max(1.0) as usize
 }
 
+/// An error that is NaN is larger than any number.
 fn margin(mut errors: Vec<f64>, confidence: f64) -> Option<f64> {
     let place = place(errors.len(), confidence);
+    errors.iter_mut().filter(|error| error.is_nan()).for_each(|error| *error = f64::INFINITY);
     errors.sort_by(f64::total_cmp);
-    errors.get(place - 1).copied()
+    errors.get(place - 1).copied().filter(|margin| margin.is_finite())
 }
 
 #[cfg(test)]
@@ -93,6 +98,28 @@ mod tests {
         }
         assert_eq!(margin(errors, 0.96), None);
         assert_eq!([0.5, 0.8, 0.9, 0.95, 0.99].map(Conformal::least_rows), [1, 4, 9, 19, 99]);
+    }
+
+    #[test]
+    fn answers_that_are_not_finite_count_as_wrong_and_give_no_margin() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        let of = |outputs: &[f64], targets: &[f64], confidence| {
+            Conformal::of_values(outputs, targets, 1, confidence).map(|found| found.margins[0])
+        };
+        // Errors 0.5, 1, 2 and an infinite one; the ⌈5 · 0.6⌉-th is 2, the ⌈5 · 0.8⌉-th infinite.
+        for (outputs, targets) in [
+            ([1.5, nan, 3.0, 4.0], [1.0, 2.0, 1.0, 3.0]),
+            ([1.5, -inf, 3.0, 4.0], [1.0, 2.0, 1.0, 3.0]),
+            ([1.5, 2.0, 3.0, 4.0], [1.0, inf, 1.0, 3.0]),
+            ([1.5, inf, 3.0, 4.0], [1.0, inf, 1.0, 3.0]),
+        ] {
+            assert_eq!([0.6, 0.8].map(|c| of(&outputs, &targets, c)), [Some(2.0), None], "{outputs:?}");
+        }
+        // A target that is not known counts neither way.
+        assert_eq!(of(&[1.5, nan, 3.0, 4.0], &[1.0, nan, 1.0, 3.0], 0.75), Some(2.0));
+        let probabilities = [0.7, 0.3, -nan, nan, 0.4, 0.6];
+        let of = |c| Conformal::of_classes(&probabilities, 2, &[0, 0, 1], c).map(|found| found.margins[0]);
+        assert_eq!((of(0.5), of(0.75)), (Some(0.4), None));
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(super) enum Calibrate {
 }
 
 /// Fits the temperature by `evaluate` on some rows and keeps it with the checkpoint, or removes it. No answer changes, as the
-/// run's threshold is one among plain probabilities. Returns a line for the user.
+/// run's threshold is one among plain probabilities. Conformal margins are of one temperature's probabilities, and go with
+/// it. Returns a line for the user.
 pub(super) fn calibrate(
     how: Calibrate,
     folder: &Folder,
@@ -25,7 +26,7 @@ pub(super) fn calibrate(
     of: &str,
     mut evaluate: impl FnMut(&Model) -> Result<Evaluation>,
 ) -> anyhow::Result<String> {
-    let (temperature, said) = match how {
+    let (temperature, mut said) = match how {
         Calibrate::Off => (None, "temperature 1: none is kept".to_string()),
         Calibrate::Fit => {
             let plain = Saved { temperature: None, ..saved.clone() }.model()?;
@@ -51,9 +52,11 @@ pub(super) fn calibrate(
             (Some(temperature), said)
         }
     };
+    let is_changed = temperature != saved.temperature;
     saved.temperature = temperature;
-    // Its margins are of other probabilities.
-    saved.conformal = None;
+    if is_changed && saved.conformal.take().is_some() {
+        said += "; the conformal margins were of other probabilities and are removed";
+    }
     saved.write(&folder.checkpoint_file(folder.which(which)))?;
     Ok(said)
 }

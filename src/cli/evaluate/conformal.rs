@@ -42,13 +42,19 @@ pub(super) fn fit(confidence: f64, evaluation: &Evaluation, of: &str) -> Result<
         }
     };
     found.ok_or_else(|| {
+        let is_finite = evaluation.outputs.iter().all(|output| output.is_finite())
+            && !evaluation.targets().iter().any(|target| target.is_infinite());
+        if !is_finite {
+            let expected = "outputs and targets that are finite numbers in enough of the rows";
+            return Error::value("--conformal", expected, format!("others in {of}"));
+        }
         let expected =
             format!("at least {} rows for {}", Conformal::least_rows(confidence), percent(confidence));
         Error::value("--conformal", expected, of)
     })
 }
 
-/// In how many of the rows the truth is within, and how large sets are in the mean, as a line for people.
+/// The share of rows whose set or interval contains the truth, and the average size of sets, as a line for people.
 pub(super) fn said(conformal: &Conformal, evaluation: &Evaluation) -> Option<String> {
     let name = format!("conformal {}", percent(conformal.confidence));
     match evaluation.task() {
@@ -60,7 +66,7 @@ pub(super) fn said(conformal: &Conformal, evaluation: &Evaluation) -> Option<Str
                 sets.iter().zip(labels).filter(|(set, label)| set.contains(&(**label as usize))).count();
             let size = sets.iter().map(Vec::len).sum::<usize>() as f64 / sets.len().max(1) as f64;
             let part = percent(right as f64 / sets.len().max(1) as f64);
-            Some(format!("{name}: sets of {size:.2} classes in the mean, which hold the right one in {part}"))
+            Some(format!("{name}: sets of {size:.2} classes on average; {part} contain the correct class"))
         }
         Task::Values => {
             let width = evaluation.width.max(1);
@@ -72,7 +78,7 @@ pub(super) fn said(conformal: &Conformal, evaluation: &Evaluation) -> Option<Str
             let margins: Vec<String> =
                 conformal.margins.iter().map(|margin| crate::metric::number(*margin)).collect();
             let part = percent(within as f64 / all.max(1) as f64);
-            Some(format!("{name}: within +-{}, which hold the target in {part}", margins.join(", ")))
+            Some(format!("{name}: intervals of +-{}; {part} contain the target", margins.join(", ")))
         }
         _ => None,
     }

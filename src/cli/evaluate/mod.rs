@@ -39,8 +39,8 @@ Examples:
   neural evaluate runs/mnist-1
   neural evaluate runs/mnist-1 --split train
   neural evaluate runs/police-1 --threshold best-f1 --keep-threshold
-  neural evaluate runs/police-1 --calibrate            probabilities as sure as they are right
-  neural evaluate runs/police-1 --conformal 0.9        sets of classes that hold the right one in 9 of 10 rows
+  neural evaluate runs/police-1 --calibrate            probabilities that match how often answers are correct
+  neural evaluate runs/police-1 --conformal 0.9        sets of classes that contain the correct one in 9 of 10 rows
   neural evaluate runs/mnist-1 --data drawn          a folder of pictures for each class
   neural evaluate runs/pizza-1 --data may.csv --plot may"
 )]
@@ -74,13 +74,13 @@ pub struct Evaluate {
     keep_threshold: bool,
 
     /// Divide the scores by the temperature with the least log loss, chosen on the validation rows if there are any, and
-    /// keep it with the model: for predict, serve, export and later evaluations. --calibrate=off takes it away
+    /// keep it with the model: for predict, serve, export and later evaluations. --calibrate=off takes it away. Conformal
+    /// margins hold for one temperature: a change removes them
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "fit")]
     calibrate: Option<Calibrate>,
 
-    /// Keep with the model how far its answers are to be widened to hold the truth in this part of all rows, such as 0.9,
-    /// chosen on the validation rows (or on those of --data): predict and serve then give a set of classes, or an interval.
-    /// off takes it away
+    /// Store margins so that predict and serve give a set of classes, or an interval, that contains the truth in this fraction
+    /// of rows, such as 0.9. They are chosen on the validation rows, or on those of --data; off removes them
     #[arg(long, value_name = "PART|off")]
     conformal: Option<Confidence>,
 
