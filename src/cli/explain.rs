@@ -43,7 +43,7 @@ use std::process::ExitCode;
                 colour, or where a word is replaced by an unknown one
 
 Tables are explained by permutation, pictures and texts by occlusion, unless --method says otherwise. On sheets of pictures,
-vermilion speaks for the answer and blue against it. All of it describes the model, not the world.
+red supports the answer, blue opposes it. This describes the model, not cause and effect.
 
 The rows are the test rows, without them the validation rows, and without these the training rows; at most 5000 of them.
 
@@ -168,6 +168,17 @@ impl Subject {
         Ok(all.into_iter().filter(is_chosen).collect())
     }
 
+    /// That the model gives one class or one value of each row, whose figure can be explained.
+    fn check_single(&self) -> Result<()> {
+        let answers = &self.answers;
+        let got = match answers.names.len() {
+            _ if answers.is_at_positions => "one that gives a class at each position".to_string(),
+            several if several > 1 && !answers.is_class => format!("one that gives {several} values"),
+            _ => return Ok(()),
+        };
+        Err(Error::value("explain", "a model that gives one class or one value for each row", got))
+    }
+
     fn column(&self, name: &str) -> Option<&Column> {
         self.description.columns.iter().find(|column| column.name == name)
     }
@@ -227,6 +238,7 @@ impl Explain {
                 picture.iter().try_for_each(|path| sheet().save(path))?;
             }
             (Method::Gradients, _) => {
+                subject.check_single()?;
                 let rows = self.spread(&subject, if kind == Kind::Table { 5 } else { 12 });
                 let steps = self.steps.map_or(128, usize::from);
                 let usual = if kind == Kind::Table { Baseline::Mean } else { Baseline::Zero };
@@ -356,7 +368,7 @@ impl Explain {
         explain: impl Fn(&Array) -> Result<pictures::Explained>,
         object: &mut Value,
     ) -> anyhow::Result<String> {
-        pictures::check(subject)?;
+        subject.check_single()?;
         let one = |&row: &u32| {
             let sample = subject.data.samples(&[row])?;
             let explained = explain(&sample)?;

@@ -120,7 +120,7 @@ fn what(subject: &Subject) -> String {
     }
 }
 
-/// A panel for each column: a curve over numbers and dates, dots for names.
+/// A panel for each column: a curve over numbers, dots for all else.
 pub(super) fn picture(subject: &Subject, title: &str, all: &[Dependence]) -> Panels {
     let mut names = names(subject);
     if names.len() == 1 {

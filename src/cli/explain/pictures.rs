@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::array::Array;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plot::Grid;
 
 /// A model's answer for a picture, and a number for each pixel: how much of the figure is its.
@@ -12,15 +12,6 @@ pub(super) struct Explained {
     /// The figure of the same answer for the baseline, where there is one.
     pub baseline: Option<f64>,
     pub pixels: Vec<f64>,
-}
-
-/// That the model gives one answer a picture.
-pub(super) fn check(subject: &Subject) -> Result<()> {
-    let answers = &subject.answers;
-    if answers.is_at_positions || (!answers.is_class && answers.names.len() > 1) {
-        return Err(Error::value("explain", "a model of one answer a picture", "one of several"));
-    }
-    Ok(())
 }
 
 /// A sheet with each picture, and beside it the same in grey with a tint: vermilion where the pixels speak for the answer,

@@ -18,7 +18,7 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 }
 
 /// Values of a column that the model is asked about, each as its features: all that there are where these are fewer than
-/// `most`, otherwise of numbers as many between the 5th and the 95th percentile, of all else some of them.
+/// `most`, otherwise of numbers as many between the 5th and the 95th percentile if these differ, of all else some of them.
 pub(super) fn grid(column: &Column, features: &[Vec<f32>], most: usize) -> Vec<Vec<f32>> {
     let key = |block: &Vec<f32>| block.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let unique: BTreeMap<Vec<u32>, &Vec<f32>> = features.iter().map(|block| (key(block), block)).collect();
@@ -40,8 +40,13 @@ pub(super) fn grid(column: &Column, features: &[Vec<f32>], most: usize) -> Vec<V
         let mut sorted: Vec<f64> = features.iter().map(|block| f64::from(block[0])).collect();
         sorted.sort_by(f64::total_cmp);
         let [low, high] = [0.05, 0.95].map(|part| quantile(&sorted, part));
-        let step = (high - low) / (most - 1).max(1) as f64;
-        return (0..most).map(|i| vec![(low + step * i as f64) as f32]).collect();
+        // Where nearly all rows have one value, the others are some of those that there are.
+        if low as f32 != high as f32 {
+            let step = (high - low) / (most - 1).max(1) as f64;
+            let mut grid: Vec<Vec<f32>> = (0..most).map(|i| vec![(low + step * i as f64) as f32]).collect();
+            grid.dedup();
+            return grid;
+        }
     }
     (0..most).map(|i| all[i * (all.len() - 1) / (most - 1).max(1)].clone()).collect()
 }
@@ -102,6 +107,7 @@ fn date(days: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::table::Notation;
 
     #[test]
     fn quantiles_are_scipys() {
@@ -114,6 +120,28 @@ mod tests {
         let many: Vec<f64> = (0..20).map(|i| f64::from(i) * 10.0).collect();
         assert!((quantile(&many, 0.05) - 4.1).abs() < 1e-9, "{}", quantile(&many, 0.05));
         assert!((quantile(&many, 0.95) - 185.9).abs() < 1e-9, "{}", quantile(&many, 0.95));
+    }
+
+    #[test]
+    fn a_grid_of_numbers_has_no_value_twice() {
+        let kind = ColumnKind::Number { fill: None, offset: 0.0, notation: Notation::default() };
+        let column = Column { name: "rain".into(), kind };
+        let grid = |features: &[f32], most| -> Vec<f32> {
+            let blocks: Vec<Vec<f32>> = features.iter().map(|&value| vec![value]).collect();
+            grid(&column, &blocks, most).concat()
+        };
+        // Between the percentiles 4.1 and 185.9, see below.
+        let many: Vec<f32> = (0..20).map(|i| i as f32 * 10.0).collect();
+        assert_eq!(grid(&many, 3), [4.1, 95.0, 185.9]);
+        // 198 of 206 rows are 0, so that both percentiles are: some of all values then, the ends among them.
+        let mut skewed = vec![0.0; 198];
+        skewed.extend((1..=8).map(|i| i as f32));
+        assert_eq!(grid(&skewed, 5), [0.0, 2.0, 4.0, 6.0, 8.0]);
+        // Percentiles that are neighbours as f32.
+        let next = f32::from_bits(1f32.to_bits() + 1);
+        let mut near = [vec![1.0; 50], vec![next; 50]].concat();
+        near.extend([0.0, 2.0, 3.0]);
+        assert_eq!(grid(&near, 5), [1.0, next]);
     }
 
     #[test]

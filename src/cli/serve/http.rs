@@ -61,7 +61,7 @@ impl Service {
     /// From here on every answer closes its connection. Until the time that is returned, connections are still taken, so
     /// that requests on their way are answered and clients learn that the server stops.
     fn stop(&self) -> tokio::time::Instant {
-        let _ = writeln!(io::stderr(), "stopping: answering the requests that are in");
+        let _ = writeln!(io::stderr(), "stopping: answering the accepted requests");
         self.is_stopping.store(true, Ordering::Relaxed);
         tokio::time::Instant::now() + GRACE
     }

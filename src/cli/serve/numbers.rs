@@ -69,6 +69,8 @@ pub(super) fn padded(numbers: &Numbers, [length, features]: [usize; 2]) -> Optio
     let lengths = match numbers.shape[..] {
         [_, _, each] if each == features => &numbers.lengths[..],
         [_, each] if features > 1 && each == features && numbers.uneven().is_none() => &whole,
+        // As of whole sequences, see `rows`: positions of a number each, in one sequence.
+        [_, 1] if features == 1 && length > 1 && numbers.uneven().is_none() => &whole,
         [_, _] if features == 1 => &numbers.lengths,
         [_] if features == 1 => &whole,
         _ => return None,
@@ -150,6 +152,10 @@ mod tests {
             ("[[1, 2, 3], [4]]", [3, 1], Some((2, "1 2 3 4 - -"))),
             ("[[[1], [2]], [[3]]]", [2, 1], Some((2, "1 2 3 -"))),
             ("[1, 2]", [3, 1], Some((1, "1 2 -"))),
+            ("[[1], [2]]", [3, 1], Some((1, "1 2 -"))),
+            ("[[1], [2, 3]]", [3, 1], Some((2, "1 - - 2 3 -"))),
+            ("[[[1]], [[2]]]", [3, 1], Some((2, "1 - - 2 - -"))),
+            ("[[1], [2]]", [1, 1], Some((2, "1 2"))),
             ("[[1, 2, 3], [4]]", [2, 1], None),
             ("[[1, 2], [3]]", [4, 2], None),
             ("[[[1, 2, 3]]]", [4, 2], None),
