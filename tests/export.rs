@@ -700,27 +700,6 @@ fn onnx_in_eight_bits_has_biases_in_steps_of_values_times_weights() {
     }
 }
 
-#[test]
-fn onnx_in_eight_bits_is_refused_where_ranges_are_not_finite() {
-    let model = model(
-        json!([{ "dense": 3 }, "relu", { "dense": 2 }]),
-        Link::Identity,
-        DType::F32,
-        &[4],
-        Scaling::none(),
-    );
-    for value in [f32::NAN, f32::INFINITY] {
-        // In the second batch of rows that go through the model.
-        let mut values = vec![1.0; 100 * 4];
-        values[90 * 4] = value;
-        let rows = Array::new(&[100, 4], values).expect("as many values");
-        let ranges = model.activations(device(), &[rows]).expect("ranges");
-        let error =
-            export::onnx_int8(&model, &OnnxOptions::default(), &ranges).expect_err("no range").to_string();
-        assert!(error.contains("\"0.weight\"") && error.contains("finite"), "{error}");
-    }
-}
-
 /// A table with all kinds of columns, of which every fifth cell is missing; two are named as parts of the graph are.
 fn table() -> Table {
     let mut text = String::from("id,seconds,0.weight,output,wet,day,when,kind\n");
