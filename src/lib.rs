@@ -62,6 +62,7 @@
 //!    on the disk before it.
 //! 6. Errors say expected against got, the place, and the remedy; they have fields to act on and a source.
 //! 7. The library does nothing to its process, such as to its allocator, environment or signals, unless it is asked to.
+//!    On a processor with AMX it asks Linux, once, for the use of the tiles' registers.
 //!
 //! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.
 

@@ -47,7 +47,9 @@ pub fn conv_pays(layout: &Layout, images: usize) -> bool {
 /// Whether they are for the gradient of its filters.
 pub fn conv_filter_grad_pays(layout: &Layout, images: usize) -> bool {
     let channels = &layout.channels;
-    channels.groups == 1 && channels.written >= GATHERED && pays(sizes(layout, images))
+    // Patches are gathered from places of 32 bits.
+    let has_places = layout.together * layout.numbers()[1] <= i32::MAX as usize;
+    channels.groups == 1 && channels.written >= GATHERED && has_places && pays(sizes(layout, images))
 }
 
 /// Up to 16 positions that begin to read as many pixels apart.

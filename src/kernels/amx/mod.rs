@@ -4,8 +4,9 @@
 //! that the result is as near to the exact one as that of products of f32 is (Henry, Tang, Heinecke, "Leveraging the bfloat16
 //! Artificial Intelligence Datatype For Higher-Precision Computations", 2019).
 //!
-//! Where numbers are infinite, undefined or above 2^127, the product of f32 takes the place of this one. Below 2^-102 parts of a
-//! number may be zero: the result then lacks what is below 2^-126 times the other operand's largest.
+//! Where numbers are infinite, undefined or at least 2^127, the product of f32 takes the place of this one. The tiles take
+//! subnormal numbers for zero: each of the six products loses what is below 2^-126. The product of the first parts may be
+//! larger than the result, so that finite results within 1 % of the largest f32 may overflow.
 
 mod conv;
 mod pack;
