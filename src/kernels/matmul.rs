@@ -6,6 +6,7 @@ use super::{Kernel, Pieces, amx, length};
 use bytemuck::{Pod, Zeroable};
 use gemm_common::Parallelism;
 use gemm_f32::gemm::f32::get_gemm_fn;
+use std::ops::Range;
 
 /// The sizes of products `a b`, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -132,24 +133,26 @@ impl Kernel<2> for Matmul {
     }
 
     fn compute(sizes: &Product, operands: [&[f32]; 2], result: &mut [f32], threads: &dyn Threads) {
-        let [rows, summed, columns] = sizes.sizes();
-        let pieces = sizes.cut().1;
-        let transposed = [sizes.a_transposed, sizes.b_transposed].map(|transposed| transposed != 0);
-        for product in 0..sizes.products as usize {
-            if Self::at_once(sizes) {
-                let [a, b] = operands;
-                let a = &a[product * rows * summed..][..rows * summed];
-                let b = &b[product * summed * columns..][..summed * columns];
-                let result = &mut result[product * rows * columns..][..rows * columns];
-                if amx::multiply(sizes.sizes(), transposed, [a, b], result, threads) {
-                    continue;
-                }
-            }
+        let share = |result: &mut [f32], pieces: Range<usize>| {
             let result = Address::of(result);
             // SAFETY: the result is this call's alone, and every piece is computed once.
-            threads.share(pieces, &|i| unsafe {
-                Self::piece(sizes, operands, result.get(), product * pieces + i);
+            threads.share(pieces.len(), &|i| unsafe {
+                Self::piece(sizes, operands, result.get(), pieces.start + i);
             });
+        };
+        if !Self::at_once(sizes) {
+            return share(result, 0..Self::pieces(sizes));
+        }
+        let [rows, summed, columns] = sizes.sizes();
+        let transposed = [sizes.a_transposed, sizes.b_transposed].map(|transposed| transposed != 0);
+        let (pieces, [a, b]) = (sizes.cut().1, operands);
+        for product in 0..sizes.products as usize {
+            let a = &a[product * rows * summed..][..rows * summed];
+            let b = &b[product * summed * columns..][..summed * columns];
+            let own = &mut result[product * rows * columns..][..rows * columns];
+            if !amx::multiply(sizes.sizes(), transposed, [a, b], own, threads) {
+                share(result, product * pieces..(product + 1) * pieces);
+            }
         }
     }
 }
