@@ -209,6 +209,7 @@ fn checkpoints(c: &mut Criterion) {
         epochs: Some(Vec::new()),
         data: None,
         temperature: None,
+        conformal: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("last.safetensors");

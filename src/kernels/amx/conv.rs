@@ -48,7 +48,7 @@ pub fn conv_pays(layout: &Layout, images: usize) -> bool {
 pub fn conv_filter_grad_pays(layout: &Layout, images: usize) -> bool {
     let channels = &layout.channels;
     // Patches are gathered from places of 32 bits.
-    let has_places = layout.together * layout.numbers()[1] <= i32::MAX as usize;
+    let has_places = i32::try_from(layout.together * layout.numbers()[1]).is_ok();
     channels.groups == 1 && channels.written >= GATHERED && has_places && pays(sizes(layout, images))
 }
 
