@@ -1,23 +1,22 @@
 //! A data set in named tensors: a pair of inputs and targets, or a pair for each of training, validation and
 //! test.
 
+mod form;
+mod shards;
+mod targets;
+
+pub use form::Layout;
+pub(crate) use form::channels_last;
+pub(crate) use targets::targets;
+
 use super::rows::files::{Joined, Stored};
-use super::{Ignored, Origins, Parts, TargetKind, Targets, Task, bytes, npy, place, safetensors};
-use crate::array::{Array, DType, count};
+use super::{Origins, Parts, bytes, npy, safetensors};
+use crate::array::Array;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+use form::{Form, rounded};
+use shards::files_of;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The order of a picture's axes in arrays of pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    /// `[n, height, width, channels]`, as everything here has them.
-    Nhwc,
-    /// `[n, channels, height, width]`, as `PyTorch` has them.
-    Nchw,
-}
 
 /// A place that holds tensors by name.
 pub(crate) struct Tensors<'a> {
@@ -188,49 +187,6 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// In which form inputs are wanted.
-#[derive(Clone)]
-struct Form {
-    path: PathBuf,
-    layout: Option<Layout>,
-}
-
-impl Form {
-    /// Inputs as a data set has them.
-    fn of(&self, x: Array, name: &str) -> Result<Array> {
-        let x = stored(x).map_err(|e| Error::format(&self.path, format!("{name}: {e}")))?;
-        let x = self.laid_out(x, name)?;
-        // A vector is a sample of one number each.
-        let shape = if let &[n] = x.shape() { vec![n, 1] } else { x.shape().to_vec() };
-        x.reshape(&shape)
-    }
-
-    /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
-    /// trained on, as pictures of few rows and many channels.
-    fn laid_out(&self, x: Array, name: &str) -> Result<Array> {
-        let few = |size: usize| matches!(size, 1 | 3 | 4);
-        match (self.layout, x.shape()) {
-            (Some(Layout::Nchw), [_, _, _, _]) => channels_last(x),
-            (Some(Layout::Nchw), shape) => {
-                let message = format!(
-                    "{name}: expected [n, channels, height, width] for layout \"nchw\", got {shape:?}"
-                );
-                Err(Error::format(&self.path, message))
-            }
-            (None, &[_, channels, height, width]) if few(channels) && !few(width) && height > 4 => {
-                let message = format!(
-                    "{name}: expected pictures [n, height, width, channels], got {:?}, which looks like channels first; \
-                     set layout = \"nchw\" if it is, or layout = \"nhwc\" if these are pictures of {channels} x {height} \
-                     with {width} channels",
-                    x.shape()
-                );
-                Err(Error::format(&self.path, message))
-            }
-            _ => Ok(x),
-        }
-    }
-}
-
 impl Tensors<'_> {
     /// The rows of a part under one of the names that it goes by.
     fn part(&mut self, inputs: &[&str], targets: &[&str], names: &[&str]) -> Result<Option<Rows>> {
@@ -310,222 +266,4 @@ fn joined_shape(parts: &[Stored]) -> Vec<usize> {
         *rows = parts.iter().map(|part| part.shape.first().copied().unwrap_or(0)).sum();
     }
     shape
-}
-
-/// The files of a tensor among `all`: the one of its name, or else its shards in the order of their numbers.
-///
-/// # Errors
-/// A message, when two shards have the same number, or there are others than `-of-N` says.
-fn files_of<'f>(all: &'f [String], name: &str) -> std::result::Result<Vec<&'f str>, String> {
-    if let Some(whole) = all.iter().find(|file| *file == name) {
-        return Ok(vec![whole]);
-    }
-    let mut shards: Vec<_> = all.iter().filter_map(|file| Some((shard(file, name)?, &file[..]))).collect();
-    shards.sort_unstable();
-    for pair in shards.windows(2) {
-        let [((one, _), first), ((other, _), second)] = [pair[0], pair[1]];
-        if one == other {
-            return Err(format!("expected one shard {one} of {name}, got {first}.npy and {second}.npy"));
-        }
-    }
-    if let Some((of, file)) = shards.iter().find_map(|((_, of), file)| Some(((*of)?, file)))
-        && (shards.len() as u64 != of || shards.iter().any(|((_, other), _)| *other != Some(of)))
-    {
-        let got = shards.iter().filter(|((_, other), _)| *other == Some(of)).count();
-        return Err(format!(
-            "expected {of} shards of {name} that end in -of-{of}, as {file}.npy says, and no others, got {got} in {} files",
-            shards.len()
-        ));
-    }
-    Ok(shards.into_iter().map(|(_, file)| file).collect())
-}
-
-/// The number of a shard of a tensor, and of how many it is one where the name of the file says so: `x-000`,
-/// `x-00001-of-00010`, `x_3`. `None` for other files.
-fn shard(file: &str, name: &str) -> Option<(u64, Option<u64>)> {
-    let rest = file.strip_prefix(name)?.strip_prefix(['-', '_'])?;
-    let number =
-        |part: &str| -> Option<u64> { part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())? };
-    match rest.split_once("-of-") {
-        Some((index, of)) => Some((number(index)?, Some(number(of)?))),
-        None => Some((number(rest)?, None)),
-    }
-}
-
-/// Inputs in one of the types that a data set holds: whole numbers as u8 or i32, others as f32.
-fn stored(x: Array) -> Result<Array> {
-    match x.dtype() {
-        DType::U8 | DType::I32 | DType::F32 => Ok(x),
-        DType::Bool => Ok(x.cast(DType::U8)),
-        DType::BF16 | DType::F64 => Ok(x.cast(DType::F32)),
-        DType::U32 | DType::I64 | DType::U64 => {
-            let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
-            if let Some((i, value)) = x.find(|value| !range.contains(&value)) {
-                let expected = "whole numbers that i32 holds; store amounts beyond them as float32";
-                return Err(Error::value("values", expected, format!("{value} in {}", place(x.shape(), i))));
-            }
-            Ok(x.cast(DType::I32))
-        }
-    }
-}
-
-/// The narrowest range of a feature, in steps of f32, in which f32 tells enough values apart.
-const STEPS: f64 = 4096.0;
-
-/// A note on the first feature whose values lie so close together for their size that many become equal in f32, in
-/// which they are scaled.
-fn rounded(x: &Array, name: &str) -> Option<String> {
-    if !matches!(x.dtype(), DType::F64 | DType::I64 | DType::I32 | DType::U32 | DType::U64) {
-        return None;
-    }
-    let features = count(x.shape().get(1..)?);
-    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY, true); features];
-    for (i, value) in x.values().enumerate() {
-        let (least, greatest, is_exact) = &mut ranges[i % features];
-        (*least, *greatest) = (least.min(value), greatest.max(value));
-        *is_exact &= f64::from(value as f32) == value;
-    }
-    let (feature, (least, greatest, step)) = ranges.into_iter().enumerate().find_map(|(i, range)| {
-        let (least, greatest, is_exact) = range;
-        let step = f64::from(f32::EPSILON) * least.abs().max(greatest.abs()).log2().floor().exp2();
-        let is_near = least < greatest && greatest - least < STEPS * step;
-        (!is_exact && is_near).then_some((i, (least, greatest, step)))
-    })?;
-    let which = if features == 1 { String::new() } else { format!("feature {feature} ") };
-    Some(format!(
-        "{name}: {which}from {least} to {greatest} is rounded to multiples of {step} by f32, in which it is scaled; subtract \
-         its mean before saving it"
-    ))
-}
-
-/// Arrays `[n, channels, …]` as `[n, …, channels]`.
-pub(crate) fn channels_last(x: Array) -> Result<Array> {
-    let &[n, channels, ref rest @ ..] = x.shape() else {
-        return Err(Error::shape("layout", "[n, channels, height, width]", format!("{:?}", x.shape())));
-    };
-    let shape = [&[n], rest, &[channels]].concat();
-    let (dtype, size, pixels) = (x.dtype(), x.dtype().size(), count(rest));
-    let mut bytes = x.into_bytes();
-    let mut planes = vec![0; channels * pixels * size];
-    for sample in bytes.chunks_exact_mut(planes.len().max(1)) {
-        planes.copy_from_slice(sample);
-        for (i, element) in sample.chunks_exact_mut(size).enumerate() {
-            let from = (i % channels * pixels + i / channels) * size;
-            element.copy_from_slice(&planes[from..from + size]);
-        }
-    }
-    Array::from_bytes(dtype, &shape, bytes)
-}
-
-/// The meaning of an array's numbers: classes or values.
-pub(crate) fn targets(
-    path: &Path,
-    array: &Array,
-    kind: Option<TargetKind>,
-    task: Option<Task>,
-    ignored: Option<Ignored>,
-) -> Result<Targets> {
-    let rows = array.shape()[0];
-    let width = array.len().checked_div(rows).unwrap_or(0);
-    let is_value = kind.map_or(task == Some(Task::Values), |kind| kind == TargetKind::Value);
-    let values = || {
-        let values = array.cast(DType::F32).reshape(&[rows, width])?;
-        match ignored {
-            Some(ignored) => Targets::partial(&values, ignored),
-            None => Ok(Targets::Values(values)),
-        }
-    };
-    if is_value {
-        return values();
-    }
-    let refuse = |message: String| Err(Error::format(path, message));
-    let numbers = array.to_f64();
-    let fraction = numbers.iter().position(|number| number.fract() != 0.0);
-    let is_one_hot = width > 1 && numbers.chunks_exact(width).all(is_one_hot);
-    // A whole number at each position.
-    let many_axes = array.shape().len() > 2;
-    if width > 1
-        && fraction.is_none()
-        && (task == Some(Task::Classes) || kind == Some(TargetKind::Class))
-        && (many_axes || !is_one_hot)
-    {
-        return Targets::at_positions(array, ignored).map_err(|e| Error::format(path, e.to_string()));
-    }
-    let is_class = match (kind, task) {
-        (Some(_), _) => true,
-        (None, Some(Task::Classes)) => width == 1 || is_one_hot,
-        (None, Some(Task::Labels)) => width == 1 && fraction.is_none(),
-        (None, None | Some(Task::Values)) if array.dtype().is_float() => {
-            width == 1 && numbers.iter().all(|number| matches!(number, 0.0 | 1.0))
-        }
-        (None, None | Some(Task::Values)) => width == 1,
-    };
-    if !is_class {
-        return values();
-    }
-    if ignored.is_some() {
-        return refuse(format!(
-            "expected values, or classes at positions [n, positions…], beside ignored, got one class a row in {:?}",
-            array.shape()
-        ));
-    }
-    if is_one_hot {
-        let class =
-            |row: &[f64]| row.iter().position(|&number| number == 1.0).map_or(0, |class| class as i32);
-        let labels = numbers.chunks_exact(width).map(class).collect();
-        return Ok(Targets::Classes { labels, names: (0..width).map(|class| class.to_string()).collect() });
-    }
-    if width != 1 {
-        return refuse(format!(
-            "expected one class a row, a number or a row of zeros with a single one, got targets of shape {:?}",
-            array.shape()
-        ));
-    }
-    if let Some(row) = fraction {
-        return refuse(format!(
-            "expected classes as whole numbers, got {} in row {row} of the targets; for a target of values, choose a loss \
-             of values, such as mean-squared-error",
-            numbers[row]
-        ));
-    }
-    // `as` saturates far beyond the numbers that f64 tells apart.
-    let labels: Vec<i64> = numbers.into_iter().map(|number| number as i64).collect();
-    Targets::of_labels(&labels).map_err(|e| Error::format(path, e.to_string()))
-}
-
-/// Whether a row is zeros with a single one.
-fn is_one_hot(row: &[f64]) -> bool {
-    row.iter().all(|number| matches!(number, 0.0 | 1.0)) && row.iter().sum::<f64>() == 1.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tensor_is_one_file_or_all_of_its_shards_in_their_order() {
-        let of = |files: &[&str]| {
-            let files: Vec<String> = files.iter().map(ToString::to_string).collect();
-            files_of(&files, "x").map(|own| own.join(" "))
-        };
-        for (files, expected) in [
-            (&["x-1", "x-10", "x-2", "y-1"][..], "x-1 x-2 x-10"),
-            (&["x", "x_2", "x-3"], "x"),
-            (&["x_b", "x-", "x_test", "xx-1", "x-1-of-", "x--1"], ""),
-            (&["x-00002-of-00002", "x-00001-of-00002"], "x-00001-of-00002 x-00002-of-00002"),
-        ] {
-            assert_eq!(of(files).as_deref(), Ok(expected), "{files:?}");
-        }
-        for (files, words) in [
-            (&["x-1", "x_01"][..], "expected one shard 1 of x, got x-1.npy and x_01.npy"),
-            (&["x-0-of-3", "x-2-of-3"], "expected 3 shards of x"),
-            (&["x-0-of-2", "x-1-of-2", "x-2-of-2"], "got 3 in 3 files"),
-            (&["x-0-of-1", "x-1"], "got 1 in 2 files"),
-            (&["x-0-of-2", "x-1"], "expected 2 shards of x"),
-            (&["x-0-of-2", "x-1-of-3"], "as x-0-of-2.npy says"),
-        ] {
-            let refused = of(files).expect_err("refused");
-            assert!(refused.contains(words), "{files:?}: {refused}");
-        }
-    }
 }
