@@ -81,6 +81,16 @@ impl<R: Rows + ?Sized> Rows for Box<R> {
     }
 }
 
+/// The numbers of rows in ascending order, each once, and the place among them of each row that is asked for: so each is
+/// read once, neighbours after one another.
+fn ascending(rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let places = rows.iter().map(|row| sorted.partition_point(|other| other < row) as u32).collect();
+    (sorted, places)
+}
+
 impl Dataset {
     /// A data set whose inputs are read when they are needed. They are not scaled; [`Dataset::scaled`] reads the training
     /// rows once more for it.

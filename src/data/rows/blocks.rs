@@ -1,9 +1,9 @@
 //! Rows read together with their neighbours.
 
-use super::{ReadError, Rows};
-use crate::array::Array;
+use super::{ReadError, Rows, ascending};
+use crate::array::{Array, DType};
 use crate::data::gather;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +55,11 @@ impl<F> InBlocks<F>
 where
     F: Fn(Range<u32>) -> Result<Vec<Array>, ReadError> + Send + Sync,
 {
+    /// The number of the block that a row is in.
+    fn block_of(&self, row: u32) -> usize {
+        row as usize / self.block
+    }
+
     fn block(&self, index: usize) -> Result<Block, ReadError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = kept.iter().position(|(other, _)| *other == index)
@@ -94,42 +99,37 @@ where
             return Err(format!("expected rows below {}, got {row}", self.count).into());
         }
         // Block by block, so that each is read once however the rows lie.
-        let mut places: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (place, &row) in rows.iter().enumerate() {
-            places.entry(row as usize / self.block).or_default().push(place);
-        }
-        let mut blocks: Vec<_> = places.into_iter().collect();
-        blocks.sort_unstable();
-        let mut all: Vec<(Array, Vec<u8>)> = Vec::new();
-        for (index, places) in blocks {
+        let (sorted, places) = ascending(rows);
+        // Of each array its type, the shape of a row, and the rows in ascending order.
+        let mut all: Vec<(DType, Vec<usize>, Vec<u8>)> = Vec::new();
+        for of_block in sorted.chunk_by(|one, next| self.block_of(*one) == self.block_of(*next)) {
+            let index = self.block_of(of_block[0]);
             let block = self.block(index)?;
             if !all.is_empty() && block.len() != all.len() {
                 return Err(
                     format!("expected {} arrays in each block, got {}", all.len(), block.len()).into()
                 );
             }
-            let within: Vec<u32> =
-                places.iter().map(|&place| rows[place] - (index * self.block) as u32).collect();
+            let within: Vec<u32> = of_block.iter().map(|row| row - (index * self.block) as u32).collect();
             for (i, array) in block.iter().enumerate() {
                 let some = gather(array, &within)?;
+                let (dtype, sample) = (some.dtype(), some.shape()[1..].to_vec());
                 if all.len() == i {
-                    let width = some.bytes().len() / places.len();
-                    let like = Array::zeros(some.dtype(), &[&[0], &some.shape()[1..]].concat());
-                    all.push((like, vec![0; width * rows.len()]));
+                    all.push((dtype, sample.clone(), Vec::new()));
                 }
-                let (like, bytes) = &mut all[i];
-                if like.dtype() != some.dtype() || like.shape()[1..] != some.shape()[1..] {
-                    let (first, other) = (format!("{like:?}"), format!("{some:?}"));
-                    return Err(format!("expected blocks of one type, got {first} and {other}").into());
+                let (first, shape, bytes) = &mut all[i];
+                if (*first, &*shape) != (dtype, &sample) {
+                    return Err(format!(
+                        "expected blocks of one type, got {first}{shape:?} and {dtype}{sample:?} a row"
+                    )
+                    .into());
                 }
-                let width = bytes.len() / rows.len();
-                for (&place, row) in places.iter().zip(some.bytes().chunks_exact(width.max(1))) {
-                    bytes[place * width..][..width].copy_from_slice(row);
-                }
+                bytes.extend(some.into_bytes());
             }
         }
-        let array = |(like, bytes): (Array, Vec<u8>)| {
-            Array::from_bytes(like.dtype(), &[&[rows.len()], &like.shape()[1..]].concat(), bytes)
+        let array = |(dtype, sample, bytes): (_, Vec<usize>, _)| {
+            let array = Array::from_bytes(dtype, &[&[sorted.len()], &sample[..]].concat(), bytes)?;
+            gather(&array, &places)
         };
         Ok(all.into_iter().map(array).collect::<Result<_, _>>()?)
     }

@@ -1,9 +1,9 @@
 //! Arrays in files, of which rows are read where they lie.
 
 use super::reader::PIECE;
-use super::{ReadError, Rows};
+use super::{ReadError, Rows, ascending};
 use crate::array::Array;
-use crate::data::bytes;
+use crate::data::{bytes, gather};
 use crate::error::{Error, Result};
 use crate::file;
 use std::fmt;
@@ -118,10 +118,8 @@ impl Joined {
 
     /// The rows of these numbers, as a data set has them.
     pub fn read(&self, rows: &[u32]) -> Result<Array> {
-        // In the order of the files, so that neighbours are read together, and each row once.
-        let mut sorted = rows.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
+        // In the order of the files.
+        let (sorted, places) = ascending(rows);
         let (mut first, mut parts) = (0, Vec::new());
         for part in &self.parts {
             let end = first + part.rows();
@@ -141,9 +139,7 @@ impl Joined {
             return Err(Error::format(path, format!("expected rows below {first}, got others")));
         }
         let values = (self.prepare)(bytes::concatenate(path, parts)?)?;
-        let places: Vec<u32> =
-            rows.iter().map(|row| sorted.partition_point(|other| other < row) as u32).collect();
-        crate::data::gather(&values, &places)
+        gather(&values, &places)
     }
 
     /// The greatest value of all rows.

@@ -1,7 +1,7 @@
 //! Rows and batches that come one after another.
 
 use super::each::stack;
-use super::{ReadError, Rows};
+use super::{ReadError, Rows, ascending};
 use crate::array::Array;
 use std::fmt;
 use std::panic::resume_unwind;
@@ -60,9 +60,7 @@ where
     }
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
-        let mut sorted = rows.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
+        let (sorted, places) = ascending(rows);
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut next, mut iterator) = match at.take() {
             Some((next, iterator)) if sorted.first().is_some_and(|first| next <= *first) => (next, iterator),
@@ -90,8 +88,7 @@ where
         }
         *at = Some((next, iterator));
         drop(at);
-        let of_row = |row: &u32| Ok(read[sorted.partition_point(|other| other < row)].clone());
-        stack(rows, rows.iter().map(of_row))
+        stack(rows, places.iter().map(|&place| Ok(read[place as usize].clone())))
     }
 
     fn is_sequential(&self) -> bool {
