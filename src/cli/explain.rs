@@ -168,7 +168,7 @@ impl Subject {
         Ok(all.into_iter().filter(is_chosen).collect())
     }
 
-    /// That the model gives one class or one value of each row, whose figure can be explained.
+    /// Checks that the model gives one class or one value for each row, whose figure can be explained.
     fn check_single(&self) -> Result<()> {
         let answers = &self.answers;
         let got = match answers.names.len() {
@@ -209,6 +209,9 @@ impl Explain {
         });
         self.check(method, kind)?;
         let subject = self.subject(&folder, &model)?;
+        if matches!(method, Method::Gradients | Method::Occlusion) {
+            subject.check_single()?;
+        }
         let device = self.trained.open_device()?;
         let title = |what: &str| format!("{what} {}", folder.name());
         let out = &mut io::stdout().lock();
@@ -238,7 +241,6 @@ impl Explain {
                 picture.iter().try_for_each(|path| sheet().save(path))?;
             }
             (Method::Gradients, _) => {
-                subject.check_single()?;
                 let rows = self.spread(&subject, if kind == Kind::Table { 5 } else { 12 });
                 let steps = self.steps.map_or(128, usize::from);
                 let usual = if kind == Kind::Table { Baseline::Mean } else { Baseline::Zero };
@@ -296,7 +298,7 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// That the method is for data of this kind, and that every setting is for the method.
+    /// Checks that the method is for data of this kind, and that every setting is for the method.
     fn check(&self, method: Method, kind: Kind) -> anyhow::Result<()> {
         let (is_for, of) = match method {
             Method::Permutation => (kind == Kind::Table, "--method permutation is for tables"),
@@ -368,7 +370,6 @@ impl Explain {
         explain: impl Fn(&Array) -> Result<pictures::Explained>,
         object: &mut Value,
     ) -> anyhow::Result<String> {
-        subject.check_single()?;
         let one = |&row: &u32| {
             let sample = subject.data.samples(&[row])?;
             let explained = explain(&sample)?;

@@ -1,6 +1,6 @@
 //! What each column of a row, or each pixel of a picture, adds to an answer, by integrated gradients.
 
-use super::occlusion::mean_color;
+use super::occlusion::{channels, mean_color};
 use super::pictures::Explained;
 use super::values;
 use super::{Baseline, Subject};
@@ -81,7 +81,7 @@ impl Gradients<'_> {
     /// As [`Self::explain`], of a picture: what each pixel adds, of all its channels together.
     pub fn picture(&self, subject: &Subject, sample: &Array) -> Result<Explained> {
         let Attribution { answer, figure, from, parts } = self.explain(subject, sample)?;
-        let channels = subject.description.sample.get(2).copied().unwrap_or(1);
+        let channels = channels(&subject.description.sample);
         let pixels = parts.chunks_exact(channels).map(|pixel| pixel.iter().sum()).collect();
         Ok(Explained { answer, figure, baseline: Some(from), pixels })
     }

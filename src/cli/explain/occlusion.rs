@@ -37,8 +37,8 @@ pub(super) fn mean_color(data: &Dataset, rows: &[u32], dtype: DType) -> Result<V
     Ok(sums.into_iter().map(mean).collect())
 }
 
-/// Of a picture `[height, width]` or `[height, width, channels]`.
-fn channels(sample: &[usize]) -> usize {
+/// The channels of a picture `[height, width]` or `[height, width, channels]`.
+pub(super) fn channels(sample: &[usize]) -> usize {
     sample.get(2).copied().unwrap_or(1)
 }
 

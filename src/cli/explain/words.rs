@@ -3,7 +3,7 @@
 use super::Subject;
 use crate::array::Array;
 use crate::data::table::{ColumnKind, PADDING, UNKNOWN, Vocabulary};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Predictor;
 use console::Style;
 use serde_json::{Value, json};
@@ -36,9 +36,6 @@ pub(super) fn explain(
     vocabulary: &Vocabulary,
     rows: &[u32],
 ) -> Result<Vec<Text>> {
-    if subject.answers.is_at_positions || (!subject.answers.is_class && subject.answers.names.len() > 1) {
-        return Err(Error::value("explain", "a model of one answer a text", "one of several"));
-    }
     let of = |&number: &u32| {
         let ids = subject.data.samples(&[number])?.to_vec::<i32>()?;
         let places: Vec<usize> = (0..ids.len()).filter(|&i| ids[i] != PADDING).collect();
