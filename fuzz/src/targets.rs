@@ -117,7 +117,7 @@ fn read_image(contents: &[u8]) -> Result<(), String> {
     images::decode(file(), contents, Form::default()).map(drop).map_err(|e| e.to_string())
 }
 
-/// Writes what was read and reads it again; then applies the layers to small pictures or sequences.
+/// Writes the recipe and reads it back, then applies its layers to small pictures or sequences.
 fn read_recipe(contents: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(contents).map_err(|e| e.to_string())?;
     let recipe = Recipe::parse(text, file()).map_err(|e| e.to_string())?;

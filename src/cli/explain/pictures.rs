@@ -1,4 +1,4 @@
-//! Pictures, each with what it shows that an answer depends on.
+//! Sheets of pictures, with the pixels marked that an answer depends on.
 
 use super::Subject;
 use crate::array::Array;

@@ -212,7 +212,7 @@ fn sent_picture(_: &Path, cell: &str) -> crate::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The numbers of a body as samples of an input; sequences that are shorter than those of training are padded as there.
+/// The numbers of a request body as samples of an input. Shorter sequences are padded as in training.
 fn array(input: &Reads, numbers: Numbers) -> Result<Array, Refusal> {
     let (rows, values) = match (rows(&numbers, input.sample), input.sample) {
         (Some(rows), _) => (rows, numbers.values),

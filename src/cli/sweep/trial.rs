@@ -41,7 +41,7 @@ impl Sweep {
         Ok(command)
     }
 
-    /// Trains one trial of a sweep for another process, whose last line of output says what it reached.
+    /// Trains one trial of a sweep as a worker of another process: the last line that it prints is the result.
     pub(super) fn work(&self, number: usize, path: &Path) -> anyhow::Result<ExitCode> {
         jobs::become_worker(&self.cores)?;
         interrupt::listen()?;
