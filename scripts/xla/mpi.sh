@@ -15,8 +15,7 @@ compile_mpi() { # MPI's prefix, XLA's tree, the folder to fill
     mpi=(-DMPI_ABI -lmpi_abi)
   fi
   say "compiling the glue between XLA and MPI"
-  $compiler -std=c++17 -O2 -DNDEBUG -DLLVM_DISABLE_ABI_BREAKING_CHECKS_ENFORCING=1 -fPIC -w -shared \
-    -I "$xla/include" -I "$prefix/include" -o "$tree/lib/libneural_mpi.so" "$parts/mpi.cc" \
+  $compiler "${of_xla[@]}" -O2 -shared -I "$xla/include" -I "$prefix/include" -o "$tree/lib/libneural_mpi.so" "$parts/mpi.cc" \
     -L "$xla/lib" -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -L "$prefix/$library" "${mpi[@]}" \
     -Wl,-rpath,'$ORIGIN' -Wl,-rpath,"$(realpath "$prefix/$library")" -Wl,-soname,libneural_mpi.so ||
     die "the glue could not be compiled with the MPI in $prefix (the compiler's message is above)." \
