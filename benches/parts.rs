@@ -68,7 +68,7 @@ impl Call {
     }
 }
 
-/// A layer forward, and backward to its input and its parameters with what that needs of the way forward.
+/// A layer's forward pass, and its backward pass to input and parameters, which includes the forward pass it needs.
 fn passes(device: &Device, layer: &Layer, sample: &[usize]) -> Result<[Call; 2]> {
     let model = nn::sequential([layer.clone()]);
     let (variables, ..) = model.declare(DType::F32, sample)?;

@@ -1,8 +1,8 @@
-//! Is the pizza done? A question whose answers no straight line tells apart: too little heat leaves a pizza raw, too much
-//! burns it, and a hot oven takes less time than a cool one.
+//! Is the pizza done? No straight line separates the answers: too little heat leaves a pizza raw, too much burns it,
+//! and a hot oven takes less time than a cool one.
 //!
 //! With `--hidden 0` the model is the logistic regression of `police`, whose boundary is a line. A hidden layer bends it:
-//! each of its units draws a line of its own, and the last layer weighs them.
+//! each of its units draws a line, and the last layer weighs them.
 
 use clap::Parser;
 use neural::cli::{self, Columns, Options, chapter};
@@ -92,7 +92,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the model says all over the plane of the two columns, with the rows of the table on it.
+/// The model's answers all over the plane of the two columns, with the rows of the table on it.
 fn boundary(run: &Run, device: &Device) -> anyhow::Result<Boundary> {
     let (model, data) = (run.model()?, run.data());
     let names = data.feature_names();

@@ -1,6 +1,6 @@
-//! A language model of single characters: from each stretch of a text it learns which character comes next, and then writes
-//! on by itself. With an LSTM, which reads one character after another, or with causal attention, which looks back at all
-//! of them.
+//! A language model of single characters: it learns from stretches of a text to predict the next character, and then
+//! continues a text by itself. With an LSTM, which reads one character after another, or with causal attention, which
+//! looks back at all of them.
 
 use clap::{Parser, ValueEnum};
 use neural::cli::{self, DeviceArguments, chapter};
@@ -72,7 +72,7 @@ fn block() -> [Layer; 2] {
 fn network(reader: Reader, characters: usize) -> Sequential {
     let reader = match reader {
         Reader::Lstm => vec![Layer::Lstm(Recurrent { sequences: true, ..Recurrent::new(2 * WIDTH) })],
-        // Attention by itself does not know which character comes first.
+        // Attention alone does not know the order of the characters.
         Reader::Attention => [&[nn::position()][..], &block(), &block(), &[nn::layer_norm()]].concat(),
     };
     nn::sequential([&[nn::embedding(characters, WIDTH)][..], &reader, &[nn::dense(characters)]].concat())
@@ -100,7 +100,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `start`, and what the model writes after it.
+/// `start`, and the model's continuation.
 fn write(model: &Predictor, arguments: &Arguments, start: &[i32]) -> anyhow::Result<Vec<i32>> {
     let mut random = ChaCha8Rng::seed_from_u64(arguments.seed);
     let mut text = start.to_vec();

@@ -1,4 +1,4 @@
-//! Whether a device computes what the CPU does: every layer with its gradients, in f64 and in f32.
+//! Compares a device with the CPU: every layer with its gradients, in f64 and in f32.
 
 use clap::Parser;
 use neural::cli::{self, DeviceArguments};

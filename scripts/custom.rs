@@ -1,6 +1,6 @@
-//! Parts of one's own: a layer, a loss and an optimizer that the library does not have. Each is an ordinary type or function;
-//! gradients, the loop on the device and checkpoints come by themselves. The function that they learn has a jump and a
-//! few values that are far off.
+//! A layer, a loss and an optimizer that the library does not have. Each is an ordinary type or function; gradients,
+//! the loop on the device and checkpoints need no further code. The function that they learn has a jump and a few
+//! outliers.
 
 use clap::Parser;
 use neural::cli::{self, DeviceArguments};

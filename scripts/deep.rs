@@ -1,4 +1,4 @@
-//! A deep network on digits: four hidden layers, and what keeps so many of them trainable.
+//! A deep network on digits: four hidden layers, and the means to keep them trainable.
 //!
 //! Each layer is a dense one from He's first weights, batch norm, which brings its outputs back to mean 0 and deviation 1,
 //! `relu`, whose slope does not fade, and a little dropout. Adam finds a step size for every weight.

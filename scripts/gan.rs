@@ -1,6 +1,6 @@
-//! Digits that nobody wrote. Two networks play against each other (Goodfellow et al., 2014): a generator makes images of
-//! random numbers, a discriminator tells them from real ones. In each step both make an update, each with an optimizer
-//! of its own that moves only its own weights.
+//! Digits that nobody wrote. Two networks play against each other (Goodfellow et al., 2014): a generator makes images
+//! from random numbers, a discriminator tells them from real ones. Each step updates both, each with its own optimizer,
+//! which moves only its own weights.
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes};

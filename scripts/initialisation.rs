@@ -1,6 +1,6 @@
 //! Where to begin, and with which activation? The same network of three hidden layers from several first weights.
 //!
-//! What a layer hands on is a sum over its inputs: weights that are too small let it fade from layer to layer, weights
+//! The output of a layer is a sum over its inputs: weights that are too small let it fade from layer to layer, weights
 //! that are too large let it explode, and the gradient on its way back does the same. Glorot's and He's deviations keep
 //! both level. From zero all units of a layer stay alike. A sigmoid, whose slope is one quarter at most, fades by itself.
 

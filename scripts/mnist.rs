@@ -1,7 +1,7 @@
-//! Digits with a convolutional network: small windows that slide over the image, in place of one weight a pixel.
+//! Digits with a convolutional network: small windows that slide over the image, instead of one weight a pixel.
 //!
-//! Batch norm keeps what goes from layer to layer at mean 0 and deviation 1, and dropout makes the network spread what
-//! it knows: in training half of the outputs are left out at random.
+//! Batch norm keeps the values between layers at mean 0 and deviation 1, and dropout makes the network spread its
+//! knowledge: in training half of the outputs are left out at random.
 
 use clap::Parser;
 use neural::DType;

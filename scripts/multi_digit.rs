@@ -35,7 +35,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
     let digits = arguments.options.mnist()?;
     let model = nn::sequential([nn::flatten(), Dense::new(10).initialized(Init::Zeros).into()]);
-    // Each digit is a yes-or-no question of its own; an image's loss is the sum over the ten.
+    // Each digit is a separate yes-or-no question; an image's loss is the sum over the ten.
     let loss = Loss::SigmoidCrossEntropy(SigmoidCrossEntropy { sum_outputs: true, ..Default::default() });
     let mut run = Trainer::new(model)
         .loss(loss)

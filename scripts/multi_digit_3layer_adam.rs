@@ -1,5 +1,5 @@
-//! Digits with a hidden layer once more, now with what a library brings along: a table of the model, weights drawn
-//! as Glorot and Bengio advise, and Adam, which gives each weight a step size of its own.
+//! Digits with a hidden layer once more, now with the tools of a library: a table of the model, weights drawn
+//! as Glorot and Bengio advise, and Adam, which gives each weight its own step size.
 //!
 //! The original wrote it with Axon. Its second epsilon, inside of Adam's square root, is kept here.
 

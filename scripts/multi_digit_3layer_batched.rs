@@ -74,7 +74,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for epoch in 1..=arguments.passes.epochs {
         while run.epoch() < epoch {
-            // The loss is that of the batch just trained on, the accuracy that of the model after it.
+            // The loss is of the batch just trained on, the accuracy of the model after it.
             let batch = run.steps_per_epoch() - run.left_in_epoch();
             let reported = arguments.every_batch || (batch == 0 && epoch % 2 == 0);
             let steps = if reported { 1 } else { run.left_in_epoch() };

@@ -1,5 +1,5 @@
-//! Learning by heart, and what helps against it. With few images a network soon knows all of them, and goes on to trust
-//! what only they have in common: in validation its loss turns and rises.
+//! Learning by heart, and remedies. With few images a network soon knows all of them, and then learns features that
+//! only they share: in validation its loss turns and rises.
 //!
 //! The cures: L1 and L2 make large weights expensive, dropout leaves out a part of the units in each step, and early
 //! stopping takes the model of the epoch in which it was best in validation.

@@ -137,7 +137,7 @@ fn draw(run: &mut Run, evenings: &Dataset, target: &str, path: &Path) -> anyhow:
 fn from_above(plane: impl Fn((f64, f64)) -> f64, points: &[(f64, f64)], truth: &[f64]) -> Boundary {
     let least = truth.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // The least of 1, 2 or 5 times a power of ten that takes at most five steps from the least value to the greatest.
+    // The smallest 1, 2 or 5 times a power of ten that takes at most five steps from the min to the max.
     let width = (greatest - least).max(1e-6) / 5.0;
     let power = 10f64.powf(width.log10().floor());
     let step = [1.0, 2.0, 5.0].map(|multiple| multiple * power).into_iter().find(|step| *step >= width);

@@ -53,7 +53,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let evenings = arguments.columns.answers(&arguments.options.data)?;
     let model = nn::sequential([Dense::new(1).initialized(Init::Zeros).into()]);
     let mut run = Trainer::new(model)
-        // The loss takes the sum as it is before the sigmoid: that is exact where the sigmoid rounds to 0 or 1.
+        // The loss takes the sum before the sigmoid, which is exact even where the sigmoid rounds to 0 or 1.
         .loss(loss::sigmoid_cross_entropy())
         .optimizer(optim::sgd(arguments.lr))
         .batch_size(evenings.rows())

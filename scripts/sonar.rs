@@ -1,7 +1,7 @@
-//! Rock or mine? A network that tells two kinds of echoes apart, each 60 numbers: how strong it is in bands of frequencies.
+//! Rock or mine? A network that tells two kinds of echoes apart, each 60 numbers: its strength in bands of frequencies.
 //!
-//! With two hundred echoes there is little to learn from, and a mine that is missed costs more than a rock that is not. So
-//! the program says what became of each kind, on echoes that training never saw.
+//! With two hundred echoes there is little to learn from, and a missed mine costs more than a rock taken for one. So
+//! the program reports the results for each kind, on echoes that training never saw.
 
 use clap::Parser;
 use neural::cli::{self, Options, chapter};

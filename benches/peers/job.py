@@ -1,4 +1,4 @@
-"""What the peers in Python share: the command line, the data, and what they print.
+"""The common parts of the peers in Python: the command line, the data, and the output.
 
 usage: job.py FOLDER    writes the rows of the job `table` there
 """
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def flat(self) -> int:
-        """What is left of an image after the two convolutions, each with its pool."""
+        """The numbers left of an image after the two convolutions, each with its pool."""
         side = ((28 - self.kernel) // self.stride + 1) // 2
         return 2 * self.width * ((side - self.kernel + 1) // 2) ** 2
 

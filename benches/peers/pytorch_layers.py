@@ -1,5 +1,5 @@
-"""Each layer of `cargo bench --bench parts` by itself in PyTorch, forward without and backward with the graph that it
-needs, in the faster of its layouts. Prints the median seconds of each by its name there as JSON.
+"""Times each layer of `cargo bench --bench parts` separately in PyTorch, forward without and backward with the graph
+that it needs, in the faster of its layouts. Prints the median seconds of each by its name there as JSON.
 """
 
 import json

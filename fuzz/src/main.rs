@@ -110,7 +110,7 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// What this process has used of the processor.
+/// The CPU time of this process.
 fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes to the structure that it is given and to nothing else.

@@ -37,7 +37,7 @@ impl Measured {
         Self { live }
     }
 
-    /// The most bytes that were allocated at a time, beyond those at the beginning.
+    /// The peak of the allocated bytes, beyond those at the beginning.
     pub fn peak(&self) -> usize {
         PEAK.load(Relaxed).saturating_sub(self.live)
     }

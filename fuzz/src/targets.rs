@@ -20,7 +20,7 @@ type Pack = fn(&[u8]) -> Vec<u8>;
 pub struct Target {
     pub name: &'static str,
     pub read: fn(&[u8]) -> Result<(), String>,
-    /// What a changed file is packed into besides, since a change to compressed bytes seldom gets past the
+    /// Packs a changed file, which is read both plain and packed: a change to compressed bytes seldom gets past the
     /// checksum.
     pack: Option<Pack>,
     /// The bytes that may be allocated for a file of any size, such as a decompressor's tables.
@@ -66,7 +66,7 @@ impl Target {
         [contents.to_vec()].into_iter().chain(packed).collect()
     }
 
-    /// The most that may be allocated at a time for a file of `length` bytes.
+    /// The bytes that may be allocated at a time for a file of `length` bytes.
     pub fn allowed(&self, length: usize) -> usize {
         self.base + length * self.expansion
     }

@@ -1,4 +1,4 @@
-"""What a program has become: XLA's own account of it, which `--xla_dump_to` leaves in a folder."""
+"""A compiled program, from the files that XLA leaves in a folder with `--xla_dump_to`."""
 
 import pathlib
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 # Thunks, the steps of an XLA program, that hold others or only wait.
 GROUPS = {"kWhile", "kConditional", "kCommandBuffer", "kSequential", "kAsyncStart", "kAsyncDone", "kDynamicSliceFusion"}
-# Instructions that have no place in a step: they go through the host, or take far longer than what they stand for.
+# Instructions that have no place in a step: they go through the host, or take far longer than another form would.
 UNWANTED = ["sort", "select-and-scatter", "infeed", "outfeed", "send", "recv"]
 # The libraries and compilers that XLA calls for a GPU.
 LIBRARIES = ("__cudnn$", "__cublas$", "__triton", "__cub$", "__gpu$", "TopK")
@@ -15,30 +15,30 @@ LIBRARIES = ("__cudnn$", "__cublas$", "__triton", "__cub$", "__gpu$", "TopK")
 
 class Loop(NamedTuple):
     depth: int  # 1 for the loop over steps
-    launches: int  # in a turn, without those of loops within it
+    launches: int  # in a turn, without the launches of inner loops
     command_buffers: int
     breaks: dict[str, int]  # the launches outside of command buffers, by their kind
 
 
 class Program(NamedTuple):
-    loops: list[Loop]  # the first is what is outside of loops
-    turns: list[int | None]  # of each, where XLA knows
-    counts: list[int]  # by how much each turn moves the loop's counter: the steps that it takes
+    loops: list[Loop]  # the first is the code outside of loops
+    turns: list[int | None]  # the trip count of each loop, where XLA knows it
+    counts: list[int]  # the increment of each loop's counter in a turn: the steps that the turn takes
     aliased: int  # the bytes of the results that are to take over an argument's memory
     rounded: int  # products and convolutions that may round their operands to TF32
     faults: list[str]
 
     def step(self, loops: bool) -> tuple[Loop, list[tuple[Loop, int | None]]]:
-        """What a step does, and the loops within it: the outermost loop, where there is one over steps."""
+        """The loop over steps, the outermost one, or the whole program without one; and the loops within it."""
         at = min(int(loops), len(self.loops) - 1)
         return self.loops[at], list(zip(self.loops, self.turns))[at + 1:]
 
     def steps(self, loops: bool) -> int:
-        """How many steps a turn of the outermost loop takes."""
+        """The number of steps in a turn of the outermost loop."""
         return self.counts[min(int(loops), len(self.loops) - 1)]
 
     def launches(self, loops: bool) -> float:
-        """Those of a step, with those of the loops in it."""
+        """The launches of a step, including the loops in it."""
         step, inner = self.step(loops)
         turn = step.launches + sum(loop.launches * (turns or 1) for loop, turns in inner)
         each = turn / self.steps(loops)
@@ -47,8 +47,8 @@ class Program(NamedTuple):
 
 def read_thunks(lines: list[str]) -> list[Loop]:
     found = [[0, 0, 0, {}]]
-    inside = [(-1, 0)]  # the loops around a line: how far each is indented, and its number
-    buffer = None  # how far the command buffer around a line is indented
+    inside = [(-1, 0)]  # the loops around a line: the indent and the number of each
+    buffer = None  # the indent of the command buffer around a line
     asking = False
     for line in lines:
         text = line.strip()

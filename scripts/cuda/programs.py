@@ -55,7 +55,7 @@ def make_data(folder: pathlib.Path) -> None:
 
 
 def recipe(folder: pathlib.Path, name: str, data: str, layers: str, train: str = "") -> pathlib.Path:
-    """A recipe of this script's own, for what no other recipe has."""
+    """Writes a recipe for a model or an optimizer that no recipe of the project has."""
     path = folder / f"{name}.toml"
     path.write_text(
         f"[data]\n{data}\n[model]\nlayers = {layers}\n[train]\nloss = \"softmax-cross-entropy\"\nbatch_size = 128\n"
@@ -114,7 +114,7 @@ def placed(program: pathlib.Path) -> list[bytes]:
 
 
 def unasked(options: bytes) -> list[str]:
-    """What an xla.CompileOptionsProto sets without having been asked to."""
+    """The settings of an xla.CompileOptionsProto that nobody asked for."""
     parts = fields(options)
     settings = [fields(entry)[1][0] for entry in parts.get(7, [])]  # env_option_overrides
     whole = any(3 in fields(build) for build in parts.get(3, []))  # executable_build_options.debug_options
@@ -214,7 +214,7 @@ class Recorder:
         return jobs
 
     def layers(self) -> list[Job]:
-        # Ones are not what the layers compute, and the program says so.
+        # The recorder returns ones, not the layers' results, so the program reports differences.
         return [Job("layers", ["examples/compare_devices"], status=1)]
 
     def examples(self) -> list[Job]:
@@ -259,7 +259,7 @@ class Recorder:
         ]
 
     def shared(self, launcher: pathlib.Path) -> list[str]:
-        """What is wrong with the programs that two processes of a GPU each are given, which must be those of one with two."""
+        """Faults of the programs of two processes, which must equal the programs of one process with two GPUs."""
         recipe = root / "scripts/recipes/mnist.toml"
         one = self.record(self.train("one process", recipe, "--devices", "2", devices=2))
         job = self.train("two processes", recipe, "--processes", "mpi")
@@ -282,7 +282,7 @@ class Recorder:
         return faults
 
     def exported(self, trained: str) -> list[Compilation]:
-        """A trained model as it is handed to other compilers, who have no options of ours."""
+        """A trained model as other compilers get it, without our options."""
         (run,) = (self.scratch / "runs" / trained).iterdir()
         path = self.scratch / f"{trained}.mlir"
         words = ["export", str(run), "--to", "stablehlo", "--batch", "32", "--out", str(path)]

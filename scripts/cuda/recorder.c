@@ -1,8 +1,8 @@
-// A PJRT plugin that takes the place of CUDA's: it writes down every program that it is given to compile, with the
-// options, as 0000.hlo and 0000.options and so on in the folder $RECORDER_FOLDER. The executable that it returns accepts
-// and gives arrays of the program's shapes, all ones, so that the caller goes on to the next program. For the rest it is the CPU
-// plugin $RECORDER_PLUGIN under another name. Of several processes, each writes into a folder of its own within that one, named by
-// its number; they greet each other through the store that they were given, as CUDA's plugin does to list all devices.
+// A PJRT plugin that takes the place of CUDA's: it records every program that it is given to compile, with the options,
+// as 0000.hlo and 0000.options and so on in the folder $RECORDER_FOLDER. The executable that it returns takes and
+// returns arrays of the program's shapes, all ones, so that the caller goes on to the next program. Otherwise it is the
+// CPU plugin $RECORDER_PLUGIN under another name. Each of several processes writes into its own subfolder, named by its
+// number; they greet each other through the store that they were given, as CUDA's plugin does to list all devices.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-//! Small data sets that are made here: what the recipes of unusual networks train on.
+//! Small generated data sets for the recipes of unusual networks.
 
 use neural::{Array, Result};
 

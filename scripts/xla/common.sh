@@ -1,7 +1,7 @@
-# What the parts of scripts/setup share. It is sourced, and expects $cache, the folder of everything that is fetched, and
-# $parts, that of this file.
+# The common functions of the parts of scripts/setup. It is sourced, and expects $cache, the folder of everything that
+# is fetched, and $parts, the folder of this file.
 
-die() { # what happened, and what to do about it
+die() { # the failure, and the remedy
   printf 'setup: %s\n' "$1" >&2
   [ $# -lt 2 ] || printf '       %s\n' "$2" >&2
   exit 1
@@ -31,7 +31,7 @@ system=$(uname -s)
 machine=$(uname -m) # macOS has another name for 64-bit Arm than Linux
 command -v sha256sum >/dev/null || sha256sum() { shasum -a 256 "$@"; }
 
-check_machine() { # what to do on another machine
+check_machine() { # the remedy on another machine
   case "$system $machine" in
     "Linux x86_64" | "Linux aarch64" | "Darwin arm64") ;;
     *) die "these wheels are for Linux on x86-64 and on 64-bit Arm, and for macOS on Apple silicon; this is $system on $machine." "$1" ;;
@@ -55,7 +55,7 @@ key_of() { # the files that a tree is made from; their hash is in its name, so a
   cat "$@" | sha256sum | cut -c1-16
 }
 
-fetch_failed() { # the package, what pip wrote to stderr
+fetch_failed() { # the package, pip's stderr
   if grep -q 'DO NOT MATCH THE HASHES' "$2"; then
     die "the file that came for $1 is not the one that is pinned: its SHA-256 is another (both are above)." \
       "Use another network or package index; if the index serves a changed file, do not trust it."
@@ -101,7 +101,7 @@ fetch_wheels() {
 make_tree() {
   local tree=$1
   shift
-  # What earlier runs left when they were killed outright, and wheels that nobody came back for.
+  # Leftovers of earlier runs that were killed outright, and abandoned wheels.
   find "$cache" -maxdepth 1 \( -name 'partial-*' -mmin +120 -o -name 'wheels-*' -mtime +30 \) -exec rm -rf {} +
   partial=$(mktemp -d "$cache/partial-XXXXXX") || die "cannot write to $cache." "Name a writable folder in NEURAL_CACHE."
   trap 'rm -rf "$partial"' EXIT

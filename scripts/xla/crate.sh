@@ -45,7 +45,7 @@ opt-level = 0
 [profile.release.package.neural-kernels]
 codegen-units = 1
 TOML
-  # What stands here takes precedence over the crate's own profile, so it is only written where there is none.
+  # These lines take precedence over the crate's own profile, so they are only written where there is none.
   grep -q '^ *\[profile\.release' "$2/Cargo.toml" || cat <<TOML
 
 # Optimising across the parts of a crate takes half of neural's build, and its hot loops do not need it.

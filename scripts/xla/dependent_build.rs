@@ -1,4 +1,4 @@
-// Passes on how programs that use neural are linked: where XLA lies, and what speaks up when it is gone.
+// Passes on the linking of programs that use neural: the place of XLA, and the library that reports when it is gone.
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let arguments = std::env::var("DEP_NEURAL_XLA_LINK_ARGS").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the programs of the peers in Rust share: the command line, the data, and what they print.
+//! The common parts of the peers in Rust: the command line, the data, and the output.
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -127,7 +127,7 @@ fn table(folder: &Path, part: &str) -> Result<Rows> {
 /// Trains `model` with a call of `step` for each batch; returns it with the seconds of each epoch.
 ///
 /// # Errors
-/// Those of `step`.
+/// The errors of `step`.
 pub fn epochs<M>(
     arguments: &Arguments,
     rows: usize,
@@ -149,7 +149,7 @@ pub fn epochs<M>(
     Ok((model, seconds))
 }
 
-/// Prints what benches/compare reads.
+/// Prints the line that benches/compare reads.
 pub fn report(arguments: &Arguments, rows: usize, version: &str, seconds: &[f64], accuracy: f64) {
     let steps = arguments.rows(rows).div_ceil(arguments.batch());
     println!(
