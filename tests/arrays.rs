@@ -43,7 +43,7 @@ fn refused<T>(result: Result<T>, parts: &[&str]) {
 mod targets {
     use super::*;
 
-    /// What four rows of targets are to a loss.
+    /// Four rows of targets, as a loss reads them.
     fn read(targets: &[u8], keys: &str, task: Option<Task>) -> Result<Targets> {
         let x = npy("|u1", &[4, 1], &[1, 2, 3, 4]);
         let arrays = folder(&[("x.npy", &x), ("y.npy", targets)]);
@@ -90,7 +90,7 @@ mod targets {
         let as_classes = classes(&[1, 0, 2, 1], &["0", "1", "2"]);
         assert_eq!(read(&y, "", Some(Task::Classes)).unwrap(), as_classes);
         assert_eq!(read(&y, "target_kind = 'class'", None).unwrap(), as_classes);
-        // Labels of which each may hold by itself.
+        // Labels that are independent of each other.
         for task in [Some(Task::Labels), Some(Task::Values), None] {
             assert_eq!(read(&y, "", task).unwrap(), values(&[4, 3], &one_hot));
         }
@@ -187,7 +187,7 @@ mod splits {
             said("folds = 5\nfold = 1"),
             ["train 8 the other folds", "validation 2 fold 1 of 0 to 4 of the rows, at random, seed 0"]
         );
-        // What a file holds is not to be told from the words alone.
+        // The words alone do not tell the contents of a file.
         let half: Vec<u32> = (10..12).collect();
         let data = load("validation = 'half-of-test'", true).unwrap();
         assert_eq!(data.parts().nth(1).unwrap().rows, half);
@@ -199,7 +199,7 @@ mod splits {
         let expected = Splits { train: (0..6).collect(), validation: vec![6, 7], test: vec![8, 9] };
         assert_eq!(data.splits, expected);
         assert!(data.origins.test.contains("the last 20 % of the rows"), "{:?}", data.origins);
-        // The scaling knows nothing of what came later.
+        // The scaling knows nothing of later rows.
         let source = Source { scale: Scale::Standardize, split: SplitOrder::Ordered, ..half_for_the_test() };
         let rows = folder(&[
             ("x.npy", &npy("<f4", &[4], &f32s(&[1.0, 3.0, 50.0, 70.0]))),

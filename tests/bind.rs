@@ -1,5 +1,5 @@
-//! What scripts/xla/bind.py does to libraries, by the word of the system's loader, which takes them afterwards, and what
-//! scripts/xla/replaced.py finds in them.
+//! Libraries bound by scripts/xla/bind.py, as the system's loader then resolves their symbols, and the symbols that
+//! scripts/xla/replaced.py looks for in libraries.
 
 use std::fs;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn compile(folder: &Path, source: &str, name: &str, arguments: &[&str]) {
         .args(arguments));
 }
 
-/// What the program prints, and the lines in which the loader tells where it found which symbol for libsecond.so.
+/// The program's output, and the loader's lines on the symbols that it looked up for libsecond.so.
 fn start(folder: &Path) -> (String, Vec<String>) {
     let output =
         run(Command::new(folder.join("program")).env("LD_DEBUG", "bindings").env("LD_BIND_NOW", "1"));
@@ -143,7 +143,7 @@ fn a_function_whose_place_is_taken_must_be_there() {
         assert_eq!(output.status.success(), missing.is_none(), "{said}");
         assert!(said.contains(missing.unwrap_or_default()), "{said}");
     }
-    // What the glue has and XLA no longer.
+    // A symbol that the glue has and XLA no longer.
     fs::write(folder.join("names"), "_Z8replacedv\n").expect("writable");
     compile(folder, "int other() { return 1; }", "libnewer.so", &["-shared"]);
     let output = script(folder, "replaced.py", &["names", "libglue.so", "libnewer.so"]);

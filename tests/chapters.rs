@@ -28,7 +28,7 @@ fn example(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_neural")).with_file_name("examples").join(name)
 }
 
-/// What a program prints, which must be all that it says.
+/// A program's output, with nothing on stderr.
 fn printed(program: &Path, arguments: &[&str]) -> String {
     let output = run(program, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -93,7 +93,7 @@ impl Descent {
     }
 
     /// One step on the mean over the rows of a loss of the weighted sum and the target; `slope` is its derivative by the
-    /// sum. Returns the loss before the step, and the largest movement of a weight.
+    /// sum. Returns the loss before the step, and the max movement of a weight.
     fn step(&mut self, loss: fn(f64, f64) -> f64, slope: fn(f64, f64) -> f64) -> (f64, f64) {
         let n = self.rows.len() as f64;
         let mut gradient = vec![0.0; self.weights.len()];
@@ -327,7 +327,7 @@ fn cifar10_learns_which_colour_is_bright() {
     refuses("cifar10", &["--data", path], &["test_batch.bin"]);
 }
 
-/// The programs in scripts/ that are chapters: those that take what every chapter takes.
+/// The programs in scripts/ that are chapters: they take the options of every chapter.
 fn programs() -> Vec<String> {
     let files = std::fs::read_dir(root().join("scripts")).expect("a folder");
     let files = files.map(|file| file.expect("a file").path());
@@ -397,7 +397,7 @@ fn the_recipes_hold_the_chapters_networks() {
     let mut seen = Vec::new();
     for file in std::fs::read_dir(root().join("scripts/recipes")).expect("a folder") {
         let path = file.expect("a file").path();
-        // tests/networks.rs has those of the folder beside them.
+        // tests/networks.rs has the recipes of the folder beside them.
         if path.is_dir() {
             continue;
         }
@@ -446,7 +446,7 @@ fn the_recipes_of_the_pizzeria_arrive_at_the_optimum() {
     assert_eq!(police[1..], ["30", "0.3931", "76.67%"]);
 }
 
-/// Runs a chapter with a picture, and returns what it prints and what it draws.
+/// Runs a chapter with a picture, and returns its output and the picture.
 fn drawn(name: &str, arguments: &[&str]) -> (String, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("picture.svg");
@@ -463,7 +463,7 @@ fn attribute(node: &Node, name: &str) -> f64 {
     node.attribute(name).expect("an attribute").parse().expect("a number")
 }
 
-/// The places of the dots whose colour is that of the dot in the legend, which is the first one, without it.
+/// The places of the dots with the colour of the legend's dot, the first one, which is left out.
 fn dots(picture: &Document) -> Vec<(f64, f64)> {
     let dots = all(picture, "circle");
     dots[1..].iter().map(|dot| (attribute(dot, "cx"), attribute(dot, "cy"))).collect()
@@ -498,7 +498,7 @@ fn pizza_draws_the_line_of_least_squares() {
     let picture = Document::parse(&svg).expect("XML");
     let (dots, lines) = (dots(&picture), curves(&picture));
     assert_eq!((dots.len(), lines.len()), (30, 1));
-    // Axes are linear, so that the least squares of the dots are where those of the table are.
+    // Axes are linear, so the least-squares line of the dots is the line of the table.
     let (slope, start) = least_squares(&dots);
     for (x, y) in &lines[0] {
         assert!((slope * x + start - y).abs() < 1.0, "({x}, {y}) is beside {slope} x + {start}");
@@ -601,7 +601,7 @@ fn pizzas() -> Vec<([f64; 3], f64)> {
 
 #[test]
 fn a_hidden_layer_bends_the_boundary() {
-    // The least loss of any straight boundary, by gradient descent in f64.
+    // The min loss of any straight boundary, by gradient descent in f64.
     let (pizzas, mut weights) = (pizzas(), [0.0; 3]);
     let n = pizzas.len() as f64;
     let sum =
@@ -675,7 +675,7 @@ fn compared(text: &str, name: &str) -> [f64; 3] {
 fn learning_rates_are_too_small_right_and_too_large() {
     let few = ["--images", "1000", "--epochs", "3"];
     let (text, svg) = drawn("learning_rate", &[&few[..], &["--lr", "0", "0.5", "1e38"]].concat());
-    // Without a step the ten classes stay as good as equal, and the figures are those of the first weights.
+    // Without a step the ten classes stay nearly equal, and the figures are from the initial weights.
     let [loss, train, _] = compared(&text, "rate 0 ");
     assert!((loss - 10f64.ln()).abs() < 0.5 && train < 30.0, "{text}");
     let [loss, train, val] = compared(&text, "rate 0.5");

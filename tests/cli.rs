@@ -108,7 +108,7 @@ fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
     [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), elements].concat()
 }
 
-/// Tensors x, f32 `[4, 1]`, and y, i32 `[4]`, under a header of one's own.
+/// Tensors x, f32 `[4, 1]`, and y, i32 `[4]`, with the given fields for x in the header.
 fn safetensors(x: &str, elements: &[u8]) -> Vec<u8> {
     let header =
         format!(r#"{{"x":{{"dtype":"F32",{x}}},"y":{{"dtype":"I32","shape":[4],"data_offsets":[16,32]}}}}"#);
@@ -125,7 +125,7 @@ fn png(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn bad_data_gets_one_clear_sentence() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    // What is changed of good data: a file's contents, or a folder in its place.
+    // `bad` replaces a part of good data: a file's contents, or a folder in its place.
     let refused = |format: &str, good: &[(&str, &[u8])], bad: (&str, Option<&[u8]>), words: &[&str]| {
         let folder = tempfile::tempdir_in(home.path()).expect("a temporary folder");
         for (name, contents) in good.iter().filter(|(name, _)| *name != bad.0) {

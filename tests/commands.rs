@@ -1,5 +1,5 @@
-//! What can be asked of a run once it is trained, as a user meets it. The figures are computed again here, from what
-//! `Model::predict` says of rows that the tests made themselves.
+//! The commands on a trained run, as a user meets them. The figures are computed again here, from the answers of
+//! `Model::predict` for rows that the tests made.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn neural(arguments: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().expect("the program ends")
 }
 
-/// What the program prints, when it succeeds without a word on stderr.
+/// The program's output, when it succeeds without a word on stderr.
 fn said(arguments: &[&str]) -> String {
     let output = neural(arguments, b"");
     let noise = String::from_utf8_lossy(&output.stderr);
@@ -193,7 +193,7 @@ fn model(name: &str) -> Model {
     folder(name).model().expect("a model")
 }
 
-/// What the model says of samples, a vector for each.
+/// The model's outputs for samples, a vector for each.
 fn predict(model: &Model, samples: &Array) -> Vec<Vec<f64>> {
     let outputs = model.predict(device(), samples).expect("samples of the model's shape");
     outputs.to_f64().chunks_exact(outputs.shape()[1]).map(<[f64]>::to_vec).collect()
@@ -802,14 +802,14 @@ fn answers_are_widened_by_how_wrong_the_model_is_on_other_rows() {
     close(&row["interval"][1], price + errors[4]);
     let table = said(&[&["predict", "runs/widened", "prices.tsv", "--csv"], &device[..]].concat());
     assert!(table.starts_with("input,row,price,price_low,price_high\n"), "{table}");
-    // What is not learned from must be enough, and there.
+    // The rows for the margins must be there, enough of them, and not trained on.
     let refused = |run: &str, more: &[&str], words: &[&str]| {
         refuses(&[&["evaluate", run], &device[..], more].concat(), b"", words);
     };
     refused("runs/widened", &["--conformal", "0.9"], &["at least 9 rows", "6 validation rows"]);
     refused("runs/sets", &["--conformal", "0.8"], &["validation rows", "--data"]);
 
-    // Of classes: the ⌈41 · 0.8⌉-th smallest of 1 less the probability of the right one.
+    // Of classes: the ⌈41 · 0.8⌉-th smallest of 1 less the probability of the correct one.
     let kept = evaluate("runs/sets", &["--data", "trees.csv", "--conformal", "0.8"])["conformal"].clone();
     let answers = || lines(&said(&[&["predict", "runs/sets", "trees.csv", "--json"], &device[..]].concat()));
     let answered = answers();
@@ -821,7 +821,7 @@ fn answers_are_widened_by_how_wrong_the_model_is_on_other_rows() {
         (0..40).filter(|&row| answered[row]["set"].as_array().expect("names").contains(&tree(row).3.into()));
     assert!(holds.count() >= 33);
     assert!(answered.iter().any(|row| row["set"].as_array().map(Vec::len) == Some(1)), "{answered:?}");
-    // A file in eight bits gives other answers than those that margins are of.
+    // A file in eight bits gives other answers than the margins are for.
     let export = |more: &[&str]| {
         let words = ["export", "runs/sets", "--to", "onnx", "--out", "sets.onnx"];
         let out = said(&[&words[..], &device[..], more].concat());
@@ -841,7 +841,7 @@ fn answers_are_widened_by_how_wrong_the_model_is_on_other_rows() {
     assert!(answers()[0]["set"].is_null());
 }
 
-/// What the page of a run holds.
+/// The data in the page of a run.
 fn page(arguments: &[&str], file: &str) -> Value {
     said(&[&["report"], arguments, &["-o", file, "--device", device_name()]].concat());
     let page = fs::read_to_string(home().join(file)).expect("a page");
@@ -1165,7 +1165,7 @@ fn mlflow_has_the_figures_of_the_history() {
         start.to_string()
     };
     let begun = check(2);
-    // Going on with the run goes on with MLflow's, whose metrics are those of the whole history.
+    // Going on with the run goes on with MLflow's, whose metrics cover the whole history.
     let resume = ["train", "--resume", "runs/logged-7", "--epochs", "3", "--mlflow", &shown];
     said(&[&resume[..], &["--device", device_name(), "--quiet"]].concat());
     assert_eq!(check(3), begun);
@@ -1185,7 +1185,7 @@ fn files_named(folder: &Path, name: &str) -> Vec<PathBuf> {
     entries.filter(|path| path.is_file()).collect()
 }
 
-/// The program in a terminal of its own, as `script` makes one; what it shows there, and its exit code.
+/// Runs the command in its own terminal, made by `script`; returns the terminal's contents and the exit code.
 #[cfg(feature = "dashboard")]
 fn in_terminal(command: &str) -> Option<(String, Option<i32>)> {
     let script = Command::new("script")
@@ -1215,7 +1215,7 @@ fn a_dashboard_gives_the_terminal_back() {
         drawn.contains("runs/shown on cpu") && drawn.contains("training") && drawn.contains("rows/s"),
         "{drawn}"
     );
-    // What the run said stands there afterwards, with the table, and what is typed shows again.
+    // The run's lines stand there afterwards, with the table, and typed text shows again.
     assert!(
         after.contains("epoch 6/6") && after.contains("weights of epoch") && after.contains("\x1b[?25h"),
         "{after}"
@@ -1323,7 +1323,7 @@ fn a_temperature_has_the_least_loss_and_goes_where_the_model_goes() {
     assert!(loss(temperature) <= loss(temperature * 1.01) && loss(temperature) <= loss(temperature / 1.01));
     close(&calibrated["loss"], loss(temperature));
 
-    // What predict says moves with it, and no answer changes, as the threshold moves too.
+    // The probabilities of predict move with it, and no answer changes, as the threshold moves too.
     for ((oak, _, kind), (then, _, before)) in predicted().iter().zip(&before) {
         let score = (then / (1.0 - then)).ln() / temperature;
         assert!((oak - 1.0 / (1.0 + (-score).exp())).abs() < 1e-5, "{oak} for {then}");
@@ -1332,7 +1332,7 @@ fn a_temperature_has_the_least_loss_and_goes_where_the_model_goes() {
     let weight = |name: &str| model(name).value("0.weight").expect("a weight").to_f64()[0];
     assert!((weight("sure") * temperature / weight("trees") - 1.0).abs() < 1e-6);
     assert_eq!(evaluate(&[])["temperature"], calibrated["temperature"], "it is kept");
-    // Fitted once more it is the same, not the temperature of what is calibrated already.
+    // Fitted once more it is the same, not a temperature on top of the calibrated scores.
     let again = evaluate(&["--calibrate"])["temperature"].as_f64().expect("a number");
     assert!((again - temperature).abs() < 1e-9);
     // The run keeps a plain probability, so that its checkpoints can have temperatures that differ.
@@ -1508,7 +1508,7 @@ fn models_answer_over_http_as_they_predict() {
     let metrics = server.ask("GET /metrics HTTP/1.1", b"").1;
     assert!(metrics.contains("neural_requests_total{model=\"trees\",code=\"200\"} 36"), "{metrics}");
 
-    // What was asked before the signal is answered after it.
+    // Requests from before the signal are answered after it.
     let body = serde_json::json!({ "rows": [row(1)] }).to_string();
     let asked: Vec<_> = (0..20)
         .map(|_| {

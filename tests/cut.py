@@ -1,5 +1,5 @@
-"""What tests/kill.py and tests/power.py share: a small run with everything that a checkpoint can hold, and what is the
-same of two runs that went the same way."""
+"""The common parts of tests/kill.py and tests/power.py: a small run with everything that a checkpoint can hold, and the
+results that are the same for two runs that went the same way."""
 
 import json
 import pathlib
@@ -46,7 +46,8 @@ def tensors(path: pathlib.Path) -> dict:
 
 
 def outcome(run: pathlib.Path) -> tuple:
-    """What a run came to: its epochs without their times, as lines and as a table, and the tensors of its checkpoints."""
+    """The results of a run: its epochs without their times, as lines and as a table, and the tensors of its
+    checkpoints."""
     lines = run.joinpath("history.jsonl").read_text().splitlines()
     epochs = [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in lines]
     rows = len(run.joinpath("history.csv").read_text().splitlines())

@@ -1,4 +1,4 @@
-//! One batch on several devices: the result is that of one device, to rounding.
+//! One batch on several devices: the result equals one device's, up to rounding.
 
 mod common;
 

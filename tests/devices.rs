@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Runs the program with no CUDA in sight but what the test puts there.
+/// Runs the program with no CUDA in sight except the test's own.
 fn neural(arguments: &[&str], cache: &Path, plugin: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_neural"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NEURAL_CACHE", cache);
@@ -82,7 +82,7 @@ fn a_plugin_in_the_cache_is_found_and_needs_a_driver() {
     assert!(found["driver"]["missing"].as_str().expect("a reason").contains("libcuda.so.1"), "{found}");
     refuses("cuda", cache.path(), None, &["cuda:0: ", "NVIDIA's driver is not there"]);
 
-    // What was not asked for by name is not a failure, and is said.
+    // A missing GPU that was not asked for by name is no failure, and is reported.
     let output = neural(&["devices"], cache.path(), None);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(

@@ -421,7 +421,7 @@ fn bytes_that_are_no_model_are_refused() {
     assert!(refusal(&mixed.expect("encodes")).contains("another model's values"));
 }
 
-/// XLA's own parser reads the text, and what it compiles gives the same numbers: no constant was left out.
+/// XLA's own parser reads the text, and the compiled program gives the same numbers: no constant was left out.
 #[test]
 fn hlo_runs_by_itself() {
     let client = xla::PjRtClient::cpu().expect("a CPU");
@@ -502,7 +502,7 @@ fn stablehlo_takes_the_samples_alone() {
     assert!(export::hlo(&table, 0).is_err());
 }
 
-/// Fields of a protobuf message, <https://protobuf.dev/programming-guides/encoding>: a number and what it holds.
+/// Fields of a protobuf message, <https://protobuf.dev/programming-guides/encoding>: a number and a value.
 fn fields(mut bytes: &[u8]) -> Vec<(u64, Field)> {
     fn varint(bytes: &mut &[u8]) -> u64 {
         let mut value = 0;
@@ -558,7 +558,7 @@ fn all(message: &[u8], number: u64) -> Vec<Field> {
     fields(message).into_iter().filter(|(n, _)| *n == number).map(|(_, field)| field).collect()
 }
 
-/// The numbers of the fields are those of onnx.proto.
+/// The numbers of the fields are from onnx.proto.
 #[test]
 fn onnx_holds_the_model() {
     let mlp = named("mlp");
@@ -615,7 +615,7 @@ fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
     let graph = all(&made.file, 7)[0].clone();
     let ops: Vec<_> = all(graph.bytes(), 1).iter().map(|node| all(node.bytes(), 4)[0].text()).collect();
     let count = |op: &str| ops.iter().filter(|one| *one == op).count();
-    // Before the convolution, after its activation, after the pool: what the dense layer reads is rounded already.
+    // Before the convolution, after its activation, after the pool: the dense layer's input is rounded already.
     assert_eq!((count("QuantizeLinear"), count("BatchNormalization")), (4, 0), "{ops:?}");
 
     let constants = constants(&made.file);
@@ -663,7 +663,8 @@ fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
     assert!(error.contains("dense layers, convolutions or attention"), "{error}");
 }
 
-/// Engines add a bias as whole steps of the values times those of the weights, whatever the range of the values is.
+/// Engines add a bias in whole multiples of the step of the values times the step of the weights, for any range of
+/// values.
 #[test]
 fn onnx_in_eight_bits_has_biases_in_steps_of_values_times_weights() {
     let layers = json!([
@@ -671,7 +672,7 @@ fn onnx_in_eight_bits_has_biases_in_steps_of_values_times_weights() {
         { "conv": { "filters": 2, "kernel": [2, 2] } }
     ]);
     let model = model(layers, Link::Identity, DType::F32, &[7, 7, 1], Scaling::none());
-    // Results are 5 x 5, of which the pool leaves out the last row and column: there are the largest.
+    // Results are 5 x 5, of which the pool leaves out the last row and column, which hold the max.
     let mut values: Vec<f32> = numbers(2 * 49, 3).into_iter().map(|x| x as f32).collect();
     (values[48], values[97]) = (100.0, -100.0);
     let rows = Array::new(&[2, 7, 7, 1], values).expect("as many values");

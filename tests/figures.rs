@@ -1,4 +1,4 @@
-//! Figures of whole runs: what they are of, by what the best epoch is chosen, and that every place says the same.
+//! Figures of whole runs: their rows and weights, the choice of the best epoch, and the same values in every place.
 
 mod common;
 
@@ -51,7 +51,8 @@ fn labels_are_measured_by_their_probabilities() {
     assert!(evaluation.probabilities().iter().all(|p| (0.0..=1.0).contains(p)));
 }
 
-/// Two outputs whose means are far apart: a mean over both explains nearly all of what varies, and nothing of either.
+/// Two outputs whose means are far apart: one mean for each explains nearly all of the variance over both, and nothing
+/// of either.
 #[test]
 fn r2_is_the_mean_of_that_of_each_output() {
     let noise: Vec<f32> = numbers(200, 9).iter().map(|x| *x as f32).collect();
@@ -156,7 +157,7 @@ fn rows_of_probabilities_are_targets_of_the_softmax_cross_entropy() {
     let evaluation = trained(trainer.epochs(300), &data);
     assert_eq!(evaluation.task(), Task::Classes { classes: 3, probabilities: true });
     assert_eq!((evaluation.labels()[..2].to_vec(), evaluation.accuracy()), (vec![2, 0], Some(1.0)));
-    // Trained to its least, a model gives the targets back.
+    // Trained to its minimum, a model gives the targets back.
     for (p, t) in evaluation.probabilities().iter().zip(&rows) {
         assert!((p - f64::from(*t)).abs() < 1e-3, "{p} {t}");
     }
@@ -195,7 +196,7 @@ fn said(home: &TempDir, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The last line of what a command prints, as JSON.
+/// The last line of a command's output, as JSON.
 #[track_caller]
 fn json(home: &TempDir, arguments: &[&str]) -> Value {
     serde_json::from_str(said(home, arguments).lines().last().expect("a line")).expect("JSON")

@@ -280,8 +280,8 @@ fn passes_visit_every_row_in_an_order_of_their_own_and_go_on_where_they_were() {
     let splits = Splits { train: (0..rows).collect(), ..Splits::default() };
     let data = Dataset::new(inputs, targets, splits).expect("a data set");
     let types = [(); 2].map(|()| Type::new(DType::F32, &[ROWS, 1]));
-    // The loss moves a weight by what is in the batch, so that its bits tell the order; the second result is how far inputs
-    // and targets are apart, the third the rows of a batch that are unlike the first.
+    // The loss moves a weight by the mean of the batch, so that its bits tell the order; the second result is the
+    // distance of inputs and targets, the third the mean of the batch.
     let start = || {
         FunctionTrainer::new(&types, |cx, batch| {
             let weight = cx.parameter("weight", &[], &Init::Ones, (1, 1))?;

@@ -72,7 +72,7 @@ impl Case {
     }
 }
 
-/// Floats in `dtype`, whole numbers as they are.
+/// Floats in `dtype`, whole numbers unchanged.
 fn input(array: &Array, dtype: DType) -> Array {
     if array.dtype().is_float() { array.cast(dtype) } else { array.clone() }
 }
@@ -108,7 +108,7 @@ fn declare(model: &Sequential, x: &Array, dtype: DType) -> Result<Vec<Variable>>
     Ok(variables.variables().cloned().collect())
 }
 
-/// What a layer is given beside its input.
+/// The further inputs of a layer.
 struct Given {
     /// 1 for positions that are not padding, i32.
     positions: Option<Array>,
@@ -302,7 +302,7 @@ fn losses_at_positions_are_those_of_pytorch() {
     }
 }
 
-/// An optimizer as it is written in a golden file: its rule, and what surrounds it.
+/// An optimizer as it is written in a golden file: its rule, and the settings around it.
 fn optimizer(case: &Case) -> Optimizer {
     let mut config = case.config.as_object().expect("a table").clone();
     let average = config.remove("average").map(|value| serde_json::from_value(value).expect("an average"));
@@ -363,7 +363,7 @@ fn updates_are_those_of_pytorch_and_optax() {
             let mut state: Vec<Array> = variables
                 .iter()
                 .map(|v| {
-                    // Where a parameter begins, so does what is drawn as it.
+                    // State that is initialised as a parameter begins with the parameter's values.
                     let given =
                         golden.find(case, &format!("initial.{}", v.original.as_ref().unwrap_or(&v.name)));
                     given.map_or_else(|| v.initial(0), |a| a.cast(dtype))
@@ -421,7 +421,7 @@ fn schedules_are_those_of_pytorch_and_optax() {
                 case.name
             );
         }
-        // What is read is written back as it was.
+        // The schedule is written back as it was read.
         let written = serde_json::to_value(&schedule).expect("a schedule is data");
         assert_eq!(
             serde_json::from_value::<Schedule>(written).expect("it reads back"),
@@ -432,7 +432,7 @@ fn schedules_are_those_of_pytorch_and_optax() {
     }
 }
 
-/// The program of a net's gradients in mixed precision, the names of the variables that it takes, and those of its results.
+/// The variables of a net, the names of its parameters, and the program of its gradients in mixed precision.
 /// Arguments: the variables, the input, the targets.
 fn mixed_program(golden: &Golden, case: &Case) -> Result<(Vec<Variable>, Vec<String>, Program)> {
     let model: Sequential = case.parse();
@@ -455,7 +455,7 @@ fn mixed_program(golden: &Golden, case: &Case) -> Result<(Vec<Variable>, Vec<Str
     Ok((variables, parameters.into_iter().map(|(variable, _)| variable.name).collect(), program))
 }
 
-/// How far our gradients and those of autocast are from those of f64, relative to their length, over all parameters and
+/// The errors of our gradients and of autocast's against f64, relative to their length, over all parameters and
 /// batches of a net.
 fn errors_in_mixed_precision(golden: &Golden, case: &Case) -> Result<[f64; 2]> {
     let (variables, parameters, program) = mixed_program(golden, case)?;

@@ -1,10 +1,10 @@
-//! What layers begin with, beside PyTorch's initialisers: see tests/golden/initial.py.
+//! Initial weights of layers, beside PyTorch's initialisers: see tests/golden/initial.py.
 
 use neural::DType;
 use neural::nn::Sequential;
 use serde_json::Value;
 
-/// Fans are those of the layer: a group of a convolution reads its own channels alone.
+/// Fans are the layer's: a group of a convolution reads its own channels alone.
 #[test]
 fn weights_are_spread_as_those_of_pytorch() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("golden/initial.json")).expect("JSON");

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Stops a training run at random moments (SIGKILL, SIGTERM, SIGINT), resumes it each time, and compares what it ends with
-to a run that was never stopped: history and weights must be the same to the last bit. Then the other accidents: a
+"""Stops a training run at random moments (SIGKILL, SIGTERM, SIGINT), resumes it each time, and compares its results
+with a run that was never stopped: history and weights must be the same to the last bit. Then the other accidents: a
 second process in the folder, a full disk, a folder that cannot be written, output that nobody reads.
 
 usage: tests/kill.py [--kills N] [--seed N] [PATH-OF-NEURAL]      (cargo build --release first; Linux)
@@ -112,7 +112,7 @@ def full_disk(folder: Folder) -> None:
     before = {path.name: path.read_bytes() for path in run.glob("*.safetensors")}
 
     def limit() -> None:
-        # A file that grows longer gives an error in place of the signal.
+        # A file that grows longer gives an error instead of the signal.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         size = len(before["last.safetensors"]) // 2
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -75,8 +75,8 @@ fn both_forms_of_a_convolution_agree() {
     }
 }
 
-/// Random graphs and their gradients: in the form for a CPU, in that for a GPU, for which loops are rewritten, and with the
-/// kernels of src/kernels, which are of f32.
+/// Random graphs and their gradients: in the form for a CPU, in the form for a GPU, for which loops are rewritten, and
+/// with the kernels of src/kernels, which are for f32.
 #[test]
 fn forms_of_random_graphs_agree() {
     let arguments = graphs::arguments(3);
@@ -135,7 +135,7 @@ const WINOGRAD: &[Conv] = &[
     Conv { input: &[2, 15, 20, 48], kernel: &[2, 5, 48, 50], stride: &[1, 1], padding: &[(1, 0), (2, 2)], dilation: &[1, 1], groups: 1 },
 ];
 
-/// Those that are done as they are defined, without patches: few channels, strides, dilation, long windows, rows, groups.
+/// Direct convolutions, without patches: few channels, strides, dilation, long windows, rows, groups.
 #[rustfmt::skip]
 const DIRECT: &[Conv] = &[
     Conv { input: &[3, 14, 13, 1], kernel: &[3, 3, 1, 16], stride: &[1, 1], padding: &[(0, 0), (0, 0)], dilation: &[1, 1], groups: 1 },
@@ -154,21 +154,20 @@ const DIRECT: &[Conv] = &[
     Conv { input: &[2, 5, 4, 6], kernel: &[1, 1, 6, 7], stride: &[1, 1], padding: &[(1, 0), (0, 2)], dilation: &[1, 1], groups: 1 },
     // Small images with many filters, which are worked on together.
     Conv { input: &[5, 4, 4, 40], kernel: &[3, 3, 40, 72], stride: &[2, 2], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 1 },
-    // Every channel by itself, to one and to three filters, and in rows.
+    // Every channel separately, to one and to three filters, and in rows.
     Conv { input: &[2, 12, 11, 37], kernel: &[3, 3, 1, 37], stride: &[1, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 37 },
     Conv { input: &[3, 10, 13, 16], kernel: &[5, 4, 1, 48], stride: &[2, 3], padding: &[(2, 2), (0, 4)], dilation: &[2, 1], groups: 16 },
     Conv { input: &[2, 33, 20], kernel: &[7, 1, 20], stride: &[2], padding: &[(6, 0)], dilation: &[3], groups: 20 },
     // Large enough to be worked on in bands.
     Conv { input: &[1, 90, 70, 3], kernel: &[3, 3, 1, 3], stride: &[2, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 3 },
-    // Groups that fill a register and those that do not, in both directions.
+    // Groups that fill a register and groups that do not, in both directions.
     Conv { input: &[3, 9, 10, 32], kernel: &[3, 3, 8, 64], stride: &[1, 1], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 4 },
     Conv { input: &[2, 11, 8, 64], kernel: &[3, 3, 16, 64], stride: &[2, 2], padding: &[(1, 1), (1, 1)], dilation: &[1, 1], groups: 4 },
     Conv { input: &[2, 9, 7, 24], kernel: &[3, 3, 4, 24], stride: &[1, 2], padding: &[(0, 1), (1, 1)], dilation: &[1, 1], groups: 6 },
     Conv { input: &[2, 7, 7, 12], kernel: &[1, 1, 6, 70], stride: &[1, 1], padding: &[(0, 0), (0, 0)], dilation: &[1, 1], groups: 2 },
 ];
 
-/// How far the results in f32 of the CPU's lowering are from those of XLA's own convolutions in f64, and how many calls of
-/// `name` there are.
+/// The errors of the CPU's lowering in f32 against XLA's own convolutions in f64, and the number of calls of `name`.
 fn off_from_f64(conv: &Conv, name: &str) -> (Vec<f64>, usize) {
     let (function, arguments) = conv.function(DType::F64).expect("well formed");
     let expected = {
@@ -368,7 +367,7 @@ fn pools_are_those_of_f64() {
             padding: pool.padding.to_vec(),
             dilation: pool.dilation.to_vec(),
         };
-        // Pools, and their gradients with a weight of its own for each result.
+        // Pools, and their gradients with a separate weight for each result.
         let function = |dtype: DType| -> Result<Function> {
             let graph = Graph::new();
             let x = graph.parameter(dtype, shape);
@@ -380,7 +379,7 @@ fn pools_are_those_of_f64() {
             }
             Ok(Function::new(&graph, outputs))
         };
-        // Few different numbers, so that many a largest has its equals.
+        // Few different numbers, so that many maxima have equals.
         let values: Vec<f64> = numbers(shape.iter().product(), 4).iter().map(|x| (x * 4.0).round()).collect();
         let expected = {
             let function = function(DType::F64).expect("well formed");
@@ -465,7 +464,7 @@ fn log_softmax_of_what_is_not_a_number_is_none() {
     assert!(got[..20].iter().all(|y| y.is_finite()) && got[20..].iter().all(|y| y.is_nan()), "{got:?}");
 }
 
-/// What is asked of a recurrent sequence: its last state, all states, all and their gradients, or the gradient of a
+/// The result wanted of a recurrent sequence: its last state, all states, all and their gradients, or the gradient of a
 /// gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Asked {
@@ -505,7 +504,7 @@ fn recurrent_sequences_are_those_of_f64_in_one_call() {
             (false, Asked::All, 1),
             (false, Asked::Gradients, 5),
             (true, Asked::Gradients, 5),
-            // The steps of the first gradient, which the second wants, are a loop of their own.
+            // The steps of the first gradient, which the second needs, are a separate loop.
             (true, Asked::Second, 3),
         ] {
             let build = |dtype| sequence(cell, dtype, back, asked).expect("well formed");
@@ -564,7 +563,7 @@ fn attention_is_that_of_f64_in_a_call_for_each_direction() {
         let (function, _) = build(DType::F32);
         let calls =
             |target| hlo_text(&function, target).expect("lowers").matches("\"neural.attention").count();
-        // The gradient of the gradient has a call for what passes through the result.
+        // The gradient of the gradient has a call for the part that passes through the result.
         assert_eq!((calls(Target::Cpu), calls(Target::Gpu)), (3, 0), "{flags:?} {others:?}");
         let singles: Vec<_> = arguments.iter().map(|array| array.cast(DType::F32)).collect();
         let program = Program::compile(device(), &function, 0).expect("compiles");
@@ -601,7 +600,7 @@ fn a_cpu_gets_products_and_a_gpu_convolutions() {
     }
 }
 
-/// An optimizer counts its updates, which would be a launch of its own in each step.
+/// An optimizer counts its updates, which would be an extra launch in each step.
 #[test]
 fn a_gpu_carries_no_count() {
     let graph = Graph::new();
@@ -630,7 +629,8 @@ fn a_gpu_carries_no_count() {
     }
 }
 
-/// Training runs in a loop on the device, so what holds of a convolution must hold of one in a loop, with its gradients.
+/// Training runs in a loop on the device, so a convolution in a loop, with its gradients, must have the device's form
+/// too.
 #[test]
 fn a_loop_takes_the_form_of_its_device() {
     let build = || -> Result<Function> {
@@ -654,7 +654,7 @@ fn a_loop_takes_the_form_of_its_device() {
     };
     let function = build().expect("well formed");
     let count = |target| hlo_text(&function, target).expect("lowers").matches(" convolution(").count();
-    // Its own and those of its gradients; the loop back may compute its own again.
+    // The convolution and its two gradients; the backward loop may compute it again.
     assert_eq!(count(Target::Cpu), 0);
     assert!(count(Target::Gpu) >= 3);
     let arguments = [values(&[1, 6, 5, 2], 1), values(&[3, 3, 2, 2], 2)];
@@ -668,7 +668,7 @@ fn a_loop_takes_the_form_of_its_device() {
     }
 }
 
-/// Whatever adds up, with the shapes of its arguments; the axes of a pool are those of an image.
+/// Operations that sum, with the shapes of their arguments; the axes of a pool are those of an image.
 type Build = fn(&[Tensor]) -> Result<Tensor>;
 
 fn window(size: usize, stride: usize) -> Window {
@@ -713,8 +713,8 @@ const SUMS: &[(&str, &[&[usize]], Build)] = &[
     }),
 ];
 
-/// bf16 has 8 bits: a running sum of ones stays at 256. Every sum of it, of all kinds of devices, must be that of f64,
-/// rounded once.
+/// bf16 has 8 bits: a running sum of ones stays at 256. Every sum of bf16, on devices of every kind, must equal the sum
+/// in f64, rounded once.
 #[test]
 fn sums_of_bf16_are_rounded_once() {
     for (name, shapes, build) in SUMS {
@@ -825,7 +825,7 @@ fn a_gpu_multiplies_and_sums_outside_of_loops_what_waits_for_no_step() {
     let text = hlo_text(&function, Target::Gpu).expect("lowers");
     let loops: Vec<&str> = text.split("\n\n").filter(|part| part.starts_with("step")).collect();
     let [forth, back, ..] = loops[..] else { panic!("{} loops: {text}", loops.len()) };
-    // The way back computes no gates again, which are one product in front of it, and sums no gradient of a bias.
+    // The backward loop recomputes no gates, which are one product in front of it, and sums no gradient of a bias.
     let count = |body: &str, operation: &str| body.matches(operation).count();
     assert_eq!((count(forth, " dot("), count(back, " dot(")), (1, 2), "{text}");
     assert_eq!(count(back, " reduce("), 0, "{back}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A tensor of a golden case, by its name: its numbers, and how many there are in a row.
 type Tensor<'a> = &'a dyn Fn(&str) -> (Vec<f64>, usize);
 
-/// Compares every golden figure of a task with what `figures` makes of the case's settings and tensors.
+/// Compares every golden figure of a task with the result of `figures` on the case's settings and tensors.
 fn check(task: &str, figures: impl Fn(&Value, Tensor, &[Metric]) -> Figures) {
     let path = |ending: &str| format!("{}/tests/golden/metrics.{ending}", env!("CARGO_MANIFEST_DIR"));
     let json = std::fs::read_to_string(path("json")).expect("the golden file is there");
@@ -130,7 +130,7 @@ fn figures_of_no_rows_are_undefined() {
     for answers in [values, labels, classes] {
         let metrics: Vec<Metric> = Metric::of(answers.task()).collect();
         for (metric, value) in answers.figures(&metrics).iter() {
-            // What is counted of a label or of the second class is 0 where there is nothing to count.
+            // Counts of a label or of the second class are 0 where there is nothing to count.
             assert!(value.is_nan() || value == 0.0, "{metric}: {value}");
         }
         assert!(answers.figures(&metrics[..1]).iter().all(|(_, value)| value.is_nan()));

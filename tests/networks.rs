@@ -32,7 +32,7 @@ fn made(name: &str, data: &str, settings: &[&str]) -> (Recipe, tempfile::TempDir
     (recipe(name, &[&[place.as_str()], settings].concat()), folder)
 }
 
-/// Trains, and gives the last epoch's figures of the validation rows.
+/// Trains, and returns the last epoch's figures of the validation rows.
 fn train(recipe: &Recipe, data: &Dataset) -> Score {
     let trainer = recipe.trainer_on(data).unwrap();
     let mut run = trainer.start(device(), data).unwrap_or_else(|error| panic!("{error}"));
@@ -90,7 +90,7 @@ fn six_values_are_forecast() {
 
 #[test]
 fn autoencoders_give_the_digits_back() {
-    // The mean of all digits in place of each has a squared error of 0.067, and a log loss of 0.26.
+    // The mean of all digits instead of each has a squared error of 0.067, and a log loss of 0.26.
     for (name, most) in [("autoencoder", 0.045), ("denoising", 0.22)] {
         let recipe = recipe(name, &["train.epochs=3", "train.batch_size=32"]);
         let data = some(recipe.load().unwrap(), 2048, 256);
@@ -327,7 +327,7 @@ fn a_network_of_pytorchs_gives_what_it_gave_there() {
         assert_eq!(now == value, name.starts_with("0.") || name.starts_with("4."), "{name}");
     }
 
-    // What does not fit is said with both names.
+    // An error about a tensor that does not fit has both names.
     let description = trainer.describe(&data).unwrap();
     let error =
         weights(&pretrained(), &[("net.features.".into(), "9.".into())].into(), &description).unwrap_err();

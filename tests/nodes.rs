@@ -74,7 +74,7 @@ fn every_pixel_has_a_class() {
     assert!(score.get(Metric::Accuracy).unwrap() > 0.95, "{score}");
     assert!(last.accuracy.unwrap() > 0.95, "{last:?}");
 
-    // Against what is counted here.
+    // Against figures counted here.
     let rows = &data.splits.validation;
     let evaluation = run.evaluate(rows).unwrap();
     assert_eq!((evaluation.rows(), evaluation.outputs.len()), (32, 32 * 7 * 8 * 2));
@@ -101,7 +101,7 @@ fn every_pixel_has_a_class() {
     near(Metric::MeanIou, f64::midpoint(both[0] / union[0], both[1] / union[1]));
     near(Metric::Perplexity, (loss / count).exp());
     assert!((evaluation.loss() - loss / count).abs() < 1e-6 * loss / count);
-    // What is trained is what a prediction gives, at every pixel.
+    // A prediction gives an output for every pixel.
     let model = run.model().unwrap();
     let predicted = model.predict(device, &data.samples(&[64, 65]).unwrap()).unwrap();
     assert_eq!(predicted.shape(), [2, 8, 8, 2]);
@@ -109,7 +109,7 @@ fn every_pixel_has_a_class() {
 
 #[test]
 fn padding_counts_in_nothing() {
-    // Tags of tokens; what the fields after a row's end hold must not matter.
+    // Tags of tokens; the fields after a row's end must not matter.
     let mut random = numbers(3);
     let (n, length) = (40, 6);
     let (mut tokens, mut tags, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -226,7 +226,7 @@ fn padding_that_nothing_masks_is_refused() {
         &["sequence 1"],
     );
 
-    // The NaN of the data is none that training lost: what is blamed is the layer.
+    // The NaN of padding is not blamed for a loss that is not finite: the layer is.
     let lost = [("2.weight", &[2, 8][..]), ("2.bias", &[2])]
         .map(|(name, shape)| (name.to_string(), Array::full(DType::F32, shape, f64::from(f32::MAX))));
     let trainer = Trainer::new(recurrent(true)).batch_size(8).begin(lost);
@@ -271,7 +271,7 @@ fn values_that_are_not_known_count_in_nothing() {
     let score = history.last().unwrap().validation.as_ref().unwrap();
     assert!(score.get(Metric::R2).unwrap() > 0.9, "{score}");
 
-    // Against what is counted here.
+    // Against figures counted here.
     let rows = &data.splits.validation;
     let evaluation = run.evaluate(rows).unwrap();
     let truth = &after.to_f64()[36 * 6..];
@@ -456,7 +456,7 @@ fn two_inputs_make_two_outputs() {
 
 #[test]
 fn one_goal_of_nodes_is_the_list_of_layers() {
-    // The same layers under other names begin elsewhere; what is the same is what follows from the same weights.
+    // The same layers under other names begin with other weights; from the same weights they train alike.
     let data = two_inputs(40);
     let data = Dataset { more_inputs: Vec::new(), more_targets: Vec::new(), input: String::new(), ..data };
     let layers = [nn::dense(4), nn::tanh(), nn::dense(2)];
@@ -564,7 +564,7 @@ fn mistakes_in_nodes_have_one_sentence_with_the_line() {
         "from = 3",
         &["expected a name, or a list of names, got 3"],
     );
-    // A circle is told by its own nodes, and not by one that waits for it.
+    // A cycle is reported by its own nodes, and not by a node that waits for it.
     wrong("from = 'left', layers", "from = 'choice', layers", &["circle: a from choice from both from a"]);
     wrong("a = { from = 'left'", "left = { from = 'left'", &["node left", "that no input of the data has"]);
 
@@ -639,7 +639,7 @@ fn a_sigmoid_may_speak_for_pixels_and_a_loss_may_be_ones_own() {
         Trainer::new(model()).loss(own).optimizer(adam(0.02)).epochs(5).start(device(), &data).unwrap();
     let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
     assert!(history[4].loss < history[0].loss);
-    // A picture's class where every pixel has one is refused with what is wanted.
+    // One output a picture where every pixel has a class is refused with the expected shape.
     let flat = nn::sequential([nn::flatten(), nn::dense(2)]);
     let error = Trainer::new(flat).start(device(), &data).unwrap_err().to_string();
     assert!(error.contains("positions [6, 6]") && error.contains("[batch, 6, 6, outputs]"), "{error}");

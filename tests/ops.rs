@@ -1,4 +1,4 @@
-//! What operations compute, against plain arithmetic, and the random numbers against the published generator.
+//! Operations against plain arithmetic, and the random numbers against the published generator.
 
 mod common;
 
@@ -131,7 +131,7 @@ fn types_convert_by_rounding_and_truncating() {
     assert_eq!(got[2].to_f64()[3], f64::from(1.001f32));
 }
 
-/// Whole numbers so small that their sums are exact in f32, so that every element must be right to the last bit,
+/// Whole numbers so small that their sums are exact in f32, so that every element must be correct to the last bit,
 /// wherever a backend cuts a product and in whatever order it adds.
 #[test]
 fn products_of_whole_numbers_are_exact() {

@@ -6,7 +6,7 @@ use common::device_name;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Runs one of the programs in scripts/ and returns what it prints.
+/// Runs one of the programs in scripts/ and returns its output.
 fn program(name: &str, arguments: &[&str]) -> String {
     let target = PathBuf::from(env!("CARGO_BIN_EXE_neural"));
     let path = target.with_file_name("examples").join(name);
@@ -40,7 +40,7 @@ fn multi_digit_follows_the_float64_reference() {
         let expected: f64 = expected.parse().expect("a number");
         assert!((got / expected - 1.0).abs() < 1e-5, "{line}: expected {expected}");
     }
-    // What the original printed.
+    // The original printed this line.
     assert_eq!(lines[200], "Success: 9032/10000 (90.32%)");
 }
 

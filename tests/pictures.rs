@@ -61,7 +61,7 @@ fn a_jpeg_that_is_cut_short_is_refused_wherever_the_cut_is() {
         for cut in 3..file.len() {
             refused(decode(&file[..cut], Form::default()), &["picture: cut short", "end is missing"]);
         }
-        // What cameras write behind the picture is none of it.
+        // Bytes that cameras write after the picture are not part of it.
         let longer = [&file[..], &[0; 9]].concat();
         close(&decode(&longer, Form::default()).unwrap(), &pixels, 3);
     }
@@ -197,7 +197,7 @@ fn parts_go_by_several_names() {
         &["val", "valid", "got both"],
     );
     refused(read(folder(&["test/a/1.png", "valid/a/1.png"]).path()), &["a folder train", "got test, valid"]);
-    // What is no part is said.
+    // A file that belongs to no part is reported.
     let data = read(folder(&["train/a/1.png", "train/b/1.png", "unlabelled/1.png"]).path()).unwrap();
     assert_eq!(data.notes, ["passed over 1 file that is no picture of a class: unlabelled"]);
 }

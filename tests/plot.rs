@@ -1,4 +1,4 @@
-//! Pictures are read back as what they are, XML and PNG, and held against what was asked for.
+//! Pictures are read back as XML and PNG, and compared with the request.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use neural::plot::{Area, Boundary, Chart, Grid, Matrix};

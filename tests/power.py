@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Cuts the power of a disk on which a run is trained, at random moments, and goes on from what the disk then holds. Every
+"""Cuts the power of a disk on which a run is trained, at random moments, and resumes from the state of the disk. Every
 run must end with the history and the weights of one that was never cut, to the last bit.
 
-The disk is an ext4 image on a btrfs: a clone of the image is the disk at one moment, with what was written back and
-without what was in memory only. Where a clone is gone on with, it is cut in its turn.
+The disk is an ext4 image on a btrfs: a clone of the image is the disk at one moment, with the data that was written
+back and without the data that was in memory only. A resumed clone is cut in its turn.
 
 usage: sudo tests/power.py [--cuts N] [--seed N] [PATH-OF-NEURAL]     (Linux; mkfs.ext4, mkfs.btrfs, losetup)
 """
@@ -80,7 +80,7 @@ def main() -> None:
                     disk = folder / f"outer/new-{cuts}.img"
                     clone(blank, disk)
                 is_cut = disk.name.startswith("cut")
-                # A journal that is written every second loses less, but more of what is written is half there.
+                # A journal that is written every second loses less, but leaves more files half written.
                 with mounted(disk, folder / "disk", random.choice(["", ",commit=1"])) as here:
                     run = here / "runs/run"
                     words = [arguments.neural, "train", "--tensorboard"]

@@ -1,4 +1,4 @@
-//! `neural predict` on every form of data that a model is trained on, against what `Model::predict` says of the same rows.
+//! `neural predict` on every form of data that a model is trained on, against `Model::predict` on the same rows.
 
 mod common;
 
@@ -69,7 +69,7 @@ fn trained(home: &Path, data: &str, before: &str, loss: &str, outputs: usize) {
     said(home, &["train", "one.toml", "--name", "one"]);
 }
 
-/// What the model says of samples.
+/// The model's outputs for samples.
 fn expected(home: &Path, samples: &Array) -> Vec<Vec<f64>> {
     let model = Folder::open(home.join("runs/one")).unwrap().model().unwrap();
     let outputs = model.predict(device(), samples).unwrap();

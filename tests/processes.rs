@@ -52,7 +52,7 @@ fn arrays(path: &Path, rows: usize) {
     fs::write(path, safetensors::encode(&named, None).expect("encoded")).expect("writable");
 }
 
-/// What a recipe says of its data, its model and its training.
+/// The sections of a recipe: its data, its model and its training.
 struct Network {
     data: &'static str,
     model: &'static str,
@@ -67,7 +67,7 @@ const DENSE: Network = Network {
     train: "loss = 'softmax-cross-entropy'\noptimizer = { sgd = { learning_rate = 0.5 } }",
 };
 
-/// Whatever reaches over a batch or draws for its rows, and each kind of figure.
+/// Every operation that reaches over a batch or draws for its rows, and each kind of figure.
 const NETWORKS: [(Network, usize, usize); 6] = [
     (Network { data: "inputs = 'picture'\ntarget = 'class'", ..DENSE }, 2, 2),
     (
@@ -290,7 +290,7 @@ fn the_runs_of_a_group_and_of_a_sweep_are_those_of_one_process() {
     assert_same(&folder, "recipe-sweep-1/trial-1", "recipe-sweep-2/trial-1");
 }
 
-/// What is said where the second process has another environment or stands in another folder.
+/// The errors when the second process has another environment or runs in another folder.
 fn refused(first: &TempDir, mpi: &Path, of_second: &[&str]) -> String {
     let mut command = command(first, Some((mpi, 1)), 1, &["recipe.toml", "--quiet"]);
     let second = env!("CARGO_BIN_EXE_neural");
@@ -313,7 +313,8 @@ fn refused(first: &TempDir, mpi: &Path, of_second: &[&str]) -> String {
 #[test]
 fn processes_that_differ_end_the_job_and_say_in_what() {
     let Some(mpi) = launcher() else { return };
-    // Its products of a step are XLA's; what most optimizers do is a function of the crate, the same on every processor.
+    // Muon's products of a step are XLA's; the update of most optimizers is a function of the crate, the same on every
+    // processor.
     let muon = "loss = 'softmax-cross-entropy'\noptimizer = { muon = { learning_rate = 0.01 } }";
     let folder = project(&Network { train: muon, ..DENSE });
     let other = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! The programs that train functions of their own: each runs small, and learns.
+//! The programs that train their own functions: each runs small, and learns.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Going on with a run whose folder, recipe or data is not as it was left: what can be mended is, what cannot is refused
-//! with the disk as it was, and nothing that was reached goes unless that is asked for.
+//! Resuming a run whose folder, recipe or data has changed: repairable damage is repaired, other changes are refused
+//! with the disk left unchanged, and no result is lost unless the user asks for that.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn create(parent: &TempDir, name: &str, more: &str) -> Folder {
     Folder::create(parent.path().join(name), &recipe(more)).expect("a new folder")
 }
 
-/// Trains with the folder's recipe until `stop` epochs are done; returns how it ended and what was said of the start.
+/// Trains with the folder's recipe until `stop` epochs are done; returns the ending and the notes of the start.
 fn train(folder: &Folder, data: &Dataset, start: Start, stop: u64) -> Result<(Ending, String), Error> {
     let trainer = folder.recipe()?.trainer();
     let mut run = trainer.start(device(), data)?;
@@ -222,7 +222,7 @@ fn the_last_epochs_are_kept_as_asked_and_can_be_gone_on_from() {
     let epochs = folder.checkpoint(Which::Epoch(4)).expect("kept").epochs.expect("kept");
     assert_eq!(epochs.last().expect("four").number, 4);
 
-    // What was the best is to be done again, and the best of the others is where the run goes on from.
+    // The epoch that was best is trained again, and the run goes on from the best of the others.
     let (ending, _) = train(&folder, &data, Start::From(Which::Epoch(4)), 5).expect("goes on");
     assert_eq!(ending, Ending::Interrupted);
     assert_eq!(weights(&folder, Which::Last), whole);

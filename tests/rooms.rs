@@ -86,7 +86,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The kernels, a crate of their own in the folder `kernels`, can name no other room.
+/// The kernels, a separate crate in the folder `kernels`, can name no other room.
 const KERNELS: &str = "neural_kernels";
 
 /// The names after each `crate::`, one for each item of a list in braces. Comments do not count, nor do tests within

@@ -150,7 +150,7 @@ fn rows_that_come_one_after_another_train_in_their_order() {
     let short = rows(20).expect_err("refused").to_string();
     assert!(short.contains("expected 110 rows, got an iterator that ended after 20"), "{short}");
 
-    // An iterator that cannot be begun anew trains a function, a batch at a time.
+    // An iterator that cannot be restarted trains a function, a batch at a time.
     let batches = read_ahead((0..6).map(|i| Array::full(DType::F32, &[4, 3], f64::from(i))), 2);
     let trainer = FunctionTrainer::new(&[Type::new(DType::F32, &[4, 3])], |cx, batch| {
         Ok(vec![nn::dense(1).forward(&batch[0], cx)?.square()?.mean_all()?])
@@ -263,7 +263,7 @@ fn padded_positions_of_sequences_that_are_read_have_no_label_and_no_loss() {
         assert!((answers, outputs) == of(&memory));
     }
 
-    // What is padded is not to be given back either.
+    // An autoencoder need not reproduce padding either.
     let model = masked([nn::dense(4), nn::tanh(), nn::dense(2)]);
     let trainer = Trainer::new(model).loss(Loss::MeanSquaredError).batch_size(16).steps_per_call(2).epochs(2);
     let memory = Dataset::new(inputs, Targets::Inputs, splits()).expect("a data set");
@@ -319,7 +319,7 @@ fn what_rows_that_are_read_cannot_do_is_refused() {
     let empty = refused(Dataset::from_rows(empty, none(&[0, 0]), splits()));
     assert!(empty.contains("no size of 0"), "{empty}");
 
-    // The row of the data is named, and that of the target alone whose loss wants probabilities.
+    // Errors in targets name the row of the data: probabilities that do not sum to 1, and a NaN.
     let halves = |row: u32| {
         Ok(vec![Array::vector(&[1f32]), Array::vector(&[0.5f32, if row == 77 { 0.4 } else { 0.5 }])])
     };
@@ -445,7 +445,7 @@ fn what_a_reader_must_not_give_is_refused_with_its_row() {
     };
     let two = |row: u32| vec![Array::vector(&[1f32, row as f32])];
     assert!(of(two).is_ok());
-    // All rows of a small set are among those by which it is known, a large one is looked at where it is read.
+    // A small set is identified by all of its rows; a large one is checked as it is read.
     assert_eq!(
         refused(of(|row| vec![Array::vector(&[1f32, if row == 37 { f32::NAN } else { 0.0 }])])),
         "rows: expected finite numbers of f32, got NaN in row 37"
@@ -512,7 +512,7 @@ fn a_function_is_trained_on_rows_that_are_read() {
     assert!(passed(&memory, true) != passed(&memory, false));
 }
 
-/// A recipe on the rows of files, with what its `[data]` section says.
+/// A recipe on the rows of files, with these keys in its `[data]` section.
 fn recipe(data: &str) -> Recipe {
     let text = format!(
         "[data]\n{data}\nscale = 'standardize-features'\nvalidation_fraction = 0.2\n\

@@ -1,4 +1,4 @@
-//! Runs on disk: exact resume, what is kept when something goes wrong, and what a run is told to do with its data.
+//! Runs on disk: exact resume, the state that is kept when something goes wrong, and a run's settings for its data.
 
 mod common;
 
@@ -99,7 +99,7 @@ fn a_folder_gives_back_its_run_its_models_and_their_figures() {
     let folder = new_folder(&parent, "whole", &recipe("average = { decay = 0.9 }\nkeep_checkpoints = 2"));
     assert_eq!(train(&folder, &data, 0), Ending::Finished);
 
-    // The last checkpoint: an average is kept, so that the model is not what the run trains on.
+    // The last checkpoint: an average is kept, so the model's weights are not the weights in training.
     let rows = &data.splits.validation;
     let mut loaded = Run::load(folder.path(), device(), &data).expect("a run");
     assert_eq!((loaded.step(), loaded.epochs_reported()), (24, 4));

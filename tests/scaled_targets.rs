@@ -1,4 +1,4 @@
-//! Training on scaled targets, against the least squares of scikit-learn.
+//! Training on scaled targets, against scikit-learn's least squares.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What scripts/setup does with CUDA, with a stand-in for pip that makes wheels of a few bytes.
+//! scripts/setup with CUDA, and a stand-in for pip that makes wheels of a few bytes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Tables as people have them, against pandas and scikit-learn, and those that no one should have to have.
+//! Tables as people have them, against pandas and scikit-learn, and malformed ones.
 
 use neural::data::table::{Column, ColumnKind, Features, Kind, Layout, Missing, Table, Unknown};
 use neural::data::{self, Dataset, Scale, Source, TargetKind, Targets, Task};
@@ -58,7 +58,7 @@ fn close(what: &str, got: &[f64], expected: &[f64]) {
     }
 }
 
-/// What the features are for the model, in f64: offsets that were taken away before rounding are added again.
+/// The features in f64, with the offsets added again that were subtracted before rounding.
 fn features(data: &Dataset) -> Vec<f64> {
     let mut offsets = Vec::new();
     for column in &data.columns {
@@ -259,7 +259,7 @@ fn targets_are_told_or_inferred() {
         table.targets("d", None, Some(Task::Classes)),
         &["line 2, column \"d\"", "0.5", "target_kind = \"class\""],
     );
-    // A column of the target is read as names where the loss is one of classes: a code stays what it is.
+    // A target column is read as names if the loss is for classes: a code stays unchanged.
     let codes = load_for("a,y\n1,007\n2,7\n3,007\n", "", Some(Task::Classes)).unwrap();
     assert_eq!(codes.targets.names(), ["007", "7"]);
     let prices: String = (0..60).map(|i| format!("{i},{}\n", i * 1000)).collect();
@@ -472,7 +472,7 @@ proptest! {
         }
     }
 
-    /// What is quoted comes back, whatever is in it but blanks around it.
+    /// Quoted cells come back with any contents, except blanks around them.
     #[test]
     fn cells_in_quotes_come_back(cells in prop::collection::vec("[a,\"\n; é]{0,6}", 1..30)) {
         let text: String = cells.iter().map(|cell| format!("\"{}\",1\n", cell.replace('"', "\"\""))).collect();
@@ -542,7 +542,7 @@ fn features_that_plainly_need_scaling_are_named() {
     assert_eq!(load("size,y\n1,1\n2,2\n3,1\n900,2\n", first).unwrap().unscaled(), None);
 }
 
-/// The recipe that is suggested for this table, what it assumes, and the data that it reads.
+/// The recipe that is suggested for this table, its assumptions, and the data that it reads.
 fn suggested(text: &str, settings: &str) -> Result<(Recipe, Vec<String>, Dataset)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("t.csv");
@@ -594,7 +594,7 @@ fn a_suggested_recipe_fits_its_table() {
     assert_eq!(loaded.classes(), None);
     assert!(assumed[0].contains("the last column"), "{assumed:?}");
 
-    // What is given stays, classes with few rows are not divided in proportion.
+    // Given keys stay, and classes with few rows are not divided in proportion.
     let rare = rows("a,kind,b", &|i| format!("{i}.5,{},{}", if i == 7 { "rare" } else { "usual" }, i % 4));
     let (recipe, ..) =
         suggested(&rare, "target = 'kind'\nscale = 'unit'\ntest_fraction = 0.4").expect("a recipe");
@@ -876,7 +876,7 @@ fn files_of_one_form_are_one_table() {
     let divided = source("part-*.csv", "test = 'other.tsv'\nscale = 'unit'").unwrap();
     assert_eq!((&divided.splits.train[..], &divided.splits.test[..]), (&[0, 1, 2, 3][..], &[4][..]));
     assert_eq!((&divided.origins.train[..], &divided.origins.test[..]), ("part-*.csv", "other.tsv"));
-    // Names and scales are those of the training rows.
+    // Names and scales are from the training rows.
     assert_eq!(divided.feature_names(), ["a", "c=blue", "c=red"]);
     assert_eq!(divided.scaling.mean.to_f64(), [1.0, 0.0, 0.0]);
     assert!(divided.notes.iter().any(|note| note.contains("\"c\"")));

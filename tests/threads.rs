@@ -122,8 +122,8 @@ fn train(folder: &Path, arguments: &[&str], threads: Threads) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What the last checkpoint holds by name: weights, statistics, the optimizer's moments; not the history, which has the
-/// seconds that passed.
+/// The tensors of the last checkpoint by name: weights, statistics, the optimizer's moments; not the history, which has
+/// the seconds that passed.
 fn state(folder: &Path, run: &str) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(folder.join("runs").join(run).join("last.safetensors")).expect("a checkpoint");
     let tensors = SafeTensors::deserialize(&bytes).expect("a whole checkpoint");

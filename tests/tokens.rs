@@ -60,7 +60,7 @@ fn tokens_above_256_are_told_apart_in_mixed_precision() {
         let mut run = trained(&trainer, &data);
         let evaluation = run.evaluate(&data.splits.test).expect("evaluates");
         assert_eq!(evaluation.accuracy(), Some(1.0), "mixed precision: {mixed_precision}");
-        // What is trained, evaluated and asked later are the same rows of the table.
+        // Training, evaluation and prediction use the same rows of the embedding.
         let model = as_model(&trainer, &run, &data);
         let samples = data.samples(&data.splits.test).expect("rows");
         let predicted = model.predict(device(), &samples).expect("predicts").to_f64();
@@ -141,7 +141,7 @@ fn tokens_are_neither_scaled_nor_augmented_nor_computed() {
 
 #[test]
 fn numbers_of_a_model_without_tokens_are_numbers() {
-    // A table of whole numbers is one of real numbers: so are what the model takes later.
+    // A table of whole numbers is read as real numbers, and so is the model's later input.
     let values: Vec<i32> = (0..40).flat_map(|row| [row % 2 * 1000, 7]).collect();
     let labels = (0..40).map(|row| row % 2).collect();
     let splits = Splits { train: (0..40).collect(), ..Splits::default() };

@@ -118,7 +118,7 @@ fn the_length_of_a_call_does_not_change_the_outcome() {
 
 #[test]
 fn masked_rows_count_for_nothing() {
-    // 10 rows in batches of 4 leave a last batch of 2: its loss and its step are those of the 2 rows alone.
+    // 10 rows in batches of 4 leave a last batch of 2: its loss and its step are of the 2 rows alone.
     let data = classes(10, &[6], 0);
     let trainer = Trainer::new(mlp()).shuffle(false).seed(3);
     let mut masked =
@@ -301,7 +301,7 @@ fn a_last_layer_that_the_loss_applies_itself_is_refused() {
     assert!(Trainer::new(nn::sequential([nn::dense(3), nn::tanh()])).start(device(), &data).is_ok());
 }
 
-/// The smallest value that `rule` reaches of `f` in `steps` steps from `start`.
+/// The min of `f` that `rule` reaches in `steps` steps from `start`.
 fn descend(rule: Rule, start: &[f64], steps: usize, f: fn(&Tensor) -> Result<Tensor>) -> f64 {
     let optimizer = Optimizer::from(rule);
     let build = |graph: &Graph, store: &mut Variables| -> Result<Tensor> {

@@ -1,4 +1,4 @@
-//! Several runs of a recipe: seeds, sweeps, learning rates, comparisons. What is told of them is computed again here,
+//! Several runs of a recipe: seeds, sweeps, learning rates, comparisons. The reported figures are computed again here,
 //! from the files that the runs left.
 
 mod common;
@@ -42,7 +42,7 @@ fn neural(home: &TempDir, arguments: &[&str]) -> Output {
     command.args(arguments).current_dir(home).env("RUST_BACKTRACE", "1").output().expect("the program starts")
 }
 
-/// What the program prints, when it succeeds without a word on stderr.
+/// The program's output, when it succeeds without a word on stderr.
 #[track_caller]
 fn said(home: &TempDir, arguments: &[&str]) -> String {
     let output = neural(home, arguments);
@@ -75,7 +75,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// The epoch of a run with the least validation loss, the first of equals.
+/// The epoch of a run with the lowest validation loss, the first of equals.
 fn best(run: &Path) -> Value {
     let loss = |epoch: &Value| number(&epoch["validation"]["loss"]);
     history(run).into_iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).expect("an epoch")
@@ -149,7 +149,7 @@ fn repeated_runs_come_to_the_mean_and_deviation_of_their_seeds() {
         );
     }
 
-    // A seed's run is the run that has this seed by itself.
+    // A seed's run equals a single run with this seed.
     said(
         &home,
         &["train", "trees.toml", "--seed", "6", "--name", "six", "--device", device_name(), "--quiet"],
@@ -330,7 +330,7 @@ fn trials_that_are_promoted_went_on_from_their_exact_checkpoint(home: &TempDir) 
     let group = home.path().join("runs/trees-sweep-1");
     let epochs: Vec<usize> = (1..=14).map(|i| history(&group.join(format!("trial-{i}"))).len()).collect();
     let on = |least: usize| epochs.iter().filter(|done| **done >= least).count();
-    // A third of each rung climbs on; what reached the end was paused twice.
+    // A third of each rung climbs on; trials that reached the end were paused twice.
     assert!(epochs.iter().all(|done| [1, 3, 9].contains(done)), "{epochs:?}");
     assert!(on(3) >= 4 && on(9) >= 1 && on(9) < on(3) && on(3) < 14, "{epochs:?}");
 
@@ -349,7 +349,7 @@ fn trials_that_are_promoted_went_on_from_their_exact_checkpoint(home: &TempDir) 
         assert!(epochs[*best] >= 3, "trial {} is among the best: {epochs:?}", best + 1);
     }
 
-    // The same recipe trained at a stretch comes to the same bits.
+    // The same recipe trained without a pause ends with the same bits.
     let finished = epochs.iter().position(|done| *done == 9).expect("one") + 1;
     let paused = group.join(format!("trial-{finished}"));
     let from = paused.join("recipe.toml");
@@ -362,7 +362,7 @@ fn trials_that_are_promoted_went_on_from_their_exact_checkpoint(home: &TempDir) 
     };
     assert_eq!(state(&paused), state(&home.path().join("runs/straight")));
 
-    // The best recipe is that of the first in the ranking.
+    // The best recipe belongs to the first in the ranking.
     let first = &cells(&text(group.join("report.md")))[0];
     let best = Recipe::read(&group.join("best.toml"), &[]).expect("a recipe");
     assert_eq!(best, recipe(&group.join(&first[1])));
@@ -423,7 +423,7 @@ fn a_sweep_that_is_killed_goes_on_as_if_nothing_had_happened(home: &TempDir) {
     assert_eq!(drawn(&cut), 16);
 }
 
-/// Trials that share the cores come to what they come to alone, also where the sweep was stopped in between.
+/// Trials that share the cores end with the same results as alone, even if the sweep was stopped in between.
 #[test]
 fn several_trials_at_a_time_come_to_the_same() {
     if device_name() != "cpu" {
@@ -504,7 +504,6 @@ fn programs_read_the_spread_and_the_ranking_too() {
     }
 }
 
-/// A rate at which the loss bursts is a finding; the others are ranked all the same.
 #[test]
 fn a_sweep_over_data_goes_on_from_another_folder() {
     let home = home();
@@ -520,6 +519,7 @@ fn a_sweep_over_data_goes_on_from_another_folder() {
     assert_eq!(path, fs::canonicalize(home.path().join("wood.csv")).expect("is there"));
 }
 
+/// A trial whose loss diverges is reported; the others are still ranked.
 #[test]
 fn a_sweep_goes_on_after_a_trial_that_fails() {
     let home = home();

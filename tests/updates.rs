@@ -1,4 +1,4 @@
-//! What moves in a training step, by how much, and what stands still: averages, accumulated gradients, frozen parts,
+//! The changes that a training step makes and does not make: averages, accumulated gradients, frozen parts,
 //! statistics of a batch.
 
 mod common;
@@ -125,7 +125,7 @@ fn batches_that_share_an_update_are_one_batch() {
 
 #[test]
 fn an_epochs_last_update_takes_what_is_left() {
-    // Four batches of which three share an update: the fourth has one of its own.
+    // Four batches of which three share an update: the fourth has its own.
     let data = classes(8, &[4]);
     let optimizer = Optimizer { accumulate: 3, average: Some(Average::from(0.5)), ..sgd(0.3) };
     let mut run = trainer(mlp(), optimizer).batch_size(2).start(device(), &data).expect("starts");
@@ -290,7 +290,7 @@ fn frozen_is_frozen() {
         for name in trained {
             assert_ne!(value(&run, name), was(name), "{name}");
         }
-        // What is evaluated is the average: of frozen parts the part itself.
+        // The model has the averages: of frozen parts the part itself.
         let model = run.model().expect("readable");
         assert!(model.predict(device(), &data.inputs).is_ok());
         ends.push(weights(&run));
@@ -373,7 +373,7 @@ fn what_is_thawed_trains_as_parameters_of_pytorchs_with_a_rate_of_their_own() {
 
 #[test]
 fn clipping_looks_at_what_is_trained() {
-    // The norm of the trained layer's gradient alone is below the limit, that of both layers' is above.
+    // The norm of the trained layer's gradient alone is below the limit, the norm of both layers' gradients above.
     let data = classes(12, &[4]);
     let step = |clip_norm, freeze: &[&str]| {
         let freeze = freeze.iter().map(ToString::to_string).collect();

@@ -12,10 +12,10 @@ pub const SHAPES: [&[usize]; 6] = [&[4, 3], &[3, 3], &[3], &[2, 5, 4, 2], &[2, 2
 const SQUARE: usize = 1;
 const KERNEL: usize = 4;
 
-/// The most elements that a result may have.
+/// The max number of elements of a result.
 const LARGEST: usize = 400;
 
-/// Which operation, and which tensors or which axis it is of.
+/// The operation, and its tensors or its axis.
 pub type Step = (u8, u8, u8);
 
 /// Runs `check` on the steps of some graphs, or of `PROPTEST_CASES`, the same each time. Of steps that fail, the fewest that
@@ -44,7 +44,7 @@ pub fn parameters(graph: &Graph, dtype: DType) -> Vec<Tensor> {
     SHAPES.iter().map(|shape| graph.parameter(dtype, shape)).collect()
 }
 
-/// What the steps make of the parameters, without those steps that do not fit their tensors.
+/// The parameters and the results of the steps, without the steps that do not fit their tensors.
 pub fn results(parameters: &[Tensor], steps: &[Step]) -> Vec<Tensor> {
     let mut all = parameters.to_vec();
     for &step in steps {

@@ -1,4 +1,4 @@
-//! What several test files share.
+//! Functions that several test files share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use neural::graph::{Function, Graph, Tensor};
@@ -6,7 +6,7 @@ use neural::runtime::{Device, DeviceOptions, DeviceSpec, Program};
 use neural::{Array, DType, Result};
 use std::sync::OnceLock;
 
-/// What tests give to `--device`: the CPU, or what `NEURAL_TEST_DEVICE` holds.
+/// The value of `--device` in tests: the CPU, or the value of `NEURAL_TEST_DEVICE`.
 pub fn device_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| std::env::var("NEURAL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into()))
@@ -18,7 +18,7 @@ pub fn device() -> &'static Device {
     DEVICE.get_or_init(|| {
         let spec: DeviceSpec =
             device_name().parse().unwrap_or_else(|error| panic!("NEURAL_TEST_DEVICE: {error}"));
-        // What the tests expect is computed in full precision.
+        // Expected values are computed in full precision.
         let options = DeviceOptions { tf32: false, ..DeviceOptions::default() };
         Device::open_with(&spec, &options).unwrap_or_else(|error| panic!("{error}"))
     })
@@ -53,7 +53,7 @@ pub fn evaluate(
     program.call(device(), arguments).expect("XLA runs the program")
 }
 
-/// The largest difference, relative to the largest magnitude of the two (at least 1e-3).
+/// The max difference, relative to the max magnitude of the two (at least 1e-3).
 pub fn difference(got: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(got.len(), expected.len(), "as many numbers");
     let scale = got.iter().chain(expected).fold(1e-3f64, |m, x| m.max(x.abs()));

@@ -183,7 +183,7 @@ def listed(names):
 
 
 def check_columns(path):
-    """A model of a table, with each column as an input of its own."""
+    """A model of a table, with each column as a separate input."""
     import onnx
     import onnxruntime
 
@@ -246,7 +246,7 @@ def check_int8(path, expected):
     spread = expected["outputs"].std() + 1e-3
     off = np.sqrt(np.mean((outputs - expected["outputs"]) ** 2)) / spread
     print(f"{path.stem}: onnxruntime in eight bits off by {off:.1%} of the outputs' deviation")
-    # With random weights, the many depthwise layers of MobileNet multiply what each loses.
+    # With random weights, the many depthwise layers of MobileNet multiply each other's errors.
     assert off <= (0.5 if path.stem == "mobilenet-v2" else 0.1), path.stem
 
 

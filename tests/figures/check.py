@@ -56,7 +56,8 @@ def table(path, x, y):
 
 
 def run(name, x, y, loss, outputs, epochs, names=None, fraction=0.3):
-    """What evaluate says of rows that were not trained on, and what predict gives for them, with their targets."""
+    """The figures of evaluate for rows that were not trained on, and the answers of predict for them, with their
+    targets."""
     halves = train_test_split(x.astype(np.float32), y, test_size=fraction, random_state=1)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -77,13 +78,13 @@ def run(name, x, y, loss, outputs, epochs, names=None, fraction=0.3):
     if names:
         given = np.array([[row["probabilities"][name] for name in names] for row in rows])
     else:
-        # The answer is named after its target: that of a table, or the array y.
+        # The answer is named after its target: a table's column, or the array y.
         given = np.array([row.get("target", row.get("y")) for row in rows], dtype=float).reshape(len(rows), -1)
     return said, given, halves[3]
 
 
 def check(name, said, expected):
-    """Prints a line a figure, and says how far the farthest is off."""
+    """Prints a line a figure, and returns the max error."""
     worst = 0.0
     for figure, value in expected.items():
         if figure == "top-2-accuracy":

@@ -52,7 +52,7 @@ def neural(folder, *words):
 
 
 def frames():
-    """Name, table, target, and what the command line has to be told."""
+    """Name, table, target, and the arguments of the command line."""
     for name, load in [
         ("iris", datasets.load_iris),
         ("wine", datasets.load_wine),

@@ -70,7 +70,7 @@ epochs = 10
 
 
 def search(folder, how, seed):
-    """The least validation loss of the trials so far after each, the best trial's test scores, and the seconds."""
+    """The lowest validation loss so far after each trial, the best trial's test scores, and the seconds."""
     over = [word for key in OVER for word in ("--over", key)]
     count = ["--trials", str(arguments.trials), "--seed", str(seed), "--jobs", arguments.jobs]
     words = [binary, "sweep", "recipe.toml", "--search", how, *count, *over, "--device", "cpu", "--json"]

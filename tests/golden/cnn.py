@@ -64,7 +64,7 @@ def initial(rng):
 
 
 class Muon(torch.optim.Optimizer):
-    """Jordan et al.'s update of all parameters: a kernel as a matrix of a row for each filter, vectors as they are."""
+    """Jordan et al.'s update of all parameters: a kernel as a matrix of a row for each filter, vectors unchanged."""
 
     def __init__(self, params, lr, momentum=0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum})

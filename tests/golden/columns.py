@@ -1,5 +1,5 @@
-"""Writes columns.json beside it: a table with columns of several kinds, other rows with what training never saw, and what
-pandas and scikit-learn make of both.
+"""Writes columns.json beside it: a table with columns of several kinds, other rows with values that training never saw,
+and the features of both by pandas and scikit-learn.
 
 Run alone: it needs pandas and scikit-learn besides the packages of requirements.txt.
 """
@@ -77,7 +77,7 @@ if __name__ == "__main__":
         frame["review"] = frame["review"].fillna("")
     words, analyze = vocabulary(train["review"])
     imputer = SimpleImputer(strategy="median").fit(train[["age"]])
-    # The missing name is a category of its own, the last one.
+    # The missing name is a separate category, the last one.
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(train[["city"]])
     binarizer = MultiLabelBinarizer()
     binarizer.fit([[one.strip() for one in cell.split(";") if one.strip()] for cell in train["tags"]])

@@ -36,7 +36,7 @@ def cases():
         ((kind, settings),) = config.items()
         weight = layer().weight.detach().double()
         for init, draw in INITIALISERS.items():
-            # PyTorch counts the filters of all groups as what a channel feeds; those of its own group read it.
+            # PyTorch counts the filters of all groups in a channel's fan-out; only its own group reads it.
             if name == "grouped" and init.startswith("glorot"):
                 continue
             drawn = torch.stack([draw(weight).clone() for _ in range(DRAWS)])

@@ -116,7 +116,7 @@ def family():
         labels = rng.integers(0, count, rows)
         logits = rng.standard_normal((rows, count)) + 1.5 * np.eye(count)[labels]
         add_classes(f"{name} classes", labels, softmax(logits))
-        # Two decimals, so that many scores are equal; none of the largest, so that no class is chosen by its place.
+        # One decimal, so that many scores are equal, except the max, so that no class is chosen by its place.
         tied = np.round(softmax(logits), 1) + 1e-3 * np.eye(count)[softmax(logits).argmax(1)]
         add_classes(f"{name} classes with ties", labels, tied / tied.sum(1, keepdims=True))
 

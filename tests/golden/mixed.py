@@ -1,4 +1,4 @@
-"""Gradients of small nets: in float64, and how far those of PyTorch's autocast to bfloat16 are from them.
+"""Gradients of small nets: in float64, and the errors of PyTorch's autocast to bfloat16.
 
 A net is written once, over channels-last tensors and parameters in `neural`'s layout, and differentiated in both
 precisions, for some batches. Kept are the gradients in float64 and, for each parameter, the error of autocast relative to the length of

@@ -246,7 +246,7 @@ def family():
     config = config | {"average": {"decay": 0.9, "debias": False}}
     add("average-from-the-first", config, "torch", averaged_from_the_first)
 
-    # What surrounds a rule, beside it.
+    # Rules with the settings around them.
     config = {"adagrad": {"learning_rate": 0.1, "weight_decay": 0.01}}
     with_torch("adagrad-weight-decay", config, lambda p: torch.optim.Adagrad(p, 0.1, eps=1e-10, weight_decay=0.01))
     config = {"rmsprop": {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.01}}

@@ -24,7 +24,7 @@ if __name__ == "__main__":
     torch.manual_seed(1)
     torch.set_num_threads(1)
     net = Net()
-    # Statistics other than those of the beginning.
+    # Statistics other than the initial ones.
     net.features[1].running_mean += torch.randn(4)
     net.features[1].running_var += torch.rand(4)
     net.eval()

@@ -1,7 +1,8 @@
-"""Training on sequences of numbers of unlike lengths, in PyTorch: packed sequences, key padding masks, means over what is real.
+"""Training on sequences of numbers of unlike lengths, in PyTorch: packed sequences, key padding masks, means over real
+positions.
 
 A case is one step of gradient descent at a rate of 1 on all rows: `param.*` before it, `after.*` after it, and the `loss`.
-The sequences stand one after another in `numbers`, `lengths` says how long each is.
+The sequences stand one after another in `numbers`; `lengths` has the length of each.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ FEATURES, CLASSES = 3, 4
 
 
 def recurrent(kind, x, lengths, p, path, **options):
-    """The results of a packed sequence: those of all steps, and the last states of each direction side by side."""
+    """The results of a packed sequence: of all steps, and the last states of each direction side by side."""
     layer = kind(FEATURES, 5, batch_first=True, dtype=torch.float64, **options)
     names = [name for name, _ in layer.named_parameters()]
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

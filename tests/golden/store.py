@@ -14,7 +14,7 @@ PACKAGES = ["torch", "jax", "jaxlib", "optax", "numpy", "safetensors"]
 
 
 def generator(*names):
-    """A random generator of its own for each case, so that adding one leaves the others as they are."""
+    """A separate random generator for each case, so that adding one leaves the others unchanged."""
     return np.random.default_rng(zlib.crc32("/".join(names).encode()))
 
 
@@ -56,7 +56,7 @@ class Family:
         (folder / f"{self.name}.json").write_text(text)
 
     def check(self, folder: Path):
-        """Reads both files back and compares them with what was meant."""
+        """Reads both files back and compares them with the values written."""
         read = load_file(folder / f"{self.name}.safetensors")
         assert read.keys() == self.tensors.keys()
         for name, value in self.tensors.items():

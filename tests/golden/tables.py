@@ -1,4 +1,4 @@
-"""Writes tables.json beside it: small tables, and what pandas and scikit-learn make of them.
+"""Writes tables.json beside it: small tables, and their features by pandas and scikit-learn.
 
 Run alone: it needs pandas and scikit-learn besides the packages of requirements.txt.
 """
@@ -18,7 +18,7 @@ CASES = []
 
 
 def case(name, text, settings, features, targets=None, classes=None, **extra):
-    """`features` are those of all rows; `targets` values, or labels where there are `classes`."""
+    """`features` are of all rows; `targets` are values, or labels where there are `classes`."""
     features = np.asarray(features, float)
     entry = {"name": name, "text": text, "settings": settings, "features": features.tolist(), **extra}
     if targets is not None:
@@ -69,7 +69,7 @@ def gaps():
     frame = read(text, na_values="?")
     for strategy in ["mean", "median"]:
         filled = SimpleImputer(strategy=strategy).fit_transform(frame[["a"]])
-        # The missing name is a category of its own, the last one.
+        # The missing name is a separate category, the last one.
         names = OneHotEncoder(categories=[["blue", "red", "~"]], sparse_output=False).fit_transform(
             frame[["c"]].fillna("~")
         )
