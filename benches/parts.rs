@@ -51,7 +51,7 @@ struct Call {
 }
 
 impl Call {
-    /// The last result of `function` is a small one that is there when all are.
+    /// The last result of `function` is a small one that is ready when all are.
     fn new(device: &Device, function: &Function) -> Result<Self> {
         let upload = |parameter: &neural::graph::Tensor| {
             let count = neural::array::count(parameter.shape());

@@ -1,7 +1,7 @@
 //! How many images before a step? The same network from the same first weights, trained with batches of several sizes.
 //!
-//! A large batch gives an exact gradient, but few steps in the time that an epoch takes; small ones give many steps, each
-//! a bit beside the way, and cost more time an image, since a processor works best on much at once.
+//! A large batch gives an exact gradient, but few steps in an epoch; small ones give many steps, each less exact, and
+//! cost more time an image, because a processor is most efficient on large batches.
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes, chapter, pictures};

@@ -53,7 +53,7 @@ enum Reader {
     Attention,
 }
 
-/// How many characters it looks back at, and by how many numbers a character is known.
+/// The number of characters it looks back at, and the width of a character's embedding.
 const LENGTH: usize = 64;
 const WIDTH: usize = 96;
 
@@ -68,7 +68,7 @@ fn block() -> [Layer; 2] {
     [nn::residual(attention), nn::residual(dense)]
 }
 
-/// From characters `[n, LENGTH]` to scores of the one after each of them, `[n, LENGTH, characters]`.
+/// From characters `[n, LENGTH]` to scores for the next character after each, `[n, LENGTH, characters]`.
 fn network(reader: Reader, characters: usize) -> Sequential {
     let reader = match reader {
         Reader::Lstm => vec![Layer::Lstm(Recurrent { sequences: true, ..Recurrent::new(2 * WIDTH) })],

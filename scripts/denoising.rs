@@ -1,5 +1,5 @@
 //! A denoising autoencoder (Vincent et al., 2008): half of an image's pixels are hidden, others in each step, and a network
-//! with a narrow middle gives the whole image back. The targets are the inputs, so that no labels are needed.
+//! with a narrow middle restores the whole image. The targets are the inputs, so no labels are needed.
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes};

@@ -7,11 +7,12 @@ cnn   conv 3x3 32, relu, max-pool 2, conv 3x3 64, relu, max-pool 2, dense 64, de
 fast  conv 5x5 16, max-pool 2, batch-norm, relu, conv 3x3 32 and so on, dense 128, batch-norm, relu, dense 10, Adam, batch 256
 full  784-200-10, sigmoid, all 60,000 images in each step
 
-For each job and precision a line of JSON for each way to run it: JAX all steps of a call as one program (lax.scan), as is
-done here; PyTorch step by step, eager and compiled. Others than `fast` train by plain gradient descent.
+For each job and precision a line of JSON for each way to run it: JAX runs all steps of a call as one program
+(lax.scan), as neural does; PyTorch runs step by step, eager and compiled. All jobs but `fast` train by plain gradient
+descent.
 
-The data lie on the device. TF32 rounds the inputs of products; bf16 is PyTorch's autocast, and in JAX parameters and
-images that are converted before the layers. PyTorch's pictures lie with their channels last.
+The data are on the device. TF32 rounds the inputs of products; bf16 is PyTorch's autocast, and in JAX parameters and
+images that are converted before the layers. PyTorch's images have their channels last.
 """
 
 import argparse

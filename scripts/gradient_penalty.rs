@@ -1,5 +1,5 @@
-//! A loss that holds a gradient: points on a ring, made by a generator whose critic is kept from being steep (Gulrajani et
-//! al., 2017). The critic's slope at a point is a part of its loss, so that its update takes a derivative of a derivative.
+//! A loss that contains a gradient: points on a ring, made by a generator whose critic must not be steep (Gulrajani et
+//! al., 2017). The critic's slope at a point is a part of its loss, so its update takes a derivative of a derivative.
 
 use clap::Parser;
 use neural::cli::{self, DeviceArguments};
@@ -55,7 +55,7 @@ fn ring(cx: &mut Context) -> Result<Tensor> {
     Tensor::concatenate(&[&angle.cos()?, &angle.sin()?], 1)
 }
 
-/// How much more the critic likes made points than real ones, and the mean of (|slope| - 1)² between the two.
+/// The critic's preference for made points over real ones, and the mean of (|slope| - 1)² between the two.
 fn criticise(cx: &mut Context) -> Result<[Tensor; 2]> {
     let (real, made) = (ring(cx)?, made(cx)?);
     let between = cx.random()?.uniform(DType::F32, &[POINTS, 1])?;

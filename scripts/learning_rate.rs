@@ -1,6 +1,6 @@
 //! How large a step? The same network from the same first weights, trained at one learning rate after another.
 //!
-//! Too small a rate hardly moves in the time there is; a larger one arrives; too large a one jumps over the goal and back.
+//! Too small a rate makes little progress; a larger one arrives; too large a rate jumps across the goal and back.
 
 use clap::Parser;
 use neural::cli::{self, Options, Passes, chapter, pictures};

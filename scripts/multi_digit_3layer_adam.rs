@@ -1,7 +1,7 @@
 //! Digits with a hidden layer once more, now with the tools of a library: a table of the model, weights drawn
 //! as Glorot and Bengio advise, and Adam, which gives each weight its own step size.
 //!
-//! The original wrote it with Axon. Its second epsilon, inside of Adam's square root, is kept here.
+//! The original used Axon. Its second epsilon, inside Adam's square root, is kept here.
 
 use clap::Parser;
 use neural::DType;
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.options.open_device()?;
     let digits = arguments.passes.limit(arguments.options.mnist()?).standardized()?;
-    // Weights are Glorot-uniform and biases zero where nothing else is said. The softmax is part of the loss.
+    // By default weights are Glorot-uniform and biases zero. The softmax is part of the loss.
     let model = nn::sequential([nn::flatten(), nn::dense(arguments.hidden), nn::sigmoid(), nn::dense(10)]);
     let mut out = io::stdout().lock();
     writeln!(out, "{}\n", model.summary(DType::F32, digits.sample_shape())?)?;

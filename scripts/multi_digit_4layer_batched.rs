@@ -59,7 +59,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let (val, test) = (&digits.splits.validation, &digits.splits.test);
     for epoch in 1..=arguments.passes.epochs {
-        // A look at the model after the first batch of every second epoch.
+        // The model is evaluated after the first batch of every second epoch.
         if epoch % 2 == 0 {
             let first = run.advance(1)?[0];
             let accuracy = 100.0 * run.evaluate(val)?.accuracy().unwrap_or(0.0);

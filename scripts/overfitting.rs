@@ -1,8 +1,8 @@
 //! Learning by heart, and remedies. With few images a network soon knows all of them, and then learns features that
 //! only they share: in validation its loss turns and rises.
 //!
-//! The cures: L1 and L2 make large weights expensive, dropout leaves out a part of the units in each step, and early
-//! stopping takes the model of the epoch in which it was best in validation.
+//! The cures: L1 and L2 penalise large weights, dropout leaves out a part of the units in each step, and early
+//! stopping takes the model of the epoch that was best in validation.
 
 use clap::Parser;
 use neural::cli::chapter::{self, Figures};

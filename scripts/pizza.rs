@@ -1,7 +1,7 @@
 //! How many pizzas will be ordered tonight? Linear regression: a weight for each column of a table, and a bias.
 //!
-//! The weights start from zero and gradient descent takes them to where the mean squared error is least; it has
-//! arrived when no weight moves any more. With `--columns 1` the model is a line, with 2 a plane.
+//! The weights start from zero and gradient descent takes them to the min of the mean squared error; it has
+//! converged when no weight changes any more. With `--columns 1` the model is a line, with 2 a plane.
 
 use clap::Parser;
 use neural::Array;
@@ -133,7 +133,7 @@ fn draw(run: &mut Run, evenings: &Dataset, target: &str, path: &Path) -> anyhow:
     Ok(())
 }
 
-/// The plane seen from above: it rises evenly, so its bands are straight and of one width.
+/// The plane seen from above: it rises evenly, so its bands are straight and equally wide.
 fn from_above(plane: impl Fn((f64, f64)) -> f64, points: &[(f64, f64)], truth: &[f64]) -> Boundary {
     let least = truth.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = truth.iter().copied().fold(f64::NEG_INFINITY, f64::max);

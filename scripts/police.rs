@@ -1,6 +1,6 @@
 //! Will the police be called tonight? Logistic regression: linear regression for a question of yes or no.
 //!
-//! The sigmoid squeezes the weighted sum of the columns into a probability, and rounding that gives the answer. The
+//! The sigmoid maps the weighted sum of the columns to a probability, and rounding it gives the answer. The
 //! loss is the cross-entropy, which is high where the model is sure and wrong.
 
 use clap::Parser;
@@ -75,7 +75,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The probability of yes over the weighted sum of the columns, and each row at its sum with the answer that is true.
+/// The probability of yes over the weighted sum of the columns, and each row at its sum with the true answer.
 fn sigmoid(evaluation: &Evaluation) -> Chart {
     let sums = &evaluation.outputs;
     let (least, greatest) =

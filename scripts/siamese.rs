@@ -1,4 +1,4 @@
-//! Do two images show the same digit? A siamese network brings each of the two to a point, with the same weights; a
+//! Do two images show the same digit? A siamese network maps each of the two to a point, with the same weights; a
 //! contrastive loss (Hadsell, Chopra and LeCun, 2006) pulls the points of a digit together and pushes others apart.
 
 use clap::Parser;

@@ -109,7 +109,7 @@ fn read(path: &Path, test: f64, seed: u64) -> anyhow::Result<Dataset> {
     Ok(echoes)
 }
 
-/// How strong the echoes of each kind are on average, column after column.
+/// The mean strength of the echoes of each kind, column after column.
 fn mean_echoes(echoes: &Dataset) -> Chart {
     let (width, labels) = (echoes.sample_shape()[0], echoes.targets.labels().unwrap_or_default());
     let values = echoes.inputs.to_f64();

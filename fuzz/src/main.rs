@@ -2,7 +2,7 @@
 //! more than the file could justify, nor take long.
 //!
 //! Libfuzzer needs a nightly compiler for its view into the program. Here an input is kept for further
-//! mutation when it makes the reader say something new. Times are the processor's, so that a busy or suspended
+//! mutation if it leads the reader to a new message. Times are CPU times, so that a busy or suspended
 //! machine neither shortens a run nor makes a reader look slow.
 
 mod memory;

@@ -1,4 +1,4 @@
-//! How much a piece of code allocates at a time.
+//! The peak of the memory that a piece of code allocates.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

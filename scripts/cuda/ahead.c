@@ -3,8 +3,8 @@
 //   ahead PLUGIN TARGET TOPOLOGY
 //
 // TARGET is a file with an xla.gpu.GpuTargetConfigProto as text, TOPOLOGY the numbers of slices, hosts and GPUs, as 1x1x1.
-// Of every line of stdin, the names of two files, a program (in HLO, or in StableHLO if it ends in .mlir) and its
-// xla.CompileOptionsProto, it makes a line:
+// For every line of stdin, the names of two files, a program (in HLO, or in StableHLO if it ends in .mlir) and its
+// xla.CompileOptionsProto, it prints a line:
 //   ok SECONDS ARGUMENTS RESULTS ALIASED TEMPORARY (in bytes), or
 //   failed REASON
 #define _GNU_SOURCE

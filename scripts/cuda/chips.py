@@ -1,6 +1,6 @@
-"""The GPUs that programs are compiled for: figures of their data sheets, as XLA's compiler wants to know them.
+"""The GPUs that programs are compiled for: figures from their data sheets, as XLA's compiler needs them.
 
-A name is that of the architecture. XLA keeps such descriptions of the GPUs that it is tested on
+A name is the architecture's. XLA keeps such descriptions of the GPUs that it is tested on
 (xla/backends/gpu/target_config/specs in github.com/openxla/xla); the figures here agree with them.
 """
 

@@ -1,4 +1,4 @@
-"""Compiles every program that a GPU would be given for GPUs that are not there, and says what became of it.
+"""Compiles every program that a GPU would be given, without a GPU, and reports the results.
 
 usage: scripts/cuda_compile [--recipes] [--chips CHIP ...] [--only WORD ...] [--report FILE] [--write-bounds] [--write-docs]
        scripts/cuda_compile --jax PYTHON
@@ -23,7 +23,7 @@ from programs import Compilation, Recorder, settings, unasked
 
 BOUNDS = pathlib.Path(__file__).resolve().parent / "launches.json"
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/cuda.md"
-# The table of all programs stands between these lines of it.
+# The table of all programs lies between these lines of the page.
 MARKS = ("<!-- scripts/cuda_compile --write-docs writes from here -->\n", "<!-- to here -->\n")
 # The chip that the bounds are for.
 BOUNDED = "sm_90"
@@ -80,7 +80,7 @@ class Compiler:
 
 
 def distinct(compilations: list[Compilation]) -> list[Compilation]:
-    """The first of those that are the same program with the same settings."""
+    """The first of each group of equal programs with equal settings."""
     found = {}
     for compilation in compilations:
         key = (compilation.program.read_bytes(), settings(compilation.options.read_bytes()), compilation.devices)
@@ -89,7 +89,7 @@ def distinct(compilations: list[Compilation]) -> list[Compilation]:
 
 
 def compile_all(tools, compilations, chips, scratch) -> list[Outcome]:
-    """With as many processes as there are cores, each for a chip and a number of devices at a time."""
+    """Compiles with a process for each core, each for a chip and a number of devices at a time."""
     outcomes: list[Outcome] = []
     for chip in chips:
         wanted = [compilation for compilation in compilations if compilation.everywhere or chip == BOUNDED or tools.everything]

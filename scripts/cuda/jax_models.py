@@ -3,7 +3,7 @@
 usage: jax_models.py FOLDER [NAME ...]
 
 Each file trains as its recipe does, all steps of an epoch in one lax.scan that donates its state, as ours do. Batches lie
-in order: the order of rows, which ours looks up in each step, is left out.
+in order: the gather of rows, which ours makes in each step, is left out.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from jax import lax
 STEPS = 40
 
 
-# Only shapes matter: the parameters' values are no part of a program.
+# Only shapes matter: the parameters' values are not part of a program.
 def zeros(*shape):
     return np.zeros(shape, np.float32)
 

@@ -1,4 +1,4 @@
-"""The programs that a GPU would be given, as the project's own binaries send them to a plugin that writes them down."""
+"""The programs that a GPU would be given, as the project's binaries send them to a plugin that records them."""
 
 import os
 import pathlib
@@ -39,7 +39,7 @@ def write_npy(path: pathlib.Path, kind: str, shape: list[int], values: bytes) ->
 
 
 def make_data(folder: pathlib.Path) -> None:
-    """Small data sets of the forms that the repository holds none of."""
+    """Small data sets in formats that the repository has no data of."""
     rows = 1280
     labels = struct.pack(f"<{rows}i", *(row % 10 for row in range(rows)))
     for name, shape, kind, letter, values in [
@@ -65,7 +65,7 @@ def recipe(folder: pathlib.Path, name: str, data: str, layers: str, train: str =
 
 
 def fields(message: bytes) -> dict[int, list[bytes]]:
-    """The contents of a protocol buffer's fields, those that hold bytes."""
+    """The contents of a protocol buffer's fields of bytes."""
     at, found = 0, {}
 
     def varint() -> int:
@@ -101,13 +101,13 @@ SETTINGS = {
 
 
 def settings(options: bytes) -> tuple:
-    """The settings of an xla.CompileOptionsProto with their values; of those that name a file, which differs by job, the name."""
+    """The settings of an xla.CompileOptionsProto with their values, except file names, which differ by job."""
     entries = [fields(entry) for entry in fields(options).get(7, [])]  # env_option_overrides
     return tuple(sorted((e[1][0], b"" if b"autotune" in e[1][0] else b"".join(e.get(2, []))) for e in entries))
 
 
 def placed(program: pathlib.Path) -> list[bytes]:
-    """The numbers of the devices that a recorded program was to run on, a byte each where they are small."""
+    """The numbers of the devices that a recorded program was to run on, a byte each if they are small."""
     (build,) = fields(program.with_suffix(".options").read_bytes())[3][-1:]  # executable_build_options
     (assignment,) = fields(build).get(9, [b""])  # device_assignment
     return [numbers for computation in fields(assignment).get(3, []) for numbers in fields(computation).get(1, [])]
@@ -275,7 +275,7 @@ class Recorder:
             if [path.read_bytes() for path in found] != [compilation.program.read_bytes() for compilation in one]:
                 faults.append(f"process {node} has other programs than one with two devices")
             for path in found:
-                # The plugin knows itself alone, so that the device of either process has the number 0.
+                # The plugin knows only its own process, so the device of either process has the number 0.
                 both = hands_memory_on(path.read_bytes())
                 if placed(path) != [bytes([0, 0] if both else [0])]:
                     faults.append(f"process {node}: {path.name} is not placed on {'both devices' if both else 'its own device'}")

@@ -28,7 +28,7 @@ static const char* setting(const char* name) {
   return value;
 }
 
-// How many processes share a program, and which of them this one is.
+// The number of processes that share a program, and the number of this one.
 static int nodes = 1, node = 0;
 
 static void write_down(int number, const char* kind, const char* bytes, size_t size) {
@@ -39,7 +39,7 @@ static void write_down(int number, const char* kind, const char* bytes, size_t s
   if (file == NULL || fwrite(bytes, 1, size, file) != size || fclose(file) != 0) die(path, "cannot be written");
 }
 
-// Protocol buffers, as much as it takes to find the shapes of a program.
+// Protocol buffers, as far as needed to find the shapes of a program.
 
 typedef struct {
   const uint8_t *at, *end;
@@ -197,7 +197,7 @@ static void greet(PJRT_Client_Create_Args* args) {
   }
 }
 
-// The options of CUDA's plugin, which the CPU's does not know, are written down too.
+// The options of CUDA's plugin, which the CPU's does not know, are recorded too.
 static PJRT_Error* create(PJRT_Client_Create_Args* args) {
   char* text;
   size_t size;

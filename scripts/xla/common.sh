@@ -77,7 +77,7 @@ platforms() { # pip's names for this machine, those it prefers first
 }
 
 # Fetches the wheels that stdin lists, one requirement a line, into folder $2 for Python $1. One at a time, so that
-# a run that was interrupted goes on with the wheel that it was at.
+# an interrupted run continues with the wheel it was fetching.
 fetch_wheels() {
   local python=$1 wheels=$2 pip platforms=() platform requirement
   pip=$(find_pip)
@@ -88,7 +88,7 @@ fetch_wheels() {
   while read -r requirement; do
     case $requirement in '' | '#'*) continue ;; esac
     printf '%s\n' "$requirement" >"$wheels/requirement.txt"
-    # Both streams reach the terminal; errors are looked at as well.
+    # Both streams reach the terminal; errors are checked as well.
     { $pip download --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
       --python-version "$python" --implementation cp "${platforms[@]}" \
       --dest "$wheels" --requirement "$wheels/requirement.txt" </dev/null 2>&1 >&3 | tee "$wheels/errors.txt" >&2; } 3>&1 ||

@@ -3,7 +3,7 @@
 write_for() { # the folder of a crate that depends on this project
   local crate=$1 tree=${XLA_EXTENSION_DIR:-$root/.xla}
   [ -f "$crate/Cargo.toml" ] || die "$crate holds no Cargo.toml." "Name the folder of a crate (cargo new makes one)."
-  # By the link and not where it leads, so that the crate follows when setup lays out another XLA.
+  # The link and not its target, so that the crate follows when setup lays out another XLA.
   tree=$(cd "$(dirname "$tree")" && pwd)/$(basename "$tree")
   if [ -e "$crate/.cargo/config.toml" ] && ! grep -q '^# Made by scripts/setup --for' "$crate/.cargo/config.toml"; then
     die "$crate/.cargo/config.toml is there already." "Add to it:"$'\n\n'"$(crate_config "$tree" "$crate")"

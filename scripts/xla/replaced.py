@@ -1,4 +1,4 @@
-"""Check that XLA has the functions whose place the glue takes; the glue would be called by nobody otherwise.
+"""Check that XLA has the functions that the glue replaces; otherwise nobody would call the glue.
 
 usage: replaced.py NAMES GLUE LIBRARY...
 
