@@ -57,7 +57,7 @@ fn trainings_in_threads_are_those_of_one_after_another() {
         threads.map(|thread| thread.join().expect("trains"))
     });
     assert_eq!(together, alone);
-    // A run may begin in one thread and go on in another.
+    // A run may begin in one thread and continue in another.
     let mut run = trainer(1).start(device(), &data).expect("starts");
     run.advance(1).expect("trains");
     let state = thread::scope(|scope| {

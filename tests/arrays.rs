@@ -69,7 +69,7 @@ mod targets {
         assert_eq!(of, [as_classes.clone(), as_classes.clone(), as_values.clone(), as_values.clone()]);
         assert_eq!(read(&y, "target_kind = 'value'", Some(Task::Classes)).unwrap(), as_values);
         assert_eq!(read(&y, "target_kind = 'class'", None).unwrap(), as_classes);
-        // 0 and 1 are told without a loss too, as in a table.
+        // 0 and 1 are recognised as classes without a loss too, as in a table.
         let y = npy("<f8", &[4, 1], &[0.0f64, 1.0, 1.0, 0.0].map(f64::to_le_bytes).concat());
         assert_eq!(read(&y, "", None).unwrap(), classes(&[0, 1, 1, 0], &["0", "1"]));
     }

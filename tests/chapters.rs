@@ -40,7 +40,7 @@ fn chapter(name: &str, arguments: &[&str]) -> String {
     printed(&example(name), arguments)
 }
 
-/// That a chapter ends with one line on stderr that holds all of `words`.
+/// Checks that a chapter ends with one line on stderr that holds all of `words`.
 fn refuses(name: &str, arguments: &[&str], words: &[&str]) {
     let output = run(&example(name), arguments);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -533,7 +533,7 @@ fn police_draws_the_evenings_on_the_sigmoid() {
     let bottom = dots.iter().map(|dot| dot.1).fold(0.0, f64::max);
     assert_eq!(dots.iter().filter(|dot| dot.1 == top).count(), yes);
     assert_eq!(dots.iter().filter(|dot| dot.1 == bottom).count(), 30 - yes);
-    // The sigmoid rises between no and yes, and is steepest where it is in the middle.
+    // The sigmoid rises between no and yes, and is steepest in the middle.
     let rises = lines[0].windows(2).map(|pair| pair[0].1 - pair[1].1);
     assert!(rises.clone().all(|rise| rise >= 0.0));
     let steepest = rises.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).expect("a line").0;
@@ -629,7 +629,7 @@ fn a_hidden_layer_bends_the_boundary() {
     assert_eq!((all(&picture, "image").len(), all(&picture, "circle").len()), (1, 300 + 2));
 }
 
-/// The last lines of the chapter: how many of all are known, and of each kind.
+/// The last lines of the chapter: the correct answers of all rows, and of each kind.
 fn known(text: &str) -> [f64; 3] {
     ["Success: ", "M: ", "R: "].map(|label| number(text, label))
 }
@@ -664,7 +664,7 @@ fn echoes_of_mines_are_told_from_those_of_rocks() {
     refuses("sonar", &["--data", path], &["two kinds", "got 3"]);
 }
 
-/// The figures of a line of comparison: the loss, and the accuracies in training and in validation.
+/// The figures of a line of comparison: the loss, and the accuracies in training and validation.
 fn compared(text: &str, name: &str) -> [f64; 3] {
     let line = text.lines().find(|line| line.starts_with(name) && line.contains(" > "));
     let line = line.unwrap_or_else(|| panic!("no line of {name}: {text}"));
@@ -693,7 +693,7 @@ fn batch_sizes_take_the_steps_they_say() {
     for (name, steps) in [("batches of 64", 32.0), ("batches of 1000", 2.0)] {
         assert_eq!(number(&text, &format!("{name}: ")), steps, "{text}");
     }
-    // More steps of the same length come further.
+    // More steps of the same length make more progress.
     assert!(compared(&text, "batches of 64")[0] < compared(&text, "batches of 1000")[0], "{text}");
     let picture = Document::parse(&svg).expect("XML");
     assert_eq!(curves(&picture).iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
@@ -722,7 +722,8 @@ fn cures_for_overfitting_are_the_only_difference_and_work() {
 
 #[test]
 fn from_zero_only_the_last_bias_learns() {
-    // Where every hidden output is zero, the best answer to all images is how often each digit occurs: a loss of its entropy.
+    // Where every hidden output is zero, the best answer to all images is the frequency of each digit: a loss of its
+    // entropy.
     let digits = neural::data::mnist(root().join("data/mnist")).expect("MNIST").halve_test();
     let counts = digits.class_counts(&digits.splits.train[..2000]);
     let entropy = -counts.iter().map(|&n| n as f64 / 2000.0).map(|p| p * p.ln()).sum::<f64>();

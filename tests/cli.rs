@@ -21,7 +21,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// That the program ends with this code and says one line on stderr that holds all of `words`.
+/// Checks that the program ends with this code and one line on stderr that holds all of `words`.
 fn refuses(arguments: &[&str], folder: &Path, code: i32, words: &[&str]) {
     let output = neural(arguments, folder);
     let said = String::from_utf8_lossy(&output.stderr);

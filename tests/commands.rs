@@ -51,7 +51,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// That the program ends with code 1 and one line on stderr that holds all of `words`.
+/// Checks that the program ends with code 1 and one line on stderr that holds all of `words`.
 fn refuses(arguments: &[&str], input: &[u8], words: &[&str]) {
     let output = neural(arguments, input);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -272,7 +272,7 @@ fn evaluation_of_classes_is_what_the_predictions_come_to() {
     }
     close(&report["log-loss"], loss);
     assert!(text.contains("30 test rows of bands"), "{text}");
-    // Which weights these are stands in the history.
+    // The history tells which weights these are.
     let history = lines(&fs::read_to_string(run.join("history.jsonl")).expect("a history"));
     let losses: Vec<f64> =
         history.iter().map(|epoch| epoch["validation"]["loss"].as_f64().expect("a loss")).collect();
@@ -857,7 +857,7 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
     let measured = &page_of["runs"][0]["measured"];
     assert_eq!((&measured["part"], &measured["rows"]), (&evaluated["split"], &evaluated["rows"]));
     assert_eq!(measured["classes"]["matrix"], evaluated["confusion"]);
-    // The area under the points of the second class's curve is the figure.
+    // The figure is the area under the points of the second class's curve.
     let number = |value: &Value| value.as_f64().expect("a number");
     let points = measured["classes"]["curves"][1].as_array().expect("points");
     let (mut area, mut before) = (0.0, (0.0, 0.0));
@@ -995,7 +995,7 @@ fn the_parts_of_an_answer_are_sums_of_its_slopes() {
             assert!((got - expected).abs() < 1e-3, "{part}: {expected}");
         }
     }
-    // Of classes and of pictures they come to the difference, whichever of two classes is the answer.
+    // For classes and pictures they add up to the difference, whichever of two classes is the answer.
     let sum = |list: &Value| -> f64 {
         let number = |one: &Value| one.as_f64().or(one["part"].as_f64()).unwrap_or_default();
         list.as_array().expect("a list").iter().map(number).sum()
@@ -1365,7 +1365,7 @@ impl Server {
         Self::of("listening", &[&["serve", "--port", "0", "--device", device_name()], arguments].concat())
     }
 
-    /// A command that says where it listens in a line that begins so.
+    /// Starts a command, and reads its address from the printed line that begins with `word`.
     fn of(word: &str, arguments: &[&str]) -> Self {
         use std::io::{BufRead, BufReader};
         let mut child = Command::new(env!("CARGO_BIN_EXE_neural"))
@@ -1518,7 +1518,7 @@ fn models_answer_over_http_as_they_predict() {
             )
         })
         .collect();
-    // The last connection is answered only when it was taken, and so were those before it.
+    // The last connection is answered only after it was accepted, and so were the earlier ones.
     assert_eq!(server.ask("GET /health HTTP/1.1", b"").0, 200);
     let ended = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("kill");
     assert!(ended.success());

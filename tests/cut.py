@@ -36,7 +36,7 @@ def write(folder: pathlib.Path, epochs: int) -> pathlib.Path:
 
 
 def tensors(path: pathlib.Path) -> dict:
-    """The tensors of a safetensors file, but the epochs, in which times stand."""
+    """The tensors of a safetensors file, except the epochs, which hold times."""
     contents = path.read_bytes()
     length = int.from_bytes(contents[:8], "little")
     header = json.loads(contents[8 : 8 + length])

@@ -422,7 +422,7 @@ mod pictures {
         let read = |bytes: &[u8]| images::decode(here(), bytes, Form::default());
         refused(read(b"GIF89a"), &["PNG or JPEG"]);
         refused(read(&hex(GRAY)[..60]), &["cannot be decoded"]);
-        // A header of 16,000 x 16,000 pixels, its checksum right, with bytes for six.
+        // A header of 16,000 x 16,000 pixels with a correct checksum, and bytes for six.
         let mut large = hex(RGB);
         large[16..24].copy_from_slice(&[0, 0, 0x3e, 0x80, 0, 0, 0x3e, 0x80]);
         let mut crc = flate2::Crc::new();
@@ -485,7 +485,7 @@ mod pictures {
 mod cifar_binaries {
     use super::*;
 
-    /// Red, green and blue planes of one value each, but for the pixel in row 1, column 2.
+    /// Red, green and blue planes of one value each, except the pixel in row 1, column 2.
     fn record(labels: &[u8]) -> Vec<u8> {
         let mut record = labels.to_vec();
         for (plane, value) in [10, 20, 30].into_iter().enumerate() {
@@ -605,7 +605,7 @@ mod numpy {
         assert_eq!(scalar, Array::scalar(7i32));
     }
 
-    /// More than is turned around at a time.
+    /// More rows than are transposed at a time.
     #[test]
     fn large_arrays_with_the_first_index_fastest() {
         let (rows, columns) = (150_001, 3);

@@ -1,4 +1,4 @@
-//! How devices are found, chosen and reported.
+//! Finding, choosing and reporting devices.
 
 use neural::runtime::{Device, DeviceOptions, DeviceSpec};
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn report(cache: &Path, plugin: Option<&str>) -> Value {
     serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
 
-/// That training on `device` ends with one line on stderr that holds all of `words`.
+/// Checks that training on `device` ends with one line on stderr that holds all of `words`.
 fn refuses(device: &str, cache: &Path, plugin: Option<&str>, words: &[&str]) {
     let output = neural(&["train", "--device", device], cache, plugin);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -101,7 +101,7 @@ fn a_plugin_that_was_named_is_not_passed_over() {
     let report = report(cache.path(), Some("cuda:/none/plugin.so"));
     assert!(report["problems"][0].as_str().expect("a problem").contains("/none/plugin.so"), "{report}");
 
-    // One that is there wins over the cache.
+    // A plugin that exists takes precedence over the cache.
     let (_other, plugin) = cache_with_plugin();
     let named = format!("cuda:{}", plugin.display());
     let report = self::report(cache.path(), Some(&named));

@@ -349,7 +349,7 @@ fn features_after_a_flatten_are_laid_out_as_in_pytorch() {
     // The second dense layer's inputs are no flattened cells.
     assert_eq!(stored("10.weight"), own("10.weight"));
 
-    // Files from before the order was turned say nothing of it.
+    // Files from before the order was converted do not mention it.
     let description = serde_json::to_string(&model.description).expect("serialises");
     let values: Vec<_> = model
         .variables
@@ -465,7 +465,7 @@ fn programs_say_which_input_and_output_comes_where() {
     assert!(export::hlo(&model, 2).expect("writes").starts_with(first));
 }
 
-/// The names of the inputs and outputs, and how often each shared weight is stored.
+/// The names of the inputs and outputs, and the number of copies of each shared weight.
 #[test]
 fn onnx_keeps_the_names_of_nodes() {
     let file_of = |place: usize| {
@@ -623,7 +623,7 @@ fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
         constants[name].1.chunks(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect()
     };
     let value = |name: &str| model.value(name).expect("is there").to_f64();
-    // A batch norm of constants is a factor and a term of each channel, which the convolution takes up.
+    // A batch norm of constants is a factor and a term of each channel, which are folded into the convolution.
     let (weight, var) = (value("1.weight"), value("1.running_var"));
     let factor = |channel: usize| weight[channel] / (var[channel] + 1e-5).sqrt();
     let (kernel, scales) = (value("0.weight"), floats("0.weight.scale"));

@@ -215,7 +215,7 @@ fn a_loss_that_is_not_finite_is_traced_and_undone() {
     let hidden = nn::dense(4);
     let trainer = FunctionTrainer::new(&[Type::new(DType::F32, &[2, 3])], |cx, batch| {
         let y = cx.within("hidden", "dense", |cx| hidden.forward(&batch[0], cx)?.log())?;
-        // Where y is no number it counts as infinite: in a good step too there are such places.
+        // Where y is NaN it counts as infinite: good steps have such places too.
         let masked = y.is_finite()?.select(&y, &y.full_like(f64::NEG_INFINITY)?)?;
         let chosen = masked.is_finite()?.select(&masked, &y.full_like(0.0)?)?;
         let scale = cx.parameter("scale", &[], &Init::Ones, (1, 1))?;

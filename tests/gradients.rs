@@ -13,7 +13,7 @@ use neural::{Array, DType, Result};
 
 type Build = fn(&[Tensor]) -> Result<Tensor>;
 
-/// Inputs are drawn from [low, high): away from poles and kinks where a function has some.
+/// Inputs are drawn from [low, high), away from poles and kinks.
 struct Case {
     name: &'static str,
     shapes: &'static [&'static [usize]],
@@ -233,7 +233,7 @@ fn check(case: &Case) {
     }
 }
 
-/// How every gradient, weighed element by element, changes with the inputs.
+/// Checks how every gradient, weighted element by element, changes with the inputs.
 fn check_second(case: &Case) {
     let inputs = inputs(case);
     let weights: Vec<Vec<f64>> = inputs.iter().zip(11..).map(|(x, seed)| numbers(x.len(), seed)).collect();
@@ -329,7 +329,7 @@ fn nothing_flows_through_a_stopped_gradient() {
     let grads = gradients(&y, &[&x]).unwrap();
     let program = Program::compile(device(), &Function::new(&graph, grads), 0).unwrap();
     let got = program.call(device(), &[Array::vector(&[3f64, -2.0])]).unwrap();
-    // d (c x) / dx = c, where 2 x would come of a gradient through both factors.
+    // d (c x) / dx = c, where a gradient through both factors would give 2 x.
     assert_eq!(got[0].to_f64(), [3.0, -2.0]);
 }
 
@@ -379,7 +379,7 @@ fn a_rule_of_ones_own_replaces_that_of_the_operations() {
     });
     assert_eq!(got[0].to_f64(), [1.0, -1.0]);
     assert_eq!(got[1].to_f64(), [2.0, -2.0]);
-    // One that does not fit is refused where it is needed.
+    // A gradient that does not fit is refused where it is needed.
     let graph = Graph::new();
     let x = graph.parameter(F64, &[2]);
     let y = custom_gradient(&[&x], |x| x[0].round(), |_, _, dy| Ok(vec![dy.sum_all()?])).unwrap();

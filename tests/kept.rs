@@ -1,5 +1,5 @@
-//! Programs that a folder keeps: a process that finds one computes the same as one that compiles it. An XLA that is not
-//! from scripts/setup keeps none.
+//! Compiled programs kept in a folder: a process that finds one computes the same as one that compiles it. An XLA that
+//! is not from scripts/setup keeps none.
 
 use neural::data::{Dataset, Splits, Targets};
 use neural::graph::{Function, Graph};
@@ -20,8 +20,8 @@ fn names(folder: &Path) -> Vec<std::ffi::OsString> {
     entries.map(|entry| entry.expect("readable").file_name()).collect()
 }
 
-/// A small convolutional network, so that there are products and calls of this crate's functions; its state is donated.
-/// Its losses, its outputs, and whether its programs had been kept.
+/// Trains a small convolutional network, which has products and calls of this crate's functions, with its state
+/// donated. Returns its losses, its outputs, and whether its programs had been kept.
 fn train(device: &Device) -> (Vec<f32>, Vec<f64>, Vec<bool>) {
     let (rows, side) = (64, 8);
     let pixels = (0..rows * side * side).map(|i| ((i * 37 + i / 13) % 255) as u8).collect();

@@ -96,7 +96,7 @@ fn settings_that_do_not_fit_are_refused() {
     let padded = json!({"embedding": {"vocabulary": 9, "units": 4, "padding": 9}});
     let error = nn::sequential([layer(padded)]).summary(DType::F32, &[5]).expect_err("refused").to_string();
     assert!(error.contains("padding: expected an id of the vocabulary, below 9, got 9"), "{error}");
-    // A layer between that changes the length, so that nobody knows any more where the padding is.
+    // A layer in between changes the length, so that the place of the padding is unknown.
     let padded = json!({"embedding": {"vocabulary": 9, "units": 4, "padding": 0}});
     let conv = json!({"conv": {"filters": 4, "kernel": [3]}});
     let model = nn::sequential([layer(padded), layer(conv), Layer::GlobalAvgPool]);
@@ -164,7 +164,7 @@ fn padding_changes_no_result() -> Result<()> {
         let short = results(&model, 2, &[3, 5, 2, 8, 1, 4])?;
         let long = results(&model, 2, &[3, 5, 2, 0, 0, 8, 1, 4, 0, 0])?;
         assert!(difference(&short, &long) < 1e-12, "{model:?}: {short:?} {long:?}");
-        // A row of padding alone is no reason for a NaN, and changes no other row.
+        // A row of padding alone gives no NaN, and changes no other row.
         let beside = results(&model, 2, &[3, 5, 2, 0, 0, 0, 0, 0, 0, 0])?;
         assert!(beside.iter().all(|x| x.is_finite()), "{beside:?}");
         assert!(difference(&short[..short.len() / 2], &beside[..beside.len() / 2]) < 1e-12);

@@ -107,7 +107,7 @@ fn forms_of_random_graphs_agree() {
 
 #[test]
 fn random_bits_are_the_same_in_both_forms() {
-    // Numbers of words that blocks of four do not divide, too.
+    // Also numbers of words that blocks of four do not divide.
     let states: [[u64; 2]; 4] = [[0, 0], [0x1234_5678_9abc_def0, 42], [u64::MAX, 5], [1, u64::MAX]];
     for shape in [&[1][..], &[7], &[16], &[3, 5, 2], &[129, 33]] {
         for state in states {
@@ -294,7 +294,8 @@ fn centred_sums_are_those_of_f64_without_their_products() {
 /// The shapes of two operands, the axes of each that are summed, and whether this crate has the product of f32.
 type Product = ([&'static [usize]; 2], [&'static [usize]; 2], bool);
 
-/// In each way that an operand can lie, cut between rows, between columns and not at all; the third from the end is too small.
+/// In each layout of the operands, cut between rows, between columns and not at all; the third from the end is too
+/// small.
 const PRODUCTS: &[Product] = &[
     ([&[30, 40], &[40, 50]], [&[1], &[0]], true),
     ([&[40, 30], &[50, 40]], [&[0], &[1]], true),
@@ -412,7 +413,7 @@ fn log_softmax_and_classes_are_those_of_f64() {
     // Rows shorter and longer than registers and blocks, and enough of them for several threads.
     let shapes: [&[usize]; 6] = [&[7], &[256, 10], &[3, 5, 17], &[2, 6000], &[18_001, 16], &[1, 70_001]];
     for shape in shapes {
-        // From numbers beside each other to some whose powers of e do not fit into f32.
+        // From numbers close to each other to some whose powers of e do not fit into f32.
         for spread in [1.0, 30.0, 200.0] {
             let given: Vec<f64> =
                 numbers(shape.iter().product(), 5).iter().map(|x| f64::from((x * spread) as f32)).collect();
@@ -422,7 +423,7 @@ fn log_softmax_and_classes_are_those_of_f64() {
                 let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let total: f64 = row.iter().map(|x| (x - largest).exp()).sum();
                 let y = row.iter().map(|x| x - largest - total.ln());
-                // Of the sum of the results, each weighed by its place on the axis.
+                // Gradients of the sum of the results, each weighted by its place on the axis.
                 let weights: f64 = (0..length).map(|i| i as f64).sum();
                 gradient.extend(y.clone().enumerate().map(|(i, y)| i as f64 - y.exp() * weights));
                 expected.extend(y);

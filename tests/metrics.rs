@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// A tensor of a golden case, by its name: its numbers, and how many there are in a row.
+/// A tensor of a golden case, by its name: its numbers, and the length of a row.
 type Tensor<'a> = &'a dyn Fn(&str) -> (Vec<f64>, usize);
 
 /// Compares every golden figure of a task with the result of `figures` on the case's settings and tensors.
@@ -162,8 +162,8 @@ fn soft_targets_are_measured_as_distributions() {
 }
 
 proptest! {
-    /// The area is the part of pairs in the right order, counted one by one; and no cut between two scores has a better
-    /// F1 than the best.
+    /// The area is the part of pairs in the correct order, counted one by one; and no cut between two scores has a
+    /// better F1 than the best.
     #[test]
     fn ranking_is_what_counting_one_by_one_comes_to(rows in prop::collection::vec((0u8..12, any::<bool>()), 2..40)) {
         let scores: Vec<f64> = rows.iter().map(|(score, _)| f64::from(*score) / 11.0).collect();

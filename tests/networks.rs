@@ -204,7 +204,7 @@ fn architectures_take_the_weights_of_torchvision_and_timm() {
             assert!((got - expected).abs() < 1e-5 * expected.abs().max(1.0), "{config}: {got} {expected}");
         }
 
-        // Every tensor of the full size has a variable, and every variable a tensor, of as many numbers.
+        // Every tensor of the full model has a variable, and every variable a tensor, of the same size.
         let Some(name) = ["resnet18", "mobilenet-v2", "vit-tiny"].iter().find(|name| config.contains(**name))
         else {
             continue;
@@ -319,7 +319,7 @@ fn a_network_of_pytorchs_gives_what_it_gave_there() {
     for (got, expected) in outputs.to_f64().iter().zip(expected.to_f64()) {
         assert!((got - expected).abs() < 1e-5, "{got} {expected}");
     }
-    // The kernels stand still, the rest moves.
+    // The kernels stay unchanged, the rest is trained.
     run.fit(|_| ControlFlow::Continue(())).unwrap();
     let after = run.model().unwrap();
     for (name, value) in &trainer.begin {

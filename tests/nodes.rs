@@ -234,8 +234,8 @@ fn padding_that_nothing_masks_is_refused() {
     refused(error, &["layer 2 (dense)"]);
 }
 
-/// Windows `[n, 6, 1]` of a wave and the value after each of their places, `[n, 6]`, of which the end is not known in some
-/// rows and single ones in others; nothing is known in the first row.
+/// Windows `[n, 6, 1]` of a wave and the value after each of their places, `[n, 6]`. Some rows lack values at the end,
+/// others single values, and the first row all of them.
 fn forecast(n: usize) -> (Array, Array) {
     let mut random = numbers(11);
     let (mut windows, mut after) = (Vec::new(), Vec::new());
@@ -291,7 +291,7 @@ fn values_that_are_not_known_count_in_nothing() {
         assert!(near(mae.unwrap(), far / known), "{mae:?} for {}", far / known);
     }
 
-    // A recipe says by which number.
+    // A recipe names the number.
     let folder = tempfile::tempdir().unwrap();
     let numbers = after.to_f64().into_iter().map(|value| if value.is_nan() { -1.0 } else { value as f32 });
     let after = Array::new(&[48, 6], numbers.collect()).unwrap();

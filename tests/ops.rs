@@ -189,7 +189,6 @@ fn softmax_survives_extremes() {
     assert_eq!(got[1].to_f64(), [0.0, -1e4, -2e4]);
 }
 
-/// Runs `draw` with a seed and a step.
 /// A maximum is taken before the relu and the bias that it stands behind, and that changes no bit, ties included.
 #[test]
 fn a_pool_commutes_with_what_rises() {
@@ -203,7 +202,7 @@ fn a_pool_commutes_with_what_rises() {
         let mut variables = Variables::declare(graph, DType::F64);
         let mut cx = Context::evaluation(&mut variables);
         let mut results = Vec::new();
-        // Nothing is known of a product, so that the second pool stays where it is.
+        // A product need not be increasing, so the second pool stays in its place.
         for y in [y.clone(), (y * 1.0)?] {
             let pooled = pool.forward(&y, &mut cx)?;
             results.extend(gradients(&(&pooled * &pooled)?.sum_all()?, &[&x[0], &x[1]])?);
@@ -217,6 +216,7 @@ fn a_pool_commutes_with_what_rises() {
     }
 }
 
+/// Runs `draw` with a seed and a step.
 fn random(seed: u64, step: u64, draw: fn(&mut Random) -> Result<Tensor>) -> Array {
     let graph = Graph::new();
     let (s, t) = (graph.parameter(DType::U64, &[]), graph.parameter(DType::U64, &[]));

@@ -78,7 +78,7 @@ fn paths_are_the_recipes_and_a_run_finds_its_data_from_anywhere() {
     // A path of the command line is of the current folder.
     succeeds(&project.join("tables"), "train ../points.toml --data points.csv --name b --quiet");
     succeeds(&project.join("tables"), "train ../points.toml --set data.path=points.csv --name c --quiet");
-    // One that was meant to be is named.
+    // A file that was meant to be there is named.
     fs::rename(project.join("tables"), elsewhere.join("tables")).expect("movable");
     refuses(
         &elsewhere,
@@ -166,7 +166,7 @@ fn training_goes_on_when_its_reader_goes_away() {
         assert_eq!(history.lines().count(), 31, "{mode}");
         assert!(last.join("report.md").is_file(), "{mode}");
     }
-    // A disk that is full is told at the end.
+    // A full disk is reported at the end.
     let full = fs::File::create("/dev/full").expect("there");
     let output =
         neural(home.path(), "train project/points.toml --name full").stdout(full).output().expect("starts");

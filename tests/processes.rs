@@ -1,5 +1,5 @@
-//! Several processes train as one with as many devices, bit for bit. Skipped, with a word, where scripts/setup --mpi has not
-//! been run.
+//! Several processes train as one with as many devices, bit for bit. Skipped, with a message, if scripts/setup --mpi
+//! has not been run.
 
 mod common;
 
@@ -193,7 +193,7 @@ fn succeeds(mut command: Command) -> Output {
     output
 }
 
-/// All that the run has reached but its times.
+/// All results of the run, without its times.
 fn reached(folder: &TempDir, run: &str) -> Vec<(String, Vec<u8>)> {
     let run = folder.path().join("runs").join(run);
     let mut reached = Vec::new();
@@ -209,7 +209,7 @@ fn reached(folder: &TempDir, run: &str) -> Vec<(String, Vec<u8>)> {
     reached
 }
 
-/// That the runs have reached the same, bit for bit.
+/// Checks that the runs have the same results, bit for bit.
 fn assert_same(folder: &TempDir, one: &str, other: &str) {
     let (one, other) = (reached(folder, one), reached(folder, other));
     assert_eq!(one.len(), other.len());
@@ -228,7 +228,7 @@ fn processes_train_and_evaluate_as_one_with_as_many_devices() {
         let several = Some((&*mpi, processes));
         let output = succeeds(command(&folder, several, devices, &[&name[..], &["several"]].concat()));
         assert_same(&folder, "one", "several");
-        // One of them speaks.
+        // Only one of them prints.
         let said = text(&output.stdout);
         assert_eq!(said.matches("epoch 3/3").count(), 1, "{said}");
         assert!(said.contains(&format!("in each of {processes} processes")), "{said}");
@@ -329,7 +329,7 @@ fn processes_that_differ_end_the_job_and_say_in_what() {
     let said = refused(&folder, &mpi, &["-env", "XLA_FLAGS", two]);
     let expected = "number of devices: expected 1 in all processes, as in the first, got 2 in process 1";
     assert!(said.contains(expected), "{said}");
-    // Another kind of processor, as far as XLA knows.
+    // Another kind of processor, as XLA sees it.
     if cfg!(target_arch = "x86_64") {
         let said = refused(&folder, &mpi, &["-env", "XLA_FLAGS", "--xla_cpu_max_isa=SSE4_2"]);
         let expected = "weights: expected those of the first process, got others after 5 steps";
@@ -383,7 +383,7 @@ fn a_job_that_is_interrupted_or_loses_a_process_goes_on_with_any_number_of_them(
     succeeds(command(&folder, None, 2, &["recipe.toml", "--name", "whole", "--epochs", epochs, "--quiet"]));
     let run = folder.path().join("runs/parts");
     let lines = || fs::read_to_string(run.join("history.jsonl")).map_or(0, |text| text.lines().count());
-    // Stops the job once it has got on a little, by a signal to the launcher or to one of its processes.
+    // Stops the job once it has made some progress, by a signal to the launcher or to one of its processes.
     let stop = |arguments: &[&str], signal: libc::c_int| {
         let before = lines();
         let mut job = command(&folder, Some((&mpi, 2)), 1, arguments);

@@ -58,7 +58,7 @@ fn two_networks_play_against_each_other() {
     let text = printed("gan", &["--images", "3000", "--epochs", "2", "--plot", plot]);
     let (discriminator, generator) = (numbers(&text, "Discriminator: "), numbers(&text, "Generator: "));
     assert!(discriminator.len() == 2 && generator.len() == 2, "{text}");
-    // Both are in play: neither has lost for good.
+    // Neither network has lost for good.
     assert!(discriminator.iter().chain(&generator).all(|loss| *loss > 0.01 && *loss < 20.0), "{text}");
     assert!(picture.is_file());
 }

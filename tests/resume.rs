@@ -85,7 +85,7 @@ fn files(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// That the start is refused with all of `words`, and changes nothing on the disk.
+/// Checks that the start is refused with all of `words`, and changes nothing on the disk.
 fn refuses(folder: &Folder, data: &Dataset, start: Start, words: &[&str]) {
     let before = files(folder);
     let error = train(folder, data, start, 0).expect_err("refused").to_string();

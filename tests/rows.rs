@@ -1,4 +1,4 @@
-//! Rows that are read when they are needed: they train as rows in memory do, to the bit, whatever happens to the reader.
+//! Rows that are read when needed: they train as rows in memory do, to the bit, whatever happens to the reader.
 
 mod common;
 
@@ -417,7 +417,7 @@ fn a_run_whose_reader_fails_goes_on_where_it_was_when_that_is_mended() {
         assert!(matches!(error, Error::Rows { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("cannot read 32 rows from ") && text.contains(words), "{text}");
-        // It fails again as long as the row cannot be read, and the run stands where it stood.
+        // It fails again as long as the row cannot be read, and the run stays in place.
         let step = run.step();
         until_it_fails(&mut run);
         assert_eq!(run.step(), step);
@@ -425,7 +425,7 @@ fn a_run_whose_reader_fails_goes_on_where_it_was_when_that_is_mended() {
         let kept = run.checkpoint().expect("readable");
         run.fit(|_| ControlFlow::Continue(())).expect("trains");
         assert!(run.state().expect("readable") == expected);
-        // As does another run from that checkpoint, in the middle of an epoch.
+        // So does another run from that checkpoint, in the middle of an epoch.
         let other = reading(|_| Ok(()));
         let mut resumed = trainer().start(device(), &other).expect("starts");
         resumed.restore(&kept).expect("of the same run");
@@ -457,7 +457,7 @@ fn what_a_reader_must_not_give_is_refused_with_its_row() {
     let more = refused(of(|_| vec![Array::vector(&[1f32]); 2]));
     assert!(more.contains("expected 1 arrays, of 1 inputs and 0 targets, got 2"), "{more}");
 
-    // Token ids are looked at when they are read.
+    // Token ids are checked when they are read.
     let ids = each_row(1000, |row| Ok(vec![Array::vector(&[1i32, if row == 501 { 12 } else { 3 }])]));
     let targets = Targets::numbered((0..1000).map(|i| i % 2).collect()).expect("labels");
     let splits = Splits { train: (0..1000).collect(), ..Splits::default() };
@@ -581,7 +581,7 @@ fn a_recipe_reads_rows_of_files_and_resumes_within_an_epoch() {
         assert!(trained_in(&folder, &data(&recipe), usize::MAX) == expected, "{name}");
     }
 
-    // A file that is written to under a run, and forms whose rows cannot be read alone.
+    // A file that is written to during a run, and forms whose rows cannot be read alone.
     let recipe = recipe(&format!("format = 'npy'\npath = '{}'\non_disk = true", arrays.display()));
     let read = data(&recipe);
     let shard = arrays.join("x-00002-of-00003.npy");

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// `python3` that answers for pip: a wheel with the plugin, or with one library. It fails for the package that the file
-/// `broken` names, and for the one that `changed` names as pip does where a hash is wrong. Everything else goes to the real
-/// one.
+/// A `python3` that answers for pip: a wheel with the plugin, or with one library. It fails for the package that the
+/// file `broken` names, and, as pip does for a wrong hash, for the one that `changed` names. Everything else goes to
+/// the real one.
 const PYTHON: &str = r#"#!/usr/bin/env bash
 here=$(cd "$(dirname "$0")" && pwd)
 real() { PATH=${PATH#"$here:"} exec python3 "$@"; }
@@ -61,7 +61,7 @@ impl Setup {
             setup.write(name, script);
             fs::set_permissions(setup.path(name), fs::Permissions::from_mode(0o755)).expect("our own file");
         }
-        // As much of an xla_extension as the script looks at.
+        // The parts of an xla_extension that the script checks.
         setup.write("xla/include/xla/hlo/builder/xla_builder.h", "");
         setup.write("xla/lib/libxla_extension.so", "");
         setup
@@ -225,7 +225,7 @@ fn a_toolkit_gets_the_plugin_beside_it() {
     setup.succeeds(&["--cuda-from", toolkit.to_str().expect("unicode")]);
     assert_eq!(setup.fetched(), ["jax-cuda13-pjrt"]);
     let cuda = setup.cuda().expect("the link is there");
-    // Where the plugin looks, from its own place: its RPATH, and XLA's search for ptxas and libdevice.
+    // The paths that the plugin searches, relative to itself: its RPATH, and XLA's search for ptxas and libdevice.
     let plugin = cuda.join("jax_plugins/xla_cuda13");
     for file in [
         "cu13/lib/libcudart.so.13",

@@ -89,7 +89,7 @@ fn tables_are_read_as_pandas_and_scikit_learn_do() {
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let expected: Vec<f64> = case["features"].as_array().unwrap().iter().flat_map(numbers).collect();
         if case["scaled"] == true {
-            // As the model does it, in f32.
+            // As the model computes it, in f32.
             let (mean, deviation) =
                 (data.scaling.mean.to_f64()[0] as f32, data.scaling.deviation.to_f64()[0] as f32);
             let scaled: Vec<f64> = data
@@ -389,7 +389,7 @@ fn what_columns_hold() {
     assert_eq!(summaries[1].texts, ["2024-01-01", "2024-01-02"]);
 }
 
-/// More rows than are read at a time, with quotes and breaks in cells, against the same made of parts.
+/// More rows than are read at a time, with quotes and breaks in cells, against the same rows put together from parts.
 #[test]
 fn large_tables_are_read_in_parts() {
     let mut text = "n,text,when,y\n".to_string();
@@ -405,7 +405,7 @@ fn large_tables_are_read_in_parts() {
     assert_eq!(table.rows(), rows);
     for row in [0usize, 1, 999, 1000, 65_000, 123_456, rows - 1] {
         assert_eq!(table.text(row, "n").unwrap(), row.to_string());
-        // Each thousandth row takes a line more.
+        // Each thousandth row takes one more line.
         assert_eq!(table.line(row), 2 + row + row.div_ceil(1000));
         let text = match row % 1000 {
             0 => format!("a \"quoted\"\nline, {}", row % 7),
@@ -537,7 +537,7 @@ fn features_that_plainly_need_scaling_are_named() {
     );
     assert_eq!(load(text, "scale = 'standardize-features'").unwrap().unscaled(), None);
     assert_eq!(load("size,y\n1,1\n101,2\n", "").unwrap().unscaled(), None);
-    // Only training rows are looked at.
+    // Only training rows count.
     let first = "validation_fraction = 0.25\nsplit = 'ordered'";
     assert_eq!(load("size,y\n1,1\n2,2\n3,1\n900,2\n", first).unwrap().unscaled(), None);
 }

@@ -63,7 +63,7 @@ const NETS: &[(&str, &str, &str)] = &[
         "{ conv = { filters = 16, kernel = [3, 3] } }, 'relu', 'flatten', { dense = 5 }",
         "mixed_precision = true",
     ),
-    // Products that are cut into pieces, of which the last is a column, and one that is not.
+    // Products that are cut into pieces, of which the last is a column, and one that is not cut.
     (
         "numbers",
         "{ dense = 601 }, 'tanh', { dropout = 0.3 }, { dense = 515 }, 'layer-norm', { dense = 5 }",
@@ -86,7 +86,7 @@ const NETS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// How many threads a run has.
+/// The number of threads of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Threads {
     /// As many as there are cores, of which one is allowed.

@@ -83,7 +83,8 @@ fn cnn_losses(optimizer: Optimizer, rows: Option<usize>, expected: &str) -> Vec<
 
 #[test]
 fn a_cnn_with_batch_norm_follows_pytorch_for_50_steps() {
-    // In `losses_short` six rows are left for the last batch: those that fill it are in no statistic and no gradient.
+    // In `losses_short` six rows are left for the last batch: the rows that fill it count in no statistic and no
+    // gradient.
     for (rows, expected) in [(None, "losses"), (Some(70), "losses_short")] {
         for (step, (got, want)) in cnn_losses(adam(1e-3), rows, expected).into_iter().enumerate() {
             assert!((got / want - 1.0).abs() < 1e-3, "{expected}, step {step}: {got}, not {want}");

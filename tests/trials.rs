@@ -51,7 +51,7 @@ fn said(home: &TempDir, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// That the program ends with code 1 and a last line on stderr that holds all of `words`.
+/// Checks that the program ends with code 1 and a last line on stderr that holds all of `words`.
 #[track_caller]
 fn refused(home: &TempDir, arguments: &[&str], words: &[&str]) {
     let output = neural(home, arguments);
@@ -334,7 +334,7 @@ fn trials_that_are_promoted_went_on_from_their_exact_checkpoint(home: &TempDir) 
     assert!(epochs.iter().all(|done| [1, 3, 9].contains(done)), "{epochs:?}");
     assert!(on(3) >= 4 && on(9) >= 1 && on(9) < on(3) && on(3) < 14, "{epochs:?}");
 
-    // Those that climbed from the first rung are the best on it.
+    // The trials that climbed from the first rung are the best on it.
     let after = |trial: usize, most: usize| {
         let losses = history(&group.join(format!("trial-{}", trial + 1)));
         losses

@@ -330,7 +330,7 @@ fn what_is_thawed_trains_as_parameters_of_pytorchs_with_a_rate_of_their_own() {
             .freeze_epochs(2)
             .clip_norm(0.3);
         let model = nn::sequential([
-            // A bias before a batch norm has a gradient of rounding errors alone, which Adam makes large.
+            // The gradient of a bias before a batch norm is rounding error alone, which Adam makes large.
             nn::Dense { bias: false, ..nn::Dense::new(6) }.into(),
             nn::batch_norm(),
             nn::relu(),
@@ -363,7 +363,7 @@ fn what_is_thawed_trains_as_parameters_of_pytorchs_with_a_rate_of_their_own() {
             let averages_stand = value(&run, "average.0.weight") == tensor("initial.0.weight");
             assert_eq!(averages_stand, epoch < 2, "{name}: the average after epoch {epoch}");
         }
-        // Gone on with from a checkpoint, it ends with the same bits.
+        // Resumed from a checkpoint, it ends with the same bits.
         let mut again = trainer(model, optimizer).batch_size(4).start(device(), &data).expect("starts");
         again.restore(&thawed.expect("kept")).expect("of the same run");
         again.advance(8).expect("runs");

@@ -1,5 +1,5 @@
 """Reads exported models and event files with the libraries that they are meant for, and compares their numbers with
-those of `Model::predict`. Every layer is among the models, which are at the top of tests/export.rs.
+`Model::predict`. Every layer is among the models, which are at the top of tests/export.rs.
 
     pip install numpy onnx onnxruntime jax torch safetensors tensorboard
     NEURAL_EXPORTS=target/exports cargo test --release --test export -- --ignored write_exports
@@ -17,7 +17,7 @@ TOLERANCE = 1e-5
 
 
 def with_onnxruntime(path, samples):
-    """The model as the file has it, on all samples at once and on the first alone: the batch is open."""
+    """The outputs of the file's model, on all samples at once and on the first alone: the batch size is free."""
     import onnx
     import onnxruntime
 
@@ -223,7 +223,7 @@ def check_columns(path):
     assert len(answer) == (path.stem != "values"), path.stem
     if answer:
         assert (answer[0] == right).all(), path.stem
-        # Of the refusing model only few rows are left.
+        # The refusing model takes only a few rows.
         assert refused or len(np.unique(right)) > 1, path.stem
     for row in refused:
         try:
@@ -236,7 +236,7 @@ def check_columns(path):
 
 
 def check_int8(path, expected):
-    """A model in eight bits, whose outputs are the model's as far as 256 steps of the values between its layers go."""
+    """A model in eight bits, whose outputs equal the model's up to the 256 steps of the values between its layers."""
     import onnx
     import onnxruntime
 

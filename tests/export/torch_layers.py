@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Layers that want the channels right after the batch, and layers that work on the last axis.
+# Layers that need the channels directly after the batch, and layers that work on the last axis.
 FIRST = {"conv", "max-pool", "avg-pool", "global-max-pool", "global-avg-pool", "batch-norm"}
 FIRST |= {"conv-transpose", "depthwise-conv", "separable-conv", "upsample", "crop", "pad", "group-norm", "instance-norm"}
 LAST = {"dense", "layer-norm", "lstm", "gru", "attention", "rms-norm", "position", "glu", "swiglu", "geglu", "reshape"}
@@ -114,7 +114,7 @@ def conv_transpose(settings, x, first):
 
     class ConvTranspose(base):
         def forward(self, x):
-            """Without the bias and the paddings, which then are put on by hand."""
+            """Without the bias and the paddings, which are then applied by hand."""
             bias, self.bias = self.bias, None
             y = F.pad(super().forward(x), [0, 99] * len(size))
             self.bias = bias

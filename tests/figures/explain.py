@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Compares `neural explain` with other computations on the same models: partial dependence with scikit-learn's brute force over
-what `neural predict` says, integrated gradients with the sum of their formula in NumPy, in f64, on the run's own weights.
+"""Compares `neural explain` with other computations on the same models: partial dependence with scikit-learn's brute
+force over the answers of `neural predict`, integrated gradients with the sum of their formula in NumPy, in f64, on the
+run's weights.
 
 usage: tests/figures/explain.py [--binary FILE]    (cargo build --release first; needs pandas, scikit-learn and safetensors)
 """

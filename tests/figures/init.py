@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Has `neural init` and `neural train` alone learn ten public data sets, and measures them on rows that they did not see, beside
-scikit-learn's MLP (scaled inputs and values, otherwise its defaults) and gradient boosting with theirs. Means over several divisions.
-Fails where a score is more than 0.01 below the weaker of the two references, and prints how far it is from the stronger one.
-Each model is then served, and its answer to a request compared with that of `neural predict`.
+"""Learns ten public data sets by `neural init` and `neural train` alone, and measures the models on held-out rows,
+beside scikit-learn's MLP (scaled inputs and values, otherwise its defaults) and gradient boosting with its defaults, as
+means over several splits. Fails if a score is more than 0.01 below the weaker of the two references, and prints the
+distance from the stronger one. Each model is then served, and its answer to a request compared with `neural predict`.
 
 usage: tests/figures/init.py [--binary FILE] [--tables DIR] [--only NAME] [--splits N]
        (cargo build --release first; needs pandas, Pillow and scikit-learn)
@@ -83,7 +83,7 @@ def references(train, test, target):
     models = (MLPClassifier, HistGradientBoostingClassifier) if is_class else (MLPRegressor, HistGradientBoostingRegressor)
     def made(model):
         model = model(random_state=1)
-        # Targets are scaled too: an MLP does not get to prices in the thousands in its 200 epochs.
+        # Targets are scaled too: an MLP does not reach prices in the thousands in its 200 epochs.
         scaled = isinstance(model, MLPRegressor)
         return TransformedTargetRegressor(model, transformer=StandardScaler()) if scaled else model
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random search and tree-structured Parzen estimators: `neural sweep --search random|tpe --trials N` on three sets that
-scikit-learn brings. Shows the validation loss of the best of the first trials, and in how many seeds tpe has the lower one;
-then what the best trial reaches on rows that no search saw, and the seconds that a search took.
+scikit-learn brings. Shows the validation loss of the best of the first trials, and the number of seeds for which tpe
+has the lower one; then the best trial's score on rows that no search saw, and the seconds that a search took.
 
 usage: tests/figures/search.py [--binary FILE] [--trials N] [--seeds N] [--only NAME] [--jobs N]
        (cargo build --release first; needs pandas and scikit-learn)
@@ -32,7 +32,7 @@ arguments.add_argument("--only")
 arguments = arguments.parse_args()
 binary = arguments.binary.resolve()
 
-# Of each set: its loader, the outputs, the loss, and the figure of the test rows.
+# For each set: its loader, the outputs, the loss, and the figure of the test rows.
 SETS = {
     "digits": (datasets.load_digits, 10, "softmax-cross-entropy", "accuracy"),
     "breast cancer": (datasets.load_breast_cancer, 2, "softmax-cross-entropy", "accuracy"),

@@ -9,7 +9,7 @@ from optimizers import newton_schulz
 from store import Family, generator
 
 BATCH, BATCHES, STEPS, CLASSES = 16, 5, 50, 3
-# So many rows leave six for the last batch.
+# This number of rows leaves six for the last batch.
 SHORT = BATCH * (BATCHES - 1) + 6
 
 LAYERS = [

@@ -43,7 +43,7 @@ def text(rows):
 
 
 def vocabulary(reviews):
-    """The words of at least two occurrences, the commonest first, those as common in the order of their letters."""
+    """The words of at least two occurrences, the most frequent first, equally frequent ones in alphabetical order."""
     counter = CountVectorizer(token_pattern=r"(?u)\b\w+\b")
     counts = counter.fit_transform(reviews).sum(axis=0).A1
     words = [(word, counts[i]) for word, i in counter.vocabulary_.items() if counts[i] >= 2]

@@ -1,5 +1,5 @@
-"""A network of PyTorch's whose first layers are frozen for two epochs and then trained at a tenth of the rate of the last one:
-`fine_tune.safetensors` beside this file. All in float64, with the parameters after each of five epochs."""
+"""A PyTorch network whose first layers are frozen for two epochs and then trained at a tenth of the rate of the last
+one: `fine_tune.safetensors` beside this file. All in float64, with the parameters after each of five epochs."""
 
 from pathlib import Path
 

@@ -1,5 +1,4 @@
-"""How PyTorch's initialisers spread the weights of its layers: the deviation over many draws. Run alone, it writes
-initial.json."""
+"""The deviation of the initial weights of PyTorch's layers, over many draws. Run alone, it writes initial.json."""
 
 import json
 from pathlib import Path

@@ -18,7 +18,7 @@ def record(
 ):
     """Runs `layer(input, params)` and keeps its output and gradients; `peer` is the same layer in JAX.
 
-    `extra(input, params)` returns further tensors to keep. `given` are tensors that the layer is given beside its input:
+    `extra(input, params)` returns further tensors to keep. `given` are the further inputs of the layer:
     `positions`, 1 where a sequence is not padding, or `memory`, another sequence to attend to.
     """
     rng = generator(family.name, case)
@@ -203,10 +203,10 @@ def normalization(family):
     real = torch.tensor(MASK == 1)
 
     def padded(x, p):
-        """Everything by the statistics of the positions that are not padding."""
+        """Normalised by the statistics of the positions that are not padding."""
         variance, mean = torch.var_mean(x[real], 0, correction=0)
         y = (x - mean) / torch.sqrt(variance + epsilon) * p["weight"] + p["bias"]
-        # Of these positions it is PyTorch's own of them as rows.
+        # On these positions alone, as rows, it equals PyTorch's own.
         np.testing.assert_allclose(y[real].detach(), batch_norm(x[real], p).detach(), rtol=1e-12, atol=1e-12)
         return y
 
@@ -335,7 +335,7 @@ def transposed_convolution(family):
             y = y.movedim(1, -1)
             return y + p["bias"] if bias else y
 
-        # Where PyTorch's own padding can say the same, it does.
+        # Where PyTorch's own padding can express the same, it is used.
         if isinstance(padding, list) and all(low == high for low, high in padding):
             rng = generator("conv-transpose", name)
             x, weight = (torch.tensor(normal(rng, *s)) for s in [shape, (*kernel, filters // groups, shape[-1])])

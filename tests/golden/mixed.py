@@ -17,7 +17,7 @@ BATCHES = 2
 
 
 class Net:
-    """Layers as a recipe lists them, with the shapes of their parameters, and the function that they are."""
+    """Layers as a recipe lists them, with the shapes of their parameters, and their function."""
 
     def __init__(self, sample):
         self.sample = sample
@@ -129,7 +129,7 @@ def tokens(vocabulary):
 
 
 def apart(rng, *shape):
-    """Numbers of which no two in a row are as near as a rounding, so that it stays the same one that is largest."""
+    """Numbers of which no two in a row are as close as a rounding, so that the max stays at the same place."""
     size = int(np.prod(shape[1:]))
     return np.stack([(rng.permutation(size) - size // 2) / 32 for _ in range(shape[0])]).reshape(shape)
 
@@ -137,8 +137,8 @@ def apart(rng, *shape):
 def nets():
     """The nets by their names, each with the rows of a batch and how its input is drawn.
 
-    They have no relu: it rounds nothing, and where a rounding before it lets another number through, it is chance whose
-    gradient is the better one.
+    They have no relu: it rounds nothing, and where a rounding before it lets another number through, chance decides
+    which gradient is more exact.
     """
     gelu, tanh, classes = ("gelu", F.gelu), ("tanh", torch.tanh), CLASSES
     average = "global-avg-pool"

@@ -15,7 +15,7 @@ SHAPES = {"w": (3, 4), "b": (4,)}
 
 
 def in_torch(optimizer, initial, grads, every=1):
-    """Parameters after each gradient; of `every` gradients the mean makes one update."""
+    """Parameters after each gradient; the mean of `every` gradients makes one update."""
     params = {name: leaf(value) for name, value in initial.items()}
     optimizer = optimizer(params.values())
     history = {name: [] for name in params}
