@@ -55,7 +55,7 @@ class Folder:
         return self.path / name
 
     def ends(self, name: str) -> None:
-        """That the run, gone on with, ends as the one that was never stopped."""
+        """Checks that the resumed run ends as the run that was never stopped."""
         subprocess.run(self.words(name), check=True, stdout=subprocess.DEVNULL)
         check(cut.outcome(self.path / name) == self.expected, f"{name} is not the run that was never stopped")
 
@@ -66,7 +66,7 @@ def check(holds: bool, otherwise: str) -> None:
 
 
 def refused(process: subprocess.Popen, words: list) -> None:
-    """That the process ends with one sentence, in which all of `words` are."""
+    """Checks that the process ends with one sentence that holds all of `words`."""
     said = process.communicate()[1]
     check(process.returncode == 1 and said.count("\n") == 1, f"code {process.returncode}: {said}")
     check(all(word in said for word in words), said)
@@ -88,7 +88,7 @@ def kills(folder: Folder, wanted: int) -> None:
                 process.send_signal(random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
                 process.wait()
                 count += 1
-                # On a machine that has become slower no try would get anywhere.
+                # On a machine that has become slower no attempt would make progress.
                 patience *= 1.1
         check(code == 0, f"{name} ended with code {code} after {count} kills")
         check(cut.outcome(folder.path / name) == folder.expected, f"{name} is not the run that was never stopped")
@@ -100,7 +100,7 @@ def kills(folder: Folder, wanted: int) -> None:
 def two_processes(folder: Folder) -> None:
     first = folder.begun("shared")
     refused(folder.start("shared"), ["in use by process", str(first.pid)])
-    # Who only reads is let in.
+    # Commands that only read are allowed.
     words = [folder.neural, "evaluate", folder.path / "shared", "--plot", folder.path / "pictures"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     check(first.wait() == 0, "the first of two processes failed")
@@ -117,7 +117,7 @@ def full_disk(folder: Folder) -> None:
         size = len(before["last.safetensors"]) // 2
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    # Programs that are kept may not grow either.
+    # Kept programs may not grow either.
     refused(folder.start("full", preexec_fn=limit), ["cannot write", "full/"])
     check(before == {path.name: path.read_bytes() for path in run.glob("*.safetensors")}, "full: the state was harmed")
     folder.ends("full")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains with several processes under MPI, and kills one of them (SIGKILL) at a random moment; the launcher ends the others.
-Resumes each time, and compares what the run ends with to that of one process with as many devices: history and weights must be
-the same to the last bit.
+Resumes each time, and compares the results with one process with as many devices: history and weights must be the same
+to the last bit.
 
 usage: tests/kill_ranks.py [--kills N] [--processes N] [--seed N] [PATH-OF-NEURAL]
 (cargo build --release and scripts/setup --mpi first; Linux)
@@ -110,7 +110,7 @@ def main() -> None:
                     sys.exit(f"{run.name}: the others went on for a minute after a process was killed")
                 if alive:
                     kills += 1
-                    # On a machine that has become slower no try would get anywhere.
+                    # On a machine that has become slower no attempt would make progress.
                     patience *= 1.1
                 if code == 0:
                     break

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Loads `neural serve` with the digits of MNIST, a picture of 784 numbers as JSON a request, stops it under load, and sends it
-bodies that it has to refuse.
+"""Loads `neural serve` with the digits of MNIST, a picture of 784 numbers as JSON a request, stops it under load, and
+sends bodies that it must refuse.
 
 usage: tests/load.py [--binary FILE] [--run RUN] [--connections N] [--seconds S]
        (cargo build --release first; needs wrk, a load generator, which is a package of Debian)
 
-Prints how many requests a second were answered, how long they took, and the processor time that the server took for each,
-which other work on the machine changes little. Fails where an answer is wrong, a request is lost or a body is not refused.
+Prints the requests answered a second, their latency, and the server's CPU time for each, which other work on the
+machine changes little. Fails if an answer is wrong, a request is lost or a body is not refused.
 """
 
 import argparse
@@ -99,7 +99,7 @@ class Server:
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
-        """How many requests it says that it has answered."""
+        """The number of requests that it reports as answered."""
         self.process.send_signal(signal.SIGTERM)
         said = self.process.stderr.read()
         assert self.process.wait() == 0, said
@@ -127,7 +127,7 @@ def load(run, folder):
 
 
 def stop_under_load(run):
-    """Clients that ask one request after another while the server stops get an answer to each that they sent."""
+    """Clients that send one request after another while the server stops get an answer to each."""
     server = Server(run)
     bodies = [request(json.dumps({"inputs": [picture(place)]}).encode()) for place in range(8)]
     expected = [json.loads(server.ask(body)[1])["predictions"][0]["class"] for body in bodies]

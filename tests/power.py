@@ -52,7 +52,7 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("power.py: must be run as root, to mount disks")
     random.seed(arguments.seed)
-    # In memory where there is such a place: the disk is a made-up one in any case.
+    # In memory if there is such a place: the disk is simulated in any case.
     place = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=place) as temporary:
         folder = pathlib.Path(temporary)

@@ -13,7 +13,7 @@ SEQUENCES, PICTURES = (5, 6), (3, 4, 2)
 
 def classes(rng, shape):
     labels = rng.integers(0, CLASSES, shape)
-    # Padding: each row ends somewhere else.
+    # Padding: the rows end at different positions.
     if len(shape) == 2:
         lengths = rng.integers(1, shape[1] + 1, shape[0])
         labels[np.arange(shape[1]) >= lengths[:, None]] = -1

@@ -1,4 +1,4 @@
-"""A small convolutional network of PyTorch's, as its users save one: `pretrained.safetensors` beside this file."""
+"""A small convolutional PyTorch network, as its users save one: `pretrained.safetensors` beside this file."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ model = torch.nn.Sequential(
 )
 inputs = torch.randn(5, 2, 6, 6)
 with torch.no_grad():
-    # Running statistics other than the first ones.
+    # Running statistics other than the initial ones.
     for _ in range(5):
         model(2 * torch.randn(8, 2, 6, 6) + 1)
     model.eval()

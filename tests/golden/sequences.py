@@ -53,7 +53,7 @@ def family():
     parts = [part.float().double() for part in parts]
     labels = rng.integers(0, CLASSES, len(LENGTHS))
     tags = rng.integers(0, CLASSES, (len(LENGTHS), max(LENGTHS)))
-    # As `standardize-features` does: of each feature over everything that is real.
+    # As `standardize-features` does: for each feature over the real positions.
     every = torch.cat(parts)
     scaled = (every - every.mean(0)) / every.std(0, correction=0)
     x = pad_sequence(list(scaled.split(LENGTHS)), batch_first=True)

@@ -1,4 +1,4 @@
-"""Where golden values are collected and written: one `FAMILY.safetensors` and `FAMILY.json` a family."""
+"""Collects golden values and writes them: one `FAMILY.safetensors` and `FAMILY.json` a family."""
 
 import json
 import platform

@@ -115,7 +115,7 @@ def dates():
     text = "when,y\n" + "".join(f"{time},{i}.5\n" for i, time in enumerate(times))
     days = (times - pd.Timestamp(0)) / pd.Timedelta(days=1)
     part = (times - times.normalize()) / pd.Timedelta(days=1)
-    # Of one day, so that year and week stand still but for the time of day, which they have in them.
+    # Times of one day, so that year and week change only by the time of day, which they include.
     year = (125 + part) / 366
     week = (6 + part) / 7
     features = np.hstack([days.to_numpy()[:, None], cycle(year), cycle(week), cycle(part)])

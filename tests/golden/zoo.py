@@ -1,7 +1,7 @@
 """The architectures of `model.zoo` as PyTorch modules with torchvision's and timm's names: `zoo.json` beside this file.
 
-For each: the names and shapes of its tensors at full size, and the outputs of a small form whose tensors are made of their
-names alone, so that the test makes the same."""
+For each: the names and shapes of its tensors at full size, and the outputs of a small form whose tensors are derived
+from their names alone, so that the test makes the same."""
 
 import json
 import zlib
