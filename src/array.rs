@@ -1,4 +1,4 @@
-//! Dense arrays in the host's memory: what goes to a device and what comes back from it.
+//! Dense arrays in the host's memory, which go to a device and come back from it.
 
 mod dtype;
 
@@ -60,7 +60,7 @@ impl Array {
     /// ```
     ///
     /// # Errors
-    /// When the number of bytes is not what `dtype` and `shape` ask for.
+    /// When the number of bytes does not match `dtype` and `shape`.
     pub fn from_bytes(dtype: DType, shape: &[usize], bytes: Vec<u8>) -> Result<Self> {
         let expected = shape.iter().try_fold(dtype.size(), |n, d| n.checked_mul(*d));
         if expected != Some(bytes.len()) {

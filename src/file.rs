@@ -117,7 +117,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
 mod tests {
     use super::*;
 
-    /// None of these may be waited for.
+    /// Reading must not block on any of these.
     #[test]
     fn what_is_no_regular_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
-/// A loaded library. It is never unloaded: what it started may still be running.
+/// A loaded library. It is never unloaded: threads that it started may still be running.
 #[derive(Clone, Copy)]
 pub(crate) struct Library(NonNull<c_void>);
 
@@ -20,8 +20,8 @@ impl Library {
     /// The loader's own message.
     pub fn open(name: impl AsRef<Path>) -> Result<Self, String> {
         let name = CString::new(name.as_ref().as_os_str().as_bytes()).map_err(|error| error.to_string())?;
-        // SAFETY: the name ends in a nul byte. The library's initialisers run: those of NVIDIA and XLA, or those of a
-        // file that the user named as a plugin, which is to be run anyway.
+        // SAFETY: the name ends in a nul byte. The library's initialisers run: NVIDIA's and XLA's, or those in a file
+        // that the user named as a plugin, which runs anyway.
         NonNull::new(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) })
             .map(Self)
             .ok_or_else(loader_message)
@@ -33,9 +33,9 @@ impl Library {
     /// `F` must be a function pointer of the type that the library documents for `name`.
     pub unsafe fn function<F: Copy>(self, name: &CStr) -> Option<F> {
         const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-        // SAFETY: the handle is that of a loaded library.
+        // SAFETY: the handle belongs to a loaded library.
         let address = unsafe { libc::dlsym(self.0.as_ptr(), name.as_ptr()) };
-        // SAFETY: an address that is not null is that of the function, whose type the caller vouches for.
+        // SAFETY: an address that is not null points to the function, whose type the caller vouches for.
         (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
     }
 }

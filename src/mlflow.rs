@@ -87,8 +87,8 @@ struct Meta {
 const LONGEST: usize = 6000;
 
 impl Writer {
-    /// A run in the store, which is made if it is not there, as are the experiment and the run. What the run's metrics were
-    /// is removed: they are to be given again.
+    /// A run in the store. The store, the experiment and the run are created where they do not exist. The run's earlier
+    /// metrics are removed: they are written again.
     ///
     /// # Errors
     /// When a file cannot be read or written.

@@ -87,7 +87,7 @@ impl fmt::Display for DType {
 pub trait Element: Copy + 'static {
     /// The [`DType`] of these elements.
     const DTYPE: DType;
-    /// Writes the element over `bytes`, which are as many as it has, little-endian.
+    /// Writes the element to `bytes`, little-endian; their length must be the element's size.
     fn write_bytes(self, bytes: &mut [u8]);
     /// `bytes` holds exactly one element, little-endian.
     fn from_bytes(bytes: &[u8]) -> Self;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why XLA, a plugin or NVIDIA's driver refused, as far as its message tells. It displays as the cause and what to do.
+/// Why XLA, a plugin or NVIDIA's driver refused, as far as its message tells. It displays as the cause and the remedy.
 ///
 /// ```
 /// use neural::error::Cause;
@@ -208,7 +208,7 @@ fn missing_library(message: &str) -> Option<String> {
 mod tests {
     use super::Cause;
 
-    /// Messages as users met them, with what was wrong on their machines.
+    /// Messages as users met them, with the fault on their machines.
     #[test]
     fn messages_of_the_field_are_understood() {
         let library = |name: &str| Cause::MissingLibrary { name: name.into() };

@@ -68,7 +68,7 @@ pub enum Error {
         cause: std::io::Error,
     },
 
-    /// A file was read, but is not what it should be.
+    /// A file was read, but its contents are not valid.
     #[error("{}: {message}", path.display())]
     Format {
         /// The file.
@@ -82,7 +82,7 @@ pub enum Error {
     Rows {
         /// Which, such as `32 rows from 3 to 80`.
         rows: String,
-        /// What the reader said.
+        /// The reader's error.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -187,7 +187,7 @@ impl Error {
         Error::Value { name: name.into(), expected: expected.to_string(), got: got.to_string() }
     }
 
-    /// Contents that are not what they should be.
+    /// An error for invalid contents.
     pub fn format(path: &Path, message: impl Into<String>) -> Self {
         Error::Format { path: path.to_path_buf(), message: message.into() }
     }
@@ -202,7 +202,7 @@ impl Error {
         Error::Format { path: path.to_path_buf(), message }
     }
 
-    /// A file or folder that the system refused; `action` is what was tried.
+    /// A file or folder that the system refused; `action` is the attempted action.
     pub fn io(action: &'static str, path: &Path, cause: std::io::Error) -> Self {
         Error::Io { action, path: path.to_path_buf(), cause }
     }

@@ -1,4 +1,4 @@
-//! Values composed of operations and known as a whole too, so that a device may compute them in a form of its own.
+//! Values composed of operations that are also known as a whole, so that a device may compute them in its own way.
 
 use super::Tensor;
 use super::gradient::pullback;
@@ -51,7 +51,7 @@ impl Tensor {
 }
 
 impl Composite {
-    /// The gradients for the inputs of a node: those of the operations, known as a whole in turn.
+    /// The gradients for the inputs of a node, derived from its operations and themselves known as a whole.
     pub(super) fn gradients(self, inputs: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (value, operands) = (&inputs[0], &inputs[1..]);
         let mut grads = vec![None; inputs.len()];
@@ -63,7 +63,7 @@ impl Composite {
                     grads[1 + of] = Some(grad.known_as(Composite::AttentionGrad { causal, of }, &all)?);
                 }
             }
-            // Second derivatives are those of the operations.
+            // Second derivatives come from the operations.
             Composite::AttentionGrad { .. } => grads[0] = Some(dy.clone()),
         }
         Ok(grads)

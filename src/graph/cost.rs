@@ -19,8 +19,8 @@ pub fn flops(function: &Function) -> f64 {
     nodes(function).map(|node| of_node(function, &node)).sum()
 }
 
-/// Bytes of the largest result that is written to memory for certain: that of a product, a convolution, a pool or a gather.
-/// Others may be fused with what reads them.
+/// Bytes of the largest result that is certain to be written to memory: a product, a convolution, a pool or a gather.
+/// Others may be fused with their readers.
 pub(crate) fn largest_result(function: &Function) -> usize {
     let bytes = nodes(function).map(|node| match &node.op {
         Op::Scan(scan) => largest_result(&scan.body),
@@ -36,7 +36,8 @@ pub(crate) fn largest_result(function: &Function) -> usize {
     bytes.max().unwrap_or(0)
 }
 
-/// How many kernels of its own a run takes at least on a GPU: the operations that XLA fuses with none of their kind.
+/// The minimum number of separate kernels that a run takes on a GPU: the operations that XLA fuses with none of their
+/// kind.
 pub(crate) fn kernels(function: &Function) -> usize {
     let kernels = nodes(function).map(|node| match &node.op {
         Op::Scan(scan) => scan.length.saturating_mul(kernels(&scan.body)),

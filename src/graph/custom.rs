@@ -1,4 +1,4 @@
-//! Functions with a gradient of their own.
+//! Functions with a custom gradient.
 
 use super::{Function, Graph, NodeId, Op, Tensor, Type, gradients};
 use crate::array::DType;
@@ -15,7 +15,7 @@ type Rule = dyn Fn(&[Tensor], &Tensor, &Tensor) -> Result<Vec<Tensor>> + Send + 
 pub struct Custom(Arc<Rule>);
 
 impl Custom {
-    /// For the operation's inputs, of which the first is what the function computed and the others are what it was given.
+    /// The gradients for the operation's inputs: first the function's result, then the function's own inputs.
     pub(super) fn gradients(
         &self,
         inputs: &[Tensor],
@@ -40,11 +40,12 @@ impl fmt::Debug for Custom {
     }
 }
 
-/// The result of `function` over `inputs`, with the gradient that `gradient` says in place of that of its operations.
+/// The result of `function` over `inputs`, with the gradient that `gradient` computes in place of the one its
+/// operations would give.
 ///
 /// `gradient` is given the inputs, the result `y`, and the gradient `dy` of the loss for it, and returns the gradient for
-/// each input, of the input's type. It computes with these tensors alone, as it may run in another graph: what it needs
-/// besides is an input.
+/// each input, of the input's type. It computes with these tensors alone, as it may run in another graph: anything else
+/// that it needs must be an input.
 ///
 /// ```
 /// use neural::{DType, graph::{Graph, custom_gradient, gradients}};
@@ -71,8 +72,8 @@ pub fn custom_gradient(
 }
 
 impl Graph {
-    /// What `build` makes in this graph, made again when the gradient needs it rather than kept until then: less memory
-    /// for more arithmetic (Chen et al., 2016). Values are the same, random numbers too.
+    /// The result of `build` in this graph, computed again when the gradient needs it rather than kept until then: less
+    /// memory for more arithmetic (Chen et al., 2016). Values and random numbers stay the same.
     ///
     /// ```
     /// use neural::{DType, graph::{Graph, gradients}};
@@ -102,7 +103,7 @@ impl Graph {
         self.apply(Op::Custom(Custom(Arc::new(rule))), &inputs.iter().collect::<Vec<_>>())
     }
 
-    /// The nodes from `start` on that `y` depends on, as a function of what they read from before, and that.
+    /// The values from before `start` that `y` depends on, and `y` as a function of them.
     fn part(&self, start: NodeId, y: &Tensor) -> (Vec<Tensor>, Function) {
         let live = Function::new(self, vec![y.clone()]).live();
         let is_inside = |id: NodeId| id >= start && !matches!(self.node(id).op, Op::Parameter { .. });

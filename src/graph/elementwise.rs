@@ -125,7 +125,7 @@ impl Tensor {
     /// A constant of this tensor's type and shape.
     ///
     /// # Errors
-    /// None today; the signature is that of every operation.
+    /// None today; every operation has this signature.
     pub fn full_like(&self, value: f64) -> Result<Tensor> {
         self.graph.full(self.dtype(), self.shape(), value)
     }
@@ -169,7 +169,7 @@ impl Tensor {
     /// The elements in another type; floats become whole numbers by truncation.
     ///
     /// # Errors
-    /// None today; the signature is that of every operation.
+    /// None today; every operation has this signature.
     pub fn convert(&self, dtype: DType) -> Result<Tensor> {
         if dtype == self.dtype() {
             return Ok(self.clone());
@@ -180,7 +180,7 @@ impl Tensor {
     /// The same value, through which no gradient flows.
     ///
     /// # Errors
-    /// None today; the signature is that of every operation.
+    /// None today; every operation has this signature.
     pub fn stop_gradient(&self) -> Result<Tensor> {
         self.graph.apply(Op::StopGradient, &[self])
     }

@@ -55,7 +55,7 @@ impl Function {
         self.live_by(|node| &node.inputs)
     }
 
-    /// The same where `inputs` says what a node reads.
+    /// As [`live`](Self::live), with `inputs` giving the nodes that a node reads.
     pub(crate) fn live_by(&self, inputs: impl Fn(&Node) -> &[NodeId]) -> Vec<bool> {
         let mut live = vec![false; self.graph.len()];
         for output in &self.outputs {
@@ -85,7 +85,7 @@ impl Function {
     /// ```
     ///
     /// # Errors
-    /// When the arguments are not as many, or not of the types, that the function takes.
+    /// When the number or the types of the arguments are not those of the parameters.
     pub fn call(&self, graph: &Graph, arguments: &[Tensor]) -> Result<Vec<Tensor>> {
         let parameters = self.graph.parameters();
         if parameters.len() != arguments.len() {

@@ -54,7 +54,7 @@ pub(super) fn pullback(y: &Tensor, dy: &Tensor, wanted: &[&Tensor], leaves: bool
     if active[y.id] {
         cotangents.insert(y.id, dy.clone());
     }
-    // The cotangents of a scan are those of its outputs.
+    // A scan has a cotangent for each of its outputs.
     let mut of_scans: HashMap<usize, Vec<Option<Tensor>>> = HashMap::new();
     for &(id, ref node) in nodes.iter().rev().filter(|(id, _)| active[*id] && !is_leaf[*id]) {
         let inputs: Vec<_> = node.inputs.iter().map(|&input| graph.tensor(input)).collect();
@@ -361,7 +361,7 @@ impl Rule<'_> {
     }
 }
 
-/// `gradient`, but 0 where `dy` is 0: what does not matter has no gradient, be its slope infinite.
+/// `gradient`, but 0 where `dy` is 0: a value without effect has no gradient, even where its slope is infinite.
 fn unless_zero(dy: &Tensor, gradient: Result<Tensor>) -> Result<Tensor> {
     let zero = dy.scalar_like(0.0);
     dy.eq(&zero)?.select(&zero, &gradient?)

@@ -8,8 +8,8 @@
 //! - a number that a step looks up for each of its rows, such as their classes, is looked up for the rows of all steps;
 //! - a sum over the steps of products aₜ bₜ becomes one product, which sums over the steps too, of all aₜ and all bₜ;
 //! - a sum over the steps of sums likewise;
-//! - a count, to which each step adds one, such as that of an optimizer's updates, becomes a number of each step. It is
-//!   the same up to 2²⁴ in f32.
+//! - a count, to which each step adds one, such as an optimizer's updates, becomes a number for each step. It is the
+//!   same up to 2²⁴ in f32.
 
 use super::op::{Binary, DotDims, Op, Reduction};
 use super::scan::Scan;
@@ -22,7 +22,7 @@ use std::collections::HashMap;
 const LARGEST: usize = 1 << 26;
 
 impl Function {
-    /// The same function, with what need not be made step by step moved out of its loops.
+    /// The same function, with everything that need not be computed step by step moved out of its loops.
     ///
     /// # Errors
     /// When the function is not well formed.
@@ -58,7 +58,7 @@ impl Function {
     }
 }
 
-/// Inserts `scan` with what all its steps can do at once moved out of it; `None` where there is nothing of the kind.
+/// Inserts `scan` with the work that all its steps can do at once moved out of it; `None` where there is none.
 fn hoisted(graph: &Graph, scan: &Scan, arguments: &[Tensor]) -> Result<Option<Vec<Tensor>>> {
     let body = Body::new(scan);
     let (before, after, counts) = (body.before(), body.after(), body.counts());

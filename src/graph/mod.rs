@@ -137,7 +137,7 @@ impl Graph {
         ids.into_iter().map(|id| self.tensor(id)).collect()
     }
 
-    /// A value that is part of the program. What changes between runs should be a parameter instead.
+    /// A value that is part of the program. A value that changes between runs should be a parameter instead.
     pub fn constant(&self, value: Array) -> Tensor {
         let ty = Type::new(value.dtype(), value.shape());
         self.insert(Op::Constant(Arc::new(value)), &[], ty)
@@ -151,7 +151,7 @@ impl Graph {
     /// One value, rounded to `dtype`, in every element.
     ///
     /// # Errors
-    /// None today; the signature is that of every operation.
+    /// None today; every operation has this signature.
     pub fn full(&self, dtype: DType, shape: &[usize], value: f64) -> Result<Tensor> {
         self.constant(Array::full(dtype, &[], value)).broadcast_to(shape)
     }
@@ -225,7 +225,7 @@ impl Graph {
         }
     }
 
-    // Nothing that holds the lock can panic half way, so what a poisoned one protects is whole.
+    // Nothing that holds the lock can panic half way, so the data behind a poisoned lock is whole.
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

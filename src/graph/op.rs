@@ -111,7 +111,7 @@ pub enum Reduction {
 
 /// Which axes of the two operands of a product are summed over, and which are paired.
 ///
-/// The result's axes are the paired (batch) ones, then what is left of the first operand, then of the second.
+/// The result's axes are the paired (batch) ones, then the remaining axes of the first operand, then of the second.
 ///
 /// ```
 /// use neural::{DType, graph::{DotDims, Graph}};
@@ -172,8 +172,8 @@ impl Window {
     }
 }
 
-/// The operation of a node. Binary operations take equal shapes: broadcasting is an operation of its own, so
-/// that its gradient, a sum, is written once.
+/// The operation of a node. Binary operations take equal shapes: broadcasting is a separate operation, so that its
+/// gradient, a sum, is written once.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Op {
@@ -202,7 +202,7 @@ pub enum Op {
     Convert,
     /// The identity, through which no gradient flows.
     StopGradient,
-    /// The first input, whose gradient flows to the other inputs by a rule of its own.
+    /// The first input, whose gradient flows to the other inputs by a custom rule.
     Custom(Custom),
     /// The first input, known to be this function of the others.
     Composite(Composite),
@@ -278,21 +278,21 @@ pub enum Op {
     Conv {
         /// The window of the kernel.
         window: Window,
-        /// Groups of channels, each with filters of its own.
+        /// Groups of channels, each with its own filters.
         groups: usize,
     },
     /// The gradient of `Conv` for its input, from the result's gradient and the kernel.
     ConvInputGrad {
         /// The window of the kernel.
         window: Window,
-        /// Groups of channels, each with filters of its own.
+        /// Groups of channels, each with its own filters.
         groups: usize,
     },
     /// The gradient of `Conv` for its kernel, from the input and the result's gradient.
     ConvKernelGrad {
         /// The window of the kernel.
         window: Window,
-        /// Groups of channels, each with filters of its own.
+        /// Groups of channels, each with its own filters.
         groups: usize,
     },
     /// The sum or the maximum over each position of a window; padding counts as nothing.
@@ -355,7 +355,7 @@ impl Op {
 
 const MAX_ELEMENTS: usize = 1 << 40;
 
-/// The type of a tensor: what its elements are and how many along each axis.
+/// The type of a tensor: its element type and its length along each axis.
 ///
 /// ```
 /// use neural::{DType, graph::Type};

@@ -51,8 +51,8 @@ impl Random {
         Self { seed, step, shard: None, draws: 0 }
     }
 
-    /// For one of `count` devices that share a batch: what it draws for its rows are the rows numbered by `index` (an
-    /// i32 scalar) of what a single device would draw for all of them.
+    /// For device number `index` (an i32 scalar) of `count` devices that share a batch: it draws for its rows exactly
+    /// the numbers that a single device would draw for these rows of the whole batch.
     ///
     /// ```
     /// use neural::{DType, graph::{Graph, Random}};
@@ -86,7 +86,7 @@ impl Random {
         let graph = self.seed.graph().clone();
         self.draws += 1;
         let key = (&self.seed + graph.scalar(self.draws.wrapping_mul(KEY_STRIDE)))?;
-        // The state is the key, then the counter's low and high half: a step owns 2^64 blocks of its own.
+        // The state is the key, then the counter's low and high half: each step owns 2^64 blocks.
         let low = graph.scalar(0u64);
         let state: Vec<_> =
             [&key, &low, &self.step].into_iter().map(|t| t.reshape(&[1])).collect::<Result<_>>()?;

@@ -129,6 +129,6 @@ pub enum Whole {
     /// The states of a recurrent sequence. Constants: weight and bias; slices: the gates' inputs, and which positions are not
     /// padding if there is any.
     States(Cell),
-    /// Their gradient. After the inputs' slices come those of the kept carries and of the states' gradients.
+    /// Their gradient. After the inputs' slices come the slices of the kept carries and of the states' gradients.
     Gradient(Cell),
 }

@@ -1,4 +1,4 @@
-//! Sums, means, extremes along axes, and what is built of them.
+//! Sums, means and extremes along axes, and functions built on them.
 
 use super::Tensor;
 use super::op::{Op, Reduction};

@@ -65,7 +65,7 @@ impl Tensor {
                 self.ty(),
             ));
         }
-        // XLA broadcasts only along new axes, so those of length 1 are dropped first.
+        // XLA broadcasts only along new axes, so axes of length 1 are dropped first.
         let offset = shape.len() - self.rank();
         let kept: Vec<_> = (0..self.rank()).filter(|&i| self.shape()[i] == shape[offset + i]).collect();
         let dims = kept.iter().map(|i| offset + i).collect();
@@ -277,7 +277,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When the part does not fit, or the number of offsets is not that of the axes.
+    /// When the part does not fit, or there is not one offset for each axis.
     pub fn dynamic_slice(&self, offsets: &[Tensor], shape: &[usize]) -> Result<Tensor> {
         let fits = shape.len() == self.rank()
             && offsets.len() == self.rank()

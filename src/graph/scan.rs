@@ -250,7 +250,7 @@ impl Graph {
             .map(|i| cotangents.get(i).cloned().flatten().map_or_else(|| zeros(&outputs[i]), Ok))
             .collect::<Result<Vec<_>>>()?;
 
-        // Carried backwards: the gradient of each carry, and the sum so far of that of each constant.
+        // Carried backwards: the gradient of each carry, and for each constant the sum of its gradient so far.
         let float_constants: Vec<_> = constants.iter().filter(float).cloned().collect();
         // A sum over many steps is one in the accumulator's type.
         let wide = |t: &Tensor| t.convert(t.dtype().accumulator());

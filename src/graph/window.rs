@@ -5,7 +5,7 @@ use super::op::{Binary, Comparison, Op, Reduction, Type, Window};
 use crate::error::{Error, Result};
 
 impl Tensor {
-    /// Cross-correlation with a kernel `[window…, channels / groups, filters]`, what neural networks call a
+    /// Cross-correlation with a kernel `[window…, channels / groups, filters]`, known in neural networks as
     /// convolution: `[n, spatial…, channels] -> [n, positions…, filters]`.
     ///
     /// ```
@@ -83,8 +83,8 @@ impl Tensor {
         self.pool(Reduction::Max, window)
     }
 
-    /// The same, done before the relu, or the addition of a value for each channel, that this tensor is the result of.
-    /// These rise with what they are given, so the maximum stays where it is, and they see only what the pool leaves.
+    /// The same, applied before the relu, or the addition of a value for each channel, that produced this tensor. These
+    /// are monotonic, so the maximum stays where it is, and they then run on the smaller, pooled tensor.
     pub(crate) fn early_max_pool(&self, window: Window) -> Result<Tensor> {
         let node = self.graph.node(self.id);
         let input = |i: usize| self.graph.tensor(node.inputs[i]);
