@@ -1,4 +1,4 @@
-//! The precision of sums: whatever adds up does it in [`DType::accumulator`] and rounds once, at its end.
+//! The precision of sums: every sum is computed in [`DType::accumulator`] and rounded once, at its end.
 
 use super::{Lowering, Target, XlaResult, element};
 use crate::array::DType;

@@ -1,5 +1,5 @@
-//! Attention of f32 on the CPU that is built in: a call that writes no scores. Elsewhere it is the operations that it is made
-//! of.
+//! Attention of f32 on the built-in CPU: a call that writes no scores to memory. Elsewhere it is lowered as separate
+//! operations.
 
 use super::{Lowering, Target, XlaResult, calls, dims, element};
 use crate::array::{DType, count};
@@ -12,7 +12,7 @@ const _: () = assert!(HIDDEN_SCORE == HIDDEN as f32);
 /// Queries, keys and values.
 const GIVEN: usize = 3;
 
-/// Whether a node is a call on a kind of device, and not the operations that it is made of.
+/// Whether a node is one call on a kind of device, and not lowered as separate operations.
 pub(super) fn is_call(function: &Function, node: &Node, target: Target) -> bool {
     let Op::Composite(Composite::Attention { .. } | Composite::AttentionGrad { .. }) = node.op else {
         return false;

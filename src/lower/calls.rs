@@ -82,7 +82,7 @@ struct Version {
 /// `CustomCallApiVersion.API_VERSION_TYPED_FFI`
 const TYPED_FFI: i32 = 4;
 
-/// The same program, whose calls of these functions are through XLA's typed FFI.
+/// The same program, with its calls of these functions going through XLA's typed FFI.
 pub(super) fn through_ffi(computation: &XlaComputation) -> Result<XlaComputation> {
     let version = |instruction: &Instruction| {
         let ours = instruction.custom_call_target.starts_with(PREFIX);
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    /// One call of `Fails`, with what it is given.
+    /// One call of `Fails`, with these arguments.
     fn call(sizes: &[i64], ty: ElementType, operands: usize, length: usize) -> xla::Result<Vec<f32>> {
         let client = PjRtClient::cpu()?;
         let builder = XlaBuilder::new("fails");

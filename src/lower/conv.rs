@@ -1,13 +1,13 @@
 //! Convolution and its two gradients, in the form that each kind of device runs well.
 //!
-//! A GPU has convolution kernels of its own. XLA's CPU backend hands only some forms to a fast library, in the
-//! outermost computation alone, and runs all others, those inside a training loop among them, as naive loops. So
-//! on the CPU that is built in, an f32 convolution over one or two axes is a call of [`kernels`]: Winograd's where that
-//! needs fewer multiplications, otherwise as it is defined.
+//! A GPU has its own convolution kernels. XLA's CPU backend hands only some forms to a fast library, in the outermost
+//! computation alone, and runs all others, including any inside a training loop, as naive loops. So on the built-in
+//! CPU, an f32 convolution over one or two axes is a call of [`kernels`]: Winograd's where it needs fewer
+//! multiplications, otherwise the direct form.
 //!
-//! All others on a CPU, those of other types, of three axes or behind a plugin, are one matrix product over
-//! patches: the cells under each position of the window, side by side (`im2col`). Products are fast everywhere, and the
-//! gradients are products over the same patches. Where a patch is only a few numbers, their sum is written out instead.
+//! All others on a CPU, with other types, three axes or behind a plugin, are one matrix product over patches: the cells
+//! under each position of the window, side by side (`im2col`). Products are fast everywhere, and the gradients are
+//! products over the same patches. Where a patch is only a few numbers, their sum is written out instead.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, calls, dims, element, isolated};
@@ -20,13 +20,14 @@ use xla::{ElementType, XlaOp};
 /// with patches of 9, took 0.7 ms as such a sum and 4.2 as a product; with 75 the two were equal.
 const FEW: usize = 32;
 
-/// From so many channels on patches are stacked, and up to so many cells: the stack reads every cell for each number.
+/// Patches are stacked from this many channels on and up to this many cells: the stack reads every cell for each
+/// number.
 const STACKED_CHANNELS: usize = 8;
 const STACKED_CELLS: usize = 32;
 
 /// The shapes of a convolution: input `[n, spatial…, channels]`, kernel `[window…, channels / groups, filters]`.
 pub(super) struct Conv<'a> {
-    /// The node of the input; that of `dy` for the gradient for the input, which looks at no patches.
+    /// The node of the input; the node of `dy` in the gradient for the input, which reads no patches.
     pub source: usize,
     pub input: &'a [usize],
     pub kernel: &'a [usize],
@@ -169,7 +170,7 @@ impl Lowering<'_> {
         let Conv { window, groups, .. } = *conv;
         let (axes, filters) = (conv.axes(), conv.filters());
         if self.target == Target::Gpu {
-            // Channels take the place of the batch, and dy, spread out by the stride, that of the kernel.
+            // Channels take the place of the batch, and dy, spread out by the stride, takes the place of the kernel.
             let positions = positions(conv.input, window);
             let padding: Vec<_> = (0..axes)
                 .map(|i| {
@@ -223,23 +224,23 @@ impl Lowering<'_> {
         matrix.reshape(&dims(conv.kernel))
     }
 
-    /// The convolution's sizes, if functions of this crate can do it.
+    /// The convolution's sizes, if [`kernels`] can compute it.
     fn called(&self, conv: &Conv) -> Option<Sliding> {
         let sizes = self.sliding(conv.input, conv.filters(), conv.window, conv.dtype)?;
         Some(Sliding { groups: conv.groups as i64, ..sizes })
     }
 
-    /// Those, if Winograd's way is at hand and has fewer operations than a product.
+    /// The sizes, if Winograd's convolution applies and has fewer operations than a product.
     fn winograd(&self, conv: &Conv) -> Option<Sliding> {
         self.called(conv).filter(kernels::winograd_pays)
     }
 
-    /// Those, if the convolution is to be done as it is defined.
+    /// The sizes, if the convolution is to be computed directly.
     fn direct(&self, conv: &Conv) -> Option<Sliding> {
         self.called(conv).filter(|_| !conv.is_product())
     }
 
-    /// Σ over the cells and channels of a patch: what the cell reads times the kernel's weights for it.
+    /// Σ over the cells and channels of a patch: the cell's values times the kernel's weights for it.
     fn conv_as_sum(&self, input: &XlaOp, kernel: &XlaOp, conv: &Conv) -> XlaResult {
         let padded = self.pad_window(input, conv.window, conv.dtype, 0.0)?;
         let shape = padded_shape(conv.input, conv.window);
@@ -326,11 +327,11 @@ fn unpatch(patches: &XlaOp, conv: &Conv) -> XlaResult {
     })
 }
 
-/// The cells along an axis of their own, `[n, positions…, cells, channels]`, each number chosen among them by its place
-/// on that axis. XLA's CPU backend compiles the choice to wide copies, where a concatenation of short pieces branches for
-/// every number: 9 cells of 32 channels took 1.5 ms instead of 6.7. It holds only in a computation of its own: reshaped,
-/// the choice would find its place from one long index, number by number, and a loop would have its comparisons taken out
-/// of it, as whole arrays to read.
+/// The cells along a separate axis, `[n, positions…, cells, channels]`, each number chosen among them by its place on
+/// that axis. XLA's CPU backend compiles the choice to wide copies, where a concatenation of short pieces branches for
+/// every number: 9 cells of 32 channels took 1.5 ms instead of 6.7. It holds only in a separate computation: reshaped,
+/// the choice would find its place from one long index, number by number, and a loop would have its comparisons taken
+/// out of it, as whole arrays to read.
 fn stacked(padded: &XlaOp, shape: &[usize], conv: &Conv) -> XlaResult {
     let axis = conv.axes() + 1;
     let cells = cells(conv.window);

@@ -1,4 +1,4 @@
-//! From the graph to XLA: the only place that knows `XlaOp`, and where the form of an operation is chosen by
+//! Lowers the graph to XLA. This is the only module that knows `XlaOp`, and it chooses the form of each operation by
 //! the kind of device that will run it.
 
 mod accumulate;
@@ -35,9 +35,9 @@ use xla::{ElementType, XlaBuilder, XlaComputation, XlaOp};
 /// The kinds of device for which operations are lowered differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// The CPU that is built in, whose programs call functions of this crate too.
+    /// The built-in CPU, whose programs also call the functions of [`neural_kernels`].
     Cpu,
-    /// A CPU behind a plugin, or an XLA that cannot call functions of this crate: XLA's operations alone.
+    /// A CPU behind a plugin, or an XLA that cannot call these functions: XLA's operations alone.
     CpuPlugin,
     Gpu,
 }
@@ -185,8 +185,8 @@ struct Lowering<'a> {
     tuples: HashMap<usize, Vec<XlaOp>>,
     /// All that the calls for recurrent sequences gave, by their scans: gradients need more than the scans' results.
     sequences: HashMap<usize, XlaOp>,
-    /// The gradients of attentions by what they are made of: those for all operands come from one call.
+    /// The gradients of attentions by their operands: one call gives the gradients for all operands.
     attention_grads: HashMap<Vec<usize>, XlaOp>,
-    /// What the windows of the convolutions see of a node: a convolution and its gradient share it.
+    /// The patches that the windows of convolutions read of a node, shared by a convolution and its gradient.
     patches: RefCell<HashMap<(usize, Window), XlaOp>>,
 }

@@ -194,9 +194,9 @@ pub(super) fn binary(f: Binary, a: &XlaOp, b: &XlaOp) -> XlaResult {
     }
 }
 
-/// What `build` makes of `inputs`, as a computation of its own: nothing outside is fused with it or moved out of a loop.
-/// It stands in a conditional that always takes the same branch, which XLA cannot know; the barrier that XLA has is gone
-/// before its CPU backend fuses.
+/// The result of `build` over `inputs`, as a separate computation: nothing in it is fused with the outside or moved out
+/// of a loop. It stands in a conditional that always takes the same branch, which XLA cannot know; XLA removes its own
+/// barriers before its CPU backend fuses.
 pub(super) fn isolated<const N: usize>(
     inputs: [&XlaOp; N],
     result: &[usize],

@@ -1,6 +1,6 @@
-//! Pooling: on the CPU that is built in, of f32 over one or two axes, by [`calls`]; elsewhere composed of the
-//! cells of the window, as XLA's own form, select-and-scatter for the gradient, is serial on a CPU, not deterministic on
-//! a GPU, and not in the crate.
+//! Pooling: on the built-in CPU, of f32 over one or two axes, by [`calls`]; elsewhere composed of the cells of the
+//! window, as XLA's own form of the gradient, select-and-scatter, is serial on a CPU, not deterministic on a GPU, and
+//! not in the crate.
 
 use super::window::{cell, cells, padded_shape, place, positions, total};
 use super::{Lowering, Target, XlaResult, calls, isolated, malformed};

@@ -1,5 +1,5 @@
-//! Products: on the CPU that is built in, those of f32, as one or more products of two matrices, by a call of
-//! [`kernels::Matmul`]. XLA's own cut the sums of large ones by the number of threads.
+//! Products: of f32 on the built-in CPU, one or more products of two matrices by a call of [`kernels::Matmul`]. XLA's
+//! own cut the sums of large ones by the number of threads.
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
@@ -31,7 +31,7 @@ impl Matrix {
         Some(Self { summed, kept, summed_last: first != 0 || contract.len() == shape.len() })
     }
 
-    /// Of what an array holds for each place along its axes `batch`, if these come first.
+    /// The matrix that an array holds for each place along its axes `batch`, if these come first.
     fn behind(batch: &[usize], shape: &[usize], contract: &[usize]) -> Option<Self> {
         let first = batch.len();
         if batch.iter().enumerate().any(|(i, axis)| *axis != i) {
@@ -40,8 +40,8 @@ impl Matrix {
         Self::of(&shape[first..], &contract.iter().map(|axis| axis - first).collect::<Vec<_>>())
     }
 
-    /// The matrices that an operand holds for each place along its axes `batch`, transposed if need be: the axes of the batch
-    /// first, those that are summed last.
+    /// The matrices that an operand holds for each place along its axes `batch`, transposed if need be: the axes of the
+    /// batch first, the summed ones last.
     fn all(x: &XlaOp, shape: &[usize], batch: &[usize], contract: &[usize]) -> XlaResult<(XlaOp, Self)> {
         if let Some(matrix) = Self::behind(batch, shape, contract) {
             return Ok((x.clone(), matrix));
@@ -59,8 +59,8 @@ impl Matrix {
 }
 
 impl Lowering<'_> {
-    /// The product of two matrices, or with three axes of as many pairs of them as the first axis is long, summed over one
-    /// axis of each.
+    /// The product of two matrices, or with three axes of a batch of them along the first axis, summed over one axis of
+    /// each.
     pub(super) fn matmul<const N: usize>(
         &self,
         (a, a_shape): (&XlaOp, [usize; N]),

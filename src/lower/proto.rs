@@ -1,5 +1,5 @@
-//! What XLA's builder can say and the `xla` crate does not pass on, written into the finished program: an `HloModuleProto`
-//! of XLA's `hlo.proto`.
+//! Fields of a program that XLA's builder can set and the `xla` crate does not expose, written into the finished
+//! program: an `HloModuleProto` of XLA's `hlo.proto`.
 
 use crate::error::{Error, Result};
 use prost::encoding::{
@@ -142,8 +142,8 @@ pub(crate) fn edit_at(
     }
 }
 
-/// A message with what `f` makes of each message in its field `tag`, if anything. The other fields are copied, those that
-/// nothing here knows among them.
+/// A message in which `f` rewrites each message in the field `tag`, or drops it by returning `None`. All other fields
+/// are copied, including unknown ones.
 fn edit(
     message: &[u8],
     tag: u32,

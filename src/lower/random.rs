@@ -11,7 +11,7 @@ impl Lowering<'_> {
         let shape_dims = dims(shape);
         match self.target {
             // XLA's generator makes the four words of a block in a kernel and puts them in their places in another, with
-            // small ones for the key. Computed anew for each word, they become a part of what reads them.
+            // small ones for the key. Computed anew for each word, they fuse with their readers.
             Target::Gpu => philox(state, count(shape))?.reshape(&shape_dims),
             Target::Cpu => self.call(calls::PHILOX, &[state], &[count(shape) as i64], DType::U32, shape),
             Target::CpuPlugin => state

@@ -1,4 +1,4 @@
-//! Recurrent sequences of f32 on the CPU that is built in: all steps in one call. Elsewhere, and where a second derivative
+//! Recurrent sequences of f32 on the built-in CPU: all steps in one call. Elsewhere, and where a second derivative
 //! needs more of a step than the call gives, they stay loops.
 
 use super::{Lowering, Target, XlaResult, calls, dims, element, malformed};

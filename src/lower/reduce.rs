@@ -1,5 +1,4 @@
-//! What combines the elements along axes: on the CPU that is built in, by calls of [`kernels`] where XLA would write
-//! several kernels for it.
+//! Reductions along axes: on the built-in CPU by calls of [`kernels`] where XLA would write several kernels for one.
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;

@@ -4,8 +4,8 @@ use super::{Lowering, Target, XlaResult, dims, element, lower_body, malformed};
 use crate::graph::{Node, Scan, kernels};
 use xla::{XlaBuilder, XlaOp};
 
-/// What a turn of a loop takes at most on a GPU, a single step aside: kernels as [`kernels`] counts them, and steps. On an
-/// H200 more made training no faster, and each step of a turn is compiled by itself.
+/// The most kernels, as [`kernels`] counts them, and steps in a turn of a loop on a GPU; a turn has at least one step.
+/// On an H200 more made training no faster, and each step of a turn is compiled by itself.
 const KERNELS_PER_TURN: usize = 80;
 const STEPS_PER_TURN: usize = 8;
 

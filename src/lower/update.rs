@@ -1,5 +1,5 @@
-//! What a loop hands from step to step and computes number by number, such as parameters and what an optimizer keeps of them: on
-//! the CPU that is built in, one call that replaces all of it where it lies.
+//! State that a loop updates elementwise from step to step, such as parameters and an optimizer's moments: on the
+//! built-in CPU one call updates all of it in place.
 
 use super::{Lowering, XlaResult, calls, element, ffi, malformed};
 use crate::array::{DType, count};
@@ -40,7 +40,7 @@ struct Shared {
 }
 
 impl Update {
-    /// That of a function whose outputs, from the first on, replace its parameters `parameters`.
+    /// The update of a function whose first outputs replace its parameters `parameters`.
     pub fn of(function: &Function, parameters: Range<usize>) -> Option<Self> {
         let (first_parameter, all) = (parameters.start, function.graph().parameters());
         let graph = Nodes((0..function.graph().len()).map(|id| function.graph().node(id)).collect());

@@ -20,8 +20,8 @@ impl Lowering<'_> {
         input.pad(&filler, &config)
     }
 
-    /// The sizes of a window over images, or over rows as images of one, for the functions of this crate that take them;
-    /// `channels` are those of a result.
+    /// The sizes of a window over images, or over rows as images of height 1, for the kernels; `channels` counts the
+    /// channels of a result.
     pub(super) fn sliding(
         &self,
         input: &[usize],
@@ -82,8 +82,8 @@ pub(super) fn cells(window: &Window) -> Vec<Vec<(usize, usize)>> {
     cells
 }
 
-/// What a cell reads at every position of the window along the axes that `cell` names; `shape` is that of `x`,
-/// padding included.
+/// The values that a cell reads at every position of the window along the axes that `cell` names; `shape` is the shape
+/// of `x`, padding included.
 pub(super) fn cell(x: &XlaOp, shape: &[usize], window: &Window, cell: &[(usize, usize)]) -> XlaResult {
     let (mut start, mut limit, mut stride) = (vec![0; shape.len()], shape.to_vec(), vec![1; shape.len()]);
     for &(axis, at) in cell {

@@ -1,5 +1,5 @@
-//! XLA's `xla/ffi/api/c_api.h`: the structs that pass between XLA and the functions that its programs call, as far as
-//! they are used here. XLA keeps this interface stable: structs only grow at their ends, and each carries its size.
+//! XLA's `xla/ffi/api/c_api.h`: the structs used here, which pass between XLA and the functions that its programs call.
+//! XLA keeps this interface stable: structs only grow at their ends, and each carries its size.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -90,7 +90,7 @@ pub(super) fn register(name: &str, handler: Handler) -> bool {
         },
         traits: 0,
     };
-    // SAFETY: the arguments are whole, and XLA copies what it keeps of them.
+    // SAFETY: the arguments are whole, and XLA copies all that it keeps of them.
     api.succeeds(unsafe { (api.handler_register)(&raw mut arguments) })
 }
 
@@ -231,7 +231,7 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
 /// Answers XLA's question for the version of the interface, or calls `compute`. Its panic is an error of the program.
 ///
 /// # Safety
-/// `frame` is that of a call by XLA.
+/// `frame` comes from a call by XLA.
 unsafe fn answer(frame: *mut CallFrame, compute: impl FnOnce(&Call) -> Result<(), String>) -> *mut Error {
     // SAFETY: the caller's; an extension of the kind that was looked at first is the struct for that.
     unsafe {
@@ -253,17 +253,17 @@ unsafe fn answer(frame: *mut CallFrame, compute: impl FnOnce(&Call) -> Result<()
     }
 }
 
-/// A call that goes on, of a frame that XLA has filled.
+/// A call in progress, of a frame that XLA has filled.
 struct Call {
     api: &'static Api,
     frame: *mut CallFrame,
 }
 
 impl Call {
-    /// The sizes, if there are as many as the kernel has.
+    /// The sizes, if their number is the kernel's.
     ///
     /// # Safety
-    /// The frame is that of a call that goes on. So for the functions below.
+    /// The frame belongs to a call in progress. So for the functions below.
     unsafe fn sizes<S: AnyBitPattern>(&self) -> Result<S, String> {
         // SAFETY: the caller's.
         let words = unsafe { self.words()? };
@@ -271,7 +271,7 @@ impl Call {
         if words.len() != expected {
             return Err(format!("expected {expected} {SIZES}, got {} numbers", words.len()));
         }
-        // SAFETY: any bits are sizes, and there are as many.
+        // SAFETY: any bits are sizes, and their number was checked.
         Ok(unsafe { words.as_ptr().cast::<S>().read_unaligned() })
     }
 

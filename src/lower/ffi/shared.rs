@@ -33,9 +33,9 @@ impl Threads for XlaThreads {
             context: self.context,
             threads: &raw mut threads,
         };
-        // SAFETY: the arguments are whole, and the context is that of a call that goes on.
+        // SAFETY: the arguments are whole, and the context belongs to a call in progress.
         let counted = self.api.succeeds(unsafe { (self.api.thread_pool_num_threads)(&raw mut arguments) });
-        // A program without threads of its own runs on the one that calls.
+        // A program without its own threads runs on the caller's.
         if counted { threads.max(1) as usize } else { 1 }
     }
 
@@ -77,7 +77,7 @@ impl XlaThreads {
     /// Has other threads take pieces too. One that comes too late finds none left, so nothing waits for it.
     fn help(&self, shared: &Arc<Shared>) {
         unsafe extern "C" fn task(shared: *mut c_void) {
-            // SAFETY: it is what was handed over below, once for each task.
+            // SAFETY: it is the pointer handed over below, once for each task.
             unsafe { Arc::from_raw(shared.cast_const().cast::<Shared>()) }.take_pieces();
         }
         for _ in 1..self.count().min(shared.pieces) {
@@ -89,7 +89,7 @@ impl XlaThreads {
                 task,
                 data: data.cast_mut().cast(),
             };
-            // SAFETY: the arguments are whole, and the context is that of a call that goes on.
+            // SAFETY: the arguments are whole, and the context belongs to a call in progress.
             if !self.api.succeeds(unsafe { (self.api.thread_pool_schedule)(&raw mut arguments) }) {
                 // SAFETY: XLA did not take the task, so that the data is still ours.
                 drop(unsafe { Arc::from_raw(data) });
