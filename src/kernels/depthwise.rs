@@ -1,6 +1,6 @@
-//! Convolutions in many small groups, of a channel each in the depthwise ones, and their gradients: the channels that are
-//! written lie in the lanes of a register, and are sums over the cells of the window and the channels of a group. What the
-//! lanes read is laid out first, a plane for each channel of a group.
+//! Convolutions in many small groups, depthwise ones among them, and their gradients: the output channels lie in the
+//! lanes of a register, and are sums over the cells of the window and the channels of a group. The lanes' inputs are
+//! laid out first, a plane for each channel of a group.
 
 use super::lanes::{lanes, load, store};
 use super::parts::{Sum, each_task, sum_over_images};
@@ -19,7 +19,7 @@ const BAND: usize = 192 << 10;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
 
-/// Whether a group is too narrow for a product of its own: its channels do not fill a register.
+/// Whether a group is too narrow for a separate product: its channels do not fill a register.
 pub(super) fn pays(channels: &Channels) -> bool {
     channels.groups > 1 && channels.written < lanes()
 }
@@ -90,7 +90,7 @@ impl Layout {
         Taps { farthest: all.iter().map(|tap| tap.1).max().unwrap_or_default(), all }
     }
 
-    /// Lays out what the lanes of the channels from `first` on read.
+    /// Lays out the inputs of the lanes for the channels from `first` on.
     #[inline(always)]
     fn lay_out<S: Simd>(
         &self,
@@ -200,7 +200,7 @@ impl WithSimd for Pass<'_> {
     }
 }
 
-/// What a few positions read, times the weights. Positions beyond the last repeat it.
+/// The sums of inputs times weights at a few positions. Positions beyond the last repeat it.
 #[inline(always)]
 fn sums<S: Simd>(
     simd: S,

@@ -1,6 +1,6 @@
-//! A convolution as it is defined, and its two gradients: products of which one operand is read where it lies in the
-//! padded image, so that no patches go through memory. Each group of channels has a product of its own; where the groups
-//! are too narrow to fill a register, [`depthwise`] does it, and where all channels are, [`narrow`].
+//! Direct convolution and its two gradients: products of which one operand is read in place from the padded image, so
+//! that no patches go through memory. Each group of channels is one product; groups too narrow to fill a register go to
+//! [`depthwise`], and convolutions whose channels together are too narrow to [`narrow`].
 
 use super::lanes::{lanes, store};
 use super::layout::{Layout, Step};
@@ -19,8 +19,9 @@ use std::ops::Range;
 const BLOCK: usize = 128;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;
-/// From this many filters of a group on, what their gradient reads of the images is padded once and gathered for each piece:
-/// many panels of results read it, and the positions of an image are so far apart that they displace each other in a cache.
+/// From this many filters of a group on, the images are padded once for the filters' gradient and gathered for each
+/// piece: many panels of results read them, and the positions of an image are so far apart that they evict each other
+/// from a cache.
 const GATHERED: usize = 512;
 /// The sum for the filters' gradient is cut into pieces of at most this many numbers of a patch.
 const TAPS: usize = 144;
@@ -31,7 +32,7 @@ impl Layout {
         shape(self.channels.written)
     }
 
-    /// Whether the filters' gradient gathers what it reads of the images.
+    /// Whether the filters' gradient gathers its inputs from the images.
     fn gathers(&self) -> bool {
         self.channels.written >= GATHERED
     }
@@ -65,13 +66,13 @@ impl Layout {
     }
 }
 
-/// The numbers from some of the places `all` on, from the `first` of these, for the rows of a product; rows beyond the last
-/// repeat it.
+/// The slices of `numbers` for the rows of a product, which begin at the places `all` from the `first` on; rows beyond
+/// the last repeat it.
 fn rows<'a, const N: usize>(numbers: &'a [f32], all: &[usize], first: usize) -> [&'a [f32]; N] {
     std::array::from_fn(|i| &numbers[all[(first + i).min(all.len() - 1)]..])
 }
 
-/// Writes the rows of a product that are there, at most `width` numbers of each, to the places of the result.
+/// Writes the valid rows of a product, at most `width` numbers of each, to the places of the result.
 #[inline(always)]
 fn write<S: Simd, const N: usize, const R: usize>(
     simd: S,
@@ -211,8 +212,8 @@ fn gather<'a, S: Simd, const R: usize>(
     panel
 }
 
-/// The numbers of some taps at some positions, those of a position side by side: read where they lie, they would be read
-/// from a slower cache for each panel of the results.
+/// Gathers the numbers of some taps at some positions, one position after another: in place, they would be read from a
+/// slower cache for each panel of the results.
 fn gather_taps(values: &[f32], starts: &[usize], taps: &[usize], width: usize, to: &mut Vec<f32>) {
     to.clear();
     for start in starts {

@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// At most as many numbers as a register has, and zeros for the others.
+/// Loads up to a register of numbers, the rest filled with zeros.
 #[inline(always)]
 pub(super) fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
     match S::as_simd_f32s(numbers).0 {
@@ -11,7 +11,7 @@ pub(super) fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
     }
 }
 
-/// As many numbers of a register as `place` has room for.
+/// Stores as many numbers of a register as `place` has room for.
 #[inline(always)]
 pub(super) fn store<S: Simd>(simd: S, place: &mut [f32], value: S::f32s) {
     match S::as_mut_simd_f32s(place).0 {

@@ -1,5 +1,5 @@
-//! What looks at an array row by row: the logarithm of softmax with its gradient, and the place of the largest number.
-//! XLA's CPU backend writes each as several kernels, to be compiled and started one after the other.
+//! Functions of the last axis: the logarithm of softmax with its gradient, and the place of the largest number. XLA's
+//! CPU backend writes each as several kernels, compiled and started one after the other.
 
 use super::functions::exp;
 use super::lanes::vectorized;
@@ -17,7 +17,7 @@ pub struct LastAxis {
 }
 
 impl LastAxis {
-    /// Those of an array of `shape`, which has an axis and no axis of length 0.
+    /// The sizes for an array of `shape`; `None` without axes or with one of length 0.
     pub fn of(shape: &[usize]) -> Option<Self> {
         let (&length, outer) = shape.split_last()?;
         let rows = outer.iter().product::<usize>();
@@ -30,13 +30,12 @@ impl LastAxis {
     }
 }
 
-/// So many numbers are looked at together: they stay in a core's cache from one pass to the next.
+/// Numbers that are processed together: they stay in a core's cache from one pass to the next.
 const BLOCK: usize = 4096;
-/// From so many numbers on, a second thread is worth being woken.
+/// From this many numbers on, a second thread is worth waking.
 const PARALLEL: usize = 1 << 18;
 
-/// The largest number of a row, as many lanes at a time as a register of any kind has; what is not a
-/// number is passed over.
+/// The max of a row, with as many lanes at a time as the widest register has; NaN is skipped.
 #[inline(always)]
 fn largest(row: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };

@@ -1,4 +1,4 @@
-//! Where the numbers of a convolution lie: those that are read in padded images, and those that are written.
+//! Where the numbers of a convolution lie: inputs in padded images, and outputs.
 
 use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
@@ -8,7 +8,7 @@ use super::sliding::Sliding;
 const TOGETHER: [usize; 2] = [64, 256];
 const NUMBERS: usize = 1 << 18;
 
-/// Where the numbers of a pattern lie: that of a tap at a position is at the sum of both.
+/// Where the numbers of a pattern lie: a tap at a position is at the sum of both places.
 pub(super) struct Step {
     /// Of the result, for each position of the images that are worked on together.
     pub places: Vec<usize>,

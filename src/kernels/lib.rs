@@ -1,8 +1,8 @@
-//! Functions that XLA's programs call on the CPU that is built in, where XLA's own form is far from what the cores can
-//! do. Here they are functions over slices, which know nothing of XLA; `lower::calls` of `neural` hands them to it.
+//! Functions that XLA's programs call on the built-in CPU, where XLA's own code is far slower than the cores allow.
+//! They work on slices and know nothing of XLA; `lower::calls` of `neural` registers them with it.
 //!
-//! A result does not depend on the number of threads: where numbers are added by several, which numbers are added
-//! together is a function of the sizes alone.
+//! A result does not depend on the number of threads: where several threads add up numbers, the grouping of the terms
+//! depends on the sizes alone.
 
 #![warn(missing_docs)]
 #![allow(

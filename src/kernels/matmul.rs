@@ -1,5 +1,4 @@
-//! The product of two matrices, which XLA's CPU backend computes at half to three quarters of the speed that the cores
-//! have.
+//! The product of two matrices, which XLA's CPU backend computes at half to three quarters of the cores' peak speed.
 
 use super::threads::{Address, Threads};
 use super::{Kernel, Pieces, amx, length};
@@ -55,7 +54,7 @@ impl Strides {
     }
 }
 
-/// What a piece reads of an operand.
+/// The part of an operand that a piece reads.
 #[derive(Clone, Copy)]
 struct Part {
     start: *const f32,
@@ -80,7 +79,7 @@ impl Product {
         Self { products: 1, rows, summed, columns, a_transposed, b_transposed }
     }
 
-    /// As many products of these sizes.
+    /// A batch of products of these sizes.
     #[must_use]
     pub fn times(self, products: usize) -> Self {
         Self { products: products as i64, ..self }
@@ -195,8 +194,8 @@ impl Pieces<2> for Matmul {
             1 => ([rows, columns], [a, b], of_result),
             _ => ([columns, rows], [b.transposed(), a.transposed()], of_result.transposed()),
         };
-        // SAFETY: the operands and the result are as long as `lengths` says, so that all elements of the piece are within
-        // them, and those of the result are this call's alone.
+        // SAFETY: the operands and the result are as long as `lengths` says, so that all elements of the piece are
+        // within them, and no other call writes its elements of the result.
         unsafe {
             get_gemm_fn()(
                 rows,

@@ -1,4 +1,4 @@
-//! Convolutions to so few channels that they fill a small part of a register. Each pixel that is read is multiplied by a
+//! Convolutions to few channels, which fill only a small part of a register. Each pixel that is read is multiplied by a
 //! whole row of the window at once, whose cells lie side by side in the result, and the products are added up there.
 
 use super::lanes::lanes;
@@ -9,14 +9,14 @@ use super::sliding::Sliding;
 use super::threads::Threads;
 use pulp::{Arch, Simd, WithSimd};
 
-/// What adding a register to the result costs, in multiplications.
+/// The cost of adding a register to the result, in multiplications.
 const ADDITION: usize = 4;
 
-/// Where the products of a pixel go: that of pixel `i` with cell `t` of the window is of place `i * stride + t * dilation -
+/// Where the products of a pixel go: pixel `i` times cell `t` of the window goes to place `i * stride + t * dilation -
 /// padding`, along both axes.
 struct Layout {
     channels: Channels,
-    /// Height and width of the array that is read, and of what is written.
+    /// Height and width of the input and the output.
     read: [usize; 2],
     written: [usize; 2],
     window: [usize; 2],
@@ -122,7 +122,7 @@ impl Layout {
         (0..self.window[0]).flat_map(of_row).collect()
     }
 
-    /// Takes the result from the sums; what no pixel reaches is zero.
+    /// Copies the result from the sums; places that no pixel reaches are zero.
     fn crop(&self, sums: &[f32], result: &mut [f32]) {
         let written = self.channels.written;
         let [height, width] = self.written.map(|n| n as i64);

@@ -64,7 +64,7 @@ impl Panels {
     }
 
     /// The product of a matrix `[rows, summed]` with this one. The rows of the result have [`row`](Self::row) numbers, and
-    /// none depends on those beside it.
+    /// none depends on its neighbours.
     #[inline(always)]
     pub fn multiply<S: Simd>(&self, simd: S, a: &[f32], rows: usize, result: &mut [f32]) {
         let (width, row, summed) = (REGISTERS * S::F32_LANES, self.row(), self.summed);

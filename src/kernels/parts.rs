@@ -4,8 +4,8 @@ use super::product::Line;
 use super::threads::{Threads, each, map};
 use std::ops::Range;
 
-/// How many images a task takes whose results are apart from those of all others: a few tasks for each thread, so that
-/// one which is held up leaves the rest to others.
+/// How many images a task takes where the images' results are separate: a few tasks for each thread, so that a delayed
+/// one leaves the rest to others.
 pub(super) fn images_a_task(images: usize, threads: &dyn Threads) -> usize {
     images.div_ceil(threads.count() * 4).max(1)
 }
@@ -23,8 +23,8 @@ pub(super) struct Sum {
     pub least: usize,
 }
 
-/// The sums of what `part` gives for ranges of images, for each of some independent pieces. How the
-/// images are divided and in which order the parts are added depends on the sizes alone, never on the number of threads.
+/// The sums over ranges of images of the results of `part`, for each of some independent pieces. How the images are
+/// divided and the order in which the parts are added depend on the sizes alone, never on the number of threads.
 pub(super) fn sum_over_images(
     &Sum { images, terms, least }: &Sum,
     pieces: usize,

@@ -9,7 +9,7 @@ use super::threads::{Threads, each as share};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// What is done to an image: from its numbers `x` to those of the result `y`, or from `dy` to `dx`, which is zero at first.
+/// The operation on an image: from its numbers `x` to the result `y`, or from `dy` to `dx`, which is zero at first.
 enum Way<'a> {
     Max { x: &'a [f32], y: &'a mut [f32] },
     MaxGrad { x: &'a [f32], y: &'a [f32], dy: &'a [f32], dx: &'a mut [f32] },
@@ -23,8 +23,8 @@ struct Image<'a> {
     way: Way<'a>,
 }
 
-/// Calls `one` with the cells of each position, for as many channels at a time as there are lanes: where these are in the
-/// result, and by how much they are beyond the begin of a cell.
+/// Calls `one` with the cells of each position, for as many channels at a time as there are lanes: with the channels'
+/// places in the result and in a cell.
 #[inline(always)]
 fn each(
     windows: &[Vec<usize>],
@@ -54,7 +54,7 @@ impl WithSimd for Image<'_> {
                 for &at in cells {
                     let x = load(simd, &x[place(at, &channels)]);
                     let larger = simd.greater_than_f32s(x, largest);
-                    // What is not a number stays that.
+                    // NaN stays NaN.
                     let number = simd.equal_f32s(x, x);
                     largest = simd.select_f32s(simd.or_m32s(larger, simd.not_m32s(number)), x, largest);
                 }
@@ -93,13 +93,13 @@ impl WithSimd for Image<'_> {
     }
 }
 
-/// The images and the results of a pool, which has as many channels in as out.
+/// The lengths of images and results; `None` unless a pool has equally many channels in and out.
 fn lengths(sizes: &Sliding) -> Option<[usize; 2]> {
     let [images, results, _] = sizes.lengths()?;
     (sizes.image[2] == sizes.result[2]).then_some([images, results])
 }
 
-/// Computes each image's part of `out` from its parts of the operands, in the way that `way` makes of them.
+/// Computes each image's part of `out` from its parts of the operands, by the [`Way`] that `way` builds from them.
 fn each_image<const N: usize>(
     sizes: &Sliding,
     operands: [&[f32]; N],

@@ -1,4 +1,4 @@
-//! A product of matrices as small as registers hold, of operands that lie in a core's cache.
+//! A product of matrices small enough for registers, with operands in a core's cache.
 
 use super::lanes::lanes;
 use bytemuck::{Pod, Zeroable};
@@ -25,7 +25,7 @@ pub(super) use unrolled;
 pub(super) const ROWS: usize = 6;
 pub(super) const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
-/// Rows of a product whose columns fill only one register: as many sums as a core needs under way at once.
+/// Rows of a product whose columns fill only one register: the number of sums that keeps a core's pipeline full.
 pub(super) const NARROW: usize = 8;
 
 /// The rows and registers of products of `columns`.

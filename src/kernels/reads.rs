@@ -142,10 +142,10 @@ pub(super) struct Pattern {
     pub cells: Vec<(usize, usize)>,
 }
 
-/// What is read of a padded array, and for which places.
+/// Which numbers of a padded array are read, and for which places.
 pub(super) struct Reads {
     along: [Along; 2],
-    /// Height and width of the array that is read, and of what is written.
+    /// Height and width of the input and the output.
     read: [usize; 2],
     written: [usize; 2],
     /// Height and width of the array with its padding.
@@ -165,7 +165,7 @@ impl Reads {
         Self { along, read, written, padded, window_width: sizes.window[1] as usize }
     }
 
-    /// The same in bands of rows, of which the padded array has at most about so many pixels.
+    /// The same in bands of rows, each with at most about `pixels` pixels of the padded array.
     pub fn bands(&self, pixels: usize) -> Vec<Self> {
         let [down, across] = &self.along;
         let rows = down.axes.iter().map(|axis| axis.count).max().unwrap_or_default();

@@ -3,7 +3,8 @@
 use super::length;
 use bytemuck::{Pod, Zeroable};
 
-/// Channels-last images under a window, and what has a number for each of its positions, as a program passes them.
+/// The sizes of channels-last images under a window, and of results with a number for each of its positions, as a
+/// program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct Sliding {
@@ -21,7 +22,7 @@ pub struct Sliding {
     pub dilation: [i64; 2],
     /// The padding above and to the left; less than none leaves out a part of the image.
     pub padding: [i64; 2],
-    /// A convolution's groups of channels, each of which has filters of its own.
+    /// A convolution's groups of channels, each with its own filters.
     pub groups: i64,
 }
 

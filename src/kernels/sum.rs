@@ -1,5 +1,5 @@
-//! Sums along axes. XLA's CPU backend adds an axis of 32 or more in windows of 32, each round of them a kernel of its
-//! own to compile and to wait for.
+//! Sums along axes. XLA's CPU backend adds an axis of 32 or more in windows of 32, each round of them a separate kernel
+//! to compile and to wait for.
 
 use super::lanes::vectorized;
 use super::threads::{Threads, each, map};
@@ -10,7 +10,7 @@ use std::num::Wrapping;
 use std::ops::AddAssign;
 use std::slice;
 
-/// The shape `[outer, summed, inner]` of what is summed over its middle axis, as a program passes it.
+/// The shape `[outer, summed, inner]` of an array summed over its middle axis, as a program passes it.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Sum {
@@ -43,10 +43,10 @@ pub(crate) trait Number: AnyBitPattern + Default + AddAssign + Send + Sync {}
 
 impl<T: AnyBitPattern + Default + AddAssign + Send + Sync> Number for T {}
 
-/// So many numbers are added one after the other. More are added in halves, whose rounding errors grow with the
+/// The longest run of numbers added one after the other. More are added in halves, whose rounding errors grow with the
 /// logarithm of their length, whatever the number of threads.
 const RUN: usize = 64;
-/// From so many numbers on, a second thread is worth being woken.
+/// From this many numbers on, a second thread is worth waking.
 const PARALLEL: usize = 1 << 19;
 
 /// One row after the other.
@@ -60,7 +60,7 @@ fn add_run<T: Number>(rows: &[T], sum: &mut [T]) {
     }
 }
 
-/// The same for numbers in a row, as many at a time as a register of any kind has.
+/// The same for consecutive numbers, as many at a time as the widest register has.
 #[inline(always)]
 fn add_line<T: Number>(line: &[T], sum: &mut T) {
     let mut lanes = [T::default(); 16];

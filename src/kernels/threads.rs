@@ -8,11 +8,11 @@ pub trait Threads: Sync {
     fn count(&self) -> usize;
 
     /// Calls `work` once with each number below `pieces`, on any of the threads and in any order, and returns after the
-    /// last call. A panic in one of them is that of this function.
+    /// last call. A panic in one of them becomes a panic of this function.
     fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync));
 }
 
-/// Where a result lies, of which several threads write numbers of their own.
+/// The address of a result of which each thread writes its own part.
 #[derive(Debug)]
 pub struct Address<T>(*mut T);
 
@@ -43,7 +43,7 @@ pub(super) fn each<T: Send>(threads: &dyn Threads, items: impl Iterator<Item = T
     });
 }
 
-/// What `f` makes of each number below `pieces`, in their order.
+/// The results of `f` for each number below `pieces`, in order.
 pub(super) fn map<R: Send>(threads: &dyn Threads, pieces: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let mut results: Vec<Option<R>> = (0..pieces).map(|_| None).collect();
     each(threads, results.iter_mut().enumerate(), |(i, result)| *result = Some(f(i)));

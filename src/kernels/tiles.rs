@@ -43,13 +43,13 @@ impl Sizes {
         [self.result[0].div_ceil(height), self.result[1].div_ceil(width)]
     }
 
-    /// What the tiles read of an image, where they overlap.
+    /// The inputs of the tiles in an image, where they overlap.
     pub fn read(&self) -> Side {
         let channels = [0, self.image[2]];
         Side { size: self.image, channels, padding: self.padding, extent: [SIDE; 2], step: self.step() }
     }
 
-    /// What they write of a result.
+    /// The outputs of the tiles in a result.
     pub fn written(&self) -> Side {
         let channels = [0, self.result[2]];
         Side { size: self.result, channels, padding: [0; 2], extent: self.step(), step: self.step() }
@@ -99,7 +99,7 @@ impl Side {
         Overlap { corner, rows: on(0), columns: on(1) }
     }
 
-    /// The numbers of a place of the tile from `channel` on, at most as many as a register has.
+    /// The numbers of a place of the tile from `channel` on, at most a register of them.
     #[inline(always)]
     pub fn at(
         &self,
@@ -180,7 +180,7 @@ impl<S: Simd> Block<S> {
         Self { side, registers, simd: PhantomData }
     }
 
-    /// Memory for this many tiles, and for what a product reads beyond the last.
+    /// Memory for this many tiles, and for the padding that a product reads beyond the last.
     pub fn lines(&self, tiles: usize) -> Vec<Line> {
         lines((PLACES * tiles * self.registers + NARROW) * S::F32_LANES)
     }
@@ -210,7 +210,7 @@ impl<S: Simd> Block<S> {
         }
     }
 
-    /// Writes what the tiles transform to, beginning each image with zeros where tiles overlap.
+    /// Writes the transformed tiles, beginning each image with zeros where tiles overlap.
     #[inline(always)]
     pub fn write<M: Matrix>(
         &self,
@@ -250,7 +250,7 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// Those of some images, at most `most` together, of which a product takes `at_once`.
+    /// The tiles of some images, at most `most` together; a product takes `at_once` of them.
     pub fn of(
         sizes: &Sizes,
         images: usize,

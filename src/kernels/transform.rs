@@ -3,7 +3,7 @@
 //! Along an axis, `m` results of a filter of `r` numbers come from `n = m + r - 1` numbers `d` by `n` multiplications,
 //! `y = A'((G g) * (B' d))`: polynomials are multiplied through their values at `n - 1` points and infinity. In two
 //! dimensions each matrix is applied along one axis after the other. See Lavin and Gray, "Fast Algorithms for
-//! Convolutional Neural Networks" (2016); the matrices are those of Toom and Cook for the points below.
+//! Convolutional Neural Networks" (2016); the matrices are Toom and Cook's for the points below.
 
 use super::product::unrolled;
 use pulp::Simd;
@@ -21,7 +21,7 @@ pub(super) const fn results(size: usize) -> usize {
     SIDE + 1 - size
 }
 
-/// What is not used of a matrix is zero.
+/// Unused entries of a matrix are zero.
 type Values = [[f32; SIDE]; SIDE];
 
 /// A matrix for each size of a filter.
@@ -31,11 +31,11 @@ pub(super) trait Matrix {
 
 /// `B'`: row `i` has the coefficients of the product of `x - p` over all points but the `i`-th, the last row over all.
 pub(super) struct Input;
-/// `G`: row `i` has the powers of the `i`-th point, divided by what the polynomial of `B'` is there.
+/// `G`: row `i` has the powers of the `i`-th point, divided by the value of the polynomial of `B'` there.
 pub(super) struct Filter;
 /// `A'`: column `j` has the powers of the `j`-th point.
 pub(super) struct Output;
-/// The gradient of what a matrix does.
+/// The transpose of a matrix, for the gradient of its transform.
 pub(super) struct Transposed<M>(PhantomData<M>);
 
 const fn power(x: f64, n: usize) -> f64 {

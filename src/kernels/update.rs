@@ -1,13 +1,13 @@
-//! Arrays that are replaced where they lie by a formula of the numbers at the same place of some others: all that an optimizer
-//! does with the parameters and with what it keeps of them, in one call. XLA writes a kernel for each array that is made, which
-//! is compiled and started by itself and reads its operands from memory again.
+//! Arrays that are updated in place by an elementwise formula of several arrays: an optimizer's whole update of
+//! parameters and moments, in one call. XLA writes a separate kernel for each new array, which reads its operands from
+//! memory again.
 
 use super::Misfit;
 use super::lanes::vectorized;
 use super::threads::{Threads, each};
 use std::slice;
 
-/// Numbers that are worked on together: what a formula makes of them stays in the nearest cache.
+/// Numbers that are processed together: a formula's intermediate results stay in the nearest cache.
 const BLOCK: usize = 256;
 /// Numbers of a task: fewer are not worth a second thread.
 const TASK: usize = 1 << 14;
@@ -21,7 +21,7 @@ pub struct Update {
     pub groups: Vec<Group>,
 }
 
-/// What is computed of the numbers at one place.
+/// The computation on the numbers at one place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Formula {
     /// Each is computed of those before it.
@@ -45,7 +45,7 @@ pub enum Term {
     Of(Function, [usize; 3]),
 }
 
-/// Functions of numbers. What holds is 1, what does not is 0.
+/// Functions of numbers. True is 1, false is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
     /// -x
@@ -96,7 +96,7 @@ const FUNCTIONS: [Function; 18] = {
 /// How many numbers stand for the other kinds of terms.
 const OTHERS: usize = 4;
 
-/// As many replaced arrays as its formula has results, all of one length.
+/// Replaced arrays of one length, one for each result of the group's formula.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     /// An index into [`Update::formulas`].
@@ -139,7 +139,7 @@ impl Update {
         words.into_iter().map(|word| word as i64).collect()
     }
 
-    /// What [`words`](Self::words) wrote; `None` for other words.
+    /// Reads the output of [`words`](Self::words); `None` for other words.
     pub fn from_words(words: &[i64]) -> Option<Self> {
         let mut words = Words(words.iter());
         let update = Self {
@@ -164,7 +164,7 @@ impl Update {
         (words.0.next().is_none() && update.is_whole()).then_some(update)
     }
 
-    /// Whether formulas and groups name only what they have.
+    /// Whether all indices in formulas and groups are valid.
     fn is_whole(&self) -> bool {
         self.groups.iter().all(|group| {
             self.formulas.get(group.formula).is_some_and(|Formula { terms, results }| {
@@ -263,7 +263,7 @@ impl Words<'_> {
         self.0.next().and_then(|&word| word.try_into().ok())
     }
 
-    /// As many things as the next word says.
+    /// Reads a list whose length is the next word.
     fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         (0..self.next()?).map(|_| one(self)).collect()
     }
@@ -336,7 +336,7 @@ fn holds(is: bool) -> f32 {
 }
 
 impl Function {
-    /// What is not a number stays that, as with XLA.
+    /// NaN stays NaN, as with XLA.
     #[inline(always)]
     fn compute(self, a: &[f32], b: &[f32], c: &[f32], result: &mut [f32]) {
         match self {

@@ -1,10 +1,10 @@
 //! Winograd's convolution over channels-last images, and its gradients: for a window of 3x3 a quarter of the
-//! multiplications that it has as it is defined.
+//! multiplications of the direct form.
 //!
-//! The results are cut into tiles. What a tile reads is transformed to `SIDE` x `SIDE` numbers for each channel, the
-//! filters likewise; for each of those places the channels of all tiles are multiplied by those of all filters, as
-//! matrices; and the products are transformed to the results. The transforms are linear, so the gradients are made of
-//! the transposed ones around products of the same sizes.
+//! The results are cut into tiles. The input of a tile is transformed to `SIDE` x `SIDE` numbers for each channel, the
+//! filters likewise; for each of these places the channels of all tiles are multiplied by the channels of all filters,
+//! as matrices; and the products are transformed to the results. The transforms are linear, so the gradients use the
+//! transposed ones around products of the same sizes.
 
 use super::Kernel;
 use super::lanes::{lanes, load};
@@ -52,7 +52,7 @@ pub fn pays(conv: &Sliding) -> bool {
 struct Filters<'a> {
     sizes: Sizes,
     values: &'a [f32],
-    /// For the gradient for the image, from the channels of a result to those of an image.
+    /// For the gradient for the image, from the channels of a result to the channels of an image.
     back: bool,
     first: usize,
     registers: usize,
@@ -193,7 +193,7 @@ impl Images<'_> {
     }
 }
 
-/// The sum of what some images give of some filters' gradient, before the last transform.
+/// The contribution of some images to some filters' gradient, before the last transform.
 struct FilterGrad<'a> {
     sizes: Sizes,
     filters: [usize; 2],
@@ -250,7 +250,7 @@ impl FilterGrad<'_> {
     }
 }
 
-/// The filters' gradient from the sums of what all images gave, for some of the channels.
+/// The filters' gradient from the summed contributions of all images, for some of the channels.
 struct Gradient<'a, 'b> {
     sizes: Sizes,
     /// Of each piece of the filters.
@@ -387,7 +387,7 @@ impl Kernel<2> for WinogradFilterGrad {
     }
 }
 
-/// Those of a convolution that can be done this way.
+/// The lengths of image, kernel and result; `None` where this form does not apply.
 fn lengths(sizes: &Sliding) -> Option<[usize; 3]> {
     possible(sizes).then(|| sizes.lengths()).flatten()
 }

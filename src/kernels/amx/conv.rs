@@ -1,6 +1,6 @@
-//! Convolutions by tiles, and the gradients of their filters. A tile of an image is 16 pixels of 32 channels, read where they lie
-//! in the padded image for each cell of the window; for the gradient, patches are gathered as they are packed. Neither goes
-//! through memory.
+//! Convolutions by tiles, and the gradients of their filters. A tile of an image is 16 pixels of 32 channels, read in
+//! place from the padded image for each cell of the window; for the gradient, patches are gathered as they are packed.
+//! Neither writes patches to memory.
 
 use super::pack::{Operand, PANEL, PARTS, Places, STEP, STEP_LINES, Side, TILE, pack_rows};
 use super::tile::Tiles;
@@ -52,7 +52,7 @@ pub fn conv_filter_grad_pays(layout: &Layout, images: usize) -> bool {
     channels.groups == 1 && channels.written >= GATHERED && has_places && pays(sizes(layout, images))
 }
 
-/// Up to 16 positions that begin to read as many pixels apart.
+/// Up to 16 positions whose first pixels are equally far apart.
 struct RowTile {
     pixel: usize,
     /// The first of the positions, and how many there are.
@@ -78,7 +78,7 @@ fn row_tiles(step: &Step, channels: usize, positions: usize) -> (usize, Vec<RowT
 /// A step of a layout, with its part of the kernel in panels.
 struct Packed<'a> {
     step: &'a Step,
-    /// How far the tiles of each step of a product are from those of the one before, in bytes.
+    /// The distance in bytes from the tiles of each step of a product to the tiles of the step before.
     distances: Vec<isize>,
     filters: Box<[MaybeUninit<Line>]>,
 }
@@ -129,7 +129,7 @@ pub fn conv_pass(
     let [image, padded_image, result] = layout.numbers();
     let read = layout.channels.read;
     let spacings = layout.steps.iter().map(|step| row_tiles(step, read, 2).0);
-    // The last tile may reach beyond the last pixel; what its rows make of that is left out.
+    // The last tile may reach beyond the last pixel; its rows there are discarded.
     let pixels = layout.together * layout.reads.padded_pixels() + TILE * spacings.max().unwrap_or(1);
     let steps = layout.steps.iter().map(|step| Packed::new(layout, step, kernel, pixels, threads));
     let Some(steps) = steps.collect::<Option<Vec<_>>>() else { return false };
@@ -167,7 +167,8 @@ fn pass_step(
     for pair in tiles.chunks(2) {
         let rows = [start(&pair[0]), start(&pair[pair.len() - 1])];
         let row = spacing * PARTS * size_of::<Line>();
-        // SAFETY: `pays` has found AMX; what the tiles read lies in the images, and the sums have as many panels of columns.
+        // SAFETY: `pays` has found AMX; the tiles' inputs lie in the images, and the sums have as many panels of
+        // columns.
         unsafe {
             let own = Tiles::new();
             for (j, panel) in filters.chunks_exact(distances.len() * STEP_LINES).enumerate() {
@@ -199,8 +200,8 @@ fn multiply(
     add: bool,
 ) {
     assert!(sums.len() >= PANEL * columns);
-    // SAFETY: `pays` has found AMX; the callers have packed what they give; the result is checked above, and has as many panels
-    // of columns.
+    // SAFETY: `pays` has found AMX; the callers have packed the operands; the result is checked above, and has as many
+    // panels of columns.
     unsafe {
         let tiles = Tiles::new();
         for (j, b) in panels.take(columns / PANEL).enumerate() {

@@ -1,12 +1,12 @@
 //! Large products of f32 matrices by AMX, which multiplies only numbers of bf16 but sixteen times as many of them as AVX-512
 //! does of f32. A number of f32 has 24 bits, so it is the sum of three of bf16 exactly; of the nine products of their parts
-//! the three smallest are below the last bit of the product and are left out. The others are added up in f32, so
-//! that the result is as near to the exact one as that of products of f32 is (Henry, Tang, Heinecke, "Leveraging the bfloat16
+//! the three smallest are below the last bit of the product and are left out. The others are added up in f32, so that
+//! the result is as close to the exact one as a product of f32 is (Henry, Tang, Heinecke, "Leveraging the bfloat16
 //! Artificial Intelligence Datatype For Higher-Precision Computations", 2019).
 //!
 //! Where numbers are infinite, undefined or at least 2^127, the product of f32 takes the place of this one. The tiles take
-//! subnormal numbers for zero: each of the six products loses what is below 2^-126. The product of the first parts may be
-//! larger than the result, so that finite results within 1 % of the largest f32 may overflow.
+//! subnormal numbers for zero: each of the six products loses anything below 2^-126. The product of the first parts may
+//! be larger than the result, so that finite results within 1 % of the largest f32 may overflow.
 
 mod conv;
 mod pack;
@@ -25,12 +25,12 @@ use tile::Tiles;
 /// full take as long as those that are.
 const LEAST: f64 = if cfg!(test) { 20e6 } else { 100e6 };
 const NARROW: usize = 48;
-/// Steps that are summed up before the result goes to memory: as many as leave the panels in a core's cache.
+/// Steps that are summed up before the result goes to memory: few enough for the panels to stay in a core's cache.
 const BLOCK: usize = 16;
-/// The panels of an operand that a piece of the work packs and multiplies with all of the other, at most.
+/// The max number of panels of an operand that a piece of the work packs and multiplies with all of the other.
 const PANELS: usize = 8;
 
-/// Whether a product of these sizes, `[rows, summed, columns]`, is best made by tiles here.
+/// Whether a product of these sizes, `[rows, summed, columns]`, is fastest by tiles here.
 pub(super) fn pays(sizes: [usize; 3]) -> bool {
     let operations = sizes.iter().map(|&n| n as f64).product::<f64>() * 2.0;
     operations >= LEAST && sizes.iter().all(|&n| n >= NARROW) && tile::is_available()
@@ -60,7 +60,7 @@ pub(super) fn multiply(
     let (shared, other) = if rows <= columns { (a, b) } else { (b, a) };
     let Some(packed) = shared.packed(threads) else { return false };
     let (steps, panel_lines) = (a.steps(), a.steps() * STEP_LINES);
-    // As many pieces for each thread, so that all end together.
+    // The same number of pieces for each thread, so that all end together.
     let pieces = other.panels().div_ceil(PANELS).next_multiple_of(threads.count()).min(other.panels());
     let is_regular = AtomicBool::new(true);
     let result = Address::of(result);
@@ -110,7 +110,7 @@ pub(super) fn multiply(
 /// Writes the first rows and columns of a panel's product, or adds them.
 ///
 /// # Safety
-/// `to` has as many rows of `row` numbers.
+/// `to` has `rows` rows of `row` numbers.
 unsafe fn put(whole: &[f32], to: *mut f32, [rows, columns]: [usize; 2], row: usize, add: bool) {
     for (i, from) in whole.chunks_exact(PANEL).take(rows).enumerate() {
         for (j, from) in from.iter().take(columns).enumerate() {

@@ -27,7 +27,7 @@ pub const STEP_LINES: usize = PARTS * PANEL;
 /// The bits of 2^127: parts of larger numbers may be infinite.
 const TOO_LARGE: u32 = 0x7f00_0000;
 
-/// What is multiplied: rows of `a`, or columns of `b`.
+/// The side of the product: rows of `a`, or columns of `b`.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Side {
     A,
@@ -125,7 +125,7 @@ impl<'a> Operand<'a> {
                         let magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MAX));
                         largest = _mm512_max_epu32(largest, magnitude);
                     }
-                    // Rows of `a` have the summed numbers side by side, those of `b` the columns.
+                    // Rows of `a` have the summed numbers side by side, rows of `b` the columns.
                     if self.summed_last != (self.side == Side::A) {
                         *square = transposed(square);
                     }
@@ -255,7 +255,7 @@ fn parts(pair: [__m512; 2], side: Side) -> [__m512i; PARTS] {
         let mut bits = [_mm512_setzero_si512(); 2];
         for i in 0..2 {
             bits[i] = _mm512_castps_si512(left[i]);
-            // What is left at last has no more bits than one of bf16.
+            // The last remainder has no more bits than a bf16.
             if part + 1 < PARTS {
                 bits[i] = _mm512_add_epi32(bits[i], half);
                 let rounded = _mm512_castsi512_ps(_mm512_and_si512(bits[i], upper));

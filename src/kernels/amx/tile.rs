@@ -27,15 +27,15 @@ pub fn is_available() -> bool {
 fn is_permitted() -> bool {
     const ARCH_REQ_XCOMP_PERM: i32 = 0x1023;
     const XFEATURE_XTILEDATA: i32 = 18;
-    // SAFETY: it changes nothing but what is saved of this process's registers, and fails where there is no such state.
+    // SAFETY: it changes only which registers Linux saves for this process, and fails where there is no such state.
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
 }
 
-/// The tiles of this thread, all whole, for as long as it lives. Four of them hold a result, two what is read of each operand.
+/// The tiles of this thread, all whole, for as long as it lives. Four of them hold a result, and two each operand.
 ///
-/// Each number of f32 is the sum of three of bf16, its parts, and what is added up are the six products of these that count in
-/// f32, the smallest first: those of the first part of `a` and the third of `b`, the first and the second, the second of both,
-/// the second and the first, the third and the first, and the first of both.
+/// Each number of f32 is the sum of three of bf16, its parts. The six products of parts that count in f32 are added up,
+/// the largest last: the first part of `a` times the third of `b`, first times second, second times second, second
+/// times first, third times first, and first times first.
 pub struct Tiles(());
 
 /// The four products of two tiles of `a` with two of `b`.
@@ -129,8 +129,9 @@ impl Tiles {
         }
     }
 
-    /// As [`multiply`](Self::multiply), of rows that lie where they are: those of each tile `row` bytes apart, of each the lines of
-    /// its parts side by side; and those of a step as many bytes behind those of the step before as `distances` says.
+    /// As [`multiply`](Self::multiply), of rows in place: the rows of a tile are `row` bytes apart, each with the lines
+    /// of its parts side by side, and the rows of a step lie behind the rows of the step before by the bytes in
+    /// `distances`.
     ///
     /// # Safety
     /// The rows lie there, `b` has as many steps as there are distances, and the result is this call's alone.

@@ -68,7 +68,7 @@ impl Matrix {
         self.numbers_mut().fill(value);
     }
 
-    /// The columns that are in use from now on, at most as many as there were.
+    /// Sets the columns in use, at most the current stride.
     pub fn set_columns(&mut self, columns: usize) {
         self.columns = columns.min(self.stride);
     }

@@ -29,7 +29,7 @@ pub struct AttentionSizes {
     pub queries: i64,
     /// Positions of the sequence that is attended to.
     pub keys: i64,
-    /// Attentions side by side, each with features of its own.
+    /// Attentions side by side, each with its own features.
     pub heads: i64,
     /// Features of a head.
     pub size: i64,

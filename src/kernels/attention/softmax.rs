@@ -13,8 +13,8 @@ impl Softmax {
     /// Of a row that has not begun.
     pub const EMPTY: Self = Self { largest: f32::NEG_INFINITY, total: 0.0 };
 
-    /// Puts `e^(x - largest)` in the place of every number of the next block, a multiple of 16 numbers. Returns the factor by
-    /// which sums over earlier blocks are to be multiplied.
+    /// Puts `e^(x - largest)` in the place of every number of the next block, a multiple of 16 numbers. Returns the
+    /// factor by which to multiply sums over earlier blocks.
     #[inline(always)]
     pub fn add(&mut self, block: &mut [f32]) -> f32 {
         // A NaN is skipped here, and makes the sum NaN.
@@ -47,7 +47,7 @@ impl Softmax {
         factor
     }
 
-    /// The same, once `largest` is that of the whole row.
+    /// The same, once `largest` is the max of the whole row.
     #[inline(always)]
     pub fn exps(self, block: &mut [f32]) {
         for i in 0..block.len() {

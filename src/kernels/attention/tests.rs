@@ -1,4 +1,4 @@
-//! Attention against its definition in f64, and its gradients against those of the definition.
+//! Attention and its gradients against their definition in f64.
 
 use super::*;
 use crate::tests::{Scoped, close, numbers, run_on};

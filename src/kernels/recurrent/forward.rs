@@ -8,10 +8,10 @@ use crate::threads::{Threads, each};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// `(x, weight, bias, mask, state, cell) -> states`: from what the inputs add to the gates `[length, batch, gates, units]`,
-/// the recurrent weight `[gates, units, units]`, the biases `[4, units]`, the mask `[length, batch]`, 0 at padding (empty if
-/// there is none), and the first state and cell `[batch, units]` (no cell for a GRU). The result is made of
-/// [slabs](Sequence::slabs).
+/// `(x, weight, bias, mask, state, cell) -> states`: from the inputs' contribution to the gates `[length, batch, gates,
+/// units]`, the recurrent weight `[gates, units, units]`, the biases `[4, units]`, the mask `[length, batch]`, 0 at
+/// padding (empty if there is none), and the first state and cell `[batch, units]` (no cell for a GRU). The result
+/// consists of [slabs](Sequence::slabs).
 #[derive(Debug)]
 pub struct RecurrentStates;
 

@@ -36,9 +36,9 @@ pub struct Sequence {
     pub back: i64,
     /// Whether positions may be padding, at which the state stays as it is.
     pub masked: i64,
-    /// Whether what the gradients need is kept of every step.
+    /// Whether the values that the gradients need are kept for every step.
     pub keeps: i64,
-    /// Whether every state has a gradient of its own, and not only the last one.
+    /// Whether every state has a gradient, and not only the last one.
     pub each: i64,
 }
 
@@ -46,7 +46,7 @@ pub struct Sequence {
 /// biases too: of r, of z, and of the input's and the state's part of n.
 const KEPT: usize = 4;
 
-/// `states[t]` is what was there before the step at position `t` (after it, if the steps run back).
+/// `states[t]` is the state before the step at position `t` (after it, if the steps run back).
 impl Sequence {
     fn is_lstm(&self) -> bool {
         self.gates == 4
@@ -61,8 +61,8 @@ impl Sequence {
         (self.batch * self.units) as usize
     }
 
-    /// The slabs of `[batch, units]` numbers that [`RecurrentStates`] gives: the states around all steps; of an LSTM the
-    /// cells around all steps, or the last one's if nothing is kept; what is kept of the gates.
+    /// The slabs of `[batch, units]` numbers that [`RecurrentStates`] gives: the states around all steps; the cells of
+    /// an LSTM around all steps, or after the last one if nothing is kept; the gates that are kept.
     pub fn slabs(&self) -> Option<[usize; 3]> {
         let length = usize::try_from(self.length).ok()?;
         let around = length.checked_add(1)?;
@@ -104,8 +104,8 @@ impl Sequence {
         })
     }
 
-    /// The rows that each task takes: whole multiples of what a product takes at a time, as few tasks as keep all threads
-    /// busy, and no more rows than fit into a core's cache.
+    /// The rows of each task: a multiple of the rows of a product, as few tasks as keep all threads busy, and no more
+    /// rows than fit into a core's cache.
     fn tasks(&self, threads: &dyn Threads) -> Vec<Range<usize>> {
         const MOST: usize = 16 * ROWS;
         let batch = self.batch as usize;

@@ -65,7 +65,7 @@ impl Plain {
         [all, state, cell]
     }
 
-    /// The slope of Σ dys·states + d state·(last state) + d cell·(last cell) along each number of what `part` chooses.
+    /// The slope of Σ dys·states + d state·(last state) + d cell·(last cell) along each number that `part` selects.
     fn slopes(&mut self, part: fn(&mut Self) -> &mut Vec<f64>, grads: [&[f32]; 3]) -> Vec<f64> {
         const STEP: f64 = 1e-5;
         let total = |plain: &Self| -> f64 {
@@ -87,7 +87,7 @@ impl Plain {
     }
 }
 
-/// What the functions give on some threads: the states, dx, and the gradients for weight and biases.
+/// The results of the functions on some threads: the states, dx, and the gradients for weight and biases.
 fn compute(plain: &Plain, grads: [&[f32]; 3], threads: usize) -> [Vec<f32>; 3] {
     let narrow = |values: &[f64]| values.iter().map(|x| *x as f32).collect::<Vec<_>>();
     let Plain { sizes, x, weight, bias, mask, state, cell } = plain;

@@ -5,8 +5,8 @@ use crate::matmul::{Matmul, Product};
 use crate::threads::{Threads, each};
 use crate::{Kernel, sum};
 
-/// `(dx, states) -> (d weight, d bias)`, one after the other, from what [`RecurrentGrad`](super::RecurrentGrad) gives and the
-/// states that were kept.
+/// `(dx, states) -> (d weight, d bias)`, one after the other, from the result of
+/// [`RecurrentGrad`](super::RecurrentGrad) and the kept states.
 #[derive(Debug)]
 pub struct RecurrentWeightGrad;
 

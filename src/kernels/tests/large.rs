@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Whatever multiplies large matrices, with numbers of many sizes: the result is no farther from the exact one than sums of f32
-/// are that are added up one after the other.
+/// Products of large matrices, with numbers of many sizes: the result is no farther from the exact one than a
+/// sequential sum in f32.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn large_products_are_as_exact_as_f32_is() {
@@ -18,7 +18,7 @@ fn large_products_are_as_exact_as_f32_is() {
         let (a, b) = (of(rows * summed, 9, scale[0]), of(summed * columns, 10, scale[1]));
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             let product = run::<2, Matmul>(&Product::new(sizes, transposed), [&a, &b]);
-            // Squares of what each way is off by, relative to the sum of the absolute values of the terms.
+            // Squares of the error of each way, relative to the sum of the absolute values of the terms.
             let (mut of_product, mut of_f32) = (0.0, 0.0);
             for (i, j) in (0..rows).step_by(7).flat_map(|i| (0..columns).step_by(5).map(move |j| (i, j))) {
                 let (mut exact, mut absolute, mut sum) = (0f64, 0f64, 0f32);
