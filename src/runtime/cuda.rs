@@ -166,7 +166,7 @@ impl CudaPlugin {
         self.path.ancestors().nth(3).filter(|folder| folder.join("nvidia").is_dir())
     }
 
-    /// Those of NVIDIA's libraries that lie beside the plugin, in the order in which to load them.
+    /// NVIDIA's libraries beside the plugin, in the order in which to load them.
     pub fn libraries(&self) -> Vec<PathBuf> {
         let Some(packages) = self.packages() else { return Vec::new() };
         let files = |folder: &Path| {
@@ -188,9 +188,9 @@ impl CudaPlugin {
         found.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// Loads those of NVIDIA's libraries beside the plugin that every run uses, so that they are the ones that it and
-    /// they themselves find by name, whatever else the machine has. The others the plugin finds beside it when it needs
-    /// them; to load them all takes a second. One that does not load is left for the plugin to report.
+    /// Loads NVIDIA's libraries beside the plugin that every run uses, so that the plugin and the libraries themselves
+    /// find these by name, whatever else the machine has. The plugin finds the others beside it when it needs them;
+    /// loading them all takes a second. One that does not load is left for the plugin to report.
     pub(super) fn load_libraries(&self) {
         let used = |path: &&PathBuf| {
             let name =
@@ -202,7 +202,7 @@ impl CudaPlugin {
         }
     }
 
-    /// What the CUDA runtime and cuDNN say of themselves; they are loaded for it, those beside the plugin first.
+    /// The versions that the CUDA runtime and cuDNN report. They are loaded for it, preferably from beside the plugin.
     pub fn versions(&self) -> Versions {
         let libraries = self.libraries();
         let open = |name: &str| {
@@ -215,7 +215,7 @@ impl CudaPlugin {
             open("libcudart.so").or_else(|| Library::open(format!("libcudart.so.{}", self.cuda?)).ok());
         let cudnn =
             open("libcudnn.so").or_else(|| Library::open(format!("libcudnn.so.{}", CUDNN.major)).ok());
-        // SAFETY: the types are those of the declarations in cuda_runtime_api.h and cudnn_version.h.
+        // SAFETY: the types match the declarations in cuda_runtime_api.h and cudnn_version.h.
         unsafe {
             let runtime = runtime.and_then(|library| {
                 let get: unsafe extern "C" fn(*mut c_int) -> c_int =
@@ -231,7 +231,7 @@ impl CudaPlugin {
         }
     }
 
-    /// Why the driver cannot run this plugin, with what to do about it.
+    /// Why the driver cannot run this plugin, with the remedy; `None` where it can.
     ///
     /// ```
     /// if let Ok(Some(plugin)) = neural::runtime::CudaPlugin::find() {

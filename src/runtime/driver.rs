@@ -87,7 +87,7 @@ struct Functions {
 
 impl Functions {
     fn of(library: Library) -> Option<Self> {
-        // SAFETY: the types are those of the declarations in cuda.h.
+        // SAFETY: the types match the declarations in cuda.h.
         unsafe {
             Some(Self {
                 init: library.function(c"cuInit")?,
@@ -160,7 +160,7 @@ impl Driver {
         let library = Library::open("libcuda.so.1").map_err(sentence)?;
         let functions = Functions::of(library).ok_or("libcuda.so.1 is not the library of NVIDIA's driver")?;
         let (mut version, mut count) = (0, 0);
-        // SAFETY: cuInit may be called at any time and more than once; the others write to what they are given.
+        // SAFETY: cuInit may be called at any time and more than once; the others write to their arguments.
         unsafe {
             functions.check((functions.init)(0)).map_err(sentence)?;
             functions.check((functions.version)(&raw mut version)).map_err(sentence)?;

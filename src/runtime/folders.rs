@@ -1,4 +1,4 @@
-//! Where this package keeps what is not part of a project.
+//! The folders for files of this package that belong to no project.
 
 use std::path::PathBuf;
 

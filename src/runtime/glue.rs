@@ -1,5 +1,5 @@
-//! The functions of `scripts/xla`'s glue, which another XLA than that of `scripts/setup` lacks. They are linked and not looked
-//! up: the linker leaves out a library to which nothing refers.
+//! The functions of `scripts/xla`'s glue, which only the XLA of `scripts/setup` has. They are linked and not looked up:
+//! the linker leaves out a library to which nothing refers.
 
 use std::ffi::c_void;
 
@@ -10,8 +10,8 @@ pub(super) type Keep = unsafe extern "C" fn(*mut c_void, *const u8, usize);
 /// The program that was written down, for the client of a device; null if XLA refuses it.
 pub(super) type ReadProgram = unsafe extern "C" fn(*const c_void, *const u8, usize) -> *mut c_void;
 
-/// Has the clients of plugins that this thread opens share a store with those of other processes, until it is called again: a
-/// `std::shared_ptr<xla::KeyValueStoreInterface>`, or null.
+/// Has the clients of plugins that this thread opens share a store with other processes' clients, until it is called
+/// again: a `std::shared_ptr<xla::KeyValueStoreInterface>`, or null.
 pub(super) type OpenWith = unsafe extern "C" fn(*const c_void);
 
 /// Adds fields of a `CompileOptionsProto` to the compilations of this thread by plugins, until it is called again.

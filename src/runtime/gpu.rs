@@ -1,4 +1,4 @@
-//! How programs are compiled for GPUs: with XLA's settings as the plugin has them, but for those that are asked for.
+//! How programs are compiled for GPUs: with the plugin's own settings, except for the requested ones.
 
 use super::device::Device;
 use super::glue::COMPILE_WITH;
@@ -123,7 +123,8 @@ fn spelled(value: &str) -> &str {
     }
 }
 
-/// What `compile` returns, which has plugins compile with `settings`, for the devices of `placed` where they are given.
+/// Returns the result of `compile`, during which plugins compile with `settings`, for the devices of `placed` where
+/// given.
 fn with_settings<T>(
     settings: &[Setting],
     placed: Option<BuildOptions>,
@@ -145,7 +146,7 @@ fn with_settings<T>(
     let options =
         CompileOptions { executable_build_options: placed, env_option_overrides: overrides.collect() };
     let fields = options.encode_to_vec();
-    // SAFETY: the function copies what it is given, for this thread.
+    // SAFETY: the function copies the bytes, for this thread.
     unsafe { compile_with(fields.as_ptr(), fields.len()) };
     let result = compile();
     // SAFETY: the same, of no bytes.

@@ -1,4 +1,4 @@
-//! Compiled programs for the CPU that is built in, kept in a folder for later processes.
+//! Compiled programs for the built-in CPU, kept in a folder for later processes.
 
 use super::private::{PrivateFolder, Refused};
 use super::report::xla_library;
@@ -12,11 +12,11 @@ use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
 
-/// How much a folder holds at most, in bytes. What was not used for the longest time goes first.
+/// The max size of a folder, in bytes. The least recently used programs go first.
 const MOST: u64 = 256 << 20;
 
-/// Compiles, or reads what an earlier process compiled, and says which it was. A folder that cannot be read or written
-/// costs time and is no error, and neither is an XLA that cannot write programs down.
+/// Compiles, or reads what an earlier process compiled, and says whether it was read. A folder that cannot be read or
+/// written costs time and is no error, nor is an XLA that cannot serialise programs.
 pub(super) fn compile(
     client: &PjRtClient,
     computation: &XlaComputation,
@@ -25,7 +25,7 @@ pub(super) fn compile(
     let Some(key) = written::CAN_BE_WRITTEN.then(|| key(computation)).flatten() else {
         return Ok((client.compile(computation)?, false));
     };
-    // What lies in the folder is run: it must be what this user left there.
+    // Programs in the folder are run, so only this user may have written them.
     let folder = PrivateFolder::open(folder).map_err(|reason| complain(&reason)).ok();
     let kept = folder.as_ref().and_then(|folder| read(folder, &key));
     if let Some(program) = kept.and_then(|program| written::read(client, &program)) {
@@ -66,14 +66,14 @@ fn complain(reason: &Refused) {
     }
 }
 
-/// The name of a program's file: a hash of all that decides what is compiled. There is none where the user has given XLA
-/// flags, most of which are for looking at how it compiles.
+/// The name of a program's file: a hash of everything that the compilation depends on. There is none where the user has
+/// given XLA flags, most of which serve to inspect a compilation.
 fn key(computation: &XlaComputation) -> Option<String> {
     if std::env::var_os("XLA_FLAGS").is_some_and(|flags| !flags.is_empty()) {
         return None;
     }
     let program = without_id(computation)?;
-    // XLA divides a program's work by the number of its threads: the cores', or what these variables say.
+    // XLA divides a program's work by the number of its threads: the number of cores, or the value of these variables.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let asked = ["NPROC", "PJRT_NPROC"].map(|name| std::env::var_os(name).unwrap_or_default());
     let threads = format!("{threads} {asked:?}");
@@ -112,7 +112,7 @@ fn processor(information: impl BufRead) -> Option<String> {
         "CPU part",
         "CPU variant",
     ];
-    // The first core's lines: those of many cores take long to write.
+    // The first core's lines: the kernel takes long to write the lines of many cores.
     let lines = information.lines().map_while(io::Result::ok).take_while(|line| !line.is_empty());
     let telling: Vec<_> = lines.filter(|line| TELLING.iter().any(|name| line.starts_with(name))).collect();
     let has_instructions =
@@ -228,7 +228,7 @@ mod tests {
         permit(&file, 0o700);
         assert!(refused().contains("is not a file"), "{}", refused());
 
-        // The folder and those above it; a sticky one, as /tmp is, lets nobody replace what is in it.
+        // The folder and its ancestors; in a sticky one, such as /tmp, nobody can replace another user's files.
         let open =
             || PrivateFolder::open(&place.path().join("programs")).map(|_| ()).map_err(|e| e.to_string());
         for (path, mode, trusted) in [

@@ -13,8 +13,8 @@ pub(super) struct Kernels {
     file: PathBuf,
     /// The file to read, if it exists.
     load: Option<String>,
-    /// What XLA writes: beside the file, so that the file is always whole or not there. The ending is the same: by it
-    /// XLA tells text from binary.
+    /// XLA writes here, beside the file, so that the file is always whole or absent. The extension is the same, as it
+    /// tells XLA text from binary.
     dump: String,
 }
 
@@ -43,7 +43,7 @@ impl Kernels {
         load.into_iter().chain([dump])
     }
 
-    /// Puts what XLA has written, if it had something to choose, in the place of the file.
+    /// Replaces the file with XLA's new one, if XLA had anything to choose.
     pub fn keep<T>(self, compiled: Result<T>) -> Result<T> {
         let dump = PathBuf::from(self.dump);
         match compiled {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Where the limits of one version of control groups are, and what counts against them.
+/// Where one version of control groups keeps its limits, and the memory that counts against them.
 struct Group {
     /// The name of the controller in `/proc/self/cgroup`, and the folder below `/sys/fs/cgroup`.
     controller: &'static str,
@@ -25,8 +25,8 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-/// Bytes that a process can still have: what the system has free or can free, within the limits of the control groups that
-/// the process is in. `root` is the root of the file system.
+/// Bytes that a process can still get: memory that the system has free or can free, within the limits of the process's
+/// control groups. `root` is the root of the file system.
 pub(super) fn free(root: &Path) -> Option<u64> {
     let information = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let kilobytes = |name: &str| value(&information, name);

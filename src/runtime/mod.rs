@@ -1,4 +1,4 @@
-//! Devices, the programs compiled for them, and the buffers that live on them.
+//! Devices, programs compiled for them, and buffers on them.
 
 mod buffer;
 mod cuda;

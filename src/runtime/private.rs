@@ -51,7 +51,7 @@ impl PrivateFolder {
         for above in path.ancestors().skip(1) {
             let metadata = fs::symlink_metadata(above)?;
             let others = !is_ours(&metadata) && metadata.uid() != 0;
-            // Where a folder is sticky, others cannot rename what is not theirs.
+            // Where a folder is sticky, others cannot rename files that they do not own.
             let sticky = metadata.mode() & 0o1000 != 0;
             if others || metadata.mode() & 0o022 != 0 && !sticky {
                 return Err(distrusted(above, &metadata));

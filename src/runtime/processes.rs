@@ -1,8 +1,8 @@
 //! Several processes, on one machine or many, whose devices share each batch: XLA's CPU clients with MPI between them, or its
 //! clients for GPUs, which NCCL connects once they have found each other through a store that MPI carries.
 //!
-//! MPI and the glue (`scripts/xla/mpi.cc`) are a library of their own, which `scripts/setup --mpi` makes. It is loaded here,
-//! and nowhere else.
+//! MPI and the glue (`scripts/xla/mpi.cc`) are a separate library, which `scripts/setup --mpi` builds. It is loaded
+//! only here.
 
 use super::cache_folder;
 use super::device::Device;
@@ -40,9 +40,9 @@ struct Glue {
 
 /// The processes that MPI's launcher (`mpiexec`, `srun`) has started together, and which of them this one is.
 ///
-/// All run the same programs at the same time, each with its part of every batch. The first one, of rank 0, decides: a
-/// [`Run`](crate::train::Run) of it has the others do what it does, in [`Trainer::follow`](crate::train::Trainer::follow). MPI ends
-/// all processes when one of them is lost.
+/// All run the same programs at the same time, each with its part of every batch. The first one, of rank 0, decides:
+/// its [`Run`](crate::train::Run) has the others do the same, in [`Trainer::follow`](crate::train::Trainer::follow).
+/// MPI ends all processes when one of them is lost.
 ///
 /// ```no_run
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, train::Trainer};
@@ -73,8 +73,8 @@ impl Processes {
     /// Joins the processes that were started together.
     ///
     /// # Errors
-    /// When `scripts/setup --mpi` has not been run, MPI does not start, or there is one process only: that of a launcher
-    /// of another MPI.
+    /// When `scripts/setup --mpi` has not been run, MPI does not start, or there is only one process, which means that
+    /// the launcher belongs to another MPI.
     pub fn join() -> Result<Self> {
         static JOINED: OnceLock<Result<Processes, String>> = OnceLock::new();
         JOINED.get_or_init(start).clone().map_err(Error::Device)
@@ -100,19 +100,19 @@ impl Processes {
         self.rank == 0
     }
 
-    /// The device of this process, whose programs that are compiled for several devices run on those of all processes. All must
-    /// call it.
+    /// Opens the device of this process. Programs compiled for several devices run on the devices of all processes. All
+    /// processes must call it.
     ///
-    /// Of the GPUs of a machine, each process takes as many as `options` ask for: those from the chosen one on belong to the
-    /// first process there, the next ones to the second. Where there are too few for that, the launcher is taken to show each
-    /// process its own alone.
+    /// Each process takes as many GPUs of its machine as `options` ask for: from the chosen one on, the first belong to
+    /// the first process there, the next ones to the second. Where there are too few, the launcher is assumed to show
+    /// each process only its own.
     ///
     /// # Errors
     /// When `spec` is neither a CPU nor CUDA, the device does not open, or other processes have another kind of device or
     /// another number of them.
     pub fn open(&self, spec: &DeviceSpec, options: &DeviceOptions) -> Result<Device> {
         let choice = Choice::of(spec)?;
-        // Before any waits for those of another kind.
+        // Before any process waits for others with another kind of device.
         agree("device", self.share(&choice.kind().to_string())?.iter())?;
         let device = Device::spanning(*self, choice, options)?;
         let own: Vec<usize> = device.client().addressable_devices().iter().map(PjRtDevice::id).collect();
@@ -137,12 +137,12 @@ impl Processes {
     /// XLA's client for this process's CPU.
     pub(super) fn open_cpu(&self) -> Result<PjRtClient> {
         let mut client = ptr::null_mut();
-        // SAFETY: the glue writes a client there where it says nothing.
+        // SAFETY: the glue writes a client there where it reports no error.
         self.check("open the CPU", unsafe { (self.glue.client)(&raw mut client) })?;
         Ok(own(client))
     }
 
-    /// What `open` returns, whose client of a plugin finds those of the other processes.
+    /// Returns the result of `open`, whose plugin client finds the clients of the other processes.
     pub(super) fn connected<T>(&self, open: impl FnOnce() -> T) -> Result<T> {
         let Some(open_with) = OPEN_WITH else {
             return Err(Error::Device("several processes with GPUs need the XLA of scripts/setup".into()));
@@ -166,7 +166,7 @@ impl Processes {
         let program = HloModuleProto::to_bytes(&computation.proto()).map_err(refused)?;
         let mut compiled = ptr::null_mut();
         let devices = c_int::try_from(devices).unwrap_or(c_int::MAX);
-        // SAFETY: there are as many bytes; the glue writes an executable there where it says nothing.
+        // SAFETY: the length is the program's; the glue writes an executable there where it reports no error.
         let said =
             unsafe { (self.glue.compile)(program.as_ptr(), program.len(), devices, &raw mut compiled) };
         self.check("compile the program", said)?;
@@ -176,7 +176,7 @@ impl Processes {
     /// Brings the bytes of the first process to all others. All must call it, and only the first one's bytes count.
     pub fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
         with_size(bytes, |bytes| {
-            // SAFETY: there are as many bytes.
+            // SAFETY: the length is the buffer's.
             unsafe { (self.glue.broadcast)(bytes.as_mut_ptr(), bytes.len()) }
         })
     }
@@ -185,14 +185,14 @@ impl Processes {
     pub fn gather(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         if !self.is_first() {
             with_size(bytes, |bytes| {
-                // SAFETY: there are as many bytes, which are only read.
+                // SAFETY: the length is that buffer's, which is only read.
                 unsafe { (self.glue.send)(bytes.as_mut_ptr(), bytes.len(), 0) }
             });
             return Vec::new();
         }
         let from = |rank: usize| {
             with_size(Vec::new(), |bytes| {
-                // SAFETY: there are as many bytes.
+                // SAFETY: the length is the buffer's.
                 unsafe { (self.glue.receive)(bytes.as_mut_ptr(), bytes.len(), rank as c_int) }
             })
         };

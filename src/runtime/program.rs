@@ -56,9 +56,9 @@ impl Program {
         Self::compile_as(device, function, donated, device.target())
     }
 
-    /// Compiles `function` to run on the first `replicas` devices at once, each with arguments of its own;
+    /// Compiles `function` to run on the first `replicas` devices at once, each with its own arguments;
     /// [`Tensor::all_reduce`](crate::graph::Tensor::all_reduce) adds over them. Where there are several
-    /// [`Processes`](super::Processes), these are the devices of each.
+    /// [`Processes`](super::Processes), `replicas` counts the devices of each.
     ///
     /// ```
     /// # use neural::{Array, DType, graph::{Function, Graph}, runtime::{Device, Program}};

@@ -64,7 +64,7 @@ pub struct Cpu {
     pub memory: u64,
 }
 
-/// A CUDA plugin, and what was found for it.
+/// A CUDA plugin and the libraries found for it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PluginReport {
@@ -109,7 +109,7 @@ pub struct OpenedDevice {
 }
 
 impl Report {
-    /// Looks at the machine. Nothing is an error: what is not there is part of the report.
+    /// Examines the machine. Nothing is an error: the report lists what is missing.
     pub fn new() -> Self {
         // The plugin asks when it is loaded how much to log.
         prepare();
@@ -156,8 +156,8 @@ impl Default for Report {
 }
 
 impl OpenedDevice {
-    /// Describes each device that can be opened: the CPU, and every GPU that the report holds if it has a plugin. What
-    /// cannot be opened is told in its place.
+    /// Describes each device: the CPU, and every GPU of the report if it has a plugin. A device that cannot be opened
+    /// has its error instead.
     pub fn all(report: &Report) -> Vec<Result<Self, String>> {
         let gpus = match (&report.plugin, &report.driver) {
             (Some(_), Ok(driver)) => driver.gpus.len(),
@@ -203,7 +203,7 @@ impl Cpu {
 
 /// The version that TensorFlow's C API tells, if XLA came as a part of TensorFlow.
 pub(crate) fn tensorflow() -> Option<String> {
-    // SAFETY: the type is that of the declaration in tensorflow/c/c_api.h; the string is never freed.
+    // SAFETY: the type matches the declaration in tensorflow/c/c_api.h; the string is never freed.
     unsafe {
         let version = library::linked::<unsafe extern "C" fn() -> *const c_char>(c"TF_Version")?;
         Some(CStr::from_ptr(version()).to_string_lossy().into_owned())
@@ -227,7 +227,7 @@ fn pjrt_of(plugin: &Path) -> Option<String> {
         major: i32,
         minor: i32,
     }
-    // SAFETY: a PJRT plugin exports this function, and what it points to lives as long as the library.
+    // SAFETY: a PJRT plugin exports this function, and the returned struct lives as long as the library.
     unsafe {
         let get = library::Library::open(plugin)
             .ok()?

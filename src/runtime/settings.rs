@@ -38,7 +38,7 @@ pub fn tune_process() {
 
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator, and advice on pages leaves what is in them.
+    // SAFETY: mallopt only sets parameters of the allocator, and advice on pages keeps their contents.
     unsafe {
         /// Room for the heap to grow into: addresses, no memory until they are used.
         const ROOM: usize = 4 << 30;

@@ -1,4 +1,4 @@
-//! Which device is asked for, how it is opened, and what that comes to on this machine.
+//! The requested device and its options, resolved on this machine.
 
 use super::cuda::CudaPlugin;
 use super::driver::{Driver, Gpu};

@@ -16,7 +16,7 @@ pub(super) fn write(program: &PjRtLoadedExecutable) -> Option<Vec<u8>> {
         // A program for which there is no memory is not kept.
         let mut copy = Vec::new();
         if !written.is_null() && copy.try_reserve_exact(size).is_ok() {
-            // SAFETY: there are as many bytes, and the keeper is that of the call below.
+            // SAFETY: XLA wrote `size` bytes, and the keeper comes from the call below.
             unsafe {
                 copy.extend_from_slice(slice::from_raw_parts(written, size));
                 *keeper.cast::<Option<Vec<u8>>>() = Some(copy);
@@ -36,7 +36,7 @@ pub(super) fn read(client: &PjRtClient, written: &[u8]) -> Option<PjRtLoadedExec
     let devices = client.devices();
     // SAFETY: a device is a pointer to XLA's, which lives as long as the client.
     let device: *const c_void = unsafe { transmute_copy::<PjRtDevice<'_>, _>(devices.first()?) };
-    // SAFETY: there are as many bytes.
+    // SAFETY: the length is the slice's.
     let program = unsafe { read_program(device, written.as_ptr(), written.len()) };
     (!program.is_null()).then(|| owner(client, program))
 }
@@ -54,7 +54,7 @@ fn word(program: &PjRtLoadedExecutable) -> usize {
     1 - client / size_of::<*mut c_void>()
 }
 
-/// XLA's executable behind that of the crate.
+/// XLA's executable behind the crate's.
 fn pointer(program: &PjRtLoadedExecutable) -> *const c_void {
     // SAFETY: it is two pointers.
     unsafe { ptr::from_ref(program).cast::<*const c_void>().add(word(program)).read() }
