@@ -1,4 +1,4 @@
-//! A trained model: what prediction and export need, and nothing of how it came about.
+//! A trained model: all that prediction and export need, and nothing about its training.
 
 mod activations;
 mod adapt;
@@ -26,7 +26,7 @@ use predictor::Kept;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What is known of a model besides its values.
+/// The description of a model: everything but its values.
 ///
 /// ```
 /// use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -55,10 +55,10 @@ pub struct Description {
     /// The model's last step, of values alone: output * deviation + mean.
     #[serde(default, skip_serializing_if = "Scaling::is_none")]
     pub target_scaling: Scaling,
-    /// What the targets are called; empty where nothing names them.
+    /// The name of the targets; empty where nothing names them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target: String,
-    /// What a table's features are made from; empty if the data was no table.
+    /// The columns that a table's features are made from; empty if the data was no table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
     /// The names of the classes; empty if the model gives values.
@@ -95,7 +95,7 @@ impl Description {
     }
 }
 
-/// How the last layer's outputs become what they mean.
+/// The function that turns the last layer's outputs into answers.
 ///
 /// ```
 /// use neural::{loss, model::Link};
@@ -123,7 +123,7 @@ impl Link {
         }
     }
 
-    /// The scaling that outputs of this link are brought back from. What is to be like the inputs is in their unit, unless it
+    /// The scaling to undo on outputs of this link. An output trained to equal the inputs is in their unit, unless it
     /// is a probability.
     pub(crate) fn scaling<'a>(
         self,
@@ -229,11 +229,11 @@ fn sample_dtype(vocabulary: Option<usize>, stored: DType) -> DType {
     }
 }
 
-/// A model's graph, its answers, and what was observed in it.
+/// A model's graph, its answers, and its observed values.
 type Built = (Graph, Vec<Tensor>, Vec<(String, Tensor)>);
 
 impl Model {
-    /// A model from its values by name, of which those that it has no variable for are left out.
+    /// A model from its values by name. `value` is asked for each of its variables.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -247,7 +247,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// When a variable is missing or of another shape or type: the values are those of another model. When token ids are
+    /// When a variable is missing or of another shape or type: the values belong to another model. When token ids are
     /// scaled.
     pub fn new(mut description: Description, value: impl Fn(&str) -> Option<Array>) -> Result<Self> {
         for input in description.reads().iter().filter(|input| input.vocabulary.is_some()) {
@@ -293,7 +293,8 @@ impl Model {
         Ok(Function::new(&graph, answers))
     }
 
-    /// The graph of [`Model::function`], the answers in it, and where asked for what [`Context::observing`] keeps.
+    /// The graph of [`Model::function`], the answers in it, and if requested the values that [`Context::observing`]
+    /// keeps.
     fn build(&self, batch: usize, is_observed: bool) -> Result<Built> {
         let graph = Graph::new();
         let list: Vec<Variable> = self.variables.iter().map(|(v, _)| v.clone()).collect();
@@ -340,9 +341,9 @@ impl Model {
         Ok((graph, answers, observed))
     }
 
-    /// What a model of one input and one output says of samples `[n, sample…]`, see [`Description::samples`]: f32
-    /// `[n, …, outputs]`, after the link. The first call compiles the program, which later calls with about as many rows use
-    /// again; each brings the values to the device, which [`Model::compile`] does once.
+    /// The answers of a model with one input and one output for samples `[n, sample…]`, see [`Description::samples`]:
+    /// f32 `[n, …, outputs]`, after the link. The first call compiles the program, which later calls with about as many
+    /// rows reuse. Each call copies the values to the device, which [`Model::compile`] does once.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -365,8 +366,8 @@ impl Model {
         self.predictor(device, rows)?.predict(samples)
     }
 
-    /// What the model says of samples of each of its inputs, in the order of [`Description::reads`]: its answers in the order
-    /// of [`Description::answers`].
+    /// The model's answers for samples of each of its inputs, which are in the order of [`Description::reads`]; the
+    /// answers are in the order of [`Description::answers`].
     ///
     /// # Errors
     /// When the samples do not fit the model, or the device fails.

@@ -1,4 +1,4 @@
-//! How a choice among named things is written: `"flatten"`, `{ dense = 128 }` or `{ dense = { units = 128 } }`.
+//! The notation of a choice among named things: `"flatten"`, `{ dense = 128 }` or `{ dense = { units = 128 } }`.
 
 mod table;
 
@@ -16,7 +16,7 @@ pub(crate) trait Named: Sized {
     /// The kind of choice, for messages.
     const WHAT: &'static str;
     const NAMES: &'static [&'static str];
-    /// What other libraries call a choice that is the same, with its name here: lower case, without separators.
+    /// The names of choices in other libraries, each with the name here: lower case, without separators.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
     /// The choice of this name, its settings read from `settings`.

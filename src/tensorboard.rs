@@ -1,4 +1,4 @@
-//! Event files, which `TensorBoard` shows as curves.
+//! Event files for `TensorBoard`.
 //!
 //! A file is a row of records: the length of an event, that length's checksum, the event, its checksum
 //! (<https://www.tensorflow.org/tutorials/load_data/tfrecord>). An event is a protobuf message

@@ -1,4 +1,4 @@
-//! The ranges of the numbers on their way through a model, by which eight bits are shared out.
+//! The ranges of a model's intermediate values, for quantisation to eight bits.
 
 use super::Model;
 use super::predictor::batch_of;
@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 /// Rows that go through a model at once: the results of all its layers are there at the same time.
 const MOST_ROWS: usize = 64;
 
-/// The least and the greatest value that some samples have at each place of a model, NaN where one of the values is, see
-/// [`Model::activations`].
+/// The min and max over some samples at each place of a model, NaN where a value is NaN, see [`Model::activations`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Activations(BTreeMap<String, (f64, f64)>);
 

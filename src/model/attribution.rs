@@ -25,12 +25,12 @@ pub struct Attributor {
 impl Model {
     /// Compiles the gradients of the model's first answer for its samples, to be added up over `steps` points of a path.
     ///
-    /// Integrated gradients (Sundararajan, Taly and Yan 2017) go along a straight line from a baseline `b` to a sample `x`. With
-    /// `F` the answer, what number `i` of the sample adds to it is
+    /// Integrated gradients (Sundararajan, Taly and Yan 2017) go along a straight line from a baseline `b` to a sample
+    /// `x`. With `F` the answer, the part of number `i` of the sample is
     ///
     /// `(xᵢ - bᵢ) / steps · Σₖ ∂F/∂xᵢ (b + (k + ½) / steps · (x - b))`, k from 0 to steps - 1
     ///
-    /// whose sum over `i` comes the nearer to `F(x) - F(b)` the more steps there are.
+    /// The sum of the parts approaches `F(x) - F(b)` as the number of steps grows.
     ///
     /// # Errors
     /// When the model reads token ids or several inputs, or the device fails.
@@ -67,8 +67,8 @@ impl Model {
 }
 
 impl Attributor {
-    /// What each number of `sample` `[sample…]` adds to the sum of the answer's numbers times `weights`, from what it is
-    /// for `baseline`.
+    /// Attributes the answer to the numbers of `sample` `[sample…]`: how much each adds to the sum of the answer's
+    /// numbers times `weights`, compared with the sum for `baseline`.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn, runtime::Device};

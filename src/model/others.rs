@@ -25,7 +25,7 @@ pub struct Others {
     pub outputs: Vec<OtherOutput>,
 }
 
-/// An input besides the first; the fields mean what they mean in [`Description`].
+/// An input besides the first; the fields have the same meaning as in [`Description`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherInput {
@@ -39,7 +39,7 @@ pub struct OtherInput {
     pub scaling: Scaling,
 }
 
-/// An output besides the first; the fields mean what they mean in [`Description`] and [`Others`].
+/// An output besides the first; the fields have the same meaning as in [`Description`] and [`Others`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherOutput {

@@ -56,7 +56,7 @@ impl Compiled {
         Ok(Self { description, device, program, batch, shapes })
     }
 
-    /// Whether it answers for `rows` rows without computing twice as many.
+    /// Whether it serves `rows` rows without computing twice as many.
     fn suits(&self, model: &Model, device: &Device, rows: usize) -> bool {
         let wanted = batch_of(rows);
         (wanted..2 * wanted).contains(&self.batch)
@@ -69,8 +69,8 @@ pub(super) fn batch_of(rows: usize) -> usize {
     rows.clamp(1, MOST_ROWS)
 }
 
-/// What the last prediction of a model was compiled to. Fields of a model may change after it, so that it is compared with
-/// the model each time, and holds no values.
+/// The compiled program of a model's last prediction. Fields of the model may change after it, so it is compared with
+/// the model each time, and it holds no values.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Mutex<Option<Arc<Compiled>>>);
 
@@ -88,7 +88,7 @@ impl Clone for Kept {
 
 impl Model {
     /// Compiles the model for `rows` rows at a time, at most 1,000, and brings its values to the device. Compiling takes
-    /// a while; predictions of the [`Predictor`] then take what the computation takes.
+    /// a while; predictions of the [`Predictor`] then take only the time of the computation.
     ///
     /// # Errors
     /// When the layers do not fit the samples, or the device fails.
@@ -114,7 +114,7 @@ impl Model {
 }
 
 impl Predictor {
-    /// What the model is besides its values.
+    /// The model's description.
     pub fn description(&self) -> &Description {
         &self.compiled.description
     }

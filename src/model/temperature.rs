@@ -6,9 +6,8 @@ use crate::error::{Error, Result};
 use crate::nn::{Layer, Network, Sequential};
 
 impl Model {
-    /// The model whose scores are those of this one, divided by `temperature`, so that its probabilities are as sure as
-    /// they are right; which class is the likeliest stays. The values of its last layer are divided: wherever the model
-    /// goes, its temperature goes with it.
+    /// This model with its scores divided by `temperature`, which calibrates its probabilities; the likeliest class
+    /// stays the same. The values of the last layer are divided, so the temperature goes wherever the model goes.
     ///
     /// ```
     /// use neural::runtime::Device;
@@ -43,8 +42,8 @@ impl Model {
     }
 }
 
-/// What a probability of yes, or of the second of two classes, becomes where its score is divided by a temperature:
-/// σ(ln(p / (1 - p)) / T).
+/// The probability of yes, or of the second of two classes, after its score is divided by a temperature: σ(ln(p / (1 -
+/// p)) / T).
 pub(crate) fn tempered(probability: f64, temperature: f64) -> f64 {
     let score = (probability / (1.0 - probability)).ln() / temperature;
     1.0 / (1.0 + (-score).exp())

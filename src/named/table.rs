@@ -17,9 +17,9 @@
 /// }
 /// ```
 ///
-/// The names after the first are what other libraries call the same, in lower case without separators. `short` names
-/// the setting whose value may stand for the table of them all. After `"a shape"`, `or Circle` lets a plain number stand
-/// for that variant; after the table, `else { Custom(Type) = "custom" }` adds one that no recipe can name.
+/// The names after the first are the names in other libraries, in lower case without separators. `short` names the
+/// setting whose value may stand for the whole table. After `"a shape"`, `or Circle` lets a plain number stand for that
+/// variant; after the table, `else { Custom(Type) = "custom" }` adds one that no recipe can name.
 ///
 /// The enum gets `kind()`, serde's two traits, [`Named`](super::Named), and `REFERENCE`, the rows of its table in
 /// docs/recipes.md, made of the variants' documentation.

@@ -54,8 +54,8 @@ impl Attention {
         Self { heads, causal: false, rotary: false, dropout: 0.0 }
     }
 
-    /// Attends from `x` `[n, length, features]` to `memory` `[n, other length, features]`, which keys and values are
-    /// made of. [`Context::positions`] are then those of `memory`.
+    /// Attends from `x` `[n, length, features]` to `memory` `[n, other length, features]`, from which keys and values
+    /// are computed. [`Context::positions`] then belong to `memory`.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::{Attention, Context}, variables::Variables};
@@ -69,7 +69,7 @@ impl Attention {
     /// ```
     ///
     /// # Errors
-    /// When the two are not sequences of one batch and as many features, or these are not a multiple of `heads`.
+    /// When the two are not sequences of the same batch and features, or the features are not a multiple of `heads`.
     pub fn forward_with(&self, x: &Tensor, memory: &Tensor, cx: &mut Context) -> Result<Tensor> {
         self.attend(x, Some(memory), cx)
     }

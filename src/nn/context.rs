@@ -1,4 +1,4 @@
-//! What a layer may use while it writes itself into a graph.
+//! The context that a layer uses while it writes itself into a graph.
 
 mod batch;
 
@@ -95,7 +95,7 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// The rows are one of so many equal parts of a batch, each on a device of its own.
+    /// The rows are one of `replicas` equal parts of a batch, each on its own device.
     #[must_use]
     pub fn replicated(mut self, replicas: usize) -> Self {
         self.replicas = replicas;

@@ -91,7 +91,7 @@ impl Module for Conv {
     }
 }
 
-/// Checks that channels and filters fall into so many groups.
+/// Checks that channels and filters divide into `groups`.
 pub(super) fn check_groups(groups: usize, channels: usize, filters: usize) -> Result<()> {
     if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
         let got = format!("{channels} channels and {filters} filters");
@@ -100,7 +100,7 @@ pub(super) fn check_groups(groups: usize, channels: usize, filters: usize) -> Re
     Ok(())
 }
 
-/// The fans of a kernel from so many channels to so many filters. One beyond all measure is refused with the weight.
+/// The fans of a kernel from `channels` to `filters`. An overflowing one saturates, and is refused with the weight.
 pub(super) fn fans(kernel: &[usize], channels: usize, filters: usize) -> (usize, usize) {
     let cells = |channels: usize| kernel.iter().fold(channels, |n, &side| n.saturating_mul(side));
     (cells(channels), cells(filters))

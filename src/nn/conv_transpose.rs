@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// `(length - 1) stride + (kernel - 1) dilation + 1 - padding + output_padding`; with `same` padding it becomes
 /// `length · stride`.
 ///
-/// Variables, as those of [`Conv`]: `weight` `[kernel…, filters / groups, channels]`, `bias` `[filters]`.
+/// Variables, as in [`Conv`]: `weight` `[kernel…, filters / groups, channels]`, `bias` `[filters]`.
 ///
 /// ```
 /// use neural::{DType, nn::{ConvTranspose, sequential}};

@@ -1,4 +1,4 @@
-//! Convolutions that treat the channels one by one.
+//! Convolutions of each channel by itself.
 
 use super::window::Padding;
 use super::{Context, Conv, Init, Layer, Module};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A convolution of each channel by itself, to `multiplier` channels each: a [`Conv`] with as many groups as channels.
 ///
-/// Variables, as those of [`Conv`]: `weight` `[kernel…, 1, channels · multiplier]`, `bias` `[channels · multiplier]`.
+/// Variables, as in [`Conv`]: `weight` `[kernel…, 1, channels · multiplier]`, `bias` `[channels · multiplier]`.
 ///
 /// ```
 /// use neural::{DType, nn::{DepthwiseConv, Layer, sequential}};
@@ -75,7 +75,7 @@ impl Module for DepthwiseConv {
 
 /// A [`DepthwiseConv`] without bias, and a convolution of one cell that mixes its channels (Chollet, 2017).
 ///
-/// Variables: those of the two below `depthwise.` and `pointwise.`.
+/// Variables: the two layers', under `depthwise.` and `pointwise.`.
 ///
 /// ```
 /// use neural::{DType, nn::{Layer, SeparableConv, sequential}};

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// A learned row for each of `vocabulary` token ids: whole numbers from 0 to below it, `[…] -> […, units]`.
 ///
-/// It comes first, or after a flatten: what another layer has computed is no id. [`Trainer`](crate::train::Trainer) and
-/// [`Model`](crate::model::Model) refuse ids that are not in the vocabulary; in a graph of one's own they are clamped to
-/// it, as XLA clamps them.
+/// It comes first, or after a flatten: the output of another layer is no id. [`Trainer`](crate::train::Trainer) and
+/// [`Model`](crate::model::Model) refuse ids that are not in the vocabulary; in a graph of one's own they are clamped
+/// to it, as XLA clamps them.
 ///
 /// Variables: `weight` `[vocabulary, units]`.
 ///

@@ -1,4 +1,4 @@
-//! Normalisation of each sample by itself.
+//! Normalisation within each sample.
 
 use super::norm::check_epsilon;
 use super::{Context, Init, Module};

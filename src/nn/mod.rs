@@ -1,7 +1,7 @@
-//! Models: layers that write themselves into a graph, and the variables they ask for.
+//! Layers and models, which write themselves into a graph and declare their variables.
 //!
-//! A model is a [`Module`]: one function from tensor to tensor, which serves training and evaluation and finds out which
-//! variables there are. The layers here are data too, so that a model of them can be written in a recipe and saved with a
+//! A model is a [`Module`]: one function from tensor to tensor, which serves training and evaluation and declares the
+//! model's variables. The layers here are also plain data, so that a model can be written in a recipe and saved with a
 //! run.
 
 mod activation;

@@ -76,7 +76,7 @@ impl Network {
         inputs.into_iter().collect()
     }
 
-    /// The names of the outputs; that of a list of layers is empty.
+    /// The names of the outputs; a list of layers has one, with an empty name.
     pub fn outputs(&self) -> Vec<&str> {
         match self {
             Self::Layers(_) => vec![""],

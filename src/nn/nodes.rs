@@ -1,4 +1,4 @@
-//! A graph of named nodes: layers between what some nodes or inputs give and what others take.
+//! A graph of named nodes: layers whose inputs are the outputs of other nodes or the model's inputs.
 
 use super::{Context, Layer, Module, Sequential};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ pub struct Nodes {
     pub outputs: Vec<String>,
 }
 
-/// Layers between what one or more nodes or inputs give and what others take.
+/// Layers applied to one or more nodes or inputs, joined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
@@ -90,7 +90,7 @@ impl Node {
         Self { from: vec![from.into()], layers: super::sequential(layers), ..Self::default() }
     }
 
-    /// Layers on what several nodes or inputs make together.
+    /// Layers applied to several nodes or inputs, joined.
     pub fn joined<const N: usize>(
         from: [&str; N],
         join: Join,
@@ -193,7 +193,7 @@ impl Nodes {
         }
     }
 
-    /// As of [`Sequential`]: what there is to say where attention cannot see the order of its sequence.
+    /// As for [`Sequential`]: a note where attention cannot see the order of its sequence.
     pub(super) fn orderless(&self) -> Result<Option<String>> {
         let mut ordered = BTreeSet::new();
         for name in self.order()? {

@@ -102,8 +102,8 @@ impl Module for BatchNorm {
             false => (running_mean, running_var),
         };
         let scale = ((variance + self.epsilon)?.rsqrt()? * weight)?;
-        // The mean is taken off as a constant, and what that leaves of it, zero, is added where it costs nothing but has
-        // the mean's gradient. That is then made of sums that the gradients of weight and bias need anyway, and no
+        // The mean is subtracted as a constant, and `mean - centre`, which is zero, is added where it costs nothing but
+        // carries the mean's gradient. That gradient then consists of sums that weight and bias need anyway, and no
         // further sum over the batch has to wait for them.
         let centre = mean.stop_gradient()?;
         let bias = match cx.is_training() {

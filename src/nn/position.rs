@@ -1,4 +1,4 @@
-//! How attention learns where in a sequence a value stands.
+//! Positions in a sequence, which attention cannot see by itself.
 
 use super::{Context, Init, Layer, Module};
 use crate::array::Array;
@@ -23,7 +23,7 @@ pub struct Position {
     /// Learned vectors, or sines and cosines.
     #[serde(default)]
     pub kind: PositionKind,
-    /// The longest sequence that there will be; that of the data if absent.
+    /// The max length of a sequence; the data's length if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
 }

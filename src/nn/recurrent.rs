@@ -30,8 +30,8 @@ pub struct Recurrent {
     /// The number of stacked layers.
     #[serde(default = "super::one", alias = "num_layers", skip_serializing_if = "is_one")]
     pub layers: usize,
-    /// Whether a second network reads from the end; its state, the last one being that of the first position, follows
-    /// that of the first network: `2 units` features.
+    /// Whether a second network reads from the end; its state follows the first network's, for `2 units` features. Its
+    /// last state is the one at the first position.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bidirectional: bool,
     /// The rate of a dropout between the layers.

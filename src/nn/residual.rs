@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Layers whose result is added to their input: `y = layers(x) + shortcut(x)`; an absent shortcut is the identity.
 ///
-/// Variables: those of the layers below `layers.` and `shortcut.`.
+/// Variables: the layers', under `layers.` and `shortcut.`.
 ///
 /// ```
 /// use neural::{DType, nn};

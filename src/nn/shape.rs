@@ -1,4 +1,4 @@
-//! Layers that move values and compute nothing.
+//! Layers that change only the shape.
 
 use super::{Context, Layer, Module};
 use crate::array::count;
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Each sample in another shape, its values in the same order. One length may be -1: as many as are left.
+/// Each sample in another shape, its values in the same order. One length may be -1: it is computed from the others.
 ///
 /// ```
 /// use neural::{DType, nn};

@@ -11,7 +11,7 @@ pub struct Row {
     pub path: String,
     /// The layer's name in a recipe.
     pub kind: String,
-    /// What files of weights call it, where it is a part of an [`Architecture`](super::Architecture); otherwise empty.
+    /// Its name in files of weights, where it is a part of an [`Architecture`](super::Architecture); otherwise empty.
     pub name: String,
     /// The shape of its result, the batch first.
     pub output: Vec<usize>,

@@ -1,4 +1,4 @@
-//! A learned vector at the head of a sequence, from which its class is told.
+//! A learned vector at the head of a sequence, from which a classifier reads its class.
 
 use super::{Context, Init};
 use crate::array::DType;

@@ -23,7 +23,7 @@ pub struct Upsample {
     pub method: Interpolation,
 }
 
-/// How the cells between those of a picture are computed when it is enlarged.
+/// How the new cells of an enlarged picture are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Windows as they are written in a model.
+//! Windows in the notation of a model.
 
 use crate::error::{Error, Result};
 use crate::graph::Window;

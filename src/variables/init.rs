@@ -1,4 +1,4 @@
-//! How variables begin.
+//! The initial values of variables.
 
 use super::orthogonal::orthonormal;
 use crate::array::{Array, DType, count};
@@ -100,7 +100,7 @@ impl Init {
     }
 }
 
-/// A stream of its own for each name: FNV-1a of the name selects it.
+/// A separate stream for each name: FNV-1a of the name selects it.
 fn generator(seed: u64, name: &str) -> ChaCha8Rng {
     let hash =
         name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn orthogonal_matrices_are_orthogonal() {
-        // Fewer reflections than are applied at once, as many, and more; a row and a column.
+        // Fewer reflections than `BLOCK`, exactly as many, and more; a row and a column.
         for (rows, columns) in [(5, 8), (8, 5), (1, 3), (3, 1), (64, 64), (150, 200), (140, 129)] {
             let w = values(&Init::Orthogonal(2.0), &[rows, columns], (columns, rows));
             let short = rows.min(columns);

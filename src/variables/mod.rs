@@ -28,7 +28,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether a variable belongs to the model itself, whatever trains it.
+    /// Whether a variable belongs to the model itself, not to its optimizer.
     pub fn is_of_model(self) -> bool {
         matches!(self, Self::Parameter | Self::Statistic)
     }
@@ -62,7 +62,7 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// The first value: a function of the seed and the variable's name, or that of its original.
+    /// The first value: a function of the seed and the name of the variable or of its original.
     ///
     /// ```
     /// use neural::{DType, nn};
@@ -92,8 +92,8 @@ pub(crate) fn average_of(variables: &[Variable], name: &str) -> Option<usize> {
     variables.iter().position(|v| v.role == Role::Average && v.original.as_deref() == Some(name))
 }
 
-/// `value` in the type of the variable `name`, and the places among `variables` that take it: the variable's, and before
-/// the first step that of its moving average, which begins as its parameter, whatever that begins as.
+/// `value` in the type of the variable `name`, and the places among `variables` that take it: the variable's, and
+/// before the first step also its moving average's, which always begins equal to its parameter.
 ///
 /// # Errors
 /// When there is no such variable, or it is of another shape.

@@ -4,9 +4,9 @@ use gemm_common::Parallelism;
 use gemm_f64::gemm::f64::get_gemm_fn;
 use rayon::prelude::*;
 
-/// So many reflections are applied at once, as products of matrices.
+/// Reflections that are applied at once, as products of matrices.
 const BLOCK: usize = 64;
-/// So many columns are a task, whatever the number of threads.
+/// Columns of a task, whatever the number of threads.
 const COLUMNS: usize = 128;
 
 /// A matrix stored by columns.

@@ -39,8 +39,8 @@ impl Context<'_> {
         Ok(self)
     }
 
-    /// The mean over `axes`, of which the first is that of the rows: over the rows that count, of all devices, and without
-    /// the padding of sequences `[n, length, features]` where both first axes are averaged over.
+    /// The mean over `axes`, the first of which must be the rows: over the rows that count, of all devices, and without
+    /// the padding of sequences `[n, length, features]` where the mean is over both first axes.
     ///
     /// # Errors
     /// When there is no such axis.

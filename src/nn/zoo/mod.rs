@@ -49,7 +49,7 @@ named::table! {
     }
 }
 
-/// Implements what differs from one architecture to another by its settings' type.
+/// Implements the functions that depend on the type of an architecture's settings.
 macro_rules! architectures {
     ($($Variant:ident($Settings:ident)),+ $(,)?) => {
         $(
@@ -67,10 +67,10 @@ macro_rules! architectures {
                 }
             }
 
-            /// Checks that the settings are in range; what depends on the samples shows when the model is built.
+            /// Checks that the settings are in range. Building the model checks what depends on the samples.
             ///
             /// # Errors
-            /// When a size is 0, or beyond all measure.
+            /// When a size is 0 or too large.
             pub fn check(&self) -> Result<()> {
                 match self {
                     $(Self::$Variant(settings) => settings.check(),)+
@@ -94,13 +94,13 @@ impl Architecture {
         super::sequential(self.parts().layers)
     }
 
-    /// The beginnings of the variables' names in files of weights, each with that of the name here: `layer1.0.conv1.` with
+    /// The prefixes of the variables' names in files of weights, each with its prefix here: `layer1.0.conv1.` with
     /// `4.layers.0.`.
     pub fn names(&self) -> BTreeMap<String, String> {
         self.parts().names.into_iter().collect()
     }
 
-    /// The beginning of the names of the last layer's variables, which depend on the number of outputs.
+    /// The prefix of the names of the last layer's variables, which depend on the number of outputs.
     pub(crate) fn head(&self) -> String {
         self.parts().names.last().map_or_else(String::new, |(_, here)| here.clone())
     }
@@ -132,7 +132,7 @@ impl Architecture {
             let within = format!("{}.", row.path);
             let there = names.iter().filter(|(_, here)| here.starts_with(&within));
             let segments = there.map(|(there, _)| there.trim_end_matches('.').split('.').collect::<Vec<_>>());
-            // What the names of a block's parts begin with is the block's.
+            // The common prefix of the names of a block's parts is the block's.
             let common = segments.reduce(|one, other| {
                 let alike = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
                 one[..alike].to_vec()
@@ -145,7 +145,7 @@ impl Architecture {
 /// Layers, blocks and outputs that no network has more of.
 const MOST: usize = 100_000;
 
-/// Refuses sizes of 0, and those of which a list could not be made.
+/// Refuses sizes of 0, and sizes too large for a list.
 fn check_sizes<const N: usize>(sizes: [(&str, usize); N]) -> Result<()> {
     sizes.into_iter().try_for_each(|(name, size)| match size {
         1..=MOST => Ok(()),

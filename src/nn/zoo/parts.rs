@@ -1,8 +1,8 @@
-//! Layers as they are put together, with the names that their variables have in files.
+//! A list of layers under construction, with the names of their variables in files.
 
 use crate::nn::{Conv, Init, Layer, Padding, Residual, Sequential, sequential};
 
-/// Layers, and the beginnings of names in files with those here, in the order of the layers.
+/// Layers, and the prefixes of names in files with the prefixes here, in the order of the layers.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub layers: Vec<Layer>,
@@ -10,7 +10,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// A layer without a name of its own in files.
+    /// Adds a layer that has no name in files.
     pub fn then(&mut self, layer: Layer) {
         self.layers.push(layer);
     }

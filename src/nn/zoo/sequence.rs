@@ -25,7 +25,7 @@ pub struct LstmClassifier {
     /// The rate of a dropout between the layers.
     #[serde(default)]
     pub dropout: f64,
-    /// How many token ids there are, where the sequences are of these.
+    /// The number of token ids, where the sequences consist of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<usize>,
     /// The width of the tokens' vectors.

@@ -5,11 +5,10 @@ use crate::nn::{Attention, Conv, Dense, Init, Layer, LayerNorm, position, reshap
 use serde::{Deserialize, Serialize};
 
 /// A vision transformer (Dosovitskiy et al., 2021) of the size "tiny" (Touvron et al., 2021): square patches of a picture
-/// as a sequence, with a token before them that gathers what there is to see. Norms stand before attention and before the
-/// two dense layers.
+/// as a sequence, with a class token before them. Norms come before attention and before the two dense layers.
 ///
-/// Its variables in files are called as in timm's `vit_tiny_patch16_224`, whose pictures are of 224 by 224 pixels: there is
-/// a vector for each of their 14 by 14 patches.
+/// Its variables in files have the names of timm's `vit_tiny_patch16_224`, whose pictures have 224 by 224 pixels, with
+/// a vector for each of 14 by 14 patches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VitTiny {
