@@ -1,4 +1,4 @@
-//! A training run as a file: data, model, training.
+//! A training run as a file: data, model and training settings.
 
 use crate::data::{Dataset, Source, Task};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Errors of the TOML reader as sentences: what was expected and what is there, in TOML's words and not in Rust's.
+//! Errors of the TOML reader as sentences of expected and found, in TOML's words and not in Rust's.
 
 use crate::data::Format;
 use crate::named;
@@ -43,7 +43,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Reads what a text of TOML holds.
+/// Reads a value from TOML text.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Table), Mistake> {
     let table: Table = toml::from_str(text).map_err(|error| malformed(&error, text))?;
     let document = toml::Deserializer::parse(text).map_err(|error| malformed(&error, text))?;
@@ -212,7 +212,7 @@ fn misplaced(key: &str) -> Option<&'static str> {
     }
 }
 
-/// Rust's and serde's words for types, with those of someone who writes TOML.
+/// Rust's and serde's names of types, with the words of someone who writes TOML.
 const KINDS: [(&[&str], &str); 11] = [
     (&["usize", "u8", "u16", "u32", "u64"], "a whole number of at least 0"),
     (&["isize", "i8", "i16", "i32", "i64"], "a whole number"),

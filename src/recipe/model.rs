@@ -28,7 +28,7 @@ pub struct Model {
     /// A safetensors file of weights to begin with, see [`weights`](crate::export::weights).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
-    /// Beginnings of names in that file, and those of the model in their place. Without `from` they stand ready for it.
+    /// Prefixes of names in that file, and the model's prefixes that replace them. Without `from` they have no effect.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
 }
@@ -178,7 +178,7 @@ impl Recipe {
             return Err(Error::value("model.nodes", expected, got).at(&model.nodes[first].place(first)));
         }
         let taken = network.inputs();
-        // A table may have no columns besides those that are inputs of their own.
+        // A table may have only columns that are separate inputs.
         let may_lack = |input: &str| input == "input" && inputs.len() > 1;
         match inputs.iter().find(|input| !taken.contains(input) && !may_lack(input)) {
             Some(unused) => {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Reads a recipe. The lines of nodes are those of `original`, the text before settings changed it.
+/// Reads a recipe. Line numbers of nodes refer to `original`, the text before settings changed it.
 pub(super) fn read(text: &str, original: &str) -> Result<Recipe, Mistake> {
     let (mut recipe, table): (Recipe, _) = messages::read(text).map_err(|mistake| {
         let table = toml::from_str(text).ok().filter(|_| mistake.is_missing);
@@ -40,7 +40,7 @@ pub(super) fn in_settings(mistake: Mistake, path: &Path, settings: &[String], se
     match (name, mistake.complaint) {
         (Some(name), Complaint::Expected { expected, got }) => Error::value(name, expected, got),
         (Some(name), Complaint::Other(message)) => Error::format(path, format!("{name}: {message}")),
-        // The lines are not those of the file.
+        // The line numbers do not match the file.
         (None, complaint) => {
             let mistake = Mistake { line: String::new(), complaint, ..mistake };
             Error::format(path, mistake.to_string())

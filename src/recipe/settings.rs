@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use toml::{Table, Value};
 
-/// How many names the key of a setting may have. Tables that lie much deeper than any recipe's would be written and
-/// dropped by as many calls one inside the other.
+/// The max number of names in the key of a setting. Tables nested much deeper than any recipe's could overflow the
+/// stack when written and dropped.
 pub(super) const DEEPEST: usize = 32;
 
 /// Applies a setting to the table: `a.b=value` puts the value there and makes tables on the way, `-a.b` drops the key. A
@@ -19,7 +19,7 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<()> {
     let form = || Error::value("--set", "section.key=value", setting);
     let (key, value) = setting.split_once('=').ok_or_else(form)?;
     let names = names("--set", key)?;
-    // What is not a value of TOML's is taken as a string, so that quotes need not be quoted in a shell.
+    // Text that is no TOML value is taken as a string, so that quotes need not be quoted in a shell.
     let value = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"))

@@ -1,4 +1,4 @@
-//! Which column of a table to predict, and which of the others to predict from.
+//! The choice of a table's target and input columns.
 
 use crate::data::table::{DateKind, DateOrder, Kind, Missing, Summary, Table, TextKind, shown};
 use crate::data::{Source, Task};
@@ -49,7 +49,7 @@ const MOST_NAMES: usize = 20;
 /// The most names of a column that become features, as the encoding has it.
 const MOST_FEATURES: usize = 256;
 
-/// What was chosen so far.
+/// The choices so far.
 pub(super) struct Columns {
     pub source: Source,
     pub task: Task,

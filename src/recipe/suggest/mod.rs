@@ -1,4 +1,4 @@
-//! A recipe for data that nobody has described yet: what to predict, from what, with which model.
+//! A suggested recipe for undescribed data: the target, the inputs and the model.
 
 mod columns;
 mod network;
@@ -68,12 +68,12 @@ pub fn suggest(source: Source) -> Result<Suggestion> {
     }
     divide(&mut choice, &data);
     scale(&mut choice, &data);
-    // What the training rows alone hold, and that all keys fit together.
+    // Finds out what only the training rows tell, and checks that all keys fit together.
     let task = Some(choice.task);
     data = choice.source.load_for(task)?;
     let Columns { mut source, task, mut assumed, comments } = choice;
     for Column { name, kind } in &data.columns {
-        // The tokens that there are: as many ids as the embedding gets rows.
+        // The number of tokens found is the number of rows of the embedding.
         if let (ColumnKind::Text(vocabulary), Some(Kind::Text(text))) = (kind, source.columns.get_mut(name)) {
             text.vocabulary = vocabulary.size();
         }

@@ -88,8 +88,8 @@ impl Plan {
     }
 }
 
-/// The layers that read a column which is an input of its own: of texts the mean of their tokens' learned vectors, in no
-/// order; of sequences the mean of the states of a recurrent layer.
+/// The layers that read a column which is a separate input: for texts the mean of their tokens' learned vectors,
+/// regardless of order; for sequences the mean of the states of a recurrent layer.
 fn read(column: &Column) -> Option<(String, Vec<String>)> {
     let mut layers = match &column.kind {
         ColumnKind::Text(vocabulary) => {
@@ -132,7 +132,7 @@ fn dense(rows: usize, sample: &[usize], outputs: usize) -> Vec<String> {
     layers
 }
 
-/// Convolutions with pools between them, until what is left is small.
+/// Convolutions with pools between them, until the picture is small.
 fn convolutions(height: usize, width: usize, outputs: usize) -> Vec<String> {
     let (mut height, mut width, mut filters) = (height, width, 32);
     let mut layers = Vec::new();

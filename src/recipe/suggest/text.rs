@@ -1,4 +1,4 @@
-//! A suggested recipe as a file that explains itself.
+//! A suggested recipe as a commented file.
 
 use super::{Plan, Suggestion};
 use crate::data::{Source, Task};
@@ -83,7 +83,7 @@ fn model(plan: &Plan) -> String {
     text
 }
 
-/// The keys of `[data]`, each below what is to be said of it.
+/// The keys of `[data]`, each below its comment.
 fn section(suggestion: &Suggestion, data: &Path) -> String {
     let source = Source { path: data.to_path_buf(), ..suggestion.source.clone() };
     // A source is plain strings, numbers and lists.
