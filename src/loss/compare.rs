@@ -1,4 +1,4 @@
-//! Outputs beside their targets: what the losses are made of.
+//! Outputs compared with their targets, the common part of all losses.
 
 use super::{Mask, Outputs};
 use crate::array::{Array, DType, count};
@@ -41,7 +41,7 @@ pub(super) struct Compared<'a> {
 
 /// The elements of the mean.
 pub(super) enum Each {
-    /// The loss of each output, `[n, …, outputs]`: that of a row or position is their mean.
+    /// The loss of each output, `[n, …, outputs]`; the loss of a row or position is their mean.
     Outputs(Tensor),
     /// The loss of each row, `[n]`, or position, `[n, …]`, times its weight in the mean where that is not 1.
     Rows { losses: Tensor, weights: Option<Tensor> },
@@ -104,7 +104,7 @@ impl<'a> Compared<'a> {
 }
 
 impl Each {
-    /// The sum of the losses, and what to divide it by for their mean, both f64.
+    /// The sum of the losses and the divisor for their mean, both f64.
     pub fn sums(self, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         // A CPU adds one after the other: over many rows f32 would lose digits.
         let sum = |t: Tensor| t.convert(DType::F64)?.sum_all();

@@ -1,4 +1,4 @@
-//! A loss of one's own.
+//! Custom losses.
 
 use super::Mask;
 use super::compare::{Compare, Compared, Each};
@@ -16,8 +16,8 @@ pub trait LossFunction {
     /// When outputs and targets do not fit each other.
     fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
-    /// The sum of the losses of what counts, and what to divide it by for their mean, both f64 scalars; sums of several
-    /// batches add up. Under a mask of outputs a row or position counts where all of its outputs do.
+    /// The sum of the losses that count and the divisor for their mean, both f64 scalars; sums of several batches add
+    /// up. Under a mask of outputs a row or position counts where all of its outputs do.
     ///
     /// # Errors
     /// As [`LossFunction::each`], and when the mask does not fit.

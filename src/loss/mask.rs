@@ -4,7 +4,7 @@ use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
-/// How much each row of a batch, each position in its rows, or each output at a position counts.
+/// The weight of each row of a batch, each position in its rows, or each output at a position.
 ///
 /// ```
 /// use neural::{DType, graph::Graph, loss::{Loss, Mask}};
@@ -26,8 +26,8 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// By a weight for each row, `[n]`, for each position, `[n, positions…]`, or for each output, of the outputs' own
-    /// shape; 0 leaves one out.
+    /// A mask with a weight for each row, `[n]`, for each position, `[n, positions…]`, or for each output, of the
+    /// outputs' own shape; 0 leaves one out.
     ///
     /// # Errors
     /// When the weights are `bool`.
@@ -35,7 +35,7 @@ impl Mask {
         Ok(Self { weights: weights.clone(), sum: weights.convert(DType::F64)?.sum_all()? })
     }
 
-    /// The first `count` (i32, a scalar) of `rows` rows, and none of the others.
+    /// Counts only the first `count` (an i32 scalar) of `rows` rows.
     ///
     /// # Errors
     /// When the count is not an i32 scalar.
@@ -60,10 +60,10 @@ impl Mask {
         Self::weights(&targets.is_finite()?.convert(DType::F32)?)
     }
 
-    /// The elements that both count: one of the two may be by rows and the other by positions.
+    /// Counts the elements that both masks count: one of the two may be by rows and the other by positions.
     ///
     /// # Errors
-    /// When the rows of the one are not those of the other.
+    /// When the two have different rows.
     pub fn and(&self, other: &Self) -> Result<Self> {
         let (few, many) = match self.weights.rank() <= other.weights.rank() {
             true => (self, other),
@@ -110,7 +110,7 @@ impl Mask {
         Self::weights(&self.weights.min(&[self.weights.rank() - 1])?)
     }
 
-    /// `targets` with 0 where they do not count: what is NaN there would stay NaN times a weight of 0.
+    /// `targets` with 0 where they do not count: a NaN there would stay NaN times a weight of 0.
     pub(super) fn fill(&self, targets: &Tensor) -> Result<Tensor> {
         self.counts()?.select(targets, &targets.scalar_like(0.0))
     }

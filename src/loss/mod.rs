@@ -1,4 +1,4 @@
-//! Losses: what training makes small.
+//! Losses, which training minimises.
 //!
 //! | file | holds |
 //! |---|---|
@@ -72,8 +72,8 @@ losses! {
     ///
     /// Outputs are `[n, outputs]`, or `[n, …, outputs]` for a loss at every position of a sequence or pixel of a picture.
     /// Targets are classes, i32 of the outputs' shape without the last axis, or values of the outputs' own shape. Each loss
-    /// is the mean over all rows and positions, which a [`Mask`] may weigh; what the mask leaves out counts neither in the
-    /// sum nor in the divisor.
+    /// is the mean over all rows and positions, which a [`Mask`] may weigh; elements that the mask leaves out count
+    /// neither in the sum nor in the divisor.
     ///
     /// ```
     /// use neural::{DType, graph::Graph, loss};
@@ -148,8 +148,7 @@ impl Loss {
         sum / weight
     }
 
-    /// The sum of the losses of what counts, and what to divide it by for their mean, both f64; sums of several batches
-    /// add up.
+    /// The sum of the losses that count and the divisor for their mean, both f64; sums of several batches add up.
     ///
     /// # Errors
     /// As [`Loss::mean`].

@@ -1,4 +1,4 @@
-//! The cross-entropy of sigmoids: yes or no, and labels that may be there together.
+//! The cross-entropy of sigmoids: yes or no, and labels that may occur together.
 
 use super::Outputs;
 use super::compare::{Compare, Compared, Each, weights};

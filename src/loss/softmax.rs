@@ -5,7 +5,7 @@ use super::compare::{Compare, Compared, Each, weights};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Settings of the softmax cross-entropy, which mean what they mean in `PyTorch`.
+/// Settings of the softmax cross-entropy, with the same meaning as in `PyTorch`.
 ///
 /// ```
 /// use neural::loss::{CrossEntropy, Loss};

@@ -1,4 +1,4 @@
-//! A model's answers beside what came true, and every figure of them.
+//! A model's answers with the truth, and all figures of them.
 
 use super::{
     Average, Confusion, Counts, Errors, Figures, Metric, Task, Truth, average_precision, averaged, brier,
@@ -8,7 +8,7 @@ use super::{
 use std::cell::LazyCell;
 use std::fmt;
 
-/// A model's answers to some rows, and what came true. Tables are `[rows, width]`.
+/// A model's answers for some rows, and the truth. Tables are `[rows, width]`.
 ///
 /// ```
 /// use neural::metric::{Answers, Metric};

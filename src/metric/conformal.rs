@@ -1,12 +1,14 @@
-//! Sets of classes and intervals of values that hold the truth as often as is asked for, by split conformal prediction.
+//! Sets of classes and intervals of values that hold the truth with a requested probability, by split conformal
+//! prediction.
 
 use serde::{Deserialize, Serialize};
 
-/// How far answers are to be widened to hold the truth in a part of all rows, chosen on rows that the model did not learn from.
+/// The margins by which to widen answers so that they hold the truth in a given part of all rows, chosen on rows that
+/// the model did not learn from.
 ///
-/// With n such rows and a confidence c, the margin is the ⌈(n + 1) c⌉-th smallest of how wrong the model is on them: of classes
-/// 1 less the probability of the right one (Sadinle, Lei and Wasserman 2019), of values |target - output| (Lei et al. 2018), for
-/// each output by itself. For further rows of the same kind, in any order, the truth is within with a probability of at
+/// With n such rows and a confidence c, the margin is the ⌈(n + 1) c⌉-th smallest of the model's errors on them: for
+/// classes 1 less the probability of the true one (Sadinle, Lei and Wasserman 2019), for values |target - output| (Lei
+/// et al. 2018), each output by itself. For further exchangeable rows the truth is within with a probability of at
 /// least c, whatever the model.
 ///
 /// ```
@@ -19,9 +21,9 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conformal {
-    /// The part of all rows in which the truth is to be within, between 0 and 1.
+    /// The part of all rows whose truth lies within, between 0 and 1.
     pub confidence: f64,
-    /// One of classes, of values one for each output.
+    /// One for classes; one for each output for values.
     pub margins: Vec<f64>,
 }
 

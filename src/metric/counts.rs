@@ -1,4 +1,4 @@
-//! Precision, recall and F1, of a class or a label and averaged.
+//! Precision, recall and F1 of a class or a label, and their averages.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// TP / (TP + FP): of what was taken for the class, the part that was of it. 0 if nothing was.
+    /// TP / (TP + FP): the part of the rows predicted as the class that belong to it. 0 if there are none.
     pub fn precision(&self) -> f64 {
         ratio(self.true_positives, self.true_positives + self.false_positives)
     }
 
-    /// TP / (TP + FN): of what was of the class, the part that was found. 0 if nothing was.
+    /// TP / (TP + FN): the part of the class's rows that were predicted as the class. 0 if there are none.
     pub fn recall(&self) -> f64 {
         ratio(self.true_positives, self.support())
     }
@@ -59,7 +59,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// How one figure is made of those of several classes.
+/// How the figures of several classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Average {

@@ -1,7 +1,7 @@
-//! Figures of how good a model is, exact over the rows that they speak of.
+//! Figures that measure a model, exact over their rows.
 //!
 //! Plain functions over slices of f64. Tables are row-major: `[rows, width]`. Where scikit-learn has the figure, its
-//! value is scikit-learn's; where it leaves a case to a warning, the rule here is:
+//! value is scikit-learn's; where it only warns, the rule here is:
 //!
 //! - A figure of no rows is NaN, "undefined", as is an R² of a single row.
 //! - Precision, recall and F1 are 0 where there is nothing to divide by (`zero_division=0`).

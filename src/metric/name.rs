@@ -44,9 +44,9 @@ pub enum Metric {
     RocAuc,
     /// The area under precision over recall, averaged as [`Metric::RocAuc`].
     AveragePrecision,
-    /// The mean of -ln p of what came true, without weights and smoothing.
+    /// The mean of -ln p of the truth, without weights and smoothing.
     LogLoss,
-    /// The mean squared distance of probabilities from what came true.
+    /// The mean squared distance of probabilities from the truth.
     Brier,
     /// The expected calibration error, in 15 bins of equal width.
     CalibrationError,
@@ -266,7 +266,7 @@ impl Metric {
         if let Self::Output(of) = self { Some((&of.output, of.metric)) } else { None }
     }
 
-    /// The figure's row, that of 5 for any number of places.
+    /// The figure's row; top-k accuracies share the row of k = 5.
     fn row(self) -> &'static Row {
         let known = match self {
             Self::TopAccuracy(_) => Self::TopAccuracy(5),

@@ -12,8 +12,8 @@ pub struct OutputMetric {
     pub metric: Metric,
 }
 
-/// All that were named: a [`Metric`] is copied everywhere and refers to them. There are as many as a model has outputs, times
-/// the figures of each.
+/// All names so far: a [`Metric`] is `Copy` and refers to them. Their number is a model's outputs times the figures of
+/// each.
 static KNOWN: Mutex<Vec<&'static OutputMetric>> = Mutex::new(Vec::new());
 
 pub(super) fn kept(output: &str, metric: Metric) -> &'static OutputMetric {

@@ -1,4 +1,4 @@
-//! How far probabilities are from what came true.
+//! Distances of probabilities from the truth.
 
 /// The truth about each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,8 +36,8 @@ pub fn log_loss(probabilities: &[f64], width: usize, truth: Truth<'_>) -> f64 {
     mean_over_rows(probabilities, width, truth, term)
 }
 
-/// The Brier score: the mean of Σ (p - t)² over rows of probabilities `[n, width]`, for two classes half of it, which is
-/// that of the second class alone; NaN of no rows.
+/// The Brier score: the mean of Σ (p - t)² over rows of probabilities `[n, width]`, for two classes half of it, which
+/// is the score of the second class alone; NaN without rows.
 ///
 /// ```
 /// use neural::metric::{Truth, brier};

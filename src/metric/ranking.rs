@@ -1,4 +1,4 @@
-//! How well scores put rows of a class before others, and where to cut.
+//! How well scores rank rows of a class before others, and where to put the threshold.
 
 /// For each distinct score, from the largest down: the score, and how many positive and negative rows reach it. These are
 /// the points of the ROC curve and of the precision-recall curve.
@@ -58,7 +58,7 @@ pub fn average_precision(scores: &[f64], positive: &[bool]) -> f64 {
     sum
 }
 
-/// What [`cumulative`] says, and how many rows are positive and negative, where there are some of both.
+/// The result of [`cumulative`] and the numbers of positive and negative rows, where both are present.
 #[expect(clippy::type_complexity, reason = "it is what cumulative gives, and two counts")]
 fn both_kinds(scores: &[f64], positive: &[bool]) -> Option<(Vec<(f64, usize, usize)>, usize, usize)> {
     let reached = cumulative(scores, positive);

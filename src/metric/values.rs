@@ -1,4 +1,4 @@
-//! How far numbers are from numbers.
+//! Errors of predicted numbers.
 
 use rayon::prelude::*;
 
@@ -44,7 +44,7 @@ impl Errors {
         sums.errors()
     }
 
-    /// Those of each output of tables `[rows, width]`.
+    /// The errors of each output of tables `[rows, width]`.
     ///
     /// ```
     /// use neural::metric::Errors;
@@ -85,10 +85,10 @@ impl Errors {
     }
 }
 
-/// The sums over rows that all of [`Errors`] but the median are made of. Rows can be added a part at a time, so that
-/// tables as wide as pictures need not be there at once; the results are those of [`Errors::of_each`], bit for bit.
+/// The sums over rows from which all of [`Errors`] but the median are computed. Rows can be added in parts, so that
+/// tables as wide as pictures need not be in memory at once; the results equal [`Errors::of_each`] bit for bit.
 pub(crate) struct ErrorSums {
-    /// How many targets of each output are known, as all fields are of each output.
+    /// The number of known targets. As all fields, for each output.
     known: Vec<usize>,
     means: Vec<f64>,
     squares: Vec<f64>,
@@ -137,7 +137,7 @@ impl ErrorSums {
 
 /// The mean of each column of a table, whose rows can be added a part at a time.
 pub(crate) struct TargetMeans {
-    /// Of each column, the sum of what is known and how much that is.
+    /// For each column, the sum and the number of its known values.
     columns: Vec<(f64, usize)>,
 }
 

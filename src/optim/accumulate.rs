@@ -1,4 +1,4 @@
-//! Updates that several steps share.
+//! Gradient accumulation: updates that several steps share.
 
 use crate::error::Result;
 use crate::graph::Tensor;

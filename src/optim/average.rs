@@ -10,10 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// With `debias`, rₜ = (1 - decay) / (1 - decayᵗ), which leaves the first weights out: aₜ is the mean of w₁ to wₜ,
 /// weighted by powers of the decay, as Adam corrects its moments (Kingma and Ba, 2015, section 3) and optax's
-/// `ema(debias=True)` computes it. It is the default because the average is what is evaluated and exported: without
-/// it, random first weights still make up 37 % of the average after 1 / (1 - decay) updates. Later both are the same.
-/// Without it, it is the average of `PyTorch`'s `AveragedModel` with `get_ema_multi_avg_fn`, made from the first
-/// weights.
+/// `ema(debias=True)` computes it. It is the default because the average is evaluated and exported: without it, random
+/// first weights still make up 37 % of the average after 1 / (1 - decay) updates. Later both are the same. Without
+/// `debias` it is the average of `PyTorch`'s `AveragedModel` with `get_ema_multi_avg_fn`, made from the first weights.
 ///
 /// ```
 /// use neural::optim::Average;

@@ -1,8 +1,7 @@
 //! Optimizers: chains of transformations of the gradient, whose state is named and saved with the model.
 //!
-//! A [`Transform`] takes the gradients of all parameters and hands on others; what comes out of the last one is
-//! subtracted from the parameters times the learning rate. A named optimizer such as Adam is a chain of them, and so can
-//! be one of your own.
+//! A [`Transform`] maps the gradients of all parameters to updates. The last one's output, times the learning rate, is
+//! subtracted from the parameters. A named optimizer such as Adam is a chain of them; custom chains work the same.
 
 mod accumulate;
 mod adagrad;

@@ -40,9 +40,9 @@ impl Muon {
 }
 
 /// m ← momentum · m + (1 - momentum) g, and for a matrix its nearest orthogonal one, by `steps` of the iteration
-/// of Newton and Schulz, times √max(1, rows / columns) (Jordan et al., 2024). The rows are a layer's outputs and
-/// the columns what each is computed from: a dense weight `[outputs, inputs]` as it is, a convolution's kernel
-/// `[height, width, inputs, outputs]` as `outputs x (height width inputs)`. Vectors are not changed.
+/// of Newton and Schulz, times √max(1, rows / columns) (Jordan et al., 2024). The rows are a layer's outputs and the
+/// columns its inputs: a dense weight `[outputs, inputs]` as it is, a convolution's kernel `[height, width, inputs,
+/// outputs]` as `outputs x (height width inputs)`. Vectors are not changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleByMuon {
     /// Decay of the momentum, from 0 to below 1.

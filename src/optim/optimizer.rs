@@ -1,4 +1,4 @@
-//! An optimizer: a chain of transformations with what surrounds it.
+//! An optimizer: a chain of transformations with its settings.
 
 use super::accumulate::Share;
 use super::adam::{Adam, AdamW};
@@ -40,15 +40,15 @@ pub struct Optimizer {
     pub accumulate: usize,
     /// A moving average of the parameters, `average.<name>`, if one is kept; it is evaluated and exported in their place.
     pub average: Option<Average>,
-    /// Parts of the model with factors of their own on learning rate and weight decay.
+    /// Parts of the model with their own factors on learning rate and weight decay.
     pub groups: Vec<Group>,
     /// The paths of the frozen parts, see [`Group`]. Nothing in them moves: no parameter by its gradient or by decay,
     /// no average, and no running statistic. A frozen batch norm normalises by its running statistics in training
     /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
     /// the optimizer keeps no state for it.
     pub freeze: Vec<String>,
-    /// For how many epochs `freeze` holds; to the end of the run if absent. Thawed parts then start as in a run of their
-    /// own: the optimizer's state and its count of updates are those of the first step.
+    /// For how many epochs `freeze` holds; to the end of the run if absent. Thawed parts then start as in a new run:
+    /// with the optimizer's initial state and a count of updates from 0.
     pub freeze_epochs: Option<u64>,
     /// The paths of the parameters that it moves, see [`Group`]; all of them where it is empty. Others get no gradient,
     /// but unlike frozen ones they are in training: another optimizer moves them, and their statistics follow the data.
@@ -163,7 +163,7 @@ impl Optimizer {
         Self { average: Some(average), ..self }
     }
 
-    /// Trains the parameters of these groups with settings of their own.
+    /// Trains the parameters of these groups with their own settings.
     #[must_use]
     pub fn groups(self, groups: impl IntoIterator<Item = Group>) -> Self {
         Self { groups: groups.into_iter().collect(), ..self }
@@ -175,7 +175,7 @@ impl Optimizer {
         Self { freeze: paths.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Leaves what is [frozen](Optimizer::freeze) unchanged for this number of epochs alone.
+    /// Keeps the [frozen](Optimizer::freeze) parts unchanged only for this number of epochs.
     #[must_use]
     pub fn freeze_epochs(self, epochs: u64) -> Self {
         Self { freeze_epochs: Some(epochs), ..self }
@@ -215,7 +215,7 @@ impl Optimizer {
         self.average.iter().try_for_each(Average::check)
     }
 
-    /// Checks that the paths of the groups and of what is frozen name `variables`, and leave something to train.
+    /// Checks that the paths of the groups and of the frozen parts name `variables`, and leave something to train.
     ///
     /// # Errors
     /// When one of them does not, or nothing is left.

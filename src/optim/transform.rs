@@ -1,4 +1,4 @@
-//! The links of an optimizer's chain, and what they keep.
+//! The links of an optimizer's chain, and their state.
 
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
@@ -94,7 +94,7 @@ impl<'a> State<'a> {
         Self { variables, prefix, count: None, late, late_count: None }
     }
 
-    /// Replaces each gradient by the result of `transform`, which has variables of its own for the parameter.
+    /// Replaces each gradient by the result of `transform`, which keeps its own variables for the parameter.
     ///
     /// # Errors
     /// Any error of `transform`.
@@ -141,8 +141,8 @@ pub struct Slots<'a> {
 }
 
 impl Slots<'_> {
-    /// The number of this update of the parameter, from 1, a scalar. Parameters that are frozen for the first epochs have a
-    /// count of their own; it is counted once, however many links ask for it.
+    /// The number of this update of the parameter, from 1, a scalar. Parameters that are frozen for the first epochs
+    /// have a separate count. An update counts once, however many links ask for it.
     ///
     /// # Errors
     /// None, unless a variable of that name has another shape.
