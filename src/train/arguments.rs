@@ -1,4 +1,4 @@
-//! What a training program reads besides the variables: one definition for the types, the tensors and the buffers.
+//! The arguments of a training program besides the variables: one definition for types, tensors and buffers.
 
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
@@ -19,11 +19,11 @@ pub(super) struct Arguments<T> {
     pub steps: Steps<T>,
 }
 
-/// The inputs that all steps share: the rows of a data set. There are none where each step is given a batch.
+/// The inputs that all steps share: the rows of a data set. There are none where each step gets its own batch.
 #[derive(Clone)]
 pub(super) struct Resident<T> {
     pub inputs: Vec<T>,
-    /// Those that are stored.
+    /// The stored targets.
     pub targets: Vec<T>,
     /// Mean and deviation of each input that is scaled.
     pub scaling: Vec<Option<[T; 2]>>,
@@ -46,7 +46,7 @@ pub(super) struct Turn<T> {
     pub average_rate: Option<T>,
     /// Whether the step makes an update, i32, where several share one.
     pub is_last: Option<T>,
-    /// Whether what is frozen for the first epochs moves, i32, where something is.
+    /// Whether the parts frozen for the first epochs move, i32, where there are any.
     pub is_thawed: Option<T>,
 }
 
@@ -132,7 +132,7 @@ impl<T> Turn<T> {
 }
 
 impl Arguments<Type> {
-    /// Those of a program of `steps` steps.
+    /// The arguments of a program of `steps` steps.
     pub fn of<'a>(
         resident: Resident<Type>,
         optimizers: impl IntoIterator<Item = &'a Optimizer>,
@@ -166,7 +166,7 @@ fn is_set(flag: &Tensor) -> Result<Tensor> {
 }
 
 impl Turn<Tensor> {
-    /// Whether what is frozen for the first epochs moves, a `bool` scalar, where something is.
+    /// Whether the parts frozen for the first epochs move, a `bool` scalar, where there are any.
     pub fn is_thawed(&self) -> Result<Option<Tensor>> {
         self.is_thawed.as_ref().map(is_set).transpose()
     }
@@ -191,7 +191,7 @@ impl Turn<Tensor> {
 }
 
 impl Turn<Array> {
-    /// The values of the steps of these numbers, stacked.
+    /// The values for the steps with these numbers, stacked.
     pub fn values(optimizer: &Optimizer, turns: Turns, steps: Range<u64>) -> Self {
         let rates: Vec<f32> = steps.clone().map(|step| optimizer.learning_rate.at(step) as f32).collect();
         let average = |average: Average| {

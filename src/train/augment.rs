@@ -1,4 +1,4 @@
-//! Augmentation: each picture is changed a little, at random and anew in every epoch, before a training step sees it.
+//! Augmentation: each picture is changed a little before a training step, at random and differently in every epoch.
 
 use crate::array::DType;
 use crate::error::{Error, Result};
@@ -154,7 +154,7 @@ impl Map {
         };
         let ((tall, down), (wide, right)) = (axis(sides[0])?, axis(sides[1])?);
         let zero = down.full_like(0.0)?;
-        // The place is that of the part within the picture before it is enlarged.
+        // The place is the part's place in the picture before it is enlarged.
         self.after([[&tall, &zero], [&zero, &wide]], [&down, &right])
     }
 

@@ -8,8 +8,7 @@ use crate::variables::Variable;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything that a run goes on from: a run that is given it back computes what it would have computed without the
-/// break, bit for bit on a CPU.
+/// The whole state of a run: a run restored from it continues as if there had been no break, bit for bit on a CPU.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -124,10 +123,10 @@ pub struct Position {
 pub struct SoFar {
     /// The losses of its rows, each as often as the row weighs.
     pub loss: f64,
-    /// What the rows weigh together; 0 in a checkpoint from before this was kept, when all weighed 1.
+    /// The total weight of the rows; 0 in old checkpoints without the field, where every row weighed 1.
     #[serde(default)]
     pub weight: f64,
-    /// Rows that were classified right.
+    /// Rows that were classified correctly.
     pub right: u64,
     /// Answers that may be right; 0 in a checkpoint from before this was kept, when there was one a row.
     #[serde(default)]

@@ -98,7 +98,7 @@ impl Truth {
     }
 }
 
-/// What a model with `width` outputs, for a row or for each position, is asked.
+/// The task of a model with `width` outputs, for a row or for each position.
 pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
     let probabilities = match Link::of(loss) {
         Link::Softmax => true,
@@ -118,7 +118,7 @@ pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
 }
 
 impl Evaluation {
-    /// Of outputs of this shape for each row, before any of them is added; its loss goes on from `sums`.
+    /// An evaluation of outputs of this shape for each row, before any is added; its loss continues from `sums`.
     pub(super) fn new(
         data: &Dataset,
         goal: &Goal,
@@ -179,7 +179,7 @@ impl Evaluation {
         labels.retain(|label| *label >= 0);
     }
 
-    /// The losses' sum, and what it is divided by.
+    /// The sum of the losses and its divisor.
     pub(super) fn sums(&self) -> [f64; 2] {
         [self.sum, self.divisor]
     }
@@ -238,8 +238,8 @@ impl Evaluation {
         best.map_or(0.5, |(threshold, _)| threshold)
     }
 
-    /// The temperature that the outputs are to be divided by for the least log loss, see [`softmax_temperature`]; `None`
-    /// where there is none, or the outputs make no probabilities.
+    /// The temperature that minimises the log loss when the outputs are divided by it, see [`softmax_temperature`];
+    /// `None` where there is none, or the outputs make no probabilities.
     pub fn best_temperature(&self) -> Option<f64> {
         match &self.truth {
             Truth::Classes { labels, .. } if self.width == 1 && self.has_threshold() => sigmoid_temperature(
@@ -256,8 +256,8 @@ impl Evaluation {
         }
     }
 
-    /// How probable the outputs make each class or label: `[rows, classes]`, of a single output for two classes those
-    /// of both, or `[rows, labels]`. The outputs themselves where the loss makes no probabilities of them.
+    /// How probable the outputs make each class or label: `[rows, classes]`, with both classes for a single output, or
+    /// `[rows, labels]`. The outputs themselves where the loss does not turn them into probabilities.
     pub fn probabilities(&self) -> &[f64] {
         self.probabilities.get_or_init(|| {
             let sigmoid = |x: &f64| 1.0 / (1.0 + (-x).exp());
@@ -327,12 +327,12 @@ impl Evaluation {
         self.answers(|answers| answers.figures(metrics))
     }
 
-    /// All figures that there are.
+    /// All figures of the task.
     pub fn all_figures(&self) -> Figures {
         self.figures(&Metric::of(self.task).collect::<Vec<_>>())
     }
 
-    /// What `read` makes of the outputs and what came true.
+    /// The result of `read` for the outputs and the truth.
     pub fn answers<T>(&self, read: impl FnOnce(Answers<'_>) -> T) -> T {
         match &self.truth {
             Truth::Classes { labels, classes, distributions } => {

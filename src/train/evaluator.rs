@@ -46,7 +46,7 @@ pub struct Evaluator<'a> {
     data: &'a Dataset,
     plan: Arc<Plan>,
     feed: Arc<Feed<'a>>,
-    /// Those of the model, in the order in which the program reads their values.
+    /// The model's variables, in the order in which the program reads their values.
     variables: Vec<Variable>,
     goals: Vec<Goal>,
     /// Of each goal.
@@ -86,7 +86,7 @@ impl Trainer {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Of a model that declares these variables, and gives outputs of these shapes for a row.
+    /// The evaluator of a model that declares these variables and has outputs of these shapes for a row.
     pub(super) fn new(
         trainer: &Trainer,
         device: &Device,
@@ -144,7 +144,7 @@ impl<'a> Evaluator<'a> {
     /// The outputs and the loss of a model with one goal for some rows of the data.
     ///
     /// # Errors
-    /// When there are no rows, the values are those of another model, there are several goals, or the program cannot be
+    /// When there are no rows, the values belong to another model, there are several goals, or the program cannot be
     /// compiled or run.
     pub fn evaluate(&mut self, model: &Model, rows: &[u32]) -> Result<Evaluation> {
         self.check_single()?;
@@ -185,9 +185,9 @@ impl<'a> Evaluator<'a> {
         self.program.is_some()
     }
 
-    /// Compiles the program for calls that suit `rows` rows, if there are any and no program yet; returns what was
-    /// compiled. There are calls for all devices that share a batch, so that their processes can share an evaluation; as many for
-    /// those of one process, which computes the same.
+    /// Compiles the program for calls that suit `rows` rows, if there are any and no program yet; returns the
+    /// compilation. A call is sized so that all devices that share a batch get one, and their processes can share an
+    /// evaluation; a single process uses the same size and computes the same.
     pub(super) fn compile(&mut self, rows: usize) -> Result<Option<Compiled>> {
         if self.program.is_some() || rows == 0 {
             return Ok(None);
@@ -207,7 +207,7 @@ impl<'a> Evaluator<'a> {
         Ok(Some(compiled))
     }
 
-    /// As [`Evaluator::evaluate_all`], of the values that the variables have on the device.
+    /// As [`Evaluator::evaluate_all`], with the variables' values on the device.
     pub(super) fn measure(&mut self, values: &[&Buffer], rows: &[u32]) -> Result<Evaluations> {
         self.compile(rows.len())?;
         let mut heard = 0;
@@ -216,10 +216,10 @@ impl<'a> Evaluator<'a> {
         measured
     }
 
-    /// The loss and some figures of the values that the variables have on the device, for some rows of the data.
+    /// The loss and some figures for some rows of the data, with the variables' values on the device.
     ///
-    /// Where the outputs are values and the figures sums over rows, no more outputs are kept than those of one call: as
-    /// pictures, those of all rows may take many times the memory of the data.
+    /// Where the outputs are values and the figures sums over rows, only one call's outputs are kept: if they are
+    /// pictures, the outputs of all rows may take many times the memory of the data.
     pub(super) fn score(&mut self, values: &[&Buffer], rows: &[u32], metrics: &[Metric]) -> Result<Score> {
         let is_sum = |metric: &Metric| metric.output().is_none() && *metric != Metric::MedianAbsoluteError;
         if rows.is_empty() || self.tasks != [Task::Values] || !metrics.iter().all(is_sum) {
@@ -232,7 +232,7 @@ impl<'a> Evaluator<'a> {
         score
     }
 
-    /// [`Evaluator::score`] of values by sums over rows, with the program that there is.
+    /// [`Evaluator::score`] of values by sums over rows, with the compiled program.
     fn score_in_pieces(
         &self,
         values: &[&Buffer],
@@ -322,7 +322,7 @@ impl<'a> Evaluator<'a> {
             return Err(Error::value("evaluation", "a program that was compiled", "none"));
         };
         let order = epoch_order(rows, self.batch, LastBatch::Mask, None)?;
-        // Of one process, so that no more results are held than those of a call.
+        // A single process takes one call at a time, so that only one call's results are held.
         let (rank, at_once) =
             self.processes.map_or((0, 1), |processes| (processes.rank(), processes.count()));
         let all = calls::calls(&order, *steps);

@@ -1,4 +1,4 @@
-//! How the samples reach the device: all at once, or those of each call with it.
+//! How the samples reach the device: all at once, or with the call that uses them.
 
 mod ahead;
 
@@ -27,12 +27,12 @@ pub(super) struct Feed<'a> {
     reading: Option<Reading>,
 }
 
-/// What is there for rows that are read when they are needed.
+/// The state for rows that are read when needed.
 struct Reading {
     ahead: Ahead,
-    /// Of each input whether it may be padded, and if it is of token ids how many there are.
+    /// For each input whether it may be padded, and the number of token ids if it has them.
     inputs: Vec<(bool, Option<usize>)>,
-    /// Of each goal the name of its target, and its loss.
+    /// For each goal the name of its target, and its loss.
     losses: Vec<(String, Loss)>,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Feed<'a> {
 }
 
 impl Reading {
-    /// What is checked of values in memory before a run begins.
+    /// The checks that values in memory get before a run begins.
     fn check(&self, data: &Dataset, rows: &[u32], inputs: &[Array]) -> Result<()> {
         for ((values, (is_masked, vocabulary)), input) in
             inputs.iter().zip(&self.inputs).zip(data.all_inputs())

@@ -1,4 +1,4 @@
-//! Where in a program a number first is not finite.
+//! Finds where in a program a number is first not finite.
 
 use crate::array::DType;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ pub(super) const OUTSIDE: &str = "outside the layers";
 
 /// A function of the arguments of `graph` whose result has a flag for each floating-point value on the way to
 /// `outputs`, in the order of computation: 1 where all its numbers are finite, otherwise 0, added over the `replicas` devices.
-/// With it the names of these places; `argument` names the arguments by their index.
+/// Also returns the names of these places; `argument` names the arguments by their index.
 pub(super) fn flags(
     graph: &Graph,
     outputs: Vec<Tensor>,

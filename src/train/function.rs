@@ -124,7 +124,7 @@ impl<'a> FunctionTrainer<'a> {
         self
     }
 
-    /// All randomness is a function of it: first weights, and in each step what [`Context::random`] draws.
+    /// The seed of all randomness: initial weights, and in each step the numbers of [`Context::random`].
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }

@@ -7,13 +7,13 @@ use crate::data::{Dataset, TargetView, Targets, may_be_padded};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 
-/// One output of a model with its loss and its target. The sum of the losses of all goals, each times its weight, is what
-/// training makes small.
+/// One output of a model with its loss and its target. Training minimises the sum of the losses of all goals, each
+/// times its weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
     /// The prefix of its figures, as in `kind.accuracy`.
     pub name: String,
-    /// The output, by its name; that of a list of layers is empty.
+    /// The name of the output; empty for a list of layers.
     pub output: String,
     /// The distance between output and target.
     pub loss: Loss,

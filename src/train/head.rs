@@ -1,11 +1,11 @@
-//! An output of the model beside its target.
+//! An output of the model with its target.
 
 use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::loss::{Loss, Mask};
 
-/// One output of the model, and what it is trained to be.
+/// One output of the model, with its loss and target.
 pub(super) struct Head {
     /// The objective's, empty where there is only one.
     pub name: String,
@@ -94,7 +94,7 @@ impl Head {
         self.gaps() != Gaps::None
     }
 
-    /// The sum of the losses, and what to divide it by.
+    /// The sum of the losses and its divisor.
     pub fn sums(&self, outputs: &Tensor, target: &Tensor, rows: Option<&Mask>) -> Result<(Tensor, Tensor)> {
         let target = &fit(target, outputs)?;
         let of_target = self.mask(target, rows)?;
@@ -139,7 +139,7 @@ impl Head {
     }
 }
 
-/// Values in the form of the outputs, where they are as many.
+/// Values in the shape of the outputs, if their number matches.
 fn fit(target: &Tensor, outputs: &Tensor) -> Result<Tensor> {
     let is_as_large = count(target.shape()) == count(outputs.shape()) && target.dtype().is_float();
     let is_turned = is_as_large && target.shape() != outputs.shape();

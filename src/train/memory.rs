@@ -1,4 +1,4 @@
-//! How much memory a run takes, known before any of it is taken.
+//! The memory that a run needs, known before any of it is allocated.
 
 use super::Trainer;
 use super::plan::Plan;
@@ -26,7 +26,7 @@ pub(super) fn check(
         needs.total()
     } else {
         needs.step = needs.step.max(needs.state);
-        // Those of other processes are taken to be on other machines.
+        // Devices of other processes are assumed to be on other machines.
         let devices = trainer.devices / device.processes().map_or(1, |processes| processes.count());
         needs.total().saturating_mul(devices as u64)
     };

@@ -1,4 +1,4 @@
-//! Training: steps, epochs, and what is reported of them.
+//! Training: steps, epochs and their reports.
 //!
 //! ```no_run
 //! use neural::{data, nn, optim, runtime::Device, train::Trainer};

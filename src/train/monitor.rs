@@ -1,4 +1,4 @@
-//! By which figure the best epoch is chosen, and when training stops because it gets no better.
+//! The figure that selects the best epoch, and early stopping by it.
 
 use super::Epoch;
 use crate::metric::{Direction, Metric};
@@ -24,7 +24,7 @@ pub enum Monitor {
     Last,
     /// The loss while the epoch was trained.
     Loss,
-    /// The part of rows that was classified right while the epoch was trained.
+    /// The part of rows that was classified correctly while the epoch was trained.
     Accuracy,
     /// The loss over the validation rows after the epoch.
     ValidationLoss,

@@ -52,10 +52,9 @@ struct Batch {
 }
 
 impl Plan {
-    /// `steps` batches through the model as it is. Arguments: the variables that are not the optimizer's; inputs,
-    /// targets, mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked
-    /// over the steps: each of the outputs (f32); for each head the sum of the losses and what to divide it by,
-    /// `[heads * 2]` (f64).
+    /// Evaluates the model on `steps` batches. Arguments: the variables that are not the optimizer's; inputs, targets,
+    /// mean and deviation; row numbers `[steps, batch]` and how many of each step count. Results, stacked over the
+    /// steps: each of the outputs (f32); for each head the sum of the losses and its divisor, `[heads * 2]` (f64).
     pub fn evaluate(&self, variables: &[Variable], steps: usize, batch: usize) -> Result<Function> {
         let graph = Graph::new();
         let (weights, mut constants) = (variables.len(), parameters(&graph, variables));
@@ -96,7 +95,7 @@ impl Plan {
         mut random: Option<&mut Random>,
     ) -> Result<Batch> {
         let stored = resident.inputs.iter().map(|all| all.take(rows)).collect::<Result<Vec<_>>>()?;
-        // Scaled and moved, without noise: what an autoencoder is to give back.
+        // Scaled and augmented, without noise: the target of an autoencoder.
         let (mut inputs, mut clean) = (Vec::new(), Vec::new());
         for ((input, stored), scaling) in self.inputs.iter().zip(&stored).zip(&resident.scaling) {
             if self.model.vocabulary(&input.name).is_some() {

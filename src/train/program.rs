@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Graph, Random, ScanInputs, StepOutputs, Tensor, Type};
 use crate::variables::{Variable, Variables};
 
-/// A training step as a function of the variables, of randomness, and of what it reads.
+/// A training step as a function of the variables, the randomness and its arguments.
 pub(super) trait Step {
     /// The arguments of a program of `steps` steps, without the variables.
     fn arguments(&self, steps: usize) -> Arguments<Type>;
@@ -57,8 +57,8 @@ pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
     Ok((variables.variables().cloned().collect(), results.iter().map(Vec::len).collect()))
 }
 
-/// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then those of
-/// [`Step::finish`].
+/// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then the results
+/// of [`Step::finish`].
 pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Result<Function> {
     let graph = Graph::new();
     let state = parameters(&graph, variables);
@@ -109,8 +109,8 @@ fn random(of: &impl Step, now: &Arguments<Tensor>) -> Random {
     if of.replicas() == 1 { random } else { random.sharded(now.replica.clone(), of.replicas()) }
 }
 
-/// One step that tells where a number first is not finite, see [`finite::flags`]. Arguments: those of [`train`] for one
-/// step; `place` names those besides the variables.
+/// One step that reports where a number is first not finite, see [`finite::flags`]. Arguments: as for [`train`] with
+/// one step; `place` names all but the variables.
 pub(super) fn trace(
     of: &impl Step,
     variables: &[Variable],

@@ -1,5 +1,5 @@
-//! Which learning rate a model can bear: the range test of Smith, "Cyclical learning rates for training neural
-//! networks" (2017).
+//! Finds the learning rates at which a model trains: the range test of Smith, "Cyclical learning rates for training
+//! neural networks" (2017).
 
 use super::Trainer;
 use crate::data::Dataset;
@@ -27,7 +27,7 @@ const SMOOTHING: f64 = 0.9;
 const DIVERGED: f64 = 4.0;
 
 /// Trains for `steps` steps, with a learning rate that grows by the same factor in each, from one end of `rates` to
-/// the other. The run is not that of the recipe: its state is thrown away.
+/// the other. It is a separate run, whose state is discarded.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};

@@ -26,7 +26,7 @@ impl Replica {
         Ok(Self { device, index, number, seed })
     }
 
-    /// One for each part of a batch; of several processes, those of this one.
+    /// One for each part of a batch; with several processes, only this process's.
     pub fn all(device: &Device, count: usize, seed: u64) -> Result<Vec<Self>> {
         let (process, processes) = device.processes().map_or((0, 1), |p| (p.rank(), p.count()));
         if !count.is_multiple_of(processes) {

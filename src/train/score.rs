@@ -1,4 +1,4 @@
-//! Figures without the outputs that they are of, and those of several outputs together.
+//! Figures without their outputs, and the evaluations of several outputs together.
 
 use super::Evaluation;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Rows that the figures are of.
+    /// The number of rows.
     pub rows: usize,
     /// The mean loss; NaN where none of the rows counts, or where it is not finite.
     #[serde(deserialize_with = "number_or_null")]
@@ -47,7 +47,7 @@ impl fmt::Display for Score {
     }
 }
 
-/// What a model says of some rows, for each of its goals, and the loss of all of them.
+/// A model's evaluations on the same rows, one for each of its goals, and their total loss.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Evaluations {

@@ -18,8 +18,8 @@ pub(super) fn total(part: &Tensor, replicas: usize) -> Result<Tensor> {
     }
 }
 
-/// As [`total`], of several values: those of a type are laid behind one another and summed together, as every sum costs a
-/// latency of the network.
+/// As [`total`], of several values: values of the same type are concatenated and summed together, as every sum costs
+/// one network latency.
 pub(super) fn totals(parts: &[Tensor], replicas: usize) -> Result<Vec<Tensor>> {
     let mut totals = parts.to_vec();
     if replicas == 1 {
@@ -39,8 +39,8 @@ pub(super) fn totals(parts: &[Tensor], replicas: usize) -> Result<Vec<Tensor>> {
     Ok(totals)
 }
 
-/// The places of the values that are summed together. The last ones come first: of gradients, the backward pass is done with
-/// those of the last layers first.
+/// The places of the values that are summed together. The last ones come first: the backward pass finishes the
+/// gradients of the last layers first.
 fn buckets(parts: &[Tensor]) -> Vec<Vec<usize>> {
     let mut buckets: Vec<(Vec<usize>, usize)> = Vec::new();
     for (i, part) in parts.iter().enumerate().rev() {

@@ -1,4 +1,4 @@
-//! A data set's targets: on the device, and whether a loss can be taken of them.
+//! A data set's targets: their form on the device, and checks that a loss accepts them.
 
 use crate::array::{Array, DType};
 use crate::data::{Splits, TargetView, Targets};
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::Type;
 use crate::loss::{Loss, Outputs};
 
-/// How far the sum of a distribution may be from 1, which is what thirds written with three digits come to.
+/// How far the sum of a distribution may be from 1, enough for thirds written with three digits.
 const TOLERANCE: f64 = 2e-3;
 
 /// One row of targets as a device holds it; `None` where targets are made of the inputs.

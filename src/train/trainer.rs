@@ -44,7 +44,7 @@ pub struct Trainer {
     pub epochs: u64,
     /// How a last batch with fewer rows is treated.
     pub last_batch: LastBatch,
-    /// Whether each epoch visits the rows in an order of its own.
+    /// Whether each epoch visits the rows in a new order.
     pub shuffle: bool,
     /// Shuffles by blocks of neighbouring rows in place of all rows together, see [`crate::data::block_order`].
     pub shuffle_blocks: Option<Blocks>,
@@ -52,10 +52,10 @@ pub struct Trainer {
     pub balance: bool,
     /// How pictures are changed before each step.
     pub augment: Vec<Augment>,
-    /// Whether the rows of each call are brought to the device with it, because all of them have no room there. Those
-    /// of the next call are on their way while this one computes. Rows that are read when they are needed always are.
+    /// Whether the rows of each call are copied to the device with it, because not all of them fit there. The next
+    /// call's rows are copied while this one computes. Rows that are read when needed are always streamed.
     pub stream: bool,
-    /// All randomness is a function of it: first weights, order, augmentation, dropout.
+    /// The seed of all randomness: initial weights, order, augmentation, dropout.
     pub seed: u64,
     /// Layers compute in bf16, and add up in f32. Variables, norms, softmax and losses stay f32.
     pub mixed_precision: bool,
@@ -63,8 +63,7 @@ pub struct Trainer {
     /// gradients rather than kept: less memory for more arithmetic, see
     /// [`Graph::recomputed`](crate::graph::Graph::recomputed).
     pub recompute: Vec<String>,
-    /// How many devices share each batch, which each takes an equal part of: the result is that of one device, to
-    /// rounding.
+    /// How many devices share each batch in equal parts. The result equals a single device's, to rounding.
     pub devices: usize,
     /// How many steps run in one call of the device; chosen by the size of a step if absent.
     pub steps_per_call: Option<usize>,
@@ -197,8 +196,7 @@ impl Trainer {
         Self { threshold, ..self }
     }
 
-    /// Values with which variables begin, by their names, such as those of
-    /// [`export::weights`](crate::export::weights).
+    /// Sets the initial values of variables by name, for example from [`export::weights`](crate::export::weights).
     #[must_use]
     pub fn begin(self, values: impl IntoIterator<Item = (String, Array)>) -> Self {
         Self { begin: values.into_iter().collect(), ..self }
@@ -224,12 +222,12 @@ impl Trainer {
         }
     }
 
-    /// In a process that is not the first of several: does what the [`Run`] of the first one does, until that is dropped.
-    /// Where the first one could not start, it returns at once.
+    /// Called in every process but the first: follows the first process's [`Run`] until that is dropped. Returns at
+    /// once where the first one could not start.
     ///
     /// # Errors
-    /// Those of its own part; when it does not begin with the data and the weights of the first process, or has other
-    /// weights after an epoch.
+    /// Any error of its own part; when its data or initial weights differ from the first process's, or its weights
+    /// differ after an epoch.
     pub fn follow(&self, device: &Device, data: &Dataset) -> Result<()> {
         match device.processes().filter(|processes| !processes.is_first()) {
             Some(processes) => Run::follow(self.start_alone(device, data), processes),
@@ -272,7 +270,7 @@ impl Trainer {
         })
     }
 
-    /// What a model that is trained on this data is besides its values.
+    /// The description of a model trained on this data.
     ///
     /// # Errors
     /// When a goal names a target that the data does not have.
@@ -285,7 +283,7 @@ impl Trainer {
         Description::of_goals(&self.model, &trained, data)
     }
 
-    /// The goals; of a model with one output that of [`Trainer::loss`].
+    /// The goals; for a model with one output the goal of [`Trainer::loss`].
     pub(crate) fn goals(&self) -> Cow<'_, [Goal]> {
         if !self.goals.is_empty() {
             return Cow::Borrowed(&self.goals);

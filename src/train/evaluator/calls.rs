@@ -1,4 +1,4 @@
-//! The calls that an evaluation is made of, and how processes share them.
+//! The calls of an evaluation, and how processes share them.
 
 use crate::array::Array;
 use crate::data::Order;
@@ -17,13 +17,14 @@ pub(super) fn calls(order: &Order, steps: usize) -> Vec<Order> {
     order.rows.chunks(steps * batch).zip(order.valid.chunks(steps)).map(call).collect()
 }
 
-/// The results of a call by each process, in the first of them; in the others none. There may be fewer calls than processes.
+/// Gathers the results of each process's call in the first process; the others get none. There may be fewer calls than
+/// processes.
 pub(super) fn gather(processes: Processes, own: Result<Option<Vec<Array>>>) -> Result<Vec<Vec<Array>>> {
     if !processes.is_first() {
         processes.gather(own?.iter().flatten().flat_map(Array::bytes).copied().collect());
         return Ok(Vec::new());
     }
-    // Before an error of its own, as they wait until they are heard.
+    // Before returning an error of its own call, as the others block until they are received.
     let others = processes.gather(Vec::new());
     let Some(own) = own? else { return Ok(Vec::new()) };
     let others = others.iter().skip(1).filter(|bytes| !bytes.is_empty());
@@ -31,7 +32,7 @@ pub(super) fn gather(processes: Processes, own: Result<Option<Vec<Array>>>) -> R
     Ok(std::iter::once(own).chain(others).collect())
 }
 
-/// The results of a call, which are of the types of those of another one.
+/// Decodes the results of a call, which have the same types as `like`.
 fn decode(mut bytes: &[u8], like: &[Array]) -> Result<Vec<Array>> {
     let next = |array: &Array| {
         let (one, rest) = bytes.split_at_checked(array.bytes().len()).unwrap_or((bytes, &[]));

@@ -1,4 +1,4 @@
-//! Rows that are read on a thread of their own before they are asked for.
+//! Prefetching of rows on a separate thread.
 
 use crate::array::Array;
 use crate::data::rows::Reader;
@@ -10,7 +10,7 @@ use std::thread;
 /// A reader that reads ahead.
 pub(in crate::train) struct Ahead {
     reader: Reader,
-    /// What is being read; the call before it is on its way to the device.
+    /// The rows being read; the call before them is on its way to the device.
     next: Mutex<Option<Next>>,
 }
 

@@ -9,10 +9,11 @@ use crate::train::feed::{Ahead, MOST_BYTES};
 use crate::train::targets;
 
 impl FunctionRun<'_> {
-    /// A pass over the training rows of `data`: the mean of each result over its steps. A batch is made of the inputs in
-    /// their order as they are stored, and then of the targets, as many as the function takes; rows that fill no batch are
-    /// left out. The order of the rows is a function of the seed and the steps done, so that a run that was restored goes on
-    /// as one that was not: from within a pass to its end. Rows that come one after another keep their order.
+    /// Makes a pass over the training rows of `data` and returns the mean of each result over its steps. A batch
+    /// consists of the inputs in stored order, then of the targets, as many as the function takes; rows that fill no
+    /// batch are left out. The order of the rows is a function of the seed and the steps done, so a restored run
+    /// continues like an uninterrupted one: from within a pass to its end. Rows of a sequential source keep their
+    /// order.
     ///
     /// Rows that are read when they are needed come in calls of at most 64 MiB, each read while the device computes the one
     /// before it.
@@ -72,9 +73,9 @@ impl FunctionRun<'_> {
         Ok(sums.into_iter().map(|sum| sum / (steps - done) as f64).collect())
     }
 
-    /// The rows of each call of a pass of which `done` steps are done: of one call where the data is in memory, of calls of
-    /// as many steps as there is room for where it is not. Their number divides the pass where it can, so that one program
-    /// serves.
+    /// The rows of each remaining call of a pass with `done` steps done: one call where the data is in memory,
+    /// otherwise calls with as many steps as fit into memory. The number of steps divides the pass where it can, so
+    /// that one program serves.
     fn calls(&self, order: &Order, done: usize, is_in_memory: bool) -> Vec<Vec<u32>> {
         let steps = order.steps();
         let size = order.rows.len() / steps.max(1);

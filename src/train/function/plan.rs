@@ -13,7 +13,7 @@ use crate::variables::Variables;
 /// Everything that a step is made of.
 pub(super) struct Plan<'a> {
     pub objectives: Vec<Objective<'a>>,
-    /// The types of what each device is given of a batch.
+    /// The types of each device's part of a batch.
     pub part: Vec<Type>,
     /// The type that layers compute in.
     pub compute: DType,

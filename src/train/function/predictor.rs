@@ -19,9 +19,9 @@ pub struct FunctionPredictor {
 }
 
 impl FunctionRun<'_> {
-    /// Compiles a function of inputs of these types. It reads the variables of the run, or their moving averages where
-    /// these are kept, where they lie on the device, so that nothing is copied between training and predicting.
-    /// Layers are in evaluation: dropout lets everything through.
+    /// Compiles a function of inputs of these types. It reads the variables of the run, or their moving averages if
+    /// kept, in place on the device, so that nothing is copied between training and predicting. Layers are in
+    /// evaluation: dropout lets everything through.
     ///
     /// # Errors
     /// When the function fails, or asks for a variable that the run does not have.
@@ -43,7 +43,7 @@ impl FunctionRun<'_> {
         Ok(FunctionPredictor { program, inputs: inputs.to_vec(), variables })
     }
 
-    /// What `predictor` makes of each of several inputs, which are stacked along a first axis as its results are.
+    /// The results of `predictor` for each of several inputs. Inputs and results are stacked along a first axis.
     ///
     /// # Errors
     /// As [`FunctionRun::predict`], and when one of the inputs is stacked less often than another.
@@ -65,7 +65,7 @@ impl FunctionRun<'_> {
         results.into_iter().map(stacked).collect()
     }
 
-    /// What `predictor` makes of `inputs` with the variables as they are now.
+    /// The results of `predictor` for `inputs` with the current variables.
     ///
     /// # Errors
     /// When the inputs are of other types than the predictor was made for, or it was made for another run.

@@ -38,7 +38,7 @@ pub struct FunctionRun<'a> {
     programs: HashMap<usize, Program>,
     /// The programs that were compiled and not yet asked for.
     compiled: Vec<Compiled>,
-    /// What the last good step read, to tell usual infinities from new ones.
+    /// The arguments of the last good step, to tell expected infinities from new ones.
     last: Option<Vec<Given>>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> FunctionRun<'a> {
         std::mem::take(&mut self.compiled)
     }
 
-    /// One step on a batch. The results are those of the objectives in their order: the first of each is its loss
+    /// Runs one step on a batch and returns the results of the objectives in order: the first of each is its loss
     /// before the step moved the parameters.
     ///
     /// # Errors
@@ -99,11 +99,11 @@ impl<'a> FunctionRun<'a> {
         results.into_iter().map(|array| array.row(0)).collect()
     }
 
-    /// Several steps in one call of the device, which costs less than a call for each. Batches and results are stacked
-    /// over the steps along a first axis. Each number of steps compiles a program of its own.
+    /// Runs several steps in one call of the device, which costs less than a call for each. Batches and results are
+    /// stacked over the steps along a first axis. Each number of steps compiles a separate program.
     ///
     /// # Errors
-    /// As [`FunctionRun::step`]; of the steps, those before the one with the loss that is not finite are done.
+    /// As [`FunctionRun::step`]; the steps before the one whose loss is not finite are done.
     pub fn steps(&mut self, batches: &[Array]) -> Result<Vec<Array>> {
         let steps = batches.first().and_then(|array| array.shape().first()).copied().unwrap_or(0);
         if steps == 0 {
@@ -124,7 +124,7 @@ impl<'a> FunctionRun<'a> {
         Ok(self.steps(batches)?.iter().map(mean).collect())
     }
 
-    /// `batches` are those of the steps one after another.
+    /// `batches` holds the batches of the steps one after another.
     fn advance(&mut self, steps: usize, batches: &[Array]) -> Result<Vec<Array>> {
         self.compile(steps)?;
         let arguments = self.arguments(self.step, steps, batches)?;
@@ -174,7 +174,7 @@ impl<'a> FunctionRun<'a> {
         Ok(())
     }
 
-    /// What the program of one step reads at `place` of the next steps, whose `batches` are stacked.
+    /// The arguments of one step, at `place` among the next steps, whose `batches` are stacked.
     fn one_step(&self, place: usize, batches: &[Array]) -> Result<Vec<Given>> {
         let alone = |array: &Array| {
             let row = array.row(place)?;
@@ -185,7 +185,7 @@ impl<'a> FunctionRun<'a> {
         self.arguments(self.step + place as u64, 1, &batch)
     }
 
-    /// What the program of `steps` steps from step `first` on reads on each device besides the variables.
+    /// The arguments on each device of a program of `steps` steps from step `first` on, without the variables.
     fn arguments(&self, first: u64, steps: usize, batches: &[Array]) -> Result<Vec<Given>> {
         let numbers = first..first + steps as u64;
         let turn = |objective: &super::Objective| {
@@ -254,7 +254,7 @@ impl<'a> FunctionRun<'a> {
         named.map(|(variable, value)| Ok((variable.name.clone(), value.download()?))).collect()
     }
 
-    /// The names and values of what predictions read: parameters, or their averages where these are kept, and
+    /// The names and values of the variables that predictions read: parameters, or their averages if kept, and
     /// statistics.
     ///
     /// # Errors
@@ -285,10 +285,10 @@ impl<'a> FunctionRun<'a> {
         Ok(Checkpoint { position, tensors: self.state()? })
     }
 
-    /// Puts the run where it was when `checkpoint` was made.
+    /// Restores the run's state at `checkpoint`.
     ///
     /// # Errors
-    /// When the checkpoint's variables are not those of this run.
+    /// When the checkpoint's variables do not match the run's.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let values = checkpoint.values(&self.variables, |_| false)?;
         self.state = State::upload(&self.replicas, values)?;
@@ -312,7 +312,7 @@ fn initial(variables: &[Variable], seed: u64) -> Vec<Array> {
     variables.iter().map(|v| v.initial(seed)).collect()
 }
 
-/// Checks that `arrays` are of these types.
+/// Checks that `arrays` have these types.
 pub(super) fn check_types(types: &[Type], arrays: &[Array]) -> Result<()> {
     if arrays.len() != types.len() {
         return Err(Error::shape("batch", format!("{} inputs", types.len()), arrays.len()));

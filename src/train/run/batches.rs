@@ -1,4 +1,4 @@
-//! The batches of the next steps, as a run's programs read them.
+//! The batches of the next steps, in the form that a run's programs read.
 
 use super::Run;
 use crate::array::Array;
@@ -22,7 +22,7 @@ pub(super) struct Batches {
 }
 
 impl Run<'_> {
-    /// Whether each epoch visits its rows in an order of its own.
+    /// Whether each epoch visits its rows in a new order.
     fn is_reordered(&self) -> bool {
         self.trainer.shuffle || self.trainer.balance
     }
@@ -43,7 +43,8 @@ impl Run<'_> {
         }
     }
 
-    /// Brings the rows of the next call to the devices, and has those of the one after it read, within the epoch.
+    /// Copies the rows of the next call to the devices and starts reading the rows of the call after it, within the
+    /// epoch.
     pub(super) fn prepare(&mut self, steps: usize) -> Result<()> {
         let usual = self.steps_per_call.unwrap_or(steps);
         let left = self.left_in_epoch();
@@ -75,7 +76,7 @@ impl Run<'_> {
         Ok(next)
     }
 
-    /// What the program of the next steps reads on each device besides the variables.
+    /// The arguments of the next steps' program on each device, without the variables.
     pub(super) fn arguments(&self, batches: &Batches) -> Result<Vec<Given>> {
         let steps = batches.valid.len();
         let optimizer = &self.trainer.optimizer;
@@ -84,7 +85,7 @@ impl Run<'_> {
         let turn = Turn::values(optimizer, turns, self.step..self.step + steps as u64);
         let part = self.plan.part;
         let on = |(replica, Piece { rows, order }): (&Replica, &Piece)| -> Result<Given> {
-            // Of the rows that count, which are the first of the batch, those in the device's part.
+            // How many of the rows that count, the first of the batch, are in the device's part.
             let before = replica.index * part;
             let counts = batches.valid.iter().map(|&n| (n as usize).saturating_sub(before).min(part) as i32);
             let mut batch = vec![order.clone()];
@@ -110,7 +111,7 @@ impl Run<'_> {
         self.replicas.iter().zip(&self.feeds).map(piece).collect()
     }
 
-    /// Of the rows of every batch those of one device.
+    /// The rows of one device in every batch.
     fn part(&self, replica: &Replica, order: &Order) -> Vec<u32> {
         let part = self.plan.part;
         let of = |batch: &[u32]| batch[replica.index * part..][..part].to_vec();

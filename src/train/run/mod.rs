@@ -44,11 +44,11 @@ use std::time::{Duration, Instant};
 pub struct Step {
     /// The mean loss over the rows of the batch that count, before the step moved the parameters.
     pub loss: f32,
-    /// What the rows weigh together in the mean: how many they are, unless the loss has class weights.
+    /// The total weight of the rows in the mean: their number, unless the loss has class weights.
     pub weight: f64,
-    /// How many answers were right; 0 where targets are values or there are several.
+    /// How many answers were correct; 0 where targets are values or there are several.
     pub right: u32,
-    /// How many answers there were: one a row, or one for each position that counts; 0 as for `right`.
+    /// The number of answers: one a row, or one for each position that counts; 0 as for `right`.
     pub answers: u32,
     /// How many rows counted.
     pub rows: u32,
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         self.epoch() - u64::from(self.owes_epoch())
     }
 
-    /// Whether the steps of an epoch are done and nothing was said of it yet.
+    /// Whether the steps of an epoch are done and it is not yet reported.
     pub(super) fn owes_epoch(&self) -> bool {
         self.left_in_epoch() == self.steps_per_epoch() && self.step > 0 && self.so_far.rows > 0
     }
@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
         self.compile_training(steps)?;
-        // What cannot be read is an error before the other processes are told.
+        // Rows that cannot be read are an error before the other processes are told.
         let batches = self.batches(self.step, steps)?;
         self.tell(&Command::Advance(steps), || Ok(None))?;
         let arguments = self.arguments(&batches)?;
@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
         let metrics = self.state.advance(program, &arguments)?;
         self.step += steps as u64;
         if self.trainer.streams(self.data) {
-            // While the device computes. What fails is asked for again by the call that needs it, which has the error.
+            // While the device computes. A failed read is retried by the call that needs it, which returns the error.
             let _ = self.prepare(steps);
         }
         let [metrics] = &metrics[..] else {
@@ -354,7 +354,7 @@ impl<'a> Run<'a> {
         self.evaluator.score(&values, rows, &self.metrics)
     }
 
-    /// Compiles for an evaluation of these rows, and has the other processes take part in it.
+    /// Compiles for an evaluation of these rows, and tells the other processes to take part.
     fn tell_evaluation(&mut self, rows: &[u32]) -> Result<()> {
         self.compile_evaluation(rows.len())?;
         if rows.is_empty() {
@@ -380,7 +380,7 @@ impl<'a> Run<'a> {
         Ok(rows.iter().zip(0..valid[0]).all(|(row, _)| weight(row) == Some(&0.0)))
     }
 
-    /// Adds what steps came to to the epoch under way.
+    /// Adds the results of steps to the epoch under way.
     pub(super) fn add(&mut self, steps: &[Step], time: Duration) {
         for step in steps {
             self.so_far.loss += f64::from(step.loss) * step.weight;

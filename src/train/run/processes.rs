@@ -1,8 +1,8 @@
-//! A run that several processes share: the first decides, and the others do what it does.
+//! A run that several processes share: the first decides, and the others follow.
 //!
-//! Whatever moves the state, compiles or evaluates goes through here: the first process tells it before it does it.
-//! Everything else, checkpoints, the interrupt and the end among it, is the first one's alone, so that there is nothing on
-//! which processes could disagree, and none waits for another that has gone its own way.
+//! Every action that changes the state, compiles or evaluates goes through here: the first process announces it before
+//! doing it. Everything else, such as checkpoints, the interrupt and the end, belongs to the first one alone, so
+//! processes cannot disagree, and none waits for another that took a different path.
 
 use super::Run;
 use crate::array::Array;
@@ -34,7 +34,7 @@ pub(super) enum Command {
     Leave,
 }
 
-/// By which the processes know at the start that they train the same.
+/// The facts that processes compare at the start, to make sure that they train the same.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Start {
     version: String,
@@ -55,7 +55,7 @@ impl Run<'_> {
         Ok(run)
     }
 
-    /// In a process that is not the first of several: does what the first one does, until it leaves the run.
+    /// In every process but the first: follows the first one until it leaves the run.
     pub(in crate::train) fn follow(started: Result<Self>, processes: Processes) -> Result<()> {
         let Some(first) = decode::<Option<Start>>(&processes.broadcast(Vec::new()))? else { return Ok(()) };
         let mut run = started?;

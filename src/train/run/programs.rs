@@ -1,4 +1,4 @@
-//! The programs of a run: how many steps they take in a call, and that each is compiled once.
+//! The programs of a run, each compiled once, and the number of steps in their calls.
 
 use super::Run;
 use super::processes::Command;
@@ -142,7 +142,7 @@ mod tests {
     use crate::runtime::Device;
     use crate::train::Trainer;
 
-    /// A block with what is easily lost on the way: random numbers, statistics, and layers within a layer.
+    /// A block with the parts that are easily lost: random numbers, statistics and nested layers.
     fn trainer() -> Trainer {
         let block =
             nn::residual([nn::dense(6), nn::batch_norm(), nn::tanh(), nn::dropout(0.3), nn::dense(6)]);

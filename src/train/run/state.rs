@@ -1,4 +1,4 @@
-//! The state of a run: the values of its variables, checkpoints of them, and the model that they make.
+//! The state of a run: the values of its variables, their checkpoints, and the model with these values.
 
 use super::processes::Command;
 use super::{Run, model_values};
@@ -77,7 +77,7 @@ impl Run<'_> {
         Ok(checkpoint)
     }
 
-    /// Puts the run where it was when `checkpoint` was made.
+    /// Restores the run's state at `checkpoint`.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -95,12 +95,12 @@ impl Run<'_> {
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
-    /// Of parameters that were frozen when the checkpoint was made and are trained now it has no optimizer's state: that
-    /// begins as in a new run. Returns their names.
+    /// For parameters that were frozen when the checkpoint was made and are trained now, it has no optimizer state,
+    /// which begins as in a new run. Returns their names.
     ///
     /// # Errors
-    /// When its variables are not those of this run, as it is a checkpoint of another model or optimizer; when its
-    /// batches or epochs have another size, so that its step would be another place.
+    /// When its variables do not match the run's, as it is a checkpoint of another model or optimizer; when its batches
+    /// or epochs have another size, so that its step would mean another place.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<String>> {
         let Position { step, steps_per_call, batch_size, steps_per_epoch, so_far } = checkpoint.position;
         let sizes = [

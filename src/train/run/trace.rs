@@ -1,4 +1,4 @@
-//! Where in a model a number first was not finite.
+//! Finds where in a model a number was first not finite.
 
 use super::Run;
 use super::processes::Command;
@@ -44,7 +44,7 @@ impl Run<'_> {
 
     /// The flags of [`program::trace`] for the next step.
     pub(super) fn is_finite(&mut self) -> Result<Vec<bool>> {
-        // What cannot be read is an error before the other processes are told.
+        // Rows that cannot be read are an error before the other processes are told.
         let batches = self.batches(self.step, 1)?;
         self.tell(&Command::Trace, || Ok(None))?;
         let tracer = if let Some(tracer) = self.tracer.take() {
