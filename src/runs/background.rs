@@ -1,9 +1,9 @@
-//! Work beside the training.
+//! Background work during training.
 
 use crate::error::{Error, Result};
 use std::thread::{Builder, JoinHandle};
 
-/// Work that is done on a thread of its own, one piece at a time.
+/// Work done on a separate thread, one piece at a time.
 #[derive(Default)]
 pub(super) struct Background {
     under_way: Option<JoinHandle<Result<()>>>,
@@ -16,7 +16,7 @@ impl Background {
     /// Whether nothing is under way or waits.
     ///
     /// # Errors
-    /// That of the piece that has ended.
+    /// The error of the piece that has ended.
     pub fn is_idle(&mut self) -> Result<bool> {
         if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
             self.next()?;
@@ -24,19 +24,19 @@ impl Background {
         Ok(self.under_way.is_none())
     }
 
-    /// Starts `job` once all earlier ones have ended, which is waited for.
+    /// Waits until all earlier jobs have ended, then starts `job`.
     ///
     /// # Errors
-    /// Those of the earlier pieces.
+    /// The errors of the earlier pieces.
     pub fn run(&mut self, job: Job) -> Result<()> {
         self.finish()?;
         self.start(job)
     }
 
-    /// Has `job` done after the piece that is under way. Of those that wait only the latest is done.
+    /// Queues `job` behind the piece under way. Of the waiting jobs only the latest is done.
     ///
     /// # Errors
-    /// That of the piece that has ended.
+    /// The error of the piece that has ended.
     pub fn run_latest(&mut self, job: Job) -> Result<()> {
         if self.is_idle()? {
             return self.start(job);
@@ -48,7 +48,7 @@ impl Background {
     /// Waits until all is done.
     ///
     /// # Errors
-    /// Those of the pieces; what waits behind one that failed is not done.
+    /// The errors of the pieces; jobs behind a failed one are not done.
     pub fn finish(&mut self) -> Result<()> {
         while self.under_way.is_some() {
             self.next()?;

@@ -1,4 +1,5 @@
-//! Checkpoints as safetensors files: a tensor for each variable, and as metadata what the model is and where the run was.
+//! Checkpoints as safetensors files: a tensor for each variable, and as metadata the model's description and the run's
+//! position.
 
 use super::Folder;
 use super::background::Job;
@@ -16,7 +17,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A checkpoint with all that goes on from it: what its model is, the epochs up to it, and by what its data is known.
+/// A checkpoint with everything needed to continue from it: the model's description, the epochs so far, and the data's
+/// fingerprint.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -56,8 +58,8 @@ pub struct Saved {
     /// The temperature that divides the model's scores, see [`Model::with_temperature`]. It belongs to these values: further
     /// training drops it.
     pub temperature: Option<f64>,
-    /// How far the model's answers are to be widened to hold the truth, see [`Conformal`]. It belongs to these values and this
-    /// temperature: further training and another temperature drop it.
+    /// The margins that widen the model's answers to hold the truth, see [`Conformal`]. They belong to these values and
+    /// this temperature: further training or another temperature drops them.
     pub conformal: Option<Conformal>,
 }
 
@@ -66,7 +68,7 @@ pub struct Saved {
 const EPOCHS: &str = "neural.history";
 
 impl Model {
-    /// The model of a run, after its best epoch, or that of one checkpoint.
+    /// Loads the model of a run, after its best epoch, or of one checkpoint.
     ///
     /// ```no_run
     /// use neural::{Array, DType, model::Model, runtime::Device};
@@ -123,7 +125,7 @@ impl Saved {
         self.job(path.to_path_buf())?()
     }
 
-    /// What writes the checkpoint, on whatever thread: all but the tensors is made ready here.
+    /// A job that writes the checkpoint, on any thread: everything but the tensors is prepared here.
     pub(super) fn job(&self, path: PathBuf) -> Result<Job> {
         let metadata = Metadata {
             model: &self.description,
@@ -144,8 +146,8 @@ impl Saved {
         }))
     }
 
-    /// A threshold among the probabilities of this checkpoint's model. Runs keep theirs among plain probabilities, those
-    /// before any temperature, since each checkpoint has a temperature of its own.
+    /// A threshold among the probabilities of this checkpoint's model. Runs keep their threshold among plain
+    /// probabilities, before any temperature, since each checkpoint has its own temperature.
     pub fn threshold(&self, plain: f64) -> f64 {
         self.temperature.map_or(plain, |temperature| tempered(plain, temperature))
     }
@@ -153,7 +155,7 @@ impl Saved {
     /// The model that was kept, or its moving average where one was, with its temperature.
     ///
     /// # Errors
-    /// When the tensors are not those of the described model, or it can have no temperature.
+    /// When the tensors do not match the described model, or it can have no temperature.
     pub fn model(self) -> Result<Model> {
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();

@@ -1,4 +1,4 @@
-//! The curves of runs: the loss and each figure by the epoch.
+//! The curves of runs: the loss and each figure by epoch.
 
 use super::History;
 use crate::error::Result;

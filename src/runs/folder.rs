@@ -156,7 +156,7 @@ impl Folder {
         &self.path
     }
 
-    /// The name of the folder, which is that of the run.
+    /// The name of the folder, which is the run's name.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
@@ -208,7 +208,7 @@ impl Folder {
         Saved::read(&path)
     }
 
-    /// The checkpoints that are there: the epochs in their order, then best and last.
+    /// The existing checkpoints: the epochs in order, then best and last.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -246,7 +246,7 @@ impl Folder {
         self.checkpoint(self.which(which))
     }
 
-    /// The trained model, that of [`Folder::best`].
+    /// The trained model, from [`Folder::best`].
     ///
     /// # Errors
     /// When there is none, or it is damaged.
@@ -262,7 +262,7 @@ impl Folder {
         file::write(&self.file(name), text.as_bytes())
     }
 
-    /// Removes what the run has reached, its last checkpoint at the end: until then the run can be gone on with.
+    /// Removes the run's results, its last checkpoint at the end: until then the run can be resumed.
     pub(super) fn clear(&self) -> Result<()> {
         [LINES, TABLE].into_iter().try_for_each(|name| self.remove(name))?;
         self.checkpoints()?.into_iter().try_for_each(|which| self.remove_checkpoint(which))

@@ -1,4 +1,4 @@
-//! The result of each epoch, in files that spreadsheets and programs read.
+//! The result of each epoch, in files for spreadsheets and programs.
 
 use super::Folder;
 use crate::error::{Error, Result};
@@ -11,8 +11,8 @@ use std::path::Path;
 pub(super) const LINES: &str = "history.jsonl";
 pub(super) const TABLE: &str = "history.csv";
 
-/// The epochs of a run, on disk as they are here. The files are for people and programs to read: what a run goes on
-/// from stands in its checkpoints.
+/// The epochs of a run, kept in files for people and programs to read. A run resumes from its checkpoints, not from
+/// these.
 ///
 /// ```
 /// # use neural::{recipe::Recipe, runs::Folder};
@@ -120,7 +120,7 @@ fn columns(epochs: &[Epoch]) -> Vec<Monitor> {
     columns
 }
 
-/// The table with its header; what an epoch does not have, or what is undefined, is empty.
+/// The table with its header; a value that an epoch does not have, or that is undefined, is empty.
 fn csv(path: &Path, columns: &[Monitor], epochs: &[Epoch]) -> Result<String> {
     let failed = |e: String| Error::format(path, e);
     let mut writer = csv::Writer::from_writer(Vec::new());

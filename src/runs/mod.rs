@@ -1,4 +1,4 @@
-//! Training runs on disk: a folder for each, with all that is needed to go on, to compare, and to predict.
+//! Training runs on disk: a folder for each, with everything needed to resume, compare and predict.
 //!
 //! | file | holds |
 //! |---|---|

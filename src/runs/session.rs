@@ -1,4 +1,4 @@
-//! A run in its folder: trained, kept, stopped early, and gone on with.
+//! A run in its folder: training, checkpoints, early stopping and resuming.
 
 use super::background::Background;
 use super::start::{self, Begun};
@@ -77,7 +77,7 @@ pub struct Session<'r, 'a> {
     kept: Instant,
     data: Fingerprint,
     notes: Vec<String>,
-    /// Writes the checkpoints. Dropped before the lock: what is being written is still this session's.
+    /// Writes the checkpoints. Dropped before the lock: a write under way still belongs to this session.
     writer: Background,
     _lock: Lock,
 }
@@ -92,11 +92,11 @@ impl fmt::Debug for Session<'_, '_> {
     }
 }
 
-/// By what the best epoch of a run is chosen, and how often its state is kept.
+/// The monitor that chooses the best epoch of a run, and how often its state is kept.
 ///
 /// # Errors
-/// When the data has no such figure, or the settings do not go together. [`Session::start`] refuses them too; before
-/// there is a folder, this does.
+/// When the data has no such figure, or the settings do not go together. [`Session::start`] refuses them too; this does
+/// so before there is a folder.
 pub fn check_settings(run: &Run, settings: &Train) -> Result<(Monitor, Duration)> {
     let has_validation = !run.data().splits.validation.is_empty();
     let monitor = Monitor::chosen(settings.monitor, has_validation);
@@ -265,7 +265,7 @@ impl<'r, 'a> Session<'r, 'a> {
         }
     }
 
-    /// Sees that the best checkpoint is not of an epoch that is to be done again.
+    /// Makes sure that the best checkpoint is not of an epoch that will be repeated.
     fn renew_best(&mut self) -> Result<()> {
         let is_later = |best: &Saved| best.checkpoint.position.step > self.run.step();
         if !self.folder.checkpoint(Which::Best).is_ok_and(|best| is_later(&best)) {
@@ -278,7 +278,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.folder.remove_checkpoint(Which::Best)
     }
 
-    /// What the user of a run should know when it begins: where it goes on, and what was mended.
+    /// Notes for the user when a run begins: where it resumes, and what was repaired.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -288,7 +288,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.monitor.best(self.history.epochs())
     }
 
-    /// Brings the run to the weights that count, which are those of [`Folder::model`], and says which they are.
+    /// Brings the run to the weights of [`Folder::model`], and returns which they are.
     ///
     /// # Errors
     /// When the checkpoint of the best epoch cannot be read.
@@ -312,7 +312,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.stopping.is_some_and(|stopping| stopping.is_due(self.monitor, self.history.epochs()))
     }
 
-    /// What ranks the epochs.
+    /// The figure that ranks the epochs.
     pub fn monitor(&self) -> Monitor {
         self.monitor
     }

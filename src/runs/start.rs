@@ -1,4 +1,4 @@
-//! Where a run begins in its folder: anew, or from a checkpoint, which is refused where it is not of this run.
+//! Where a run begins in its folder: anew, or from a checkpoint, which is refused if it belongs to another run.
 
 use super::history::lines;
 use super::{Folder, History, Saved, Which};
@@ -16,9 +16,9 @@ pub enum Start {
     /// From the last checkpoint; at the beginning where the run has reached nothing yet.
     #[default]
     Last,
-    /// From a checkpoint; what the run has reached after it is done again.
+    /// From a checkpoint; later epochs are repeated.
     From(Which),
-    /// At the beginning; what the run has reached is removed.
+    /// At the beginning; the run's results are removed.
     Anew,
 }
 
@@ -75,13 +75,13 @@ pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerp
     Ok(begun)
 }
 
-/// A start that is refused, with what can be done; to begin anew always can.
+/// The error for a refused start, with the user's choices; starting over is always one.
 fn refused(path: PathBuf, reason: String, choices: impl IntoIterator<Item = String>) -> Error {
     let anew = "start over with --restart, which removes the run's results".to_string();
     Error::Resume { path, reason, choices: choices.into_iter().chain([anew]).collect() }
 }
 
-/// Going on from one of the checkpoints that are there.
+/// The choices of continuing from one of the existing checkpoints.
 fn others(folder: &Folder, without: Which) -> Vec<String> {
     let mut others = folder.checkpoints().unwrap_or_default();
     others.retain(|which| *which != without);
@@ -130,7 +130,7 @@ fn check(saved: &Saved, run: &Run, folder: &Folder, which: Which, data: &Fingerp
     Ok(())
 }
 
-/// In what the data differs as the models know it.
+/// The differences of the data as far as the models' descriptions record it.
 fn described_changes(then: &Description, now: &Description) -> Vec<String> {
     let parts = [
         ("the form of its samples differs", then.sample == now.sample && then.dtype == now.dtype),

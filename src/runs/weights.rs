@@ -1,4 +1,4 @@
-//! Which of a run's weights something is said of.
+//! Which of a run's weights a figure refers to.
 
 use super::{Folder, History, Which};
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::train::Monitor;
 use serde::Serialize;
 use std::fmt;
 
-/// The epoch after which a run had these weights, and by what it was chosen.
+/// The epoch after which a run had these weights, and the figure that chose it.
 ///
 /// ```
 /// use neural::runs::Weights;
@@ -19,7 +19,7 @@ use std::fmt;
 pub struct Weights {
     /// From 1; `None` before the first epoch is done.
     pub epoch: Option<u64>,
-    /// By what the epoch was chosen; `None` where it was asked for.
+    /// The figure that chose the epoch; `None` where the user named the epoch.
     pub by: Option<Monitor>,
 }
 
