@@ -73,8 +73,8 @@ fn places(model: &Model) -> String {
     format!("// inputs: {}; outputs: {}\n", inputs.join(", "), outputs.join(", "))
 }
 
-/// The values become constants, so that the samples are the one argument. Convolutions stay convolutions: what
-/// form a device runs well is for the reader to choose.
+/// The values become constants, so that the samples are the only argument. Convolutions stay convolutions: the reader
+/// chooses the form that suits its device.
 fn program(model: &Model, batch: usize) -> Result<HloModuleProto> {
     if batch == 0 {
         return Err(Error::value("batch", "a whole number above 0", batch));
@@ -127,7 +127,7 @@ fn filled(text: &str, module: &Module) -> Result<String> {
 
 const ELIDED: &str = "constant({...})";
 
-/// The first word of a line of HLO, which names what it defines.
+/// The name that a line of HLO defines.
 fn name(line: &str) -> &str {
     let mut words = line.split_whitespace().filter(|word| !matches!(*word, "ROOT" | "ENTRY"));
     words.next().unwrap_or_default().trim_start_matches('%')

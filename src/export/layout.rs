@@ -1,4 +1,4 @@
-//! The order of axes, in which libraries differ.
+//! The order of axes, which differs between libraries.
 
 use crate::array::Array;
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! A trained model as other tools read it.
+//! A trained model in the formats of other tools.
 //!
 //! | form | holds | read by |
 //! |---|---|---|
@@ -34,7 +34,7 @@ fn description(model: &crate::model::Model) -> crate::Result<String> {
     serde_json::to_string(&model.description).map_err(|e| unwritable(&e))
 }
 
-/// What an output is called in files.
+/// The name of an output in files.
 fn output_name<'a>(answer: &crate::model::Answer<'a>) -> &'a str {
     if answer.name.is_empty() { "output" } else { answer.name }
 }

@@ -1,5 +1,5 @@
-//! Which variables `PyTorch` keeps in another order: its pictures and signals have their channels right after the
-//! batch, here they come last.
+//! The variables that `PyTorch` keeps in another order: its pictures and signals have their channels after the batch,
+//! here they come last.
 
 use super::layout::{filters_first, filters_last};
 use crate::array::{Array, DType};

@@ -12,9 +12,9 @@ use std::path::Path;
 /// The model as a safetensors file, <https://huggingface.co/docs/safetensors>: from it [`from_safetensors`] makes the
 /// same model, and `PyTorch`'s `load_state_dict` fills the same layers.
 ///
-/// Names are those of the variables. Values are laid out as in `PyTorch`, which has channels right after the batch:
-/// kernels `[filters, channels, window…]`, and the inputs of a dense layer after a flatten channels first. The
-/// description is the file's text under [`DESCRIPTION`](super::DESCRIPTION).
+/// Tensors have the variables' names. Values are laid out as in `PyTorch`, which has channels after the batch: kernels
+/// `[filters, channels, window…]`, and the inputs of a dense layer after a flatten channels first. The description is
+/// the file's text under [`DESCRIPTION`](super::DESCRIPTION).
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -54,8 +54,8 @@ const CHANNELS_FIRST: &str = "channels-first";
 /// The model in the contents of a file that [`safetensors()`] made. `path` is for the error only.
 ///
 /// # Errors
-/// When the contents are not safetensors, or not those of a model: without a description, or with other tensors than
-/// it asks for.
+/// When the contents are not safetensors, or do not hold a model: the description is missing, or the tensors do not
+/// match it.
 pub fn from_safetensors(path: &Path, contents: &[u8]) -> Result<Model> {
     let refused = |got: String| {
         let key = super::DESCRIPTION;

@@ -1,4 +1,4 @@
-//! Values with which a model begins, from the file of another one.
+//! Initial values of a model from another model's file.
 
 use super::pytorch::turns;
 use crate::array::Array;
@@ -12,11 +12,11 @@ use crate::train::CHECKPOINT_KEY;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The tensors of a safetensors file that the model has variables for, by the variables' names. `rename` changes the
-/// beginnings of the names in the file, the longest that fits first.
+/// The tensors of a safetensors file that the model has variables for, by the variables' names. `rename` replaces
+/// prefixes of the names in the file, the longest matching one first.
 ///
-/// Kernels, and what follows a flatten, are in `PyTorch`'s order and are turned, except in checkpoints of a run. Axes of
-/// length 1 before all others, as in a table of positions `[1, length, features]`, make no difference.
+/// Kernels, and dense weights after a flatten, are in `PyTorch`'s order and are transposed, except in checkpoints of a
+/// run. Axes of length 1 before all others, as in a table of positions `[1, length, features]`, make no difference.
 ///
 /// # Errors
 /// When the file is no safetensors file, none of its tensors has a variable, or one that has is of another shape.
@@ -28,8 +28,8 @@ pub fn weights(
     read(path, rename, description, None)
 }
 
-/// As [`weights`], from a file with the names of torchvision or timm, or of a run of this library. `rename` leads to the
-/// names of torchvision or timm from those of the file. A last layer for another number of outputs is left out.
+/// As [`weights`], from a file with the names of torchvision or timm, or of a run of this library. `rename` maps the
+/// file's names to torchvision's or timm's. A last layer for another number of outputs is left out.
 ///
 /// # Errors
 /// As [`weights`].

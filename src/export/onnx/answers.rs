@@ -1,4 +1,4 @@
-//! Answers from scores: the name of the class, or the labels that hold.
+//! Answers from scores: the name of the class, or the labels that apply.
 
 use super::builder::{Builder, Value, int, tensor_info};
 use super::proto::{DataType, ValueInfo};

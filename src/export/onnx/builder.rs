@@ -1,4 +1,4 @@
-//! The nodes of an ONNX graph as they come into being.
+//! Builds the nodes of an ONNX graph.
 
 use super::int8::{Int8, Norm};
 use super::proto::{self, AttributeType, DataType};
@@ -35,9 +35,9 @@ impl Value {
 }
 
 pub struct Builder<'a> {
-    /// Where products and convolutions are to be in eight bits.
+    /// The state for products and convolutions in eight bits, if requested.
     pub int8: Option<Int8<'a>>,
-    /// A batch norm that the weights written next take up.
+    /// A batch norm to fold into the weights written next.
     pub norm: Option<Norm>,
     values: HashMap<&'a str, &'a Array>,
     /// The result of each layer, by its place.
@@ -132,7 +132,7 @@ impl<'a> Builder<'a> {
         name
     }
 
-    /// A constant without a name of its own that a node needs as an input; returns the name that it is given.
+    /// Adds an unnamed constant that a node needs as an input; returns its generated name.
     pub fn operand(&mut self, value: &Array) -> String {
         self.constant(&format!("constant_{}", self.constants()), value)
     }

@@ -183,7 +183,7 @@ impl Builder<'_> {
     }
 
     /// The days from 1970-01-01 to the first of a year: 365 (y - 1) + ⌊(y - 1) / 4⌋ - ⌊(y - 1) / 100⌋ + ⌊(y - 1) / 400⌋
-    /// less those of 1970.
+    /// less the same for 1970.
     fn start_of(&mut self, year: &str) -> String {
         let before = self.with_number("Sub", year, 1.0);
         let common = self.with_number("Mul", &before, 365.0);

@@ -1,5 +1,5 @@
 //! Products and convolutions in eight bits: they read values and weights that `QuantizeLinear` rounds to 256 steps and
-//! `DequantizeLinear` brings back, a form that engines know and compute with whole numbers.
+//! `DequantizeLinear` converts back, a form that engines recognise and compute in integers.
 
 use super::builder::{Builder, int};
 use super::proto::DataType;
@@ -9,7 +9,7 @@ use crate::model::Activations;
 use crate::nn::{BatchNorm, Layer};
 use std::collections::HashMap;
 
-/// What a file in eight bits is made with, and what became of the weights.
+/// The ranges for a file in eight bits, and the outcome for each weight.
 pub struct Int8<'a> {
     ranges: &'a Activations,
     /// The names of the weights that are in eight bits.
@@ -47,7 +47,7 @@ pub struct Block {
     pub results: Option<(f64, f64)>,
 }
 
-/// What a batch norm multiplies each channel by and adds to it.
+/// A batch norm as a factor and a term for each channel.
 pub struct Norm {
     factors: Vec<f64>,
     terms: Vec<f64>,
@@ -61,7 +61,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// From the least to the greatest value in -128 to 127, with 0 as itself.
+    /// Maps min to max onto -128 to 127, with 0 represented exactly.
     fn of((least, most): (f64, f64)) -> Self {
         let (least, most) = (least.min(0.0), most.max(0.0));
         let scale = ((most - least) / 255.0) as f32;
@@ -101,8 +101,8 @@ impl Builder<'_> {
         Ok(Norm { terms: terms.collect(), factors })
     }
 
-    /// What an operator reads: the values `x`, its weights, with an output at each place of `axis`, and its bias. A batch
-    /// norm that waits for weights goes into both.
+    /// The operands of an operator: the values `x`, its weights, with an output at each place of `axis`, and its bias.
+    /// A waiting batch norm is folded into weights and bias.
     pub fn operands(
         &mut self,
         x: &str,
@@ -218,7 +218,7 @@ impl Builder<'_> {
         let whole = self.node("QuantizeLinear", &[x, &scale, &zero], vec![]);
         let y = self.node("DequantizeLinear", &[&whole, &scale, &zero], vec![]);
         if let Some(int8) = &mut self.int8 {
-            // What is rounded already is not rounded again.
+            // Values that are rounded already are not rounded again.
             let rounded = (y.clone(), range);
             int8.rounded.extend([(x.to_string(), rounded.clone()), (y.clone(), rounded)]);
         }

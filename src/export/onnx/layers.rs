@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An operator that works element by element, whatever the order of the axes.
+    /// An elementwise operator, which does not depend on the order of the axes.
     pub fn map(&mut self, op: &str, x: Value, attributes: Vec<Attribute>) -> Value {
         x.with(self.node(op, &[&x.name], attributes))
     }
@@ -220,7 +220,7 @@ impl<'a> Builder<'a> {
     fn embedding(&mut self, layer: &Embedding, x: Value) -> Result<Value> {
         let x = self.channels_last(x);
         let table = self.variable("weight")?;
-        // An engine refuses what is beyond the table; but a negative number counts from its end, so it goes beyond, too.
+        // An engine refuses ids beyond the table, but counts negative ones from its end, so they are moved beyond it.
         let ids = self.node("Cast", &[&x.name], vec![int("to", DataType::Int64 as i64)]);
         let (zero, beyond) = (self.ints(&[0]), self.ints(&[layer.vocabulary as i64]));
         let negative = self.node("Less", &[&ids, &zero], vec![]);

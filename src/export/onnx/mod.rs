@@ -1,7 +1,7 @@
 //! A model in the Open Neural Network Exchange format.
 //!
-//! Layers become ONNX's own operators, one by one, rather than what the graph of this library is made of: so the number
-//! of samples stays open, engines find the operators that they have kernels for, and viewers show the model as it was
+//! Each layer becomes ONNX's own operators, rather than the operations of this library's graph: so the number of
+//! samples stays open, engines find the operators that they have kernels for, and viewers show the model as it was
 //! written.
 
 mod answers;
@@ -47,7 +47,8 @@ pub struct OnnxOptions {
     pub names: Option<bool>,
     /// The probability above which the second of two classes, or a label, is the answer.
     pub threshold: f64,
-    /// What widens answers to sets or intervals, which the file carries as metadata under `neural.conformal`.
+    /// The margins that widen answers to sets or intervals, which the file carries as metadata under
+    /// `neural.conformal`.
     pub conformal: Option<Conformal>,
 }
 
@@ -60,16 +61,16 @@ impl Default for OnnxOptions {
 /// The model as an ONNX file, <https://onnx.ai>, for any number of samples.
 ///
 /// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, …, outputs]` f32
-/// after the link. Several inputs have their names in the data, several outputs those of the objectives of training.
-/// The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold under
-/// `neural.threshold`.
+/// after the link. Several inputs have their names in the data, several outputs the names of the objectives of
+/// training. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
+/// under `neural.threshold`.
 ///
 /// An embedding's padding becomes a mask, as in training. Recurrent layers take padding only at the end of a sequence:
 /// an engine refuses padding before a token.
 ///
-/// With [`names`](OnnxOptions::names), where a table is the only input, each of its columns is an input `[batch, 1]` of
-/// its own in place of `input`, called as the column is. Lists, texts, pictures and sequences cannot come in so: a model of such
-/// columns takes features, token ids and pixels.
+/// With [`names`](OnnxOptions::names), where a table is the only input, each of its columns is a separate input
+/// `[batch, 1]` in place of `input`, with the column's name. Lists, texts, pictures and sequences cannot be such
+/// inputs: a model with these columns takes features, token ids and pixels.
 ///
 /// | a column of | comes in as |
 /// |---|---|
@@ -78,8 +79,8 @@ impl Default for OnnxOptions {
 /// | `true` and `false`, `yes` and `no` | texts |
 /// | dates | f64, the days since 1970-01-01 in UTC, NaN where one is missing |
 ///
-/// Missing values are filled, and unknown names are none of the known ones, as in training; where they were to be
-/// refused, an engine refuses them: it reports an index beyond the end of an array. Beside `output` there is then `label`,
+/// Missing values are filled, and unknown names count as none of the known ones, as in training; where training refuses
+/// them, an engine does too: it reports an index beyond the end of an array. Beside `output` there is then `label`,
 /// texts `[batch]`, the name of the class, or for a model of labels `labels`, booleans `[batch, outputs]`.
 ///
 /// # Errors
@@ -97,18 +98,17 @@ pub struct OnnxInt8 {
     pub file: Vec<u8>,
     /// The names of the weights that are in eight bits.
     pub int8: Vec<String>,
-    /// The names of the weights that stay in f32: those of embeddings, recurrent layers and transposed convolutions, learned
+    /// The names of the weights that stay in f32: of embeddings, recurrent layers and transposed convolutions, learned
     /// positions and class tokens.
     pub float: Vec<String>,
 }
 
-/// As [`onnx()`], with the weights of dense layers, convolutions and attention in eight bits, and the values that they are
-/// multiplied with rounded to eight bits where `ranges` says that they lie, as `QuantizeLinear` and `DequantizeLinear`.
+/// As [`onnx()`], with the weights of dense layers, convolutions and attention in eight bits, and the values that they
+/// are multiplied with rounded to eight bits over `ranges`, by `QuantizeLinear` and `DequantizeLinear`.
 ///
 /// A weight is `scale · q` with q from -127 to 127 and a scale for each output, the largest weight of the output / 127. A value
-/// is `scale · (q - zero)` with q from -128 to 127 from the least to the greatest value of the samples that `ranges` is of,
-/// see [`Model::activations`]; values beyond them become the nearest end. A batch norm right after a convolution goes into
-/// its weights. All else stays in f32.
+/// is `scale · (q - zero)` with q from -128 to 127 for the min to the max in `ranges`, see [`Model::activations`];
+/// values beyond them are clamped. A batch norm right after a convolution goes into its weights. All else stays in f32.
 ///
 /// # Errors
 /// As [`onnx()`], when no weight can be in eight bits, and when a range is not finite.

@@ -16,7 +16,7 @@ impl Builder<'_> {
         if layer.bias {
             inputs.push(self.variable("bias")?);
         }
-        // What the length has beyond the one that stride, kernel and padding make.
+        // The length beyond the one that stride, kernel and padding give.
         let added = (0..lengths.len()).map(|i| {
             let (low, high) = window.padding[i];
             let made = (x.shape[i + 1] - 1) * window.stride[i] + window.extent(i);

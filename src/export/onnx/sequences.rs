@@ -38,7 +38,7 @@ impl Builder<'_> {
         let shape = self.node("Concat", &[&batch, &rest], vec![int("axis", 0)]);
         let tokens = self.node("Expand", &[&token, &shape], vec![]);
         if let Some(real) = self.positions.take() {
-            // The token is real whatever the first position is.
+            // The token counts even where the first position is padding.
             let one = self.ints(&[1]);
             let position = self.node("Slice", &[&real, &first, &one, &one], vec![]);
             let filled_up = self.node("Not", &[&position], vec![]);
@@ -107,7 +107,7 @@ impl Builder<'_> {
         self.node("Where", &[&real, x, &other], vec![])
     }
 
-    /// The greatest value or the mean of each feature over the positions that are real; 0 where none is.
+    /// The max or the mean of each feature over the real positions; 0 where there are none.
     pub fn masked_pool(&mut self, is_max: bool, x: Value) -> Value {
         let x = self.channels_last(x);
         let Some(real) = self.positions.clone() else { return x };
