@@ -7,7 +7,7 @@ use super::{Dataset, Scale, Scaling};
 const LARGE: f64 = 100.0;
 
 impl Dataset {
-    /// What is to be known before training, a sentence each: the notes of reading, what the loss is of, and targets that
+    /// Advice before training, a sentence each: the reader's notes, the unit of the loss, and a hint where targets
     /// plainly need scaling and have none.
     ///
     /// ```

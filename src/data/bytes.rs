@@ -43,8 +43,8 @@ pub(crate) fn read_elements(
     }
 }
 
-/// [`read_elements`] of a file in which the first index changes fastest; in what is returned the last one does. The
-/// elements go to their places as they are read, so that they are in memory once.
+/// [`read_elements`] of a file in which the first index changes fastest; in the result the last one does. The elements
+/// go to their places as they are read, so that they are in memory once.
 pub(crate) fn read_transposed(
     path: &Path,
     mut reader: impl Read,
@@ -136,7 +136,7 @@ pub(crate) fn short_header(path: &Path, kind: &str, error: &std::io::Error) -> E
     Error::format(path, format!("expected the header of {kind} file, got {got}; fetch or write it again"))
 }
 
-/// The bytes of an array; `None` beyond what memory can address, whichever way its sizes are multiplied.
+/// The bytes of an array; `None` where its sizes, in any order of multiplication, exceed addressable memory.
 fn size(element: usize, shape: &[usize]) -> Option<usize> {
     let product = shape.iter().try_fold(element, |n, &d| n.checked_mul(d.max(1)))?;
     isize::try_from(product).ok()?;
@@ -165,7 +165,7 @@ pub(crate) fn widen<const N: usize, T: Element>(
 }
 
 /// Arrays `[n, rest...]` of one type and one `rest`, one below the other; there is at least one. The first one's memory
-/// is made longer, which where there is room behind it copies nothing of what may be most of the data.
+/// is extended, which copies nothing of it, often most of the data, where there is room behind it.
 pub(crate) fn concatenate(path: &Path, parts: Vec<Array>) -> Result<Array> {
     let (dtype, mut shape) = (parts[0].dtype(), parts[0].shape().to_vec());
     let mut size = 0;

@@ -69,8 +69,8 @@ impl Cifar {
 
 /// Reads a folder of CIFAR binaries: u8 `[n, 32, 32, 3]`, height, width, channel (red, green, blue).
 ///
-/// The test file's rows are for the test, and none for validation, see [`Dataset::halve_test`]. Classes have the names in
-/// `batches.meta.txt` or `fine_label_names.txt` where that file is there, else their numbers.
+/// The test file's rows are for testing, and no rows for validation, see [`Dataset::halve_test`]. Classes have the
+/// names in `batches.meta.txt` or `fine_label_names.txt` if that file exists, else their numbers.
 ///
 /// # Errors
 /// When a file is missing, is not a whole number of records, or holds a label that is out of range.

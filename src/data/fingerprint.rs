@@ -1,4 +1,4 @@
-//! Whether data is still what it was.
+//! Fingerprints that tell whether data has changed.
 
 use super::{Dataset, Targets};
 use crate::array::Array;
@@ -33,8 +33,8 @@ pub struct Fingerprint {
 }
 
 impl Dataset {
-    /// What tells this data set from others. 55 MB take about 5 ms. Of rows that are read when needed, it looks at 256, spread
-    /// evenly; of a sequence, at the first 256.
+    /// The fingerprint of this data set. 55 MB take about 5 ms. Of rows that are read when needed, it covers 256,
+    /// spread evenly; of a sequence, the first 256.
     pub fn fingerprint(&self) -> Fingerprint {
         let described = |values: &Array| match &self.reader {
             Some(_) if values.shape().first() == Some(&0) => {
@@ -87,7 +87,7 @@ fn of_targets(targets: &Targets) -> (String, u32) {
 }
 
 impl Fingerprint {
-    /// In what the data set of `now` differs from this one, each a clause to be read by people; empty if in nothing.
+    /// The differences of the data set of `now` from this one, as clauses for people; empty if there are none.
     pub fn changes(&self, now: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         let mut compare = |what: &str, then: String, now: String, same: bool| {

@@ -1,4 +1,4 @@
-//! The forms in which data is stored, and how one is told from another.
+//! The formats of stored data, and their detection.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of what lies at `path`, told by its name or by what the folder holds; `None` when nothing
+    /// The format of the file or folder at `path`, detected by its name or the folder's contents; `None` if neither
     /// tells.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! IDX files, gzipped or not, and the data sets that come as four of them: MNIST and its likes.
+//! IDX files, gzipped or not, and data sets that consist of four of them, such as MNIST.
 //!
 //! The format is described at the end of <http://yann.lecun.com/exdb/mnist/>: two bytes 0, the type of the
 //! elements, the number of dimensions, each dimension as a big-endian u32, then the elements, big-endian.

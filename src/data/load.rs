@@ -82,8 +82,8 @@ impl Source {
         }
     }
 
-    /// Reads, splits and scales; `task` says of a target, by its name, what its loss takes. An only target's name is
-    /// empty.
+    /// Reads, splits and scales; `task` gives the task of a target's loss by the target's name. The name of a single
+    /// target is empty.
     ///
     /// # Errors
     /// As [`Source::load_for`].
@@ -261,7 +261,7 @@ impl Source {
         self.scaled(data).map_err(in_file)
     }
 
-    /// The tensors of these names, as they lie in an archive.
+    /// The tensors of these names, as stored in an archive.
     pub(crate) fn arrays(&self, path: &Path, names: &[&str]) -> Result<Vec<Array>> {
         let tensors = match Format::detect(path) {
             Some(Format::Safetensors) => Tensors::safetensors(path, self.layout, false)?,

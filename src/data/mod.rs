@@ -1,8 +1,8 @@
-//! Data sets: read from files, split, scaled and put in order. Nothing here knows of graphs or devices.
+//! Data sets: reading, splitting, scaling and ordering. Nothing here depends on graphs or devices.
 //!
 //! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
 //! So it is uploaded once, and one compiled program evaluates any part of it. Samples that do not fit into memory are
-//! [`Rows`], which are read when they are needed.
+//! [`Rows`], which are read when needed.
 
 mod advice;
 pub mod cifar;
@@ -82,7 +82,7 @@ pub struct Dataset {
     pub input: String,
     /// Inputs beside the first, see [`Dataset::with_input`].
     pub more_inputs: Vec<Input>,
-    /// What the model is to answer, one entry a row.
+    /// The targets, one entry a row.
     pub targets: Targets,
     /// Targets beside the first, see [`Dataset::with_target`].
     pub more_targets: Vec<Target>,
@@ -96,12 +96,12 @@ pub struct Dataset {
     pub target: String,
     /// The model's first step: (input - mean) / deviation. `inputs` are not scaled.
     pub scaling: Scaling,
-    /// Of targets that are values: a model is trained to say (value - mean) / deviation, and what it says is brought
-    /// back. `targets` are not scaled.
+    /// The scaling of targets that are values: a model is trained on (value - mean) / deviation, and its outputs are
+    /// scaled back. `targets` are not scaled.
     pub target_scaling: Scaling,
-    /// What is to be known of how the data was read, a sentence each: what was left out, what is unknown.
+    /// Notes on how the data was read, a sentence each: what was left out, what is unknown.
     pub notes: Vec<String>,
-    /// What reads the inputs when they are needed, see [`Dataset::from_rows`]; `None` where they are in memory.
+    /// Reads the inputs when needed, see [`Dataset::from_rows`]; `None` where they are in memory.
     pub reader: Option<rows::Reader>,
 }
 
@@ -236,7 +236,7 @@ impl Dataset {
         all.into_iter().filter(|part| !part.rows.is_empty())
     }
 
-    /// The first half of the test rows becomes the validation rows, where there are none of these yet.
+    /// Turns the first half of the test rows into validation rows, if there are none yet.
     ///
     /// ```
     /// let digits = neural::data::mnist("data/mnist")?.halve_test();

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use bytemuck::Pod;
 use rayon::prelude::*;
 
-/// Rows that are looked at together. Sums of these blocks are added in their order: the same on any number of threads.
+/// Rows that are processed together. Sums of these blocks are added in order: the same on any number of threads.
 const ROWS: usize = 1 << 12;
 
-/// Values `[n, sample...]`: in memory, or read where they are needed, of which there is an array of 0 rows.
+/// Values `[n, sample...]`: in memory, or read when needed, with an array of 0 rows for their type.
 pub(super) enum Values<'a> {
     Memory(&'a Array),
     Read(&'a Array, &'a Read<'a>),
@@ -25,7 +25,7 @@ impl Values<'_> {
         }
     }
 
-    /// Adds the rows of each block to what `start` gives, in their order, and has `merge` see the blocks in theirs: the
+    /// Adds the rows of each block to the result of `start`, in order, and gives the blocks to `merge` in order: the
     /// sums are the same wherever the values are.
     fn blocks<T: Element + Pod + Sync, B: Send>(
         &self,
@@ -71,7 +71,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Those of every feature over `rows`, which are not empty and lie within the values.
+    /// The moments of every feature over `rows`, which are not empty and lie within the values.
     pub fn of(values: &Values, rows: &[u32]) -> Result<Vec<Self>> {
         let features = count(&values.like().shape()[1..]);
         match values.like().dtype() {
@@ -102,8 +102,8 @@ impl Moments {
     }
 }
 
-/// From the least to the greatest value of every feature over `rows`; `None` where a row is not in `inputs`, or they
-/// are of another type than samples are.
+/// The difference of max and min of every feature over `rows`; `None` where a row is not in `inputs`, or their type is
+/// not one of samples.
 pub(super) fn ranges(inputs: &Array, rows: &[u32]) -> Option<Vec<f64>> {
     let features = count(inputs.shape().get(1..)?);
     match inputs.dtype() {
@@ -146,7 +146,7 @@ fn ranges_of<T: Element + PartialOrd + Send + Sync>(
 /// Exact: sums of whole numbers, divided at the end.
 fn of_u8(features: usize, rows: &[u32], values: &Values) -> Result<Vec<Moments>> {
     type Block = (Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
-    // 2^16 squares of u8 fit into a u32, and a vector register holds twice as many of these as of u64.
+    // 2^16 squares of u8 fit into a u32, and a vector register holds twice as many u32 as u64.
     let start =
         || (vec![0u32; features], vec![0u32; features], vec![u8::MAX; features], vec![u8::MIN; features]);
     let add = |(sums, squares, least, greatest): &mut Block, _: u32, values: &[u8]| {

@@ -1,4 +1,4 @@
-//! NumPy's arrays: `.npy` files, and with the feature `npz` archives of them.
+//! NumPy arrays: `.npy` files, and with the feature `npz` archives of them.
 //!
 //! Format versions 1.0 to 3.0, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
@@ -21,8 +21,8 @@ pub use archive::Archive;
 /// Longer headers belong to structured types, which are refused anyway. NumPy stops at 10,000 bytes.
 const MAX_HEADER: usize = 1 << 16;
 
-/// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are turned into what an [`Array`] is, and
-/// types that [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
+/// Reads an `.npy` file. Big-endian and Fortran-ordered arrays are converted to the order of [`Array`], and types that
+/// [`DType`] lacks are widened: i1, i2 and u2 to i32, f2 to f32.
 ///
 /// # Errors
 /// When the file cannot be read, is not NPY, is of a type that has no place here (complex, text, records,
@@ -50,7 +50,7 @@ pub fn decode(path: &Path, contents: &[u8]) -> Result<Array> {
     parse(path, contents, contents.len())
 }
 
-/// What a header says of the array behind it.
+/// The header's description of its array.
 struct Header {
     kind: Kind,
     /// Whether the first index changes fastest.
@@ -138,7 +138,7 @@ fn read_header(path: &Path, reader: &mut impl Read) -> Result<String> {
         .map_err(|_| Error::format(path, "expected an NPY header in UTF-8, got other bytes"))
 }
 
-/// What follows a key in the header, which is a dictionary as Python writes it.
+/// The text after a key in the header, a Python dictionary.
 fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let after = |quote: char| header.split_once(&format!("{quote}{key}{quote}")).map(|(_, rest)| rest);
     after('\'').or_else(|| after('"'))?.trim_start().strip_prefix(':').map(str::trim_start)

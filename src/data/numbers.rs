@@ -1,4 +1,4 @@
-//! Nested lists of numbers, read from JSON as numbers alone: a tree of values would cost several times as much.
+//! Nested lists of numbers, read from JSON directly as numbers: a tree of values would cost several times as much.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Numbers {
     /// All numbers, in their order.
     pub values: Vec<f64>,
-    /// The length of the lists at each depth, at depth 1 that of the longest.
+    /// The length of the lists at each depth; at depth 1, of the longest.
     pub shape: Vec<usize>,
     /// The length of each list at depth 1.
     pub lengths: Vec<usize>,

@@ -1,4 +1,4 @@
-//! In which order an epoch visits its rows, and how its last batch ends.
+//! The order of the rows in an epoch, and the treatment of its last batch.
 
 use super::random::{Place, Random};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub enum LastBatch {
     Mask,
 }
 
-/// What an epoch's shuffle depends on, and all that it depends on.
+/// The arguments that determine an epoch's shuffle completely.
 ///
 /// ```
 /// use neural::data::{LastBatch, Shuffle, epoch_order};
@@ -41,11 +41,11 @@ pub enum LastBatch {
 pub struct Shuffle {
     /// The run's seed.
     pub seed: u64,
-    /// The epoch, from 0. Each has an order of its own.
+    /// The epoch, from 0. Each has a different order.
     pub epoch: u64,
 }
 
-/// A shuffle by blocks of neighbouring rows, for rows that are expensive to read one here and one there: see [`block_order`].
+/// A shuffle by blocks of neighbouring rows, for rows that are expensive to read in random order: see [`block_order`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blocks {
@@ -60,13 +60,13 @@ pub struct Blocks {
 /// 1. `rows` is cut into blocks of `blocks.rows`, of which the last may be shorter, and the blocks are shuffled.
 /// 2. Of the blocks in their new order, every `blocks.window` make a window, in which all rows are shuffled.
 ///
-/// Both are Fisher and Yates' shuffles with the numbers of one generator, which is that of [`epoch_order`] for the same seed
-/// and epoch: first the blocks, then each window in turn. One window of all blocks thus is a uniform shuffle.
+/// Both are Fisher and Yates' shuffles with the numbers of one generator, the same as in [`epoch_order`] for the same
+/// seed and epoch: first the blocks, then each window in turn. One window of all blocks is thus a uniform shuffle.
 ///
-/// Beside a uniform shuffle, which rows a batch is made of is less random: it has rows of `window` blocks only, and the rows of
-/// one block lie within one window in every epoch. Of data that is sorted, by class for instance, a batch so has the
-/// classes of `window` blocks; where that is many times the number of classes, or the data was written in random
-/// order, the difference does not show.
+/// Batches are less random than with a uniform shuffle: a batch has rows of only `window` blocks, and the rows of one
+/// block lie within one window in every epoch. Of sorted data, by class for instance, a batch thus has only the classes
+/// of `window` blocks; where that is many times the number of classes, or the data was written in random order, the
+/// difference does not show.
 ///
 /// ```
 /// use neural::data::{Blocks, Shuffle, block_order};
@@ -163,8 +163,8 @@ pub fn epoch_order(rows: &[u32], batch: usize, last: LastBatch, shuffle: Option<
 }
 
 /// Draws as many rows as `rows` holds, with every class that occurs in them equally often (to within one):
-/// of a large class some rows are left out, those of a small class are repeated, others each epoch.
-/// The answer is grouped by class; [`epoch_order`] shuffles it.
+/// a large class leaves some rows out, different ones each epoch, and a small class repeats its rows. The result is
+/// grouped by class; [`epoch_order`] shuffles it.
 ///
 /// `labels` are the classes of all rows of the data set.
 ///

@@ -1,4 +1,4 @@
-//! Sequences of numbers of different lengths in one array: positions whose features are all NaN only fill it up.
+//! Sequences of numbers of different lengths in one array: positions whose features are all NaN are padding.
 
 use super::{Ignored, Targets, place};
 use crate::array::{Array, DType, Element};

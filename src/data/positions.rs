@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What stands in a file where there is no target: a whole number, such as -1 or 255, or NaN, which is written `"nan"`.
+/// The value in a file that stands for no target: a whole number, such as -1 or 255, or NaN, which is written `"nan"`.
 ///
 /// ```
 /// use neural::data::Ignored;
@@ -114,8 +114,8 @@ pub(super) fn check_sequences(inputs: &Array) -> Result<()> {
 }
 
 impl Targets {
-    /// Classes at positions, from whole numbers `[n, positions…]`: those that are there, named by their numbers and in
-    /// the order of these. Positions with a negative number or with `ignored` have no class.
+    /// Classes at positions, from whole numbers `[n, positions…]`: the occurring numbers become classes, named by
+    /// number and in numerical order. Positions with a negative number or with `ignored` have no class.
     ///
     /// ```
     /// use neural::{Array, data::Targets};

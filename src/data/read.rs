@@ -1,4 +1,4 @@
-//! The values of some rows, whether they lie in memory or are read.
+//! The values of some rows, from memory or from their reader.
 
 use super::{Dataset, Scale, Scaling, Targets, gather, padding, place_among, positions};
 use crate::array::{Array, DType};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Batch {
     /// `[rows, …]`, in the order of the data set's inputs.
     pub inputs: Vec<Array>,
-    /// Of each target that has values of its own, labels as i32; `None` of those that are made of the inputs.
+    /// The values of each target, labels as i32; `None` for targets that are made of the inputs.
     pub targets: Vec<Option<Array>>,
 }
 
@@ -24,7 +24,7 @@ impl Dataset {
         }
     }
 
-    /// The same of what the reader gave for these rows, where there is one.
+    /// The same, with the reader's arrays for these rows where there is a reader.
     pub(crate) fn arrange(&self, read: Option<Vec<Array>>, rows: &[u32]) -> Result<Batch> {
         let missing = || Error::shape("rows", "an array for each input and target that is read", "fewer");
         let mut read = read.map(Vec::into_iter);

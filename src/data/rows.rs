@@ -1,4 +1,4 @@
-//! Rows that are read when they are needed: files larger than memory, generators, anything that gives row `i`.
+//! Rows that are read when needed: files larger than memory, generators, anything that returns row `i`.
 
 mod blocks;
 mod each;
@@ -16,18 +16,18 @@ use super::{Dataset, Splits, Targets};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 
-/// Any error; those of this library, of files and plain texts become one by `?` and `into`.
+/// Any error; this library's errors, I/O errors and strings convert to it by `?` and `into`.
 pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Rows that are read when they are needed.
+/// Rows that are read when needed.
 ///
-/// Training asks for rows by their numbers, in the order of the epoch, a call of the device at a time, on a thread of its
-/// own: while the device computes, the rows of the next call are read. Whoever implements this may decode a call's rows on
-/// several threads. Because the order is a function of seed and epoch, and a row one of its number, a run that is resumed
-/// goes on with the same rows; [`Rows::read`] must give the same values whenever it is asked for the same row.
+/// Training reads rows by their numbers, in the order of the epoch, for one call of the device at a time, on a separate
+/// thread: while the device computes, the rows of the next call are read. An implementation may decode a call's rows on
+/// several threads. The order is a function of seed and epoch, so a resumed run continues with the same rows;
+/// [`Rows::read`] must return the same values whenever it is asked for the same row.
 ///
-/// [`each_row`] makes one of a function of a row's number, [`in_blocks`] one of a function that reads neighbouring rows
-/// together, [`sequence`] one of an iterator.
+/// [`each_row`] implements it by a function of a row's number, [`in_blocks`] by a function that reads neighbouring rows
+/// together, [`sequence`] by an iterator.
 ///
 /// ```
 /// use neural::{Array, data::{Dataset, ReadError, Rows, Splits, Targets}};
@@ -61,7 +61,7 @@ pub trait Rows: Send + Sync {
     /// needs these rows.
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError>;
 
-    /// Whether rows are to be read in their order alone. They are not shuffled then.
+    /// Whether rows can only be read in order. They are not shuffled then.
     fn is_sequential(&self) -> bool {
         false
     }
@@ -92,11 +92,12 @@ fn ascending(rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
 }
 
 impl Dataset {
-    /// A data set whose inputs are read when they are needed. They are not scaled; [`Dataset::scaled`] reads the training
-    /// rows once more for it.
+    /// A data set whose inputs are read when needed. They are not scaled; [`Dataset::scaled`] reads the training rows
+    /// once more to scale them.
     ///
-    /// `targets` are in memory, or made of the inputs, or, where they are as large as those, read with them: `Values`
-    /// (f32) or `Positions` (i32) with an array of 0 rows stand for the array that [`Rows::read`] returns after the inputs.
+    /// `targets` are in memory, or made of the inputs, or, where they are as large as the inputs, read with them:
+    /// `Values` (f32) or `Positions` (i32) with an array of 0 rows stand for the array that [`Rows::read`] returns
+    /// after the inputs.
     ///
     /// ```
     /// use neural::{Array, DType, data::{Dataset, Splits, Targets, each_row}};
@@ -111,8 +112,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When the first row cannot be read or is not what it should be, targets do not fit, a row number is not there, or
-    /// none is for training.
+    /// When the first row cannot be read or is invalid, targets do not fit, a row number is out of range, or there are
+    /// no training rows.
     pub fn from_rows(rows: impl Rows + 'static, targets: Targets, splits: Splits) -> Result<Self> {
         Self::from_named_rows(rows, &["input"], targets, splits)
     }
@@ -177,7 +178,7 @@ impl Dataset {
         Ok(Self { input, more_inputs, reader: Some(reader), ..Self::of_checked(inputs, targets, splits) })
     }
 
-    /// Whether all values are in memory, and none are read when they are needed.
+    /// Whether all values are in memory, and none are read when needed.
     pub fn is_in_memory(&self) -> bool {
         self.reader.is_none()
     }

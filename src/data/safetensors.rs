@@ -143,7 +143,7 @@ impl File {
         self.header.offset_keys()
     }
 
-    /// The tensor of this name; `None` when there is none. Types are those of [`decode`].
+    /// The tensor of this name, with the types of [`decode`]; `None` when there is none.
     ///
     /// # Errors
     /// As [`decode`], and when the file has become shorter.

@@ -1,4 +1,4 @@
-//! Samples without targets, in every form that data sets come in: what predictions are made of.
+//! Samples without targets, in every format of data sets, for predictions.
 
 use super::bytes::GZIP;
 use super::cifar::{self, Cifar};
@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Samples {
     /// Samples `[n, …]`, or a single one.
     Arrays(Array),
-    /// Files of pictures, and what was passed over among them.
+    /// Files of pictures, and notes on skipped files.
     Pictures(Vec<PathBuf>, Vec<String>),
-    /// The contents of a file that is none of the known binary forms, which a table is.
+    /// The contents of a file in none of the known binary formats, such as a table.
     Text(Vec<u8>),
     /// The contents of a picture that is no file.
     Picture(Vec<u8>),
@@ -28,7 +28,8 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const PICTURES: [&[u8]; 2] = [b"\x89PNG", b"\xff\xd8\xff"];
 
 impl Source {
-    /// What a file or a folder holds, told by its contents; in archives and folders of arrays the tensor `inputs`.
+    /// The samples in a file or a folder, whose format its contents tell; in archives and folders of arrays the tensor
+    /// `inputs`.
     pub(crate) fn samples(&self, path: &Path) -> Result<Samples> {
         if path.is_dir() {
             return self.samples_of_folder(path);
@@ -111,7 +112,7 @@ impl Source {
         }
     }
 
-    /// The tensor of the inputs among several; the only one, whatever it is called.
+    /// The tensor of the inputs among several; a single tensor may have any name.
     fn named(
         &self,
         path: &Path,

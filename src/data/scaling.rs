@@ -118,8 +118,8 @@ impl Scaling {
 
     /// Fits `scale` to the given rows of `inputs`, u8, i32, f32 or f64 `[n, sample...]`.
     ///
-    /// Deviations are those of the population, accumulated in f64. A feature that never changes has the
-    /// deviation 1, so that it becomes 0.
+    /// Deviations are population deviations, accumulated in f64. A constant feature has the deviation 1, so that it
+    /// becomes 0.
     ///
     /// ```
     /// use neural::{Array, data::{Scale, Scaling}};
@@ -152,8 +152,8 @@ impl Scaling {
         }
     }
 
-    /// [`Scaling::fit`] of values that `read` gives, which are like those of an array of 0 rows. Numbers that are not u8 are
-    /// read twice: for the mean, and for the distances from it.
+    /// [`Scaling::fit`] of the values from `read`, of the type of `like`, an array of 0 rows. Numbers that are not u8
+    /// are read twice: for the mean, and for the distances from it.
     pub(super) fn fit_read(like: &Array, read: &Read, rows: &[u32], scale: Scale) -> Result<Self> {
         Self::of_values(&Values::Read(like, read), &like.shape()[1..], like.dtype(), rows, scale)
     }
@@ -213,7 +213,7 @@ impl Scaling {
         )
     }
 
-    /// [`Scaling::fit`] of targets `[n, …]`, to those of each output that are known: the others are NaN.
+    /// [`Scaling::fit`] of targets `[n, …]`, using the known ones of each output: the others are NaN.
     pub(crate) fn of_targets(targets: &Array, rows: &[u32], scale: Scale) -> Result<Self> {
         if targets.values().all(f64::is_finite) {
             return Self::fit(targets, rows, scale);

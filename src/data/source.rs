@@ -260,11 +260,10 @@ impl Source {
         }
     }
 
-    /// [`Source::load_for`] without a task: what the targets are is told by their values.
+    /// [`Source::load_for`] without a task: the values of the targets tell their kind.
     ///
     /// # Errors
-    /// When a key means nothing to the format, the files are not what they should be, or cannot be split as
-    /// told.
+    /// When a key does not apply to the format, the files are invalid, or the rows cannot be split as requested.
     pub fn load(&self) -> Result<Dataset> {
         self.load_for(None)
     }
@@ -272,13 +271,13 @@ impl Source {
     /// Reads, splits and scales, with targets that a loss for this task takes.
     ///
     /// # Errors
-    /// As [`Source::load`], and when targets cannot be taken as what the task needs.
+    /// As [`Source::load`], and when the targets do not suit the task.
     pub fn load_for(&self, task: Option<Task>) -> Result<Dataset> {
         self.load_tasks(&|_| task)
     }
 
-    /// The data set in a table with the features that a model was trained on, as far as they are those of a table;
-    /// what the targets are has to be told by `target_kind`.
+    /// The data set in a table with the features that a model was trained on. `target_kind` must give the kind of the
+    /// targets.
     ///
     /// ```
     /// use neural::data::{Format, Source, TargetKind};
@@ -379,7 +378,7 @@ impl Source {
         Ok(())
     }
 
-    /// Which rows are for what, and where they come from.
+    /// The division of the rows, and where each part comes from.
     pub(super) fn split(&self, targets: &Targets, parts: Parts) -> Result<(Splits, Origins)> {
         let labels = match (self.stratify, targets.labels()) {
             (false, _) => None,

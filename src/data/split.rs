@@ -1,4 +1,4 @@
-//! Which rows are for training, validation and test.
+//! The division of rows into training, validation and test rows.
 
 use super::random::{Place, Random};
 use crate::error::{Error, Result};
@@ -53,7 +53,8 @@ impl Origins {
     }
 }
 
-/// How many rows a reader found for what, stored in this order; a source without a division is all training.
+/// The number of rows that a reader found for each part, stored in this order; a source without a division is all
+/// training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) train: usize,
@@ -87,7 +88,7 @@ fn rows(from: usize, to: usize) -> Vec<u32> {
     (row(from)..row(to)).collect()
 }
 
-/// Takes a fraction of `rows` away at random: what remains, and what was taken.
+/// Takes a fraction of `rows` away at random; returns the remaining rows and the taken ones.
 ///
 /// With `labels` (one for each row of the data set) the fraction is the same in every class, to within one
 /// row.
@@ -117,8 +118,8 @@ pub fn fraction(
     Ok(divide(dealt, taken))
 }
 
-/// Takes a fraction of `rows` away from their end, as one does with rows in the order of time: what remains, and what was
-/// taken.
+/// Takes a fraction of `rows` away from their end, as usual with time series; returns the remaining rows and the taken
+/// ones.
 ///
 /// ```
 /// use neural::data::split;

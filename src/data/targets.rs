@@ -59,7 +59,7 @@ impl Targets {
 }
 
 impl Targets {
-    /// Classes that are known by number only: they are named 0, 1, 2 and so on, up to the greatest label.
+    /// Classes known only by number, named 0, 1, 2 and so on, up to the max label.
     ///
     /// ```
     /// use neural::data::Targets;
@@ -81,8 +81,8 @@ impl Targets {
         Ok(Targets::Classes { labels, names })
     }
 
-    /// Classes that are known by number: those that are there, named by their numbers and in the order of these. So
-    /// labels from 1 to 26 are 26 classes.
+    /// Classes known by number: the occurring labels, named by number and in numerical order. So labels from 1 to 26
+    /// are 26 classes.
     ///
     /// ```
     /// use neural::data::Targets;
@@ -171,7 +171,7 @@ impl Targets {
         }
     }
 
-    /// The values of every row, if the targets are values of their own; NaN where they are not known.
+    /// The values of every row, if the targets are values; NaN where they are not known.
     pub fn values(&self) -> Option<&Array> {
         match self {
             Targets::Values(values) | Targets::Partial(values) => Some(values),

@@ -24,7 +24,7 @@ pub(crate) struct Tensors<'a> {
     names: Vec<String>,
     form: Form,
     read: Box<Read<'a>>,
-    /// What opens inputs whose rows are to be read when they are needed.
+    /// Opens inputs whose rows are read when needed.
     open: Option<Box<Open<'a>>>,
 }
 
@@ -202,7 +202,7 @@ impl Tensors<'_> {
         Ok(None)
     }
 
-    /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of as many rows, under names that `called` makes.
+    /// Inputs u8, i32 or f32 `[n, sample...]` and targets `[n, ...]` of the same rows, under the names from `called`.
     fn rows(
         &mut self,
         inputs: &[&str],

@@ -1,4 +1,4 @@
-//! Token ids: whole numbers that are names of things, not amounts. None of them may be rounded, scaled or clamped.
+//! Token ids: whole numbers that stand for names, not quantities. They must not be rounded, scaled or clamped.
 
 use super::Scaling;
 use crate::array::{Array, count};
@@ -37,7 +37,7 @@ pub(crate) fn check_token_ids_of(rows: Option<&[u32]>, inputs: &Array, vocabular
     Err(Error::value("token ids", expected, got))
 }
 
-/// [`place`] in an array of these rows of the data, by the number that the row has there; of all rows without them.
+/// [`place`] in an array of these rows of the data, with the row's number in the data; `None` stands for all rows.
 pub(crate) fn place_among(rows: Option<&[u32]>, shape: &[usize], index: usize) -> String {
     let sample = shape.get(1..).unwrap_or(&[]);
     let width = count(sample).max(1);

@@ -24,7 +24,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Those that [`Folder::chosen`] reads.
+    /// The weights that [`Folder::chosen`] reads.
     ///
     /// # Errors
     /// When the run's recipe or history cannot be read.

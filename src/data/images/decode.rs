@@ -57,7 +57,7 @@ pub fn decode(path: &Path, contents: &[u8], form: Form) -> Result<Array> {
     }
 }
 
-/// The picture upright. It takes no more memory than its bytes can fill, whatever its header says.
+/// The picture, rotated upright. It takes no more memory than its bytes can fill, whatever its header claims.
 fn decode_as(format: ImageFormat, contents: &[u8]) -> image::ImageResult<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE as u32);
@@ -94,7 +94,7 @@ fn opaque(picture: DynamicImage, background: [u8; 3]) -> DynamicImage {
         let blended = |pixel: &image::Rgba<u16>| [0, 1, 2].map(|i| blend(pixel[i], background[i], pixel[3]));
         RgbImage::from_raw(width, height, pixels.pixels().flat_map(blended).collect()).map(DynamicImage::from)
     };
-    // There are as many bytes as pixels were walked.
+    // The number of bytes matches the pixels.
     blended.unwrap_or_default()
 }
 

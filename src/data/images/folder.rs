@@ -15,7 +15,7 @@ const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 3] = ["validation", "valid", "val"];
 const TEST: [&str; 2] = ["test", "testing"];
 
-/// What lies among pictures and is none: files that systems and tools leave, and notes, by their name or its ending.
+/// Files among pictures that are none: left by systems and tools, or notes, by name or extension.
 const JUNK: [&str; 4] = ["thumbs.db", "desktop.ini", "readme", "license"];
 const NOTES: [&str; 13] =
     ["txt", "md", "rst", "json", "csv", "tsv", "xml", "yaml", "yml", "ini", "log", "html", "pdf"];
@@ -23,11 +23,11 @@ const NOTES: [&str; 13] =
 /// Folders that archives and tools leave.
 const JUNK_FOLDERS: [&str; 2] = ["__macosx", "@eadir"];
 
-/// Reads a folder that holds a folder of PNG and JPEG files for each class, or holds folders `train` and, if there,
-/// `validation` (or `valid`, `val`) and `test` that do. Pictures may lie in folders within those of the classes; links
+/// Reads a folder that holds a folder of PNG and JPEG files for each class, or holds folders `train` and optionally
+/// `validation` (or `valid`, `val`) and `test` that do. Pictures may lie in subfolders of the classes' folders; links
 /// are followed. Classes and files come in the order of their names.
 ///
-/// Hidden files and what is well known to be no picture (`Thumbs.db`, `README`, `*.txt`) are passed over;
+/// Hidden files and well-known files that are no pictures (`Thumbs.db`, `README`, `*.txt`) are skipped;
 /// [`Dataset::notes`] counts them.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub(crate) fn load(path: &Path, form: Form) -> Result<(Array, Targets, Parts, Ve
     Ok((decode_all(&files, (&files[0], &shape), form)?, targets, parts, notes))
 }
 
-/// Pictures that are decoded when they are needed, with targets, parts and notes as those of [`load`].
+/// Pictures that are decoded when needed, with targets, parts and notes as from [`load`].
 type Opened = (Box<dyn Rows>, Targets, Parts, Vec<String>);
 
 /// As [`load`], without decoding the pictures.
@@ -77,7 +77,7 @@ impl Rows for Files {
     }
 }
 
-/// The files of all parts, at least one, with their classes, and a note on what was passed over.
+/// The files of all parts, at least one, with their classes, and notes on skipped files.
 fn scan(path: &Path) -> Result<(Vec<PathBuf>, Targets, Parts, Vec<String>)> {
     let mut pictures = Pictures::default();
     let top = pictures.classes(path)?;
@@ -147,11 +147,11 @@ fn holds_folder(path: &Path) -> Result<bool> {
     Ok(Pictures::default().entries(path)?.iter().any(|(_, metadata)| metadata.is_dir()))
 }
 
-/// The files of pictures in folders, and what else was there.
+/// The files of pictures in folders, and the skipped files.
 #[derive(Default)]
 pub(crate) struct Pictures {
     pub(crate) files: Vec<PathBuf>,
-    /// How many files and folders of each name were passed over.
+    /// The number of skipped files and folders of each name.
     passed: BTreeMap<String, usize>,
 }
 
@@ -163,7 +163,7 @@ impl Pictures {
         Ok(pictures)
     }
 
-    /// A sentence about what was passed over.
+    /// A sentence about the skipped files.
     pub(crate) fn notes(&self) -> Vec<String> {
         let count: usize = self.passed.values().sum();
         if count == 0 {

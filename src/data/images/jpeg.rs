@@ -1,10 +1,10 @@
-//! Whether a JPEG file is whole. Its decoder fills what is missing with gray.
+//! Checks that a JPEG file is whole. Its decoder fills missing parts with gray.
 
 const END: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
 
 /// Whether the marker that ends the picture is there, ITU-T T.81, annex B. Markers within segments do not count: a
-/// thumbnail in the metadata has an end of its own.
+/// thumbnail in the metadata has its own end.
 pub(super) fn is_whole(contents: &[u8]) -> bool {
     // After the marker that starts the picture.
     let mut at = 2;

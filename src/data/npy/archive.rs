@@ -12,12 +12,12 @@ use zip::ZipArchive;
 /// An `.npz` archive.
 pub struct Archive {
     path: PathBuf,
-    /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive says.
+    /// Bytes of the whole archive: no entry's compressed form has more, whatever the archive claims.
     size: usize,
     zip: ZipArchive<Box<dyn ReadSeek>>,
 }
 
-/// A file, or what was read of one.
+/// A file, or its contents in memory.
 trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
@@ -39,7 +39,7 @@ impl Archive {
         Self::of(path, Box::new(reader), length)
     }
 
-    /// An archive of these contents; `path` is for the error only.
+    /// An archive with these contents; `path` is only for the error.
     ///
     /// # Errors
     /// When they are not a ZIP archive.

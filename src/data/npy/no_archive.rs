@@ -1,4 +1,4 @@
-//! In place of archives where the feature `npz` is not part of the build.
+//! Stands in for archives in builds without the feature `npz`.
 
 use crate::array::Array;
 use crate::error::{Error, Result};

@@ -30,13 +30,13 @@ impl<F> fmt::Debug for InBlocks<F> {
     }
 }
 
-/// Rows `0..count` that `read` gives in blocks of `block` rows, of which the last may be shorter: the arrays of a range of
-/// rows, `[rows, …]`. For whatever is read whole, such as compressed shards and record batches.
+/// Rows `0..count` that `read` returns in blocks of `block` rows, of which the last may be shorter: the arrays of a
+/// range of rows, `[rows, …]`. For data that is read in whole blocks, such as compressed shards and record batches.
 ///
-/// Of the blocks, `keep` are held in memory, those that were used last. Each is read once an epoch with
-/// [`Trainer::shuffle_blocks`](crate::train::Trainer::shuffle_blocks) of as many rows, where `keep` is at least twice the
-/// window, as a call may reach over two windows, and the training rows are contiguous from a multiple of `block`. Where all
-/// rows are shuffled together, nearly every row would read a block.
+/// The `keep` most recently used blocks are held in memory. Each block is read once an epoch with
+/// [`Trainer::shuffle_blocks`](crate::train::Trainer::shuffle_blocks) of as many rows, where `keep` is at least twice
+/// the window, as a call may reach over two windows, and the training rows are contiguous from a multiple of `block`.
+/// Where all rows are shuffled together, nearly every row would read a block.
 ///
 /// ```
 /// use neural::{Array, data::{Rows, in_blocks}};

@@ -18,9 +18,9 @@ impl<F> fmt::Debug for EachRow<F> {
     }
 }
 
-/// Rows `0..count` of which `read` gives one: its arrays, without an axis for the rows. The rows of a call are read on all
-/// cores, in no order; what `read` draws at random must be a function of the row's number, or it would not be the same when
-/// a run is resumed.
+/// Rows `0..count`, each from one call of `read`: its arrays, without an axis for the rows. The rows of a call are read
+/// on all cores, in no order; any random numbers in `read` must be a function of the row's number, or they would differ
+/// when a run is resumed.
 ///
 /// ```
 /// use neural::{Array, data::{Rows, each_row}};

@@ -1,4 +1,4 @@
-//! Arrays in files, of which rows are read where they lie.
+//! Arrays in files, whose rows are read from their places.
 
 use super::reader::PIECE;
 use super::{ReadError, Rows, ascending};
@@ -116,7 +116,7 @@ impl Joined {
         self.parts.iter().map(Stored::rows).sum()
     }
 
-    /// The rows of these numbers, as a data set has them.
+    /// The rows with these numbers, in the form of a data set.
     pub fn read(&self, rows: &[u32]) -> Result<Array> {
         // In the order of the files.
         let (sorted, places) = ascending(rows);
@@ -142,7 +142,7 @@ impl Joined {
         gather(&values, &places)
     }
 
-    /// The greatest value of all rows.
+    /// The max over all rows.
     pub fn greatest(&self) -> Result<f64> {
         let rows: Vec<u32> = (0..self.rows() as u32).collect();
         let width = self.parts.first().map_or(1, |part| part.row_bytes.max(1));
@@ -151,7 +151,7 @@ impl Joined {
     }
 }
 
-/// The inputs of a data set, each in files of its own.
+/// The inputs of a data set, each in its own files.
 pub(in crate::data) struct Files(pub Vec<Joined>);
 
 impl fmt::Debug for Files {

@@ -1,4 +1,4 @@
-//! What a data set has of its rows: checked whenever they are read.
+//! A data set's reader of rows, which checks them whenever they are read.
 
 use super::Rows;
 use crate::array::{Array, DType, count};
@@ -89,11 +89,11 @@ impl Reader {
         &self.checksums
     }
 
-    /// Reads rows, and checks that they have the types of the first row, and numbers that are finite where these are f32, but
-    /// for NaN as the padding of sequences.
+    /// Reads rows, and checks that they have the types of the first row, and that f32 numbers are finite, except for
+    /// NaN as the padding of sequences.
     ///
     /// # Errors
-    /// When they cannot be read, or are not what they should be.
+    /// When they cannot be read or fail the checks.
     pub fn read(&self, rows: &[u32]) -> Result<Vec<Array>> {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= self.count) {
             return Err(Error::value("row", format!("a number below {}", self.count), row));

@@ -1,4 +1,4 @@
-//! Rows and batches that come one after another.
+//! Rows and batches from iterators, in sequence.
 
 use super::each::stack;
 use super::{ReadError, Rows, ascending};

@@ -20,8 +20,8 @@ use std::path::Path;
 /// A second in nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 
-/// Adds an array to the cells of the column `name`: numbers as numbers, texts as texts, dates and times as they are
-/// written in text, and an empty text for what is missing.
+/// Adds an array to the cells of the column `name`: numbers as numbers, texts as texts, dates and times in text form,
+/// and an empty text for a missing value.
 pub(super) fn push(
     path: &Path,
     name: &str,

@@ -64,7 +64,7 @@ impl<'a> Block<'a> {
         Ok(parsed)
     }
 
-    /// Passes over a byte order mark, and refuses what is no text of UTF-8.
+    /// Skips a byte order mark, and refuses contents that are not UTF-8.
     pub fn check_start(&mut self) -> Result<()> {
         if self.bytes.starts_with(b"\xef\xbb\xbf") {
             self.bytes.drain(..3);
@@ -81,7 +81,7 @@ impl<'a> Block<'a> {
         ))
     }
 
-    /// Cuts off what follows the first blank line after the header.
+    /// Cuts off everything after the first blank line after the header.
     pub fn cut_notes(&mut self, dialect: Dialect) -> Result<()> {
         let blank = |record: &[u8]| record.trim_ascii().is_empty();
         let (mut at, mut line, mut rows, mut table_end) = (0, 0, Vec::new(), None);

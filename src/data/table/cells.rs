@@ -13,8 +13,8 @@ pub(super) enum Cell {
     Text(usize),
 }
 
-/// The cells of a column in 8 bytes each, whether they are numbers or texts. Every different text is kept once, so what
-/// a text means is worked out once and not in every row.
+/// The cells of a column in 8 bytes each, numbers or texts. Every distinct text is kept once, so it is interpreted once
+/// and not in every row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cells {
     bits: Vec<u64>,

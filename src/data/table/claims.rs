@@ -1,17 +1,17 @@
-//! What an Arrow file says of its own buffers, compared with its bytes and with memory.
+//! Checks an Arrow file's description of its buffers against its bytes and the memory.
 
 use arrow_ipc::{MessageHeader, RecordBatch, root_as_footer, root_as_message};
 
-/// What stands before a message in today's form.
+/// The marker before a message in the current format.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// Bytes after a file's footer: the footer's length, and `ARROW1`.
 const END: usize = 10;
 
-/// Finds the damage that the decoder does not look for. It allocates the length that a compressed buffer begins with,
-/// whatever it is, which ends the process where memory has no place for it; it panics at a buffer beyond its message; and
-/// it takes a stream that was cut between two batches for a whole one.
+/// Finds the damage that the decoder does not check for. The decoder allocates the length at the start of a compressed
+/// buffer unchecked, which aborts the process if it exceeds memory; it panics at a buffer beyond its message; and it
+/// takes a stream that was cut between two batches for a whole one.
 ///
-/// What cannot be understood passes, as the decoder refuses it with a message of its own.
+/// Unreadable contents pass, as the decoder refuses them with its own message.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// How missing values of a feature are treated: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
 ///
-/// In a column of names they become a feature of their own, if there are any among the training rows.
+/// In a column of names they become a separate feature, if there are any among the training rows.
 ///
 /// ```
 /// # use neural::data::table::{Layout, Table};
@@ -126,7 +126,7 @@ pub enum ColumnKind {
         #[serde(default, skip_serializing_if = "is_plain")]
         notation: Notation,
     },
-    /// One feature: 1 for true and yes, 0 for false and no, in any case of letters; one half for what is neither.
+    /// One feature: 1 for true and yes, 0 for false and no, in any letter case; one half for any other text.
     Boolean {
         /// Replaces a missing value; an error if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,21 +149,21 @@ pub enum ColumnKind {
         /// The cycles that become features.
         cycles: Vec<Cycle>,
     },
-    /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is an error unless `missing` allows it,
-    /// and then has a feature of its own after the names if it is to be one.
+    /// A feature for each name: 1 where it is the cell's, else 0. A missing cell is an error unless `missing` allows
+    /// it; it then has its own feature after the names if `missing_is_feature` says so.
     Category {
         /// The names in the training rows, sorted.
         names: Vec<String>,
         /// Whether a cell may be missing.
         missing: bool,
-        /// Whether missing cells have a feature of their own.
+        /// Whether missing cells have their own feature.
         #[serde(default, skip_serializing_if = "is_false")]
         missing_is_feature: bool,
         /// How other names are treated.
         #[serde(default)]
         unknown: Unknown,
     },
-    /// A feature for each name: 1 where it is among those of the cell, which `separator` divides, else 0. A missing cell
+    /// A feature for each name: 1 where it is among the cell's names, which `separator` divides, else 0. A missing cell
     /// has none.
     List {
         /// The names in the training rows.
@@ -174,11 +174,11 @@ pub enum ColumnKind {
         #[serde(default)]
         unknown: Unknown,
     },
-    /// No feature but an input of its own: token ids, i32 `[rows, length]`.
+    /// No feature but a separate input: token ids, i32 `[rows, length]`.
     Text(Vocabulary),
-    /// No feature but an input of its own: the picture at the path in the cell, u8 `[rows, height, width, channels]`.
+    /// No feature but a separate input: the picture at the path in the cell, u8 `[rows, height, width, channels]`.
     Picture(PictureKind),
-    /// No feature but an input of its own: sequences of numbers, f32 `[rows, length, features]`.
+    /// No feature but a separate input: sequences of numbers, f32 `[rows, length, features]`.
     Sequence(Sequence),
 }
 
@@ -238,7 +238,7 @@ impl Column {
         }
     }
 
-    /// Whether the column is an input of its own, and no feature.
+    /// Whether the column is a separate input, and no feature.
     pub(crate) fn is_input(&self) -> bool {
         matches!(self.kind, ColumnKind::Text(_) | ColumnKind::Picture(_) | ColumnKind::Sequence(_))
     }

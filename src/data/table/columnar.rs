@@ -1,4 +1,4 @@
-//! Files that hold a table column by column: Parquet, and Arrow's own (Feather).
+//! Files that store a table by columns: Parquet, and Arrow's own (Feather).
 
 use super::layout::Layout;
 use super::{Reading, Table};
@@ -31,7 +31,7 @@ impl Form {
     }
 }
 
-/// Reads such a file, every column on a core of its own.
+/// Reads such a file, every column on its own core.
 pub(super) fn read(
     path: &Path,
     form: Form,

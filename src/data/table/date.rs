@@ -1,4 +1,4 @@
-//! Dates and times of day in the forms that people and programs write.
+//! Dates and times of day in the formats of people and programs.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime;
@@ -54,7 +54,7 @@ pub(super) enum Found {
     Either,
 }
 
-/// Dates that say themselves what is what.
+/// Unambiguous dates.
 const CLEAR: [&str; 8] =
     ["%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d. %B %Y"];
 const DAY_FIRST: [&str; 2] = ["%d/%m/%Y", "%d-%m-%Y"];
@@ -62,8 +62,8 @@ const MONTH_FIRST: [&str; 2] = ["%m/%d/%Y", "%m-%d-%Y"];
 const TIMES: [&str; 5] = ["", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p"];
 
 impl DateOrder {
-    /// Days since 1970-01-01, with the time of day as the fraction. A time of day alone is that of 1970-01-01; a date
-    /// with an offset from UTC, or with the `Z` of UTC, is brought to UTC.
+    /// Days since 1970-01-01, with the time of day as the fraction. A time of day alone is on 1970-01-01; a date with
+    /// an offset from UTC, or with the `Z` of UTC, is converted to UTC.
     ///
     /// ```
     /// use neural::data::table::DateOrder;

@@ -1,4 +1,4 @@
-//! A fast path for numbers of few digits, as most numbers in tables are.
+//! A fast path for numbers of few digits, like most numbers in tables.
 
 /// The powers of ten that f64 holds exactly.
 const POWERS: [f64; 23] = [
@@ -9,10 +9,10 @@ const POWERS: [f64; 23] = [
 /// Up to here f64 holds every whole number.
 const EXACT: u64 = 1 << 53;
 
-/// Digits that fit into a u64, whatever they are.
+/// The number of digits that always fits into a u64.
 const DIGITS: usize = 19;
 
-/// A number at the beginning of a text, where it is written with few digits and no exponent.
+/// A number at the beginning of a text, with few digits and no exponent.
 pub(super) struct Decimal {
     pub number: f64,
     /// Bytes of it.
@@ -21,9 +21,10 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// The number that `text` begins with. `None` says that there is none, or that it takes more to read it; what follows
-    /// it decides whether it is a cell. The digits as a whole number and the power of ten are exact in f64, so that their
-    /// quotient is the f64 nearest to the number (Clinger, "How to read floating point numbers accurately", 1990).
+    /// The number that `text` begins with; `None` if there is none, or it needs the general parser. The text behind it
+    /// decides whether it is a whole cell. The digits as a whole number and the power of ten are exact in f64, so that
+    /// their quotient is the f64 nearest to the number (Clinger, "How to read floating point numbers accurately",
+    /// 1990).
     #[inline]
     pub fn at_start(text: &[u8]) -> Option<Self> {
         let is_negative = text.first() == Some(&b'-');
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whatever is read here equals the result of the general parser, to the bit.
+    /// A result equals the general parser's, to the bit.
     fn check(text: &str) {
         if let Some(decimal) = Decimal::at_start(text.as_bytes()) {
             let (number, rest) = text.split_at(decimal.length);

@@ -20,7 +20,7 @@ const ROWS: usize = 1024;
 /// Rows whose cells go together.
 const BLOCK: usize = 64 * ROWS;
 
-/// The features of a table's rows, with what could not be taken.
+/// The features of a table's rows, with the cells that were refused.
 ///
 /// ```
 /// use neural::data::table::{Column, ColumnKind, Layout, Table};
@@ -35,10 +35,10 @@ const BLOCK: usize = 64 * ROWS;
 pub struct Encoded {
     /// f32 `[rows, features]`; 0 in the rows that were refused.
     pub features: Array,
-    /// Of columns that are inputs of their own, the values by the column's name: of texts token ids i32 `[rows, length]`,
-    /// of pictures u8 `[rows, height, width, channels]`, of sequences f32 `[rows, length, features]`.
+    /// The values of columns that are separate inputs, by the column's name: token ids i32 `[rows, length]` for texts,
+    /// u8 `[rows, height, width, channels]` for pictures, f32 `[rows, length, features]` for sequences.
     pub inputs: Vec<(String, Array)>,
-    /// Rows with a cell that is not what its column holds, and what is wrong with the first such cell.
+    /// Rows with a cell that does not fit its column, and the reason for the first such cell.
     pub refused: Vec<(usize, String)>,
     /// Columns with names that were in no training row, and in how many rows.
     pub unknown: Vec<(String, usize)>,
@@ -94,7 +94,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// When a column is not there, or a cell is not what its column holds.
+    /// When a column is missing, or a cell does not fit its column.
     pub fn encode(&self, columns: &[Column]) -> Result<Array> {
         let Encoded { features, refused, .. } = self.try_encode(columns)?;
         match refused.into_iter().next() {

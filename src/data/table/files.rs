@@ -1,4 +1,4 @@
-//! Tables in several files: those of a folder, those that fit a pattern, one for each part of the rows.
+//! Tables in several files: the files of a folder, matches of a pattern, or one for each part of the rows.
 
 use super::layout::Layout;
 use super::{Reading, Table, shown};

@@ -15,15 +15,15 @@ use std::collections::BTreeSet;
 /// The most names of one column: a cell of two bytes becomes a number of four bytes for each.
 const MAX_NAMES: usize = 256;
 
-/// Up to here, names in half of the rows do not look like those of single rows.
+/// Up to this many distinct names, names in half of the rows do not look like names of single rows.
 const FEW_NAMES: usize = 20;
 
 impl Table {
-    /// The columns to make features of, and a sentence for each that was left out: all but `target` and those that are
-    /// to be ignored, in the order of the header.
+    /// The columns to make features of, and a sentence for each that was left out: all but `target` and the ignored
+    /// ones, in the order of the header.
     ///
     /// A column of `kinds` is of that kind. Others hold names if they are `categorical` or hold neither numbers nor dates nor
-    /// truth values. Names come in their own order, and only from the training rows, as do offsets and the numbers that fill
+    /// truth values. Names are sorted, and come only from the training rows, as do offsets and the numbers that fill
     /// missing values. Columns without a value, and those that hold a name for almost every row, are left out.
     ///
     /// ```
@@ -35,7 +35,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// When a named column is not there or not of its kind, no column is left, some cells of a column are numbers and
+    /// When a named column is missing or not of its kind, no column is left, some cells of a column are numbers and
     /// others not, numbers or dates can be read in two ways, or a column holds more than 256 names.
     pub fn features(
         &self,
@@ -106,7 +106,7 @@ impl Table {
             Holds::Mixture => return Err(self.mixture(i)),
             Holds::Unclear(unclear) => return Err(self.unclear(i, unclear)),
             Holds::Names => match self.category(i, how.missing != Missing::Refuse, how.unknown, train) {
-                // As many names as rows tell rows apart, not kinds of rows.
+                // A different name in every row distinguishes rows, not kinds of rows.
                 ColumnKind::Category { names, .. } if names.is_empty() => {
                     return Ok(Fitted::LeftOut(format!(
                         "column \"{quoted}\" is left out, as no training row has a value in it"

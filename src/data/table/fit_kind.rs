@@ -125,7 +125,7 @@ impl Table {
         Ok(ColumnKind::List { names, separator: of.separator.clone(), unknown })
     }
 
-    /// The error for a column with a cell that is not of the kind that it is to be.
+    /// The error for a column with a cell that is not of its kind.
     fn is_none(&self, column: usize, expected: &str, is_one: &dyn Fn(&str) -> bool) -> Error {
         let is_other = |row: &usize| {
             let cell = self.cell_text(*row, column);

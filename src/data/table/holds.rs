@@ -120,7 +120,7 @@ impl Table {
         let (at, cell, name) =
             (self.at(row, column), self.cell_text(row, column), shown(&self.header[column]));
         let others = if count > 1 { format!(" and {} other texts", count - 1) } else { String::new() };
-        // Infinity, and what is beyond f64.
+        // Infinity, or a number beyond the range of f64.
         let kind = if cell.parse::<f64>().is_ok() { "finite number" } else { "number" };
         self.refuse(format!(
             "expected a {kind} {at}, as in other rows, got \"{}\"{others}; correct it, or list \"{name}\" in \

@@ -1,4 +1,4 @@
-//! Columns that are inputs of their own, and which columns make up which of a model's inputs.
+//! Columns that are separate inputs, and the division of columns among a model's inputs.
 
 use super::cells::Cell;
 use super::column::{Column, ColumnKind};
@@ -21,7 +21,7 @@ pub(super) fn read_picture(folder: &Path, cell: &str) -> Result<Vec<u8>> {
     bytes::read_file(&folder.join(cell))
 }
 
-/// The values of columns that are inputs of their own.
+/// The values of columns that are separate inputs.
 pub(super) struct Inputs {
     pub arrays: Vec<(String, Array)>,
     pub refused: Vec<(usize, String)>,
@@ -123,11 +123,11 @@ impl Table {
     }
 }
 
-/// The inputs of a model by their names, in its order: those of `groups`, or else the features as `input` and every column
-/// of texts, pictures or sequences under its own name.
+/// The inputs of a model by their names, in its order: by `groups`, or else the features as `input` and every column of
+/// texts, pictures or sequences under its own name.
 ///
 /// # Errors
-/// When a group names a column that is not there or one that is an input of its own beside other columns, or a column is in no group.
+/// When a group names a missing column or a separate input beside other columns, or a column is in no group.
 pub(crate) fn inputs_of(
     encoded: Encoded,
     columns: &[Column],
@@ -172,7 +172,7 @@ fn grouped(
     Ok(all)
 }
 
-/// The features of some columns, f32 `[n, features]`, of those of all.
+/// The features of some columns, f32 `[n, features]`, out of the features of all.
 fn features_of(features: &Array, columns: &[Column], names: &[String]) -> Result<Array> {
     let mut places = Vec::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! JSON lines: each row an object, whose keys are the columns.
+//! JSON lines: each row is an object whose keys are the columns.
 
 use super::cells::Cells;
 use super::{Reading, shown};

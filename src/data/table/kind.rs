@@ -1,4 +1,4 @@
-//! The kind of a column as a recipe gives it, where the cells alone do not tell.
+//! The kind of a column in a recipe, where the cells alone do not determine it.
 
 use super::Reading;
 use super::column::{Missing, Unknown};
@@ -8,7 +8,7 @@ use crate::named;
 use serde::{Deserialize, Deserializer, Serialize};
 
 named::table! {
-    /// What a column of a table holds, and what becomes of cells without a value and of values that training never saw.
+    /// The kind of a table's column, with the treatment of cells without a value and of values that training never saw.
     ///
     /// ```
     /// use neural::data::table::{Kind, Tokens};
@@ -50,7 +50,8 @@ named::table! {
     }
 }
 
-/// A setting that is there. As the short form of all settings it is a plain value, which no option is read from.
+/// Reads a setting that is present. As the short form of all settings it is a plain value, from which serde reads no
+/// `Option`.
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -117,11 +118,11 @@ pub struct DateKind {
 pub struct TextKind {
     /// The units that a text is cut into.
     pub tokens: Tokens,
-    /// The most token ids, those of padding and of unknown tokens among them: an embedding with the same number fits.
+    /// The max number of token ids, including padding and unknown tokens: an embedding of this size fits.
     pub vocabulary: usize,
-    /// How often a token has to occur in the training rows. The unknown token is trained on those that occur less often.
+    /// How often a token must occur in the training rows. The unknown token is trained on rarer ones.
     pub min_count: usize,
-    /// Tokens of a row; if absent as many as the longest training text has, at most 256. Longer texts are cut.
+    /// Tokens of a row; if absent, the length of the longest training text, at most 256. Longer texts are cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
     /// Whether upper and lower case are the same.
@@ -188,7 +189,7 @@ impl Default for ListKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SequenceKind {
-    /// Positions of a row; if absent as many as the longest training row has. Longer ones are cut.
+    /// Positions of a row; if absent, the length of the longest training row. Longer ones are cut.
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
 }
@@ -203,7 +204,7 @@ impl Kind {
         }
     }
 
-    /// Whether it makes an input of its own rather than features.
+    /// Whether it is a separate input rather than features.
     pub(crate) fn is_input(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Picture(_) | Self::Sequence(_))
     }

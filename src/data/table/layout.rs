@@ -1,4 +1,4 @@
-//! How a table is laid out: what stands between cells, and whether the first line holds the columns' names.
+//! The layout of a table: the delimiter of cells, and whether the first line holds the columns' names.
 
 use super::number::{Decimal, Notation, Thousands, plain};
 use super::records::{Dialect, End};
@@ -31,7 +31,7 @@ pub enum Delimiter {
     Whitespace,
 }
 
-/// How a table is written. What is `None` is told by the table itself.
+/// The layout of a table. A `None` is detected from the table itself.
 ///
 /// ```
 /// use neural::data::table::{Layout, Table};
@@ -53,7 +53,7 @@ pub struct Layout {
     pub thousands: Option<Thousands>,
     /// Names of columns that are expected: a first line that holds all of them is a header.
     pub known: Vec<String>,
-    /// Of a database: which of its tables, or what to ask of it.
+    /// The name of the table in a database.
     pub table: Option<String>,
     /// The SQL query that reads the rows of a database, in place of `table`.
     pub query: Option<String>,
@@ -153,11 +153,11 @@ pub(super) fn records(text: &[u8], dialect: Dialect) -> impl Iterator<Item = &[u
 /// Rows that are looked at to tell a header.
 const ROWS: usize = 1000;
 
-/// Whether the first of `records` is a header, told by what is below it; or why that cannot be told.
+/// Whether the first of `records` is a header, judged by the rows below it; an error says why they do not tell.
 ///
-/// A name above numbers says that it is one. A number with a fraction, the same number twice, or a text that its own
-/// column has again says that it is a row. Otherwise a text that its column of repeating texts never has again says
-/// that it is one, too.
+/// A name above numbers means that it is one. A number with a fraction, the same number twice, or a text that occurs
+/// again in its column means that it is a row. Otherwise a text that does not occur again in a column of repeating
+/// texts also means a header.
 pub(super) fn is_header(records: &[Vec<String>], layout: &Layout) -> Result<bool, String> {
     let [first, rows @ ..] = records else { return Ok(true) };
     if let Some(header) = layout.header {

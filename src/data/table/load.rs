@@ -1,4 +1,4 @@
-//! A table as a data set: the part of [`Source`] that only tables have.
+//! A table as a data set: the part of [`Source`] for tables.
 
 use super::{Column, ColumnKind, Features, Kind, Layout, Reading, Table, TargetKind, inputs_of, shown};
 use crate::data::{Dataset, Parts, Scale, Source, Task};
@@ -55,7 +55,7 @@ impl Source {
         self.targets.iter().map(|name| (name.as_str(), task(name))).collect()
     }
 
-    /// The table with all that the data set needs of it; with the other columns as well if `all` are to be looked at.
+    /// The table with the columns that the data set needs; with the other columns as well if `all`.
     pub(crate) fn read_table(
         &self,
         task: &dyn Fn(&str) -> Option<Task>,
@@ -95,7 +95,7 @@ impl Source {
         })
     }
 
-    /// Which rows of the table are for what, where each part has files of its own.
+    /// The division of the table's rows, where each part has its own files.
     fn parts(&self, table: &Table) -> Parts {
         let (files, mut parts) = (self.files(), Parts::undivided(table.rows()));
         if files.len() == 1 {
@@ -121,7 +121,7 @@ impl Source {
         self.columns.get(column).map(Kind::reading).or(is_name.then_some(Reading::Names))
     }
 
-    /// The data set in a table, with features fitted to its training rows, or with those of `columns`.
+    /// The data set in a table, with features fitted to its training rows, or with the given `columns`.
     pub(crate) fn of_table(
         &self,
         table: Table,

@@ -1,5 +1,5 @@
-//! Tables: CSV, TSV, columns between white space, JSON lines, and with the features `arrow`, `parquet` and `sqlite` the
-//! files of Arrow (Feather) and Parquet and the databases of SQLite.
+//! Tables: CSV, TSV, columns between white space, JSON lines, and with the features `arrow`, `parquet` and `sqlite`
+//! Arrow (Feather) and Parquet files and SQLite databases.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -60,7 +60,7 @@ use std::borrow::Cow;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// What stands for a missing value, in any case of letters.
+/// The texts of a missing value, in any letter case.
 const MISSING: [&str; 10] = ["", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "\\n"];
 
 /// How a column is read.
@@ -127,8 +127,8 @@ impl Table {
         Self::read_columns(path, layout, |header| vec![Reading::Values; header.len()])
     }
 
-    /// [`Table::read`] with a choice of how each column is read, made when the header is known. The tables of a folder and
-    /// those that fit a pattern such as `data/*.csv` are read as one, in the order of their names.
+    /// [`Table::read`] with a choice of how each column is read, made when the header is known. The tables of a folder
+    /// or that match a pattern such as `data/*.csv` are read as one, in the order of their names.
     ///
     /// ```
     /// use neural::data::table::{Layout, Reading, Table};
@@ -139,7 +139,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// See [`Table::read`], and when the columns of one of several files are not those of the first.
+    /// See [`Table::read`], and when one of several files has other columns than the first.
     pub fn read_columns(
         path: impl AsRef<Path>,
         layout: &Layout,
@@ -154,7 +154,7 @@ impl Table {
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<Self> {
         let (mut file, length) = bytes::open_file(path)?;
-        // A database is more than its file: what was written last may be beside it.
+        // A database is more than its file: the latest writes may be in files beside it.
         if sqlite::begins(file.fill_buf().map_err(|e| Error::io("read", path, e))?) {
             return sqlite::read(path, layout, choose);
         }
@@ -209,7 +209,7 @@ impl Table {
         self.rows
     }
 
-    /// What was found besides the cells, a sentence each: columns that were left out, a header that is not there.
+    /// Notes on the reading, a sentence each: columns that were left out, a missing header.
     ///
     /// ```
     /// # use neural::data::table::{Layout, Table};
@@ -301,7 +301,7 @@ pub fn is_missing(cell: &str) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
-/// What stands for a missing value, in small letters.
+/// The texts of a missing value, in lower case.
 #[cfg(feature = "onnx")]
 pub(crate) fn missing_words() -> impl Iterator<Item = &'static str> {
     MISSING.into_iter()

@@ -1,4 +1,4 @@
-//! Numbers as tables have them, with separators between thousands, decimal commas, and signs of money or percent.
+//! Numbers in the notations of tables, with thousands separators, decimal commas, and currency or percent signs.
 
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +116,7 @@ impl Notation {
             Some((whole, fraction)) => (whole, Some(fraction)),
             None => (digits, None),
         };
-        // An exponent belongs to what has no groups.
+        // An exponent only follows digits without groups.
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let mut plainly = minus.to_string();
         let mut groups = whole.split(|c| self.thousands.is_some_and(|thousands| thousands.is(c))).peekable();

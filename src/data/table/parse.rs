@@ -1,4 +1,4 @@
-//! Rows of text as the cells of columns.
+//! Parses rows of text into the cells of columns.
 
 use super::block::Block;
 use super::cells::Cells;
@@ -320,7 +320,7 @@ impl Row<'_> {
 
     fn end(self) -> Result<(), Fault> {
         let slots = &self.parser.slots;
-        // The last cell may be that of a column without a name, which some lines end before.
+        // The last cell may belong to a column without a name, which some lines lack.
         let may_lack = usize::from(
             self.count + 1 == slots.len() && slots.last().is_some_and(|slot| slot.0 == Reading::Skip),
         );

@@ -1,4 +1,4 @@
-//! Reading of text: block after block, the parts of a block on all cores, every cell parsed once.
+//! Reads text block after block, the parts of a block on all cores, every cell parsed once.
 
 use super::block::Block;
 use super::cells::Cells;
@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
-/// Reads a table of any form, recognised by its first bytes; text may be compressed. `choose` says how each of the
-/// named columns is read. `length` is that of the file, where it is known.
+/// Reads a table of any format, recognised by its first bytes; text may be compressed. `choose` decides how each of the
+/// named columns is read. `length` is the file's, if known.
 pub(super) fn read(
     path: &Path,
     mut input: impl BufRead + Send,
@@ -24,7 +24,7 @@ pub(super) fn read(
     layout: &Layout,
     choose: impl FnOnce(&[String]) -> Vec<Reading>,
 ) -> Result<Table> {
-    // One for each name, whatever `choose` gives.
+    // One for each name, whatever `choose` returns.
     let choose = |names: &[String]| {
         let mut readings = choose(names);
         readings.resize(names.len(), Reading::default());

@@ -1,5 +1,5 @@
-//! Records of delimited text and their cells, as RFC 4180 has them: a cell in quotes may hold delimiters, line breaks
-//! and doubled quotes. Blanks around cells do not count.
+//! Records of delimited text and their cells, by RFC 4180: a cell in quotes may hold delimiters, line breaks and
+//! doubled quotes. Blanks around cells are ignored.
 
 use memchr::{memchr, memchr_iter};
 use std::borrow::Cow;
@@ -19,9 +19,9 @@ pub(super) struct Dialect {
 pub(super) enum End {
     /// Before this byte, at which the next record begins.
     At(usize),
-    /// Behind what was read so far.
+    /// Beyond the bytes read so far.
     Beyond,
-    /// Behind what was read so far, with a quote that opened at this byte and is not closed.
+    /// Beyond the bytes read so far, with a quote that opened at this byte and is not closed.
     InQuotes(usize),
 }
 
@@ -121,7 +121,7 @@ impl Dialect {
     }
 }
 
-/// The quote that closes what opened before `from`.
+/// The quote that closes the one before `from`.
 fn closing(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {

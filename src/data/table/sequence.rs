@@ -1,4 +1,4 @@
-//! Cells that hold several numbers, as many as each row has.
+//! Cells that hold a number sequence, whose length varies by row.
 
 use super::column::ColumnKind;
 use super::kind::SequenceKind;
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How a column of sequences becomes an input of its own, f32 `[rows, length, features]`: NaN fills up what is shorter, see
-/// [`pad`](crate::data::pad), and what is longer is cut.
+/// How a column of sequences becomes a separate input, f32 `[rows, length, features]`: shorter ones are filled with
+/// NaN, see [`pad`](crate::data::pad), and longer ones are cut.
 ///
 /// ```
 /// use neural::data::table::{Column, ColumnKind, Layout, Sequence, Table};

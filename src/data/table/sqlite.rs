@@ -1,4 +1,4 @@
-//! Tables in databases of SQLite.
+//! Tables in SQLite databases.
 
 use super::{Layout, Reading, Table};
 use crate::error::Result;

@@ -37,9 +37,9 @@ pub struct Summary {
     pub distinct: usize,
     /// Whether there are more different values than `distinct`, which was as far as they were counted.
     pub is_more: bool,
-    /// Of numbers the least, the mean and the greatest.
+    /// The min, mean and max of numbers.
     pub numbers: Option<[f64; 3]>,
-    /// Of other columns some of the texts, in their order; of dates the first and the last.
+    /// Some of the texts of other columns, in order; for dates the first and the last.
     pub texts: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ const MANY: usize = 20;
 /// Words that the texts of a column have on average, where they are sentences and no names.
 const WORDS: usize = 6;
 
-/// Whether different texts are sentences rather than names: most rows have one of their own, and it has many words.
+/// Whether the distinct texts are sentences rather than names: most rows have their own text, and it has many words.
 fn is_text(texts: &[&str], rows: usize) -> bool {
     let words = || texts.iter().map(|text| text.split_whitespace().count()).sum::<usize>();
     texts.len() > MANY && texts.len() * 2 > rows && words() >= WORDS * texts.len()
@@ -125,7 +125,7 @@ impl Table {
         }
         texts.sort_unstable();
         summary.distinct = texts.len();
-        // One text tells what the others are like.
+        // One text is enough as an example.
         let most = if summary.holds == "text" { 1 } else { NAMES };
         summary.texts = texts.into_iter().take(most).map(|text| shown(text).into_owned()).collect();
         summary

@@ -1,4 +1,4 @@
-//! The column that is to be predicted.
+//! The target column.
 
 use super::holds::{Holds, Numbers};
 use super::{Table, is_missing, shown};
@@ -34,10 +34,10 @@ const FEW_CLASSES: usize = 20;
 impl Table {
     /// The column `target`, f64 `[rows, 1]` or classes.
     ///
-    /// Where `kind` does not tell what it is, `task` does: for classes and labels whole numbers and names are classes,
-    /// for values all are values. Without a task it is classes when it holds names or nothing but 0 and 1, else values.
-    /// Classes come in the order of their names, or of their numbers if all are numbers. Numbers are named as numbers
-    /// are written, 3 for 3.0, unless they are codes such as 007.
+    /// Without a `kind`, `task` decides: for classes and labels whole numbers and names are classes, for values all are
+    /// values. Without a task it holds classes when it has names or only 0 and 1, else values. Classes are sorted by
+    /// name, or by number if all are numbers. Numbers are named in plain form, 3 for 3.0, unless they are codes such as
+    /// 007.
     ///
     /// ```
     /// # use neural::data::table::{Layout, Table};
@@ -50,7 +50,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// When the column is not there, a value is missing or no finite number, the task is classes and numbers have
+    /// When the column is missing, a value is missing or no finite number, the task is classes and numbers have
     /// fractions or are almost all different, or there are more than 65,536 classes.
     pub fn targets(&self, target: &str, kind: Option<TargetKind>, task: Option<Task>) -> Result<Targets> {
         let column = self.index(target)?;

@@ -20,8 +20,8 @@ const LONGEST: usize = 256;
 
 /// The tokens of the training rows' texts: how a column of text becomes token ids `[rows, length]`.
 ///
-/// Id 0 fills rows up, id 1 is every token that is not here, id 2 the first of `tokens`, which come in the order of their
-/// counts, those of one count in the order of their characters. A missing text is one unknown token.
+/// Id 0 is padding, id 1 every unknown token, id 2 the first of `tokens`, which are sorted by count, then by their
+/// characters. A missing text is one unknown token.
 ///
 /// ```
 /// use neural::data::table::{Kind, Layout, Table, Vocabulary};
@@ -33,7 +33,7 @@ const LONGEST: usize = 256;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vocabulary {
-    /// What a text is cut into.
+    /// The unit that a text is cut into.
     pub by: Tokens,
     /// Whether texts are put into lower case first.
     pub lowercase: bool,
