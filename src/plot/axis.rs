@@ -1,4 +1,4 @@
-//! From values to places along an axis, and the round values that are written beside it.
+//! Maps values to places along an axis, and chooses the round values of its ticks.
 
 /// The largest magnitude on an axis, and the inverse of the smallest: beyond them differences, margins and steps
 /// would leave the range of f64.
@@ -105,7 +105,7 @@ impl Axis {
             .collect()
     }
 
-    /// Powers of ten, and where there are few of them what lies between.
+    /// Powers of ten, with values between them where there are few.
     fn decades(&self, most: usize) -> Vec<Tick> {
         let (first, last) = (self.low.floor() as i32, self.high.ceil() as i32);
         let stride = ((self.high - self.low) / most as f64).ceil().max(1.0) as i32;
@@ -123,7 +123,7 @@ impl Axis {
     }
 }
 
-/// The least and the greatest of the values that have a place, as [`Scale::of`] makes them.
+/// The min and max of the values that have a place, transformed by [`Scale::of`].
 fn span(scale: Scale, values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let scaled = values.filter(|v| scale.holds(*v)).map(|v| scale.of(v));
     scaled.fold(None, |ends, v| {

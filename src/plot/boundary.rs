@@ -50,8 +50,7 @@ impl Area {
     }
 }
 
-/// The decision boundary of a classifier of two columns: what it says all over an area, and the points to be told
-/// apart.
+/// The decision boundary of a classifier of two columns: its answers over an area, and the points to classify.
 ///
 /// Each cell has the colour of its class, the paler the less sure the classifier is.
 ///
@@ -83,8 +82,8 @@ pub struct Boundary {
 }
 
 impl Boundary {
-    /// `answers` holds what the classifier says at [`Area::centers`], in that order, of any shape: for each cell one
-    /// whole number, its class; or one float, the probability of class 1 against class 0; or, as its last axis, the
+    /// `answers` holds the classifier's answers at [`Area::centers`], in that order, in any shape: for each cell one
+    /// whole number, its class; or one float, the probability of class 1 against class 0; or, along the last axis, the
     /// probability of every class.
     pub fn new(title: impl Into<String>, area: Area, answers: &Array) -> Self {
         let (x_label, y_label) = (String::new(), String::new());
@@ -105,8 +104,7 @@ impl Boundary {
         self
     }
 
-    /// Adds the points (x, y) of the next class, the first time those of class 0. Points outside the area are left
-    /// out.
+    /// Adds the points (x, y) of the next class, starting with class 0. Points outside the area are left out.
     #[must_use]
     pub fn points(mut self, class: impl Into<String>, points: &[(f64, f64)]) -> Self {
         self.classes.push((class.into(), points.to_vec()));

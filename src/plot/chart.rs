@@ -37,7 +37,7 @@ pub struct Chart {
     y_scale: Scale,
     series: Vec<Series>,
     size: Option<Point>,
-    /// Values that the y axis has room for besides those of the points.
+    /// Values that the y axis includes besides the points'.
     room: Vec<f64>,
 }
 
@@ -54,14 +54,14 @@ impl Chart {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// What stands below the horizontal axis.
+    /// Sets the label below the horizontal axis.
     #[must_use]
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// What stands along the vertical axis.
+    /// Sets the label along the vertical axis.
     #[must_use]
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();

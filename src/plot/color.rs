@@ -1,4 +1,4 @@
-//! Colours that people with any kind of colour vision can tell apart.
+//! Colours that are distinct for every kind of colour vision.
 
 use std::fmt;
 

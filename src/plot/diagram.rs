@@ -1,4 +1,4 @@
-//! A graph of boxes and arrows, from above to below.
+//! A graph of boxes and arrows, from top to bottom.
 
 use super::color::{AXIS, Color, FAINT, INK, MUTED, WHITE};
 use super::font;

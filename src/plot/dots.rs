@@ -13,7 +13,7 @@ const WIDEST_NAME: f64 = 280.0;
 /// The width of the plane, without the names.
 const WIDTH: f64 = 360.0;
 
-/// A row for each name with a dot at each of its values, such as what columns are worth: Cleveland's dot plot.
+/// A row for each name with a dot at each of its values, such as the importance of columns: Cleveland's dot plot.
 ///
 /// ```
 /// use neural::plot::Dots;
@@ -36,14 +36,14 @@ impl Dots {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// What stands below the horizontal axis.
+    /// Sets the label below the horizontal axis.
     #[must_use]
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// The names of what each row has a value of, for the legend.
+    /// Sets the names of the values of each row, for the legend.
     #[must_use]
     pub fn series(mut self, names: &[impl AsRef<str>]) -> Self {
         self.series = names.iter().map(|name| name.as_ref().to_string()).collect();

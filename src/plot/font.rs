@@ -1,4 +1,4 @@
-//! The font that is part of the library, and how much room text takes in it.
+//! The built-in font, and the width of text in it.
 //!
 //! Open Sans 1.11 by Steve Matteson, under the Apache License 2.0 (`font/LICENSE.txt`): Latin, Greek and Cyrillic.
 
@@ -44,7 +44,8 @@ pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
     text.to_string()
 }
 
-/// The text in at most `most` lines, broken at spaces but not at no-break ones; what is too wide ends in an ellipsis.
+/// The text in at most `most` lines, broken at spaces but not at no-break ones; text that does not fit ends in an
+/// ellipsis.
 pub(super) fn wrap(text: &str, size: f64, room: f64, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split([' ', '\t', '\n']).filter(|word| !word.is_empty()) {

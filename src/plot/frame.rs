@@ -1,4 +1,4 @@
-//! What is around the data of a plane with two axes: title, legend, ticks, labels and grid.
+//! The frame of a plot with two axes: title, legend, ticks, labels and grid.
 
 use super::axis::{Axis, Tick};
 use super::color::{AXIS, Color, FAINT, INK, MUTED};
@@ -147,7 +147,7 @@ fn widest(ticks: &[Tick]) -> f64 {
     ticks.iter().filter_map(|t| t.label.as_ref()).map(|l| font::width(l, TICK)).fold(0.0, f64::max)
 }
 
-/// As many ticks as have room for their labels side by side.
+/// The ticks whose labels fit side by side.
 pub(super) fn fitting(axis: &Axis, width: f64) -> Vec<Tick> {
     let crowded = |ticks: &Vec<Tick>| {
         let labelled = || ticks.iter().filter(|tick| tick.label.is_some());

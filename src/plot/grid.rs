@@ -18,11 +18,10 @@ const WIDEST_CAPTION: f64 = 140.0;
 const RATIO: f64 = 1.5;
 const BAR: Point = [200.0, 10.0];
 
-/// A sheet of images with a caption under each, such as samples with what they were taken for, or the weights of each
-/// class.
+/// A sheet of images with a caption under each, such as samples with their predictions, or the weights of each class.
 ///
-/// Bytes are shown from 0, black, to 255, white; booleans from false to true; all other types from the least to the
-/// greatest value on the sheet. Values that are not finite are pink.
+/// Bytes are shown from 0, black, to 255, white; booleans from false to true; all other types from the min to the max
+/// on the sheet. Values that are not finite are pink.
 ///
 /// ```
 /// use neural::{Array, plot::Grid};
@@ -83,7 +82,7 @@ impl Grid {
         self.image(image, "")
     }
 
-    /// Images side by side; without it, as many as make the sheet somewhat wider than high.
+    /// Sets the number of images side by side; by default the sheet is somewhat wider than high.
     #[must_use]
     pub fn columns(mut self, columns: usize) -> Self {
         self.columns = Some(columns);

@@ -1,4 +1,4 @@
-//! Where the boxes of a graph stand: in layers, each below all that lead to it, after Sugiyama, Tagawa and Toda (1981).
+//! Places the boxes of a graph in layers, each box below all that lead to it, after Sugiyama, Tagawa and Toda (1981).
 
 use super::scene::Point;
 use crate::error::{Error, Result};

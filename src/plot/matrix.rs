@@ -8,7 +8,7 @@ use std::path::Path;
 /// The side of all the cells together, as long as a cell is neither too small nor too large for that.
 const SIDE: f64 = 520.0;
 const CELL: [f64; 2] = [3.0, 72.0];
-/// A cell below this side has no room for its count, whose letters are to be no smaller than the next.
+/// A cell smaller than this shows no count, whose letters are never smaller than `LEAST_SIZE`.
 const SMALL: f64 = 12.0;
 const LEAST_SIZE: f64 = 8.0;
 const WIDEST_NAME: f64 = 140.0;
@@ -149,7 +149,7 @@ fn shade(right: bool, part: f64) -> Color {
     Color::diverging(if right { -depth } else { depth })
 }
 
-/// The legend of the colours: those of the diagonal and those off it, side by side.
+/// The legend of the colours, on the diagonal and off it, side by side.
 fn bar(scene: &mut Scene, [left, top]: Point, height: f64) {
     scene.text([left, top + 9.0], "part of the row", Style::new(TICK, MUTED, Anchor::Start));
     let (top, height) = (top + 24.0, height - 4.0);

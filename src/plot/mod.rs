@@ -1,9 +1,8 @@
-//! Pictures of numbers, as SVG or PNG by the ending of the file's name: curves, dot plots, sheets of small images,
-//! confusion matrices, decision boundaries and graphs of boxes.
+//! Plots, as SVG or PNG by the file's extension: curves, dot plots, sheets of small images, confusion matrices,
+//! decision boundaries and graphs of boxes.
 //!
-//! Each kind of picture lays itself out as a scene of a few kinds of shapes, which two writers know how to draw.
-//! An SVG names a common font and leaves the letters to who shows it; a PNG is drawn with a font that is part of the
-//! library, at two pixels a unit.
+//! Each kind of picture lays itself out as a scene of a few kinds of shapes, which two writers draw. An SVG names a
+//! common font and leaves the letters to its viewer; a PNG is drawn with the built-in font, at two pixels a unit.
 //!
 //! ```
 //! use neural::plot::Chart;

@@ -30,7 +30,7 @@ enum Panel {
 }
 
 impl Panels {
-    /// A sheet of so many columns.
+    /// A sheet with this number of columns.
     pub fn new(title: impl Into<String>, columns: usize) -> Self {
         Self { title: title.into(), columns, parts: Vec::new() }
     }

@@ -81,7 +81,7 @@ pub(super) enum Shape {
     },
 }
 
-/// A white sheet and what is on it.
+/// A white sheet and its shapes.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     pub title: String,
@@ -145,7 +145,7 @@ impl Form {
     }
 }
 
-/// The name of a file for a picture, checked before the work that is to be drawn.
+/// Checks the name of a picture's file, before the work for it begins.
 ///
 /// ```
 /// assert!(neural::plot::file("loss.svg").is_ok());
@@ -160,7 +160,7 @@ pub fn file(name: &str) -> Result<PathBuf> {
     Form::of(&path).map(|_| path)
 }
 
-/// The text without what neither XML nor a font can show.
+/// The text with characters that XML or the font cannot show replaced by blanks.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })

@@ -71,7 +71,7 @@ fn area(corner: Point, size: Point) -> String {
     format!(r#"x="{x}" y="{y}" width="{width}" height="{height}""#)
 }
 
-/// To a hundredth of a unit; what is shorter is not seen. Adding 0 makes -0 plain.
+/// Rounds to a hundredth of a unit; smaller differences are invisible. Adding 0 turns -0 into 0.
 fn short(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }
