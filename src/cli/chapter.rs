@@ -1,4 +1,4 @@
-//! What the programs of several chapters do alike: train epoch by epoch, compare, and say what came of it.
+//! Code shared by the programs of several chapters: training epoch by epoch, comparing, and reporting the result.
 
 use super::message;
 use crate::array::Array;
@@ -54,9 +54,9 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Trains `count` steps, over the ends of epochs, and gives the loss of each to `report` with its number, from 0. A call
-/// of the device takes as many of them as fit into a fraction of a second. Meanwhile a terminal, but no file and no pipe,
-/// shows how far it is.
+/// Trains `count` steps, over the ends of epochs, and passes the loss of each to `report` with its number, from 0. A
+/// call of the device takes as many steps as fit into a fraction of a second. On a terminal, but not in a file or pipe,
+/// it shows progress.
 ///
 /// # Errors
 /// Any error of [`Run::advance`] and of `report`.
@@ -185,7 +185,8 @@ pub fn held_out(data: &Dataset) -> Vec<u32> {
     [&data.splits.validation[..], &data.splits.test].concat()
 }
 
-/// The values of what is trained, layer by layer: of a dense layer the weight `[units, inputs]`, then the bias `[units]`.
+/// The values of the trained parameters, layer by layer: for a dense layer the weight `[units, inputs]`, then the bias
+/// `[units]`.
 ///
 /// # Errors
 /// When the device fails.

@@ -214,7 +214,7 @@ fn sheet(path: &Path, data: &Dataset) -> Result<Grid> {
     Ok(title)
 }
 
-/// The first training rows of every class, as many of each, class after class.
+/// The first training rows of every class, equally many of each, class after class.
 fn first_of_each(data: &Dataset) -> Vec<u32> {
     let Some(labels) = data.targets.labels() else {
         return data.splits.train.iter().take(PICTURES).copied().collect();

@@ -94,7 +94,7 @@ impl DeviceArguments {
         self.open_several(1)
     }
 
-    /// The same with as many GPUs as share each batch, from the chosen one on.
+    /// The same with the `count` GPUs that share each batch, from the chosen one on.
     ///
     /// # Errors
     /// As [`DeviceArguments::open`].
@@ -107,7 +107,7 @@ impl DeviceArguments {
         Ok(self.keep_programs(device))
     }
 
-    /// The device of one of several processes, with as many GPUs of its own.
+    /// The device of one of several processes, with `count` GPUs for this process.
     pub(super) fn open_in(&self, processes: Processes, count: usize) -> Result<Device> {
         tune_process();
         let device = processes.open(&self.device.parse::<DeviceSpec>()?, &self.options(count))?;

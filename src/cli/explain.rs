@@ -393,7 +393,7 @@ impl Explain {
     }
 }
 
-/// What the model reads.
+/// The kind of the model's input.
 fn kind_of(description: &Description, folder: &Folder) -> anyhow::Result<Kind> {
     let columns = &description.columns;
     let is_text =

@@ -1,4 +1,4 @@
-//! The tables that a run's figures are shown in.
+//! Tables of a run's figures.
 
 use super::text;
 use crate::metric::{Metric, number};

@@ -62,16 +62,16 @@ pub(super) fn wipe() {
     super::dashboard::leave();
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
-        // To the line's beginning, and what is behind it is erased.
+        // Returns to the line's start and erases the line.
         let _ = terminal.write_all(b"\r\x1b[2K");
     }
 }
 
-/// Room for the `^C` of two interrupts, and what ends the line.
+/// Room for the `^C` of two interrupts and the end of the line.
 const MARGIN: u16 = 6;
 
-/// A terminal but for its last columns, which stay free for the `^C` that it shows of an interrupt: indicatif fills the
-/// line, and what `^C` pushes to the next one is never erased.
+/// A terminal without its last columns, which stay free for the `^C` that it shows on an interrupt: indicatif fills the
+/// line, and text that `^C` pushes to the next line is never erased.
 #[derive(Debug)]
 struct Margin(Term);
 

@@ -1,5 +1,5 @@
-//! The command line: a command a file, each of which parses, calls the library, prints, and says how it ended; and what
-//! the chapters in `scripts/` share.
+//! The command line, with a file for each command, which parses, calls the library, prints and returns an exit code;
+//! and code shared by the chapters in `scripts/`.
 
 pub mod chapter;
 mod compare;

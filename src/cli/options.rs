@@ -37,7 +37,7 @@ impl Options {
     /// The digits, the first half of the test images for validation as in the original.
     ///
     /// # Errors
-    /// When a file is missing or is not what it should be.
+    /// When a file is missing or invalid.
     pub fn mnist(&self) -> Result<Dataset> {
         Ok(data::mnist(&self.data)?.halve_test())
     }
@@ -56,7 +56,7 @@ pub struct Passes {
 }
 
 impl Passes {
-    /// The data with as many training rows as were asked for.
+    /// The data with the requested number of training rows.
     pub fn limit(&self, mut data: Dataset) -> Dataset {
         data.splits.train.truncate(self.images.unwrap_or(usize::MAX));
         data

@@ -1,4 +1,4 @@
-//! Pictures of a run, from what it knows of itself.
+//! Pictures of a run, from its own data and state.
 
 use super::chapter::{Curve, Figures};
 use crate::array::Array;
@@ -48,15 +48,15 @@ pub fn confusion(title: &str, data: &Dataset, evaluation: &Evaluation) -> Result
     Ok(matrix(title, names, &confusion))
 }
 
-/// The matrix of classes of these names.
+/// The confusion matrix of classes with these names.
 pub(super) fn matrix(title: impl Into<String>, names: &[String], confusion: &Confusion) -> Matrix {
     let n = confusion.classes();
     let counts: Vec<usize> = (0..n * n).map(|i| confusion.count(i / n, i % n)).collect();
     Matrix::new(title, names, &counts)
 }
 
-/// The images among `rows`, those of the evaluation, that were taken for what they are not: the surest mistakes first, at
-/// most `most` of them. An empty sheet cannot be saved.
+/// The misclassified images among `rows`, the rows of the evaluation: the most confident mistakes first, at most `most`
+/// of them. An empty sheet cannot be saved.
 ///
 /// # Errors
 /// When the targets are no classes, or a row is not in the data.
@@ -88,11 +88,11 @@ pub fn misread(
     Ok(grid)
 }
 
-/// The weights `[units, pixels]` of a first layer as one image for each unit: where a bright pixel speaks for it,
-/// vermilion, and where against it, blue.
+/// The weights `[units, pixels]` of a first layer as one image for each unit: vermilion where a bright pixel speaks for
+/// the unit, blue where against it.
 ///
 /// # Errors
-/// When the weights are not of the images' shape, or not as many as captions.
+/// When the weights do not have the images' shape, or their number is not that of the captions.
 pub fn weights(title: &str, weights: &Array, data: &Dataset, captions: &[String]) -> Result<Grid> {
     let shape = data.sample_shape();
     let (values, pixels) = (weights.to_f64(), shape.iter().product::<usize>().max(1));

@@ -1,4 +1,4 @@
-//! A command that several processes carry out: the first does as one alone would, and the others train with it.
+//! A command that several processes execute: the first acts as it would alone, and the others train with it.
 
 use super::screen::Screen;
 use super::train::Loaded;
@@ -56,8 +56,8 @@ impl Sharing {
         self.devices * device.processes().map_or(1, |processes| processes.count())
     }
 
-    /// Has `work` done on the device. In one of several processes but the first, does what the first one tells it. An error in
-    /// any of them ends all.
+    /// Runs `work` on the device. In every process but the first, follows the first one instead. An error in any of
+    /// them ends all.
     pub fn run(
         self,
         device: &DeviceArguments,
@@ -130,7 +130,7 @@ pub(super) fn start<'d>(
 /// Measures the sums of a run over all processes.
 pub(super) struct Meter {
     processes: Processes,
-    /// When it began: what the process had sent, and the step.
+    /// At the beginning: the process's traffic, and the step.
     before: (Traffic, u64),
 }
 

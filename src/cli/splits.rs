@@ -1,4 +1,4 @@
-//! Which rows are for what, where they come from, and what is to be known of them: said wherever data is read.
+//! The parts of the data, their origins and notes on them, shown wherever data is read.
 
 use crate::array::DType;
 use crate::data::{Dataset, Part};
@@ -12,7 +12,7 @@ pub(super) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// Of token ids nothing is said of scaling; where no model tells, whole numbers in arrays may be such.
+    /// The note on missing scaling is left out for token ids; without a model, i32 inputs may be such.
     pub fn of(data: &'a Dataset, model: Option<&Network>) -> Self {
         let first = data.all_inputs().next().map_or("", |input| input.name);
         let are_ids =

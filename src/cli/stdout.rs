@@ -1,7 +1,7 @@
-//! Standard output that may go away while a run is trained.
+//! Standard output that may be closed while a run is trained.
 //!
-//! When its reader has gone, as `head` has after ten lines, the rest is not written and the work goes on: all of it stands
-//! in the run's folder. As for ripgrep that is no failure. When standard output fails for another reason, such as a
+//! When its reader has gone, as `head` has after ten lines, the rest is not written and the work goes on: everything is
+//! in the run's folder. As in ripgrep, that is no failure. When standard output fails for another reason, such as a
 //! full disk, the work goes on too, and the command ends with an error.
 
 use anyhow::anyhow;

@@ -49,8 +49,8 @@ fn folded(rows: &[Vec<String>], room: usize) -> String {
     table(&lines, usize::MAX)
 }
 
-/// Where a text that is wider than `room` is to be divided: before the last blank that leaves enough room for what is
-/// before it, or where there is none before the first one.
+/// Where to break a text wider than `room`: before the last blank that leaves the text before it within `room`, or else
+/// before the first blank.
 fn fold(text: &str, room: usize) -> Option<usize> {
     if text.width() <= room {
         return None;
@@ -116,7 +116,7 @@ pub(super) fn shape(sizes: &[usize]) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// The sizes of a shape after that of the rows: `[n, 28, 28, 1]`.
+/// The shape of samples with `n` for the rows: `[n, 28, 28, 1]`.
 pub(super) fn samples(sizes: &[usize]) -> String {
     let sizes = std::iter::once("n".to_string()).chain(sizes.iter().map(ToString::to_string));
     format!("[{}]", sizes.collect::<Vec<_>>().join(", "))

@@ -178,8 +178,7 @@ impl Train {
         Ok(train(&recipe, device, data, place, self.output(device), Until::default())?.exit_code())
     }
 
-    /// Trains the runs of a group, those that were begun from where they stopped, and shows how what they reached
-    /// spreads.
+    /// Trains the runs of a group, resuming the ones that were begun, and shows the spread of their results.
     fn train_group(
         &self,
         group: Group,

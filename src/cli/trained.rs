@@ -1,4 +1,4 @@
-//! A trained model that is named on the command line, and what its outputs mean.
+//! A trained model named on the command line, and the meaning of its outputs.
 
 use super::DeviceArguments;
 use crate::array::DType;
@@ -59,23 +59,23 @@ impl Trained {
     }
 }
 
-/// How to read what [`Model::predict`] says of a row.
+/// How to read the output of [`Model::predict`] for a row.
 pub(super) struct Answers {
-    /// What the columns of figures begin with, where there are several answers.
+    /// The prefix of the columns of figures, where there are several answers.
     pub prefix: String,
     /// Of the classes, or of the outputs where they are values.
     pub names: Vec<String>,
     pub figure: &'static str,
-    /// What the answer is called.
+    /// The name of the answer.
     pub target: String,
     pub is_class: bool,
     /// Whether there is a class at each of several positions.
     pub is_at_positions: bool,
     /// Whether the only output speaks for the second of two classes.
     is_single: bool,
-    /// The probability above which that of two classes is chosen.
+    /// The probability above which the second of two classes is chosen.
     threshold: f64,
-    /// What widens an answer to a set or an interval.
+    /// The margins that widen an answer to a set or an interval.
     conformal: Option<Conformal>,
 }
 
@@ -100,7 +100,7 @@ impl Answers {
         Ok(Self::of_each(description, &shapes))
     }
 
-    /// Of each of a model's answers, of these shapes a row.
+    /// One for each of a model's answers, which have these shapes for a row.
     pub fn of_each(description: &Description, shapes: &[&[usize]]) -> Vec<Self> {
         let answers = description.answers();
         let is_only = answers.len() == 1;
@@ -126,7 +126,7 @@ impl Answers {
         let target = match answer.target {
             "" if is_class => "class".to_string(),
             "" => "output".to_string(),
-            // Columns of the table that predictions are, whatever the target is.
+            // Names of columns that the table of predictions has for any target.
             name @ ("input" | "row" | "probability" | "probabilities" | "score" | "scores") => {
                 format!("predicted {name}")
             }
@@ -150,7 +150,7 @@ impl Answers {
         Self { threshold, ..self }
     }
 
-    /// The same with what widens answers.
+    /// The same with the margins that widen answers.
     pub fn with_conformal(self, conformal: Option<Conformal>) -> Self {
         Self { conformal: conformal.filter(|_| !self.is_at_positions), ..self }
     }
@@ -193,7 +193,7 @@ impl Answers {
         }
     }
 
-    /// The names of the columns of the figures: of values those of the target.
+    /// The names of the columns of figures; for values the target's.
     pub fn columns(&self) -> Vec<String> {
         match &self.names[..] {
             [_] if !self.is_class => vec![self.target.clone()],

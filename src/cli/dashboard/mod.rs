@@ -1,6 +1,6 @@
 //! `neural train --dashboard`: the curves of a run on the whole terminal while it trains.
 //!
-//! A thread of its own draws ten times a second, so that the clock goes on during a long call of the device and the
+//! A separate thread draws ten times a second, so that the clock advances during a long call of the device and the
 //! picture follows the terminal's size.
 
 mod terminal;

@@ -1,4 +1,4 @@
-//! Taking the terminal, and giving it back whatever happens: at the end, after an interrupt, and in a panic.
+//! Takes over the terminal, and always restores it: at the end, after an interrupt, and in a panic.
 
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;

@@ -307,8 +307,8 @@ impl Evaluate {
         Ok((part, rows))
     }
 
-    /// The wrong answers, those given with the least doubt first: by how far the output of the class that the model
-    /// chose is above that of the right one, which under a softmax is the logarithm of the ratio of their probabilities.
+    /// The wrong answers, the most confident first: sorted by how far the chosen class's output exceeds the true
+    /// class's, which under a softmax is the logarithm of the ratio of their probabilities.
     fn mistakes(
         &self,
         device: &Device,

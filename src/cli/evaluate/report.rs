@@ -22,7 +22,7 @@ pub(super) struct Mistake {
     pub row: u32,
     pub label: usize,
     pub predicted: usize,
-    /// What the model gave the class that it chose, after its link, and that as people read it.
+    /// The model's figure for the class that it chose, after its link, and its text for people.
     pub figure: f64,
     pub shown: String,
 }

@@ -86,7 +86,7 @@ impl Dependence {
     }
 }
 
-/// A line for each column: its values with the least and the greatest mean, of several classes for the one that moves most.
+/// A line for each column: its values with the min and max mean; among several classes, for the one that varies most.
 pub(super) fn text(subject: &Subject, all: &[Dependence]) -> String {
     let names = names(subject);
     let is_one = names.len() == 1;

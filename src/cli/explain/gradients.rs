@@ -1,4 +1,4 @@
-//! What each column of a row, or each pixel of a picture, adds to an answer, by integrated gradients.
+//! The part of each column of a row, or each pixel of a picture, in an answer, by integrated gradients.
 
 use super::occlusion::{channels, mean_color};
 use super::pictures::Explained;
@@ -20,7 +20,7 @@ pub(super) struct Gradients<'a> {
     pub baseline: Vec<f64>,
 }
 
-/// A model's answer for a sample, and what the sample's numbers add to its figure.
+/// A model's answer for a sample, and the parts of the sample's numbers in its figure.
 pub(super) struct Attribution {
     pub answer: String,
     pub figure: f64,
@@ -78,7 +78,7 @@ impl Gradients<'_> {
 }
 
 impl Gradients<'_> {
-    /// As [`Self::explain`], of a picture: what each pixel adds, of all its channels together.
+    /// As [`Self::explain`], of a picture: the part of each pixel, over all its channels.
     pub fn picture(&self, subject: &Subject, sample: &Array) -> Result<Explained> {
         let Attribution { answer, figure, from, parts } = self.explain(subject, sample)?;
         let channels = channels(&subject.description.sample);
@@ -87,7 +87,7 @@ impl Gradients<'_> {
     }
 }
 
-/// A row, and what each of its columns adds to the answer, the largest part first.
+/// A row, and the parts of its columns in the answer, the largest first.
 pub(super) struct Row {
     number: u32,
     truth: String,
@@ -149,7 +149,7 @@ pub(super) fn text(subject: &Subject, rows: &[Row]) -> String {
     out + &within(subject, gap)
 }
 
-/// How near the parts come to the differences.
+/// How closely the parts add up to the differences.
 pub(super) fn within(subject: &Subject, gap: f64) -> String {
     format!("the parts add up to the difference from the baseline within {}\n", subject.answers.shown(gap))
 }

@@ -1,5 +1,5 @@
 //! Which parts of a picture an answer depends on: a patch covers one place after another, and the answer falls where it
-//! covers what counts (Zeiler and Fergus 2014).
+//! covers relevant pixels (Zeiler and Fergus 2014).
 
 use super::pictures::Explained;
 use crate::array::{Array, DType, count};

@@ -1,4 +1,4 @@
-//! Which columns a model's answers depend on: how much worse it is where the values of a column are shuffled.
+//! Which columns a model's answers depend on: how much worse the model is when a column's values are shuffled.
 
 use super::Subject;
 use crate::array::Array;
@@ -37,12 +37,12 @@ struct Importance {
     spread: f64,
 }
 
-/// What shuffling the columns comes to.
+/// The effect of shuffling the columns.
 pub(super) struct Importances {
-    /// What loss and score are called.
+    /// The names of loss and score.
     names: [&'static str; 2],
     base: Worth,
-    /// The column that the model needs most first.
+    /// The most important column first.
     columns: Vec<Importance>,
 }
 

@@ -1,4 +1,4 @@
-//! A column's values as the model's features have them, and as people read them.
+//! A column's values as features of the model, and as text for people.
 
 use crate::data::table::{Column, ColumnKind};
 use jiff::{ToSpan, civil};
@@ -17,8 +17,9 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
     (1.0 - above) * sorted[below as usize - 1] + above * sorted[below as usize]
 }
 
-/// Values of a column that the model is asked about, each as its features: all that there are where these are fewer than
-/// `most`, otherwise of numbers as many between the 5th and the 95th percentile if these differ, of all else some of them.
+/// The values of a column at which the model is evaluated, each as its features: all distinct values where they are
+/// fewer than `most`; otherwise `most` numbers between the 5th and the 95th percentile if these differ, or a selection
+/// of other values.
 pub(super) fn grid(column: &Column, features: &[Vec<f32>], most: usize) -> Vec<Vec<f32>> {
     let key = |block: &Vec<f32>| block.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let unique: BTreeMap<Vec<u32>, &Vec<f32>> = features.iter().map(|block| (key(block), block)).collect();
@@ -40,7 +41,7 @@ pub(super) fn grid(column: &Column, features: &[Vec<f32>], most: usize) -> Vec<V
         let mut sorted: Vec<f64> = features.iter().map(|block| f64::from(block[0])).collect();
         sorted.sort_by(f64::total_cmp);
         let [low, high] = [0.05, 0.95].map(|part| quantile(&sorted, part));
-        // Where nearly all rows have one value, the others are some of those that there are.
+        // Where nearly all rows have one value, a selection of the distinct values is taken instead.
         if low as f32 != high as f32 {
             let step = (high - low) / (most - 1).max(1) as f64;
             let mut grid: Vec<Vec<f32>> = (0..most).map(|i| vec![(low + step * i as f64) as f32]).collect();

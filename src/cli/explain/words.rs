@@ -1,4 +1,4 @@
-//! Which words of a text an answer depends on: by how much its figure falls where a word is taken for an unknown one.
+//! Which words of a text an answer depends on: by how much its figure falls when a word is replaced by an unknown one.
 
 use super::Subject;
 use crate::array::Array;
@@ -29,7 +29,7 @@ pub(super) fn vocabulary(subject: &Subject) -> Option<&Vocabulary> {
     }
 }
 
-/// Of each of these rows, whose texts are `vocabulary`'s tokens.
+/// Explains each of these rows, whose texts are `vocabulary`'s tokens.
 pub(super) fn explain(
     subject: &Subject,
     predictor: &Predictor,

@@ -1,5 +1,5 @@
-//! The page that `report` writes and `watch` serves: one file with its style, its programs and its data inside, which
-//! loads nothing from a network.
+//! The page that `report` writes and `watch` serves: one file with its style, scripts and data inside, which loads
+//! nothing from a network.
 
 use serde_json::Value;
 

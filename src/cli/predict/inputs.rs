@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Rows that are read, predicted and written together.
 const ROWS: usize = 1000;
 
-/// Some rows of what is predicted.
+/// Some of the rows to predict.
 pub(super) struct Batch {
     /// For each of the model's inputs its samples, `[rows, sample…]`, in the type that the model takes.
     pub samples: Vec<Array>,
@@ -312,8 +312,8 @@ pub(super) fn note_of(path: &Path, note: &str) {
     let _ = writeln!(io::stderr(), "note: {}: {note}", path.display());
 }
 
-/// Whether a picture is clearly light where the training pictures are clearly dark on the whole, or the other way
-/// around. The scaling knows what those are only where it standardizes.
+/// Whether a picture is clearly light while the training pictures are clearly dark on the whole, or the reverse. The
+/// scaling tells their brightness only where it standardizes.
 fn is_turned_around(picture: &Array, description: &Description) -> bool {
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let training = mean(description.scaling.mean.to_f64());

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Rows that one core writes.
 const PART: usize = 128;
 
-/// The form of what is written.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     /// Columns for people
@@ -28,7 +28,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What a file's name asks for.
+    /// The format for a file's extension.
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_string_lossy().to_ascii_lowercase();
         match &*ending {
@@ -162,13 +162,13 @@ impl<'a> Writer<'a> {
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
         if let Some((written, _)) = &self.file {
-            // What is half written is of no use.
+            // A half-written file is of no use.
             let _ = fs::remove_file(written);
         }
     }
 }
 
-/// What a model said of one row.
+/// A model's answers for one row.
 struct Row<'a> {
     place: &'a Place,
     said: Vec<Said>,

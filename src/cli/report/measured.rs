@@ -1,4 +1,4 @@
-//! The model of a run on rows of its data, as the page shows it.
+//! The measurements of a run's model on rows of its data, for the page.
 
 use crate::array::{Array, DType};
 use crate::cli::evaluate::{as_in_training, as_trained, is_picture};
@@ -143,7 +143,7 @@ fn of_values(evaluation: &Evaluation) -> Value {
     json!({ "pairs": kept, "of": pairs.len(), "least": least, "most": most, "bins": bins })
 }
 
-/// The least and the greatest of the values.
+/// The min and max of the values.
 fn range(values: &[f64]) -> (f64, f64) {
     values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)))
 }
@@ -236,8 +236,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A sample `[height, width]` or `[height, width, 1 | 3]` as PNG; values other than u8 are stretched from the least to the
-/// greatest.
+/// A sample `[height, width]` or `[height, width, 1 | 3]` as PNG; values other than u8 are stretched from min to max.
 fn png(sample: &Array) -> Result<Vec<u8>> {
     let shape = sample.shape();
     let (height, width, channels) = (shape[0], shape[1], shape.get(2).copied().unwrap_or(1));

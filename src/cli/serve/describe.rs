@@ -83,7 +83,7 @@ pub(super) fn openapi(models: &[Served]) -> Value {
     })
 }
 
-/// The JSON schema of an object that has all of these keys.
+/// The JSON schema of an object that requires all of these keys.
 fn object(properties: impl IntoIterator<Item = (String, Value)>) -> Value {
     let properties: Map<String, Value> = properties.into_iter().collect();
     let names: Vec<&String> = properties.keys().collect();
@@ -107,7 +107,7 @@ fn samples(description: &Description) -> Value {
     }
 }
 
-/// The JSON schema of the answers to a row: that of the only one, or one of several under its name.
+/// The JSON schema of the answers to a row: of the only answer, or of several under their names.
 fn prediction(description: &Description, all: &[Answers]) -> Value {
     let one = |answers: &Answers| {
         let class = || json!({ "type": "string", "enum": answers.names });

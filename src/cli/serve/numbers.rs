@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The samples of a model's only input, or those of each input by its name.
+/// The samples of a model's only input, or of each input by its name.
 #[derive(Debug, PartialEq)]
 pub(super) enum Inputs {
     Only(Numbers),

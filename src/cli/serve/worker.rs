@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 /// Requests that wait; more are refused at once rather than answered too late.
 const WAITING: usize = 4096;
 
-/// A model, and what its inputs and answers are read with.
+/// A model, with all that is needed to read its inputs and answers.
 pub(super) struct Served {
     pub name: String,
     pub model: Model,
@@ -59,7 +59,7 @@ impl Served {
         Form::of_sample(&description.sample).filter(|_| is_alone)
     }
 
-    /// What the model takes and gives, in a line.
+    /// The model's inputs and answers, in a line.
     pub fn summary(&self) -> String {
         let description = &self.model.description;
         let takes = match &description.columns[..] {

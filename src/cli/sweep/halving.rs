@@ -1,7 +1,8 @@
 //! Asynchronous successive halving (ASHA, Li et al. 2020): every trial is trained for few epochs, the best of them for
 //! more.
 
-/// The epochs after which trials pause, in ascending order. Above the last of these rungs is one more: the whole recipe.
+/// The epochs after which trials pause, in ascending order. Above the last of these rungs is one more: all epochs of
+/// the recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rungs {
     pauses: Vec<u64>,
@@ -47,10 +48,9 @@ impl Rungs {
         self.pauses.get(rung).copied()
     }
 
-    /// The trial that is worth a rung more, and that rung: of those on a rung, one of the best `1 / reduction` that has
-    /// not climbed on yet; the higher rung first. Where no more trials come (`is_last`), the best of each rung climbs on
-    /// however few there are, so that one is trained to its end.
-    /// Those of `under_way` are trained already.
+    /// The trial to promote, and its next rung: one of the best `1 / reduction` of a rung that was not promoted yet;
+    /// the higher rung first. Where no more trials come (`is_last`), the best of each rung is promoted however few
+    /// there are, so that one is trained to its end. Those of `under_way` are trained already.
     pub fn promotion(
         &self,
         trials: &[Standing],

@@ -69,7 +69,7 @@ fn ticks(over: &Over) -> Vec<Value> {
     }
 }
 
-/// The keys with their shares, the greatest first. Trials that failed are the worst.
+/// The keys with their shares, the largest first. Failed trials count as the worst.
 fn importance(journal: &Journal) -> Vec<Value> {
     let trials: Vec<_> = journal.trials.iter().filter(|trial| !trial.reached.is_empty()).collect();
     let values: Vec<f64> =
@@ -96,7 +96,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| below(*value) + (equal(*value) - 1.0) / 2.0).collect()
 }
 
-/// Four groups of as many positions each, in their order.
+/// Divides positions into four groups of equal size, in order.
 fn quarters(positions: &[f64]) -> Vec<usize> {
     let count = positions.len().max(1);
     ranks(positions).iter().map(|rank| (4.0 * rank / count as f64) as usize).collect()

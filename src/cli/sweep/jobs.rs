@@ -1,4 +1,4 @@
-//! Several trials at a time, each in a process of its own with its part of the cores.
+//! Several trials at a time, each in its own process with its part of the cores.
 
 use super::journal::{Job, Reached};
 use crate::cli::stdout;
@@ -65,7 +65,7 @@ impl Workers {
         let child: Child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // Ctrl-C is for the sweep, which has the trials end.
+            // Ctrl-C goes to the sweep, which ends the trials.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start trial {}", job.number + 1))?;
@@ -76,7 +76,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Waits for a trial to end, or for a short time; gives the trial, and what it reached if it was not interrupted.
+    /// Waits for a trial to end, or for a short time; returns the trial, and its result if it was not interrupted.
     pub fn wait(&mut self) -> anyhow::Result<Option<(usize, Option<Reached>)>> {
         let (trial, output) = match self.ended.recv_timeout(EVERY) {
             Ok(ended) => ended,
@@ -86,7 +86,7 @@ impl Workers {
         self.running.retain(|running| running.trial != trial);
         let output = output.with_context(|| format!("cannot wait for trial {}", trial + 1))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        // The last line says what it reached, those before it are for the user.
+        // The last line holds the result, the lines before it are for the user.
         let (said, reached) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
         if !said.is_empty() {
             stdout::print(&format!("{said}\n"));

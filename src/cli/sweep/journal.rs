@@ -38,7 +38,7 @@ pub(super) struct Halving {
     pub least: u64,
 }
 
-/// A trial: its settings, and what it reached each time that it was trained.
+/// A trial: its settings, and the result of each time that it was trained.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub settings: Vec<String>,
@@ -73,7 +73,7 @@ pub(super) enum End {
 /// The next training: which trial, and up to which epoch.
 pub(super) struct Job {
     pub number: usize,
-    /// The epochs that are to be done then; `None` for all.
+    /// The number of epochs to reach; `None` for all.
     pub epochs: Option<u64>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn name(number: usize) -> String {
     format!("trial-{}", number + 1)
 }
 
-/// Whether a folder is that of a sweep.
+/// Whether a folder belongs to a sweep.
 pub(in crate::cli) fn is_sweep(folder: &Folder) -> bool {
     [PLAN, OLD_PLAN].iter().any(|name| folder.file(name).is_file())
 }
@@ -132,14 +132,15 @@ impl Plan {
         Ok(Self { search, listed, over: Vec::new(), seed: 0, trials: None, hours: None, prune: None })
     }
 
-    /// How many trials there are to be; `None` where only time ends the sweep.
+    /// The planned number of trials; `None` where only time ends the sweep.
     fn count(&self) -> Option<usize> {
         if self.search == Search::Grid { Some(self.listed.len()) } else { self.trials }
     }
 }
 
 impl Journal {
-    /// The sweep in a folder. A line that a kill cut off is dropped, and what a trial reached whose folder is gone.
+    /// The sweep in a folder. A line that a kill cut off is dropped, and so are the results of a trial whose folder is
+    /// gone.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let group = Folder::open(path)?;
         let plan = Plan::read(&group)?;
@@ -186,8 +187,8 @@ impl Journal {
         self.trials.iter().flat_map(|trial| &trial.reached).map(|reached| reached.seconds).sum()
     }
 
-    /// What is trained next beside the trials that are under way: a trial that has not been trained yet, then one that is
-    /// promoted, then a new one.
+    /// The next job beside the trials under way: a trial that has not been trained yet, then a promoted one, then a new
+    /// one.
     pub fn next(&mut self, under_way: &[usize]) -> anyhow::Result<Option<Job>> {
         let job = |number, rung| Some(Job { number, epochs: self.rungs.pause(rung) });
         let is_untrained =
@@ -215,7 +216,7 @@ impl Journal {
         Ok(job)
     }
 
-    /// Keeps what a trial has reached.
+    /// Records a trial's result.
     pub fn reached(&mut self, trial: usize, reached: Reached) -> anyhow::Result<()> {
         self.add(&Line::Reached { trial, reached: reached.clone() })?;
         self.trials[trial].reached.push(reached);
@@ -244,7 +245,7 @@ impl Journal {
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes the journal anew, without what [`Journal::open`] dropped.
+    /// Rewrites the journal without the lines that [`Journal::open`] dropped.
     pub fn rewrite(&self) -> anyhow::Result<()> {
         let trials = || self.trials.iter().enumerate();
         let drawn = trials().map(|(trial, one)| Line::Drawn { trial, settings: one.settings.clone() });

@@ -1,4 +1,4 @@
-//! Which settings a trial is drawn with.
+//! Draws the settings of a trial.
 
 use super::parzen::{self, Axis};
 use super::space::{Over, Values};
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(of(3, 12), of(3, 12));
         assert_ne!(of(3, 12), of(3, 13));
         assert_ne!(of(3, 12), of(4, 12));
-        // The first trials do not differ from those of a random search.
+        // The first trials equal a random search's.
         assert_eq!(draw(Search::Tpe, &over(), 3, 5, &known[..5]), draw(Search::Random, &over(), 3, 5, &[]));
     }
 

@@ -1,4 +1,4 @@
-//! One trial of a sweep: trained here, or in a process of its own.
+//! One trial of a sweep, trained here or in its own process.
 
 use super::journal::{End, Job, Journal, Reached};
 use super::{Sweep, jobs};

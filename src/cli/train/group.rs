@@ -63,7 +63,7 @@ impl Group {
         Ok(folder.keep_text(Self::FILE, &serde_json::to_string(&self)?)?)
     }
 
-    /// `None` where the folder is that of a single run.
+    /// `None` where the folder belongs to a single run.
     pub fn read(folder: &Folder) -> anyhow::Result<Option<Self>> {
         let path = folder.file(Self::FILE);
         match std::fs::read_to_string(&path) {

@@ -27,7 +27,7 @@ pub(in crate::cli) struct Wanted<'a> {
 }
 
 impl Logs {
-    /// Those of a run that is about to begin, or to go on.
+    /// The logs of a run that is about to begin or resume.
     pub fn begin(wanted: Wanted, recipe: &Recipe, session: &Session) -> crate::Result<Self> {
         let folder = session.folder().path();
         let tensorboard = if wanted.tensorboard { Some(tensorboard::Writer::create(folder)?) } else { None };

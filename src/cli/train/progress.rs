@@ -1,4 +1,4 @@
-//! Where a run is within its epoch, as a file for `neural watch`.
+//! A run's progress within its epoch, as a file for `neural watch`.
 
 use crate::runs::Folder;
 use crate::train::Progress;

@@ -71,7 +71,7 @@ pub(in crate::cli) struct Outcome {
     /// Of the weights after the best epoch, where the run came to its end.
     pub scores: Scores,
     pub best: Option<Epoch>,
-    /// By what it is the best.
+    /// The figure by which it is the best.
     pub monitor: Monitor,
 }
 
@@ -231,7 +231,7 @@ pub(super) fn no_dashboard<T>() -> anyhow::Result<T> {
     bail!("--dashboard needs a build with its feature: cargo build --release --features dashboard")
 }
 
-/// Outputs that no class has are learned never to speak, which is seldom what was meant.
+/// Warns of outputs without a class: they learn never to be chosen, which is seldom intended.
 fn warn_of_outputs(run: &Run, data: &Dataset, screen: &Screen) {
     let Some(outputs) = run.width() else { return };
     if let Some(classes) = data.classes().filter(|classes| outputs > (*classes).max(2)) {

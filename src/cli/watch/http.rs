@@ -133,7 +133,7 @@ impl Service {
             .any(|name| host == format!("{name}:{port}") || (port == 80 && host == *name))
     }
 
-    /// Server-sent events, each with what the page does not have yet.
+    /// Server-sent events, each with the news for the page.
     fn events(&self) -> Streamed {
         let (news, events) = mpsc::channel(1);
         let mut seen = self.seen.clone();

@@ -27,7 +27,7 @@ pub(super) struct Run {
 
 type Stamp = [Option<(u64, SystemTime)>; 2];
 
-/// A run, and what changes without its history.
+/// A run, and its state that changes apart from its history.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub run: Arc<Run>,
@@ -88,8 +88,8 @@ impl Run {
 pub(super) struct Told(BTreeMap<String, Seen>);
 
 impl Told {
-    /// What is new to the page, if anything is: of each run that changed, the epochs from the first that it does not have,
-    /// and with the first of them all else.
+    /// The news for the page, if there are any: for each changed run the epochs that the page does not have, and with
+    /// the first of them all else.
     pub fn news(&mut self, now: &[Seen]) -> Option<Value> {
         let mut runs = Vec::new();
         for seen in now {
