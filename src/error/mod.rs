@@ -138,9 +138,9 @@ pub enum Error {
     NotFinite {
         /// The loss: NaN or infinite.
         loss: f64,
-        /// From 0.
+        /// The step, from 0.
         step: u64,
-        /// From 1, where steps are counted in epochs.
+        /// The epoch, from 1, where steps are counted in epochs.
         epoch: Option<u64>,
         /// The first place, in the order of computation, with a number that is not finite, where one was found.
         place: Option<String>,

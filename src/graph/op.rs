@@ -124,11 +124,11 @@ pub enum Reduction {
 pub struct DotDims {
     /// Axes of the first operand that are summed over.
     pub lhs_contract: Vec<usize>,
-    /// Those of the second operand, in the same order.
+    /// The same axes of the second operand, in the same order.
     pub rhs_contract: Vec<usize>,
     /// Axes of the first operand that are paired.
     pub lhs_batch: Vec<usize>,
-    /// Those of the second operand, in the same order.
+    /// The same axes of the second operand, in the same order.
     pub rhs_batch: Vec<usize>,
 }
 

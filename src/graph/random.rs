@@ -39,7 +39,7 @@ struct Shard {
 const KEY_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// From two scalars that are arguments of the program: a seed (u64) and a step (u64).
+    /// Random numbers from two scalars that are arguments of the program: a seed (u64) and a step (u64).
     ///
     /// ```
     /// use neural::graph::{Graph, Random};

@@ -25,7 +25,7 @@ impl Tensor {
         Ok(self.graph.insert(Op::Reshape, &[self], Type::new(self.dtype(), shape)))
     }
 
-    /// All axes from `axis` on as one.
+    /// Flattens all axes from `axis` on into one.
     ///
     /// ```
     /// use neural::{DType, graph::Graph};

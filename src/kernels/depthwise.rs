@@ -278,7 +278,7 @@ impl WithSimd for FilterGrad<'_> {
     }
 }
 
-/// From images to results, or from the gradient for the results to that for the images.
+/// Computes results from images, or the gradient for the images from the results' gradient.
 pub(super) fn pass(
     sizes: &Sliding,
     way: Way,

@@ -283,7 +283,7 @@ impl FilterGrad<'_> {
     }
 }
 
-/// From images to results, or from the gradient for the results to that for the images.
+/// Computes results from images, or the gradient for the images from the results' gradient.
 fn pass(sizes: &Sliding, way: Way, [from, kernel]: [&[f32]; 2], to: &mut [f32], threads: &dyn Threads) {
     if from.is_empty() || kernel.is_empty() || to.is_empty() {
         return to.fill(0.0);

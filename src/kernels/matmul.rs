@@ -34,8 +34,8 @@ const MANY: usize = 16;
 /// them twice as long. From `WIDE` on a cut between columns costs nothing.
 const NARROW: usize = 32;
 const WIDE: usize = 64;
-/// Of at most 128 columns `gemm_f32` does not pack `a`. Where `a` is transposed it then reads a few numbers of each of its rows,
-/// which halves the speed if these are a power of two apart.
+/// With at most 128 columns `gemm_f32` does not pack `a`. Where `a` is transposed it then reads a few numbers of each
+/// of its rows, which halves the speed if these are a power of two apart.
 const PACKED: usize = 256;
 /// A piece has whole multiples of the rows and columns that `gemm_f32` works on at a time.
 const UNIT_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 6 };
@@ -72,7 +72,7 @@ impl Part {
 }
 
 impl Product {
-    /// Of operands `[rows, summed]` and `[summed, columns]`, each of which may be given transposed.
+    /// A product of operands `[rows, summed]` and `[summed, columns]`, each of which may be given transposed.
     pub fn new([rows, summed, columns]: [usize; 3], [a_transposed, b_transposed]: [bool; 2]) -> Self {
         let [rows, summed, columns] = [rows, summed, columns].map(|n| n as i64);
         let [a_transposed, b_transposed] = [a_transposed, b_transposed].map(i64::from);

@@ -189,7 +189,7 @@ impl Pass<'_> {
         for (from, to) in from.chunks_exact(image).zip(to.chunks_exact_mut(result)) {
             room.fill(0.0);
             for pixels in pixels.chunks(N) {
-                // Beyond the last pixel, the last once more.
+                // Places beyond the last pixel repeat it.
                 let a: [&[f32]; N] = std::array::from_fn(|i| &from[pixels[i.min(pixels.len() - 1)].0..]);
                 for (panel, distances) in panels.chunks_exact(read * R).zip(distances.chunks_exact(R)) {
                     let products = product::<S, N, R>(simd, read, a, panel, R);
@@ -209,7 +209,7 @@ impl Pass<'_> {
     }
 }
 
-/// From images to results, or from the gradient for the results to that for the images.
+/// Computes results from images, or the gradient for the images from the results' gradient.
 pub(super) fn pass(
     sizes: &Sliding,
     way: Way,

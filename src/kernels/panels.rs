@@ -16,7 +16,7 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    /// Of a matrix.
+    /// Packs a matrix.
     pub fn new(matrix: &[f32], [summed, columns]: [usize; 2], threads: &dyn Threads) -> Self {
         Self::pack([summed, columns], threads, |panel, first, width| {
             for (row, to) in matrix.chunks_exact(columns).zip(panel.chunks_exact_mut(width)) {
@@ -26,7 +26,7 @@ impl Panels {
         })
     }
 
-    /// Of the transpose of a matrix `[columns, summed]`.
+    /// Packs the transpose of a matrix `[columns, summed]`.
     pub fn transposed(matrix: &[f32], [columns, summed]: [usize; 2], threads: &dyn Threads) -> Self {
         Self::pack([summed, columns], threads, |panel, first, width| {
             for (i, column) in matrix.chunks_exact(summed).skip(first).take(width).enumerate() {
@@ -73,7 +73,7 @@ impl Panels {
         for panel in 0..self.count {
             let b = S::as_simd_f32s(&panels[panel * summed * width..][..summed * width]).0;
             for first in (0..rows).step_by(ROWS) {
-                // Beyond the last row, the last once more.
+                // Rows beyond the last repeat it.
                 let a: [&[f32]; ROWS] = std::array::from_fn(|i| &a[(first + i).min(rows - 1) * summed..]);
                 let sums = product::<S, ROWS, REGISTERS>(simd, summed, a, b, REGISTERS);
                 unrolled!(i < ROWS, {

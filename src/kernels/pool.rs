@@ -60,7 +60,7 @@ impl WithSimd for Image<'_> {
                 }
                 store(simd, &mut y[result], largest);
             }),
-            // To the first of the cells that has the largest number.
+            // The gradient goes to the first cell that holds the maximum.
             Way::MaxGrad { x, y, dy, dx } => {
                 each(windows, channels, S::F32_LANES, |cells, result, channels| {
                     let y = load(simd, &y[result.clone()]);

@@ -39,7 +39,7 @@ struct Along {
 }
 
 impl Along {
-    /// Of a result: every place reads the whole window.
+    /// The places of a result: every place reads the whole window.
     fn forward(sizes: &Sliding, axis: usize) -> Self {
         let [count, window, stride, dilation] =
             [sizes.result[axis], sizes.window[axis], sizes.stride[axis], sizes.dilation[axis]]
@@ -49,8 +49,8 @@ impl Along {
         Self { axes: vec![axis_of_all], padding: sizes.padding[axis] }
     }
 
-    /// Of an image: result `r` read cell `t` at `r * stride + t * dilation - padding`, so that a place was read by some
-    /// cells of the window only, which are the same for places that are the stride apart.
+    /// The places of an image: result `r` read cell `t` at `r * stride + t * dilation - padding`, so that only some
+    /// cells of the window read a place, and the same ones for places a stride apart.
     fn backward(sizes: &Sliding, axis: usize) -> Self {
         let (size, padding) = (sizes.image[axis], sizes.padding[axis]);
         let (window, stride, dilation) = (sizes.window[axis], sizes.stride[axis], sizes.dilation[axis]);
@@ -91,9 +91,9 @@ impl Along {
 /// Which way a convolution goes.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Way {
-    /// From images to results.
+    /// Computes results from images.
     Forward,
-    /// From the gradient for the results to that for the images.
+    /// Computes the gradient for the images from the results' gradient.
     Backward,
 }
 
@@ -127,7 +127,7 @@ impl Channels {
         cell * self.cell + group * self.group + read * self.steps[0] + written * self.steps[1]
     }
 
-    /// All that are read, and all that are written.
+    /// All input channels, and all output channels.
     pub fn all(&self) -> [usize; 2] {
         [self.read, self.written].map(|of_group| of_group * self.groups)
     }

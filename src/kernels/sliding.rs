@@ -34,7 +34,7 @@ impl Sliding {
         let counts = [&stride[..], &dilation, &[groups]].concat();
         let whole = || image[2] % groups == 0 && result[2] % groups == 0;
         let images = |[height, width, channels]: [i64; 3]| length(&[images, height, width, channels]);
-        // As far as a window reaches, which places are computed with.
+        // Bounds the reach of a window, which the computation of places relies on.
         for axis in 0..2 {
             let reach = (result[axis].checked_mul(stride[axis])?)
                 .checked_add(window[axis].checked_mul(dilation[axis])?)?

@@ -79,7 +79,7 @@ fn run(width: usize) -> usize {
     if width == 1 { RUN * 16 } else { RUN * width }
 }
 
-/// Where rows are divided that are not added one after the other.
+/// Divides rows that are not added one after the other.
 fn halves<T>(rows: &[T], width: usize) -> (&[T], &[T]) {
     rows.split_at(rows.len() / width / 2 * width)
 }

@@ -60,7 +60,7 @@ impl Sizes {
 #[derive(Clone, Copy)]
 pub(super) struct Side {
     size: [usize; 3],
-    /// Those that are worked on: the first, and the first that is not.
+    /// The range of channels to process.
     channels: [usize; 2],
     padding: [isize; 2],
     extent: [usize; 2],
@@ -174,7 +174,7 @@ pub(super) struct Block<S: Simd> {
 }
 
 impl<S: Simd> Block<S> {
-    /// With registers for all channels, of which a product takes `at_once`.
+    /// A block with registers for all channels, rounded up to a multiple of `at_once`, the registers of a product.
     pub fn new(side: Side, at_once: usize) -> Self {
         let registers = side.channels().div_ceil(S::F32_LANES).next_multiple_of(at_once);
         Self { side, registers, simd: PhantomData }

@@ -110,7 +110,7 @@ pub struct Group {
 }
 
 impl Update {
-    /// As a program passes it.
+    /// The form in which a program passes it.
     pub fn words(&self) -> Vec<i64> {
         let mut words = vec![self.formulas.len()];
         let list = |words: &mut Vec<usize>, list: &[usize]| {

@@ -253,7 +253,7 @@ impl FilterGrad<'_> {
 /// The filters' gradient from the summed contributions of all images, for some of the channels.
 struct Gradient<'a, 'b> {
     sizes: Sizes,
-    /// Of each piece of the filters.
+    /// One for each piece of the filters.
     sums: &'a [Vec<Line>],
     pieces: &'a [[usize; 2]],
     first: usize,
@@ -392,7 +392,7 @@ fn lengths(sizes: &Sliding) -> Option<[usize; 3]> {
     possible(sizes).then(|| sizes.lengths()).flatten()
 }
 
-/// From images to results, or `back` from the gradient for the results to that for the images.
+/// Computes results from images, or with `back` the gradient for the images from the results' gradient.
 fn convolve(conv: &Sliding, from: &[f32], values: &[f32], to: &mut [f32], back: bool, threads: &dyn Threads) {
     if from.is_empty() || values.is_empty() || to.is_empty() {
         return to.fill(0.0);

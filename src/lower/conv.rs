@@ -113,7 +113,7 @@ impl Lowering<'_> {
         result.reshape(&dims(&result_shape))
     }
 
-    /// From `dy` and the kernel, the gradient for the input.
+    /// The gradient for the input, from `dy` and the kernel.
     pub(super) fn conv_input_grad(&self, dy: &XlaOp, kernel: &XlaOp, conv: &Conv) -> XlaResult {
         let Conv { window, groups, .. } = *conv;
         let (axes, filters) = (conv.axes(), conv.filters());
@@ -165,7 +165,7 @@ impl Lowering<'_> {
         unpatch(&patches, conv)
     }
 
-    /// From the input and `dy`, the gradient for the kernel.
+    /// The gradient for the kernel, from the input and `dy`.
     pub(super) fn conv_kernel_grad(&self, input: &XlaOp, dy: &XlaOp, conv: &Conv) -> XlaResult {
         let Conv { window, groups, .. } = *conv;
         let (axes, filters) = (conv.axes(), conv.filters());

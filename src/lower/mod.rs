@@ -183,7 +183,8 @@ struct Lowering<'a> {
     values: HashMap<usize, XlaOp>,
     /// The results of the scans.
     tuples: HashMap<usize, Vec<XlaOp>>,
-    /// All that the calls for recurrent sequences gave, by their scans: gradients need more than the scans' results.
+    /// The full results of the calls for recurrent sequences, by their scans: gradients need more than the scans'
+    /// results.
     sequences: HashMap<usize, XlaOp>,
     /// The gradients of attentions by their operands: one call gives the gradients for all operands.
     attention_grads: HashMap<Vec<usize>, XlaOp>,

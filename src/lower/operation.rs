@@ -1,4 +1,4 @@
-//! Each operation of the graph as XLA's, and the small pieces that several of them are made of.
+//! Translates each operation of the graph to XLA's, with helpers that several of them share.
 
 use super::conv::Conv;
 use super::{Lowering, XlaResult, dims, element, ffi, malformed};

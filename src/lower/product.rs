@@ -18,8 +18,8 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// Of an array of `shape` that is summed over the axes `contract`. `None` where these lie among the others or in
-    /// another order.
+    /// The matrix of an array of `shape` that is summed over the axes `contract`. `None` where these lie among the
+    /// others or in another order.
     fn of(shape: &[usize], contract: &[usize]) -> Option<Self> {
         let side_by_side = contract.windows(2).all(|pair| pair[1] == pair[0] + 1);
         let (first, last) = (*contract.first()?, *contract.last()?);

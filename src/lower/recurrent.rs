@@ -128,7 +128,7 @@ impl Lowering<'_> {
         let part = |from: usize, to: usize| both.slice_in_dim1(from as i64, to as i64, 0);
         let mut results =
             vec![part(0, weight)?.reshape(&dims(&[width, units]))?, part(weight, weight + bias)?];
-        // In place of the gradients that nobody reads.
+        // Stand-ins for the gradients that nothing reads.
         results.extend(carried[CONSTANTS..].iter().map(value));
         results.push(dx);
         Ok(Some(results))

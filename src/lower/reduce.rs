@@ -13,7 +13,7 @@ impl Lowering<'_> {
         ours.then(|| kernels::LastAxis::of(shape)).flatten()
     }
 
-    /// Where the largest element lies along `dim`, of an array of `shape`.
+    /// The index of the max along `dim`, of an array of `shape`.
     pub(super) fn arg_max(&self, x: &XlaOp, shape: &[usize], dim: usize, dtype: DType) -> XlaResult {
         match self.last_axis(shape, dtype).filter(|_| dim + 1 == shape.len()) {
             Some(sizes) => self.call(calls::ARG_MAX, &[x], &sizes, DType::I32, &shape[..dim]),
@@ -29,7 +29,7 @@ impl Lowering<'_> {
         shifted.sub_(&along_last(&shifted.exp()?, XlaOp::reduce_sum)?.log()?)
     }
 
-    /// From the result `y` and its gradient.
+    /// The gradient from the result `y` and its gradient.
     pub(super) fn log_softmax_grad(&self, y: &XlaOp, dy: &XlaOp, shape: &[usize], dtype: DType) -> XlaResult {
         if let Some(sizes) = self.last_axis(shape, dtype) {
             return self.call(calls::LOG_SOFTMAX_GRAD, &[y, dy], &sizes, dtype, shape);

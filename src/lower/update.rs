@@ -32,9 +32,9 @@ enum Kind {
 
 /// Outputs whose formulas read arrays in common.
 struct Shared {
-    /// By their indices.
+    /// The outputs by their indices.
     outputs: Vec<usize>,
-    /// All that they are computed of, and they themselves.
+    /// The outputs' nodes with everything that they are computed from.
     nodes: BTreeSet<NodeId>,
     arrays: BTreeSet<NodeId>,
 }
@@ -204,7 +204,7 @@ impl Nodes {
         }
     }
 
-    /// All that a node is computed of within a formula, and itself; and the arrays among them.
+    /// A node with everything that it is computed from within a formula; and the arrays among them.
     fn cone(&self, id: NodeId) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
         let (mut nodes, mut arrays) = (BTreeSet::new(), BTreeSet::new());
         let mut left = vec![id];

@@ -97,7 +97,7 @@ const LIBRARIES: [&str; 11] = [
     "libcudnn",
 ];
 
-/// Those among them that every training run uses.
+/// The libraries that every training run uses.
 const USED_BY_ALL: [&str; 4] = ["libcudart", "libcublasLt", "libcublas", "libcudnn"];
 
 impl CudaPlugin {

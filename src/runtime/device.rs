@@ -1,4 +1,4 @@
-//! Where programs run.
+//! Devices, on which programs run.
 
 use super::cuda::{CudaPlugin, Origin};
 use super::driver::Driver;

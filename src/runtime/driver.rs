@@ -30,7 +30,7 @@ pub struct Driver {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Gpu {
-    /// As NVIDIA's driver names it, such as `NVIDIA H200`.
+    /// NVIDIA's name of it, such as `NVIDIA H200`.
     pub name: String,
     /// Bytes in all, used or not.
     pub memory: u64,
@@ -72,7 +72,7 @@ const SUCCESS: c_int = 0;
 const COMPUTE_CAPABILITY_MAJOR: c_int = 75;
 const COMPUTE_CAPABILITY_MINOR: c_int = 76;
 
-/// Those functions of cuda.h that are used here.
+/// The functions of cuda.h that are used here.
 struct Functions {
     init: unsafe extern "C" fn(flags: u32) -> c_int,
     version: unsafe extern "C" fn(*mut c_int) -> c_int,

@@ -36,7 +36,7 @@ impl Kernels {
         })
     }
 
-    /// Has XLA read the kernels of the file, where it is there, and write down all that it has chosen so far.
+    /// Settings with which XLA reads the kernels of the file, if it exists, and writes all kernels chosen so far.
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
         let load = self.load.clone().map(|file| ("xla_gpu_load_autotune_results_from".into(), file));
         let dump = ("xla_gpu_dump_autotune_results_to".into(), self.dump.clone());

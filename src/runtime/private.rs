@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A folder that belongs to the user, to which nobody else can write and which nobody else can put another in the place
 /// of.
 pub(super) struct PrivateFolder {
-    /// Without links.
+    /// The path with links resolved.
     path: PathBuf,
 }
 

@@ -34,7 +34,7 @@ pub struct Report {
     pub driver: Result<Driver, String>,
     /// The CUDA plugin.
     pub plugin: Option<PluginReport>,
-    /// Where a plugin was looked for.
+    /// The places searched for a plugin.
     pub places: Vec<PathBuf>,
     /// The device that `auto` takes, and why.
     pub auto: Auto,
@@ -58,7 +58,7 @@ pub struct Xla {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Cpu {
-    /// Those that this process may use.
+    /// The cores that this process may use.
     pub cores: usize,
     /// Bytes in all, used or not.
     pub memory: u64,
@@ -100,7 +100,7 @@ pub struct Auto {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct OpenedDevice {
-    /// As `--device` takes it.
+    /// The name for `--device`.
     pub name: String,
     /// XLA's name for the kind of device.
     pub kind: String,

@@ -116,7 +116,7 @@ impl DeviceOptions {
         }
     }
 
-    /// As the CUDA plugin takes them.
+    /// The options in the form of the CUDA plugin.
     pub(super) fn of_plugin(&self, index: usize) -> Vec<(&'static str, PluginOption)> {
         let mut options = vec![
             (
@@ -161,7 +161,7 @@ impl Choice {
             },
             DeviceSpec::Auto => Ok(match CudaPlugin::find()? {
                 Some(plugin) => Self::gpu(plugin, 0).unwrap_or_else(|reason| Self::Cpu { instead: Some(reason) }),
-                // Not worth starting the driver for: its kernel module says enough.
+                // Starting the driver is not worth it: its kernel module tells enough.
                 None => Self::Cpu {
                     instead: Path::new("/proc/driver/nvidia/version").exists().then(|| {
                         "NVIDIA's driver is there, but no CUDA plugin; scripts/setup --cuda fetches one".into()
@@ -194,7 +194,7 @@ impl Choice {
         }
     }
 
-    /// As the user would ask for it.
+    /// The user's name for it.
     pub fn name(&self) -> String {
         match self {
             Self::Cpu { .. } => "cpu".into(),

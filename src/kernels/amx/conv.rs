@@ -84,7 +84,7 @@ struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    /// For images that have room for `pixels`; `None` if there are numbers that tiles cannot multiply.
+    /// Packs for images with room for `pixels`; `None` if there are numbers that tiles cannot multiply.
     fn new(
         layout: &Layout,
         step: &'a Step,
@@ -117,8 +117,8 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// From images to results, or from the gradient for the results to that for the images. Says whether it could: the numbers may be
-/// some that tiles cannot multiply.
+/// Computes results from images, or the gradient for the images from the results' gradient. Returns whether it could:
+/// tiles cannot multiply some numbers.
 pub fn conv_pass(
     layout: &Layout,
     images: usize,

@@ -39,7 +39,7 @@ pub enum Side {
 pub enum Places<'a> {
     /// Row by row, `0` rows of `1` numbers.
     Dense(usize, usize),
-    /// At the sum of one for the row and one for the column.
+    /// At the sum of a place for the row and a place for the column.
     Sums { rows: &'a [i32], columns: &'a [i32] },
 }
 
@@ -59,7 +59,7 @@ pub struct Operand<'a> {
 type Square = [__m512; TILE];
 
 impl<'a> Operand<'a> {
-    /// Of a matrix within `numbers`.
+    /// An operand that is a matrix within `numbers`.
     pub fn new(numbers: &'a [f32], places: Places<'a>, summed_last: bool, side: Side) -> Self {
         let [rows, columns] = match places {
             Places::Dense(rows, columns) => {

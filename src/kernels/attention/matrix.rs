@@ -13,7 +13,7 @@ const _: () = assert!(ROWS_OF.is_multiple_of(NARROW));
 pub(super) struct Matrix {
     lines: Vec<Line>,
     columns: usize,
-    /// From row to row: an odd number of cache lines, as rows at a power of two would share few places of a cache.
+    /// The distance of rows: an odd number of cache lines, as rows at a power of two would share few sets of a cache.
     stride: usize,
 }
 
@@ -33,14 +33,14 @@ impl Matrix {
         Self { lines: lines(rows.next_multiple_of(ROWS_OF) * stride + ROWS_OF), columns, stride }
     }
 
-    /// Of some rows.
+    /// A matrix of some rows.
     pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]>, shape: [usize; 2]) -> Self {
         let mut matrix = Self::new(shape);
         matrix.copy(rows, 1.0);
         matrix
     }
 
-    /// Of some columns.
+    /// A matrix of some columns.
     pub fn transposed<'a>(columns: impl Iterator<Item = &'a [f32]>, shape: [usize; 2]) -> Self {
         let mut matrix = Self::new(shape);
         let stride = matrix.stride;
@@ -94,7 +94,7 @@ impl Matrix {
         self.numbers_mut().chunks_exact_mut(stride).map(move |row| &mut row[..width])
     }
 
-    /// To be multiplied from the left.
+    /// The matrix as a left operand.
     pub fn left(&self) -> Strided<'_> {
         Strided { values: self.numbers(), row: self.stride, column: 1 }
     }
@@ -104,7 +104,7 @@ impl Matrix {
         Strided { values: self.numbers(), row: 1, column: self.stride }
     }
 
-    /// From a row on, to be multiplied from the right.
+    /// The matrix from a row on as a right operand.
     pub fn right(&self, row: usize) -> Right<'_> {
         Right { values: &self.numbers()[row * self.stride..], stride: self.stride, columns: self.columns }
     }

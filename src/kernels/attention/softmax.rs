@@ -10,7 +10,7 @@ pub(super) struct Softmax {
 }
 
 impl Softmax {
-    /// Of a row that has not begun.
+    /// The state of a row that has not begun.
     pub const EMPTY: Self = Self { largest: f32::NEG_INFINITY, total: 0.0 };
 
     /// Puts `e^(x - largest)` in the place of every number of the next block, a multiple of 16 numbers. Returns the

@@ -56,7 +56,7 @@ impl Sequence {
         [self.length, self.batch, self.units].map(|n| n as usize)
     }
 
-    /// Of the states of one step.
+    /// The size of the states of one step.
     fn slab(&self) -> usize {
         (self.batch * self.units) as usize
     }
@@ -120,7 +120,7 @@ struct Arrays {
     bias: usize,
     mask: usize,
     state: usize,
-    /// As the state, if there are cells.
+    /// Like the state, if there are cells.
     cell: usize,
     states: usize,
 }

@@ -233,7 +233,7 @@ pub struct Api {
 unsafe impl Send for Api {}
 unsafe impl Sync for Api {}
 
-// As a compiler for C lays them out on a machine of 64 bits.
+// The layout of a C compiler on a 64-bit machine.
 const _: () = {
     assert!(size!(ApiVersion, minor: c_int) == 24);
     assert!(size!(Metadata, traits: u32) == 36);

@@ -73,7 +73,7 @@ impl Element for f64 {
     const DTYPE: c_int = 12;
 }
 
-/// Has XLA call `handler` where a program calls `name` on the CPU. Says whether XLA takes it.
+/// Has XLA call `handler` where a program calls `name` on the CPU. Returns whether XLA accepts it.
 pub(super) fn register(name: &str, handler: Handler) -> bool {
     let Some(api) = api() else { return false };
     let span = |text: &str| c_api::ByteSpan { ptr: text.as_ptr().cast(), len: text.len() };
@@ -321,10 +321,10 @@ impl Call {
 /// `XLA_FFI_DataType_S64`
 const S64: c_int = 5;
 
-/// Where the numbers of the `i`-th of `count` buffers lie, and how many there are.
+/// The address and the number of elements of the `i`-th of `count` buffers.
 ///
 /// # Safety
-/// They are the buffers of a call that goes on.
+/// They are the buffers of a call in progress.
 unsafe fn buffer<T: Element>(buffers: &Buffers, count: usize, i: usize) -> Result<(*mut T, usize), String> {
     // SAFETY: the caller's; each buffer is of the kind that stands beside it.
     unsafe {
@@ -343,7 +343,7 @@ unsafe fn buffer<T: Element>(buffers: &Buffers, count: usize, i: usize) -> Resul
     }
 }
 
-/// All of the buffers, of f32.
+/// All of the buffers, which hold f32.
 ///
 /// # Safety
 /// As [`buffer`].

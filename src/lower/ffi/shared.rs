@@ -74,7 +74,7 @@ impl XlaThreads {
         Some(future)
     }
 
-    /// Has other threads take pieces too. One that comes too late finds none left, so nothing waits for it.
+    /// Has other threads take pieces too. A late one finds none left, so nothing waits for it.
     fn help(&self, shared: &Arc<Shared>) {
         unsafe extern "C" fn task(shared: *mut c_void) {
             // SAFETY: it is the pointer handed over below, once for each task.
