@@ -16,8 +16,8 @@ const MOST_ROWS: usize = 64;
 pub struct Activations(BTreeMap<String, (f64, f64)>);
 
 impl Activations {
-    /// At a place: the name of a weight, such as `0.weight`, for the values that it is multiplied with, the path of a layer,
-    /// such as `0`, for its results.
+    /// The range at a place: the name of a weight, such as `0.weight`, for the values that it is multiplied with, or
+    /// the path of a layer, such as `0`, for its results.
     pub fn range(&self, place: &str) -> Option<(f64, f64)> {
         self.0.get(place).copied()
     }

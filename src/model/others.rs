@@ -19,7 +19,7 @@ pub struct Others {
     pub inputs: Vec<OtherInput>,
     /// The name of the first output.
     pub name: String,
-    /// Where the network has it.
+    /// The name of the output in the network.
     pub output: String,
     /// The other outputs.
     pub outputs: Vec<OtherOutput>,
@@ -81,7 +81,7 @@ pub struct Reads<'a> {
 pub struct Answer<'a> {
     /// Empty where it is the only one.
     pub name: &'a str,
-    /// Where the network has it.
+    /// The name of the output in the network.
     pub output: &'a str,
     /// The function that turns outputs into answers.
     pub link: Link,

@@ -42,7 +42,7 @@ struct Compiled {
     device: Device,
     program: Program,
     batch: usize,
-    /// Of each answer for a row.
+    /// The shape of each answer for a row.
     shapes: Vec<Vec<usize>>,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn is_zero(value: &f64) -> bool {
 }
 
 impl Attention {
-    /// Without a mask, positions or dropout.
+    /// Attention without a mask, positions or dropout.
     pub fn new(heads: usize) -> Self {
         Self { heads, causal: false, rotary: false, dropout: 0.0 }
     }

@@ -35,7 +35,7 @@ pub struct Context<'a> {
     /// The paths of the parts that are computed again for their gradients.
     recompute: &'a [String],
     positions: Option<Tensor>,
-    /// Where they are asked for, the values that weights are multiplied with, and each part's results.
+    /// If requested, the values that weights are multiplied with, and each part's results.
     observed: Option<Vec<(String, Tensor)>>,
     path: Vec<String>,
     rows: Vec<Row>,
@@ -55,7 +55,7 @@ impl fmt::Debug for Context<'_> {
 }
 
 impl<'a> Context<'a> {
-    /// For evaluation: dropout lets everything through and norms use their running statistics.
+    /// A context for evaluation: dropout has no effect, and norms use their running statistics.
     pub fn evaluation(variables: &'a mut Variables) -> Self {
         let compute = variables.dtype();
         Self {
@@ -75,7 +75,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// For training, with a source of random numbers.
+    /// A context for training, with a source of random numbers.
     ///
     /// ```
     /// use neural::{DType, graph::{Graph, Random}, nn::Context, variables::Variables};
@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// Only these positions of the batch's sequences are real, `bool` `[n, length]`; the others are padding.
+    /// Sets which positions of the batch's sequences are real, `bool` `[n, length]`; the others are padding.
     ///
     /// # Errors
     /// When the mask is of another type or rank.

@@ -31,7 +31,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// With a bias, and the usual first weights.
+    /// A dense layer with a bias and the usual initial weights.
     pub fn new(units: usize) -> Self {
         Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
     }

@@ -44,7 +44,7 @@ pub struct DepthwiseConv {
 }
 
 impl DepthwiseConv {
-    /// One result a channel, stride 1, no padding, with a bias.
+    /// A convolution with one result a channel, stride 1, no padding, and a bias.
     pub fn new(kernel: &[usize]) -> Self {
         let Conv { stride, padding, dilation, bias, init, .. } = Conv::new(1, kernel);
         Self { kernel: kernel.to_vec(), multiplier: 1, stride, padding, dilation, bias, init }
@@ -114,7 +114,7 @@ pub struct SeparableConv {
 }
 
 impl SeparableConv {
-    /// As [`DepthwiseConv::new`], followed by `filters` filters of single cells.
+    /// [`DepthwiseConv::new`] followed by `filters` filters of single cells.
     pub fn new(filters: usize, kernel: &[usize]) -> Self {
         let DepthwiseConv { kernel, multiplier, stride, padding, dilation, bias, init } =
             DepthwiseConv::new(kernel);

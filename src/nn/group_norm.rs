@@ -37,7 +37,7 @@ fn epsilon() -> f64 {
 }
 
 impl GroupNorm {
-    /// With a weight and a bias for each channel.
+    /// A norm with a weight and a bias for each channel.
     pub fn new(groups: usize) -> Self {
         Self { groups, epsilon: epsilon(), affine: true }
     }

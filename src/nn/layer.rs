@@ -1,4 +1,4 @@
-//! All layers, as one type and one table.
+//! All layers as one type.
 
 use super::{
     Attention, BatchNorm, Context, Conv, ConvTranspose, Dense, DepthwiseConv, Dropout, Edges, Embedding,

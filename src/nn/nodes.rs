@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nodes {
-    /// Each node by its name.
+    /// The nodes by name.
     pub nodes: BTreeMap<String, Node>,
     /// The names of the nodes that the network answers with.
     pub outputs: Vec<String>,
@@ -62,7 +62,7 @@ impl Line {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Join {
-    /// One after the other along the last axis; the other axes are alike.
+    /// Concatenated along the last axis; the other axes must match.
     Concatenate,
     /// Element by element; all of one shape.
     Add,
@@ -277,7 +277,7 @@ impl Node {
         }
     }
 
-    /// Where its input comes from, as the summary shows it.
+    /// The source of its input, as text for the summary.
     fn written(&self) -> String {
         let like = self.like.as_ref().map_or(String::new(), |other| format!(", like {other}"));
         format!("{} {}{like}", self.join.map_or("from", Join::name), self.from.join(" "))

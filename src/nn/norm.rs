@@ -68,7 +68,7 @@ impl BatchNorm {
             None => Ok(batch),
         };
         let mean = cx.batch_mean(x, &axes)?;
-        // As in `forward`: of the same value, with a gradient that sums once.
+        // As in `forward`: the same value, with a gradient that sums once.
         let centre = mean.stop_gradient()?;
         let variance = cx.batch_mean(&(x - &centre)?.square()?, &axes)?;
         let variance = (variance - (&mean - &centre)?.square()?)?;

@@ -28,7 +28,7 @@ pub struct Position {
     pub length: Option<usize>,
 }
 
-/// Where the vectors of a [`Position`] come from.
+/// The source of the vectors of a [`Position`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Each sample in another shape, its values in the same order. One length may be -1: it is computed from the others.
+/// Reshapes each sample, with its values in the same order. One length may be -1: it is computed from the others.
 ///
 /// ```
 /// use neural::{DType, nn};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reshape {
-    /// Without the batch.
+    /// The new shape without the batch.
     #[serde(alias = "target_shape")]
     pub shape: Vec<i64>,
 }
@@ -114,7 +114,7 @@ impl Module for Repeat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edges {
-    /// Before and after, for each spatial axis.
+    /// The cells before and after, for each spatial axis.
     #[serde(alias = "padding", alias = "cropping")]
     pub cells: Vec<(usize, usize)>,
 }
@@ -151,7 +151,7 @@ impl Edges {
     }
 }
 
-/// All axes but the batch as one.
+/// Flattens all axes but the batch into one.
 pub fn flatten() -> Layer {
     Layer::Flatten
 }

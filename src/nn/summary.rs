@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {
-    /// Where the layer stands, such as `2` or `3.layers.0`.
+    /// The path of the layer, such as `2` or `3.layers.0`.
     pub path: String,
     /// The layer's name in a recipe.
     pub kind: String,

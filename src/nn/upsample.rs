@@ -67,8 +67,8 @@ fn nearest(x: &Tensor, axis: usize, factor: usize) -> Result<Tensor> {
     x.broadcast_in(&repeated, kept)?.reshape(&with_length(x.shape(), axis, &[length * factor]))
 }
 
-/// Each cell gives way to `factor` ones, whose middles lie `t` of its length away from its own: at
-/// `t = (i + ½) / factor - ½`, between it and the cell before or after.
+/// Replaces each cell by `factor` cells, whose centres lie `t` of its length from its own: at `t = (i + ½) / factor -
+/// ½`, between it and the cell before or after.
 fn linear(x: &Tensor, axis: usize, factor: usize) -> Result<Tensor> {
     let length = x.shape()[axis];
     let before = Tensor::concatenate(&[&x.narrow(axis, 0, 1)?, &x.narrow(axis, 0, length - 1)?], axis)?;
@@ -85,7 +85,7 @@ fn linear(x: &Tensor, axis: usize, factor: usize) -> Result<Tensor> {
     y.reshape(&with_length(x.shape(), axis, &[length * factor]))
 }
 
-/// By the nearest cell's value, see [`Upsample`].
+/// Enlarges by the nearest cell's value, see [`Upsample`].
 pub fn upsample(size: &[usize]) -> Layer {
     Layer::Upsample(Upsample { size: size.to_vec(), method: Interpolation::Nearest })
 }

@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 )]
 #[non_exhaustive]
 pub enum Padding {
-    /// None: the window stays inside.
+    /// No padding: the window stays inside.
     #[default]
     Valid,
     /// Enough cells for `positions = ⌈length / stride⌉`, the odd one at the end.
     Same,
-    /// Before and after, for each axis.
+    /// The cells before and after, for each axis.
     #[serde(untagged)]
     Explicit(Vec<(usize, usize)>),
 }

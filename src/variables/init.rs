@@ -95,7 +95,7 @@ impl Init {
             Init::Orthogonal(gain) => orthogonal(&normal(1.0), shape, gain),
         };
         let array = Array::vector(&values).cast(dtype);
-        // As many values were drawn as the shape has elements.
+        // The number of drawn values matches the shape.
         array.reshape(shape).unwrap_or_else(|_| Array::zeros(dtype, shape))
     }
 }

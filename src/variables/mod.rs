@@ -154,7 +154,7 @@ impl fmt::Debug for Variables {
 }
 
 impl Variables {
-    /// To find out which variables there are; numbers among them are of type `dtype`.
+    /// An empty list for a model to declare its variables in; the floating-point ones get type `dtype`.
     pub fn declare(graph: &Graph, dtype: DType) -> Self {
         Self {
             graph: graph.clone(),
@@ -166,7 +166,7 @@ impl Variables {
         }
     }
 
-    /// For a program in which the variables have the values `tensors`, in the order of `variables`.
+    /// Variables for a program in which they have the values `tensors`, in the order of `variables`.
     ///
     /// ```
     /// use neural::{DType, graph::Graph, nn, variables::Variables};

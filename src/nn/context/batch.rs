@@ -15,7 +15,7 @@ pub(super) struct RowMask {
 }
 
 impl Context<'_> {
-    /// Only some of the rows count: layers that look at a batch as a whole leave the others out. To be called after
+    /// Makes only some of the rows count: layers that compute over a whole batch leave the others out. Call it after
     /// [`Context::replicated`].
     ///
     /// ```
