@@ -21,7 +21,7 @@ use crate::graph::Tensor;
 pub struct Mask {
     /// `[n]`, `[n, positions…]`, or of each output `[n, positions…, outputs]`.
     weights: Tensor,
-    /// Of the weights, f64.
+    /// The sum of the weights, f64.
     sum: Tensor,
 }
 
@@ -105,7 +105,7 @@ impl Mask {
         (self.weights.shape() == outputs.shape()).then_some(&self.weights)
     }
 
-    /// Of a mask of outputs, the rows or positions all of whose outputs count.
+    /// A mask of outputs as a mask of the rows or positions whose outputs all count.
     pub(super) fn whole(&self) -> Result<Self> {
         Self::weights(&self.weights.min(&[self.weights.rank() - 1])?)
     }

@@ -50,8 +50,8 @@ pub struct ClassAnswers<'a> {
     pub probabilities: bool,
     /// Whether a row is a position of a sequence or a pixel of a picture.
     pub at_positions: bool,
-    /// Where rows have a distribution over the classes in place of one of them, `[rows, width]`; `labels` are then the
-    /// most probable ones.
+    /// Distributions over the classes `[rows, width]`, where rows have these in place of one class; `labels` are then
+    /// the most probable ones.
     pub distributions: Option<&'a [f64]>,
 }
 
@@ -123,7 +123,7 @@ impl ClassAnswers<'_> {
         Confusion::of(self.predicted, self.labels, self.classes)
     }
 
-    /// Those classes' counts that occur.
+    /// The counts of the classes that occur.
     fn counts(confusion: &Confusion) -> Vec<Counts> {
         confusion.counts().into_iter().filter(Counts::occurs).collect()
     }
@@ -194,7 +194,7 @@ impl LabelAnswers<'_> {
         (0..self.width).map(of).collect()
     }
 
-    /// Each label with its probability as two classes: no and yes.
+    /// The probability of each label as two classes: no and yes.
     fn as_pairs(table: &[f64]) -> Vec<f64> {
         table.iter().flat_map(|yes| [1.0 - yes, *yes]).collect()
     }

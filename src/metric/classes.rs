@@ -19,8 +19,8 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of predicted classes and true ones. A prediction outside `0..classes`, which a model with more outputs than
-    /// there are classes can make, counts as wrong; rows whose label is outside are left out.
+    /// Counts predicted classes against true ones. A prediction outside `0..classes`, which a model with more outputs
+    /// than there are classes can make, counts as wrong; rows whose label is outside are left out.
     ///
     /// ```
     /// use neural::metric::Confusion;

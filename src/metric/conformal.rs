@@ -28,8 +28,8 @@ pub struct Conformal {
 }
 
 impl Conformal {
-    /// Of probabilities `[rows, classes]` and the right classes; `None` where the rows are too few for the confidence, or a margin
-    /// is not finite, as too many probabilities are NaN.
+    /// The margin for probabilities `[rows, classes]` and the true classes; `None` where the rows are too few for the
+    /// confidence, or a margin is not finite, as too many probabilities are NaN.
     pub fn of_classes(
         probabilities: &[f64],
         classes: usize,
@@ -42,8 +42,8 @@ impl Conformal {
         Some(Self { confidence, margins: vec![margin] })
     }
 
-    /// Of outputs and targets `[rows, width]`, where targets that are NaN do not count; `None` where the rows are too few, or a
-    /// margin is not finite, as too many outputs or targets are infinite, or outputs NaN.
+    /// The margins for outputs and targets `[rows, width]`, where targets that are NaN do not count; `None` where the
+    /// rows are too few, or a margin is not finite, as too many outputs or targets are infinite, or outputs NaN.
     pub fn of_values(outputs: &[f64], targets: &[f64], width: usize, confidence: f64) -> Option<Self> {
         let of = |output: usize| {
             let pairs = outputs.iter().zip(targets).skip(output).step_by(width.max(1));

@@ -63,11 +63,11 @@ fn ratio(part: usize, whole: usize) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Average {
-    /// Of two classes, the second one's alone.
+    /// The second class of two.
     Positive,
     /// The mean over classes.
     Macro,
-    /// Of the counts of all classes together.
+    /// Over the summed counts of all classes.
     Micro,
     /// The mean over classes, each with the weight of its rows.
     Weighted,

@@ -50,10 +50,10 @@ pub enum Metric {
     Brier,
     /// The expected calibration error, in 15 bins of equal width.
     CalibrationError,
-    /// Of classes at positions: the mean over the classes that occur of TP / (TP + FP + FN), the intersection of where a
-    /// class is and where it was seen over their union (`jaccard_score` with `average="macro"`).
+    /// Of classes at positions: the mean over the classes that occur of TP / (TP + FP + FN), the intersection of a
+    /// class's true and predicted positions over their union (`jaccard_score` with `average="macro"`).
     MeanIou,
-    /// Of classes at positions: exp(log loss), the number of equally likely tokens that leave a guess as uncertain.
+    /// Of classes at positions: exp(log loss), the number of equally likely tokens with the same uncertainty.
     Perplexity,
     /// The mean over outputs of the root of the mean squared error, in the targets' own units.
     Rmse,
@@ -98,9 +98,9 @@ pub enum Task {
 /// Whether larger or smaller figures are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// As of an accuracy.
+    /// As with an accuracy.
     Higher,
-    /// As of a loss.
+    /// As with a loss.
     Lower,
 }
 
@@ -273,7 +273,7 @@ impl Metric {
             Self::Output(of) => return of.metric.row(),
             other => other,
         };
-        // Every figure has a row, as a test sees.
+        // Every figure has a row, as a test checks.
         TABLE.iter().find(|(metric, ..)| *metric == known).unwrap_or(&TABLE[0])
     }
 }

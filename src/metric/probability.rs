@@ -79,7 +79,7 @@ const BINS: usize = 15;
 /// assert!((error - 0.05).abs() < 1e-15);
 /// ```
 pub fn calibration_error(probabilities: &[f64], width: usize, predicted: &[i32], labels: &[i32]) -> f64 {
-    // Of each bin: the sum of its probabilities, and how many of its rows were right.
+    // For each bin: the sum of its probabilities, and how many of its rows were correct.
     let mut bins = [(0.0, 0usize); BINS];
     let rows = probabilities.chunks_exact(width.max(1)).zip(predicted).zip(labels);
     let total = rows.len() as f64;

@@ -28,7 +28,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Of the predictions and targets of one output, a number a row each; NaN of no rows.
+    /// The errors of one output, from a prediction and a target for each row; NaN without rows.
     pub fn of(predicted: &[f64], targets: &[f64]) -> Self {
         let known = predicted.iter().zip(targets).filter(|(_, t)| !t.is_nan());
         let distances = known.map(|(p, t)| (p - t).abs()).collect();
@@ -97,7 +97,7 @@ pub(crate) struct ErrorSums {
 }
 
 impl ErrorSums {
-    /// No rows yet of all those whose targets have these means, one an output; see [`TargetMeans`].
+    /// Empty sums for rows whose targets have these means, one an output; see [`TargetMeans`].
     pub fn new(means: Vec<f64>) -> Self {
         let zeros = || vec![0.0; means.len()];
         Self { known: vec![0; means.len()], squares: zeros(), absolute: zeros(), variation: zeros(), means }

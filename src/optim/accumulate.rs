@@ -35,7 +35,7 @@ impl Share<'_> {
         let dtype = parameters.first().map_or(self.weight.dtype(), |(variable, _)| variable.dtype);
         let weight = self.weight.convert(dtype)?;
         let weights = add(name, &[], &weight)?;
-        // Where none of the steps has a target they weigh nothing, and the mean is 0.
+        // Where none of the steps has a target, their weight is 0, and so is the mean.
         let weights = weights.maximum(&weights.scalar_like(f64::from(f32::MIN_POSITIVE)))?;
         let mean = |((variable, _), gradient): (&(Variable, Tensor), &Tensor)| {
             let name = format!("{name}.{}", variable.name);
@@ -56,7 +56,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Without epochs.
+    /// The turns of a run without epochs.
     pub fn without_epochs(every: u64) -> Self {
         Self { every, steps_per_epoch: u64::MAX }
     }

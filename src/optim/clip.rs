@@ -4,11 +4,11 @@ use super::transform::{State, Transform, Update, check_amount};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
-/// Each element limited to ± this.
+/// Limits each element to ± this.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipValue(pub f64);
 
-/// All gradients together scaled so that their norm √(Σ g²) is at most this (Pascanu et al., 2013).
+/// Scales all gradients together so that their norm √(Σ g²) is at most this (Pascanu et al., 2013).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipNorm(pub f64);
 

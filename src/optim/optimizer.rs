@@ -47,8 +47,8 @@ pub struct Optimizer {
     /// too, as Keras's with `trainable = False`. A frozen parameter's gradient is no part of [`Self::clip_norm`], and
     /// the optimizer keeps no state for it.
     pub freeze: Vec<String>,
-    /// For how many epochs `freeze` holds; to the end of the run if absent. Thawed parts then start as in a new run:
-    /// with the optimizer's initial state and a count of updates from 0.
+    /// The number of epochs for which `freeze` holds; to the end of the run if absent. Thawed parts then start as in a
+    /// new run: with the optimizer's initial state and a count of updates from 0.
     pub freeze_epochs: Option<u64>,
     /// The paths of the parameters that it moves, see [`Group`]; all of them where it is empty. Others get no gradient,
     /// but unlike frozen ones they are in training: another optimizer moves them, and their statistics follow the data.

@@ -67,7 +67,7 @@ pub struct Update<'a> {
     pub value: &'a Tensor,
     /// The gradient after the earlier links.
     pub gradient: Tensor,
-    /// By how much the parameter's groups scale weight decay, see [`Group`](super::Group).
+    /// The factor of the parameter's groups on weight decay, see [`Group`](super::Group).
     pub weight_decay: f64,
 }
 
@@ -135,7 +135,7 @@ pub struct Slots<'a> {
     parameter: Variable,
     variables: &'a mut Variables,
     prefix: &'a str,
-    /// Of a parameter that is frozen for the first epochs: its variables stay as they are until then.
+    /// Set for a parameter that is frozen for the first epochs: its variables stay unchanged until then.
     is_thawed: Option<&'a Tensor>,
     count: &'a mut Option<Tensor>,
 }

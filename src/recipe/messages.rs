@@ -193,7 +193,7 @@ fn after<'a>(message: &'a str, starts: &[&str]) -> Option<&'a str> {
     starts.iter().find_map(|start| message.strip_prefix(start))
 }
 
-/// Where a key belongs that users of other libraries look for elsewhere.
+/// The place of a key that users of other libraries expect elsewhere.
 fn misplaced(key: &str) -> Option<&'static str> {
     match key {
         "lr" | "learning_rate" => {
@@ -291,7 +291,7 @@ const REQUIRED: [(&str, &[(&str, &str)]); 3] = [
 const INSTEAD: [(&str, &str); 4] =
     [("layers", "nodes"), ("layers", "zoo"), ("loss", "objectives"), ("path", "train")];
 
-/// All that a recipe lacks, in one answer, with a form that would do; `None` if it lacks nothing.
+/// Everything that a recipe lacks, in one message, with a valid form of each; `None` if it lacks nothing.
 pub(super) fn missing(table: &Table) -> Option<String> {
     let mut names = Vec::new();
     let mut example = String::new();

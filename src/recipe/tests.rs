@@ -26,7 +26,7 @@ fn the_recipes_of_the_documents_are_recipes() {
 
 #[test]
 fn the_reference_has_every_key() {
-    // Every key that a recipe can have, as it is written out.
+    // Every key of a recipe, in written form.
     let full = Recipe::parse(
         REFERENCE.rsplit("```toml\n").next().unwrap().split("```").next().unwrap(),
         Path::new(""),
@@ -175,7 +175,7 @@ fn names_of_other_libraries_are_understood() {
     ] {
         assert_eq!(recipe(theirs, loss, optimizer).unwrap(), ours, "{loss} {optimizer}");
     }
-    // They are written out under the names of this library.
+    // They are written with the names of this library.
     assert!(ours.to_toml().unwrap().contains("softmax-cross-entropy"));
     let error = recipe("[{ conv3d = { filters = 4, kernel = [3, 3, 3] } }]", "'mse'", "'sgd'").unwrap_err();
     assert!(error.to_string().contains("did you mean conv?"), "{error}");

@@ -58,7 +58,7 @@ fn model(plan: &Plan) -> String {
         return format!("layers = [\n{layers}]\n");
     }
     let inputs: Vec<&str> = plan.inputs.iter().map(|(input, _)| input.as_str()).collect();
-    // No node is called as an input is.
+    // No node has the name of an input.
     let name = |name: &str| {
         let mut name = name.to_string();
         while inputs.contains(&name.as_str()) {
