@@ -31,7 +31,7 @@ pub(super) struct Resident<T> {
 
 /// The inputs of each step: stacked over the steps along a first axis, or as a single step has it.
 pub(super) struct Steps<T> {
-    /// Of each objective, in their order.
+    /// One for each objective, in order.
     pub turns: Vec<Turn<T>>,
     /// The inputs of a function. Of a data set, the numbers of the rows, i32, and where not all of them count, how many
     /// of the first do, i32.

@@ -39,7 +39,7 @@ named::table! {
     }
 }
 
-/// All of `list` but the noise, on pictures f32 `[batch, height, width, channels]` in their own numbers.
+/// Applies all of `list` but the noise, on unscaled pictures f32 `[batch, height, width, channels]`.
 pub(super) fn move_pixels(list: &[Augment], x: &Tensor, random: &mut Random) -> Result<Tensor> {
     check(list)?;
     if list.iter().all(|augment| matches!(augment, Augment::Noise(_))) {
@@ -95,8 +95,8 @@ fn check(list: &[Augment]) -> Result<()> {
     Ok(())
 }
 
-/// For each picture of a batch the affine map that says from where in the old picture each pixel of the new one comes:
-/// with pixels measured from the middle, (y, x) = matrix · (v, u) + offset. Each entry is f32 `[batch]`.
+/// The affine map of each picture of a batch from the pixels of the new picture to their places in the old one: with
+/// pixels measured from the middle, (y, x) = matrix · (v, u) + offset. Each entry is f32 `[batch]`.
 struct Map {
     matrix: [[Tensor; 2]; 2],
     offset: [Tensor; 2],
@@ -115,7 +115,7 @@ impl Map {
         self.offset[0].shape()
     }
 
-    /// This map after the pixels of the new picture went through `inner` and were moved by `by`.
+    /// This map composed after `inner` and a move by `by` of the new picture's pixels.
     fn after(&self, inner: [[&Tensor; 2]; 2], by: [&Tensor; 2]) -> Result<Self> {
         let dot = |row: &[Tensor; 2], column: [&Tensor; 2]| -> Result<Tensor> {
             (&row[0] * column[0])? + (&row[1] * column[1])?
@@ -247,7 +247,7 @@ mod tests {
         result.chunks(SIDE * SIDE).map(<[f32]>::to_vec).collect()
     }
 
-    /// No two pixels alike, none of them 0.
+    /// A picture without equal pixels or zeros.
     fn picture() -> Vec<f32> {
         (1..=SIDE * SIDE).map(|i| i as f32).collect()
     }

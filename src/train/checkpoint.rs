@@ -98,7 +98,7 @@ impl Checkpoint {
     }
 }
 
-/// Where in its course a run is.
+/// The position of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
@@ -133,6 +133,6 @@ pub struct SoFar {
     pub answers: u64,
     /// Rows seen.
     pub rows: u64,
-    /// Of training.
+    /// The seconds of training.
     pub seconds: f64,
 }

@@ -31,8 +31,8 @@ use std::fmt;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// As the last layer gives them, `[rows, width]`, row-major; of values in the unit of the targets. Where a row has an
-    /// answer at each of several positions, `[positions, width]` of those that count in all rows.
+    /// The outputs of the last layer, `[rows, width]`, row-major; values are in the unit of the targets. Where a row
+    /// has an answer at each of several positions, `[positions, width]` of the positions that count in all rows.
     pub outputs: Vec<f64>,
     /// Columns of `outputs`.
     pub width: usize,
@@ -44,7 +44,7 @@ pub struct Evaluation {
     probabilities: OnceCell<Vec<f64>>,
     sum: f64,
     divisor: f64,
-    /// Of the targets that the loss is of.
+    /// The scaling of the targets in the loss.
     scaling: Scaling,
 }
 
@@ -83,7 +83,7 @@ impl Truth {
             }
             Targets::Inputs => {
                 let samples = data.samples(rows)?;
-                // As the outputs are: brought back to the inputs' unit, or probabilities.
+                // In the same form as the outputs: scaled back to the inputs' unit, or probabilities.
                 if link == Link::Identity { samples } else { data.scaling.apply(&samples)? }.to_f64()
             }
         };

@@ -49,14 +49,14 @@ pub struct Evaluator<'a> {
     /// The model's variables, in the order in which the program reads their values.
     variables: Vec<Variable>,
     goals: Vec<Goal>,
-    /// Of each goal.
+    /// The task of each goal.
     tasks: Vec<Task>,
     /// The shape of each of the model's outputs for a row.
     shapes: Vec<Vec<usize>>,
     threshold: f64,
     /// Rows of a step.
     batch: usize,
-    /// With its number of steps.
+    /// The program, with its number of steps.
     program: Option<(usize, Program)>,
     processes: Option<Processes>,
 }
@@ -267,8 +267,8 @@ impl<'a> Evaluator<'a> {
         self.program.as_ref().map_or(0, |(steps, _)| steps * self.batch)
     }
 
-    /// After an error in the first process, hears the results of the other ones that it has not `heard`: they wait until it
-    /// does. All are then ready for the next command.
+    /// After an error in the first process, receives the other processes' results that it has not `heard`, as they
+    /// block until then. All are then ready for the next command.
     fn release<T>(&self, result: &Result<T>, rows: usize, heard: usize) {
         let Some(processes) = self.processes.filter(|processes| processes.is_first() && result.is_err())
         else {
@@ -278,7 +278,7 @@ impl<'a> Evaluator<'a> {
         (heard..rounds).for_each(|_| drop(processes.gather(Vec::new())));
     }
 
-    /// As [`Evaluator::measure`], with the program that there is; each loss continues from `sums`. See [`Evaluator::run`].
+    /// As [`Evaluator::measure`], with the compiled program; each loss continues from `sums`. See [`Evaluator::run`].
     fn measure_from(
         &self,
         values: &[&Buffer],
@@ -341,7 +341,7 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// One call of the program, while which the rows of the next one are read.
+    /// One call of the program, during which the rows of the next one are read.
     fn call(
         &self,
         program: &Program,

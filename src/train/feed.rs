@@ -39,12 +39,12 @@ struct Reading {
 /// The inputs of one call.
 pub(super) struct Piece {
     pub rows: Resident<Arc<Buffer>>,
-    /// Where its rows lie on the device, `[steps, batch]`.
+    /// The places of its rows on the device, `[steps, batch]`.
     pub order: Arc<Buffer>,
 }
 
 impl<'a> Feed<'a> {
-    /// Of the data that `trainer` trains on.
+    /// A feed of the data that `trainer` trains on.
     pub fn new(device: &Device, data: &'a Dataset, is_streamed: bool, trainer: &Trainer) -> Result<Self> {
         let upload = |array: &Array| Ok(Arc::new(Buffer::upload(device, array)?));
         let scaling = |input: InputView| match input.scaling {

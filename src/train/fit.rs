@@ -85,7 +85,7 @@ pub struct Progress {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// From 1.
+    /// The number of the epoch, from 1.
     pub number: u64,
     /// The mean over the epoch's rows, each as its batch was trained on.
     pub loss: f64,
@@ -95,7 +95,7 @@ pub struct Epoch {
     pub validation: Option<Score>,
     /// The learning rate of its last step.
     pub learning_rate: f64,
-    /// Of training, without evaluation.
+    /// The seconds of training, without evaluation.
     pub seconds: f64,
     /// Training rows a second, over the whole epoch.
     pub samples_per_second: f64,
@@ -179,7 +179,7 @@ impl Run<'_> {
         Ok(history)
     }
 
-    /// One call of the device.
+    /// Trains for one call of the device.
     fn train(&mut self) -> Result<Progress> {
         let steps = self.steps_per_call()?.min(self.left_in_epoch());
         if self.remembered.as_ref().is_none_or(|(_, since)| since.elapsed() > REMEMBER_EVERY) {

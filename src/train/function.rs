@@ -130,7 +130,7 @@ impl<'a> FunctionTrainer<'a> {
         Self { seed, ..self }
     }
 
-    /// Has [`FunctionRun::pass`] shuffle by blocks of neighbouring rows in place of all rows together, see
+    /// Makes [`FunctionRun::pass`] shuffle by blocks of neighbouring rows instead of all rows together, see
     /// [`block_order`](crate::data::block_order).
     #[must_use]
     pub fn shuffle_blocks(self, blocks: Blocks) -> Self {

@@ -12,7 +12,7 @@ pub(super) struct Head {
     /// The place of the output among the model's.
     pub output: usize,
     pub loss: Loss,
-    /// Of the loss in the sum of all heads' losses.
+    /// The weight of the loss in the sum of all heads' losses.
     pub weight: f64,
     pub target: Target,
     /// How many classes the target is of; 0 where it is values.
@@ -29,13 +29,13 @@ pub(super) enum Target {
     Next { input: usize, padding: Option<i32> },
 }
 
-/// Where a target may be lacking.
+/// Where a target may be missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gaps {
     None,
-    /// At positions whose class is negative.
+    /// The target is missing at positions whose class is negative.
     Classes,
-    /// Where values are NaN.
+    /// The target is missing where values are NaN.
     Values,
 }
 

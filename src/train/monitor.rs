@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-/// By which figure epochs are compared; where it is equal, by the loss of the same rows.
+/// The figure by which epochs are compared; ties are broken by the loss of the same rows.
 ///
 /// ```
 /// use neural::metric::Metric;
@@ -20,7 +20,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Monitor {
-    /// None: the last epoch is the one that counts.
+    /// No figure: the last epoch is the best.
     Last,
     /// The loss while the epoch was trained.
     Loss,

@@ -17,7 +17,7 @@ use crate::variables::{Variable, Variables};
 pub(super) struct Plan {
     pub model: Network,
     pub inputs: Vec<Input>,
-    /// One row of each of the targets that are stored.
+    /// One row of each stored target.
     pub targets: Vec<Type>,
     pub heads: Vec<Head>,
     pub optimizer: Optimizer,
@@ -39,7 +39,7 @@ pub(super) struct Plan {
 /// One input of the model.
 pub(super) struct Input {
     pub name: String,
-    /// One row as it is stored.
+    /// One row in stored form.
     pub sample: Type,
     /// The scaling's mean and deviation, if there is one.
     pub scaling: Option<Type>,
@@ -109,7 +109,7 @@ impl Plan {
                 Some([mean, deviation]) => (x - mean)? / deviation,
                 None => Ok(x),
             };
-            // Of several inputs, the pictures are augmented.
+            // With several inputs, only pictures are augmented.
             let is_augmented = !self.augment.is_empty() && (self.inputs.len() == 1 || x.rank() == 4);
             let (moved, noisy) = if let Some(random) = random.as_deref_mut().filter(|_| is_augmented) {
                 let moved = scale(augment::move_pixels(&self.augment, &x, random)?)?;

@@ -32,7 +32,7 @@ const NUMBER: usize = 2;
 
 /// The results of a step, without the new values of the variables.
 pub(super) struct Stepped {
-    /// Of each objective.
+    /// The results of each objective.
     pub results: Vec<Vec<Tensor>>,
     /// A `bool` scalar, of a step that is checked.
     pub is_good: Option<Tensor>,

@@ -178,7 +178,7 @@ impl Trainer {
         Self { steps_per_call: Some(steps), ..self }
     }
 
-    /// Has layers compute in bf16, see [`Trainer::mixed_precision`](field@Trainer::mixed_precision).
+    /// Makes layers compute in bf16, see [`Trainer::mixed_precision`](field@Trainer::mixed_precision).
     #[must_use]
     pub fn mixed_precision(self, mixed_precision: bool) -> Self {
         Self { mixed_precision, ..self }

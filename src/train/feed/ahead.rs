@@ -25,8 +25,8 @@ impl Ahead {
         Self { reader, next: Mutex::default() }
     }
 
-    /// Begins to read these rows, unless others are being read. Where the system gives no thread, they are read when they
-    /// are asked for.
+    /// Begins to read these rows, unless others are being read. If no thread can be started, they are read when they
+    /// are requested.
     pub fn expect(&self, rows: &[u32]) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if next.is_some() {
@@ -43,7 +43,7 @@ impl Ahead {
         }
     }
 
-    /// These rows: those that were expected, once they are read, or read now. Others that were expected are dropped.
+    /// Returns these rows: once they are read if they were expected, or read now. Other expected rows are dropped.
     pub fn take(&self, rows: &[u32]) -> Result<Vec<Array>> {
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
         match next {

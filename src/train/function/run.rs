@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub struct FunctionRun<'a> {
     pub(super) plan: Plan<'a>,
     pub(super) device: Device,
-    /// One for each part of a batch.
+    /// One replica for each part of a batch.
     replicas: Vec<Replica>,
     pub(super) seed: u64,
     pub(super) shuffle_blocks: Option<Blocks>,
@@ -134,7 +134,7 @@ impl<'a> FunctionRun<'a> {
         let made = self.state.advance(program, &arguments)?;
         let made = made.iter().map(Buffer::download).collect::<Result<Vec<_>>>()?;
         let Some((place, loss)) = self.first_bad(steps, &made) else {
-            // Of several steps only the last is kept: their batches together may take much of the device's memory.
+            // Only the last of several steps is kept: all their batches may take much of the device's memory.
             self.last = Some(if steps == 1 { arguments } else { self.one_step(steps - 1, batches)? });
             self.step += steps as u64;
             return Ok(made);
@@ -224,8 +224,8 @@ impl<'a> FunctionRun<'a> {
         Error::NotFinite { loss, step: self.step, epoch: None, place, advice }
     }
 
-    /// Where a number first is not finite in the next step. Places where numbers are infinite with the first weights and
-    /// the batch of a good step too, as in a mask, are passed over.
+    /// Where a number is first not finite in the next step. Places where numbers are also infinite with the initial
+    /// weights and the batch of a good step, as in a mask, are skipped.
     fn first_not_finite(&self, arguments: &[Given]) -> Result<Option<String>> {
         let (function, places) = program::trace(&self.plan, &self.variables, |all, index| {
             match all.steps.batch.iter().position(|place| *place == index) {
@@ -326,8 +326,8 @@ pub(super) fn check_types(types: &[Type], arrays: &[Array]) -> Result<()> {
     Ok(())
 }
 
-/// Of stacked batches the part of device `index` of `devices`, whose steps are together of the type `ty`: an equal part of
-/// the rows of each; scalars whole.
+/// The part of stacked batches for device `index` of `devices`, whose steps together have the type `ty`: an equal part
+/// of the rows of each; whole scalars.
 fn part<'a>(batches: &'a Array, ty: &Type, steps: usize, index: usize, devices: usize) -> Cow<'a, [u8]> {
     let bytes = batches.bytes();
     let size = ty.dtype.size() * count(&ty.shape) / steps.max(1);

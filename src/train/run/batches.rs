@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 /// The rows that some steps read.
 pub(super) struct Batches {
-    /// Where they lie: the number of the first, or its place in the epoch where all epochs are alike.
+    /// The number of the first step, or its place in the epoch where all epochs are alike.
     place: u64,
     /// How many rows of each step count.
     pub valid: Vec<u32>,
-    /// For each device.
+    /// One for each device.
     pieces: Vec<Piece>,
 }
 

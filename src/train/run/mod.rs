@@ -81,7 +81,7 @@ pub struct Run<'a> {
     variables: Vec<Variable>,
     state: State,
     replicas: Vec<Replica>,
-    /// Of each replica.
+    /// One for each replica.
     feeds: Vec<Arc<Feed<'a>>>,
     /// Steps done since the beginning of the run.
     step: u64,
@@ -90,7 +90,7 @@ pub struct Run<'a> {
     /// The order of the current epoch.
     order: Order,
     order_epoch: u64,
-    /// Those on the devices: the last ones, or, where rows are streamed, the next ones.
+    /// The batches on the devices: the last ones, or, where rows are streamed, the next ones.
     batches: Option<Arc<Batches>>,
     steps_per_call: Option<usize>,
     /// The other processes, of the first of several.
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         memory::check(&trainer, &plan, &variables, device, data)?;
         let replicas = Replica::all(device, trainer.devices, trainer.seed)?;
         if replicas.len() > 1 && data.reader.as_ref().is_some_and(Reader::is_sequential) {
-            // Each would begin the sequence anew where the other has read on.
+            // The replicas would restart the sequence by turns, as each reads at another place.
             let expected = "1 in a process, as the rows come one after another";
             return Err(Error::value("devices", expected, replicas.len()));
         }
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Has each epoch reported with this figure too.
+    /// Adds this figure to the report of each epoch.
     ///
     /// # Errors
     /// When there is no such figure of the task.

@@ -43,13 +43,13 @@ struct Start {
 }
 
 impl Run<'_> {
-    /// In the first of several processes: the run, once the others have the same, or the error that kept it from starting,
-    /// of which they are told.
+    /// In the first of several processes: returns the run, once the others have the same, or the error that kept it
+    /// from starting, which they are told.
     pub(in crate::train) fn lead(started: Result<Self>, processes: Processes) -> Result<Self> {
         let started = started.and_then(|run| Ok((run.as_started()?, run)));
         processes.broadcast(encode(&started.as_ref().ok().map(|(start, _)| start))?);
         let (_, mut run) = started?;
-        // One that refused does not come here, and ends the job.
+        // A process that refused does not get here, and ends the job.
         processes.wait();
         run.others = Some(processes);
         Ok(run)
@@ -102,7 +102,7 @@ impl Run<'_> {
         }
     }
 
-    /// Has the other processes do the same, where this is the first of several.
+    /// Makes the other processes do the same, if this is the first of several.
     pub(super) fn tell(
         &self,
         order: &Command,
@@ -117,7 +117,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// That the state of all processes is the same, bit for bit.
+    /// Checks that the state of all processes is the same, bit for bit.
     pub(in crate::train) fn compare_processes(&self) -> Result<()> {
         let Some(processes) = self.others else { return Ok(()) };
         let own = self.checksum()?;
@@ -147,7 +147,7 @@ impl Run<'_> {
 /// Lets the other processes leave the run.
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        // It is a word, which can be written.
+        // Encoding it cannot fail.
         let _ = self.tell(&Command::Leave, || Ok(None));
     }
 }

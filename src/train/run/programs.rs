@@ -84,7 +84,7 @@ impl Run<'_> {
         };
         let mut most = (0.4 * flops_per_second / work) as usize;
         if !self.data.is_in_memory() {
-            // By the whole batch, so that the number of devices changes nothing.
+            // Based on the whole batch, so that the number of devices changes nothing.
             most = most.min(MOST_BYTES / (self.plan.row_bytes() * self.trainer.batch_size).max(1));
         }
         let most = most.min(steps).max(1);

@@ -111,7 +111,7 @@ impl Run<'_> {
             return Err(Error::value(name, format!("{then}, as the checkpoint was made with"), now));
         }
         let optimizer = &self.trainer.optimizer;
-        // Of parameters that were trained and are frozen now, the optimizer's state is not needed.
+        // Parameters that were trained and are frozen now need no optimizer state.
         let is_needless = |name: &str| {
             parameter(name)
                 .is_some_and(|of| optimizer.is_frozen(of) && self.variables.iter().any(|v| v.name == of))
