@@ -105,8 +105,8 @@ pub(crate) fn load(folder: &Path, which: Cifar) -> Result<(Array, Targets, Parts
     Ok((inputs, Targets::Classes { labels, names: names(folder, which)? }, parts))
 }
 
-/// As [`load`], of pictures that are read when they are needed. The labels stand beside them, so that each file is read once
-/// for these.
+/// As [`load`], for pictures that are read when needed. The labels are stored between them, so each file is read once
+/// for its labels.
 pub(super) fn open(folder: &Path, which: Cifar) -> Result<(Joined, Targets, Parts)> {
     let (mut labels, mut parts) = (Vec::new(), Vec::new());
     let record = which.labels() + CHANNELS * PIXELS;

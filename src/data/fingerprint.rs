@@ -44,7 +44,7 @@ impl Dataset {
             _ => described(values),
         };
         let inputs: Vec<String> = self.all_inputs().map(|input| described(input.values)).collect();
-        // Of rows that are read, those by which the reader is known; targets that are read are among them.
+        // For rows that are read, the reader's checksums, which include targets that are read.
         let inputs_crc32c = match &self.reader {
             Some(reader) => checksum(0, reader.checksums()),
             None => self.all_inputs().fold(0, |crc, input| crc32c::crc32c_append(crc, input.values.bytes())),

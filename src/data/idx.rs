@@ -145,7 +145,7 @@ pub(crate) fn load(folder: &Path) -> Result<(Array, Targets, Parts)> {
     Ok((inputs, Targets::of_labels(&labels)?, parts))
 }
 
-/// As [`load`], of images that are read when they are needed.
+/// As [`load`], for images that are read when needed.
 pub(super) fn open(folder: &Path) -> Result<(Joined, Targets, Parts)> {
     let (mut labels, mut parts) = (Vec::new(), Vec::new());
     for part in ["train", "t10k"] {

@@ -88,7 +88,7 @@ pub struct Dataset {
     pub more_targets: Vec<Target>,
     /// Which rows train, validate and test.
     pub splits: Splits,
-    /// Where the rows of each part come from.
+    /// The origin of each part's rows.
     pub origins: Origins,
     /// The columns that a table's features were made from; empty for data that was no table.
     pub columns: Vec<Column>,
@@ -210,7 +210,7 @@ impl Dataset {
                 rows.iter().filter_map(|&row| labels.get(row as usize)).for_each(|label| add(*label));
             }
             None if self.reader.is_some() => return Vec::new(),
-            // Of rows in memory, which are there.
+            // Rows in memory always exist.
             None => self.labels_of(&self.targets, rows).ok().flatten().into_iter().flatten().for_each(add),
         }
         counts

@@ -83,7 +83,7 @@ impl Moments {
         }
     }
 
-    /// All features, which have equally many values, as one: the variance within them plus that between them.
+    /// All features, which have equally many values, as one: the variance within them plus the variance between them.
     pub fn pooled(features: &[Moments]) -> Self {
         let average =
             |f: &dyn Fn(&Moments) -> f64| features.iter().map(f).sum::<f64>() / features.len() as f64;

@@ -6,7 +6,7 @@ use std::fmt;
 /// Lists of numbers, each as long as its neighbours; only those at depth 1, such as sequences in a list of them, may differ.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Numbers {
-    /// All numbers, in their order.
+    /// All numbers, in order.
     pub values: Vec<f64>,
     /// The length of the lists at each depth; at depth 1, of the longest.
     pub shape: Vec<usize>,
@@ -35,7 +35,7 @@ impl At<'_> {
     fn number<E: Error>(self, value: f64) -> Result<(), E> {
         match self.numbers.depth {
             Some(depth) if depth == self.depth => {}
-            // No list as deep has ended yet.
+            // No list at this depth has ended yet.
             None if self.numbers.shape.len() <= self.depth => self.numbers.depth = Some(self.depth),
             _ => return Err(E::custom("expected lists of numbers, all equally deep")),
         }

@@ -34,7 +34,7 @@ impl Dataset {
                 let array = read.next().ok_or_else(missing)?;
                 match (array.dtype(), input.values.dtype()) {
                     (stored, taken) if stored == taken => Ok(array),
-                    // As a model that was trained on other data takes them, see `Description::adapt`.
+                    // In the form for a model that was trained on other data, see `Description::adapt`.
                     (DType::U8, taken @ (DType::I32 | DType::F32)) | (DType::I32, taken @ DType::F32) => {
                         Ok(array.cast(taken))
                     }

@@ -118,7 +118,7 @@ impl Dataset {
         Self::from_named_rows(rows, &["input"], targets, splits)
     }
 
-    /// As [`Dataset::from_rows`], of several inputs by their names, in the order in which they are read.
+    /// As [`Dataset::from_rows`], with several named inputs, in the order in which they are read.
     ///
     /// # Errors
     /// As [`Dataset::from_rows`].

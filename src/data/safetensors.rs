@@ -101,7 +101,7 @@ pub struct File {
     path: PathBuf,
     reader: BufReader<fs::File>,
     header: Metadata,
-    /// Where the tensors begin, after the header.
+    /// The position of the tensors, after the header.
     start: u64,
 }
 

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Scale {
-    /// As they are.
+    /// No scaling.
     #[default]
     None,
-    /// To 0..1: u8 by 255, f32 feature by feature from its least to its greatest value.
+    /// To 0..1: u8 by 255, f32 feature by feature from its min to its max.
     Unit,
     /// To mean 0 and deviation 1, all features by the same two numbers.
     Standardize,

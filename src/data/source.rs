@@ -1,4 +1,4 @@
-//! Where a data set comes from: the `[data]` section of a recipe.
+//! The source of a data set: the `[data]` section of a recipe.
 
 use super::images::{Background, Color};
 use super::load::Inputs;
@@ -132,9 +132,9 @@ macro_rules! source {
 }
 
 source! {
-    /// Where a data set comes from, and how it is split and scaled: the section `[data]` of a recipe.
+    /// The source of a data set, with its splits and scaling: the section `[data]` of a recipe.
     ///
-    /// A key that means nothing to the format is refused when the data is loaded.
+    /// A key that does not apply to the format is refused when the data is loaded.
     ///
     /// ```
     /// use neural::data::{Format, Scale, Source};

@@ -28,8 +28,8 @@ impl Splits {
     }
 }
 
-/// Where the rows of each part come from, in words, such as "20 % of the rows at random, seed 0". Empty for a data set
-/// that was put together in memory.
+/// The origin of each part's rows, in words, such as "20 % of the rows at random, seed 0". Empty for a data set that
+/// was put together in memory.
 ///
 /// ```
 /// use neural::data::{Format, Source};
@@ -39,11 +39,11 @@ impl Splits {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// Of the training rows.
+    /// The origin of the training rows.
     pub train: String,
-    /// Of the validation rows.
+    /// The origin of the validation rows.
     pub validation: String,
-    /// Of the test rows.
+    /// The origin of the test rows.
     pub test: String,
 }
 
@@ -112,7 +112,7 @@ pub fn fraction(
 ) -> Result<(Vec<u32>, Vec<u32>)> {
     let total = rows.len();
     let count = count(name, total, fraction)?;
-    // Of a list in which classes lie together, every total/count-th row.
+    // Every total/count-th row of a list in which classes are grouped.
     let dealt = dealt(rows, labels, seed)?;
     let taken = |i: usize| (i + 1) * count / total > i * count / total;
     Ok(divide(dealt, taken))

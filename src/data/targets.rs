@@ -27,7 +27,7 @@ pub enum Targets {
     },
     /// f32 or f64 `[n, k]` or `[n, …, k]`, finite as f32. Training rounds them to f32; figures are of them as they are.
     Values(Array),
-    /// As `Values`, some of which are not known: NaN stands for them, and they count in no loss and no figure. See
+    /// As `Values`, with some unknown ones: NaN stands for these, and they count in no loss and no figure. See
     /// [`Targets::partial`].
     Partial(Array),
     /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
@@ -40,7 +40,7 @@ pub enum Targets {
     },
     /// The inputs themselves, scaled, which an autoencoder gives back.
     Inputs,
-    /// Of sequences of token ids `[n, length]`, the token after each position. The last position has none, nor does one
+    /// The token after each position of sequences of token ids `[n, length]`. The last position has none, nor does one
     /// before `padding`.
     Next {
         /// The tokens, in the order of their ids.
@@ -105,7 +105,7 @@ impl Targets {
         Ok(Targets::Classes { labels, names: distinct.iter().map(ToString::to_string).collect() })
     }
 
-    /// One class against all others: class 1 where it is `class`, and class 0 where it is another.
+    /// One class against all others: class 1 for `class`, and class 0 for any other.
     ///
     /// ```
     /// use neural::data::Targets;

@@ -60,7 +60,7 @@ pub(crate) fn open(path: &Path, form: Form) -> Result<Opened> {
 /// The files of pictures, each of which is a row.
 struct Files {
     paths: Vec<PathBuf>,
-    /// Of each picture.
+    /// The shape of each picture.
     shape: Vec<usize>,
     form: Form,
 }

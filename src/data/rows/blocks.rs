@@ -100,7 +100,7 @@ where
         }
         // Block by block, so that each is read once however the rows lie.
         let (sorted, places) = ascending(rows);
-        // Of each array its type, the shape of a row, and the rows in ascending order.
+        // For each array its type, the shape of a row, and the rows in ascending order.
         let mut all: Vec<(DType, Vec<usize>, Vec<u8>)> = Vec::new();
         for of_block in sorted.chunk_by(|one, next| self.block_of(*one) == self.block_of(*next)) {
             let index = self.block_of(of_block[0]);

@@ -45,7 +45,7 @@ where
 
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError> {
         let read = |&row: &u32| (self.read)(row).map_err(|error| in_row(row, error));
-        // Of several rows that fail, the first asked for is named.
+        // If several rows fail, the first requested one is named.
         let made: Vec<_> = rows.par_iter().map(read).collect();
         stack(rows, made)
     }

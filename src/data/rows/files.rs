@@ -23,10 +23,10 @@ pub(in crate::data) struct Stored {
     file: File,
     /// When the file was last written before it was opened.
     written: (i64, i64),
-    /// Where the first row begins.
+    /// The position of the first row.
     start: u64,
     row_bytes: usize,
-    /// Of the whole array.
+    /// The shape of the whole array.
     pub shape: Vec<usize>,
     decode: Decode,
 }

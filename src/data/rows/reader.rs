@@ -8,7 +8,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// By how many rows data that is read when needed is told from other data: spread evenly, of a sequence the first.
+/// The number of rows in the fingerprint of data that is read when needed: spread evenly, or the first ones of a
+/// sequence.
 const KNOWN_BY: usize = 256;
 
 /// The bytes of rows that are read at a time, where they are looked at and not kept.
@@ -19,9 +20,9 @@ pub(in crate::data) const PIECE: usize = 1 << 24;
 pub struct Reader {
     rows: Arc<dyn Rows>,
     count: usize,
-    /// Of a row of each array.
+    /// The types and shapes of a row of each array.
     types: Vec<(DType, Vec<usize>)>,
-    /// Of some rows of each array.
+    /// Checksums of some rows of each array.
     checksums: Vec<u32>,
 }
 

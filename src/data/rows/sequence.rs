@@ -68,7 +68,7 @@ where
         };
         let mut read = Vec::with_capacity(sorted.len());
         for &row in &sorted {
-            // After an error the iterator is begun anew by the next call.
+            // After an error the next call restarts the iterator.
             let arrays = loop {
                 let Some(arrays) = iterator.next() else {
                     return Err(format!(

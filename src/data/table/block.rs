@@ -159,7 +159,7 @@ fn read_up_to(bytes: usize, input: &mut impl Read, to: &mut Vec<u8>) -> std::io:
     input.take(bytes as u64).read_to_end(to)
 }
 
-/// Of each cell whether it is a number.
+/// For each cell whether it is a number.
 fn kinds(record: &[u8], dialect: Dialect) -> Vec<bool> {
     let mut kinds = Vec::new();
     dialect.cells(record, |cell| kinds.push(plain(cell).is_some()));

@@ -3,10 +3,10 @@
 use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
-/// The bits of a quiet NaN, which no number that is read has; the low half holds the place of a text.
+/// The bits of a quiet NaN, which no parsed number has; the low half holds the place of a text.
 const TEXT: u64 = 0x7ff8_0000_0000_0000;
 
-/// One cell: a number, or a text by its place among the different texts of its column.
+/// One cell: a number, or a text by its place among the distinct texts of its column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cell {
     Number(f64),
@@ -30,7 +30,7 @@ impl Cells {
 
     /// Makes room for this many more cells if there is memory for them.
     pub fn reserve(&mut self, rows: usize) {
-        // Without it the cells are moved as they become more.
+        // Without it the cells are moved as they grow.
         let _ = self.bits.try_reserve_exact(rows);
     }
 
@@ -46,7 +46,7 @@ impl Cells {
         self.bits.push(TEXT | place as u64);
     }
 
-    /// The place of a text among the different ones.
+    /// The place of a text among the distinct ones.
     fn place(&mut self, text: &str) -> usize {
         match self.texts.get_index_of(text) {
             Some(place) => place,

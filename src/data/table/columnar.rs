@@ -108,7 +108,7 @@ mod reader {
 
     /// The columns of a file that have names.
     struct Columns {
-        /// Each with its place in the file and how it is read.
+        /// The columns with their places in the file and how they are read.
         names: Vec<(String, usize, Reading)>,
         notes: Vec<String>,
     }
@@ -198,7 +198,7 @@ mod reader {
     #[cfg(feature = "parquet")]
     const BATCH: usize = 1 << 14;
 
-    /// Each column of each group of rows by itself.
+    /// Reads each column of each row group by itself.
     #[cfg(feature = "parquet")]
     fn parquet(
         path: &Path,

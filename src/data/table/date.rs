@@ -50,7 +50,7 @@ pub(super) enum Found {
     /// Some are none.
     None,
     One(DateOrder),
-    /// All are dates whichever comes first, and not the same ones.
+    /// All are dates in either order, but not the same dates.
     Either,
 }
 

@@ -183,7 +183,7 @@ impl Table {
         columns.iter().filter(|column| !column.is_input()).map(|column| self.encoder(column)).collect()
     }
 
-    /// In how many rows each column has a name that was in no training row.
+    /// The number of rows in which each column has a name that was in no training row.
     fn unknown(&self, encoders: &[Encoder]) -> Vec<(String, usize)> {
         let of = |encoder: &Encoder| {
             let count = encoder.unknown(&self.cells[encoder.index]);

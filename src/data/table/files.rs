@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::path::{Path, PathBuf};
 
-/// One of the files of a table, and the first of its rows.
+/// One of the files of a table, and the number of its first row.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub first: usize,

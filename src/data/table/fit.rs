@@ -1,4 +1,4 @@
-//! From the cells of a column to a [`Column`], fitted to the training rows.
+//! Fits [`Column`]s to the cells of the training rows.
 
 use super::cells::Cell;
 use super::column::{Column, ColumnKind, Features, Missing, Unknown};

@@ -35,7 +35,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 /// The cells of a column as numbers.
 pub(super) struct Numbers<'a> {
     cells: &'a Cells,
-    /// Of each text; `None` where it is missing.
+    /// The number of each text; `None` where it is missing.
     texts: Vec<Option<f64>>,
 }
 

@@ -60,7 +60,7 @@ fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Resu
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NumberKind {
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }
@@ -71,7 +71,7 @@ pub struct NumberKind {
 pub struct CategoryKind {
     /// How missing names are treated.
     pub missing: MissingName,
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
 }
@@ -81,7 +81,7 @@ pub struct CategoryKind {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MissingName {
-    /// It is a category of its own, if any training row lacks the name.
+    /// It is a separate category, if any training row lacks the name.
     #[default]
     Category,
     /// It is an error.
@@ -92,10 +92,10 @@ pub enum MissingName {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BooleanKind {
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
 }
@@ -104,10 +104,10 @@ pub struct BooleanKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DateKind {
-    /// How dates such as 03/04/2024 are read. As the section has it if absent.
+    /// How dates such as 03/04/2024 are read. The section's setting if absent.
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub order: Option<DateOrder>,
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
 }
@@ -174,7 +174,7 @@ pub struct ListKind {
     pub separator: String,
     /// The training rows that a name has to be in to be a feature.
     pub min_count: usize,
-    /// As the section has it if absent.
+    /// The section's setting if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
 }

@@ -46,8 +46,8 @@ pub struct Layout {
     pub delimiter: Option<Delimiter>,
     /// Whether the first line holds the columns' names. Without names the columns are `column 1`, `column 2` and so on.
     pub header: Option<bool>,
-    /// Of all numbers, as is `thousands`. Where both are `None`, a column is read in the one notation that fits all of
-    /// its cells.
+    /// The decimal character of all numbers. Where it and `thousands` are `None`, a column is read in the one notation
+    /// that fits all of its cells.
     pub decimal: Option<Decimal>,
     /// The character between groups of three digits.
     pub thousands: Option<Thousands>,

@@ -80,9 +80,9 @@ pub enum Reading {
     Values,
     /// Every cell is a text: 007 is not 7.
     Names,
-    /// As names; a list in JSON is the text that it is written as.
+    /// As names; a list in JSON stays in its text form.
     Lists,
-    /// It is left out: it has no rows.
+    /// The column is left out: it has no rows.
     Skip,
 }
 
@@ -109,7 +109,7 @@ pub struct Table {
     rows: usize,
     lines: Lines,
     notes: Vec<String>,
-    /// Of all numbers, where one was asked for.
+    /// The notation of all numbers, if requested.
     notation: Option<Notation>,
     /// Its files, where there are several.
     parts: Vec<Part>,
@@ -307,7 +307,7 @@ pub(crate) fn missing_words() -> impl Iterator<Item = &'static str> {
     MISSING.into_iter()
 }
 
-/// In which line each row begins: those after which others do not follow at once.
+/// The lines in which rows begin, kept only where a row does not follow the previous one directly.
 #[derive(Clone, Debug, Default)]
 struct Lines(Vec<(usize, usize)>);
 

@@ -74,9 +74,9 @@ const SIGNS: [char; 5] = ['%', '$', '€', '£', '¥'];
 pub(super) enum Found {
     /// Some are no numbers in any notation.
     None,
-    /// All are numbers, the same ones in every notation in which they are.
+    /// All are numbers, the same ones in every notation that fits.
     One(Notation),
-    /// All are numbers, in these two notations different ones.
+    /// All are numbers, but different ones in these two notations.
     Several(Notation, Notation),
 }
 
@@ -204,7 +204,7 @@ impl Thousands {
     }
 }
 
-/// As it is written in a recipe: `decimal = ","`.
+/// Writes it as in a recipe: `decimal = ","`.
 impl std::fmt::Display for Notation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let decimal = if self.decimal == Decimal::Comma { "," } else { "." };

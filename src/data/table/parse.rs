@@ -22,7 +22,7 @@ pub(super) struct Parser {
     is_json: bool,
     /// For each cell of a row, how it is read, and the place of its column.
     pub slots: Vec<(Reading, usize)>,
-    /// Of the columns that have any.
+    /// The names of the columns that have any.
     pub names: Vec<String>,
     pub notes: Vec<String>,
 }
@@ -41,14 +41,14 @@ pub(super) struct Piece {
 
 pub(super) enum Fault {
     NotUtf8,
-    /// Another number of cells than the header has.
+    /// The row has another number of cells than the header.
     Cells(usize),
     /// A line that is no object of values.
     Json(String),
 }
 
 impl Parser {
-    /// From the beginning of a table: where its rows begin, and in which line.
+    /// A parser from the beginning of a table, with the position and the line of its first row.
     pub fn new(
         path: &Path,
         block: &Block,
@@ -135,7 +135,7 @@ impl Parser {
         Ok((parser, from, line))
     }
 
-    /// As [`Parser::new`], for JSON lines: the columns are the keys of the first ones.
+    /// As [`Parser::new`], for JSON lines: the columns are the keys of the first lines.
     pub fn of_json(
         path: &Path,
         block: &Block,

@@ -154,7 +154,7 @@ mod tests {
         cells
     }
 
-    /// As Python's `csv.reader` has them, with `skipinitialspace` and each cell stripped.
+    /// As read by Python's `csv.reader`, with `skipinitialspace` and each cell stripped.
     #[test]
     fn cells_in_quotes() {
         assert_eq!(cells("a, \"b,\"\"c\"\"\" ,\" d \"\r\n"), ["a", "b,\"c\"", "d"]);

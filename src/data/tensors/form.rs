@@ -16,7 +16,7 @@ pub enum Layout {
     Nchw,
 }
 
-/// In which form inputs are wanted.
+/// The requested form of inputs.
 #[derive(Clone)]
 pub(super) struct Form {
     pub path: PathBuf,
