@@ -55,7 +55,7 @@ pub enum Ending {
     Finished,
     /// The run ended with an error.
     Failed,
-    /// By its user; it may be gone on with.
+    /// Ended by its user; it may be resumed.
     Killed,
 }
 

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 /// An epoch in numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
-    /// From 1.
+    /// The number of the epoch, from 1.
     pub epoch: u64,
     /// The mean over the epoch's rows, each as its batch was trained on.
     pub loss: f64,
@@ -24,7 +24,7 @@ pub struct Figures {
     pub accuracy: f64,
     /// Loss and accuracy of the model after the epoch on the validation rows, where there are any.
     pub validation: Option<(f64, f64)>,
-    /// Of training since the first epoch began, without evaluation.
+    /// The seconds of training since the first epoch began, without evaluation.
     pub seconds: f64,
 }
 

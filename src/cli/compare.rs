@@ -95,7 +95,7 @@ pub(super) fn all_runs_in(path: &Path) -> impl Iterator<Item = PathBuf> {
     runs_in(path).into_iter().flat_map(|path| runs_in(&path))
 }
 
-/// By name, but numbers at its end by their value: trial-2 before trial-10.
+/// Sorts by name, but numbers at its end by value: trial-2 before trial-10.
 fn in_order(path: &Path) -> (String, u64) {
     let name = path.to_string_lossy();
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());

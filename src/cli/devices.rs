@@ -34,7 +34,7 @@ impl Devices {
             writeln!(out, "{value:#}")?;
             return Ok(ExitCode::SUCCESS);
         }
-        // Before a device is opened: should a plugin end the process, this is known.
+        // Printed before a device is opened, in case a plugin ends the process.
         let found: Vec<Vec<String>> = report.rows().into_iter().map(|row| row.to_vec()).collect();
         write!(out, "{}", text::words(&found))?;
         out.flush()?;

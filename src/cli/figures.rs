@@ -91,7 +91,7 @@ struct Spread {
 #[derive(Clone, Copy, Serialize)]
 struct Values {
     mean: f64,
-    /// Of the sample: these runs stand for all others.
+    /// The sample deviation: these runs stand for all others.
     deviation: f64,
     least: f64,
     greatest: f64,
@@ -148,7 +148,7 @@ impl Spreads {
         text::table(&lines, 2)
     }
 
-    /// By part and name, as programs read it.
+    /// The figures by part and name, as JSON for programs.
     pub fn json(&self) -> serde_json::Value {
         let mut parts: BTreeMap<&str, BTreeMap<String, Values>> = BTreeMap::new();
         for Spread { part, quantity, values } in &self.0 {

@@ -31,8 +31,8 @@ pub(super) fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For a process that follows the first one: ignores the signal, which the launcher sends to all. The first process keeps the
-/// run and ends the others.
+/// In a process that follows the first one: ignores the signal, which the launcher sends to all. The first process
+/// saves the run and ends the others.
 pub(super) fn leave_to_the_first() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {})?;
     Ok(())

@@ -117,12 +117,12 @@ impl TermLike for Margin {
     }
 }
 
-/// As much as fits into `columns`: the least important parts are left out first.
+/// The line with as many parts as fit into `columns`: the least important ones are left out first.
 fn line(progress: &Progress, epochs: u64, elapsed: Duration, columns: usize) -> String {
     let Progress { epoch, step, steps, loss, samples_per_second, steps_per_second } = *progress;
     let to_do = epochs.saturating_sub(epoch) as f64 * steps as f64 + (steps - step.min(steps)) as f64;
     let done = BAR * step.min(steps) / steps.max(1);
-    // In their order, with their rank: 0 stays longest.
+    // The parts in order, with their rank: 0 stays longest.
     let parts = [
         (0, format!("epoch {epoch}/{epochs}")),
         (4, "█".repeat(done) + &"░".repeat(BAR - done)),

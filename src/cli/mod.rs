@@ -138,7 +138,7 @@ pub fn finish<T: Into<Ending>>(result: anyhow::Result<T>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody can be told there is still the exit code.
+            // Where no message can be written, the exit code remains.
             let _ = writeln!(io::stderr(), "error: {}", message(&error));
             ExitCode::FAILURE
         }

@@ -111,7 +111,7 @@ impl Predict {
             if batch.places.is_empty() {
                 return Ok(());
             }
-            // One program serves as long as batches do not grow.
+            // One program is enough as long as batches do not grow.
             let rows = batch.places.len();
             if predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows) {
                 predictor = Some(model.compile(&device, rows)?);

@@ -110,7 +110,7 @@ impl Sharing {
     }
 }
 
-/// Has the other processes read the data of the recipe, where there are others.
+/// Makes the other processes, if any, read the data of the recipe.
 pub(super) fn load(device: &Device, recipe: &Recipe) -> crate::Result<()> {
     tell(device, || Ok(Order::Load(recipe.to_toml()?)))
 }
@@ -135,7 +135,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Of the steps of the run from here on, if several processes share them.
+    /// Measures the steps of the run from here on, if several processes share them.
     pub fn start(device: &Device, run: &Run) -> Option<Self> {
         device.processes().map(|processes| Self { processes, before: (processes.traffic(), run.step()) })
     }

@@ -118,7 +118,7 @@ impl List {
         let best = row.monitor.best(&row.epochs);
         let figure = best.and_then(|epoch| monitor.of(epoch));
         let best = best.map(|epoch| epoch.number);
-        // It is written at the end.
+        // The report is written at the end.
         let is_finished = folder.file("report.md").is_file();
         Ok(Listed { path: folder.path().to_path_buf(), row, monitor, figure, best, is_finished })
     }
@@ -210,7 +210,7 @@ fn rename(run: &Path, name: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn delete(runs: &[PathBuf], yes: bool) -> anyhow::Result<ExitCode> {
-    // All of them are runs that nobody trains, before one is touched.
+    // Checks that no process trains any of the runs, before changing one.
     let folders: Vec<Folder> = runs.iter().map(Folder::open).collect::<crate::Result<_>>()?;
     let locks: Vec<_> = folders.iter().map(Folder::lock).collect::<crate::Result<_>>()?;
     let mut out = io::stdout().lock();

@@ -145,7 +145,7 @@ mod tests {
         ]);
         let text = "sample  f32 20 from rooms,\n        area and age\npath    /data/a-folder/with/houses.csv\n        now\n";
         assert_eq!(folded(&rows, 28), text);
-        // No room is left for the last column: it is as narrow as can be read.
+        // No room is left for the last column: it gets the min readable width.
         assert_eq!(folded(&rows, 0), text);
         assert_eq!(folded(&rows, 80), table(&rows, 2));
     }

@@ -95,7 +95,7 @@ pub struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        // Before there is a folder.
+        // Checked before there is a folder.
         #[cfg(not(feature = "dashboard"))]
         if self.dashboard {
             return run::no_dashboard();
@@ -110,7 +110,7 @@ impl Train {
         let recipe = self.recipe.read(&[])?;
         if let Some(group) = self.group() {
             let mut loaded = Loaded::default();
-            // Before there is a folder.
+            // Checked before there is a folder.
             let first = &group.runs(&recipe)[0].1;
             let data = loaded.data(first, device)?;
             let run = processes::start(first, device, data, self.sharing.count(device))?;
@@ -148,7 +148,7 @@ impl Train {
     /// Goes on with a run, or with the runs of a repeat.
     fn resume(&self, path: &Path, device: &Device) -> anyhow::Result<ExitCode> {
         let folder = Folder::open(path)?;
-        // Before the data is read, which may take long.
+        // Checked before the data is read, which may take long.
         drop(folder.lock()?);
         let group = Group::read(&folder)?;
         if let Some(group) = group.filter(|_| self.from.is_some() || self.restart) {

@@ -63,7 +63,7 @@ impl Trained {
 pub(super) struct Answers {
     /// The prefix of the columns of figures, where there are several answers.
     pub prefix: String,
-    /// Of the classes, or of the outputs where they are values.
+    /// The names of the classes, or of the outputs where they are values.
     pub names: Vec<String>,
     pub figure: &'static str,
     /// The name of the answer.
@@ -85,7 +85,7 @@ impl Answers {
         Self::of_each(description, &[&[width]]).swap_remove(0)
     }
 
-    /// Of each of a model's answers, of the shapes that its layers give.
+    /// One for each of a model's answers, with the shapes from its layers.
     ///
     /// # Errors
     /// When the layers do not fit the samples.

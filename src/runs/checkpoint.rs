@@ -53,7 +53,7 @@ pub struct Saved {
     pub description: Description,
     /// The epochs up to the checkpoint; `None` in files from before they were kept.
     pub epochs: Option<Vec<Epoch>>,
-    /// Of the data that the run is trained on; `None` in files from before it was kept.
+    /// The fingerprint of the training data; `None` in old files without it.
     pub data: Option<Fingerprint>,
     /// The temperature that divides the model's scores, see [`Model::with_temperature`]. It belongs to these values: further
     /// training drops it.

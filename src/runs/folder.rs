@@ -131,7 +131,7 @@ impl Folder {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let folder = Self { path: path.into() };
         if !folder.file(RECIPE).is_file() {
-            // Where `neural train` puts runs, for those who name a run without it.
+            // The default folder of `neural train`, for users who omit it.
             let usual = Path::new("runs").join(&folder.path);
             let hint = match usual.join(RECIPE).is_file() {
                 true => format!("did you mean {}?", usual.display()),
@@ -151,7 +151,7 @@ impl Folder {
         Lock::take(&self.path)
     }
 
-    /// Where the folder is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

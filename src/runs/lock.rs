@@ -1,4 +1,4 @@
-//! One process at a time in a run's folder.
+//! A lock that admits one process at a time to a run's folder.
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};

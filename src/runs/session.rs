@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 pub enum Ending {
     /// All epochs are done.
     Finished,
-    /// No progress any more, see [`EarlyStopping`].
+    /// No more progress, see [`EarlyStopping`].
     StoppedEarly,
     /// The observer broke off; the run can be resumed.
     Interrupted,
@@ -228,7 +228,7 @@ impl<'r, 'a> Session<'r, 'a> {
 
     fn end_epoch(&mut self, epoch: &Epoch) -> Result<()> {
         if self.history.epochs().is_empty() {
-            // No history without the checkpoint that a run begins with.
+            // No history is written before the checkpoint at the start of a run.
             self.writer.finish()?;
         }
         self.history.add(epoch.clone())?;
@@ -327,7 +327,7 @@ impl<'r, 'a> Session<'r, 'a> {
         &self.history
     }
 
-    /// Where the session is kept.
+    /// The folder of the session.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -9,11 +9,11 @@ use crate::runtime::Device;
 use crate::train::{Epoch, Run};
 use std::path::PathBuf;
 
-/// Where a run begins in its folder.
+/// The starting point of a run in its folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// From the last checkpoint; at the beginning where the run has reached nothing yet.
+    /// From the last checkpoint; at the beginning where there are no results yet.
     #[default]
     Last,
     /// From a checkpoint; later epochs are repeated.
@@ -88,7 +88,7 @@ fn others(folder: &Folder, without: Which) -> Vec<String> {
     others.iter().map(|which| format!("continue with --from {which}")).collect()
 }
 
-/// Without its last checkpoint a run that has reached something would begin anew and overwrite it.
+/// Without its last checkpoint a run with results would start over and overwrite them.
 fn refuse_missing(folder: &Folder) -> Result<()> {
     let (epochs, others) = (History::read(folder)?.len(), others(folder, Which::Last));
     if epochs == 0 && others.is_empty() {

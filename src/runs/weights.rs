@@ -17,7 +17,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Weights {
-    /// From 1; `None` before the first epoch is done.
+    /// The number of the epoch, from 1; `None` before the first epoch is done.
     pub epoch: Option<u64>,
     /// The figure that chose the epoch; `None` where the user named the epoch.
     pub by: Option<Monitor>,

@@ -95,7 +95,7 @@ impl Shown {
     pub fn data_set(&mut self, data: &Dataset, model: Option<&Network>) -> Result<()> {
         let (dtype, sample) = (data.inputs.dtype(), data.sample_shape());
         self.text.push_str(&format!("{} samples, {dtype} {}\n", data.rows(), text::samples(sample)));
-        // Of a table's columns more is said already.
+        // A table's columns are described already.
         if !data.is_in_memory() {
             self.object.extend([
                 ("rows".to_string(), json!(data.rows())),

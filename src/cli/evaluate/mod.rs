@@ -99,7 +99,7 @@ enum Part {
 }
 
 impl Part {
-    /// As in [`Dataset::parts`].
+    /// The name in [`Dataset::parts`].
     fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -145,7 +145,7 @@ impl Evaluate {
         let calibrated = match self.calibrate {
             None => saved.temperature.map(|temperature| format!("temperature {}", number(temperature))),
             Some(how) => {
-                // Not fitted on the rows that it is measured on, where there are others.
+                // Fitted on other rows than the measured ones, where there are any.
                 let (rows, of) = match self.data.is_none() && !validation.is_empty() {
                     true => (validation, format!("the {} validation rows", validation.len())),
                     false => (&rows, format!("these {} {}", rows.len(), part.rows())),
@@ -264,7 +264,7 @@ impl Evaluate {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Where the rows come from, read as the training data was.
+    /// The source of the rows, with the training data's settings.
     fn source(&self, recipe: &Recipe, description: &Description) -> Source {
         let mut source = recipe.data.clone();
         if let Some(path) = &self.data {

@@ -50,7 +50,7 @@ pub(super) struct Report {
     pub names: Vec<String>,
     pub confusion: Option<Confusion>,
     pub mistakes: Vec<Mistake>,
-    /// Each target with the output beside it, where targets are values.
+    /// Each target with its output, where targets are values.
     pub pairs: Vec<(f64, f64)>,
 }
 
@@ -206,7 +206,7 @@ impl Report {
         }
 
         let mut apart: Vec<(f64, u32, &[f64], &[f64])> = Vec::new();
-        // All numbers of a row, of which there are several times the width where it has several positions.
+        // The count of a row's numbers, several times the width where it has several positions.
         let width = (targets.len() / rows.len().max(1)).max(1);
         let both = evaluation.outputs.chunks_exact(width).zip(targets.chunks_exact(width));
         for (&row, (outputs, targets)) in rows.iter().zip(both) {

@@ -45,7 +45,7 @@ impl Evaluate {
         let (threshold, from) = match self.threshold {
             None => (own, String::new()),
             Some(Threshold::At(threshold)) => (threshold, String::new()),
-            // Not chosen on the rows that it is measured on, where there are others.
+            // Chosen on other rows than the measured ones, where there are any.
             Some(Threshold::BestF1)
                 if self.data.is_none() && !validation.is_empty() && validation != rows =>
             {

@@ -24,7 +24,7 @@ pub(super) fn names(subject: &Subject) -> Vec<String> {
     subject.answers.names[from..].to_vec()
 }
 
-/// Of each column, over a grid of at most `most` values; the one that moves answers most first.
+/// Measures each column over a grid of at most `most` values; the one that moves answers most comes first.
 pub(super) fn measure(subject: &Subject, predictor: &Predictor, most: usize) -> Result<Vec<Dependence>> {
     let rows = subject.rows.len();
     let width = subject.samples.shape()[1];
@@ -127,7 +127,7 @@ pub(super) fn picture(subject: &Subject, title: &str, all: &[Dependence]) -> Pan
         names = vec![String::new()];
     }
     let panels = Panels::new(title, if all.len() > 1 { 2 } else { 1 });
-    // One scale for all, on which a column that moves little looks so.
+    // One scale for all, so that a column with little effect looks flat.
     let means: Vec<f64> = all.iter().flat_map(|one| one.means.iter().flatten()).copied().collect();
     all.iter().fold(panels, |panels, one| {
         let name = &one.column.name;

@@ -58,7 +58,7 @@ pub(super) fn baseline(subject: &Subject, kind: Baseline) -> Result<Vec<f64>> {
 }
 
 impl Gradients<'_> {
-    /// Of the answer for one sample `[1, sample…]`.
+    /// Explains the answer for one sample `[1, sample…]`.
     pub fn explain(&self, subject: &Subject, sample: &Array) -> Result<Attribution> {
         let answers = &subject.answers;
         let outputs = self.predictor.predict(sample)?.to_f64();

@@ -17,7 +17,7 @@ pub(super) struct Occlusion<'a> {
     pub answers: &'a Answers,
     /// The side of the patch in pixels.
     pub side: usize,
-    /// For each channel.
+    /// The colour of the patch, for each channel.
     pub fill: Vec<f64>,
 }
 
@@ -51,8 +51,8 @@ fn places(length: usize, side: usize) -> Vec<usize> {
 }
 
 impl Occlusion<'_> {
-    /// Of a picture `[1, height, width, …]`: for each pixel by how much the figure of the answer falls, in the mean over the
-    /// patches that cover it.
+    /// Explains a picture `[1, height, width, …]`: for each pixel how much the figure of the answer falls, as the mean
+    /// over the patches that cover it.
     pub fn explain(&self, picture: &Array) -> Result<Explained> {
         let sample = &picture.shape()[1..];
         let (height, width, channels) = (sample[0], sample[1], channels(sample));

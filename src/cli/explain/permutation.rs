@@ -47,7 +47,7 @@ pub(super) struct Importances {
 }
 
 impl Permutation {
-    /// Of columns by their names and features.
+    /// Measures columns by their names and features.
     pub fn measure(self, subject: &Subject, predictor: &Predictor) -> Result<Importances> {
         let is_class = subject.data.targets.is_classes();
         let names = if is_class { ["log-loss", "accuracy"] } else { ["mse", "r2"] };
@@ -71,7 +71,7 @@ impl Permutation {
         let numbers: Vec<u32> = (0..subject.rows.len() as u32).collect();
         let mut found = Vec::new();
         for repeat in 0..self.repeats {
-            // In the same orders for every column, so that columns with the same values get the same figures.
+            // The same orders for every column, so that columns with the same values get the same figures.
             let shuffle = Shuffle { seed: self.seed, epoch: repeat };
             let order = epoch_order(&numbers, 1, LastBatch::Mask, Some(shuffle))?;
             let now = worth(subject, predictor, &shuffled(&subject.samples, features, &order.rows)?)?;

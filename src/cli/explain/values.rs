@@ -78,7 +78,7 @@ pub(super) fn value(column: &Column, features: &[f32]) -> Value {
     }
 }
 
-/// As people read it.
+/// The value as text for people.
 pub(super) fn shown(value: &Value) -> String {
     match value.as_f64() {
         Some(number) => {

@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const PARTS: &str = include_str!("parts.js");
 
-/// With whom a page may speak.
+/// The hosts that a page may connect to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     Nothing,

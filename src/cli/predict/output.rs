@@ -40,7 +40,7 @@ impl Format {
     }
 }
 
-/// Where predictions go: standard output, or a file that is whole or not there.
+/// The destination of predictions: standard output, or a file that is whole or absent.
 pub(super) struct Writer<'a> {
     out: Box<dyn Write>,
     /// The file that is written and its name in the end.
@@ -48,7 +48,7 @@ pub(super) struct Writer<'a> {
     format: Format,
     /// How many of the likeliest classes are shown.
     top: usize,
-    /// Of the form for people, whose columns are as wide as their widest cell.
+    /// The lines of the text format, whose columns are as wide as their widest cell.
     lines: Vec<Vec<String>>,
     /// How many of their columns hold words.
     left: usize,
@@ -308,7 +308,7 @@ pub(in crate::cli) struct Answered<'a> {
 }
 
 impl<'a> Answered<'a> {
-    /// Of the row's numbers for each answer.
+    /// A row from its numbers for each answer.
     pub fn of(answers: &'a [Answers], outputs: &[&[f64]]) -> Self {
         let said = answers.iter().zip(outputs).map(|(answers, outputs)| Said::of(answers, outputs)).collect();
         Self { answers, said }

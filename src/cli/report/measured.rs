@@ -107,7 +107,7 @@ fn of_classes(evaluation: &Evaluation, names: &[String], is_probable: bool) -> V
     object
 }
 
-/// At most [`POINTS`] of a curve, its last among them: `[score, true positives, false positives]`.
+/// At most [`POINTS`] points of a curve, including its last: `[score, true positives, false positives]`.
 fn thinned(points: &[(f64, usize, usize)]) -> Value {
     let step = points.len().div_ceil(POINTS).max(1);
     let is_kept = |i: usize| i.is_multiple_of(step) || i + 1 == points.len();
@@ -115,7 +115,7 @@ fn thinned(points: &[(f64, usize, usize)]) -> Value {
     kept.map(|(_, (score, tp, fp))| json!([score, tp, fp])).collect()
 }
 
-/// For each bin of the predicted class's probability: its mean, the share of right answers, and the rows.
+/// For each bin of the predicted class's probability: its mean, the share of correct answers, and the rows.
 fn calibration(probabilities: &[f64], width: usize, predicted: &[i32], labels: &[i32]) -> Value {
     let mut bins = [(0.0, 0usize, 0usize); BINS];
     for ((row, &predicted), &label) in probabilities.chunks_exact(width.max(1)).zip(predicted).zip(labels) {
@@ -183,7 +183,7 @@ fn wrong(
 
 /// The answers with the largest errors.
 fn far(evaluation: &Evaluation, rows: &[u32], shown: &Shown, most: usize) -> Result<Value> {
-    // Of a row with several positions, each by itself.
+    // Each position of a row by itself.
     let each = (evaluation.targets().len() / rows.len().max(1)).max(1);
     let of = |(i, target, output): (usize, f64, f64)| {
         Some(((target - output).abs(), *rows.get(i / each)?, target, output))

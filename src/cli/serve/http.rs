@@ -58,8 +58,8 @@ impl Service {
         Self { models, worker, limits, openapi, list, is_stopping: AtomicBool::new(false) }
     }
 
-    /// From here on every answer closes its connection. Until the time that is returned, connections are still taken, so
-    /// that requests on their way are answered and clients learn that the server stops.
+    /// From here on every answer closes its connection. Until the returned time connections are still accepted, so that
+    /// requests on their way are answered and clients learn that the server stops.
     fn stop(&self) -> tokio::time::Instant {
         let _ = writeln!(io::stderr(), "stopping: answering the accepted requests");
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -196,7 +196,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) -> anyho
         let (stream, place) = tokio::select! {
             (accepted, place) = taken => match accepted {
                 Ok((stream, _)) => (stream, place),
-                // Such as too many open files: it passes.
+                // A temporary failure, such as too many open files.
                 Err(error) => {
                     let _ = writeln!(io::stderr(), "note: a connection could not be taken: {error}");
                     sleep(Duration::from_millis(50)).await;

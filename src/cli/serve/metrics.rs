@@ -11,7 +11,7 @@ const BINS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 #[derive(Default)]
 pub(super) struct Metrics {
-    /// By the model and the status of the answer.
+    /// Counts by model and status of the answer.
     requests: Mutex<BTreeMap<(String, u16), u64>>,
     bins: [AtomicU64; BINS.len()],
     answered: AtomicU64,
@@ -46,7 +46,7 @@ impl Metrics {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// In Prometheus' text format 0.0.4.
+    /// The counters in Prometheus' text format 0.0.4.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let head = |text: &mut String, name: &str, kind: &str, help: &str| {

@@ -69,7 +69,7 @@ pub(super) fn padded(numbers: &Numbers, [length, features]: [usize; 2]) -> Optio
     let lengths = match numbers.shape[..] {
         [_, _, each] if each == features => &numbers.lengths[..],
         [_, each] if features > 1 && each == features && numbers.uneven().is_none() => &whole,
-        // As of whole sequences, see `rows`: positions of a number each, in one sequence.
+        // As with whole sequences, see `rows`: positions of a number each, in one sequence.
         [_, 1] if features == 1 && length > 1 && numbers.uneven().is_none() => &whole,
         [_, _] if features == 1 => &numbers.lengths,
         [_] if features == 1 => &whole,

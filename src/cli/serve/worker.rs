@@ -153,7 +153,7 @@ impl Worker {
     /// Waits until everything that was asked is answered.
     pub fn finish(self) {
         drop(self.jobs);
-        // It ends when nothing can be asked any more; a panic in it was reported where it happened.
+        // It ends when no request can come any more; a panic in it was reported where it happened.
         let _ = self.thread.join();
     }
 }

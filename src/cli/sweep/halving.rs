@@ -27,7 +27,7 @@ impl Standing {
 }
 
 impl Rungs {
-    /// No rung but the whole recipe.
+    /// A single rung, all epochs of the recipe.
     pub fn none() -> Self {
         Self { pauses: Vec::new(), reduction: 1 }
     }

@@ -24,7 +24,7 @@ pub(in crate::cli) fn drawn(path: &Path) -> anyhow::Result<Option<Value>> {
         let best = ranking.trials[rank].best;
         ranking.by.show(ranking.by.of(best).unwrap_or(f64::NAN))
     };
-    // By rank, so that one trial that went astray does not press all others together; the best on top.
+    // Ordered by rank, so that one outlier does not compress all others; the best on top.
     let height = |rank: usize| 1.0 - rank as f64 / (count - 1) as f64;
     let mut axes: Vec<Value> =
         over.iter().map(|over| json!({ "name": over.key, "ticks": ticks(over) })).collect();

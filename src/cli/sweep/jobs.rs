@@ -102,7 +102,7 @@ impl Workers {
         self.running.is_empty()
     }
 
-    /// Has all trials end after the call that is under way, with their state kept.
+    /// Ends all trials after their call under way, with their state saved.
     pub fn interrupt(&self) {
         for running in &self.running {
             // SAFETY: it sends a signal to a child that was not waited for yet, or to none.

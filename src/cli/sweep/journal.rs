@@ -54,7 +54,7 @@ pub(super) struct Reached {
     pub best: Option<Epoch>,
     /// The figure that chose the best epoch.
     pub monitor: Monitor,
-    /// Of a trial that came to its end: by part of the data, of the weights after the best epoch.
+    /// The scores of a finished trial by part of the data, with the weights after the best epoch.
     pub scores: BTreeMap<String, Score>,
     /// The duration of this training.
     pub seconds: f64,

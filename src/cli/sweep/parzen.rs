@@ -18,7 +18,7 @@ const DEVIATION: f64 = 0.2;
 /// The values that a coordinate may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Axis {
-    /// From 0 to 1.
+    /// A range, scaled to 0 to 1.
     Range,
     /// The places of a list of this length.
     Places(usize),

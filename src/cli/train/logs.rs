@@ -17,7 +17,7 @@ pub(super) struct Logs {
     pub failed: crate::Result<()>,
 }
 
-/// Those to write.
+/// The logs to write.
 #[derive(Clone, Copy, Default)]
 pub(in crate::cli) struct Wanted<'a> {
     /// Whether event files are written into the run's folder.

@@ -49,7 +49,7 @@ pub(in crate::cli) struct Output<'a> {
     pub logs: Wanted<'a>,
 }
 
-/// Where a run is left before its end, to be gone on with later.
+/// Where a run pauses before its end, to be resumed later.
 #[derive(Clone, Copy, Default)]
 pub(in crate::cli) struct Until {
     /// After this many epochs.
@@ -68,7 +68,7 @@ pub(in crate::cli) struct Outcome {
     pub ending: Ending,
     /// Epochs that are done.
     pub epochs: u64,
-    /// Of the weights after the best epoch, where the run came to its end.
+    /// The scores of the weights after the best epoch, if the run finished.
     pub scores: Scores,
     pub best: Option<Epoch>,
     /// The figure by which it is the best.

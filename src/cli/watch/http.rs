@@ -75,7 +75,7 @@ pub(super) async fn serve(
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            // Such as too many open files: it passes.
+            // A temporary failure, such as too many open files.
             Err(error) => {
                 let _ = writeln!(io::stderr(), "note: a connection could not be taken: {error}");
                 sleep(Duration::from_millis(50)).await;
@@ -172,7 +172,7 @@ impl Service {
             .map(decoded)
             .unwrap_or_default();
         let seen = self.seen.borrow().clone();
-        // Only a run that is shown can be stopped, and only by the process that trains it now.
+        // Only a shown run can be stopped, by a signal to the process that trains it now.
         let run = seen.iter().find(|seen| seen.run.id == id);
         let run =
             run.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no run {id:?}")))?;

@@ -36,7 +36,7 @@ pub(super) struct Seen {
     progress: Value,
 }
 
-/// All runs in `folders`, or in folders in them; those whose files have not changed as they were `before`.
+/// All runs in `folders` or their subfolders; runs whose files have not changed are taken from `before`.
 pub(super) fn look(folders: &[PathBuf], before: &[Seen]) -> Vec<Seen> {
     let locks = Locks::now();
     let known: BTreeMap<&str, &Seen> = before.iter().map(|seen| (&seen.run.id[..], seen)).collect();
