@@ -176,7 +176,7 @@ struct Shape {
 }
 
 impl Literal {
-    /// As HLO text has it: `{ { 1, 2 }, { 3, 4 } }`.
+    /// Writes it in HLO's text form: `{ { 1, 2 }, { 3, 4 } }`.
     fn write(&self, text: &mut String) -> Result<()> {
         let dimensions = self.shape.iter().flat_map(|shape| &shape.dimensions);
         let shape: Vec<usize> = dimensions.map(|&n| n as usize).collect();

@@ -185,7 +185,7 @@ impl Walk {
                     self.features(path, &["weight", "bias", "running_mean", "running_var"], 0, &axes);
                     Order::Flattened(axes)
                 }
-                // Of a sequence, PyTorch wants the channels first: some programs go back after it.
+                // PyTorch wants the channels of a sequence first: some programs convert it back afterwards.
                 Order::Alike if shape.len() > 2 => Order::Open,
                 Order::Alike => Order::Alike,
                 Order::ChannelsFirst | Order::Open => Order::ChannelsFirst,
@@ -212,7 +212,7 @@ impl Walk {
             // Cells of a picture as a sequence, whose features are the channels: programs turn them to the end, as
             // sequences have them.
             Layer::Reshape(_) if is_sequence_of(shape, self.shapes.get(path)) => Order::Alike,
-            // In PyTorch a picture that is made of features has its channels first.
+            // In PyTorch a picture reshaped from features has its channels first.
             Layer::Reshape(_)
                 if order != Order::Alike || self.shapes.get(path).is_none_or(|to| to.len() > 3) =>
             {
@@ -266,7 +266,7 @@ impl Walk {
             | Layer::Softplus
             | Layer::Softmax
             | Layer::LogSoftmax => order,
-            // Every other layer is taken for one of vectors and sequences, which have one order.
+            // Every other layer is assumed to be of vectors and sequences, which have one order.
             _ if order == Order::Alike => Order::Alike,
             other => return Err(unknown("vectors or sequences", other.kind()).at(path)),
         })

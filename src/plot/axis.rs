@@ -28,7 +28,7 @@ impl Scale {
     }
 }
 
-/// Both ends are as [`Scale::of`] makes them, finite, and the first is the lower one.
+/// Both ends are finite results of [`Scale::of`], the lower one first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     scale: Scale,

@@ -108,7 +108,7 @@ impl Chart {
         self.scene()?.save(path.as_ref())
     }
 
-    /// With room for these values on the y axis, so that several charts have one scale.
+    /// Includes these values in the y axis, so that several charts have one scale.
     #[must_use]
     pub fn y_room(mut self, values: &[f64]) -> Self {
         self.room = values.to_vec();

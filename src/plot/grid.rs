@@ -35,13 +35,13 @@ const BAR: Point = [200.0, 10.0];
 pub struct Grid {
     title: String,
     images: Vec<(Array, String)>,
-    /// Of an image by its place, a value for each pixel.
+    /// A value for each pixel of an image, by the image's place.
     tints: Vec<(usize, Vec<f64>)>,
     columns: Option<usize>,
     diverging: bool,
 }
 
-/// From values to colours, over all the images of a sheet.
+/// The mapping of values to colours, over all the images of a sheet.
 enum Shades {
     /// Black at the first value, white at the second.
     Gray(f64, f64),

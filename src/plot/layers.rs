@@ -95,7 +95,7 @@ pub(super) fn lay(sizes: &[Point], arrows: &[(usize, usize)]) -> Result<Laid> {
     Ok(Laid { corners, arrows, size: [width, height] })
 }
 
-/// Where on its edge an arrow meets a box: those to the left come left of others.
+/// The point at which an arrow meets the edge of a box: arrows to boxes further left come further left.
 fn port(places: &[Place], neighbours: &[usize], place: &Place, other: usize) -> f64 {
     let before = neighbours.iter().filter(|&&i| places[i].x < places[other].x).count() as f64;
     let middle = (neighbours.len() as f64 - 1.0) / 2.0;

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone)]
 pub struct Value {
     pub name: String,
-    /// In this library's order, channels last, for one sample.
+    /// The shape in this library's order, channels last, for one sample.
     pub shape: Vec<usize>,
     /// Whether in ONNX the channels come right after the batch. Convolutions and pools want them there, and layers that
     /// do not care leave them, so that a row of such layers needs no transposition in between.

@@ -59,7 +59,7 @@ impl Builder<'_> {
         x.with(self.node("Pad", &[&x.name, &cells], vec![]))
     }
 
-    /// By ONNX's normalisation of each channel, for which the channels of a group are one after another.
+    /// A group norm by ONNX's normalisation of each channel, for which the channels of a group are laid out as one.
     pub fn group_norm(&mut self, groups: usize, epsilon: f64, affine: bool, x: Value) -> Result<Value> {
         let x = self.channels_first(x);
         let (channels, spatial) = (x.shape[x.rank() - 1], x.shape[1..x.rank() - 1].to_vec());
