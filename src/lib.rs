@@ -1,5 +1,5 @@
-//! A training engine over XLA: a model is a graph, the graph is differentiated, lowered to XLA, compiled once per
-//! shape, and driven by a loop that keeps everything on the device.
+//! A training engine over XLA: a model becomes a graph, which is differentiated, lowered to XLA, compiled once per
+//! shape, and run by a loop that keeps everything on the device.
 //!
 //! ```no_run
 //! use neural::{data, nn, optim, runtime::Device, train::Trainer};
@@ -12,28 +12,28 @@
 //! # Ok::<(), neural::Error>(())
 //! ```
 //!
-//! To depend on it: `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`, which
-//! tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`, `plot`,
-//! `tensorboard` and `mlflow` add those formats, `recipe` runs as files and their folders; `cli`, a default, all of
-//! them but `arrow`, `parquet` and `sqlite`, and the command line; `serve`, the other default, its server; `dashboard`, which
-//! takes long to build too, its live curves.
+//! To depend on it, run `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`,
+//! which tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`, `plot`,
+//! `tensorboard` and `mlflow` each add a format; `recipe` adds runs as files and their folders. There are two defaults:
+//! `cli` adds all of these but `arrow`, `parquet` and `sqlite`, and the command line; `serve` adds its server.
+//! `dashboard` adds its live curves, which take long to build.
 //!
-//! # The rooms
+//! # Modules
 //!
 //! ```text
 //! recipe (TOML) or Rust code
-//!    -> data::Dataset (u8, i32 as stored)   uploaded once, or read as it is needed (data::Rows)
+//!    -> data::Dataset (u8, i32 as stored)   uploaded once, or read when needed (data::Rows)
 //!    -> nn -> graph -> gradients -> optim   one step, as a graph
 //!    -> lower -> runtime                    several steps in one program, compiled once
 //!    -> train: (state, data, order) -> (state', metrics), state moves in and out
 //!    -> events -> progress, history, table
 //! ```
 //!
-//! | room | holds | knows nothing of |
+//! | module | holds | does not depend on |
 //! |---|---|---|
 //! | [`graph`] | a typed graph, one `Op` enum, shape rules, one gradient rule an operation | XLA, devices |
 //! | `lower` | `Op` to `XlaOp`, in the form that each kind of device runs well | training |
-//! | `kernels` | the functions that programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax; a crate of its own, which is optimised as a whole | graphs |
+//! | `kernels` | the functions that programs for a CPU call: products, convolutions, pools, sequences, attention, sums, log-softmax; a separate crate, which is optimised as a whole | graphs |
 //! | [`runtime`] | devices, processes, compiled programs, buffers whose ownership moves when they are donated | models |
 //! | [`nn`] | layers, initialisers, `Sequential`, networks of named nodes, the summary | loops |
 //! | [`loss`], [`metric`] | losses of graph tensors; exact figures of results, by one table of names | |
@@ -41,30 +41,30 @@
 //! | [`variables`] | the state of a run as one list of named tensors | |
 //! | [`data`] | readers, splits, scaling, the order of an epoch | graphs |
 //! | [`train`] | the programs of a run, the loop over epochs, evaluation, early stopping, checkpoints; any function of a batch | recipes, folders of runs |
-//! | [`model`] | a trained model: prediction, and what export needs | how it was trained |
-//! | [`export`] | a trained model as `PyTorch`, ONNX, JAX and XLA read it | devices |
+//! | [`model`] | a trained model: all that prediction and export need | its training |
+//! | [`export`] | a trained model in the formats of `PyTorch`, ONNX, JAX and XLA | devices |
 //! | [`tensorboard`], [`mlflow`] | event files, runs of `MLflow`'s file store | everything else |
 //! | [`recipe`] | a run as a file | |
 //! | [`runs`] | a run on disk: checkpoints, history, resume | graphs, layers |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
-//! | `cli` | a command a file: parse, call, print | how anything works |
+//! | `cli` | a file for each command: parse, call, print | how anything works |
 //! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
 //!
-//! # What holds everywhere
+//! # Invariants
 //!
 //! 1. Learning rate, step and epoch are inputs of a program, never constants. A run compiles two programs to train and one to
 //!    evaluate, and shows the time that each takes.
-//! 2. All randomness is a function of seed, epoch or step, and place; all sums are the same on any number of threads. So a run
-//!    that was interrupted and resumed has the bits of one that was not.
-//! 3. Nothing falls back in silence: not to the CPU, not to another precision, not past a NaN, a row, a file or a value.
+//! 2. All randomness is a function of seed, epoch or step, and place; all sums are the same on any number of threads. So a
+//!    run that was interrupted and resumed equals an uninterrupted one bit for bit.
+//! 3. Nothing falls back silently: not to the CPU, not to another precision, not past a NaN, a row, a file or a value.
 //! 4. A figure is exact over its rows, names the weights that it measures, and has one name everywhere.
-//! 5. State is one list of named tensors, which checkpoint, resume and export share. Everything that a checkpoint relies on is
-//!    on the disk before it.
-//! 6. Errors say expected against got, the place, and the remedy; they have fields to act on and a source.
-//! 7. The library does nothing to its process, such as to its allocator, environment or signals, unless it is asked to.
-//!    On a processor with AMX it asks Linux, once, for the use of the tiles' registers.
+//! 5. State is one list of named tensors, which checkpoint, resume and export share. Everything that a checkpoint relies
+//!    on is written to the disk before it.
+//! 6. Errors name what was expected, what was found, the place and the remedy; they have fields to act on and a source.
+//! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to. On
+//!    a processor with AMX it asks Linux, once, for the use of the tile registers.
 //!
-//! docs/contributing.md says how to add an operation, a layer, a loss, a form of data or a command.
+//! docs/contributing.md explains how to add an operation, a layer, a loss, a data format or a command.
 
 #![warn(missing_docs)]
 // Some items serve the command line alone, and would be reported as unused without it.

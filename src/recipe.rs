@@ -65,8 +65,8 @@ pub struct Recipe {
 const LONGEST: usize = 1 << 24;
 
 impl Recipe {
-    /// Reads a recipe in which keys are replaced, see [`Recipe::with_settings`]. Relative paths of data and weights are
-    /// taken from the recipe's folder, those in the settings from the current folder.
+    /// Reads a recipe and replaces keys, see [`Recipe::with_settings`]. Relative paths of data and weights are resolved
+    /// against the recipe's folder, paths in the settings against the current folder.
     ///
     /// ```
     /// use neural::recipe::Recipe;
@@ -78,7 +78,7 @@ impl Recipe {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be read or is not a recipe; the error names the line, the key and what was expected.
+    /// When the file cannot be read or is not a recipe; the error names the line, the key and the expected value.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         if let Some(message) = not_a_recipe(path) {
             return Err(Error::format(path, message));

@@ -52,7 +52,7 @@ pub struct RecipeOptions {
 const DEFAULT: &str = include_str!("../../scripts/recipes/mnist.toml");
 
 impl RecipeOptions {
-    /// The recipe, with `more` settings after those of the command line.
+    /// The recipe, with `more` settings after the command line's.
     pub(super) fn read(&self, more: &[String]) -> anyhow::Result<Recipe> {
         let dropped = self.unset.iter().map(|key| format!("-{key}"));
         let mut settings: Vec<String> = dropped.chain(self.settings.iter().cloned()).collect();

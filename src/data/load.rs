@@ -161,7 +161,7 @@ impl Source {
         self.scaled(Dataset { origins, target, notes, ..data })
     }
 
-    /// `greatest` is the largest of all inputs.
+    /// Makes the targets from the inputs; `greatest` is the max of all inputs.
     fn make(&self, made: Made, greatest: impl FnOnce() -> Result<f64>) -> Result<Targets> {
         if made == Made::Inputs {
             return Ok(Targets::Inputs);

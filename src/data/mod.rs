@@ -1,8 +1,8 @@
 //! Data sets: reading, splitting, scaling and ordering. Nothing here depends on graphs or devices.
 //!
 //! A [`Dataset`] is one array of samples; training, validation and test are lists of row numbers into it.
-//! So it is uploaded once, and one compiled program evaluates any part of it. Samples that do not fit into memory are
-//! [`Rows`], which are read when needed.
+//! So the array is uploaded once, and one compiled program evaluates any part of it. Samples that do not fit into
+//! memory are [`Rows`], which are read when needed.
 
 mod advice;
 pub mod cifar;

@@ -86,8 +86,8 @@ pub enum SplitOrder {
     Ordered,
 }
 
-/// Makes [`Source`] of the table of its keys. The text before a key is its row in docs/recipes.md; after `of` stand the
-/// formats that it has a meaning for, where it has none for the others.
+/// Declares [`Source`] from the table of its keys. The text before a key is its row in docs/recipes.md; `of` lists the
+/// formats that it applies to, if not all.
 macro_rules! source {
     (
         $(#[$attribute:meta])*

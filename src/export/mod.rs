@@ -4,14 +4,14 @@
 //! |---|---|---|
 //! | [`safetensors()`] | the values, named and laid out as in `PyTorch`, and the description | `PyTorch`, [`from_safetensors`] |
 //! | [`onnx()`], [`onnx_int8`] | the whole model, for any number of samples, in f32 or in eight bits | onnxruntime and other engines |
-//! | [`stablehlo`] | the whole model, for a number of samples that is chosen here | JAX and other compilers |
+//! | [`stablehlo`] | the whole model, for a fixed number of samples | JAX and other compilers |
 //! | [`hlo()`] | the same, as XLA's own text | XLA |
 //!
-//! The whole model takes samples as they are stored, `[batch, sample…]`, pictures as u8 with their channels last and token
-//! ids as i32, and scales them itself; it gives `[batch, …, outputs]` in f32 after the link, as
-//! [`Model::predict`](crate::model::Model) does. Models of nodes may have several inputs and outputs, which keep their
-//! names. As ONNX, the model of a table takes its columns instead, and names its answer. An ONNX engine refuses token
-//! ids that are not in the vocabulary; a program of XLA cannot, and clamps them: check them before.
+//! The whole model takes samples in stored form, `[batch, sample…]`, pictures as u8 with their channels last and token
+//! ids as i32, and scales them itself; it returns `[batch, …, outputs]` in f32 after the link, like
+//! [`Model::predict`](crate::model::Model). Models of nodes may have several inputs and outputs, which keep their
+//! names. In ONNX, the model of a table takes its columns instead, and names its answer. An ONNX engine refuses token
+//! ids that are not in the vocabulary; an XLA program clamps them, so check them before.
 
 mod hlo;
 mod layout;

@@ -306,7 +306,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When the update does not fit, or the number of offsets is not that of the axes.
+    /// When the update does not fit, or there is not one offset for each axis.
     pub fn dynamic_update_slice(&self, update: &Tensor, offsets: &[Tensor]) -> Result<Tensor> {
         let inputs: Vec<_> = [self, update].into_iter().chain(offsets).collect();
         self.graph.apply(Op::DynamicUpdateSlice, &inputs)

@@ -224,8 +224,8 @@ impl Graph {
         (scan, outputs)
     }
 
-    /// The gradients of a scan's inputs from those of its outputs (`None` is zero): a scan in the other direction
-    /// that computes each step again from the carries that came into it, and differentiates it.
+    /// The gradients of a scan's inputs from its outputs' gradients (`None` is zero): a scan in the other direction
+    /// that recomputes each step from the carries that entered it, and differentiates it.
     pub(super) fn scan_gradient(
         &self,
         scan: &Scan,

@@ -23,7 +23,7 @@ impl Axis {
         self.start[0] + (self.count - 1) * self.start[1] + farthest + 1
     }
 
-    /// `count` of its places, or as many as there are, from the `first` on.
+    /// `count` of its places from the `first` on, or all that remain.
     fn part(&self, first: usize, count: usize) -> Option<Self> {
         let at = |[begin, step]: [usize; 2]| [begin + first * step, step];
         let count = count.min(self.count.saturating_sub(first));

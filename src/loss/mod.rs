@@ -6,9 +6,9 @@
 //! | `sigmoid` | the cross-entropy of yes or no, and of labels |
 //! | `distance` | squared and absolute errors, Huber's loss |
 //! | `hinge` | the hinge loss |
-//! | `custom` | losses of one's own: [`LossFunction`] |
-//! | `compare` | outputs beside their targets, and sums of losses |
-//! | `mask` | which rows and positions count: [`Mask`] |
+//! | `custom` | custom losses: [`LossFunction`] |
+//! | `compare` | outputs compared with their targets, and sums of losses |
+//! | `mask` | the rows and positions that count: [`Mask`] |
 
 mod compare;
 mod custom;
@@ -123,7 +123,7 @@ pub fn sigmoid_cross_entropy() -> Loss {
 }
 
 impl Loss {
-    /// A loss of one's own; `name` stands for it in messages.
+    /// A custom loss; `name` stands for it in messages.
     ///
     /// ```
     /// use neural::{graph::Tensor, loss::Loss, nn, train::Trainer};

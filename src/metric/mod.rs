@@ -3,7 +3,7 @@
 //! Plain functions over slices of f64. Tables are row-major: `[rows, width]`. Where scikit-learn has the figure, its
 //! value is scikit-learn's; where it only warns, the rule here is:
 //!
-//! - A figure of no rows is NaN, "undefined", as is an R² of a single row.
+//! - A figure without rows is NaN, "undefined", as is an R² of a single row.
 //! - Precision, recall and F1 are 0 where there is nothing to divide by (`zero_division=0`).
 //! - The macro mean over classes leaves out classes that occur neither among the labels nor among the predictions, as
 //!   scikit-learn does without `labels`. The macro mean over several labels counts them all.
@@ -12,16 +12,16 @@
 //!
 //! | file | figures of |
 //! |---|---|
-//! | `name` | their names: [`Metric`], and what a model is asked: [`Task`] |
+//! | `name` | their names: [`Metric`], and the task of a model: [`Task`] |
 //! | `counts` | precision, recall, F1 and their averages |
 //! | `classes` | one class of several a row: [`Confusion`], accuracies |
-//! | `conformal` | sets and intervals that hold the truth as often as is asked for |
-//! | `labels` | several labels, each of which is there or not |
+//! | `conformal` | sets and intervals that hold the truth with a given confidence |
+//! | `labels` | several labels, each present or absent |
 //! | `probability` | log loss, Brier score, calibration |
 //! | `ranking` | ROC AUC, average precision, the threshold of the best F1 |
-//! | `temperature` | what makes probabilities as sure as they are right |
+//! | `temperature` | the temperature that calibrates probabilities |
 //! | `values` | numbers: errors and R² |
-//! | `answers` | all of them, of one evaluation |
+//! | `answers` | all figures of one evaluation |
 
 mod answers;
 mod classes;

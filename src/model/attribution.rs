@@ -1,4 +1,4 @@
-//! Integrated gradients: what each number of a sample adds to an answer.
+//! Integrated gradients: the part of each number of a sample in an answer.
 
 use super::{Description, Model};
 use crate::array::{Array, DType, count};

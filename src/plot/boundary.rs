@@ -31,7 +31,7 @@ impl Area {
         Self { x: ends(|p| p.0), y: ends(|p| p.1), columns: 320, rows: 240 }
     }
 
-    /// The centres of the cells, row-major from the top left, where x is least and y is greatest.
+    /// The centres of the cells, row-major from the top left, where x is min and y is max.
     ///
     /// ```
     /// use neural::plot::Area;

@@ -29,7 +29,7 @@ pub(super) fn write(scene: &Scene, path: &Path) -> Result<Vec<u8>> {
     sheet.encode_png().map_err(|e| Error::format(path, format!("the picture cannot be encoded: {e}")))
 }
 
-/// A raster alone, a pixel a pixel; `None` when it is empty or beyond what PNG can hold.
+/// A raster alone, one pixel each; `None` when it is empty or too large for PNG.
 pub(super) fn encode(pixels: &Pixels) -> Option<Vec<u8>> {
     pixmap(pixels)?.encode_png().ok()
 }

@@ -9,8 +9,8 @@ use crate::train::{Augment, EarlyStopping, Monitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Makes [`Train`] of the table of its keys. What stands before a key is its row in docs/recipes.md, what stands behind it how
-/// it is read and written.
+/// Declares [`Train`] from the table of its keys. The text before a key is its row in docs/recipes.md, and the
+/// attributes after it control how it is read and written.
 macro_rules! train {
     (
         $(#[$attribute:meta])*

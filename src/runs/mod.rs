@@ -2,16 +2,16 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `recipe.toml` | the recipe with every key that was replaced, and the data's place as an absolute path |
-//! | `last.safetensors` | the state to go on from, with the epochs up to it |
+//! | `recipe.toml` | the recipe with all replaced keys, and the data's absolute path |
+//! | `last.safetensors` | the state to resume from, with the epochs so far |
 //! | `best.safetensors` | the state after the best epoch |
-//! | `epoch-N.safetensors` | where `keep_checkpoints` asks for them, the states after the last epochs |
-//! | `history.csv`, `history.jsonl` | a line an epoch, made anew from the checkpoint when a run goes on |
+//! | `epoch-N.safetensors` | the states after the last epochs, if `keep_checkpoints` is set |
+//! | `history.csv`, `history.jsonl` | a line an epoch, rewritten from the checkpoint when a run resumes |
 //! | `loss.svg`, `loss.png`, `accuracy.svg`, … | the curves of the loss and of each figure |
-//! | `report.md` | what was reached |
-//! | `autotune.textproto` | of a run on a GPU, the kernels that XLA chose |
-//! | `progress.json` | how far a run that is under way has come |
-//! | `.lock` | what keeps a second process from training here, and who holds it |
+//! | `report.md` | the result |
+//! | `autotune.textproto` | the kernels that XLA chose, of a run on a GPU |
+//! | `progress.json` | the progress of a run under way |
+//! | `.lock` | the lock against a second process that trains here, and its holder |
 
 mod background;
 mod checkpoint;

@@ -199,10 +199,10 @@ impl Device {
         self.kernels.as_deref()
     }
 
-    /// The same device, for programs that are kept in `folder`: a process that finds a program there reads it instead
-    /// of compiling it. A program has its place by what it computes, this package, XLA and the processor; in all the
-    /// folder keeps up to 256 MiB. It has no effect on GPUs, on plugins, on programs that run on several devices, where
-    /// `XLA_FLAGS` is set, and with an XLA that is not from `scripts/setup`.
+    /// The same device, with compiled programs kept in `folder`: a process that finds a program there reads it instead
+    /// of compiling it. A program is found by its computation, this package, XLA and the processor; the folder keeps up
+    /// to 256 MiB. It has no effect on GPUs, on plugins, on programs for several devices, where `XLA_FLAGS` is set, or
+    /// with an XLA that is not from `scripts/setup`.
     ///
     /// ```
     /// use neural::{Array, graph::{Function, Graph}, runtime::{Device, Program}};

@@ -50,7 +50,7 @@ impl Rungs {
 
     /// The trial to promote, and its next rung: one of the best `1 / reduction` of a rung that was not promoted yet;
     /// the higher rung first. Where no more trials come (`is_last`), the best of each rung is promoted however few
-    /// there are, so that one is trained to its end. Those of `under_way` are trained already.
+    /// there are, so that one is trained to its end. The trials in `under_way` are being trained.
     pub fn promotion(
         &self,
         trials: &[Standing],

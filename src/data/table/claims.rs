@@ -15,7 +15,7 @@ const END: usize = 10;
 ///
 /// # Errors
 ///
-/// Says what is damaged.
+/// A message that names the damage.
 pub(super) fn check(contents: &[u8], with_footer: bool) -> Result<(), String> {
     if with_footer { check_file(contents) } else { check_stream(contents) }
 }

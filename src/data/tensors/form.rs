@@ -33,8 +33,8 @@ impl Form {
         x.reshape(&shape)
     }
 
-    /// Inputs with their channels last. Without a layout, what looks as if they were first is refused: it could be
-    /// trained on, as pictures of few rows and many channels.
+    /// Inputs with their channels last. Without a layout, inputs that seem to have them first are refused: they would
+    /// be taken for pictures of few rows and many channels.
     fn laid_out(&self, x: Array, name: &str) -> Result<Array> {
         let few = |size: usize| matches!(size, 1 | 3 | 4);
         match (self.layout, x.shape()) {
