@@ -152,7 +152,7 @@ impl Array {
         }
     }
 
-    /// The elements converted to f64, whatever their type.
+    /// The elements converted to f64 from any type.
     pub fn to_f64(&self) -> Vec<f64> {
         with_dtype!(self.dtype, T =>
             self.bytes.chunks_exact(size_of::<T>()).map(|b| T::from_bytes(b).to_f64()).collect())

@@ -1,4 +1,4 @@
-//! Reading regular files alone, and writing files that are whole or not there.
+//! Reads only regular files, and writes files atomically.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -7,12 +7,13 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A regular file from its beginning, and the number of bytes in it. Folders, devices, pipes and sockets are refused:
-/// they do not say how much they hold, and reading them may never end.
+/// their length is unknown, and reading them may never end.
 pub(crate) fn open(action: &'static str, path: &Path) -> Result<(File, usize)> {
     let failed = |e| Error::io(action, path, e);
     // Checked before it is opened, as opening a device may act on it.
     check_regular(path, &fs::metadata(path).map_err(failed)?)?;
-    // And once more after: the name may stand for another file by now, and a pipe would wait for a writer.
+    // Checked once more after opening, as the name may refer to another file by now; without `O_NONBLOCK` a pipe would
+    // wait for a writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     check_regular(path, &metadata)?;
@@ -54,8 +55,8 @@ fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
     Err(Error::format(path, format!("expected a regular file, got {got}")))
 }
 
-/// Writes a file beside its place, brings it to the disk, and puts it in its place: at every moment, a power cut
-/// included, there is the old file or the new one.
+/// Writes a file beside its place, syncs it to the disk, and moves it into place: at every moment, even in a power cut,
+/// there is the old file or the new one.
 pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     write_with_mode(path, contents, 0o666)
 }
@@ -79,7 +80,7 @@ pub(crate) fn put(beside: &Path, path: &Path) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
-/// The name under which a file or folder is made before it is put in its place.
+/// The temporary name of a file or folder before it is moved into place.
 pub(crate) fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     parent(path).join(format!(".{name}.{}", std::process::id()))
@@ -103,7 +104,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Brings the names in a folder to the disk: a file is safe when its contents and its name are.
+/// Syncs the names in a folder to the disk: a file is safe when both its contents and its name are.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -43,7 +43,7 @@ pub struct Run<'a> {
     pub name: &'a str,
     /// The folder whose files are the run's artifacts. A run with the same folder is the same run.
     pub files: &'a Path,
-    /// Whether the run was begun earlier, and keeps its beginning.
+    /// Whether the run resumes an earlier one, and keeps its start time.
     pub goes_on: bool,
 }
 
@@ -152,7 +152,7 @@ impl Writer {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|e| Error::io("write", &path, e))
     }
 
-    /// Says that the run is over, and how it ended.
+    /// Records that the run is over, and how it ended.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -61,7 +61,7 @@ pub struct Description {
     /// The columns that a table's features are made from; empty if the data was no table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
-    /// The names of the classes; empty if the model gives values.
+    /// The names of the classes; empty if the model predicts values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
     /// The inputs and outputs besides the first.
@@ -233,7 +233,7 @@ fn sample_dtype(vocabulary: Option<usize>, stored: DType) -> DType {
 type Built = (Graph, Vec<Tensor>, Vec<(String, Tensor)>);
 
 impl Model {
-    /// A model from its values by name. `value` is asked for each of its variables.
+    /// A model from its values by name: `value` is called for each of its variables.
     ///
     /// ```
     /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};

@@ -143,7 +143,7 @@ impl Recipe {
             set(&mut table, setting)?;
         }
         one_path(&mut table);
-        // Written out and read again, so that an error names the key as it stands after the change.
+        // Written and read again, so that an error names the key after the change.
         let changed = toml::to_string(&table).map_err(|error| Error::format(path, error.to_string()))?;
         let mut recipe = read(&changed, text).map_err(|mistake| in_settings(mistake, path, settings, ""))?;
         model::find_lines(&mut recipe, text, Some(path));
@@ -192,7 +192,7 @@ impl Recipe {
     /// The trainer, with the weights of `model.from` to begin with.
     ///
     /// # Errors
-    /// When the file is not there or does not fit the model.
+    /// When the file is missing or does not fit the model.
     pub fn trainer_on(&self, data: &Dataset) -> Result<Trainer> {
         let mut trainer = self.trainer();
         if let Some(from) = &self.model.from {
@@ -280,7 +280,7 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
                 joined.pop();
             }
             Component::CurDir => {}
-            // An absolute path begins anew.
+            // An absolute path replaces the rest.
             part => joined.push(part),
         }
     }

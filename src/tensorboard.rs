@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes scalars into a new event file of a directory. `TensorBoard` shows all files of a directory as one run, so a
-/// run that goes on later writes into the same directory.
+/// resumed run writes into the same directory.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -29,7 +29,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A new file in `dir`, which is made if it is not there.
+    /// Creates a new file in `dir`, and `dir` if it is missing.
     ///
     /// # Errors
     /// When the directory or the file cannot be written.
@@ -72,7 +72,7 @@ impl Writer {
 
 const VERSION: &str = "brain.Event:2";
 
-/// A file of a name that is not taken; readers know event files by `tfevents` and order them by the time.
+/// A file with an unused name; readers recognise event files by `tfevents` and sort them by time.
 fn new_file(dir: &Path) -> Result<(PathBuf, File)> {
     let seconds = Event::now().wall_time as u64;
     let mut number = 0;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why XLA, a plugin or NVIDIA's driver refused, as far as its message tells. It displays as the cause and the remedy.
+/// Why XLA, a plugin or NVIDIA's driver refused, if its message tells it. It displays as the cause and the remedy.
 ///
 /// ```
 /// use neural::error::Cause;
@@ -26,9 +26,9 @@ pub enum Cause {
     DriverTooOld,
     /// The driver's kernel module and its library are of different releases.
     DriverMismatch,
-    /// The driver is there, but has not come up.
+    /// The driver is installed, but has not started.
     DriverNotReady,
-    /// A shared library that was to be loaded is not there.
+    /// A required shared library is missing.
     MissingLibrary {
         /// The file name, such as `libcudnn.so.9`.
         name: String,
@@ -42,13 +42,13 @@ pub enum Cause {
     },
     /// cuDNN did not start; an earlier line of the log says why.
     CudnnFailed,
-    /// CUDA's assembler or its library of device functions is not there.
+    /// CUDA's assembler or its library of device functions is missing.
     NoPtxas,
     /// The plugin holds no code for this generation of GPUs.
     GpuNotSupported,
-    /// The plugin speaks another version of PJRT than this XLA.
+    /// The plugin has another version of PJRT than this XLA.
     PluginVersion,
-    /// The library is there, but is no PJRT plugin.
+    /// The library exists, but is no PJRT plugin.
     NotAPlugin,
 }
 
@@ -63,7 +63,7 @@ impl Cause {
     pub fn of(message: &str) -> Option<Self> {
         let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
         let lower = message.to_lowercase();
-        // A cuDNN that cannot start for lack of memory says both, and memory is the cause.
+        // A cuDNN that cannot start for lack of memory reports both, and memory is the cause.
         if lower.contains("out of memory")
             || lower.contains("resource exhausted")
             || has(&["RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "Failed to allocate request for"])
@@ -184,7 +184,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The number of bytes that a failed allocation asked for: `… allocate 123 bytes`, `… 1.00MiB (123B) …`.
+/// The number of bytes that a failed allocation requested: `… allocate 123 bytes`, `… 1.00MiB (123B) …`.
 fn bytes(message: &str) -> Option<u64> {
     let after = |mark: &str| {
         let (_, text) = message.split_once(mark)?;

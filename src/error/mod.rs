@@ -15,18 +15,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An operation was given tensors whose shapes or types it cannot take.
+    /// An operation got tensors whose shapes or types it cannot take.
     #[error("{op}: expected {expected}, got {got}")]
     Shape {
         /// The operation.
         op: String,
         /// The shapes and types that it takes.
         expected: String,
-        /// The shapes and types that it was given.
+        /// The shapes and types that it got.
         got: String,
     },
 
-    /// An operation was given tensors of different graphs.
+    /// An operation got tensors of different graphs.
     #[error(
         "{op}: expected tensors of one graph, got one of another; a loop's step takes tensors from outside as constants, and calling a function writes it into a graph"
     )]
@@ -42,7 +42,7 @@ pub enum Error {
         name: String,
         /// The values that it may have.
         expected: String,
-        /// The value that it was given.
+        /// The value that it got.
         got: String,
     },
 
@@ -107,7 +107,7 @@ pub enum Error {
         choices: Vec<String>,
     },
 
-    /// A device was asked for that is not there, or cannot be used.
+    /// A requested device does not exist or cannot be used.
     #[error("{0}")]
     Device(String),
 

@@ -43,9 +43,9 @@ impl fmt::Debug for Custom {
 /// The result of `function` over `inputs`, with the gradient that `gradient` computes in place of the one its
 /// operations would give.
 ///
-/// `gradient` is given the inputs, the result `y`, and the gradient `dy` of the loss for it, and returns the gradient for
-/// each input, of the input's type. It computes with these tensors alone, as it may run in another graph: anything else
-/// that it needs must be an input.
+/// `gradient` receives the inputs, the result `y`, and the gradient `dy` of the loss for it, and returns the gradient
+/// for each input, of the input's type. It computes with these tensors alone, as it may run in another graph: anything
+/// else that it needs must be an input.
 ///
 /// ```
 /// use neural::{DType, graph::{Graph, custom_gradient, gradients}};
@@ -126,7 +126,8 @@ impl Graph {
     }
 }
 
-/// `x`, but not before `dy` is there. Where the first element of `dy` is not finite it is 0, as nothing is of use then.
+/// `x`, but computed only after `dy`. Where the first element of `dy` is not finite the result is 0, as nothing is of
+/// use then.
 fn after(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     if !x.dtype().is_float() || dy.shape().contains(&0) {
         return Ok(x.clone());

@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation: one rule an operation.
 //!
 //! In the rules, `dy` is the gradient of the loss for the operation's result `y`; each returns the gradient for
-//! one input. An input that the wanted tensors do not reach is never asked for, and a gradient that is zero
-//! everywhere is not built: it is `None`.
+//! one input. An input that the wanted tensors do not reach gets no gradient, and a gradient that is zero everywhere is
+//! not built: it is `None`.
 
 use super::op::{Binary, DotDims, Op, Reduction, Type, Unary, Window};
 use super::{Graph, Node, Tensor};
@@ -34,11 +34,11 @@ pub fn gradients(loss: &Tensor, wanted: &[&Tensor]) -> Result<Vec<Tensor>> {
     pullback(loss, &loss.full_like(1.0)?, wanted, false)
 }
 
-/// The gradients for each of `wanted`, where that for `y` is `dy`. With `leaves` no gradient passes through one of them to
-/// another: each is the derivative with the others held.
+/// The gradients for each of `wanted`, where the gradient for `y` is `dy`. With `leaves` no gradient passes through one
+/// of them to another: each is the derivative with the others held constant.
 pub(super) fn pullback(y: &Tensor, dy: &Tensor, wanted: &[&Tensor], leaves: bool) -> Result<Vec<Tensor>> {
     let graph = &y.graph;
-    // Nodes before the first that is wanted do not depend on any.
+    // Nodes before the first wanted one depend on none of them.
     let first = wanted.iter().map(|t| t.id).min().unwrap_or(y.id).min(y.id);
     let nodes: Vec<(usize, Node)> = (first..=y.id).map(|id| (id, graph.node(id))).collect();
     let (mut active, mut is_leaf) = (vec![false; y.id + 1], vec![false; y.id + 1]);

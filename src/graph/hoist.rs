@@ -151,7 +151,8 @@ impl<'a> Body<'a> {
             return None;
         }
         let mut term = if inputs[0] == from { inputs[1] } else { inputs[0] };
-        // A product in a narrower type is widened before it is added. To whole numbers each step rounds by itself.
+        // A product in a narrower type is widened before it is added. In a conversion to whole numbers each step rounds
+        // by itself.
         while matches!(self.nodes[term].op, Op::Convert) && self.nodes[term].ty.dtype.is_float() {
             term = self.nodes[term].inputs[0];
         }

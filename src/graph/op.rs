@@ -244,7 +244,7 @@ pub enum Op {
     },
     /// The inputs one after another.
     Concatenate {
-        /// Along this axis; the others are alike.
+        /// Along this axis; the others must match.
         dim: usize,
     },
 
@@ -375,8 +375,8 @@ impl Type {
         Self { dtype, shape: shape.to_vec() }
     }
 
-    /// Checks that the result of `op` can have this type: with at most 2⁴⁰ elements, beyond the memory of any device, sizes
-    /// can be multiplied and added without a thought of overflow.
+    /// Checks that the result of `op` can have this type: with at most 2⁴⁰ elements, beyond the memory of any device,
+    /// sizes can be multiplied and added without overflow.
     pub(crate) fn check_size(&self, op: &str) -> Result<()> {
         let elements = self.shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size.max(1)));
         match elements {

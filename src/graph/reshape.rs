@@ -250,7 +250,7 @@ impl Tensor {
 
     /// Rows of a table `[rows, …]` by number: the result is `[indices…, …]`.
     ///
-    /// Numbers beyond the table are brought within it by XLA; they are never read out of bounds.
+    /// XLA clamps numbers beyond the table; nothing is read out of bounds.
     ///
     /// ```
     /// use neural::{DType, graph::Graph};

@@ -69,8 +69,8 @@ pub struct StepOutputs {
 impl Graph {
     /// A loop through which gradients flow; the carries of every step are kept for them.
     ///
-    /// `step` is called once, with the graph of the body, its constants, carries and slices of `xs`. Returned are
-    /// the last carries and the `ys` of all steps, stacked along a new first axis.
+    /// `step` is called once, with the graph of the body, its constants, carries and slices of `xs`. Returns the last
+    /// carries and the `ys` of all steps, stacked along a new first axis.
     ///
     /// ```
     /// use neural::{DType, graph::{Graph, ScanInputs, StepOutputs, gradients}};
@@ -124,8 +124,7 @@ impl Graph {
         Ok((carries, ys))
     }
 
-    /// The same where nothing is kept of a step but its results: a gradient through it, if one is asked for, runs the loop
-    /// again.
+    /// The same, keeping only the results of each step: a gradient through it runs the loop again.
     ///
     /// ```
     /// use neural::graph::{Graph, ScanInputs, StepOutputs};

@@ -26,8 +26,8 @@ impl Tensor {
     }
 
     /// The transposed convolution `[n, positions…, filters] -> [n, spatial…, channels]` with a kernel
-    /// `[window…, channels / groups, filters]`: the gradient of [`Tensor::conv`] for its input. More than one spatial shape
-    /// can have the same number of positions, so it is given.
+    /// `[window…, channels / groups, filters]`: the gradient of [`Tensor::conv`] for its input. Several spatial shapes
+    /// have the same number of positions, so the shape is an argument.
     ///
     /// ```
     /// use neural::{DType, graph::{Graph, Window}};

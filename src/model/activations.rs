@@ -8,7 +8,7 @@ use crate::graph::Function;
 use crate::runtime::{Device, Program};
 use std::collections::BTreeMap;
 
-/// Rows that go through a model at once: the results of all its layers are there at the same time.
+/// Rows that go through a model at once: the results of all its layers are in memory at the same time.
 const MOST_ROWS: usize = 64;
 
 /// The min and max over some samples at each place of a model, NaN where a value is NaN, see [`Model::activations`].

@@ -87,8 +87,8 @@ impl Clone for Kept {
 }
 
 impl Model {
-    /// Compiles the model for `rows` rows at a time, at most 1,000, and brings its values to the device. Compiling takes
-    /// a while; predictions of the [`Predictor`] then take only the time of the computation.
+    /// Compiles the model for `rows` rows at a time, at most 1,000, and copies its values to the device. Compiling
+    /// takes a while; predictions of the [`Predictor`] then take only the time of the computation.
     ///
     /// # Errors
     /// When the layers do not fit the samples, or the device fails.

@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
         self.positions.as_ref()
     }
 
-    /// Says which positions are real from here on; `None` where there are no sequences any more.
+    /// Sets which positions are real from here on; `None` where there are no more sequences.
     pub fn set_positions(&mut self, mask: Option<Tensor>) {
         self.positions = mask;
     }
@@ -190,7 +190,7 @@ impl<'a> Context<'a> {
         Self { observed: Some(Vec::new()), ..self }
     }
 
-    /// Says that the layer's variable `weight` is multiplied with `x`.
+    /// Records that the layer's variable `weight` is multiplied with `x`.
     pub(super) fn observe(&mut self, weight: &str, x: &Tensor) {
         let name = self.name(weight);
         if let Some(observed) = &mut self.observed {

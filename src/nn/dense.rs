@@ -36,7 +36,7 @@ impl Dense {
         Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
     }
 
-    /// The weight and the bias begin as `init` says.
+    /// Initialises the weight and the bias by `init`.
     #[must_use]
     pub fn initialized(self, init: Init) -> Self {
         Self { bias_init: init.clone(), init, ..self }

@@ -28,8 +28,8 @@ pub struct Embedding {
     /// How the vectors begin; standard normal if absent.
     #[serde(default = "standard_normal")]
     pub init: Init,
-    /// The id that only fills a short sequence up to the length of the others: its vector is 0, and the layers after it
-    /// know where it stands, see [`Context::positions`].
+    /// The id that pads short sequences to the length of the others: its vector is 0, and the layers after it know its
+    /// positions, see [`Context::positions`].
     #[serde(default, alias = "padding_idx", skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
 }
@@ -75,7 +75,7 @@ impl Module for Embedding {
 }
 
 impl Sequential {
-    /// How many token ids the model knows, if it reads token ids: if it begins with an embedding.
+    /// The number of token ids, if the model reads these: if it begins with an embedding.
     ///
     /// ```
     /// use neural::nn::{dense, embedding, flatten, sequential};

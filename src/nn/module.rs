@@ -37,7 +37,7 @@ use std::sync::Arc;
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub trait Module {
-    /// Writes the module into the graph of `x` and gives its result.
+    /// Writes the module into the graph of `x` and returns its result.
     ///
     /// # Errors
     /// When `x` or the module's settings do not fit.
@@ -56,7 +56,7 @@ impl<M: Module + ?Sized> Module for Arc<M> {
     }
 }
 
-// A closure behind a reference or in a box is a closure itself, so that these cannot be given for all modules.
+// A closure behind a reference or in a box is a closure itself, so these cannot be implemented for all modules.
 macro_rules! forwards {
     ($($of:ty),*) => {$(
         impl Module for $of {

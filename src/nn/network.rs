@@ -115,7 +115,7 @@ impl Network {
     /// Writes the model into the graph of its inputs; the results are in the order of [`Network::outputs`].
     ///
     /// # Errors
-    /// When an input is not there or of a shape that a layer cannot take; the error names the node and the layer.
+    /// When an input is missing or has a shape that a layer cannot take; the error names the node and the layer.
     pub fn forward(&self, inputs: &[(&str, Tensor)], cx: &mut Context) -> Result<Vec<Tensor>> {
         match (self, inputs) {
             (Self::Layers(layers), [(_, x)]) => Ok(vec![layers.forward(x, cx)?]),

@@ -146,10 +146,10 @@ fn sample(t: &Tensor) -> String {
 }
 
 impl Nodes {
-    /// The names in an order in which each node comes after those that it takes.
+    /// The names in topological order, each node after its inputs.
     ///
     /// # Errors
-    /// When nodes make a circle, one is used by none, or is written in a way that says two things.
+    /// When nodes form a cycle, or one is unused or ambiguous.
     pub fn order(&self) -> Result<Vec<&str>> {
         let Self { nodes, outputs } = self;
         for (name, node) in nodes {
@@ -212,7 +212,7 @@ impl Nodes {
 
     pub(super) fn forward(&self, inputs: &[(&str, Tensor)], cx: &mut Context) -> Result<Vec<Tensor>> {
         let mut results: BTreeMap<&str, Tensor> = inputs.iter().map(|(name, x)| (*name, x.clone())).collect();
-        // Which positions are padding is known to the nodes after the one that says so.
+        // The padding set by a node applies to the nodes after it.
         let mut positions: BTreeMap<&str, Tensor> = BTreeMap::new();
         for name in self.order()? {
             let node = &self.nodes[name];

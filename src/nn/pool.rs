@@ -60,7 +60,7 @@ fn spatial(op: &str, x: &Tensor) -> Result<Vec<usize>> {
     Ok((1..x.rank() - 1).collect())
 }
 
-/// Padded positions are ignored; a sequence of padding alone gives 0.
+/// Padded positions are ignored; the result for a sequence of only padding is 0.
 pub(super) fn global_max(x: &Tensor, cx: &mut Context) -> Result<Tensor> {
     let axes = spatial("global-max-pool", x)?;
     let Some(real) = cx.positions_of(x)? else {

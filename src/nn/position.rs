@@ -91,8 +91,7 @@ pub(crate) fn rotation(length: usize, size: usize) -> Result<(Array, Array)> {
 }
 
 /// Turns each pair of features i and i + d/2 of a head by the angle p / 10000^(2i/d), so that the product of a query and
-/// a key depends on how far apart they stand (Su et al., 2021): `[n, length, heads, d]`. The halves are paired as in
-/// Llama.
+/// a key depends on their distance (Su et al., 2021): `[n, length, heads, d]`. The halves are paired as in Llama.
 pub(super) fn rotated(x: &Tensor) -> Result<Tensor> {
     let &[_, length, _, size] = x.shape() else {
         return Err(Error::shape("rotary", "[batch, length, heads, features]", x.ty()));

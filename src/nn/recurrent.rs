@@ -118,7 +118,7 @@ impl Recurrent {
         let inputs = x.linear(&input_weight)?;
         let bias = match cell {
             Cell::Lstm => (input_bias + bias)?,
-            // The reset gate stands between the two biases of n.
+            // The reset gate comes between the two biases of n.
             Cell::Gru => {
                 let part = |of: &Tensor, from: usize, to: usize| of.narrow(0, from * units, to * units);
                 let both = (part(&input_bias, 0, 2)? + part(&bias, 0, 2)?)?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub struct Residual {
     /// The layers whose result is added to the input.
     pub layers: Sequential,
-    /// Layers on the way of the input; none if absent, and then both shapes are alike.
+    /// Layers applied to the input; none if absent, which requires equal shapes.
     #[serde(default, skip_serializing_if = "Sequential::is_empty")]
     pub shortcut: Sequential,
 }

@@ -9,9 +9,9 @@ use std::fmt;
 
 /// Variables that are treated differently, named by a path.
 ///
-/// A path is made of whole segments of the variables' names, joined by dots: `3` is the model's layer 3 but not
-/// layer 13, `3.weight` a variable of it, `bias` every bias. A path that begins with a number counts from the model's
-/// own list of layers, so that `0` is not the first layer inside of a residual block.
+/// A path consists of whole segments of the variables' names, joined by dots: `3` is the model's layer 3 but not layer
+/// 13, `3.weight` a variable of it, `bias` every bias. A path that begins with a number counts from the model's own
+/// list of layers, so that `0` is not the first layer inside of a residual block.
 ///
 /// ```
 /// use neural::optim::{Group, Optimizer, sgd};

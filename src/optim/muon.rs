@@ -84,7 +84,7 @@ impl Transform for ScaleByMuon {
 }
 
 /// The orthogonal matrix near `x`, see [`ScaleByMuon`]: x / ‖x‖, then `steps` times a x + (b x xᵀ + c (x xᵀ)²) x
-/// with the coefficients of Jordan et al., which bring all singular values near 1. Vectors stay as they are.
+/// with the coefficients of Jordan et al., which move all singular values close to 1. Vectors stay unchanged.
 fn orthogonalized(x: &Tensor, steps: usize) -> Result<Tensor> {
     const A: f64 = 3.4445;
     const B: f64 = -4.775;

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::variables::{Role, Variable, Variables};
 
-/// An update rule with clipping, regularisation, accumulation and averaging. It is made of a [`Rule`], of the settings of one
-/// such as [`Adam`], or by [`chain`] of any transformations.
+/// An update rule with clipping, regularisation, accumulation and averaging. It is made from a [`Rule`], from the
+/// settings of one such as [`Adam`], or by [`chain`] from any transformations.
 ///
 /// ```
 /// use neural::optim::adam;
@@ -312,7 +312,7 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// When the optimizer's variables do not fit, or it keeps an average and no rate for it is given.
+    /// When the optimizer's variables do not fit, or it keeps an average and there is no rate for it.
     pub fn update(&self, variables: &mut Variables, gradients: &[Tensor], inputs: Inputs) -> Result<()> {
         let parameters = self.trained(variables);
         let is_late = |name: &str| self.is_late(name);

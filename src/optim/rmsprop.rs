@@ -7,7 +7,7 @@ use super::transform::{State, Transform, Update, check_amount, check_part};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// [`ScaleByRms`], then momentum if asked for. Weight decay is added to the gradient.
+/// [`ScaleByRms`], then momentum if set. Weight decay is added to the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RmsProp {

@@ -6,8 +6,7 @@ use super::transform::{State, Transform, Update, check_part};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if asked for. Weight decay is added to the
-/// gradient.
+/// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if set. Weight decay is added to the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sgd {

@@ -179,7 +179,7 @@ impl Slots<'_> {
     /// The value that the variable has after this update.
     ///
     /// # Errors
-    /// When it was never asked for, or the value is of another type.
+    /// When it was never read, or the value has another type.
     pub fn set(&mut self, what: &str, value: &Tensor) -> Result<()> {
         let name = self.name(what);
         self.variables.set_where(self.is_thawed, &name, value)

@@ -10,8 +10,7 @@ use xla::PjRtBuffer;
 
 /// A tensor in a device's memory.
 ///
-/// A program that is given a buffer to keep takes it by value, so a buffer whose memory was handed on cannot be
-/// used again.
+/// A program takes a donated buffer by value, so a buffer whose memory was handed on cannot be used again.
 ///
 /// ```
 /// use neural::{Array, runtime::{Buffer, Device}};

@@ -27,7 +27,7 @@ pub struct CudaPlugin {
     pub path: PathBuf,
     /// How it was found.
     pub origin: Origin,
-    /// The CUDA that the plugin was made for, where its folder's name tells.
+    /// The major version of CUDA that the plugin was built for, if its folder's name tells it.
     pub cuda: Option<u32>,
 }
 
@@ -79,7 +79,8 @@ pub struct Versions {
     pub cudnn: Option<Version>,
 }
 
-/// The least cuDNN that the plugin's package for Python asks for (jax-cuda13-plugin 0.11.2: at least 9.12, below 10).
+/// The min version of cuDNN that the plugin's Python package requires (jax-cuda13-plugin 0.11.2: at least 9.12, below
+/// 10).
 const CUDNN: Version = Version { major: 9, minor: 12 };
 
 /// NVIDIA's libraries in the order in which they need each other, without their versions.
@@ -113,7 +114,7 @@ impl CudaPlugin {
     /// ```
     ///
     /// # Errors
-    /// When the variable is not of that form, or names a file that is not there.
+    /// When the variable is not of that form, or names a missing file.
     pub fn find() -> Result<Option<Self>> {
         if let Some(value) = std::env::var_os("XLA_PJRT_PLUGIN").filter(|value| !value.is_empty()) {
             let value = value.to_string_lossy();
@@ -287,8 +288,8 @@ fn cudnn_version(number: usize) -> Version {
     Version { major: number / thousand, minor: number % thousand / hundred }
 }
 
-/// The folders that `scripts/setup` may have filled: the one it is told by the environment, the one that holds the XLA
-/// that this program runs on, and the one it takes otherwise.
+/// The folders that `scripts/setup` may have filled: the one from the environment, the one that holds the XLA of this
+/// program, and the default one.
 fn caches() -> Vec<PathBuf> {
     let beside_xla = super::report::xla_library().and_then(|file| {
         let lib = file.canonicalize().ok()?;

@@ -22,7 +22,7 @@ pub struct Device {
     target: Target,
     name: String,
     note: Option<String>,
-    /// Which of the client's devices buffers are brought to.
+    /// The index of the client's device that holds buffers.
     ordinal: usize,
     options: DeviceOptions,
     kernels: Option<PathBuf>,
@@ -50,8 +50,8 @@ impl Device {
     /// ```
     ///
     /// # Errors
-    /// When it does not exist or does not start, with the remedy. Nothing falls back from a device that was
-    /// asked for; `auto` takes the CPU where a plugin, a driver or a GPU is missing, and [`Device::note`] says so.
+    /// When it does not exist or does not start, with the remedy. A requested device never falls back to another;
+    /// `auto` takes the CPU where a plugin, a driver or a GPU is missing, and [`Device::note`] says so.
     pub fn open_with(spec: &DeviceSpec, options: &DeviceOptions) -> Result<Self> {
         options.check()?;
         match Choice::of(spec)? {
@@ -182,10 +182,10 @@ impl Device {
         self.processes
     }
 
-    /// The same device, for programs that take their kernels from `file`. For a GPU, XLA chooses among kernels by
-    /// timing them, and two processes may choose differently. The first program leaves the choice in the file, and
-    /// a process that finds the file there chooses as it says; XLA reads one such file in a process. The name must end
-    /// in `.textproto`. It has no effect on the CPU.
+    /// The same device, with the choice of kernels kept in `file`. For a GPU, XLA chooses among kernels by timing them,
+    /// and two processes may choose differently. The first program writes its choice to the file, and later processes
+    /// that find it choose the same; XLA reads one such file in a process. The name must end in `.textproto`. It has no
+    /// effect on the CPU.
     #[must_use]
     pub fn with_kernels(&self, file: impl Into<PathBuf>) -> Self {
         Self { kernels: self.options.pin_kernels.then(|| file.into()), ..self.clone() }

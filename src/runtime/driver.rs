@@ -18,7 +18,7 @@ use std::fmt;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Driver {
-    /// The release, such as `580.65.06`, where the system tells it.
+    /// The release, such as `580.65.06`, if the system reports it.
     pub release: Option<String>,
     /// The newest CUDA that the driver runs.
     pub cuda: Version,
@@ -130,7 +130,7 @@ impl Functions {
             self.check(unsafe { (self.attribute)(&raw mut value, which, device) })?;
             Ok::<_, String>(u32::try_from(value).unwrap_or(0))
         };
-        // SAFETY: each function writes to the variable that it is given, and `name` is as long as it is told.
+        // SAFETY: each function writes to its argument, and `name` has the given length.
         unsafe {
             self.check((self.device)(&raw mut device, ordinal))?;
             self.check((self.memory)(&raw mut memory, device))?;
@@ -147,7 +147,7 @@ impl Functions {
 }
 
 impl Driver {
-    /// Starts the driver and asks for its GPUs.
+    /// Starts the driver and lists its GPUs.
     ///
     /// # Errors
     /// The fault and its remedy in one sentence: no driver, no GPU, or a driver that does not start.

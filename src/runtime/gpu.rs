@@ -56,7 +56,7 @@ pub(super) fn compile(
     }
 }
 
-/// `CompileOptionsProto` of XLA's `compile_options.proto`, as far as it is used here.
+/// The fields of `CompileOptionsProto` in XLA's `compile_options.proto` that are used here.
 #[derive(Message)]
 struct CompileOptions {
     #[prost(message, optional, tag = "3")]

@@ -58,7 +58,8 @@ fn without_warning(program: Vec<u8>) -> Vec<u8> {
     edited.unwrap_or(program)
 }
 
-/// Says on stderr, once, that the folder or a file in it is not trusted. One that cannot be used at all costs only time.
+/// Warns on stderr, once, that the folder or a file in it is not trusted. One that cannot be used at all costs only
+/// time.
 fn complain(reason: &Refused) {
     static ONCE: Once = Once::new();
     if let Refused::Distrusted(reason) = reason {

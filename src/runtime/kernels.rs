@@ -92,7 +92,7 @@ mod tests {
             ("xla_gpu_dump_autotune_results_to".into(), dump.clone()),
         ];
         assert_eq!(settings(&second), expected);
-        // A program that was not compiled leaves the file as it is, and is told of it.
+        // A failed compilation leaves the file unchanged, and its error is returned.
         fs::write(dump, "half").unwrap();
         let failed = Err::<(), _>(Error::Xla { action: "compile the program", message: "no".into() });
         let error = second.keep(failed).unwrap_err().to_string();

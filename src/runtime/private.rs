@@ -20,7 +20,7 @@ pub(super) struct PrivateFolder {
 #[derive(Debug)]
 pub(super) enum Refused {
     Io(io::Error),
-    /// Somebody else may have written it. The text says so of the path.
+    /// Somebody else may have written it. The text names the path.
     Distrusted(String),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Refused {
 }
 
 impl PrivateFolder {
-    /// Opens a folder, and makes it first if it is not there.
+    /// Opens a folder, and creates it if it is missing.
     pub fn open(path: &Path) -> Result<Self, Refused> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let folder =
@@ -64,7 +64,7 @@ impl PrivateFolder {
         &self.path
     }
 
-    /// The contents of a file of at most `most` bytes, which is marked as used; `None` if it is not there.
+    /// The contents of a file of at most `most` bytes, which is marked as used; `None` if it is missing.
     pub fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, Refused> {
         let path = self.path.join(name);
         // A link is refused, and a pipe does not keep this waiting.

@@ -121,7 +121,7 @@ impl Processes {
         Ok(device.numbered(numbers))
     }
 
-    /// The values that the processes have given, by their ranks. All must call it.
+    /// Exchanges a value of each process; returns them by rank. All must call it.
     fn share<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
         let refused = |error: serde_json::Error| Error::Device(format!("process {}: {error}", self.rank));
         let texts = self.gather(serde_json::to_vec(own).map_err(refused)?);
@@ -173,7 +173,7 @@ impl Processes {
         Ok(owner(client, compiled))
     }
 
-    /// Brings the bytes of the first process to all others. All must call it, and only the first one's bytes count.
+    /// Sends the bytes of the first process to all others. All must call it, and only the first one's bytes count.
     pub fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
         with_size(bytes, |bytes| {
             // SAFETY: the length is the buffer's.
@@ -181,7 +181,8 @@ impl Processes {
         })
     }
 
-    /// Brings the bytes of all processes to the first, by their ranks. All must call it; the others are given nothing.
+    /// Sends the bytes of all processes to the first, which gets them by rank. All must call it; the others get
+    /// nothing.
     pub fn gather(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         if !self.is_first() {
             with_size(bytes, |bytes| {
@@ -234,7 +235,7 @@ impl Processes {
     }
 }
 
-/// Checks that the processes have the same of something, given by their ranks.
+/// Checks that all processes have the same value of a setting; `all` is in the order of ranks.
 fn agree<T: PartialEq + fmt::Display>(setting: &str, all: impl Iterator<Item = T>) -> Result<()> {
     let mut others = all.enumerate();
     let Some((_, first)) = others.next() else { return Ok(()) };
@@ -276,7 +277,7 @@ impl fmt::Debug for Processes {
 }
 
 fn message(said: Said) -> Option<String> {
-    // SAFETY: a text that is not null stands until the thread's next call.
+    // SAFETY: a text that is not null is valid until the thread's next call.
     (!said.is_null()).then(|| unsafe { CStr::from_ptr(said) }.to_string_lossy().into_owned())
 }
 

@@ -46,7 +46,7 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Xla {
-    /// The release of TensorFlow that holds it, where its library tells.
+    /// The release of TensorFlow that holds it, if its library tells it.
     pub tensorflow: Option<String>,
     /// Its version of PJRT, the interface to plugins, where its headers lie beside it.
     pub pjrt: Option<String>,
@@ -201,7 +201,7 @@ impl Cpu {
     }
 }
 
-/// The version that TensorFlow's C API tells, if XLA came as a part of TensorFlow.
+/// The version from TensorFlow's C API, if XLA came as a part of TensorFlow.
 pub(crate) fn tensorflow() -> Option<String> {
     // SAFETY: the type matches the declaration in tensorflow/c/c_api.h; the string is never freed.
     unsafe {
@@ -215,7 +215,7 @@ pub(super) fn xla_library() -> Option<PathBuf> {
     library::loaded_file("libtensorflow_cc.so").or_else(|| library::loaded_file("libxla_extension.so"))
 }
 
-/// The version of PJRT that a plugin speaks.
+/// The PJRT version of a plugin.
 fn pjrt_of(plugin: &Path) -> Option<String> {
     /// The beginnings of `PJRT_Api` and of the `PJRT_Api_Version` in it, which are the same in every version.
     #[repr(C)]

@@ -16,8 +16,8 @@ pub(super) fn prepare() {
     });
 }
 
-/// Sets the process's allocator up for training on the CPU: for a program that does little else, before it opens a device.
-/// The command line calls it; the library by itself changes nothing of its process.
+/// Tunes the process's allocator for training on the CPU: for a program that does little else, before it opens a
+/// device. The command line calls it; the library by itself changes nothing of its process.
 ///
 /// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
 /// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the heap,
@@ -44,7 +44,7 @@ fn keep_freed_memory() {
         const ROOM: usize = 4 << 30;
         const LARGE_PAGE: usize = 2 << 20;
         libc::mallopt(libc::M_MMAP_MAX, 0);
-        // Nothing is given back, the room that is asked for below least of all.
+        // No memory is returned to the system, in particular not the room requested below.
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
         let room = libc::malloc(ROOM);

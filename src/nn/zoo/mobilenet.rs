@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// MobileNetV2 (Sandler et al., 2018): blocks that widen the channels by a convolution of single pixels, convolve each
 /// channel by itself, and narrow them again.
 ///
-/// Its variables in files are called as in torchvision's `mobilenet_v2`.
+/// Its variables in files have the names of torchvision's `mobilenet_v2`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MobileNetV2 {

@@ -105,8 +105,8 @@ impl Architecture {
         self.parts().names.last().map_or_else(String::new, |(_, here)| here.clone())
     }
 
-    /// The paths of the parts that `path` stands for where names in files begin with it, as with `layer1` and
-    /// `blocks.0.attn`; any other path, such as `4` or `bias`, is returned as it is.
+    /// The paths of the parts whose names in files begin with `path`, as with `layer1` and `blocks.0.attn`; any other
+    /// path, such as `4` or `bias`, is returned unchanged.
     pub fn paths(&self, path: &str) -> Vec<String> {
         let asked: Vec<&str> = path.trim_end_matches('.').split('.').collect();
         if asked[0].parse::<usize>().is_ok() {
@@ -125,7 +125,7 @@ impl Architecture {
         if paths.is_empty() { vec![path.to_string()] } else { paths }
     }
 
-    /// Gives the rows of the model's summary the names that their variables have in files.
+    /// Sets the names of variables in files in the rows of the model's summary.
     pub fn name_rows(&self, summary: &mut Summary) {
         let names = self.parts().names;
         for row in &mut summary.rows {

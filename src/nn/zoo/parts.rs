@@ -15,13 +15,13 @@ impl Parts {
         self.layers.push(layer);
     }
 
-    /// A layer whose variables are called alike in files, below `name`.
+    /// Adds a layer whose variables have the same names in files, under `name`.
     pub fn add(&mut self, name: &str, layer: impl Into<Layer>) {
         self.names.push((format!("{name}."), format!("{}.", self.layers.len())));
         self.layers.push(layer.into());
     }
 
-    /// A layer whose variables, or parts, are called otherwise in files: pairs of the name there and here.
+    /// Adds a layer whose variables, or parts, have other names in files: pairs of the name there and here.
     pub fn add_renamed<const N: usize>(&mut self, names: [(String, &str); N], layer: impl Into<Layer>) {
         let place = self.layers.len();
         self.names.extend(names.into_iter().map(|(there, here)| (there, format!("{place}.{here}"))));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Dense layers with `relu` and dropout between them, on samples of any shape.
 ///
-/// Its variables in files are called as in torchvision's `MLP`, where activations and dropouts count too: `0.weight`,
+/// Its variables in files have the names of torchvision's `MLP`, where activations and dropouts count too: `0.weight`,
 /// `3.weight`, `6.weight`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// ResNet-18 (He et al., 2016): four stages of two blocks of two convolutions, each stage with twice the filters of the one
 /// before it on pictures half as large.
 ///
-/// Its variables in files are called as in torchvision's `resnet18`.
+/// Its variables in files have the names of torchvision's `resnet18`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResNet18 {
@@ -48,8 +48,8 @@ impl ResNet18 {
     }
 }
 
-/// Two convolutions whose result is added to the input, which a convolution of single pixels brings to the same shape where
-/// they halve the picture.
+/// Two convolutions whose result is added to the input, which a 1x1 convolution gives the same shape where they halve
+/// the picture.
 fn basic_block(net: &mut Parts, name: &str, filters: usize, stride: usize) {
     let (mut layers, mut shortcut) = (Parts::default(), Parts::default());
     layers.add(&format!("{name}.conv1"), conv(filters, 3, stride));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An LSTM (Hochreiter and Schmidhuber, 1997) over sequences `[length, features]`, or over `[length]` token ids of a
 /// vocabulary, and a dense layer that reads its last state.
 ///
-/// Its variables in files are called as in a `PyTorch` module with the parts `embedding`, `lstm` and `fc`.
+/// Its variables in files have the names of a `PyTorch` module with the parts `embedding`, `lstm` and `fc`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LstmClassifier {
