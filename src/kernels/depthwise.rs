@@ -147,7 +147,7 @@ struct Taps {
 }
 
 impl Taps {
-    /// Checks that everything the starts read is there.
+    /// Checks that all reads from the starts are within bounds.
     #[inline(always)]
     fn check<T>(&self, planes: &[T], starts: &[usize]) {
         assert!(starts.iter().all(|start| start + self.farthest < planes.len()));

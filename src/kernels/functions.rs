@@ -57,7 +57,7 @@ pub(super) fn tanh(x: f32) -> f32 {
 mod tests {
     use super::{exp, sigmoid, tanh};
 
-    /// How far `f` is from `exact` at most, in units of the last digit, over numbers from `from` to `to`.
+    /// The max distance of `f` from `exact`, in units of the last digit, over numbers from `from` to `to`.
     fn units_off(f: fn(f32) -> f32, exact: fn(f64) -> f64, [from, to]: [i32; 2]) -> f64 {
         let off = |x: f32| {
             let exact = exact(f64::from(x));

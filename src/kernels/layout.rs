@@ -3,14 +3,14 @@
 use super::reads::{Channels, Pattern, Reads, Way};
 use super::sliding::Sliding;
 
-/// Small images are worked on together until they have this many positions, while they have at most `NUMBERS`: otherwise
-/// the kernel would be read again for each. One of more than `NUMBERS` is read from memory, so more positions share it.
+/// Small images are processed together up to this many positions and `NUMBERS` numbers: otherwise the kernel would be
+/// read again for each. A kernel of more than `NUMBERS` is read from memory, so more positions share it.
 const TOGETHER: [usize; 2] = [64, 256];
 const NUMBERS: usize = 1 << 18;
 
 /// Where the numbers of a pattern lie: a tap at a position is at the sum of both places.
 pub(super) struct Step {
-    /// Of the result, for each position of the images that are worked on together.
+    /// Places in the result, for each position of the images that are processed together.
     pub places: Vec<usize>,
     pub starts: Vec<usize>,
     /// For each number of a patch of a group.

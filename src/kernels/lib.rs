@@ -85,7 +85,7 @@ pub use winograd::{Winograd, WinogradFilterGrad, WinogradInputGrad, pays as wino
 use bytemuck::AnyBitPattern;
 use std::fmt;
 
-/// A function of `N` arrays whose sizes are known when a program is made.
+/// A function of `N` arrays whose sizes are known when a program is built.
 pub trait Kernel<const N: usize> {
     /// The sizes, as a program passes them: a struct of `i64` alone.
     type Sizes: AnyBitPattern;
@@ -97,7 +97,7 @@ pub trait Kernel<const N: usize> {
     /// How many numbers each operand has, and the result; `None` for sizes that no arrays have.
     fn lengths(sizes: &Self::Sizes) -> Option<([usize; N], usize)>;
 
-    /// Writes every number of the result. The slices are as long as [`lengths`](Self::lengths) says.
+    /// Writes every number of the result. The slices have the [`lengths`](Self::lengths).
     fn compute(
         sizes: &Self::Sizes,
         operands: [&[Self::Operand]; N],
@@ -106,7 +106,7 @@ pub trait Kernel<const N: usize> {
     );
 
     /// # Errors
-    /// When the slices are not as long as the sizes say.
+    /// When the slices do not have the lengths of the sizes.
     fn check(
         sizes: &Self::Sizes,
         operands: &[&[Self::Operand]; N],
@@ -133,19 +133,20 @@ pub trait Kernel<const N: usize> {
     }
 }
 
-/// A kernel whose result is made of pieces that need nothing of each other, so that its caller need not wait for them.
+/// A kernel whose result consists of independent pieces, so that its caller need not wait for them.
 pub trait Pieces<const N: usize>: Kernel<N> {
     /// How many there are, by the sizes alone.
     fn pieces(sizes: &Self::Sizes) -> usize;
 
-    /// Whether [`compute`](Kernel::compute) is worth waiting for, as it has a faster way that is not made of such pieces.
+    /// Whether waiting for [`compute`](Kernel::compute) pays, as it has a faster way that is not divided into such
+    /// pieces.
     fn at_once(sizes: &Self::Sizes) -> bool;
 
     /// Computes the `i`-th piece.
     ///
     /// # Safety
-    /// The operands and the memory at `result` are as long as [`lengths`](Kernel::lengths) says, nothing else uses that
-    /// memory, and no two calls with the same `i` go on at once.
+    /// The operands and the memory at `result` have the [`lengths`](Kernel::lengths), nothing else uses that memory,
+    /// and no two calls with the same `i` run at once.
     unsafe fn piece(
         sizes: &Self::Sizes,
         operands: [&[Self::Operand]; N],
@@ -154,7 +155,7 @@ pub trait Pieces<const N: usize>: Kernel<N> {
     );
 }
 
-/// Slices that are not as long as the sizes say.
+/// The error for slices that do not have the lengths of the sizes.
 #[derive(Debug, PartialEq)]
 pub struct Misfit {
     expected: String,

@@ -17,9 +17,9 @@ pub struct Product {
     /// How many numbers are summed for each element of the result.
     summed: i64,
     columns: i64,
-    /// Whether `a` is given as `[summed, rows]`.
+    /// Whether `a` is `[summed, rows]`.
     a_transposed: i64,
-    /// Whether `b` is given as `[columns, summed]`.
+    /// Whether `b` is `[columns, summed]`.
     b_transposed: i64,
 }
 
@@ -72,7 +72,7 @@ impl Part {
 }
 
 impl Product {
-    /// A product of operands `[rows, summed]` and `[summed, columns]`, each of which may be given transposed.
+    /// A product of operands `[rows, summed]` and `[summed, columns]`, each of which may be transposed.
     pub fn new([rows, summed, columns]: [usize; 3], [a_transposed, b_transposed]: [bool; 2]) -> Self {
         let [rows, summed, columns] = [rows, summed, columns].map(|n| n as i64);
         let [a_transposed, b_transposed] = [a_transposed, b_transposed].map(i64::from);
@@ -188,8 +188,8 @@ impl Pieces<2> for Matmul {
         let of_result = Strides { row: sizes.columns as usize, column: 1 };
         // SAFETY: the piece begins within the result.
         let result = unsafe { result.add(row * of_result.row + column) };
-        // The rows of a result of several columns are whole in memory, and `gemm_f32` wants columns that are: it computes
-        // the transpose then, b' a'.
+        // The rows of a result of several columns are contiguous, and `gemm_f32` wants contiguous columns: it then
+        // computes the transpose, b' a'.
         let ([rows, columns], [left, right], of_result) = match of_result.row {
             1 => ([rows, columns], [a, b], of_result),
             _ => ([columns, rows], [b.transposed(), a.transposed()], of_result.transposed()),

@@ -1,4 +1,4 @@
-//! A matrix that is multiplied from the right again and again, laid out once in the order in which registers take it.
+//! A matrix that is multiplied from the right repeatedly, packed once in the order in which registers load it.
 
 use super::lanes::lanes;
 use super::product::{Line, REGISTERS, ROWS, lines, product, unrolled};

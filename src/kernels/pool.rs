@@ -1,5 +1,5 @@
-//! Pools over channels-last images, and the way back: for each position of the window a few lines of channels, which a
-//! core's cache holds, where XLA passes over the whole images for each cell of the window.
+//! Pools over channels-last images, and their gradients: they read a few lines of channels for each position of the
+//! window, which stay in a core's cache, where XLA makes a pass over the whole images for each cell of the window.
 
 use super::Kernel;
 use super::lanes::{load, store};

@@ -44,7 +44,7 @@ pub(super) fn lines(numbers: usize) -> Vec<Line> {
 
 /// The first operand of a product.
 pub(super) trait Rows<const N: usize>: Copy {
-    /// Whether `N` rows of `k` numbers, at least one, are there.
+    /// Whether it holds `N` rows of `k` numbers, at least one.
     fn hold(&self, k: usize) -> bool;
 
     /// # Safety

@@ -28,7 +28,7 @@ impl<T> Address<T> {
     }
 }
 
-// SAFETY: the address alone gives no access; who writes through it vouches that nobody else does.
+// SAFETY: the address alone gives no access; a writer through it vouches that nobody else writes there.
 unsafe impl<T: Send> Send for Address<T> {}
 unsafe impl<T: Send> Sync for Address<T> {}
 

@@ -185,11 +185,11 @@ impl Update {
         self.groups.iter().map(|group| self.formulas[group.formula].results.len()).sum()
     }
 
-    /// Replaces the numbers of the groups' arrays, which come one group after the other. `others` are read. No number
-    /// depends on how the arrays are divided among threads.
+    /// Replaces the numbers of the groups' arrays, which come one group after the other. `others` are only read. No
+    /// number depends on the division of the arrays among threads.
     ///
     /// # Errors
-    /// When arrays are missing, or not as long as their groups say. Nothing is replaced then.
+    /// When arrays are missing or do not have their groups' lengths. Nothing is replaced then.
     pub fn run(
         &self,
         replaced: Vec<&mut [f32]>,

@@ -107,7 +107,7 @@ fn transformed(sizes: Sizes, values: &[f32], back: bool, threads: &dyn Threads) 
     all
 }
 
-/// `G g G'` of the filters' numbers that `numbers` gives for each cell of the window.
+/// `G g G'` of the filters' numbers, which `numbers` returns for each cell of the window.
 #[inline(always)]
 fn window_tile<S: Simd>(simd: S, sizes: &Sizes, numbers: impl Fn(usize) -> S::f32s) -> Tile<S> {
     let mut tile = empty(simd);
@@ -292,7 +292,8 @@ impl WithSimd for Gradient<'_, '_> {
     }
 }
 
-/// A sum of more numbers than this is made in pieces, each for some of the filters, as its images alone are too few to share.
+/// A sum of more numbers than this is computed in pieces, each for some of the filters, as its images alone are too few
+/// to share.
 const PIECE: usize = 1 << 22;
 
 /// The pieces of the filters: the first of each, and the first that is not of it.

@@ -39,7 +39,7 @@ pub(super) const RECURRENT_GRAD: &str = "neural.recurrent_grad";
 pub(super) const RECURRENT_WEIGHT_GRAD: &str = "neural.recurrent_weight_grad";
 pub(super) const UPDATE: &str = "neural.update";
 
-/// Tells XLA of the functions, once. Says whether this XLA can call them.
+/// Registers the functions with XLA, once. Returns whether this XLA can call them.
 pub(crate) fn are_known() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {

@@ -118,9 +118,9 @@ impl Lowering<'_> {
         let Conv { window, groups, .. } = *conv;
         let (axes, filters) = (conv.axes(), conv.filters());
         if self.target == Target::Gpu {
-            // The transposed convolution: dy spread out by the stride, with the kernel turned around. XLA finds cuDNN's
-            // backward pass in it by the reversal that stands right before it, so the axes are only named in another
-            // order. It looks for none where there are groups, whose channels must be moved.
+            // The transposed convolution: dy spread out by the stride, with the kernel turned around. XLA recognises
+            // cuDNN's backward pass in it by the reversal directly before it, so the axes are only named in another
+            // order. It does not try with groups, whose channels must be moved.
             let spatial: Vec<_> = (0..axes as i64).collect();
             let turned = kernel.rev(&spatial)?;
             let (turned, from, to) = if groups == 1 {

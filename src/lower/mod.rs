@@ -134,7 +134,7 @@ fn lower_body(
     replaced: Range<usize>,
 ) -> Result<Vec<XlaOp>> {
     let update = (target == Target::Cpu).then(|| Update::of(function, replaced)).flatten();
-    // The operations that a call stands for are not written.
+    // The operations that a call replaces are not written.
     let inputs = |node: &Node| usize::from(is_call(function, node, target))..;
     let written = update.as_ref().map(|update| update.rest(function));
     let live = written.as_ref().unwrap_or(function).live_by(|node| &node.inputs[inputs(node)]);

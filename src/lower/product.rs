@@ -81,7 +81,7 @@ impl Lowering<'_> {
         self.dot((a, &a_shape), (b, &b_shape), &axes, dtype, &result)
     }
 
-    /// A product of arrays of `dtype`, given with their shapes.
+    /// A product of arrays of `dtype` with their shapes.
     pub(super) fn dot(
         &self,
         (a, a_shape): (&XlaOp, &[usize]),

@@ -13,7 +13,7 @@ use xla::{HloModuleProto, XlaComputation};
 const COMPUTATIONS: u32 = 3;
 const INSTRUCTIONS: u32 = 2;
 
-/// The number that XLA gives every module that it makes.
+/// The id that XLA assigns to every module.
 const ID: u32 = 5;
 
 /// The fields read from an instruction.
@@ -56,7 +56,7 @@ struct Aliasing {
     operand_index: i64,
 }
 
-/// The same program, with the fields that `more` gives for an instruction added to it.
+/// The same program, with the fields that `more` returns for an instruction added to it.
 pub(super) fn with_fields<M: Message>(
     computation: &XlaComputation,
     more: impl Fn(&Instruction) -> Option<M>,
@@ -188,7 +188,7 @@ fn fields(message: &[u8]) -> Result<Vec<Field<'_>>, DecodeError> {
         skip_field(wire_type, tag, &mut rest, DecodeContext::default())?;
         contents = &contents[..contents.len() - rest.len()];
         if wire_type == WireType::LengthDelimited {
-            // `skip_field` has seen that the length is there and right.
+            // `skip_field` has checked the length.
             decode_varint(&mut contents)?;
         }
         fields.push(Field { tag, wire_type, whole: &whole[..whole.len() - rest.len()], contents });

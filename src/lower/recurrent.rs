@@ -1,5 +1,5 @@
 //! Recurrent sequences of f32 on the built-in CPU: all steps in one call. Elsewhere, and where a second derivative
-//! needs more of a step than the call gives, they stay loops.
+//! needs more of a step than the call returns, they stay loops.
 
 use super::{Lowering, Target, XlaResult, calls, dims, element, malformed};
 use crate::array::DType;

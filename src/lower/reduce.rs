@@ -7,7 +7,7 @@ use neural_kernels as kernels;
 use xla::{ElementType, XlaOp};
 
 impl Lowering<'_> {
-    /// The sizes of an array for the functions of this crate that look at it row by row.
+    /// The sizes of an array for the kernels over its last axis.
     fn last_axis(&self, shape: &[usize], dtype: DType) -> Option<kernels::LastAxis> {
         let ours = self.target == Target::Cpu && dtype == DType::F32;
         ours.then(|| kernels::LastAxis::of(shape)).flatten()

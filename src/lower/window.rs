@@ -95,7 +95,7 @@ pub(super) fn cell(x: &XlaOp, shape: &[usize], window: &Window, cell: &[(usize, 
     slice(x, &start, &limit, &stride)
 }
 
-/// The sum of the parts that the cells of a window give; a window has at least one cell.
+/// The sum of the parts from the cells of a window; a window has at least one cell.
 pub(super) fn total(parts: impl IntoIterator<Item = XlaResult>) -> XlaResult {
     let mut parts = parts.into_iter();
     let first = parts.next().ok_or_else(|| malformed("expected a window with a cell"))?;

@@ -210,7 +210,7 @@ fn multiply(
     }
 }
 
-/// The filters' gradient; says whether it could be made, as [`conv_pass`] does.
+/// Computes the filters' gradient; returns whether it could, like [`conv_pass`].
 pub fn conv_filter_grad(
     layout: &Layout,
     images: usize,

@@ -40,8 +40,8 @@ fn room(lines: usize) -> Box<[MaybeUninit<Line>]> {
     Box::new_uninit_slice(lines)
 }
 
-/// Writes `a b` to `result`. The operands are `[rows, summed]` and `[summed, columns]`, or transposed. No number depends on the
-/// number of threads. Says whether it could: numbers may be too large.
+/// Writes `a b` to `result`. The operands are `[rows, summed]` and `[summed, columns]`, or transposed. No number
+/// depends on the number of threads. Returns whether it could: numbers may be too large.
 pub(super) fn multiply(
     [rows, summed, columns]: [usize; 3],
     [a_transposed, b_transposed]: [bool; 2],

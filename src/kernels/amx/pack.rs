@@ -89,7 +89,7 @@ impl<'a> Operand<'a> {
         self.side
     }
 
-    /// All panels, which all threads pack; `None` where [`pack`](Self::pack) says no.
+    /// All panels, which all threads pack; `None` where [`pack`](Self::pack) fails.
     pub fn packed(&self, threads: &dyn Threads) -> Option<Box<[MaybeUninit<Line>]>> {
         let lines = self.steps() * STEP_LINES;
         let mut packed = Box::new_uninit_slice(self.panels() * lines);
@@ -104,8 +104,8 @@ impl<'a> Operand<'a> {
         is_regular.into_inner().then_some(packed)
     }
 
-    /// Fills `to` with some steps of a panel, with zeros beyond the last numbers. Says whether all of them are sums of three
-    /// numbers of bf16, which infinite, undefined and the very largest ones are not.
+    /// Fills `to` with some steps of a panel, with zeros beyond the last numbers. Returns whether all of them are sums
+    /// of three numbers of bf16, which infinite, undefined and the very largest ones are not.
     ///
     /// # Safety
     /// The processor has AVX-512, and `to` has [`STEP_LINES`] for each step.
@@ -191,7 +191,7 @@ impl<'a> Operand<'a> {
 }
 
 /// Fills `to` with rows of `columns` numbers one by one: for each 32 columns, with zeros beyond the last, and each row a line for
-/// each part. Each 32 columns have room for `rows` rows. Says whether it could, as [`Operand::pack`] does.
+/// each part. Each 32 columns have room for `rows` rows. Returns whether it could, like [`Operand::pack`].
 ///
 /// # Safety
 /// The processor has AVX-512, and `to` has room for all.

@@ -29,7 +29,7 @@ impl Matrix {
     /// Zeros.
     pub fn new([rows, columns]: [usize; 2]) -> Self {
         let stride = (columns.div_ceil(COLUMNS_OF) | 1) * COLUMNS_OF;
-        // The last row of a transpose is read as far as a product has rows.
+        // The last row of a transpose is read up to the rows of a product.
         Self { lines: lines(rows.next_multiple_of(ROWS_OF) * stride + ROWS_OF), columns, stride }
     }
 

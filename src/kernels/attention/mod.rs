@@ -1,6 +1,6 @@
-//! Attention: `softmax(q kᵀ / √size) v` of each head, and its gradients, block by block: the scores of some queries with some
-//! keys are made in a core's cache and never written to memory. The softmax of a row is accumulated over its blocks (Milakov
-//! and Gimelshein, 2018); the gradients make the scores again (Dao et al., 2022).
+//! Attention: `softmax(q kᵀ / √size) v` of each head, and its gradients, block by block: the scores of some queries
+//! with some keys are computed in a core's cache and never written to memory. The softmax of a row is accumulated over
+//! its blocks (Milakov and Gimelshein, 2018); the gradients recompute the scores (Dao et al., 2022).
 
 mod backward;
 mod forward;
@@ -43,7 +43,7 @@ pub struct AttentionSizes {
 const QUERIES: usize = 2 * ROWS_OF;
 const KEYS: usize = 20 * ROWS_OF;
 
-/// The score of a key that the mask hides. It is finite: a query that sees no key at all is given the mean of the hidden ones.
+/// The score of a key that the mask hides. It is finite: a query that sees no key gets the mean of the hidden ones.
 pub const HIDDEN: f32 = -1e30;
 
 impl AttentionSizes {
@@ -129,7 +129,7 @@ impl<'a> Scores<'a> {
     /// The blocks of the keys that some of the queries see.
     fn blocks(&self, queries: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
         let keys = self.sizes.keys as usize;
-        // A query that sees none is given a mean of all that the mask hides.
+        // A query that sees none gets the mean of all that the mask hides.
         let seen =
             if self.sizes.causal != 0 && queries.start >= self.first { keys.min(queries.end) } else { keys };
         blocks(0..seen, KEYS)

@@ -135,7 +135,7 @@ fn sequences_and_their_gradients_are_those_of_their_definition() {
         let slopes = plain.slopes(|plain| &mut plain.bias, grads);
         close(&bias[..slopes.len()], &slopes, 1e-4, &sizes);
 
-        // Where nothing is kept the states are the same, and the last cell stands behind them.
+        // Where nothing is kept the states are the same, and the last cell comes after them.
         let brief = Plain { sizes: Sequence { keeps: 0, ..sizes }, ..plain };
         let narrow = |values: &[f64]| values.iter().map(|x| *x as f32).collect::<Vec<_>>();
         let inputs = [&brief.x, &brief.weight, &brief.bias, &brief.mask, &brief.state, &brief.cell];

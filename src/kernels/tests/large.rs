@@ -37,7 +37,7 @@ fn large_products_are_as_exact_as_f32_is() {
     }
 }
 
-/// Infinite and undefined numbers, and those near the largest, go into the rows and columns that they belong to and nowhere else.
+/// Infinite and undefined numbers, and the largest ones, affect only their own rows and columns.
 #[test]
 #[cfg_attr(miri, ignore)]
 fn large_products_keep_what_is_not_finite_apart() {

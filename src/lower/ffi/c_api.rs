@@ -88,7 +88,7 @@ pub const BUFFER: c_int = 1;
 /// `XLA_FFI_AttrType_ARRAY`
 pub const ARRAY: c_int = 1;
 
-/// `XLA_FFI_Args` and `XLA_FFI_Rets`, which are laid out alike.
+/// `XLA_FFI_Args` and `XLA_FFI_Rets`, which have the same layout.
 #[repr(C)]
 pub struct Buffers {
     pub struct_size: usize,
@@ -118,7 +118,7 @@ pub struct CallFrame {
     pub operands: Buffers,
     pub results: Buffers,
     pub attributes: Attributes,
-    /// Set by a function whose work goes on after it has returned.
+    /// Set by a function whose work continues after it has returned.
     pub future: *mut Future,
 }
 

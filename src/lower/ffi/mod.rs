@@ -130,7 +130,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 /// The handler of a kernel: computes the result before it returns.
 ///
 /// # Safety
-/// XLA calls it as `c_api.h` says.
+/// XLA calls it by the rules of `c_api.h`.
 pub(super) unsafe extern "C" fn handle<const N: usize, K>(frame: *mut CallFrame) -> *mut Error
 where
     K: Kernel<N, Operand: Element, Result: Element>,
@@ -228,12 +228,13 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
     }
 }
 
-/// Answers XLA's question for the version of the interface, or calls `compute`. Its panic is an error of the program.
+/// Answers XLA's query for the version of the interface, or calls `compute`, whose panic becomes an error of the
+/// program.
 ///
 /// # Safety
 /// `frame` comes from a call by XLA.
 unsafe fn answer(frame: *mut CallFrame, compute: impl FnOnce(&Call) -> Result<(), String>) -> *mut Error {
-    // SAFETY: the caller's; an extension of the kind that was looked at first is the struct for that.
+    // SAFETY: the caller's; an extension's kind was checked before it is read as that struct.
     unsafe {
         let extension = (*frame).extension_start;
         if !extension.is_null() && (*extension).kind == c_api::METADATA {
@@ -277,7 +278,7 @@ impl Call {
 
     /// All numbers of the attribute.
     unsafe fn words<'a>(&self) -> Result<&'a [i64], String> {
-        // SAFETY: the caller's; each attribute is of the kind that stands beside it.
+        // SAFETY: the caller's; each attribute has the kind stored beside it.
         unsafe {
             let all = &(*self.frame).attributes;
             if all.size != 1 || *all.types != c_api::ARRAY {
@@ -294,7 +295,7 @@ impl Call {
     }
 
     unsafe fn operands<'a, const N: usize, T: Element>(&self) -> Result<[&'a [T]; N], String> {
-        // SAFETY: the caller's; XLA writes to no operand while the call goes on.
+        // SAFETY: the caller's; XLA writes to no operand during the call.
         unsafe {
             let buffers = &(*self.frame).operands;
             let mut operands: [&[T]; N] = [&[]; N];
@@ -309,7 +310,7 @@ impl Call {
     }
 
     unsafe fn result<'a, T: Element>(&self) -> Result<&'a mut [T], String> {
-        // SAFETY: the caller's; nobody else uses the result while the call goes on.
+        // SAFETY: the caller's; nobody else uses the result during the call.
         unsafe {
             let (data, length) = buffer::<T>(&(*self.frame).results, 1, 0)?;
             // An array of no numbers may have no address.
@@ -326,7 +327,7 @@ const S64: c_int = 5;
 /// # Safety
 /// They are the buffers of a call in progress.
 unsafe fn buffer<T: Element>(buffers: &Buffers, count: usize, i: usize) -> Result<(*mut T, usize), String> {
-    // SAFETY: the caller's; each buffer is of the kind that stands beside it.
+    // SAFETY: the caller's; each buffer has the kind stored beside it.
     unsafe {
         if buffers.size != count as i64 || *buffers.types.add(i) != c_api::BUFFER {
             return Err(format!("expected {count} arrays, got {}", buffers.size));

@@ -15,11 +15,11 @@ use std::thread::{self, Thread};
 /// The threads of the program that a call belongs to.
 pub(super) struct XlaThreads {
     pub api: &'static Api,
-    /// XLA's, for as long as the call goes on.
+    /// XLA's context, valid during the call.
     pub context: *mut ExecutionContext,
 }
 
-// SAFETY: any thread may ask XLA for its threads while the call goes on.
+// SAFETY: any thread may use XLA's threads during the call.
 unsafe impl Sync for XlaThreads {}
 
 pub(super) type Work = Box<dyn Fn(usize) + Send + Sync>;
@@ -57,8 +57,8 @@ impl Threads for XlaThreads {
 }
 
 impl XlaThreads {
-    /// Begins `work` on all threads, this one among them, and returns when no piece is left to begin. The future is
-    /// completed after the last piece; `None` where XLA has none, and then nothing was begun.
+    /// Begins `work` on all threads, including this one, and returns when no piece is left to begin. The future is
+    /// completed after the last piece; `None` where XLA has none, and then no work was begun.
     pub fn share_later(&self, pieces: usize, work: Work) -> Option<*mut Future> {
         let mut arguments = c_api::FutureCreate {
             struct_size: size_of::<c_api::FutureCreate>(),
