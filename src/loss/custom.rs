@@ -7,8 +7,8 @@ use crate::graph::Tensor;
 use std::fmt;
 use std::sync::Arc;
 
-/// A loss as any function of a model's outputs `[n, …, outputs]` and its targets, classes or values. A closure that gives
-/// the loss of each row or position is one.
+/// A loss as any function of a model's outputs `[n, …, outputs]` and its targets, classes or values. A closure that
+/// returns the loss of each row or position implements it.
 pub trait LossFunction {
     /// The loss of each row, `[n]`, or of each position, `[n, …]`.
     ///

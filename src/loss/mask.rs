@@ -44,7 +44,7 @@ impl Mask {
         Ok(Self { weights, sum: count.convert(DType::F64)? })
     }
 
-    /// The rows or positions whose class is not negative: a negative one says that there is none, as in padding.
+    /// Counts the rows or positions whose class is not negative: a negative one means no class, as in padding.
     ///
     /// # Errors
     /// When the labels are not numbers.
@@ -52,7 +52,7 @@ impl Mask {
         Self::weights(&labels.ge(&labels.scalar_like(0.0))?.convert(DType::F32)?)
     }
 
-    /// The outputs whose target is a number: NaN says that there is none, as where a series has ended.
+    /// Counts the outputs whose target is a number: NaN means no target, for example after the end of a series.
     ///
     /// # Errors
     /// When the targets are not floats.

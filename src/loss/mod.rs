@@ -30,7 +30,8 @@ use crate::named;
 use compare::Compare;
 use serde::Deserialize;
 
-/// Makes [`Loss`] of the table of losses, see [`named::table`]; after the arrow stands the [`Compare`] that computes it.
+/// Declares [`Loss`] from the table of losses, see [`named::table`]; the [`Compare`] that computes a loss follows the
+/// arrow.
 macro_rules! losses {
     (
         $(#[$attribute:meta])*

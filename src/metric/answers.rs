@@ -41,8 +41,8 @@ pub struct ClassAnswers<'a> {
     pub labels: &'a [i32],
     /// The number of classes.
     pub classes: usize,
-    /// How much speaks for each class, `[rows, width]` with a width of at least `classes`. Asked for only where a
-    /// figure needs it.
+    /// The scores of each class, `[rows, width]` with a width of at least `classes`. Called only where a figure needs
+    /// them.
     pub scores: &'a dyn Fn() -> &'a [f64],
     /// Columns of `scores`.
     pub width: usize,
@@ -70,7 +70,7 @@ impl fmt::Debug for ClassAnswers<'_> {
 pub struct LabelAnswers<'a> {
     /// The probability of each label, `[rows, width]`.
     pub probabilities: &'a [f64],
-    /// 1 where the label is there and 0 where it is not, or a probability that counts as there from ½ on.
+    /// 1 where the label is present and 0 where it is absent, or a probability that counts as present from ½ on.
     pub targets: &'a [f64],
     /// The number of labels.
     pub width: usize,
@@ -94,7 +94,7 @@ impl Answers<'_> {
         }
     }
 
-    /// The figures that are asked for, in that order; those that the task does not have are left out.
+    /// The requested figures, in that order, without any that the task does not have.
     pub fn figures(&self, metrics: &[Metric]) -> Figures {
         let metrics = metrics.iter().copied().filter(|metric| metric.is_of(self.task()));
         match self {
@@ -170,7 +170,7 @@ impl ClassAnswers<'_> {
 }
 
 impl LabelAnswers<'_> {
-    /// Which labels are predicted, and which are there.
+    /// Which labels are predicted, and which are present.
     fn answers(&self) -> (Vec<bool>, Vec<bool>) {
         let predicted = self.probabilities.iter().map(|p| *p > self.threshold).collect();
         (predicted, self.targets.iter().map(|t| *t >= 0.5).collect())

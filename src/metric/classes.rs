@@ -81,7 +81,7 @@ impl Confusion {
         self.correct() as f64 / self.total() as f64
     }
 
-    /// The mean recall of the classes that have rows, so that each class counts alike however rare it is; NaN of no
+    /// The mean recall of the classes that have rows, so that each class counts equally however rare it is; NaN without
     /// rows.
     ///
     /// ```

@@ -5,7 +5,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Figures of one evaluation, in the order in which they were asked for. Undefined ones are NaN, in JSON `null`.
+/// Figures of one evaluation, in the requested order. Undefined ones are NaN, in JSON `null`.
 ///
 /// ```
 /// use neural::metric::{Figures, Metric};
@@ -46,8 +46,8 @@ impl Serialize for Figures {
 }
 
 impl<'de> Deserialize<'de> for Figures {
-    /// Keys that are no figures are passed over, so that these can stand among other keys, and so that a file of a
-    /// version with other figures can be read.
+    /// Keys that are no figures are skipped, so that figures can be among other keys, and so that a file of a version
+    /// with other figures can be read.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Map)
     }

@@ -75,7 +75,7 @@ pub enum Metric {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
-    /// One of several classes a row; `probabilities` says whether the outputs make a distribution over them.
+    /// One of several classes a row; `probabilities` tells whether the outputs are a distribution over them.
     Classes {
         /// The number of classes.
         classes: usize,

@@ -67,8 +67,8 @@ fn mean_over_rows(
 const BINS: usize = 15;
 
 /// The expected calibration error (Guo et al., 2017, <https://arxiv.org/abs/1706.04599>): rows are put into 15 bins of
-/// equal width by the probability of the class that they were taken for, (0, 1/15], (1/15, 2/15] … The error is the
-/// mean over bins, weighted by their rows, of |accuracy - mean probability|; NaN of no rows.
+/// equal width by the probability of their predicted class, (0, 1/15], (1/15, 2/15] … The error is the mean over bins,
+/// weighted by their rows, of |accuracy - mean probability|; NaN of no rows.
 ///
 /// `probabilities` are `[n, width]`, `predicted` the class that each row was taken for.
 ///

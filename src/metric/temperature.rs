@@ -6,8 +6,8 @@ use super::Truth;
 const MOST: f64 = 100.0;
 
 /// The temperature `T` at which `softmax(scores / T)` has the least log loss (Guo et al., 2017,
-/// <https://arxiv.org/abs/1706.04599>). `scores` are `[n, width]`, as they are before the softmax. Above 1 the scores are
-/// too sure, below 1 not sure enough.
+/// <https://arxiv.org/abs/1706.04599>). `scores` are `[n, width]`, before the softmax. Above 1 the scores are
+/// overconfident, below 1 underconfident.
 ///
 /// `None` where the loss has no minimum between 0.01 and 100: where every row is right it falls towards 0 with `T`; where rows
 /// are no better than chance it falls as `T` grows.
@@ -52,7 +52,7 @@ pub fn sigmoid_temperature(scores: &[f64], truths: &[f64]) -> Option<f64> {
     least(slope)
 }
 
-/// The log loss is convex in the sharpness `1 / T`: its least value lies where its slope is 0.
+/// The log loss is convex in the sharpness `1 / T`: its min is where its slope is 0.
 fn least(slope: impl Fn(f64) -> f64) -> Option<f64> {
     let (mut low, mut high) = (1.0 / MOST, MOST);
     // Written so that NaN is refused too.

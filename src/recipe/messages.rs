@@ -316,7 +316,7 @@ pub(super) fn missing(table: &Table) -> Option<String> {
     Some(format!("expected {names}, got a recipe without; for example:{example}"))
 }
 
-/// The remedy if data was given in place of a recipe; `None` if the path may be a recipe's.
+/// The remedy if the path is data and no recipe; `None` if it may be a recipe.
 pub(super) fn not_a_recipe(path: &Path) -> Option<String> {
     let shown = path.display();
     if path.is_dir() {

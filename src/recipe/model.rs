@@ -86,21 +86,21 @@ impl Model {
         Network::Nodes(nodes)
     }
 
-    /// Gives the rows of the model's summary the names that files of weights have, if it is an architecture's.
+    /// Sets the names from files of weights in the rows of the model's summary, if it is an architecture's.
     pub(crate) fn name_rows(&self, summary: &mut Summary) {
         if let Some(zoo) = &self.zoo {
             zoo.name_rows(summary);
         }
     }
 
-    /// The paths that `path` stands for, which may be made of the names that files of weights have.
+    /// The paths that `path` stands for, which may use the names from files of weights.
     pub(super) fn paths(&self, path: &str) -> Vec<String> {
         self.zoo.as_ref().map_or_else(|| vec![path.to_string()], |zoo| zoo.paths(path))
     }
 }
 
 impl Recipe {
-    /// Checks that nodes, objectives and inputs fit together, as far as no data is needed to know it.
+    /// Checks that nodes, objectives and inputs fit together, as far as possible without data.
     pub(super) fn check(&self) -> Result<()> {
         let Self { model, train, data } = self;
         if train.loss.is_some() && !train.objectives.is_empty() {

@@ -69,7 +69,7 @@ impl Trainer {
     }
 
     /// Checks that the last layer's outputs fit the loss. Through a second softmax or sigmoid the scores differ by at most 1:
-    /// such a model hardly learns, and its predictions are no probabilities.
+    /// such a model hardly learns, and its predictions are not probabilities.
     fn check_output(&self, goal: &Goal) -> Result<()> {
         let Some(last) = self.model.last(&goal.output) else {
             return match &self.model {

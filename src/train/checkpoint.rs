@@ -32,7 +32,7 @@ pub struct Checkpoint {
     pub tensors: Vec<(String, Array)>,
 }
 
-/// Under this key a checkpoint's file says, as JSON, where the run was.
+/// The key of a run's position, as JSON, in a checkpoint's file.
 pub(crate) const KEY: &str = "neural.checkpoint";
 
 /// The part of that text that every checkpoint has.
@@ -73,8 +73,7 @@ impl Checkpoint {
         Ok(Self { position, tensors: safetensors::all(path, contents)? })
     }
 
-    /// The values of `variables`, in their order. Tensors beside them are an error, but for those that `is_needless`
-    /// knows by their name.
+    /// The values of `variables`, in order. Other tensors are an error, except those whose names `is_needless` accepts.
     pub(crate) fn values(
         &self,
         variables: &[Variable],

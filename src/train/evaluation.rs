@@ -54,7 +54,7 @@ enum Truth {
     /// A class, and where rows have a distribution over the classes in place of one, that: the label is then its
     /// largest part.
     Classes { labels: Vec<i32>, classes: usize, distributions: Option<Vec<f64>> },
-    /// `[rows, width]`, 1 where a label is there.
+    /// `[rows, width]`, 1 where a label is present.
     Labels(Vec<f64>),
     /// `[rows, width]`.
     Values(Vec<f64>),
@@ -102,7 +102,7 @@ impl Truth {
 pub(super) fn task(targets: &Targets, loss: &Loss, width: usize) -> Task {
     let probabilities = match Link::of(loss) {
         Link::Softmax => true,
-        // Several sigmoids speak for a class each, and do not add up to 1.
+        // Several sigmoids stand for a class each, and do not add up to 1.
         Link::Sigmoid => width == 1,
         Link::Identity => false,
     };
@@ -164,7 +164,7 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Leaves out the positions that have no class, when all outputs are there.
+    /// Removes the positions that have no class, once all outputs are added.
     pub(super) fn finish(&mut self) {
         let (Task::Positions { .. }, Truth::Classes { labels, .. }) = (self.task, &mut self.truth) else {
             return;
@@ -322,7 +322,7 @@ impl Evaluation {
         self.figures(&[Metric::Accuracy]).get(Metric::Accuracy)
     }
 
-    /// The figures that are asked for, without those that there are not of such targets.
+    /// The requested figures, without any that such targets do not have.
     pub fn figures(&self, metrics: &[Metric]) -> Figures {
         self.answers(|answers| answers.figures(metrics))
     }

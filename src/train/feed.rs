@@ -13,7 +13,7 @@ use crate::runtime::{Buffer, Device};
 pub(super) use ahead::Ahead;
 use std::sync::Arc;
 
-/// The most bytes of rows that a call brings to the device, where they are not in memory; a single step may exceed them.
+/// The max bytes of rows that a call copies to the device, where they are not in memory; a single step may exceed them.
 pub(super) const MOST_BYTES: usize = 1 << 26;
 
 /// The data of a run, as its programs read it.
@@ -70,14 +70,14 @@ impl<'a> Feed<'a> {
         Ok(feed)
     }
 
-    /// Begins to read the rows of a later call, where they are not in memory, while the device and the caller go on.
+    /// Begins to read the rows of a later call, where they are not in memory, while the device and the caller continue.
     pub fn expect(&self, rows: &[u32]) {
         if let Some(reading) = &self.reading {
             reading.ahead.expect(rows);
         }
     }
 
-    /// Brings the rows of a call to the device; their numbers are `[steps, batch]`.
+    /// Copies the rows of a call to the device; their numbers are `[steps, batch]`.
     pub fn piece(&self, rows: &[u32], shape: [usize; 2]) -> Result<Piece> {
         let order: Vec<i32> = match &self.resident {
             Some(_) => rows.iter().map(|&row| row as i32).collect(),

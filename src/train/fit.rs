@@ -108,7 +108,7 @@ impl Run<'_> {
     /// Continues to the next event: compiles, or runs the steps of one call, or ends an epoch. `None` after the last
     /// epoch.
     ///
-    /// Between two events the run may be looked at, evaluated, or kept as a [`Checkpoint`](super::Checkpoint).
+    /// Between two events the run may be inspected, evaluated, or kept as a [`Checkpoint`](super::Checkpoint).
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -148,8 +148,8 @@ impl Run<'_> {
         }
     }
 
-    /// Trains to the end of the last epoch, or until `observe` breaks off; returns the epochs that were finished. A
-    /// run that was broken off continues when `fit` is called again.
+    /// Trains to the end of the last epoch, or until `observe` breaks; returns the finished epochs. An interrupted run
+    /// continues when `fit` is called again.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
@@ -223,8 +223,8 @@ impl Run<'_> {
         })
     }
 
-    /// The error for a loss that was not finite in step `step`. The run is brought to its state before that step,
-    /// which is run again with an eye on every operation.
+    /// The error for a loss that was not finite in step `step`. The run returns to its state before that step, which is
+    /// run again with every operation checked.
     fn explain(&mut self, step: u64, loss: f32) -> Error {
         let place = self.first_not_finite(step);
         let advice = match &place {

@@ -143,14 +143,14 @@ impl<'a> FunctionTrainer<'a> {
         Self { compute, ..self }
     }
 
-    /// How many devices share each batch. The function is then given an equal part of every input along its first
-    /// axis, and scalars whole; losses, other results and gradients are the means over the devices.
+    /// How many devices share each batch. The function then gets an equal part of every input along its first axis, and
+    /// whole scalars; losses, other results and gradients are the means over the devices.
     #[must_use]
     pub fn devices(self, devices: usize) -> Self {
         Self { devices, ..self }
     }
 
-    /// Finds the variables and brings their first values to the device.
+    /// Declares the variables and copies their initial values to the device.
     ///
     /// # Errors
     /// When a setting is out of range, the function fails, or its first result is no scalar.

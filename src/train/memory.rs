@@ -11,7 +11,7 @@ use crate::runtime::Device;
 use crate::variables::{Role, Variable};
 
 /// # Errors
-/// When a run takes more than is free, as far as that is certain.
+/// When a run certainly takes more memory than is free.
 pub(super) fn check(
     trainer: &Trainer,
     plan: &Plan,
@@ -21,7 +21,7 @@ pub(super) fn check(
 ) -> Result<()> {
     let Some(has) = device.free_memory() else { return Ok(()) };
     let mut needs = Needs::of(plan, variables, data)?;
-    // The parts of a CPU share its memory, and the values with which a run begins are there twice for a while.
+    // The parts of a CPU share its memory, and the initial values are held twice for a while.
     let all = if device.target() == Target::Gpu {
         needs.total()
     } else {

@@ -4,7 +4,7 @@ use super::{Goal, Trainer};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Task};
 
-/// The figures that the trainer asks for, or the default ones of each goal.
+/// The trainer's figures, or the default ones of each goal.
 pub(super) fn chosen(trainer: &Trainer, tasks: &[Task]) -> Result<Vec<Metric>> {
     for metric in &trainer.metrics {
         check(*metric, trainer, tasks)?;

@@ -33,7 +33,7 @@ pub enum Monitor {
 }
 
 impl Monitor {
-    /// The one that was asked for; otherwise the validation loss if there is one, and the loss if not.
+    /// The requested one; otherwise the validation loss if there is one, and the loss if not.
     pub fn chosen(asked: Option<Self>, has_validation: bool) -> Self {
         asked.unwrap_or(if has_validation { Self::ValidationLoss } else { Self::Loss })
     }

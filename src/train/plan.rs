@@ -13,7 +13,7 @@ use crate::nn::{Context, Network};
 use crate::optim::Optimizer;
 use crate::variables::{Variable, Variables};
 
-/// Everything that a training step is made of.
+/// All parts of a training step.
 pub(super) struct Plan {
     pub model: Network,
     pub inputs: Vec<Input>,

@@ -38,7 +38,7 @@ pub(super) struct Stepped {
     pub is_good: Option<Tensor>,
 }
 
-/// The variables that a step asks for, and how many results each of its objectives has.
+/// The variables that a step declares, and the number of results of each objective.
 pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
     let graph = Graph::new();
     let mut variables = Variables::declare(&graph, DType::F32);

@@ -55,7 +55,7 @@ impl State {
         Ok(Self(replicas.iter().map(on).collect::<Result<_>>()?))
     }
 
-    /// The values on the first device, from which all reads and evaluations are made.
+    /// The values on the first device, which all reads and evaluations use.
     pub fn current(&self) -> Result<&[Buffer]> {
         let lost = "one whose state was lost when the device failed; restore a checkpoint";
         self.0.first().map(Vec::as_slice).ok_or_else(|| Error::value("run", "one that can go on", lost))

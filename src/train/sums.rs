@@ -4,8 +4,8 @@ use crate::array::count;
 use crate::error::Result;
 use crate::graph::{Op, Tensor};
 
-/// The most bytes of several tensors that are summed as one. A message of this size takes some milliseconds, beside which its
-/// latency is nothing, and the first ones are on their way while the backward pass goes on.
+/// The max bytes of several tensors that are summed as one. A message of this size takes some milliseconds, compared
+/// with which its latency is negligible, and the first messages are sent while the backward pass continues.
 const MOST_BYTES: usize = 4 << 20;
 
 /// The sum over the devices of a value that each has a part of.

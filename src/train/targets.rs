@@ -9,7 +9,7 @@ use crate::loss::{Loss, Outputs};
 /// How far the sum of a distribution may be from 1, enough for thirds written with three digits.
 const TOLERANCE: f64 = 2e-3;
 
-/// One row of targets as a device holds it; `None` where targets are made of the inputs.
+/// One row of targets on the device; `None` where targets are made of the inputs.
 pub(super) fn stored(targets: &Targets) -> Option<Type> {
     match targets {
         Targets::Classes { .. } => Some(Type::new(DType::I32, &[])),
@@ -66,7 +66,7 @@ pub(super) fn check(loss: &Loss, targets: &Targets, splits: &Splits) -> Result<(
     }
 }
 
-/// Refuses values that a cross-entropy takes for probabilities and that are none; `row_of` gives the number of a row.
+/// Refuses values that are not the probabilities a cross-entropy expects; `row_of` returns the number of a row.
 pub(super) fn check_values(loss: &Loss, values: &Array, row_of: impl Fn(usize) -> u32) -> Result<()> {
     let is_distribution = match loss.outputs() {
         Outputs::Classes => true,
@@ -87,7 +87,7 @@ fn check_weights(weights: &[f64], splits: &Splits, labels: &[i32], names: &[Stri
         return Ok(());
     }
     for (part, rows) in [("training", &splits.train), ("validation", &splits.validation)] {
-        // A label without a weight is refused where the graph is made.
+        // A label without a weight is refused where the graph is built.
         let weighs =
             |row: &u32| weights.get(labels[*row as usize] as usize).is_none_or(|weight| *weight > 0.0);
         if let Some(first) = rows.first()

@@ -208,12 +208,12 @@ impl Trainer {
         Self { metrics: metrics.into_iter().collect(), ..self }
     }
 
-    /// Brings data and first weights to the device. The first of several processes calls it, and the others
+    /// Copies data and initial weights to the device. The first of several processes calls it, and the others
     /// [`Trainer::follow`].
     ///
     /// # Errors
-    /// When a setting is out of range, the model does not fit the data, the device has no room, or several processes do not
-    /// begin with the same data and weights.
+    /// When a setting is out of range, the model does not fit the data, the device lacks memory, or several processes
+    /// do not begin with the same data and weights.
     pub fn start<'a>(&self, device: &Device, data: &'a Dataset) -> Result<Run<'a>> {
         match device.processes() {
             None => self.start_alone(device, data),
@@ -241,7 +241,7 @@ impl Trainer {
         Ok(run)
     }
 
-    /// Whether rows are brought to the device with each call: where that is asked for, or they are not in memory.
+    /// Whether rows are copied to the device with each call: if set, or if they are not in memory.
     pub(super) fn streams(&self, data: &Dataset) -> bool {
         self.stream || !data.is_in_memory()
     }

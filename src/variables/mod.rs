@@ -123,8 +123,8 @@ pub(crate) fn read_by_evaluation(variables: &[Variable]) -> impl Iterator<Item =
 
 /// The variables of a program that is being built.
 ///
-/// A model is written once, as a function that asks for its variables by name. When they are being declared, each
-/// question makes a new parameter of the graph; afterwards the same function is given the tensors of a program.
+/// A model is written once, as a function that gets its variables by name. While they are being declared, each call
+/// creates a new parameter of the graph; later the same function gets the tensors of a program.
 ///
 /// ```
 /// use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};
@@ -185,7 +185,7 @@ impl Variables {
     /// The value of a variable, declared on first use.
     ///
     /// # Errors
-    /// When the variable is asked for with another shape than before, was not declared, or cannot begin so.
+    /// When the variable is requested with another shape than before, was not declared, or cannot be initialised so.
     pub fn get(
         &mut self,
         role: Role,

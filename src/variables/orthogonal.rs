@@ -22,8 +22,8 @@ impl Matrix {
     }
 }
 
-/// `c = scale c + factor a b` of matrices stored by columns, of which `a` may be transposed. The slices begin at the first
-/// element, and their columns are as far apart as `strides` say.
+/// `c = scale c + factor a b` of matrices stored by columns, of which `a` may be transposed. The slices begin at the
+/// first element, and `strides` are the distances of their columns.
 #[rustfmt::skip]
 fn multiply(
     [m, n, k]: [usize; 3],

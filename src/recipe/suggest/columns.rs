@@ -39,11 +39,11 @@ const ENDINGS: [&str; 8] =
 /// Names of columns that number the rows.
 const IDS: [&str; 8] = ["id", "index", "rownames", "rownumber", "rowid", "row", "uuid", "unnamed0"];
 
-/// Whole numbers that are classes have at most this many different values, and this many rows each on average.
+/// Whole numbers count as classes with at most this many distinct values, and this many rows each on average.
 const MOST_CLASSES: usize = 20;
 const ROWS_A_CLASS: usize = 5;
 
-/// A column of numbers and names with at most this many different cells is one of names.
+/// A column of numbers and names with at most this many distinct cells counts as names.
 const MOST_NAMES: usize = 20;
 
 /// The most names of a column that become features, as the encoding has it.
@@ -275,7 +275,7 @@ fn is_id(column: &Summary, rows: usize) -> bool {
     }
 }
 
-/// Whether each value of a column stands beside one class alone, and each class beside one value.
+/// Whether each value of a column occurs with a single class, and each class with a single value.
 fn tells(table: &Table, column: &Summary, target: &Summary) -> Result<bool> {
     if column.distinct > MOST_CLASSES || column.distinct < 2 || column.is_more || column.missing > 0 {
         return Ok(false);

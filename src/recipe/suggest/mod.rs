@@ -16,7 +16,7 @@ use std::path::Path;
 /// Classes with fewer rows than this cannot be split in proportion.
 const FEW_ROWS: usize = 3;
 
-/// The size that pictures of different sizes are brought to.
+/// The common size of pictures of different sizes.
 const SIZE: [usize; 2] = [64, 64];
 
 /// A recipe that fits some data, with the reasons for its choices.
@@ -41,8 +41,8 @@ pub struct Suggestion {
     pub assumed: Vec<String>,
 }
 
-/// Looks at the data and chooses everything that `source` leaves open: the target, which columns are features, how rows
-/// are divided and scaled, the loss, the model, and how long to train it. The same data gives the same recipe.
+/// Examines the data and chooses everything that `source` leaves open: the target, the feature columns, splits and
+/// scaling, the loss, the model, and the length of training. The same data gives the same recipe.
 ///
 /// # Errors
 /// When the data cannot be read, its form has no obvious model (texts, sequences of ids), or nothing in it can be a target.
@@ -98,7 +98,7 @@ impl Suggestion {
     }
 }
 
-/// All rows, with pictures of different sizes brought to one.
+/// Loads all rows, with pictures of different sizes resized to one.
 fn load(choice: &mut Columns) -> Result<Dataset> {
     let is_table = choice.source.format == Format::Table;
     let error = match choice.source.load_for(is_table.then_some(choice.task)) {

@@ -3,7 +3,7 @@
 use crate::data::Dataset;
 use crate::data::table::{Column, ColumnKind};
 
-/// Steps of training that small data gets, and large data at least.
+/// The training steps for small data, and the min for large data.
 const STEPS: usize = 3000;
 
 /// A model and its training.

@@ -10,7 +10,7 @@ use crate::train::program::{Step, Stepped};
 use crate::train::sums::totals;
 use crate::variables::Variables;
 
-/// Everything that a step is made of.
+/// All parts of a step.
 pub(super) struct Plan<'a> {
     pub objectives: Vec<Objective<'a>>,
     /// The types of each device's part of a batch.
@@ -58,7 +58,7 @@ impl Step for Plan<'_> {
         self.replicas
     }
 
-    // A run goes on with another batch where a loss is not finite.
+    // A run continues with another batch where a loss is not finite.
     const IS_CHECKED: bool = true;
 }
 

@@ -21,10 +21,10 @@ pub struct FunctionPredictor {
 impl FunctionRun<'_> {
     /// Compiles a function of inputs of these types. It reads the variables of the run, or their moving averages if
     /// kept, in place on the device, so that nothing is copied between training and predicting. Layers are in
-    /// evaluation: dropout lets everything through.
+    /// evaluation: dropout has no effect.
     ///
     /// # Errors
-    /// When the function fails, or asks for a variable that the run does not have.
+    /// When the function fails, or uses a variable that the run does not have.
     pub fn predictor(
         &self,
         inputs: &[Type],

@@ -36,7 +36,7 @@ pub struct FunctionRun<'a> {
     pub(super) step: u64,
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
-    /// The programs that were compiled and not yet asked for.
+    /// The compiled programs that were not yet reported.
     compiled: Vec<Compiled>,
     /// The arguments of the last good step, to tell expected infinities from new ones.
     last: Option<Vec<Given>>,
@@ -275,8 +275,8 @@ impl<'a> FunctionRun<'a> {
         self.state.set(&self.replicas, &places, &value)
     }
 
-    /// The state of the run, copied to the host. A run of the same function that is given it by
-    /// [`FunctionRun::restore`] goes on as this one does, bit for bit on a CPU.
+    /// The state of the run, copied to the host. A run of the same function that is restored from it by
+    /// [`FunctionRun::restore`] continues like this one, bit for bit on a CPU.
     ///
     /// # Errors
     /// As [`FunctionRun::state`].

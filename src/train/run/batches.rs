@@ -27,8 +27,8 @@ impl Run<'_> {
         self.trainer.shuffle || self.trainer.balance
     }
 
-    /// The batches of `steps` steps from step `first` on, brought to the devices. The last ones are kept until others are
-    /// asked for.
+    /// The batches of `steps` steps from step `first` on, on the devices. The last ones are kept until others are
+    /// requested.
     pub(super) fn batches(&mut self, first: u64, steps: usize) -> Result<Arc<Batches>> {
         let place = if self.is_reordered() { first } else { first % self.steps_per_epoch() as u64 };
         match &self.batches {
@@ -118,7 +118,7 @@ impl Run<'_> {
         order.rows.chunks_exact(self.trainer.batch_size).flat_map(of).collect()
     }
 
-    /// The order of an epoch, which is kept until another's is asked for.
+    /// The order of an epoch, kept until another's is requested.
     fn order_of(&mut self, epoch: u64) -> Result<&Order> {
         if self.is_reordered() && epoch != self.order_epoch {
             self.order = order(&self.trainer, self.data, epoch)?;

@@ -98,9 +98,9 @@ pub struct Run<'a> {
     /// Training programs by their number of steps.
     programs: HashMap<usize, Program>,
     tracer: Option<Tracer>,
-    /// The programs that were compiled and not yet told of.
+    /// The compiled programs that were not yet reported.
     pub(super) compiled: VecDeque<Compiled>,
-    /// The last checkpoint that was made of this run, and when.
+    /// The last checkpoint of this run, and its time.
     pub(super) remembered: Option<(Arc<Checkpoint>, Instant)>,
 }
 
@@ -183,12 +183,12 @@ impl<'a> Run<'a> {
         self.data
     }
 
-    /// How many numbers the model gives for a row.
+    /// How many numbers the model outputs for a row.
     pub fn outputs(&self) -> usize {
         self.evaluator.shapes().iter().map(|shape| count(shape)).sum()
     }
 
-    /// How many numbers a model with one goal gives for a row, or for each position of one.
+    /// How many numbers a model with one goal outputs for a row, or for each position of one.
     pub(crate) fn width(&self) -> Option<usize> {
         let [head] = &self.plan.heads[..] else { return None };
         self.evaluator.shapes()[head.output].last().copied()

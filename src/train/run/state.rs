@@ -59,7 +59,7 @@ impl Run<'_> {
         self.state.current()?.iter().map(Buffer::download).collect()
     }
 
-    /// The state of the run, copied to the host. It is remembered until the next one is made, see [`Run::proceed`].
+    /// The state of the run, copied to the host. It is kept until the next checkpoint, see [`Run::proceed`].
     ///
     /// # Errors
     /// When the device fails.
@@ -141,7 +141,7 @@ impl Run<'_> {
         for variable in self.variables.iter().filter(|variable| value(&variable.name).is_none()) {
             let Some(of) = parameter(&variable.name) else { continue };
             let has_state = tensors.iter().any(|(name, _)| parameter(name) == Some(of));
-            // State of this kind of other parameters tells a frozen parameter from another optimizer.
+            // State of this kind for other parameters distinguishes a frozen parameter from another optimizer.
             let kind = &variable.name[..variable.name.len() - of.len()];
             let is_kept = tensors.iter().any(|(name, _)| name.starts_with(kind));
             let (Some(now), false, true) = (value(of), has_state, is_kept) else { continue };

@@ -11,15 +11,15 @@ use std::time::Instant;
 /// How messages name the arguments besides the variables.
 pub(in crate::train) const DATA: &str = "the data";
 
-/// The program that traces a step, and the places whose flags it gives.
+/// The program that traces a step, and the places whose flags it returns.
 pub(super) struct Tracer {
     program: Program,
     places: Vec<String>,
 }
 
 impl Run<'_> {
-    /// The place in the model where a number first is not finite in step `step`, and the run in its state before
-    /// that step. Places where numbers are infinite in a good step too, as in a mask, are passed over.
+    /// The place in the model where a number is first not finite in step `step`; the run is left in its state before
+    /// that step. Places where numbers are infinite in a good step too, as in a mask, are skipped.
     pub(in crate::train) fn first_not_finite(&mut self, step: u64) -> Result<Option<String>> {
         let Some((good, _)) = self.remembered.clone() else { return Ok(None) };
         self.restore(&good)?;
