@@ -3,7 +3,7 @@
 use super::moments::ranges;
 use super::{Dataset, Scale, Scaling};
 
-/// Learning rates are made for numbers of about 1: a deviation above this calls for scaling.
+/// Learning rates suit numbers of about 1: a deviation above this calls for scaling.
 const LARGE: f64 = 100.0;
 
 impl Dataset {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
-/// Deflate makes of one byte at most 1,032: a match of 258 bytes takes two bits or more.
+/// Deflate expands one byte to at most 1,032: a match of 258 bytes takes two bits or more.
 pub(crate) const MAX_EXPANSION: usize = 1032;
 
 /// How a gzipped file begins.
@@ -92,7 +92,7 @@ pub(crate) fn read_transposed(
 /// Bytes of a file that are turned around at a time.
 const BLOCK: usize = 1 << 20;
 
-/// Reads until the buffer is full or the end is reached, and says how much.
+/// Reads until the buffer is full or the end is reached, and returns the number of bytes.
 fn read_fully(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {

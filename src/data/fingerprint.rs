@@ -4,8 +4,8 @@ use super::{Dataset, Targets};
 use crate::array::Array;
 use serde::{Deserialize, Serialize};
 
-/// Sizes, types and checksums (CRC-32C) of a data set, by which a run knows the data that it began with. It tells
-/// changes by accident; it is no protection against forgery.
+/// Sizes, types and checksums (CRC-32C) of a data set, by which a run recognises its data. It detects accidental
+/// changes; it is no protection against forgery.
 ///
 /// ```
 /// # use neural::{Array, data::{Dataset, Splits, Targets}};

@@ -283,8 +283,8 @@ impl Source {
         }
     }
 
-    /// How an input is scaled. Beside the features of a table, which `scale` is of, token ids are left as they are, and
-    /// pictures are brought to 0..1.
+    /// The scaling of an input. `scale` applies to the features of a table; beside them, token ids are left unscaled,
+    /// and pictures are scaled to 0..1.
     fn scale_of(&self, input: &InputView) -> Scale {
         let usual = match (self.format, input.values.dtype()) {
             (Format::Table, DType::I32) => Scale::None,

@@ -128,7 +128,7 @@ impl Dataset {
     ///
     /// # Errors
     /// When `inputs` and `targets` do not fit together or hold nothing, a value is not finite, all rows are
-    /// of one class, a label has no name, a row number is not there, or no row is for training.
+    /// of one class, a label has no name, a row number is out of range, or there are no training rows.
     pub fn new(inputs: Array, targets: Targets, splits: Splits) -> Result<Self> {
         let rows = inputs.shape().first().copied().unwrap_or(0);
         let known = matches!(inputs.dtype(), DType::U8 | DType::I32 | DType::F32);
@@ -270,8 +270,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Fits the scaling of targets that are values to the training rows, of each output by itself. The targets stay as
-    /// they are, and so do predictions and figures: only the loss is of scaled targets.
+    /// Fits the scaling of targets that are values to the training rows, of each output by itself. Targets, predictions
+    /// and figures stay in their unit: only the loss is of scaled targets.
     ///
     /// ```
     /// use neural::{Array, data::{Dataset, Scale, Splits, Targets}};
@@ -323,7 +323,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When `batch` is 0, or a row is not there.
+    /// When `batch` is 0, or a row is out of range.
     pub fn batches(&self, rows: &[u32], batch: usize, shuffle: Option<Shuffle>) -> Result<Array> {
         let order = epoch_order(rows, batch, LastBatch::Drop, shuffle)?;
         self.samples(&order.rows)?.reshape(&[&[order.steps(), batch], self.sample_shape()].concat())
@@ -332,7 +332,7 @@ impl Dataset {
     /// The samples of some rows, `[rows, sample...]`.
     ///
     /// # Errors
-    /// When a row is not there.
+    /// When a row is out of range.
     pub fn samples(&self, rows: &[u32]) -> Result<Array> {
         match &self.reader {
             None => gather(&self.inputs, rows),
@@ -345,7 +345,7 @@ impl Dataset {
     /// The samples of some rows of each input, in the order of [`Dataset::all_inputs`], whether they are in memory or read.
     ///
     /// # Errors
-    /// When a row is not there or cannot be read.
+    /// When a row is out of range or cannot be read.
     pub fn all_samples(&self, rows: &[u32]) -> Result<Vec<Array>> {
         Ok(self.read(rows)?.inputs)
     }

@@ -58,7 +58,7 @@ impl<'a> InputView<'a> {
 }
 
 impl Dataset {
-    /// Adds an input. The first one is called `input` unless [`Dataset::input`] says otherwise.
+    /// Adds an input. The first one is called `input` unless [`Dataset::input`] names it.
     ///
     /// ```
     /// use neural::{Array, data::{Dataset, Scaling, Splits, Target, Targets}};
@@ -74,7 +74,7 @@ impl Dataset {
     ///
     /// # Errors
     /// When it has another number of rows, a value that is not finite, or the name of another; where rows are read when
-    /// needed, as one reader gives all inputs, see [`Dataset::from_named_rows`].
+    /// needed, as one reader returns all inputs, see [`Dataset::from_named_rows`].
     pub fn with_input(mut self, name: &str, values: Array) -> Result<Self> {
         if !self.is_in_memory() {
             let expected = "inputs in memory beside it; rows that are read give all inputs, see Dataset::from_named_rows";

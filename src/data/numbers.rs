@@ -12,7 +12,7 @@ pub(crate) struct Numbers {
     pub shape: Vec<usize>,
     /// The length of each list at depth 1.
     pub lengths: Vec<usize>,
-    /// The depth at which the first number stands.
+    /// The depth of the first number.
     depth: Option<usize>,
 }
 
@@ -24,7 +24,7 @@ impl Numbers {
     }
 }
 
-/// Reads the value that stands at a depth of the lists.
+/// Reads the value at a depth of the lists.
 struct At<'a> {
     depth: usize,
     numbers: &'a mut Numbers,

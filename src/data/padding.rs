@@ -5,7 +5,7 @@ use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
-/// Values that are looked at together.
+/// Values that are processed together.
 const BLOCK: usize = 1 << 16;
 
 /// Sequences `[length, features]` of different lengths as one array `[n, longest, features]`, f32: the positions after the end
@@ -50,7 +50,7 @@ pub fn pad(sequences: &[Array]) -> Result<Array> {
     Array::new(&[sequences.len(), longest, features], numbers)
 }
 
-/// Whether a position is real, of each position of sequences `[n, length, features]` in turn; `None` where all are, or these are
+/// For each position of sequences `[n, length, features]` whether it is real; `None` where all are, or the inputs are
 /// no sequences of numbers.
 pub(crate) fn real_positions(inputs: &Array) -> Option<Vec<bool>> {
     let &[_, _, features] = inputs.shape() else { return None };

@@ -148,8 +148,8 @@ impl Targets {
 }
 
 impl Targets {
-    /// Values `[n, …]`, of which those that are `ignored` are not known. In outputs of several places, such as the days
-    /// ahead of a forecast, each may be known by itself.
+    /// Values `[n, …]`, where `ignored` ones are unknown. Of several outputs, such as the days ahead of a forecast,
+    /// each may be known separately.
     ///
     /// ```
     /// use neural::{Array, data::{Ignored, Targets}};

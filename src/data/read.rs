@@ -16,7 +16,7 @@ impl Dataset {
     /// The values of some rows.
     ///
     /// # Errors
-    /// When a row is not there or cannot be read.
+    /// When a row is out of range or cannot be read.
     pub(crate) fn read(&self, rows: &[u32]) -> Result<Batch> {
         match &self.reader {
             None => self.arrange(None, rows),
@@ -70,10 +70,10 @@ impl Dataset {
     /// The values of some rows of one of the targets; `None` where it is made of the inputs.
     ///
     /// # Errors
-    /// When a row is not there or cannot be read.
+    /// When a row is out of range or cannot be read.
     pub(crate) fn values_of(&self, targets: &Targets, rows: &[u32]) -> Result<Option<Array>> {
         let Some(reader) = &self.reader else { return stored_values(targets, rows) };
-        // Which positions are padded, the inputs say.
+        // The inputs tell which positions are padded.
         let is_of_padded =
             matches!(targets, Targets::Positions { .. }) && padding::may_be_padded(&self.inputs);
         if !targets.is_read() && !is_of_padded {

@@ -49,7 +49,7 @@ pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub trait Rows: Send + Sync {
-    /// How many rows there are; at most 2³² - 1.
+    /// The number of rows; at most 2³² - 1.
     fn count(&self) -> usize;
 
     /// Arrays `[rows.len(), …]`, of which row `i` is row number `rows[i]` of the data: the inputs, u8, i32 or f32, and
@@ -81,8 +81,8 @@ impl<R: Rows + ?Sized> Rows for Box<R> {
     }
 }
 
-/// The numbers of rows in ascending order, each once, and the place among them of each row that is asked for: so each is
-/// read once, neighbours after one another.
+/// The numbers of rows in ascending order, each once, and the place among them of each requested row: so each is read
+/// once, neighbours together.
 fn ascending(rows: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut sorted = rows.to_vec();
     sorted.sort_unstable();

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// The contents of a file with the tensors `(name, values)`, and a text of the file's own, `(key, text)`.
 ///
-/// There is one text at most because the format keeps several in no order, and the same tensors are to give the
-/// same bytes.
+/// There is one text at most because the format keeps several in no order, and the same tensors must give the same
+/// bytes.
 ///
 /// ```
 /// use neural::{Array, data::safetensors};

@@ -60,7 +60,7 @@ impl Source {
         self.laid_out(array).map(Samples::Arrays)
     }
 
-    /// The same of contents that come from elsewhere; `path` is for the errors only.
+    /// The same for contents from elsewhere; `path` is only for errors.
     pub(crate) fn samples_of(&self, path: &Path, contents: Vec<u8>) -> Result<Samples> {
         let array = match &contents {
             start if start.starts_with(NPY) => npy::decode(path, &contents)?,

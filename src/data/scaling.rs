@@ -92,7 +92,7 @@ impl Scaling {
         Array::new(values.shape(), values.to_f64().into_iter().enumerate().map(scale).collect())
     }
 
-    /// Brings scaled values back in their place.
+    /// Scales values back in place.
     pub(crate) fn undo(&self, values: &mut [f64]) {
         if self.is_none() {
             return;
@@ -187,8 +187,8 @@ impl Scaling {
         }
     }
 
-    /// [`Scaling::fit`] of sequences `[n, length, features]` to their positions that are `real`. Few sequences are long, so
-    /// a feature is scaled alike at all positions.
+    /// [`Scaling::fit`] of sequences `[n, length, features]` to their positions that are `real`. Few sequences are
+    /// long, so a feature is scaled equally at all positions.
     fn of_sequences(inputs: &Array, real: &[bool], rows: &[u32], scale: Scale) -> Result<Self> {
         let &[n, length, features] = inputs.shape() else {
             return Err(Error::shape("scaling", "[n, length, features]", format!("{inputs:?}")));

@@ -123,7 +123,7 @@ macro_rules! source {
                 Self { format, path: path.into(), $($key: <$Type>::default(),)+ }
             }
 
-            /// The keys that are not for all formats: their names, whether they are given, and their formats.
+            /// The keys that apply only to some formats: their names, whether they are set, and their formats.
             fn uses(&self) -> impl Iterator<Item = (&'static str, bool, &'static [Format])> {
                 [$($((stringify!($key), !is_default(&self.$key), &[$(Format::$format),+] as &[Format]),)?)+].into_iter()
             }
@@ -244,7 +244,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Source {
-    /// The same without keys that split: all rows are one part, as far as the data does not come divided.
+    /// The same without keys that split: all rows are one part, unless the data itself is divided.
     #[must_use]
     pub fn undivided(self) -> Self {
         Self {
@@ -339,7 +339,7 @@ impl Source {
     /// Refuses keys that have no meaning for the format or without another key.
     pub(crate) fn check_keys(&self) -> Result<()> {
         for (key, is_given, formats) in self.uses() {
-            // A target that is made of the inputs is for all formats.
+            // All formats allow a target that is made of the inputs.
             let is_made = key == "target" && self.made().is_some();
             if is_given && !is_made && !formats.contains(&self.format) {
                 let expected = format!("a format that uses it, one of {formats:?}").to_lowercase();

@@ -134,9 +134,9 @@ pub fn tail(name: &str, rows: &[u32], fraction: f64) -> Result<(Vec<u32>, Vec<u3
     Ok((rest.to_vec(), part.to_vec()))
 }
 
-/// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is
-/// validated with exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each
-/// row of the data set) so do each class's.
+/// The rows to train on and to validate with in fold number `fold` of `folds`. Over all folds each row is used for
+/// validation exactly once; the folds' sizes differ by at most one row, and with `labels` (one for each row of the data
+/// set) so do each class's.
 ///
 /// ```
 /// use neural::data::split::k_fold;

@@ -31,14 +31,14 @@ pub enum Targets {
     /// [`Targets::partial`].
     Partial(Array),
     /// A class for each position of a sequence or pixel of a picture, i32 `[n, …]`, an index into `names`. A negative
-    /// one says that there is none: such positions, padding for instance, count in no loss and no figure.
+    /// one means none: such positions, padding for instance, count in no loss and no figure.
     Positions {
         /// i32 `[n, …]`.
         labels: Array,
         /// The names of the classes, in their order.
         names: Vec<String>,
     },
-    /// The inputs themselves, scaled, which an autoencoder gives back.
+    /// The inputs themselves, scaled, which an autoencoder reproduces.
     Inputs,
     /// The token after each position of sequences of token ids `[n, length]`. The last position has none, nor does one
     /// before `padding`.
@@ -139,7 +139,7 @@ impl Targets {
         }
     }
 
-    /// Whether they are read with the inputs, which an array of 0 rows says.
+    /// Whether they are read with the inputs, indicated by an array of 0 rows.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self, Targets::Values(values) | Targets::Positions { labels: values, .. }
             if values.shape().len() >= 2 && values.shape()[0] == 0)

@@ -123,8 +123,8 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, names, form, read: Box::new(move |name| file.array(name)), open })
     }
 
-    /// The tensors `inputs` and `targets`; or where they are not there, those with `_train`, and with `_validation` (or
-    /// `_val`, `_valid`) and `_test` as far as these are there. `x_train` may also be written `train_x`.
+    /// Loads the tensors `inputs` and `targets`; or if they are missing, the ones with `_train`, and optionally
+    /// `_validation` (or `_val`, `_valid`) and `_test`. `x_train` may also be written `train_x`.
     pub(crate) fn load(mut self, inputs: &[&str], targets: &[&str]) -> Result<Loaded> {
         let plain = |name: &str| name.to_string();
         if let Some(rows) = self.rows(inputs, targets, &plain)? {

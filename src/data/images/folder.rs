@@ -124,7 +124,7 @@ fn scan(path: &Path) -> Result<(Vec<PathBuf>, Targets, Parts, Vec<String>)> {
     Ok((pictures.files, Targets::Classes { labels, names }, parts, notes))
 }
 
-/// The folder of a part, if it is there under one of its names and holds folders.
+/// The folder of a part, if it exists under one of its names and holds folders.
 fn part<'a>(path: &Path, folders: &'a [PathBuf], names: &[&str]) -> Result<Option<&'a PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
@@ -265,7 +265,7 @@ impl Pictures {
     }
 }
 
-/// Names of files passed over that a note shows.
+/// The number of names of skipped files in a note.
 const SHOWN: usize = 6;
 
 fn is_junk(name: &str) -> bool {
@@ -275,7 +275,7 @@ fn is_junk(name: &str) -> bool {
 }
 
 /// Pictures of one shape, `[n, height, width, channels]` in the order of the files, decoded on all cores. The file
-/// `first` gives the `shape`, and of several that are refused the first one is named.
+/// `first` determines the `shape`; if several are refused, the first one is named.
 fn decode_all(files: &[PathBuf], (first, shape): (&Path, &[usize]), form: Form) -> Result<Array> {
     let size = files.len().saturating_mul(count(shape));
     let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 const END: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
 
-/// Whether the marker that ends the picture is there, ITU-T T.81, annex B. Markers within segments do not count: a
+/// Whether the end marker of the picture is present, ITU-T T.81, annex B. Markers within segments do not count: a
 /// thumbnail in the metadata has its own end.
 pub(super) fn is_whole(contents: &[u8]) -> bool {
     // After the marker that starts the picture.

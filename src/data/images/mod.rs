@@ -84,9 +84,9 @@ impl Form {
     }
 }
 
-/// Reads a PNG or JPEG file, known by its contents: u8 `[height, width, 1]` or `[height, width, 3]`.
+/// Reads a PNG or JPEG file, recognised by its contents: u8 `[height, width, 1]` or `[height, width, 3]`.
 ///
-/// A picture is turned as its EXIF orientation says and laid over the background where it is transparent; 16 bits are
+/// A picture is rotated by its EXIF orientation and composed over the background where it is transparent; 16 bits are
 /// rounded to 8.
 ///
 /// # Errors

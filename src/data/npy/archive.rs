@@ -29,7 +29,7 @@ impl fmt::Debug for Archive {
 }
 
 impl Archive {
-    /// Opens an `.npz` file, whose arrays are read as they are asked for.
+    /// Opens an `.npz` file, whose arrays are read on demand.
     ///
     /// # Errors
     /// When the file cannot be read or is not a ZIP archive.

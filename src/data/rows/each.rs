@@ -5,7 +5,7 @@ use crate::array::Array;
 use rayon::prelude::*;
 use std::fmt::{self, Display};
 
-/// Rows that a function gives by their numbers, see [`each_row`].
+/// Rows from a function of their numbers, see [`each_row`].
 #[derive(Clone, Copy)]
 pub struct EachRow<F> {
     count: usize,

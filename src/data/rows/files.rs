@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Makes an array of this shape of the bytes of a file.
 type Decode = Box<dyn Fn(&[usize], Vec<u8>) -> Result<Array> + Send + Sync>;
 
-/// Brings an array of rows into the form that a data set has them in.
+/// Converts an array of rows to the form of a data set.
 pub(in crate::data) type Prepare = Box<dyn Fn(Array) -> Result<Array> + Send + Sync>;
 
 /// An array `[n, …]` in a file, row after row.
@@ -106,7 +106,7 @@ impl Joined {
         Self { parts, prepare }
     }
 
-    /// The same, brought into another form once more.
+    /// The same, followed by another conversion.
     pub fn then(self, next: impl Fn(Array) -> Result<Array> + Send + Sync + 'static) -> Self {
         let Self { parts, prepare } = self;
         Self { parts, prepare: Box::new(move |array| next(prepare(array)?)) }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// sequence.
 const KNOWN_BY: usize = 256;
 
-/// The bytes of rows that are read at a time, where they are looked at and not kept.
+/// The bytes of rows that are read at a time, where they are scanned and not kept.
 pub(in crate::data) const PIECE: usize = 1 << 24;
 
 /// Rows, with the types that their arrays have.
@@ -64,7 +64,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// How many rows have [`PIECE`] bytes, at least one.
+    /// The number of rows in [`PIECE`] bytes, at least one.
     pub(in crate::data) fn piece(&self) -> usize {
         let row: usize = self.types.iter().map(|(dtype, sample)| count(sample) * dtype.size()).sum();
         (PIECE / row.max(1)).max(1)

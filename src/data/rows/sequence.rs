@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Rows that an iterator gives, see [`sequence`].
+/// Rows from an iterator, see [`sequence`].
 pub struct Sequence<B, I> {
     count: usize,
     begin: B,
-    /// The number of the next row, and the iterator that gives it.
+    /// The number of the next row, and the iterator that returns it.
     at: Mutex<Option<(u32, I)>>,
 }
 
@@ -23,13 +23,13 @@ impl<B, I> fmt::Debug for Sequence<B, I> {
     }
 }
 
-/// Rows that come one after another: `begin` gives an iterator over the `count` rows, each as its arrays without an axis for
-/// the rows, and is called again whenever an earlier row is asked for, such as at the beginning of an epoch.
+/// Rows in sequence: `begin` returns an iterator over the `count` rows, each as its arrays without an axis for the
+/// rows, and is called again whenever an earlier row is requested, such as at the beginning of an epoch.
 ///
-/// They cannot be shuffled, and training says so; a run that is resumed passes over the rows that it has seen, which costs
-/// reading them. Validation rows are best the last ones, after all that are trained on. Where the batch does not divide the
-/// training rows, take [`LastBatch::Drop`](crate::data::LastBatch::Drop): the others fill the last batch with the first rows of
-/// the epoch, for which the iterator is begun anew.
+/// They cannot be shuffled, and training refuses to; a resumed run skips the rows that it has seen, which costs reading
+/// them. Validation rows are best the last ones, after all that are trained on. Where the batch does not divide the
+/// training rows, take [`LastBatch::Drop`](crate::data::LastBatch::Drop): the others fill the last batch with the first
+/// rows of the epoch, for which the iterator is begun anew.
 ///
 /// An iterator that cannot be begun anew has no place in an epoch. Train a function on it, a batch at a time and read
 /// ahead by [`read_ahead`]: such a run is not resumed exactly, unless the iterator is one that begins at
@@ -96,8 +96,8 @@ where
     }
 }
 
-/// The items of an iterator, of which a thread computes up to `bound` before they are asked for. A panic of the iterator
-/// is one of whoever asks for the item.
+/// The items of an iterator, of which a thread computes up to `bound` in advance. A panic of the iterator is passed to
+/// the caller that requests the item.
 ///
 /// ```
 /// let squares = neural::data::read_ahead((0..5).map(|x| x * x), 2);
@@ -111,7 +111,7 @@ where
     let (send, items) = sync_channel(bound.saturating_sub(1));
     let thread = thread::spawn(move || {
         for item in iterator {
-            // Nobody asks for more.
+            // The receiver is gone.
             if send.send(item).is_err() {
                 break;
             }

@@ -98,7 +98,7 @@ pub(super) fn push(
     Ok(())
 }
 
-/// An array on its way into cells.
+/// An array and the cells that its values go to.
 struct To<'a> {
     array: &'a ArrayRef,
     reading: Reading,

@@ -41,7 +41,7 @@ fn check_file(contents: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the batches one after the other, and that the mark of the stream's end stands after them.
+/// Checks the batches one after the other, and that the end marker of the stream follows them.
 fn check_stream(mut rest: &[u8]) -> Result<(), String> {
     let cut = || "the file is cut: its stream has no end".to_string();
     loop {
@@ -78,7 +78,7 @@ fn check_message(metadata: &[u8], body: &[u8]) -> Result<(), String> {
             body.get(start..)?.get(..usize::try_from(buffer.length()).ok()?)
         };
         let bytes = bytes().ok_or("a buffer lies beyond the end of its batch")?;
-        // Minus one says that the buffer is not compressed, and other negative numbers are refused by the decoder.
+        // Minus one means that the buffer is not compressed, and the decoder refuses other negative numbers.
         let Some(length) = bytes.first_chunk().filter(|_| compressed) else { continue };
         let length = i64::from_le_bytes(*length).max(0);
         if Vec::<u8>::new().try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).is_err() {

@@ -67,17 +67,17 @@ pub struct Features {
     pub categorical: Vec<String>,
     /// Columns that are no features.
     pub ignore: Vec<String>,
-    /// How missing cells are treated, where the column does not say so.
+    /// The default treatment of missing cells.
     pub missing: Missing,
-    /// How values that no training row has are treated, where the column does not say so.
+    /// The default treatment of values that no training row has.
     pub unknown: Unknown,
-    /// How dates such as 03/04/2024 are read, where the column does not say so.
+    /// The default reading of dates such as 03/04/2024.
     pub dates: Option<DateOrder>,
-    /// Columns whose kind is given rather than told by their cells.
+    /// Columns whose kind is given rather than detected from their cells.
     pub kinds: BTreeMap<String, Kind>,
 }
 
-/// A column of a table as the model's features see it: saved with the model, it encodes other rows alike.
+/// The encoding of a table's column as features: saved with the model, it encodes other rows in the same way.
 ///
 /// ```
 /// use neural::data::table::{Column, ColumnKind};
@@ -168,7 +168,7 @@ pub enum ColumnKind {
     List {
         /// The names in the training rows.
         names: Vec<String>,
-        /// Stands between the names of a cell.
+        /// The separator of the names in a cell.
         separator: String,
         /// How other names are treated.
         #[serde(default)]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-/// Which comes first in dates such as 03/04/2024. Forms that say so themselves (2024-04-03, 3.4.2024, 3 Apr 2024) are
-/// read whichever it is.
+/// The order of day and month in dates such as 03/04/2024. Unambiguous forms (2024-04-03, 3.4.2024, 3 Apr 2024) are
+/// read in either case.
 ///
 /// ```
 /// use neural::data::table::DateOrder;
@@ -173,7 +173,7 @@ fn clock(text: &str) -> Option<Time> {
 fn written(form: &str, text: &str) -> Option<f64> {
     let parsed = strtime::parse(form, text).ok()?;
     let time = parsed.to_time().unwrap_or(Time::midnight());
-    // `12/13/20` says neither which year it means nor that it is a date.
+    // `12/13/20` determines neither its year nor that it is a date.
     let date = parsed.to_date().ok().filter(|date| date.year() >= 1000)?;
     Some(days(date.to_datetime(time)))
 }

@@ -103,7 +103,7 @@ impl Table {
         }
     }
 
-    /// [`Table::encode`] that goes on past rows which cannot be encoded, and counts names that it does not know.
+    /// [`Table::encode`] that continues past rows that cannot be encoded, and counts unknown names.
     ///
     /// ```
     /// # use neural::data::table::{Layout, Table};
@@ -148,7 +148,7 @@ impl Table {
         Ok(Encoded::new(features.into_array(self.rows)?, refused, unknown, inputs))
     }
 
-    /// Encodes some rows, and says which are refused.
+    /// Encodes some rows, and returns the refused ones.
     fn encode_rows(
         &self,
         rows: Range<usize>,
@@ -371,7 +371,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Writes the features of a cell in place of zeros, and says whether the cell can be taken.
+    /// Writes the features of a cell over zeros, and returns whether the cell is valid.
     fn encode(&self, cell: Cell, features: &mut [Feature]) -> bool {
         let mut put = |place: usize, feature: f32| {
             features[place] = feature.to_le_bytes();

@@ -17,7 +17,7 @@ pub(super) struct Part {
     pub has_lines: bool,
 }
 
-/// Whether a path is a pattern such as `data/*.csv`: it has `*`, `?` or `[`, and no file is called so.
+/// Whether a path is a pattern such as `data/*.csv`: it has `*`, `?` or `[`, and no file has this name.
 pub(crate) fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '[']) && !path.exists()
 }

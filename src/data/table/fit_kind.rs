@@ -1,4 +1,4 @@
-//! Columns whose kind a recipe gives, fitted to the training rows.
+//! Columns whose kind the recipe sets, fitted to the training rows.
 
 use super::column::{ColumnKind, Features, Missing};
 use super::date::DateOrder;

@@ -62,7 +62,7 @@ impl Numbers<'_> {
 }
 
 impl Table {
-    /// The contents of a column. Where `dates` is given, dates that can be read in two ways are read in this one.
+    /// The contents of a column. `dates` decides ambiguous dates.
     pub(crate) fn holds(&self, column: usize, dates: Option<DateOrder>) -> Holds {
         let cells = &self.cells[column];
         let texts = cells.texts().filter(|text| !is_missing(text));

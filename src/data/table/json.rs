@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use std::borrow::Cow;
 use std::fmt;
 
-/// An object as it stands in a line, its keys in their order.
+/// The object in a line, with its keys in order.
 pub(super) struct Row<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
 
 /// The value of a key.
@@ -38,7 +38,7 @@ fn opens(text: &[u8], first: u8, second: u8) -> bool {
     rest.is_some_and(|rest| rest.trim_ascii_start().first() == Some(&second))
 }
 
-/// Parses a line, or says why it is no object.
+/// Parses a line; an error says why it is no object.
 pub(super) fn parse(line: &[u8]) -> Result<Row<'_>, String> {
     serde_json::from_slice(line).map_err(|error| {
         let what = if error.is_eof() { "one that is cut off" } else { "another text" };

@@ -152,7 +152,7 @@ pub enum Tokens {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureKind {
-    /// Height and width to bring them to.
+    /// The height and width to resize them to.
     pub size: [usize; 2],
     /// Grey or RGB.
     #[serde(default = "rgb")]
@@ -170,7 +170,7 @@ fn rgb() -> Color {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListKind {
-    /// Stands between the names of a cell.
+    /// The separator of the names in a cell.
     pub separator: String,
     /// The training rows that a name has to be in to be a feature.
     pub min_count: usize,

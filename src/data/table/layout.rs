@@ -84,7 +84,7 @@ impl Layout {
         Ok(())
     }
 
-    /// The notation of all numbers, where one was asked for.
+    /// The notation of all numbers, if requested.
     pub(super) fn notation(&self) -> Option<Notation> {
         let asked = self.decimal.is_some() || self.thousands.is_some();
         asked.then(|| Notation {
@@ -119,7 +119,7 @@ impl Delimiter {
     }
 }
 
-/// Lines that are looked at to tell the delimiter.
+/// The number of lines used to detect the delimiter.
 const LINES: usize = 20;
 
 /// The number of cells in each of the first records that are not blank.
@@ -150,7 +150,7 @@ pub(super) fn records(text: &[u8], dialect: Dialect) -> impl Iterator<Item = &[u
     })
 }
 
-/// Rows that are looked at to tell a header.
+/// The number of rows used to detect a header.
 const ROWS: usize = 1000;
 
 /// Whether the first of `records` is a header, judged by the rows below it; an error says why they do not tell.

@@ -115,7 +115,7 @@ impl Source {
         parts
     }
 
-    /// How the cells of a column are read, where it is for the recipe to say.
+    /// How the cells of a column are read, if the recipe decides it.
     fn reading(&self, column: &String) -> Option<Reading> {
         let is_name = self.categorical.contains(column);
         self.columns.get(column).map(Kind::reading).or(is_name.then_some(Reading::Names))

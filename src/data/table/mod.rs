@@ -121,8 +121,8 @@ impl Table {
     /// Reads a table on all cores, block after block, so that beside its cells little memory is needed.
     ///
     /// # Errors
-    /// When the file cannot be read, is not UTF-8, has no rows, names two columns alike, leaves a quote open, or has a
-    /// row of another number of cells than the header; and where nothing tells whether it has a header.
+    /// When the file cannot be read, is not UTF-8, has no rows, has two columns of the same name, leaves a quote open,
+    /// or has a row with another number of cells than the header; and when it is unclear whether it has a header.
     pub fn read(path: impl AsRef<Path>, layout: &Layout) -> Result<Self> {
         Self::read_columns(path, layout, |header| vec![Reading::Values; header.len()])
     }
@@ -296,7 +296,7 @@ impl Table {
     }
 }
 
-/// Whether a cell stands for a missing value, see [`Missing`].
+/// Whether a cell is a missing value, see [`Missing`].
 pub fn is_missing(cell: &str) -> bool {
     cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }

@@ -58,7 +58,7 @@ pub struct Notation {
     /// The character between groups of three digits, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thousands: Option<Thousands>,
-    /// `%` or a sign of money, which stands before or behind every number and changes nothing: 12 % is 12.
+    /// `%` or a currency sign, before or after every number, which changes nothing: 12 % is 12.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign: Option<char>,
 }
@@ -146,8 +146,8 @@ impl Notation {
         plain(plainly.as_bytes())
     }
 
-    /// The notation in which all of `texts` are numbers. `has_points` says that the column has numbers with decimal
-    /// points besides, and `has_plain` that it has any others.
+    /// The notation in which all of `texts` are numbers. `has_points` means that the column also has numbers with
+    /// decimal points, and `has_plain` that it has any others.
     pub(super) fn find<'a>(
         texts: impl Iterator<Item = &'a str> + Clone,
         has_plain: bool,

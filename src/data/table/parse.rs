@@ -12,7 +12,7 @@ use memchr::{memchr, memchr_iter};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Records at the beginning by which a header is told.
+/// The number of first records used to detect a header.
 const SAMPLE: usize = 1001;
 
 /// How rows become cells.
@@ -234,7 +234,7 @@ impl Parser {
         row.end()
     }
 
-    /// A row without quotes at the beginning of `rest`. A number is read where it stands, and its cell ends where it does.
+    /// A row without quotes at the beginning of `rest`. A number is parsed in place, and its cell ends where it ends.
     fn plain_row(&self, record: &[u8], rest: &[u8], delimiter: u8, cells: &mut [Cells]) -> Result<(), Fault> {
         let record = record.strip_suffix(&[self.dialect.end]).unwrap_or(record);
         let record = record.strip_suffix(b"\r").unwrap_or(record);
@@ -286,7 +286,7 @@ impl Parser {
     }
 }
 
-/// A row on its way into the cells of columns.
+/// A row while it is parsed into the cells of columns.
 struct Row<'a> {
     parser: &'a Parser,
     cells: &'a mut [Cells],

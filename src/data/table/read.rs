@@ -140,7 +140,7 @@ impl Table {
         columns.for_each(|(_, cells)| cells.reserve(rows));
     }
 
-    /// Adds rows whose first line is `line`, and says which line follows them.
+    /// Adds rows whose first line is `line`, and returns the line that follows them.
     fn append(&mut self, pieces: &[Piece], mut line: usize, width: usize) -> Result<usize> {
         for piece in pieces {
             match &piece.fault {

@@ -108,7 +108,7 @@ impl Dialect {
         if behind.is_empty() && memchr(QUOTE, within).is_none() {
             return (trimmed(within).into(), to);
         }
-        // A doubled quote stands for one.
+        // A doubled quote means one.
         let mut cell = Vec::with_capacity(within.len() + behind.len());
         let mut rest = within;
         while let Some(quote) = memchr(QUOTE, rest) {

@@ -35,7 +35,7 @@ pub struct Summary {
     pub missing: usize,
     /// Different values, counted up to `is_more` than 1000 of numbers.
     pub distinct: usize,
-    /// Whether there are more different values than `distinct`, which was as far as they were counted.
+    /// Whether there are more distinct values than `distinct`, where counting stopped.
     pub is_more: bool,
     /// The min, mean and max of numbers.
     pub numbers: Option<[f64; 3]>,
@@ -43,7 +43,7 @@ pub struct Summary {
     pub texts: Vec<String>,
 }
 
-/// Different texts that say that a column is no list of kinds.
+/// The number of distinct texts from which a column is no list of kinds.
 const MANY: usize = 20;
 
 /// Words that the texts of a column have on average, where they are sentences and no names.

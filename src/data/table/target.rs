@@ -28,7 +28,7 @@ pub enum TargetKind {
     Value,
 }
 
-/// More classes than these in half of the rows are no classes, unless it is said that they are.
+/// More classes than this in half of the rows are no classes, unless the recipe says so.
 const FEW_CLASSES: usize = 20;
 
 impl Table {

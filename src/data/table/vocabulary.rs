@@ -15,7 +15,7 @@ pub(crate) const UNKNOWN: i32 = 1;
 /// The id of the first token of a vocabulary.
 const FIRST: usize = 2;
 
-/// The most tokens of a row where nothing is said.
+/// The default max number of tokens of a row.
 const LONGEST: usize = 256;
 
 /// The tokens of the training rows' texts: how a column of text becomes token ids `[rows, length]`.

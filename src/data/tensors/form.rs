@@ -76,7 +76,7 @@ fn stored(x: Array) -> Result<Array> {
     }
 }
 
-/// The narrowest range of a feature, in steps of f32, in which f32 tells enough values apart.
+/// The narrowest range of a feature, in steps of f32, in which f32 distinguishes enough values.
 const STEPS: f64 = 4096.0;
 
 /// A note on the first feature whose values lie so close together for their size that many become equal in f32, in

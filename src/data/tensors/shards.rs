@@ -3,7 +3,7 @@
 /// The files of a tensor among `all`: the one of its name, or else its shards in the order of their numbers.
 ///
 /// # Errors
-/// A message, when two shards have the same number, or there are others than `-of-N` says.
+/// A message, when two shards have the same number, or do not match `-of-N`.
 pub(super) fn files_of<'f>(all: &'f [String], name: &str) -> Result<Vec<&'f str>, String> {
     if let Some(whole) = all.iter().find(|file| *file == name) {
         return Ok(vec![whole]);
@@ -28,8 +28,8 @@ pub(super) fn files_of<'f>(all: &'f [String], name: &str) -> Result<Vec<&'f str>
     Ok(shards.into_iter().map(|(_, file)| file).collect())
 }
 
-/// The number of a shard of a tensor, and of how many it is one where the name of the file says so: `x-000`,
-/// `x-00001-of-00010`, `x_3`. `None` for other files.
+/// The number of a shard of a tensor, and the total if the file's name contains it: `x-000`, `x-00001-of-00010`, `x_3`.
+/// `None` for other files.
 fn shard(file: &str, name: &str) -> Option<(u64, Option<u64>)> {
     let rest = file.strip_prefix(name)?.strip_prefix(['-', '_'])?;
     let number =

@@ -76,7 +76,7 @@ pub(crate) fn targets(
             numbers[row]
         ));
     }
-    // `as` saturates far beyond the numbers that f64 tells apart.
+    // `as` saturates far beyond the whole numbers that f64 can distinguish.
     let labels: Vec<i64> = numbers.into_iter().map(|number| number as i64).collect();
     Targets::of_labels(&labels).map_err(|e| Error::format(path, e.to_string()))
 }
