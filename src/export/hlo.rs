@@ -12,8 +12,8 @@ use xla::HloModuleProto;
 
 /// The model on `batch` samples in `StableHLO`, <https://openxla.org/stablehlo>, as text, with its values in it.
 ///
-/// The function `main` takes the samples `[batch, sample…]` as they are stored and gives `[batch, …, outputs]`, f32.
-/// The format has no names for them: where there are several inputs or outputs, a comment in the first line lists their
+/// The function `main` takes the samples `[batch, sample…]` in stored form and returns `[batch, …, outputs]`, f32. The
+/// format has no names for them: where there are several inputs or outputs, a comment in the first line lists their
 /// order.
 ///
 /// ```
@@ -37,8 +37,8 @@ pub fn stablehlo(model: &Model, batch: usize) -> Result<String> {
 
 /// The model on `batch` samples as HLO text, with its values in it.
 ///
-/// The program takes the samples `[batch, sample…]` as they are stored and gives a tuple of the outputs
-/// `[batch, …, outputs]`, f32; see [`stablehlo`].
+/// The program takes the samples `[batch, sample…]` in stored form and returns a tuple of the outputs `[batch, …,
+/// outputs]`, f32; see [`stablehlo`].
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};

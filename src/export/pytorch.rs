@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) enum Turn {
     /// A convolution's kernel, `[window…, channels, filters]` to `[filters, channels, window…]`.
     Kernel,
-    /// The features along `axis`, which a flatten made of axes `[spatial…, channels]`: channels first.
+    /// The features along `axis`, flattened from axes `[spatial…, channels]`: channels first.
     Features { axis: usize, flattened: Vec<usize> },
 }
 
@@ -88,9 +88,9 @@ enum Order {
     /// Channels right after the batch.
     ChannelsFirst,
     /// A layer works on the last axis of a tensor with channels first: some programs permute for it and back, others
-    /// go on with channels last.
+    /// continue with channels last.
     Open,
-    /// Features that a flatten made of axes `[spatial…, channels]`, there with the channels first.
+    /// Features flattened from axes `[spatial…, channels]`, in PyTorch with the channels first.
     Flattened(Vec<usize>),
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 const SIZE: Point = [720.0, 560.0];
-/// How much of a class's colour is in its area: where the classifier is torn, and where it is sure.
+/// The intensity of a class's colour in its area: where the classifier is undecided, and where it is certain.
 const TINT: [f64; 2] = [0.15, 0.55];
 
 /// A part of the plane, cut into cells at whose centres a classifier is asked.
@@ -52,7 +52,7 @@ impl Area {
 
 /// The decision boundary of a classifier of two columns: its answers over an area, and the points to classify.
 ///
-/// Each cell has the colour of its class, the paler the less sure the classifier is.
+/// Each cell has the colour of its class, paler where the classifier is less certain.
 ///
 /// ```
 /// use neural::Array;

@@ -11,7 +11,7 @@ use std::path::Path;
 const LINE: f64 = 19.0;
 const HEADING: f64 = 24.0;
 const INSIDE: f64 = 10.0;
-/// How far a row stands to the right of the one that it is a part of.
+/// The indentation of a row relative to the one that it is a part of.
 const INDENT: f64 = 14.0;
 const COLUMN: f64 = 18.0;
 const WIDEST: [f64; 3] = [220.0, 180.0, 90.0];
@@ -86,7 +86,7 @@ impl Block {
 
         let columns = self.columns();
         let right = x + size[0] - INSIDE;
-        // The first column stands at the left edge, the last at the right one.
+        // The first column is at the left edge, the last at the right one.
         let second = x + INSIDE + columns[0] + COLUMN;
         for (i, (depth, cells)) in self.rows.iter().enumerate() {
             let middle = y + HEADING + 4.0 + (i as f64 + 0.5) * LINE;
@@ -109,7 +109,7 @@ impl Block {
     }
 }
 
-/// Boxes and the arrows between them, such as the nodes of a model. Each box stands below all that lead to it.
+/// Boxes and the arrows between them, such as the nodes of a model. Each box is below all that lead to it.
 ///
 /// ```
 /// use neural::plot::{Block, Diagram, Role};
@@ -150,11 +150,11 @@ impl Diagram {
         self
     }
 
-    /// Writes the picture as SVG or PNG, by the ending of the name.
+    /// Writes the picture as SVG or PNG, by the extension of the name.
     ///
     /// # Errors
-    /// When an arrow leads from or to a block that is not there, arrows lead in a circle, the name ends in something else, or
-    /// the file cannot be written.
+    /// When an arrow leads from or to a missing block, arrows form a cycle, the extension is another one, or the file
+    /// cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.scene()?.save(path.as_ref())
     }

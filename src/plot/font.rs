@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 use ttf_parser::Face;
 
-/// The fonts that an SVG asks for: the font itself, then common ones of similar width.
+/// The fonts that an SVG names: the font itself, then common ones of similar width.
 pub(super) const FAMILY: &str = "'Open Sans', 'Noto Sans', 'Segoe UI', Arial, sans-serif";
 
 static FACE: LazyLock<Face<'static>> = LazyLock::new(|| {
@@ -17,7 +17,7 @@ pub(super) fn face() -> &'static Face<'static> {
     &FACE
 }
 
-/// The width of one letter at a size of 1; letters that the font lacks are as wide as its sign for that.
+/// The width of one letter at a size of 1; letters that the font lacks are as wide as its replacement glyph.
 pub(super) fn advance(letter: char) -> f64 {
     let glyph = FACE.glyph_index(letter).unwrap_or_default();
     f64::from(FACE.glyph_hor_advance(glyph).unwrap_or(0)) / f64::from(FACE.units_per_em())

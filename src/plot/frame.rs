@@ -60,7 +60,7 @@ pub(super) fn title_width(title: &str) -> f64 {
     font::width(title, TITLE)
 }
 
-/// Writes the title of a picture, as far as there is room.
+/// Writes the title of a picture, cut to the available width.
 pub(super) fn write_title(scene: &mut Scene, left: f64, title: &str) {
     let text = font::fit(title, TITLE, scene.size[0] - left - EDGE);
     scene.text([left, EDGE + TITLE * 0.9], &text, Style::new(TITLE, INK, Anchor::Start));

@@ -14,7 +14,7 @@ const GAP: f64 = 16.0;
 const LINE: f64 = 16.0;
 const MOST_LINES: usize = 3;
 const WIDEST_CAPTION: f64 = 140.0;
-/// The target ratio of a sheet's width to its height, as near as whole columns allow.
+/// The target ratio of a sheet's width to its height, as closely as whole columns allow.
 const RATIO: f64 = 1.5;
 const BAR: Point = [200.0, 10.0];
 
@@ -239,7 +239,7 @@ fn shown(array: &Array) -> Point {
     [width * factor, height * factor]
 }
 
-/// The columns that bring a sheet nearest to [`RATIO`], with few places left empty.
+/// The number of columns that comes closest to [`RATIO`], with few places left empty.
 fn columns(count: usize, cell: Point) -> usize {
     let badness = |columns: usize| {
         let rows = count.div_ceil(columns);

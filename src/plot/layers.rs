@@ -30,7 +30,7 @@ struct Place {
 /// Places boxes of these sizes with arrows between them.
 ///
 /// # Errors
-/// When arrows lead in a circle.
+/// When arrows form a cycle.
 pub(super) fn lay(sizes: &[Point], arrows: &[(usize, usize)]) -> Result<Laid> {
     let layers = depths(sizes.len(), arrows)?;
     let place = |(&layer, &size): (&usize, &Point)| Place {
@@ -103,8 +103,8 @@ fn port(places: &[Place], neighbours: &[usize], place: &Place, other: usize) -> 
     place.x + (before - middle) * apart
 }
 
-/// The layer of each box: one below the lowest of those that lead to it. A box that nothing leads to stands right above
-/// the first that it leads to.
+/// The layer of each box: one below the lowest box that leads to it. A box that nothing leads to is directly above the
+/// first that it leads to.
 fn depths(count: usize, arrows: &[(usize, usize)]) -> Result<Vec<usize>> {
     let mut layers = vec![0; count];
     for round in 0..=count {
@@ -156,7 +156,7 @@ fn untangle(rows: &mut [Vec<usize>], places: &mut [Place]) {
     }
 }
 
-/// Puts a layer's places as near to `wanted` as they fit beside each other, in their order.
+/// Puts a layer's places as close to `wanted` as they fit side by side, in order.
 fn spread(row: &[usize], places: &mut [Place], wanted: &[f64]) {
     let mut right = f64::MIN;
     for (&i, &x) in row.iter().zip(wanted) {

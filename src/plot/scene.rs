@@ -119,7 +119,7 @@ impl Scene {
         self.shapes.push(Shape::Image { corner, size, pixels });
     }
 
-    /// Writes the picture in the form that the ending of the name asks for.
+    /// Writes the picture in the format of the name's extension.
     pub fn save(&self, path: &Path) -> Result<()> {
         let contents = match Form::of(path)? {
             Form::Svg => svg::write(self).into_bytes(),

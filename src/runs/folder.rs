@@ -124,7 +124,7 @@ impl Folder {
         Self::create(free.unwrap_or_else(|| parent.join(name)), recipe)
     }
 
-    /// The folder of a run that was begun.
+    /// Opens the folder of an existing run.
     ///
     /// # Errors
     /// When there is no recipe in it.
@@ -166,7 +166,7 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The recipe that the run was begun with.
+    /// The recipe of the run.
     ///
     /// # Errors
     /// As [`Recipe::read`].
@@ -177,8 +177,8 @@ impl Folder {
         Recipe::parse(&text, &path)
     }
 
-    /// Keeps a changed recipe. The place of its data is kept as an absolute path, which holds wherever the run is gone
-    /// on with.
+    /// Stores a changed recipe. The path of its data is stored as an absolute one, which stays valid wherever the run
+    /// is resumed.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -191,7 +191,7 @@ impl Folder {
         file::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes())
     }
 
-    /// The file of a checkpoint, whether it is there or not.
+    /// The file of a checkpoint, which may not exist.
     pub fn checkpoint_file(&self, which: Which) -> PathBuf {
         self.file(&format!("{which}{ENDING}"))
     }
@@ -232,13 +232,13 @@ impl Folder {
         self.checkpoint(self.which(None))
     }
 
-    /// The checkpoint that was asked for; if none was, the best, or the last where no epoch was finished.
+    /// The requested checkpoint; if none, the best, or the last where no epoch was finished.
     pub(crate) fn which(&self, asked: Option<Which>) -> Which {
         let usual = || if self.checkpoint_file(Which::Best).is_file() { Which::Best } else { Which::Last };
         asked.unwrap_or_else(usual)
     }
 
-    /// A checkpoint that was asked for, or [`Folder::best`].
+    /// The requested checkpoint, or [`Folder::best`].
     ///
     /// # Errors
     /// As [`Folder::checkpoint`].
@@ -272,7 +272,7 @@ impl Folder {
         self.remove(&format!("{which}{ENDING}"))
     }
 
-    /// Removes the files that processes which were killed had begun.
+    /// Removes the unfinished files of killed processes.
     pub(super) fn tidy(&self) -> Result<()> {
         let kept = |name: &String| {
             let begun = |of: &str| file::is_beside(name, of);

@@ -43,7 +43,7 @@ pub struct History {
 }
 
 impl History {
-    /// The history of a run that has done these epochs: the files are made to hold them and no others.
+    /// Opens the history of a run that has done these epochs: the files are rewritten to hold exactly these.
     ///
     /// # Errors
     /// When the files cannot be written.

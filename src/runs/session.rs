@@ -128,7 +128,7 @@ pub fn check_settings(run: &Run, settings: &Train) -> Result<(Monitor, Duration)
 }
 
 impl<'r, 'a> Session<'r, 'a> {
-    /// Trains `run` in `folder`; where a checkpoint is there, it goes on from it.
+    /// Trains `run` in `folder`, and resumes from its checkpoint if there is one.
     ///
     /// # Errors
     /// As [`Session::start`].
@@ -136,12 +136,12 @@ impl<'r, 'a> Session<'r, 'a> {
         Self::start(run, folder, Start::Last)
     }
 
-    /// Trains `run` in `folder`, from where `start` says.
+    /// Trains `run` in `folder`, from `start` on.
     ///
     /// # Errors
     /// When another process trains there; when the checkpoint is missing or damaged, or was made with another model,
-    /// optimizer or batch size or with other data; when more epochs are done than the run is to have. Nothing on the
-    /// disk is changed then.
+    /// optimizer or batch size or with other data; when more epochs are done than the run has. Nothing on the disk is
+    /// changed then.
     pub fn start(run: &'r mut Run<'a>, folder: Folder, start: Start) -> Result<Self> {
         let lock = folder.lock()?;
         folder.tidy()?;
@@ -179,11 +179,11 @@ impl<'r, 'a> Session<'r, 'a> {
         Ok(session)
     }
 
-    /// Trains to the end, or until `observe` breaks off. However it ends, the last good state is kept.
+    /// Trains to the end, or until `observe` breaks. However it ends, the last good state is saved.
     ///
     /// Checkpoints are written on another thread while training goes on: the last one every `checkpoint_seconds`, the
-    /// best one after its epoch, unless a better one comes while it waits, and where `keep_checkpoints` asks for them
-    /// one after every epoch, which waits for the earlier ones.
+    /// best one after its epoch, unless a better one comes while it waits, and with `keep_checkpoints` one after every
+    /// epoch, which waits for the earlier ones.
     ///
     /// # Errors
     /// When the device fails, a file cannot be written, or the loss is no longer a finite number.
@@ -288,7 +288,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.monitor.best(self.history.epochs())
     }
 
-    /// Brings the run to the weights of [`Folder::model`], and returns which they are.
+    /// Sets the run to the weights of [`Folder::model`], and returns which they are.
     ///
     /// # Errors
     /// When the checkpoint of the best epoch cannot be read.

@@ -43,7 +43,7 @@ pub(super) struct Begun {
     pub notes: Vec<String>,
 }
 
-/// Puts the run where it goes on from. Nothing is changed on the disk unless the start is asked to be anew.
+/// Restores the run to its start. Nothing is changed on the disk unless the run starts over.
 pub(super) fn begin(run: &mut Run, folder: &Folder, start: Start, data: &Fingerprint) -> Result<Begun> {
     let which = match start {
         Start::Anew => {
@@ -157,7 +157,7 @@ fn check_epochs(run: &Run, folder: &Folder) -> Result<()> {
 fn behind(saved: Saved, run: &Run, folder: &Folder) -> Begun {
     let done = run.epochs_reported();
     let mut notes = Vec::new();
-    // A history that cannot be read is as good as none: its files are made anew.
+    // A history that cannot be read counts as none: its files are rewritten.
     let mut filed = History::read(folder).unwrap_or_default();
     let dropped = filed.iter().filter(|epoch| epoch.number > done).count();
     filed.retain(|epoch| epoch.number <= done);

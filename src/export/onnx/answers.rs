@@ -15,7 +15,7 @@ pub fn has_threshold(answer: &Answer, width: usize) -> bool {
 }
 
 impl Builder<'_> {
-    /// The answer beside the scores `[batch, outputs]`, if the model gives more than values.
+    /// The answer besides the scores `[batch, outputs]`, if the model predicts more than values.
     pub fn answer(&mut self, answer: &Answer, scores: &Value, threshold: f64) -> Option<ValueInfo> {
         let (classes, width) = (answer.classes, scores.shape[scores.rank() - 1]);
         let divides = has_threshold(answer, width);
@@ -33,7 +33,7 @@ impl Builder<'_> {
             return Some(tensor_info(&name, DataType::Bool, &[1, width]));
         }
         let place = if divides {
-            // The last is the second of two, or the only one, which speaks for it.
+            // The last score is the second of two, or the only one, which stands for the second class.
             let last = self.ints(&[width as i64 - 1]);
             let second = self.node("Gather", &[&scores.name, &last], vec![int("axis", 1)]);
             let is_second = self.above(&second, threshold);

@@ -66,7 +66,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Finds the shapes that [`Self::result_shape`] gives for `layers` in the current part of the model.
+    /// Finds the shapes that [`Self::result_shape`] returns for `layers` in the current part of the model.
     pub fn find_shapes(&mut self, layers: &Sequential, sample: &[usize]) -> Result<()> {
         let rows = layers.summary(DType::F32, sample)?.rows;
         let shapes: Vec<_> = rows.into_iter().map(|row| (self.local(&row.path), row.output)).collect();
@@ -165,7 +165,7 @@ impl<'a> Builder<'a> {
         name
     }
 
-    /// `name`, or a longer one if a tensor of the graph is called so already.
+    /// `name`, or a longer one if the graph has a tensor of this name.
     pub fn unique(&mut self, mut name: String) -> String {
         while !self.taken.insert(name.clone()) {
             name.push('_');
@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
         self.unique(name)
     }
 
-    /// A node with results of given names; one that is not wanted has the empty name.
+    /// A node with results of given names; an unwanted result has the empty name.
     pub fn push(
         &mut self,
         op: &str,

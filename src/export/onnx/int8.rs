@@ -36,14 +36,14 @@ impl<'a> Int8<'a> {
     }
 }
 
-/// Layers that are one operator to an engine: a convolution, the batch norm that its weights take up, and the activation
-/// after it. Any other layer is one by itself.
+/// Layers that are one operator to an engine: a convolution, the batch norm folded into its weights, and the activation
+/// after it. Any other layer is a block by itself.
 pub struct Block {
     /// The number of layers.
     pub len: usize,
     pub norm: Option<Norm>,
-    /// The range of the results, if they are rounded: engines join a convolution to the rounding of its results, while
-    /// products may give them in f32.
+    /// The range of the results, if they are rounded: engines fuse a convolution with the rounding of its results,
+    /// while products may return f32.
     pub results: Option<(f64, f64)>,
 }
 
@@ -177,7 +177,8 @@ impl Builder<'_> {
         self.node("DequantizeLinear", &[stored, &scale, &zero], vec![int("axis", axis as i64)])
     }
 
-    /// The largest of rounded values, which are among their steps, said to be rounded too: so an engine stays in eight bits.
+    /// Marks the max of rounded values, which is one of their steps, as rounded too, so that an engine stays in eight
+    /// bits.
     pub fn still_rounded(&mut self, x: &str, y: String) -> String {
         match self.range_of_rounded(x) {
             Some(range) => self.rounded(&y, range),

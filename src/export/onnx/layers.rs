@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
             return Err(Error::value("pool", expected, format!("{:?}", window.padding)));
         }
         let x = self.channels_first(x);
-        // In a mean, ONNX does not count the padding either, unless told to.
+        // In a mean, ONNX does not count the padding by default either.
         let pooled = self.map(op, x.clone(), window_attributes(&window));
         match op {
             "MaxPool" => Ok(pooled.with(self.still_rounded(&x.name, pooled.name.clone()))),

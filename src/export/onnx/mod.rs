@@ -60,7 +60,7 @@ impl Default for OnnxOptions {
 
 /// The model as an ONNX file, <https://onnx.ai>, for any number of samples.
 ///
-/// Its input is `input`, samples `[batch, sample…]` as they are stored, its output `output`, `[batch, …, outputs]` f32
+/// Its input is `input`, samples `[batch, sample…]` in stored form, its output `output`, `[batch, …, outputs]` f32
 /// after the link. Several inputs have their names in the data, several outputs the names of the objectives of
 /// training. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
 /// under `neural.threshold`.
