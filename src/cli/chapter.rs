@@ -83,8 +83,8 @@ pub fn steps(
     Ok(losses)
 }
 
-/// Trains to the end of the last epoch and gives the figures of each to `report` as soon as they are known. Meanwhile a
-/// terminal, but no file and no pipe, shows how far the epoch is.
+/// Trains to the end of the last epoch and passes the figures of each to `report` as soon as they are known. On a
+/// terminal, but not in a file or pipe, it shows the progress of the epoch.
 ///
 /// # Errors
 /// Any error of [`Run::fit`] and of `report`.

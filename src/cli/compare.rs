@@ -109,7 +109,7 @@ pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {
     let mut keys = Vec::new();
     let table: toml::Table = toml::from_str(&recipe.to_toml()?).context("the recipe")?;
     flatten("", &toml::Value::Table(table), &mut keys);
-    // A run of a group is known by that too.
+    // A run of a group is also named by its group.
     let parent = folder.path().parent().filter(|parent| parent.join("recipe.toml").is_file());
     let name = match parent.and_then(|parent| parent.file_name()) {
         Some(group) => format!("{}/{}", group.to_string_lossy(), folder.name()),
@@ -158,7 +158,7 @@ fn flatten(prefix: &str, value: &toml::Value, keys: &mut Vec<(String, String)>) 
     }
 }
 
-/// The keys in which the recipes are not all alike, with their value in each.
+/// The keys in which the recipes differ, with their value in each.
 pub(super) fn differences(rows: &[Row]) -> Vec<(&str, Vec<Option<String>>)> {
     let all: BTreeSet<&str> =
         rows.iter().flat_map(|row| row.keys.iter().map(|(key, _)| key.as_str())).collect();

@@ -86,10 +86,10 @@ pub struct DeviceArguments {
 }
 
 impl DeviceArguments {
-    /// Opens the device. If `auto` took the CPU though something of CUDA is there, stderr says why.
+    /// Opens the device. If `auto` took the CPU though parts of CUDA are installed, stderr says why.
     ///
     /// # Errors
-    /// When the flags name no device, or one that is not there.
+    /// When the flags name no device, or a missing one.
     pub fn open(&self) -> Result<Device> {
         self.open_several(1)
     }

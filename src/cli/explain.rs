@@ -115,7 +115,7 @@ enum Method {
     Occlusion,
 }
 
-/// A sample that tells nothing.
+/// A sample without information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Baseline {
     /// The mean of the training rows, of pictures their mean colour
@@ -139,7 +139,7 @@ struct Subject {
     rows: Vec<u32>,
     /// `[rows, sample…]`
     samples: Array,
-    /// The columns that are asked for; all if empty.
+    /// The requested columns; all if empty.
     chosen: Vec<String>,
 }
 
@@ -151,7 +151,7 @@ enum Kind {
 }
 
 impl Subject {
-    /// The columns that are asked for, with the places of their features.
+    /// The requested columns, with the places of their features.
     fn columns(&self) -> Result<Vec<(String, Range<usize>)>> {
         let names: Vec<&str> = self.description.columns.iter().map(|column| column.name.as_str()).collect();
         if let Some(unknown) = self.chosen.iter().find(|name| !names.contains(&name.as_str())) {
@@ -168,7 +168,7 @@ impl Subject {
         Ok(all.into_iter().filter(is_chosen).collect())
     }
 
-    /// Checks that the model gives one class or one value for each row, whose figure can be explained.
+    /// Checks that the model predicts one class or one value for each row, whose figure can be explained.
     fn check_single(&self) -> Result<()> {
         let answers = &self.answers;
         let got = match answers.names.len() {
@@ -217,7 +217,7 @@ impl Explain {
         let out = &mut io::stdout().lock();
         let mut object = json!({ "run": folder.path(), "part": subject.part, "rows": subject.rows.len() });
         let mut said = String::new();
-        // A picture that is drawn if a name is given, or one by default.
+        // The picture to draw: the named one, or a default.
         let default = (kind == Kind::Pictures).then(|| folder.file("explain.png"));
         let picture = self.output.clone().or(default);
         match (method, kind) {

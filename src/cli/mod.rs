@@ -161,7 +161,7 @@ impl From<ExitCode> for Ending {
     }
 }
 
-/// An error with its causes in one line. The library's own errors say their cause themselves.
+/// An error with its causes in one line. The library's own errors include their cause.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match &line[..] {
         "" => cause,

@@ -48,7 +48,7 @@ pub struct RecipeOptions {
     unset: Vec<String>,
 }
 
-/// The recipe that is trained when none is given.
+/// The default recipe.
 const DEFAULT: &str = include_str!("../../scripts/recipes/mnist.toml");
 
 impl RecipeOptions {

@@ -227,7 +227,7 @@ fn delete(runs: &[PathBuf], yes: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The bytes in a folder, as far as they can be counted.
+/// The bytes in a folder, as far as it is readable.
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: fs::DirEntry| match entry.metadata() {

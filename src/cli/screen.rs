@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-/// How much is said, and in which form.
+/// How much is printed, and in which format.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Verbosity {
     /// Nothing but the table at the end
@@ -46,14 +46,14 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal to a dashboard until [`Screen::end`].
+    /// Hands the terminal to a dashboard until [`Screen::end`].
     #[cfg(feature = "dashboard")]
     pub fn open_dashboard(&self, state: State) -> anyhow::Result<()> {
         *self.dashboard.borrow_mut() = Some(Dashboard::open(state)?);
         Ok(())
     }
 
-    /// Does `show` with the dashboard if there is one, and says whether there is.
+    /// Calls `show` with the dashboard if there is one, and returns whether there is.
     #[cfg(feature = "dashboard")]
     fn on_dashboard(&self, show: impl FnOnce(&Dashboard)) -> bool {
         self.dashboard.borrow().as_ref().map(show).is_some()
@@ -66,7 +66,7 @@ impl Screen {
         }
     }
 
-    /// The result, which is told unless the reader is a program.
+    /// Prints the result, unless the reader is a program.
     pub fn result(&self, text: &str) {
         if !self.verbosity.json {
             self.print(text);

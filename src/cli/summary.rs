@@ -59,7 +59,7 @@ impl Summary {
         let (description, data) = self.description(folder.as_ref(), &recipe)?;
         let mut layers = description.layers.summary(DType::F32, &description.sample_shapes())?;
         recipe.model.name_rows(&mut layers);
-        // The graph asks for the variables' types alone.
+        // The graph needs only the variables' types.
         let variables =
             description.declare()?.into_iter().map(|v| (v, Array::zeros(DType::F32, &[0]))).collect();
         let work = flops(&Model::of(description.clone(), variables).function(1)?);
@@ -134,7 +134,7 @@ impl Summary {
         if let Some(folder) = folder {
             match folder.model() {
                 Ok(model) => return Ok((model.description, None)),
-                // The run was begun, and has no checkpoint yet.
+                // The run has begun, but has no checkpoint yet.
                 Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }

@@ -5,8 +5,8 @@ use console::Term;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
-/// Cells under each other: the first `left` columns begin at one place, the others end at one, as numbers do. No line
-/// ends in blanks. Wide and combining characters take the room that a terminal gives them.
+/// Aligned cells: the first `left` columns are left-aligned, the others right-aligned, as numbers are. No line ends in
+/// blanks. Wide and combining characters count with their width in a terminal.
 pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
     let mut text = String::new();
     for row in aligned(rows, left) {
@@ -16,7 +16,7 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
     text
 }
 
-/// A [`table`] of words. On a terminal that is too narrow for it, the last column goes on below itself.
+/// A [`table`] of words. On a terminal that is too narrow for it, the last column wraps.
 pub(super) fn words(rows: &[Vec<String>]) -> String {
     let terminal = Term::stdout();
     let room =
@@ -78,7 +78,7 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     (0..count).map(|column| widest(column).unwrap_or(0)).collect()
 }
 
-/// The cells with the blanks that bring them under each other.
+/// The cells padded with blanks to align them.
 fn aligned(rows: &[Vec<String>], left: usize) -> Vec<Vec<String>> {
     let widths = widths(rows);
     let cell = |(column, (cell, width)): (usize, (&String, &usize))| {
@@ -88,7 +88,7 @@ fn aligned(rows: &[Vec<String>], left: usize) -> Vec<Vec<String>> {
     rows.iter().map(|row| row.iter().zip(&widths).enumerate().map(cell).collect()).collect()
 }
 
-/// The room that the longest line of a text takes in a terminal.
+/// The width of the longest line of a text in a terminal.
 pub(super) fn width(text: &str) -> usize {
     text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }

@@ -126,7 +126,7 @@ impl Train {
         Ok(train(&recipe, device, data, place, self.output(device), Until::default())?.exit_code())
     }
 
-    /// The group of runs that is asked for.
+    /// The requested group of runs.
     fn group(&self) -> Option<Group> {
         let seeds = self.repeat.map(|times| Group { kind: Kind::Seeds, times });
         seeds.or(self.folds.map(|times| Group { kind: Kind::Folds, times }))
@@ -145,7 +145,7 @@ impl Train {
         })
     }
 
-    /// Goes on with a run, or with the runs of a repeat.
+    /// Resumes a run, or the runs of a repeat.
     fn resume(&self, path: &Path, device: &Device) -> anyhow::Result<ExitCode> {
         let folder = Folder::open(path)?;
         // Checked before the data is read, which may take long.
@@ -223,7 +223,7 @@ impl Train {
     }
 }
 
-/// The data set of the last recipe, read anew only where the next one wants another, or has a loss that takes other
+/// The data set of the last recipe, read again only where the next recipe has another one, or a loss that takes other
 /// targets.
 #[derive(Default)]
 pub(super) struct Loaded(Option<(Source, BTreeMap<String, Task>, Dataset)>);

@@ -71,7 +71,7 @@ pub(super) struct Answers {
     pub is_class: bool,
     /// Whether there is a class at each of several positions.
     pub is_at_positions: bool,
-    /// Whether the only output speaks for the second of two classes.
+    /// Whether the only output stands for the second of two classes.
     is_single: bool,
     /// The probability above which the second of two classes is chosen.
     threshold: f64,
@@ -204,7 +204,7 @@ impl Answers {
         }
     }
 
-    /// The class that the figures speak for, the first of equals; `None` where they are values.
+    /// The class with the largest figure, the first of equals; `None` where they are values.
     pub fn class(&self, figures: &[f64]) -> Option<usize> {
         if let ([_, second], "probability", true) = (figures, self.figure, self.is_class) {
             return Some(usize::from(*second > self.threshold));

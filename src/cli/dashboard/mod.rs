@@ -41,7 +41,7 @@ impl State {
     }
 }
 
-/// The dashboard while it has the terminal. Dropped, it gives it back.
+/// The dashboard while it holds the terminal, which dropping it restores.
 pub(super) struct Dashboard {
     state: Arc<Mutex<State>>,
     /// Dropping it ends the thread.
@@ -82,7 +82,7 @@ impl Dashboard {
         lock(&self.state).epochs.push(epoch.clone());
     }
 
-    /// Gives the terminal back, and returns the messages that it has shown.
+    /// Restores the terminal, and returns the messages that it has shown.
     pub fn close(mut self) -> Vec<String> {
         self.stop();
         std::mem::take(&mut lock(&self.state).lines)

@@ -18,7 +18,7 @@ struct Taken {
 /// Held while a picture is written.
 static DRAWING: Mutex<()> = Mutex::new(());
 
-/// Does `draw` unless the terminal was given back.
+/// Calls `draw` unless the terminal was restored.
 pub(super) fn while_taken<T>(draw: impl FnOnce() -> T) -> Option<T> {
     let _drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
     let is_taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).is_some();
@@ -41,7 +41,7 @@ pub(super) fn enter() -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen, Hide).inspect_err(|_| leave())
 }
 
-/// Gives the terminal back, if it is taken.
+/// Restores the terminal, if it is taken.
 pub(in crate::cli) fn leave() {
     let Some(Taken { before }) = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     // A picture that is being written is written to its end, unless it is this thread's own, which panicked.

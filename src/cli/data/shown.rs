@@ -43,7 +43,7 @@ impl Shown {
         }
     }
 
-    /// The contents of each column of a table, and the kind that the source gives it.
+    /// Adds the contents of each column of a table, and its kind in the source.
     pub fn columns(&mut self, table: &Table, source: &Source) -> Result<()> {
         let mut lines =
             vec![["column", "holds", "missing", "different", "values"].map(String::from).to_vec()];

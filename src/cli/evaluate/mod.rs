@@ -350,7 +350,7 @@ impl Evaluate {
         Ok(worst)
     }
 
-    /// The folder that pictures are drawn into, which is made if it is not there.
+    /// The folder for pictures, which is created if it is missing.
     fn pictures<'a>(&'a self, folder: &'a Folder) -> Result<&'a Path> {
         let place = self.plot.as_deref().unwrap_or(folder.path());
         std::fs::create_dir_all(place).map_err(|e| Error::io("create the folder", place, e))?;
@@ -404,7 +404,7 @@ pub(super) fn as_trained(mut source: Source, description: &Description) -> Sourc
         (source.size, source.color) = (form.size, form.color);
     }
     let has_kinds = matches!(source.format, Format::Table | Format::Npy | Format::Safetensors);
-    // The tasks of several targets are told by their losses.
+    // Several targets get their tasks from their losses.
     if has_kinds && description.others.outputs.is_empty() {
         let is_class = !description.classes.is_empty();
         source.target_kind = Some(if is_class { TargetKind::Class } else { TargetKind::Value });
@@ -414,7 +414,8 @@ pub(super) fn as_trained(mut source: Source, description: &Description) -> Sourc
     source
 }
 
-/// The data as the model was given it: the same features of the same columns, the same classes, the same scaling.
+/// The data in the form of the model's training: the same features of the same columns, the same classes, the same
+/// scaling.
 pub(super) fn as_in_training(source: &Source, recipe: &Recipe, description: &Description) -> Result<Dataset> {
     let tasks = recipe.tasks();
     let several = |target: &str| tasks.get(target).copied().filter(|_| !source.targets.is_empty());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Classes up to here are written under each other; a model of more is read from `--json`.
 const MOST_CLASSES: usize = 100;
 
-/// Outputs up to here have a line each, and stand beside their targets.
+/// Up to this many outputs have a line each, beside their targets.
 const MOST_OUTPUTS: usize = 16;
 
 /// The widest confusion matrix that is written as text.
@@ -60,7 +60,7 @@ impl Report {
         self.confusion.as_ref().map(|confusion| pictures::matrix(title, &self.names, confusion))
     }
 
-    /// The classes by their names; `is_picture` says whether the rows of mistakes are shown as pictures.
+    /// The classes by name; `is_picture` tells whether the rows of mistakes are shown as pictures.
     pub fn of_classes(
         names: &[String],
         is_picture: bool,

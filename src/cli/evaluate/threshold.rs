@@ -26,7 +26,7 @@ impl FromStr for Threshold {
 }
 
 impl Evaluate {
-    /// The model's outputs for the rows, read with the threshold that was asked for or the run's `own`, and its origin.
+    /// The model's outputs for the rows, read with the requested threshold or the run's `own`, and its origin.
     pub(super) fn evaluation(
         &self,
         own: f64,

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 pub(super) struct Gradients<'a> {
     pub predictor: &'a Predictor,
     pub attributor: &'a Attributor,
-    /// A sample that tells nothing.
+    /// A sample without information.
     pub baseline: Vec<f64>,
 }
 

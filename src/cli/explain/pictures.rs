@@ -14,8 +14,8 @@ pub(super) struct Explained {
     pub pixels: Vec<f64>,
 }
 
-/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where the pixels speak for the answer,
-/// blue where they speak against it, relative to the largest number of that picture.
+/// A sheet with each picture, and beside it the same in grey with a tint: vermilion where the pixels support the
+/// answer, blue where they oppose it, relative to the largest number of that picture.
 pub(super) fn sheet(subject: &Subject, title: &str, all: &[(u32, Array, Explained)]) -> Result<Grid> {
     let grid = Grid::new(title).columns(if all.len() < 3 { 2 } else { 6 });
     all.iter().try_fold(grid, |grid, (row, picture, explained)| {

@@ -71,7 +71,7 @@ impl Text {
         })
     }
 
-    /// The text, its words that count with their falls: at least a fifth of the largest.
+    /// The text, with the falls of its relevant words: of at least a fifth of the largest.
     pub fn text(&self, subject: &Subject) -> String {
         let (answers, figure) = (&subject.answers, subject.answers.shown(self.figure));
         let said = if answers.is_class { format!("{} {figure}", self.answer) } else { figure };

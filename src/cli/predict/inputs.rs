@@ -20,13 +20,13 @@ const ROWS: usize = 1000;
 pub(super) struct Batch {
     /// For each of the model's inputs its samples, `[rows, sample…]`, in the type that the model takes.
     pub samples: Vec<Array>,
-    /// Where each row comes from.
+    /// The origin of each row.
     pub places: Vec<Place>,
     /// Why rows beside these cannot be taken.
     pub refused: Vec<Error>,
 }
 
-/// Where a row comes from.
+/// The origin of a row.
 pub(super) struct Place {
     pub input: String,
     /// The row's number in its file, from 0.
@@ -46,7 +46,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Gives the rows of all files to `each`, in their order.
+    /// Passes the rows of all files to `each`, in order.
     pub fn read(
         &self,
         paths: &[PathBuf],

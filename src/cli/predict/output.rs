@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
         Ok(Self { out, file, format, top, lines: Vec::new(), left: 1, id, has_header: false })
     }
 
-    /// Writes some rows: where each comes from, and each of the model's answers of them, `[rows, …]`.
+    /// Writes some rows: the origin of each, and each of the model's answers for them, `[rows, …]`.
     pub fn write(&mut self, answers: &[Answers], places: &[Place], outputs: &[Array]) -> anyhow::Result<()> {
         let outputs: Vec<(usize, Vec<f64>)> =
             outputs.iter().map(|all| (all.len() / places.len().max(1), all.to_f64())).collect();
@@ -129,7 +129,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Brings the rest out, and a file to its place.
+    /// Writes the rest, and moves a file into place.
     pub fn finish(mut self) -> anyhow::Result<()> {
         let lines = std::mem::take(&mut self.lines);
         self.put(text::table(&lines, self.left).as_bytes())?;
@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Rows as a text, which is made in parts on all cores.
+    /// Writes rows as text, which is formatted in parts on all cores.
     fn put_parts(
         &mut self,
         rows: &[Row],
@@ -150,7 +150,7 @@ impl<'a> Writer<'a> {
         texts.into_iter().try_for_each(|text| self.put(&text?))
     }
 
-    /// A reader of standard output that has gone away is known by the error as it is.
+    /// The error is passed on unchanged, as it tells that the reader of standard output has gone.
     fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         match (self.out.write_all(bytes), &self.file) {
             (Err(e), Some((_, path))) => Err(Error::io("write", path, e).into()),
@@ -389,7 +389,7 @@ fn heads(answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
     heads
 }
 
-/// The names of a table's columns: where the row comes from, the answer under the target's name, and all figures.
+/// The names of a table's columns: the row's origin, the answer under the target's name, and all figures.
 fn header(answers: &[Answers], id: Option<&str>) -> Vec<String> {
     let mut header = vec!["input".to_string(), "row".into()];
     header.extend(id.map(String::from));

@@ -105,7 +105,7 @@ impl Report {
             None => Value::Null,
             Some(device) => match measured::measure(folder, device, self.mistakes) {
                 Ok(measured) => measured,
-                // The rest of the page stands without it.
+                // The rest of the page works without it.
                 Err(error) => {
                     let reason = super::message(&error);
                     eprintln!("note: {} is not measured: {reason}", folder.path().display());

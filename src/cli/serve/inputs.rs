@@ -191,7 +191,7 @@ fn table(
     Ok(inputs.into_iter().map(|(_, array)| array).collect())
 }
 
-/// A list as the cell of a column of lists or sequences, where it stands as in JSON lines.
+/// A list as the cell of a column of lists or sequences, in the form of JSON lines.
 fn list(value: &Value, kind: &ColumnKind) -> Option<String> {
     let items = value.as_array()?;
     let is_taken = match kind {
@@ -243,7 +243,7 @@ fn shape(numbers: &Numbers) -> String {
     format!("{:?}{lengths}", numbers.shape)
 }
 
-/// A picture, brought to the size and the channels of the model's samples.
+/// A picture, converted to the size and the channels of the model's samples.
 fn picture(served: &Served, body: &[u8]) -> Result<Array, Refusal> {
     let description = &served.model.description;
     let Some(form) = served.pictures() else {

@@ -63,7 +63,7 @@ pub(super) fn rows(numbers: &Numbers, sample: &[usize]) -> Option<usize> {
 }
 
 /// Sequences of at most `length` positions of `features` numbers each, one or a list of them, filled up with NaN:
-/// `[n, length, features]`. Positions of one number may be the number itself.
+/// `[n, length, features]`. A position of one number may also be just the number.
 pub(super) fn padded(numbers: &Numbers, [length, features]: [usize; 2]) -> Option<(usize, Vec<f64>)> {
     let whole = [numbers.shape.first().copied()?];
     let lengths = match numbers.shape[..] {

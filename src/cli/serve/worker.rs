@@ -97,7 +97,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Compiles every model, and says on which device.
+    /// Compiles every model, and reports the device.
     pub fn start(
         arguments: DeviceArguments,
         models: &[Served],
@@ -162,7 +162,7 @@ fn stopped() -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server has stopped")
 }
 
-/// A model, compiled for batches of several sizes: a program computes all of its rows, whether they were asked for or not.
+/// A model, compiled for batches of several sizes: a program computes all of its rows, requested or not.
 struct Compiled {
     sizes: Vec<Predictor>,
 }
@@ -200,7 +200,7 @@ fn work(models: &[Compiled], waiting: &Receiver<Job>, batching: Batching, metric
         }
         let mut of_model: BTreeMap<usize, Vec<Job>> = BTreeMap::new();
         for job in jobs {
-            // Whoever has given up gets no answer.
+            // A client that has given up gets no answer.
             if !job.answer.is_closed() {
                 of_model.entry(job.model).or_default().push(job);
             }

@@ -19,7 +19,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// A trial that came to its end early stands on all rungs above with its last value.
+    /// A trial that ended early is on all rungs above with its last value.
     pub fn at(&self, rung: usize) -> Option<f64> {
         let last = self.values.last().filter(|_| self.is_over);
         self.values.get(rung).or(last).copied()
@@ -112,7 +112,7 @@ mod tests {
         trials[3].values.push(0.05);
         assert_eq!(rungs.promotion(&trials, false, &[]), Some((4, 1)));
         trials[4].values.push(0.07);
-        // Three are on the second rung now, of which the best goes on to the end.
+        // Three are on the second rung now, of which the best is promoted to the end.
         assert_eq!(rungs.promotion(&trials, false, &[]), Some((3, 2)));
         trials[3] = Standing { values: vec![0.1, 0.05, 0.04], is_over: true };
         assert_eq!(rungs.promotion(&trials, false, &[]), None);

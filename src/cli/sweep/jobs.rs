@@ -133,8 +133,7 @@ fn own_cores() -> anyhow::Result<Vec<usize>> {
 /// Makes this process one of several that a sweep has started: it runs on `cores` alone, and ends when the sweep does. To be
 /// called before there are threads.
 pub(super) fn become_worker(cores: &[usize]) -> anyhow::Result<()> {
-    // SAFETY: an empty set is one of zeros, numbers beyond the set are left out, and the calls read no more than they
-    // are given.
+    // SAFETY: an empty set is all zeros, numbers beyond the set are left out, and the calls read only their arguments.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         cores

@@ -1,5 +1,5 @@
-//! The state of a sweep: files in its folder, from which it goes on after a kill as if nothing had happened. Which trial
-//! is trained next depends on these files alone.
+//! The state of a sweep: files in its folder, from which it resumes after a kill as if nothing had happened. The next
+//! trial depends only on these files.
 
 use super::halving::{Rungs, Standing};
 use super::search::{self, Search};
@@ -63,7 +63,7 @@ pub(super) struct Reached {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum End {
-    /// On its rung; it goes on if it is among the best there.
+    /// On its rung; it continues if it is among the best there.
     Paused,
     /// All epochs are done, or early stopping ended it.
     Finished,

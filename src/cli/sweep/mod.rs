@@ -275,7 +275,7 @@ impl Sweep {
         Ok(group.path().to_path_buf())
     }
 
-    /// The plan that the command line asks for.
+    /// The plan from the command line.
     fn plan(&self, base: &Recipe) -> anyhow::Result<Plan> {
         let over = self.over.iter().map(|over| self.wherever(over)).collect::<anyhow::Result<Vec<_>>>()?;
         let listed = match (self.search, combinations(&over)) {
@@ -314,7 +314,7 @@ impl Sweep {
         })
     }
 
-    /// Places of data as absolute paths, which hold wherever the sweep is gone on with.
+    /// Paths of data as absolute ones, which stay valid wherever the sweep is resumed.
     fn wherever(&self, over: &Over) -> anyhow::Result<Over> {
         let (Values::List(values), "data.path") = (&over.values, &over.key[..]) else {
             return Ok(over.clone());
@@ -329,7 +329,7 @@ impl Sweep {
         Ok(Over { key: over.key.clone(), values: Values::List(values) })
     }
 
-    /// More trials or more time for a sweep that is gone on with.
+    /// More trials or more time for a resumed sweep.
     fn extend(&self, journal: &mut Journal) -> anyhow::Result<()> {
         if let Some(trials) = self.trials {
             ensure!(

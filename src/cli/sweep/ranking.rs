@@ -33,7 +33,7 @@ impl<'a> Ranking<'a> {
         Self { by, trials, journal }
     }
 
-    /// The trials for programs, which know the rank of each by its place.
+    /// The trials as JSON for programs, in the order of their rank.
     pub fn json(&self) -> Vec<Value> {
         let object = |one: &Ranked<'_>| {
             json!({

@@ -38,7 +38,7 @@ impl FromStr for Over {
             ensure!(from < to && (to - from).is_finite(), "expected a range A..B with A below B");
             return Ok(Self { key, values: Values::Range { from, to, whole } });
         }
-        // Values that hold commas themselves are told apart as TOML tells them apart.
+        // TOML separates values that contain commas themselves.
         let listed = toml::from_str::<toml::Table>(&format!("values = [{values}]")).ok();
         let listed = listed.and_then(|table| table.get("values")?.as_array().cloned());
         let values = match listed {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::io;
 
-/// Several runs of a recipe in one folder, which says so in a file.
+/// Several runs of a recipe in one folder, recorded in a file there.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Group {
     #[serde(default)]

@@ -9,7 +9,7 @@ use crate::train::{Epoch, Monitor};
 use std::path::Path;
 use toml::Value;
 
-/// The logs of a run that were asked for.
+/// The requested logs of a run.
 pub(super) struct Logs {
     tensorboard: Option<tensorboard::Writer>,
     mlflow: Option<mlflow::Writer>,
@@ -50,7 +50,7 @@ impl Logs {
         self.failed = tensorboard.and_then(|()| mlflow());
     }
 
-    /// Says how the run ended; `None` after an error.
+    /// Records how the run ended; `None` after an error.
     pub fn end(mut self, ending: Option<Ending>) -> crate::Result<()> {
         let ending = match ending {
             Some(Ending::Finished | Ending::StoppedEarly) => mlflow::Ending::Finished,

@@ -20,14 +20,14 @@ use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
-/// How many of the tensors without given weights are named.
+/// The max number of tensors without given weights that are named.
 const MOST_NAMES: usize = 6;
 
 /// Where a run is trained.
 pub(in crate::cli) struct Place {
     pub folder: Folder,
     pub start: Start,
-    /// Whether the folder has the recipe already; where it has not, it gets it once the run has begun.
+    /// Whether the folder is new: it gets the recipe once the run has begun.
     pub is_new: bool,
 }
 
@@ -84,7 +84,7 @@ impl Outcome {
     }
 }
 
-/// Trains in a folder, which is made when it is clear that the run can start; shows it, and leaves a report.
+/// Trains in a folder, which is created once it is certain that the run can start; shows progress, and writes a report.
 pub(in crate::cli) fn train(
     recipe: &Recipe,
     device: &Device,

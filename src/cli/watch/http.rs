@@ -29,10 +29,11 @@ use tokio::time::sleep;
 
 const SCRIPT: &str = include_str!("watch.js");
 
-/// How often the folders are looked at.
+/// How often the folders are polled.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// The header that holds the token. A page of another origin cannot send it without leave, which nobody gives.
+/// The header that holds the token. A page of another origin cannot send it without permission, which the server never
+/// grants.
 const TOKEN: &str = "x-token";
 
 type Streamed = Response<BoxBody<Bytes, Infallible>>;
@@ -140,7 +141,7 @@ impl Service {
         seen.mark_changed();
         tokio::spawn(async move {
             let mut told = Told::default();
-            // The folders are looked at often enough for a stream whose page is gone to end soon.
+            // The folders are polled often enough that a stream whose page is gone ends soon.
             while seen.changed().await.is_ok() && !news.is_closed() {
                 let now = seen.borrow_and_update().clone();
                 if let Some(said) = told.news(&now)

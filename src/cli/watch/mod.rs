@@ -60,7 +60,7 @@ impl Watch {
             drop(out);
             http::serve(listener, address, token, self.runs.clone()).await
         })?;
-        // A look at the folders that is under way is not waited for.
+        // A poll of the folders that is under way is not waited for.
         runtime.shutdown_background();
         Ok(ExitCode::SUCCESS)
     }

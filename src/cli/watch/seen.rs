@@ -103,7 +103,7 @@ impl Told {
                 continue;
             }
             let known = before.map_or(0, |before| {
-                // Epochs that are done again may differ from those that were told.
+                // Repeated epochs may differ from the ones that were sent.
                 let is_begun =
                     seen.run.epochs.starts_with(&before.run.epochs) && before.run.keys == seen.run.keys;
                 if is_begun { before.run.epochs.len() } else { 0 }
