@@ -61,7 +61,7 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     write_with_mode(path, contents, 0o666)
 }
 
-/// The same with these permissions, less those that the process's mask takes.
+/// The same with these permissions, reduced by the process's umask.
 pub(crate) fn write_with_mode(path: &Path, contents: &[u8], mode: u32) -> Result<()> {
     let beside = beside(path);
     let created = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);

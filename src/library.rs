@@ -64,7 +64,7 @@ pub(crate) unsafe fn linked<F: Copy>(name: &CStr) -> Option<F> {
     (!address.is_null()).then(|| unsafe { std::mem::transmute_copy(&address) })
 }
 
-/// The file of a library that is loaded, by the beginning of its name.
+/// The file of a loaded library, by the prefix of its name.
 pub(crate) fn loaded_file(name: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let mut files = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));

@@ -283,8 +283,8 @@ impl Model {
         self.variables.iter().find(|(variable, _)| variable.name == name).map(|(_, value)| value)
     }
 
-    /// The model on `batch` samples. Arguments: the variables in their order, then the samples `[batch, sample…]` of each input
-    /// as they are stored. Results: the answers `[batch, …, outputs]`, f32, after their links.
+    /// The model on `batch` samples. Arguments: the variables in order, then the samples `[batch, sample…]` of each
+    /// input in stored form. Results: the answers `[batch, …, outputs]`, f32, after their links.
     ///
     /// # Errors
     /// When the layers do not fit the samples.

@@ -269,8 +269,7 @@ fn task(loss: &Loss) -> Task {
     }
 }
 
-/// `path` as seen from `folder`, without the detours through `..` that it is safe to leave out: not those that lead
-/// through links.
+/// `path` relative to `folder`, without the detours through `..` that are safe to leave out: those through links stay.
 fn join(folder: &Path, path: &Path) -> PathBuf {
     let mut joined = folder.to_path_buf();
     for part in path.components() {

@@ -20,7 +20,7 @@ pub struct Figures {
     pub epoch: u64,
     /// The mean over the epoch's rows, each as its batch was trained on.
     pub loss: f64,
-    /// The part of those rows that was classified right.
+    /// The part of these rows that was classified correctly.
     pub accuracy: f64,
     /// Loss and accuracy of the model after the epoch on the validation rows, where there are any.
     pub validation: Option<(f64, f64)>,

@@ -88,8 +88,8 @@ pub fn misread(
     Ok(grid)
 }
 
-/// The weights `[units, pixels]` of a first layer as one image for each unit: vermilion where a bright pixel speaks for
-/// the unit, blue where against it.
+/// The weights `[units, pixels]` of a first layer as one image for each unit: vermilion where a bright pixel activates
+/// the unit, blue where it inhibits it.
 ///
 /// # Errors
 /// When the weights do not have the images' shape, or their number is not that of the captions.

@@ -155,7 +155,7 @@ impl Answers {
         Self { conformal: conformal.filter(|_| !self.is_at_positions), ..self }
     }
 
-    /// The classes that may well be right, if answers are widened.
+    /// The set of plausible classes, if answers are widened.
     pub fn set(&self, figures: &[f64]) -> Option<Vec<&str>> {
         let conformal = self.conformal.as_ref().filter(|_| self.is_class)?;
         Some(conformal.set(figures).into_iter().map(|class| self.names[class].as_str()).collect())

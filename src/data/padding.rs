@@ -99,7 +99,7 @@ pub(super) fn first_wrong(inputs: &Array) -> Result<Option<(usize, f32)>> {
     Ok(values.iter().enumerate().find(is_wrong).map(|(i, value)| (i, *value)))
 }
 
-/// Inputs in which NaN stands for the padding of sequences, where a file has `filler` for all features of a position.
+/// Inputs with NaN for the padding of sequences, where a file has `filler` for all features of a position.
 pub(crate) fn marked(inputs: Array, filler: Option<Ignored>) -> Result<Array> {
     let (Some(Ignored::Number(filler)), &[_, _, features]) = (filler, inputs.shape()) else {
         return Ok(inputs);

@@ -106,7 +106,7 @@ impl Dataset {
         }
     }
 
-    /// The scaling of array `place` of those that are read, fitted to the training rows.
+    /// The scaling of the read array at `place`, fitted to the training rows.
     pub(super) fn fit_read(&self, place: usize, like: &Array, scale: Scale) -> Result<Scaling> {
         let missing = || Error::value("rows", "an array that is read", place);
         let reader = self.reader.as_ref().ok_or_else(missing)?;

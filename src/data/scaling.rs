@@ -39,7 +39,7 @@ impl Scale {
 /// The two numbers of each feature: scaled = (input - mean) / deviation.
 ///
 /// Both are f32, of shape `[]` or of the sample's shape, and finite; no deviation is 0.
-/// With [`Scale::Unit`] they are the least value and the range.
+/// With [`Scale::Unit`] they are the min and the range.
 ///
 /// ```
 /// use neural::data::Scaling;
@@ -48,7 +48,7 @@ impl Scale {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub struct Scaling {
-    /// Subtracted first: the mean, or the least value.
+    /// Subtracted first: the mean, or the min.
     pub mean: Array,
     /// Divides the difference: the deviation, or the range; 1 for a feature that is constant.
     pub deviation: Array,

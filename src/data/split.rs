@@ -187,7 +187,7 @@ fn dealt(rows: &[u32], labels: Option<&[i32]>, seed: u64) -> Result<Vec<u32>> {
     Ok(classes.concat())
 }
 
-/// The rows at the positions that are not `taken`, and those that are, each in ascending order.
+/// The rows at positions that are not `taken`, and the taken ones, each in ascending order.
 fn divide(dealt: Vec<u32>, taken: impl Fn(usize) -> bool) -> (Vec<u32>, Vec<u32>) {
     let (mut rest, mut part) = (Vec::new(), Vec::new());
     for (i, row) in dealt.into_iter().enumerate() {

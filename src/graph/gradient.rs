@@ -334,7 +334,7 @@ impl Rule<'_> {
                 rhs_batch: of_other.1,
             },
         )?;
-        // Its axes: paired, x's own, and those that x was summed over, in the order of the other's axes.
+        // Its axes: the paired ones, x's own, and the ones that x was summed over, in the order of the other's axes.
         let mut summed_order = other_contract.clone();
         summed_order.sort_unstable();
         let position = |axis: usize| -> usize {

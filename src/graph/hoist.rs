@@ -18,7 +18,7 @@ use crate::array::count;
 use crate::error::Result;
 use std::collections::HashMap;
 
-/// The most elements of an array that exists only because a loop is hoisted.
+/// The max elements of an array that exists only because of hoisting.
 const LARGEST: usize = 1 << 26;
 
 impl Function {

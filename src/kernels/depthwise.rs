@@ -14,7 +14,7 @@ use pulp::{Arch, Simd, WithSimd};
 const POSITIONS: usize = 6;
 /// Taps of the filters' gradient whose sums are under way at once: the cells of a window of 3x3.
 const TAPS: usize = 9;
-/// An image is worked on in bands of about this many bytes, which stay in the cache of a core.
+/// An image is processed in bands of about this many bytes, which stay in the cache of a core.
 const BAND: usize = 192 << 10;
 /// A part of the sum over images has at least this many positions.
 const LEAST: usize = 1024;

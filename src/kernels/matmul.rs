@@ -194,8 +194,8 @@ impl Pieces<2> for Matmul {
             1 => ([rows, columns], [a, b], of_result),
             _ => ([columns, rows], [b.transposed(), a.transposed()], of_result.transposed()),
         };
-        // SAFETY: the operands and the result are as long as `lengths` says, so that all elements of the piece are
-        // within them, and no other call writes its elements of the result.
+        // SAFETY: the operands and the result have the `lengths`, so that all elements of the piece are within them,
+        // and no other call writes its elements of the result.
         unsafe {
             get_gemm_fn()(
                 rows,

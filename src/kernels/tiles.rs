@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 /// Places of a transformed tile.
 pub(super) const PLACES: usize = SIDE * SIDE;
-/// About this many bytes of transformed tiles are worked on at a time, to stay in the cache of a core.
+/// About this many bytes of transformed tiles are processed at a time, to stay in the cache of a core.
 const BLOCK: usize = 320 << 10;
 
 /// The sizes of a convolution of stride 1.
@@ -240,7 +240,7 @@ impl<S: Simd> Block<S> {
     }
 }
 
-/// Tiles that are worked on together, of consecutive images.
+/// Tiles that are processed together, of consecutive images.
 pub(super) struct Tiles {
     first: usize,
     pub count: usize,
@@ -275,7 +275,7 @@ impl Tiles {
     }
 }
 
-/// How many tiles are worked on together: a multiple of `rows`.
+/// How many tiles are processed together: a multiple of `rows`.
 pub(super) fn tiles_at_once(registers: usize, lanes: usize, rows: usize) -> usize {
     let tile = PLACES * registers * lanes * size_of::<f32>();
     (BLOCK / tile / rows * rows).clamp(4 * rows, 16 * rows)

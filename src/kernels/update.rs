@@ -41,7 +41,7 @@ pub enum Term {
     Scalar(usize),
     /// The bits of an f32.
     Constant(u32),
-    /// A function of up to three terms; the places of those that it does not take are 0.
+    /// A function of up to three terms; unused places are 0.
     Of(Function, [usize; 3]),
 }
 

@@ -113,7 +113,7 @@ losses! {
     }
 }
 
-/// -ln softmax of the right class.
+/// -ln softmax of the true class.
 pub fn softmax_cross_entropy() -> Loss {
     Loss::SoftmaxCrossEntropy(CrossEntropy::default())
 }

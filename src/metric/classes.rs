@@ -57,7 +57,7 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
-    /// The number of right answers.
+    /// The number of correct answers.
     pub fn correct(&self) -> usize {
         (0..self.classes).map(|class| self.count(class, class)).sum()
     }
@@ -76,7 +76,7 @@ impl Confusion {
         (0..self.classes).map(of).collect()
     }
 
-    /// The part of the rows that was right; NaN of no rows.
+    /// The part of the rows that was correct; NaN without rows.
     pub fn accuracy(&self) -> f64 {
         self.correct() as f64 / self.total() as f64
     }

@@ -54,7 +54,7 @@ impl Conformal {
         Some(Self { confidence, margins })
     }
 
-    /// The classes that are probable enough, the most probable one in any case, in the order of the classes.
+    /// The classes that are probable enough, always including the most probable one, in the order of the classes.
     pub fn set(&self, probabilities: &[f64]) -> Vec<usize> {
         let margin = self.margins.first().copied().unwrap_or(1.0);
         let most = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -68,7 +68,7 @@ impl Conformal {
         [value - margin, value + margin]
     }
 
-    /// The least number n of rows for a confidence c: ⌈(n + 1) c⌉ ≤ n where n ≥ c / (1 - c).
+    /// The min number n of rows for a confidence c: ⌈(n + 1) c⌉ ≤ n where n ≥ c / (1 - c).
     pub fn least_rows(confidence: f64) -> usize {
         (confidence / (1.0 - confidence) - 1e-9).ceil().max(1.0) as usize
     }
@@ -128,7 +128,7 @@ mod tests {
     fn sets_hold_the_right_class_of_as_many_rows_as_asked() {
         let probabilities = [0.7, 0.2, 0.1, 0.3, 0.6, 0.1, 0.1, 0.5, 0.4, 0.2, 0.2, 0.6];
         let found = Conformal::of_classes(&probabilities, 3, &[0, 0, 2, 2], 0.8).expect("rows enough");
-        // 1 - p of the right ones: 0.3, 0.7, 0.6, 0.4.
+        // 1 - p of the true ones: 0.3, 0.7, 0.6, 0.4.
         assert_eq!(found.margins, [0.7]);
         let sets: Vec<_> = probabilities.chunks(3).map(|row| found.set(row)).collect();
         assert_eq!(sets, [vec![0], vec![0, 1], vec![1, 2], vec![2]]);

@@ -26,7 +26,7 @@ pub fn label_counts(predicted: &[bool], truth: &[bool], width: usize) -> Vec<Cou
     counts
 }
 
-/// The part of all labels of all rows that was right, 1 minus the Hamming loss; NaN of no rows.
+/// The part of all labels of all rows that was correct, 1 minus the Hamming loss; NaN without rows.
 ///
 /// ```
 /// assert_eq!(neural::metric::label_accuracy(&[true, false, true, true], &[true, true, true, true]), 0.75);
@@ -36,7 +36,7 @@ pub fn label_accuracy(predicted: &[bool], truth: &[bool]) -> f64 {
     right.count() as f64 / truth.len() as f64
 }
 
-/// The part of rows whose labels were all right; NaN of no rows.
+/// The part of rows whose labels were all correct; NaN without rows.
 ///
 /// ```
 /// assert_eq!(neural::metric::exact_match(&[true, false, true, true], &[true, true, true, true], 2), 0.5);

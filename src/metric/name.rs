@@ -24,15 +24,15 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
-    /// The part of rows that was classified right.
+    /// The part of rows that was classified correctly.
     Accuracy,
     /// The mean recall of the classes.
     BalancedAccuracy,
     /// The part of rows whose class is among the `k` most probable ones.
     TopAccuracy(usize),
-    /// The part of all labels of all rows that was right.
+    /// The part of all labels of all rows that was correct.
     LabelAccuracy,
-    /// The part of rows whose labels were all right.
+    /// The part of rows whose labels were all correct.
     ExactMatch,
     /// Of the answers for a class, the part that is correct.
     Precision(Average),

@@ -5,7 +5,7 @@ use super::Truth;
 /// Temperatures are searched from `1 / MOST` to `MOST`.
 const MOST: f64 = 100.0;
 
-/// The temperature `T` at which `softmax(scores / T)` has the least log loss (Guo et al., 2017,
+/// The temperature `T` that minimises the log loss of `softmax(scores / T)` (Guo et al., 2017,
 /// <https://arxiv.org/abs/1706.04599>). `scores` are `[n, width]`, before the softmax. Above 1 the scores are
 /// overconfident, below 1 underconfident.
 ///

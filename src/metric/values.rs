@@ -22,8 +22,8 @@ pub struct Errors {
     pub absolute: f64,
     /// The median of |p - t|, the mean of the two in the middle of an even number of rows.
     pub median: f64,
-    /// 1 - Σ (p - t)² / Σ (t - t̄)², the part of the variance that is explained. Where the targets do not vary: 1 if all
-    /// predictions are right, otherwise 0. NaN of fewer than two rows.
+    /// 1 - Σ (p - t)² / Σ (t - t̄)², the part of the variance that is explained. Where the targets do not vary: 1 if
+    /// all predictions are exact, otherwise 0. NaN for fewer than two rows.
     pub r2: f64,
 }
 

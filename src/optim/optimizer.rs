@@ -260,7 +260,7 @@ impl Optimizer {
         is_meant && !self.is_frozen(parameter)
     }
 
-    /// The parameters that an update moves, with their values: those that are not frozen.
+    /// The parameters that an update moves, with their values: all but frozen ones.
     ///
     /// ```
     /// # use neural::{DType, graph::Graph, nn::Init, variables::{Role, Variables}};

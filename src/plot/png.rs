@@ -13,7 +13,7 @@ use ttf_parser::OutlineBuilder;
 
 /// Sharp on screens of today; on others the picture is shown at twice its size.
 const SCALE: f32 = 2.0;
-/// The most pixels of a picture, which take 4 bytes each while it is drawn.
+/// The max number of pixels of a picture, which take 4 bytes each while it is drawn.
 const MOST: f64 = 1e8;
 
 pub(super) fn write(scene: &Scene, path: &Path) -> Result<Vec<u8>> {

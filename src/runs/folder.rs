@@ -143,7 +143,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Takes the right to write into the folder, which one process at a time has.
+    /// Locks the folder for writing, which one process at a time may do.
     ///
     /// # Errors
     /// [`Error::InUse`] when another has it.

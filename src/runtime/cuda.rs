@@ -48,7 +48,7 @@ pub enum Origin {
     Environment,
     /// In the cache that `scripts/setup` fills.
     Cache,
-    /// As the device that was asked for, `plugin:cuda=PATH`.
+    /// As the requested device, `plugin:cuda=PATH`.
     Argument,
 }
 

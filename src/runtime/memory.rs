@@ -34,7 +34,7 @@ pub(super) fn free(root: &Path) -> Option<u64> {
     Some(of_groups(root).fold(of_machine, u64::min))
 }
 
-/// The number behind a name at the beginning of a line.
+/// The number after a name at the beginning of a line.
 fn value(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '\t']))?;
     line.split_whitespace().next()?.parse().ok()

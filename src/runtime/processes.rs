@@ -257,7 +257,7 @@ pub struct Traffic {
     pub sums: u64,
     /// Bytes sent.
     pub bytes: u64,
-    /// From the beginning of each sum to its end; something else may have been computed meanwhile.
+    /// The time from the beginning of each sum to its end; other work may overlap it.
     pub time: Duration,
 }
 

@@ -164,7 +164,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// When the arguments are not those that the function takes, or XLA fails.
+    /// When the arguments do not match the function's, or XLA fails.
     pub fn run(&self, donated: Vec<Buffer>, rest: &[&Buffer]) -> Result<Vec<Buffer>> {
         let results = self.run_replicated(vec![donated], &[rest.to_vec()])?;
         Ok(results.into_iter().next().unwrap_or_default())

@@ -305,7 +305,7 @@ impl Report {
             }
         }
         row("auto", format!("{}: {}", self.auto.device, self.auto.why));
-        // The driver's row has told its own.
+        // The driver's problem is in its row.
         for problem in self.problems.iter().filter(|&problem| self.driver.as_ref().err() != Some(problem)) {
             row("problem", problem.clone());
         }

@@ -82,7 +82,7 @@ pub struct DeviceOptions {
     /// Lets products and convolutions of f32 round their inputs to TF32, which has 10 bits of mantissa in place of 23:
     /// NVIDIA's default since its Ampere generation.
     pub tf32: bool,
-    /// Launches kernels in groups, CUDA graphs, as XLA does unless told otherwise.
+    /// Launches kernels in groups, as CUDA graphs, which is XLA's default.
     pub command_buffers: bool,
     /// Whether [`Device::with_kernels`](super::Device::with_kernels) has an effect.
     pub pin_kernels: bool,

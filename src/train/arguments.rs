@@ -13,7 +13,7 @@ pub(super) struct Arguments<T> {
     pub replica: T,
     /// u64.
     pub seed: T,
-    /// The number of the first step since the beginning of the run, u64; of a single step, its own.
+    /// The number of the first step since the beginning of the run, u64; for a single step, its own.
     pub number: T,
     pub resident: Resident<T>,
     pub steps: Steps<T>,

@@ -7,8 +7,8 @@ use crate::named;
 use serde::Deserialize;
 
 named::table! {
-    /// One way of changing the pictures `[height, width, channels]` of a batch. Pixels brought in from outside the
-    /// picture are 0 before scaling, which is black.
+    /// One way of changing the pictures `[height, width, channels]` of a batch. Pixels from outside the picture are 0
+    /// before scaling, which is black.
     ///
     /// In a recipe: `augment = ["flip", { shift = 2 }, { crop = 0.9 }, { rotate = 10 }, { cutout = 8 }, { noise = 0.1 }]`.
     ///

@@ -127,7 +127,7 @@ pub struct SoFar {
     pub weight: f64,
     /// Rows that were classified correctly.
     pub right: u64,
-    /// Answers that may be right; 0 in a checkpoint from before this was kept, when there was one a row.
+    /// The number of answers; 0 in old checkpoints without the field, where there was one a row.
     #[serde(default)]
     pub answers: u64,
     /// Rows seen.

@@ -285,7 +285,7 @@ impl Evaluation {
         }
     }
 
-    /// The right class of each row; empty where targets are no classes.
+    /// The true class of each row; empty where targets are not classes.
     pub fn labels(&self) -> &[i32] {
         match &self.truth {
             Truth::Classes { labels, .. } => labels,
@@ -317,7 +317,7 @@ impl Evaluation {
         }
     }
 
-    /// The part of the rows that was classified right, where targets are classes.
+    /// The part of the rows that was classified correctly, where targets are classes.
     pub fn accuracy(&self) -> Option<f64> {
         self.figures(&[Metric::Accuracy]).get(Metric::Accuracy)
     }

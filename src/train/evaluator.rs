@@ -19,7 +19,7 @@ use crate::variables::Variable;
 use std::fmt;
 use std::sync::Arc;
 
-/// The most numbers that a call returns; a single step may exceed it.
+/// The max number of values that a call returns; a single step may exceed it.
 const MOST_OUTPUTS: usize = 1 << 22;
 
 /// Measures models on the rows of a data set: their losses and figures. The program is compiled once, with the first

@@ -89,7 +89,7 @@ pub struct Epoch {
     pub number: u64,
     /// The mean over the epoch's rows, each as its batch was trained on.
     pub loss: f64,
-    /// The part of those rows that was classified right, where targets are classes.
+    /// The part of these rows that was classified correctly, where targets are classes.
     pub accuracy: Option<f64>,
     /// The model after the epoch on the validation rows, where there are any.
     pub validation: Option<Score>,

@@ -21,7 +21,7 @@ pub(super) struct Head {
 
 /// The truth that a head's outputs are compared with.
 pub(super) enum Target {
-    /// The target of this place among those that are stored.
+    /// The target at this place among the stored ones.
     Stored { place: usize, gaps: Gaps },
     /// The input of this place, scaled; where it is padding, it has gaps.
     Input { place: usize, gaps: Gaps },

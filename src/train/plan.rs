@@ -26,7 +26,7 @@ pub(super) struct Plan {
     pub recompute: Vec<String>,
     /// The type that layers compute in; variables are f32.
     pub compute: DType,
-    /// How many rows the device holds; if absent, those that one call reads.
+    /// How many rows the device holds; if absent, the rows of one call.
     pub resident: Option<usize>,
     /// How many devices share each batch.
     pub replicas: usize,
@@ -162,8 +162,8 @@ impl Step for Plan {
         Arguments::of(self.resident(steps * self.part), [&self.optimizer], batch, steps)
     }
 
-    /// The result is `[4]` (f64): the mean loss, the weight of its rows, how many answers were right (0 where targets are
-    /// values or there are several) and how many there were; of each the device's part, see [`Plan::finish`].
+    /// The result is `[4]` (f64): the mean loss, the weight of its rows, how many answers were correct (0 where targets
+    /// are values or there are several) and how many there were; each the device's part, see [`Plan::finish`].
     fn step(
         &self,
         variables: &mut Variables,

@@ -87,12 +87,12 @@ pub fn range_test(
 }
 
 impl RangeTest {
-    /// A rate to train with: a tenth of the one at which the loss was least, where it is about to grow again.
+    /// A rate to train with: a tenth of the one with the min loss, where the loss is about to grow again.
     pub fn suggestion(&self) -> Option<f64> {
         self.least().map(|(rate, _)| rate / 10.0)
     }
 
-    /// The step with the least loss.
+    /// The step with the min loss.
     pub fn least(&self) -> Option<(f64, f64)> {
         self.losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))
     }

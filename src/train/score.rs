@@ -92,7 +92,7 @@ impl Evaluations {
         }
     }
 
-    /// The loss and some figures: of several goals those that [`Metric::of_output`] makes.
+    /// The loss and some figures; for several goals, figures from [`Metric::of_output`].
     pub fn score(&self, metrics: &[Metric]) -> Score {
         if let [one] = &self.each[..]
             && metrics.iter().all(|metric| metric.output().is_none())

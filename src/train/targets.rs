@@ -21,7 +21,7 @@ pub(super) fn stored(targets: &Targets) -> Option<Type> {
     }
 }
 
-/// Values of targets as a device holds them: those that are values scaled.
+/// The values of targets in their form on the device, scaled if they are values.
 pub(super) fn on_device(target: TargetView, values: &Array) -> Result<Array> {
     match target.targets {
         Targets::Values(_) | Targets::Partial(_) => target.scaling.apply(values),

@@ -48,7 +48,7 @@ pub(in crate::cli) fn leave() {
     let _drawing = (0..20)
         .find_map(|_| DRAWING.try_lock().inspect_err(|_| std::thread::sleep(Duration::from_millis(10))).ok());
     if let Some(before) = before {
-        // SAFETY: the settings are those that the terminal had.
+        // SAFETY: the settings are the terminal's earlier ones.
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const before) };
     }
     // A terminal that has gone away needs nothing back.

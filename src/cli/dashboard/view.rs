@@ -11,13 +11,13 @@ use ratatui::symbols::Marker;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Block, Cell, Chart, Dataset, Gauge, GraphType, Paragraph, Row, Table};
 
-/// The least height that has room for curves.
+/// The min height with room for curves.
 const TALL: u16 = 20;
 
-/// The least width that has room for two charts side by side.
+/// The min width with room for two charts side by side.
 const WIDE: u16 = 70;
 
-/// The most figures that are listed.
+/// The max number of listed figures.
 const FIGURES: usize = 6;
 
 pub(super) fn draw(state: &State, frame: &mut Frame) {

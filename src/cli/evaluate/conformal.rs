@@ -8,9 +8,9 @@ use std::str::FromStr;
 /// Which sets or intervals to keep with a checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Confidence {
-    /// Those that hold the truth in this part of the rows.
+    /// Margins that hold the truth in this part of the rows.
     Of(f64),
-    /// None.
+    /// No margins.
     Off,
 }
 

@@ -195,7 +195,7 @@ impl Reader<'_> {
         self.rows(path, &inputs, &refused, &of_row, each)
     }
 
-    /// Rows in blocks, without those that are refused already and those with a value that the model cannot take.
+    /// Rows in blocks, without rows that are already refused or have a value that the model cannot take.
     fn rows(
         &self,
         path: &Path,

@@ -57,7 +57,7 @@ impl Drawing {
         self.names.push(name.to_string());
     }
 
-    /// A block for each layer with parameters and those that follow it without.
+    /// A block for each layer with parameters, together with the layers without parameters that follow it.
     fn list(&mut self, summary: &Summary) {
         let mut rows = &summary.rows[..];
         let is_part = |row: &Row| row.path.contains('.');

@@ -32,7 +32,7 @@ impl Rungs {
         Self { pauses: Vec::new(), reduction: 1 }
     }
 
-    /// `epochs` divided by `reduction` again and again, down to `least`.
+    /// `epochs` divided by `reduction` repeatedly, down to `least`.
     pub fn below(epochs: u64, reduction: u64, least: u64) -> Self {
         let mut pauses = Vec::new();
         let mut pause = epochs / reduction;

@@ -6,7 +6,7 @@ use crate::variables::uniform;
 use rand_chacha::rand_core::Rng;
 use std::f64::consts::PI;
 
-/// The share of trials that are taken for good, rounded up, and the most of them.
+/// The share of trials that count as good, rounded up, and their max number.
 const GOOD: (f64, usize) = (0.1, 25);
 
 /// How many points are drawn from the density of the good trials; the most promising is taken.

@@ -27,7 +27,7 @@ const MOST_NAMES: usize = 6;
 pub(in crate::cli) struct Place {
     pub folder: Folder,
     pub start: Start,
-    /// Whether the folder is new: it gets the recipe once the run has begun.
+    /// Whether the folder is new and thus has this recipe; an existing folder gets it once the run has begun.
     pub is_new: bool,
 }
 

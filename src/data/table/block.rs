@@ -45,7 +45,7 @@ impl<'a> Block<'a> {
         Ok(())
     }
 
-    /// Hands the first `whole` bytes to `parse`, and meanwhile reads those that follow the rest.
+    /// Passes the first `whole` bytes to `parse`, and meanwhile reads the bytes after the rest.
     pub fn advance<T: Send>(
         &mut self,
         input: &mut (impl Read + Send),

@@ -49,7 +49,8 @@ impl Decimal {
     }
 }
 
-/// The digits from `at` on behind those that make `number`, and where they end. Meaningless beyond [`DIGITS`] in all.
+/// Appends the digits from `at` on to `number`, and returns where they end. Meaningless beyond [`DIGITS`] digits in
+/// all.
 #[inline]
 fn digits(text: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
     const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];

@@ -116,7 +116,7 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// When a column is not there.
+    /// When a column is missing.
     pub fn try_encode(&self, columns: &[Column]) -> Result<Encoded> {
         self.try_encode_with(columns, &read_picture)
     }

@@ -27,8 +27,8 @@ pub(crate) fn is_there(path: &Path) -> bool {
     path.exists() || (is_pattern(path) && files(path).is_ok())
 }
 
-/// The files of a table, in the order of their names: the path itself, all tables in a folder but hidden ones and those
-/// that begin with `_`, or all files that fit a pattern.
+/// The files of a table, in the order of their names: the path itself, all tables in a folder except hidden ones and
+/// names that begin with `_`, or all files that match a pattern.
 ///
 /// # Errors
 /// When there are none, or the folder cannot be read.

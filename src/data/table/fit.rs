@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// The most names of one column: a cell of two bytes becomes a number of four bytes for each.
+/// The max number of names of one column: a cell of two bytes becomes a number of four bytes for each.
 const MAX_NAMES: usize = 256;
 
 /// Up to this many distinct names, names in half of the rows do not look like names of single rows.

@@ -199,7 +199,7 @@ impl Table {
         read::read(path, contents, Some(contents.len()), layout, choose)
     }
 
-    /// The names of the columns, without those that have none.
+    /// The names of the columns that have one.
     pub fn header(&self) -> &[String] {
         &self.header
     }
@@ -325,7 +325,7 @@ impl Lines {
     }
 }
 
-/// The most letters of a cell or a name that are shown.
+/// The max number of letters shown of a cell or a name.
 const SHOWN: usize = 60;
 
 /// A cell in a message: cut where it is long, on one line.

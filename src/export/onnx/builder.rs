@@ -8,14 +8,14 @@ use crate::model::Model;
 use crate::nn::Sequential;
 use std::collections::{HashMap, HashSet};
 
-/// A tensor on its way through the layers.
+/// A tensor between the layers.
 #[derive(Clone)]
 pub struct Value {
     pub name: String,
     /// The shape in this library's order, channels last, for one sample.
     pub shape: Vec<usize>,
-    /// Whether in ONNX the channels come right after the batch. Convolutions and pools want them there, and layers that
-    /// do not care leave them, so that a row of such layers needs no transposition in between.
+    /// Whether in ONNX the channels come right after the batch. Convolutions and pools need them there, and other
+    /// layers leave them, so that consecutive layers need no transposition in between.
     pub channels_first: bool,
 }
 

@@ -14,7 +14,7 @@ pub struct Int8<'a> {
     ranges: &'a Activations,
     /// The names of the weights that are in eight bits.
     pub weights: Vec<String>,
-    /// Tensors that are rounded, with their ranges, by those that they are rounded from.
+    /// Rounded tensors, with their ranges, by the tensors that they are rounded from.
     rounded: HashMap<String, (String, (f64, f64))>,
 }
 

@@ -21,8 +21,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tile::Tiles;
 
-/// Additions and multiplications from which the tiles pay, fewer in tests, and the least rows, columns and sums: tiles that are not
-/// full take as long as those that are.
+/// Additions and multiplications from which the tiles pay, fewer in tests, and the min rows, columns and sums: tiles
+/// that are not full take as long as full ones.
 const LEAST: f64 = if cfg!(test) { 20e6 } else { 100e6 };
 const NARROW: usize = 48;
 /// Steps that are summed up before the result goes to memory: few enough for the panels to stay in a core's cache.

@@ -180,7 +180,8 @@ where
     }
 }
 
-/// The handler of an [`Update`]. Behind a result of no numbers come those that lie where the first operands do.
+/// The handler of an [`Update`]. After a result without elements come the results that share memory with the first
+/// operands.
 ///
 /// # Safety
 /// As [`handle`].

@@ -46,7 +46,7 @@ const ROWS_A_CLASS: usize = 5;
 /// A column of numbers and names with at most this many distinct cells counts as names.
 const MOST_NAMES: usize = 20;
 
-/// The most names of a column that become features, as the encoding has it.
+/// The max number of names of a column that become features, as in the encoding.
 const MOST_FEATURES: usize = 256;
 
 /// The choices so far.

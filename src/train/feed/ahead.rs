@@ -10,7 +10,7 @@ use std::thread;
 /// A reader that reads ahead.
 pub(in crate::train) struct Ahead {
     reader: Reader,
-    /// The rows being read; the call before them is on its way to the device.
+    /// The rows being read; the rows of the call before them are being copied to the device.
     next: Mutex<Option<Next>>,
 }
 

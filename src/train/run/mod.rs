@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
     /// When the program cannot be compiled or the device fails.
     pub fn advance(&mut self, steps: usize) -> Result<Vec<Step>> {
         self.compile_training(steps)?;
-        // Rows that cannot be read are an error before the other processes are told.
+        // An error of reading rows must come before the other processes get the command.
         let batches = self.batches(self.step, steps)?;
         self.tell(&Command::Advance(steps), || Ok(None))?;
         let arguments = self.arguments(&batches)?;

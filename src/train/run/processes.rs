@@ -44,7 +44,7 @@ struct Start {
 
 impl Run<'_> {
     /// In the first of several processes: returns the run, once the others have the same, or the error that kept it
-    /// from starting, which they are told.
+    /// from starting, of which the others are notified.
     pub(in crate::train) fn lead(started: Result<Self>, processes: Processes) -> Result<Self> {
         let started = started.and_then(|run| Ok((run.as_started()?, run)));
         processes.broadcast(encode(&started.as_ref().ok().map(|(start, _)| start))?);

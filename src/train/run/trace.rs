@@ -44,7 +44,7 @@ impl Run<'_> {
 
     /// The flags of [`program::trace`] for the next step.
     pub(super) fn is_finite(&mut self) -> Result<Vec<bool>> {
-        // Rows that cannot be read are an error before the other processes are told.
+        // An error of reading rows must come before the other processes get the command.
         let batches = self.batches(self.step, 1)?;
         self.tell(&Command::Trace, || Ok(None))?;
         let tracer = if let Some(tracer) = self.tracer.take() {
