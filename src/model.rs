@@ -105,7 +105,7 @@ impl Description {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Link {
-    /// Used as they are: values, or unnormalised scores.
+    /// The outputs unchanged: values, or unnormalised scores.
     Identity,
     /// eˣ / Σ eˣ: probabilities of classes that exclude each other.
     Softmax,

@@ -117,7 +117,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// A recipe in which keys are replaced: each of `settings` is `section.key=value`, the value written as in the file,
+    /// Reads a recipe and replaces keys: each of `settings` is `section.key=value`, the value written as in the file,
     /// or `-section.key`, which drops the key. A number is a place in a list: `model.layers.1.dense=32`.
     ///
     /// ```

@@ -72,7 +72,7 @@ struct List {
     json: bool,
 }
 
-/// A run as it is listed.
+/// A run in the list.
 struct Listed {
     path: PathBuf,
     row: Row,

@@ -235,7 +235,7 @@ fn losses(recipe: &Recipe) -> Result<Vec<(String, String)>> {
     recipe.train.objectives.iter().map(of).collect()
 }
 
-/// A choice as it is written in a recipe, on one line.
+/// A choice in a recipe's notation, on one line.
 fn as_written(choice: &impl serde::Serialize) -> Result<String> {
     let refuse = |e: toml::ser::Error| Error::value("recipe", "values that TOML can hold", e);
     Ok(toml::Value::try_from(choice).map_err(refuse)?.to_string())

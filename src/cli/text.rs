@@ -93,8 +93,8 @@ pub(super) fn width(text: &str) -> usize {
     text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
-/// A number of somebody's data: whole ones as they are, others with four digits after the point, large ones too, so
-/// that the ends of a narrow range far from 0 differ.
+/// A number of the user's data: whole ones unchanged, others with four digits after the point, even large ones, so that
+/// the ends of a narrow range far from 0 differ.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         size if size < 1e15 && size == size.trunc() => format!("{value:.0}"),
@@ -103,7 +103,7 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// A path as it is written in the current folder.
+/// A path relative to the current folder.
 pub(super) fn path(path: &Path) -> String {
     let folder = std::env::current_dir().ok();
     let within =

@@ -183,7 +183,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When the bounds lie outside.
+    /// When the bounds are out of range.
     pub fn slice(&self, start: &[usize], limit: &[usize], stride: &[usize]) -> Result<Tensor> {
         self.graph.apply(
             Op::Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() },
@@ -201,7 +201,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When the bounds lie outside.
+    /// When the bounds are out of range.
     pub fn narrow(&self, axis: usize, start: usize, limit: usize) -> Result<Tensor> {
         infer::axis("narrow", self.shape(), axis)?;
         let (mut starts, mut limits) = (vec![0; self.rank()], self.shape().to_vec());

@@ -212,7 +212,7 @@ impl Graph {
         types.into_iter().enumerate().map(|(i, ty)| self.insert(Op::Output(i), &[&node], ty)).collect()
     }
 
-    /// The same loop, once more, with its carries kept.
+    /// The same loop again, with its carries kept.
     fn scan_again(&self, scan: &Scan, inputs: &[Tensor]) -> (Scan, Vec<Tensor>) {
         let body = &scan.body;
         let carries = body.graph().parameters().into_iter().skip(scan.constants).take(scan.carries);

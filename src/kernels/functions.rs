@@ -14,7 +14,7 @@ fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 }
 
 /// eˣ for x up to 0, within 2 units of the last digit: 2ⁿ eʳ with r = x - n ln 2 and a polynomial for eʳ (Cephes, `expf`).
-/// Below -87 it is 0, as it is nearly.
+/// Below -87, where eˣ is nearly 0, it is 0.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     /// Added to a number, it leaves the nearest whole number in the last bits.

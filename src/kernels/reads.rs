@@ -17,7 +17,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// How far it reads.
+    /// The end of its reads.
     fn end(&self) -> usize {
         let farthest = self.cells.iter().map(|&(_, distance)| distance).max().unwrap_or_default();
         self.start[0] + (self.count - 1) * self.start[1] + farthest + 1
@@ -88,7 +88,7 @@ impl Along {
     }
 }
 
-/// Which way a convolution goes.
+/// The direction of a convolution.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Way {
     /// Computes results from images.

@@ -11,7 +11,7 @@ const STEPS_PER_TURN: usize = 8;
 
 impl Lowering<'_> {
     /// How many steps a turn of a loop takes: on a GPU several short ones. Their kernels are launched together, as one CUDA
-    /// graph, in which one that needs nothing of the step before does not wait for it.
+    /// graph, in which a kernel that does not depend on the step before does not wait for it.
     fn steps_per_turn(&self, scan: &Scan) -> usize {
         if self.target != Target::Gpu {
             return 1;

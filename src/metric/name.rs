@@ -131,7 +131,7 @@ enum Style {
 
 type Row = (Metric, &'static str, Direction, Style);
 
-/// All figures, in the order in which they are shown.
+/// All figures, in display order.
 const TABLE: &[Row] = {
     use Average::{Macro, Micro, Positive, Weighted};
     use Direction::{Higher, Lower};
@@ -177,7 +177,7 @@ impl Metric {
         TABLE.iter().map(|(_, name, ..)| *name)
     }
 
-    /// The figures that there are of a task, in the order in which they are shown.
+    /// The figures of a task, in display order.
     ///
     /// ```
     /// use neural::metric::{Metric, Task};

@@ -215,7 +215,7 @@ impl<'a> Context<'a> {
         graph.recomputed(|| build(self))
     }
 
-    /// Whether a variable of the layer stays as it is.
+    /// Whether a variable of the layer is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.frozen.is_some_and(|is_frozen| is_frozen(&self.name(name)))
     }

@@ -1,4 +1,4 @@
-//! Optimizers as they are named and written in a recipe.
+//! Optimizers by the names and settings of recipes.
 
 use super::adagrad::Adagrad;
 use super::adam::{Adam, AdamW};

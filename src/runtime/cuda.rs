@@ -83,7 +83,7 @@ pub struct Versions {
 /// 10).
 const CUDNN: Version = Version { major: 9, minor: 12 };
 
-/// NVIDIA's libraries in the order in which they need each other, without their versions.
+/// NVIDIA's libraries in the order of their dependencies, without their versions.
 const LIBRARIES: [&str; 11] = [
     "libcudart",
     "libnvrtc",
@@ -135,7 +135,7 @@ impl CudaPlugin {
         Ok(Self::places().iter().find_map(|place| Self::within(place)))
     }
 
-    /// The folders in which a plugin is looked for, without the environment's.
+    /// The folders searched for a plugin, without the environment's.
     pub fn places() -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = caches().into_iter().map(|cache| cache.join("cuda")).collect();
         places.dedup();

@@ -272,7 +272,7 @@ impl Device {
         self.ordinal
     }
 
-    /// The form in which programs are lowered for the device.
+    /// The kind of device that programs are lowered for.
     pub fn target(&self) -> Target {
         self.target
     }

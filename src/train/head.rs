@@ -146,7 +146,7 @@ fn fit(target: &Tensor, outputs: &Tensor) -> Result<Tensor> {
     if is_turned { target.reshape(outputs.shape()) } else { Ok(target.clone()) }
 }
 
-/// Sizes as they are written before another one.
+/// Sizes written before another one.
 fn axes(sizes: &[usize]) -> String {
     sizes.iter().map(|size| format!("{size}, ")).collect()
 }

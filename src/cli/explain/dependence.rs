@@ -73,7 +73,7 @@ impl Dependence {
         json!({ "column": self.column.name, "values": self.values, "means": self.means })
     }
 
-    /// How far the mean of a figure goes.
+    /// The range of the mean of a figure.
     fn range(&self, figure: usize) -> f64 {
         let all = self.means.iter().map(|means| means[figure]);
         all.clone().fold(f64::NEG_INFINITY, f64::max) - all.fold(f64::INFINITY, f64::min)

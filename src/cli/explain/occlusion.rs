@@ -67,7 +67,7 @@ impl Occlusion<'_> {
             (row..end(row, height))
                 .flat_map(move |row| (column..end(column, width)).map(move |column| row * width + column))
         };
-        // The picture as it is, and covered at each corner.
+        // The unchanged picture, and covered at each corner.
         let all: Vec<_> = std::iter::once(None).chain(corners.iter().copied().map(Some)).collect();
         let mut figures = Vec::new();
         for some in all.chunks(self.predictor.batch()) {

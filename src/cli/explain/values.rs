@@ -24,7 +24,7 @@ pub(super) fn grid(column: &Column, features: &[Vec<f32>], most: usize) -> Vec<V
     let key = |block: &Vec<f32>| block.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     let unique: BTreeMap<Vec<u32>, &Vec<f32>> = features.iter().map(|block| (key(block), block)).collect();
     let mut all: Vec<Vec<f32>> = match &column.kind {
-        // Names in the order in which the model has them, those among the rows.
+        // The names that occur in the rows, in the model's order.
         ColumnKind::Category { .. } => (0..column.width())
             .map(|place| (0..column.width()).map(|i| f32::from(u8::from(i == place))).collect())
             .filter(|block| unique.contains_key(&key(block)))

@@ -9,7 +9,7 @@ use console::Style;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// A text as the model reads it, and by how much the figure of its answer falls without each word.
+/// A text in the model's form, and how much the figure of its answer falls without each word.
 pub(super) struct Text {
     number: u32,
     truth: String,
@@ -39,7 +39,7 @@ pub(super) fn explain(
     let of = |&number: &u32| {
         let ids = subject.data.samples(&[number])?.to_vec::<i32>()?;
         let places: Vec<usize> = (0..ids.len()).filter(|&i| ids[i] != PADDING).collect();
-        // The text as it is, and without each word.
+        // The unchanged text, and the text without each word.
         let mut all = ids.clone();
         for &place in &places {
             let mut without = ids.clone();

@@ -9,7 +9,7 @@ pub(super) struct Rungs {
     reduction: usize,
 }
 
-/// How far a trial has come.
+/// The progress of a trial.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
     /// Its result on each rung that it has climbed, lower is better; infinite for a trial that failed.

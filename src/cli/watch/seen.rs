@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A run as it was found.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Its path, by which it is known.
+    /// Its path, as its identifier.
     pub id: String,
     name: String,
     monitor: String,

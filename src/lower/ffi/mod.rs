@@ -107,7 +107,7 @@ impl Api {
         error.is_null()
     }
 
-    /// An error that is XLA's as soon as it is returned to it.
+    /// An error, which XLA owns once it is returned.
     fn error(&self, message: &str) -> *mut Error {
         let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
         let mut arguments = ErrorCreate {

@@ -160,7 +160,7 @@ impl Run<'_> {
         (whole, begun)
     }
 
-    /// The model as it is now, or its moving average where that is kept.
+    /// The current model, or its moving average if kept.
     ///
     /// ```
     /// # use neural::{Array, data::{Dataset, Splits, Targets}, nn, runtime::Device, train::Trainer};
