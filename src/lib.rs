@@ -60,7 +60,7 @@
 //! 4. A figure is exact over its rows, names the weights that it measures, and has one name everywhere.
 //! 5. State is one list of named tensors, which checkpoint, resume and export share. Everything that a checkpoint relies
 //!    on is written to the disk before it.
-//! 6. Errors name what was expected, what was found, the place and the remedy; they have fields to act on and a source.
+//! 6. Errors name the expected and the actual value, the place and the remedy; they have fields to act on and a source.
 //! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to. On
 //!    a processor with AMX it asks Linux, once, for the use of the tile registers.
 //!

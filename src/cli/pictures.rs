@@ -92,7 +92,7 @@ pub fn misread(
 /// the unit, blue where it inhibits it.
 ///
 /// # Errors
-/// When the weights do not have the images' shape, or their number is not that of the captions.
+/// When the weights do not have the images' shape, or their number does not match the captions.
 pub fn weights(title: &str, weights: &Array, data: &Dataset, captions: &[String]) -> Result<Grid> {
     let shape = data.sample_shape();
     let (values, pixels) = (weights.to_f64(), shape.iter().product::<usize>().max(1));

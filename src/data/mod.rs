@@ -99,7 +99,7 @@ pub struct Dataset {
     /// The scaling of targets that are values: a model is trained on (value - mean) / deviation, and its outputs are
     /// scaled back. `targets` are not scaled.
     pub target_scaling: Scaling,
-    /// Notes on how the data was read, a sentence each: what was left out, what is unknown.
+    /// Notes on the reading of the data, a sentence each: omissions and unknowns.
     pub notes: Vec<String>,
     /// Reads the inputs when needed, see [`Dataset::from_rows`]; `None` where they are in memory.
     pub reader: Option<rows::Reader>,

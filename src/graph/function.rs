@@ -85,7 +85,7 @@ impl Function {
     /// ```
     ///
     /// # Errors
-    /// When the number or the types of the arguments are not those of the parameters.
+    /// When the number or the types of the arguments do not match the parameters.
     pub fn call(&self, graph: &Graph, arguments: &[Tensor]) -> Result<Vec<Tensor>> {
         let parameters = self.graph.parameters();
         if parameters.len() != arguments.len() {

@@ -101,7 +101,7 @@ impl Layout {
     }
 
     /// Where the numbers of each pixel lie, and where its sums begin. Pixels that lie so close that their sums overlap
-    /// do not follow each other: a processor waits for what it wrote before it reads a part of it.
+    /// do not follow each other: a processor waits for its own write before it reads a part of it.
     fn pixels(&self) -> Vec<(usize, usize)> {
         let (Channels { read, written, .. }, [height, width]) = (self.channels, self.read);
         let apart = (self.registers * lanes()).div_ceil(self.stride[1] * written);

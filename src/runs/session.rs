@@ -278,7 +278,7 @@ impl<'r, 'a> Session<'r, 'a> {
         self.folder.remove_checkpoint(Which::Best)
     }
 
-    /// Notes for the user when a run begins: where it resumes, and what was repaired.
+    /// Notes for the user when a run begins: where it resumes, and any repairs.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -15,8 +15,8 @@ use xla::{PjRtClient, PjRtLoadedExecutable, XlaComputation};
 /// The max size of a folder, in bytes. The least recently used programs go first.
 const MOST: u64 = 256 << 20;
 
-/// Compiles, or reads what an earlier process compiled, and says whether it was read. A folder that cannot be read or
-/// written costs time and is no error, nor is an XLA that cannot serialise programs.
+/// Compiles, or reads the program of an earlier process, and returns whether it was read. A folder that cannot be read
+/// or written costs time and is no error, nor is an XLA that cannot serialise programs.
 pub(super) fn compile(
     client: &PjRtClient,
     computation: &XlaComputation,

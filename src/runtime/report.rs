@@ -109,7 +109,7 @@ pub struct OpenedDevice {
 }
 
 impl Report {
-    /// Examines the machine. Nothing is an error: the report lists what is missing.
+    /// Examines the machine. Nothing is an error: the report lists missing pieces.
     pub fn new() -> Self {
         // The plugin asks when it is loaded how much to log.
         prepare();
