@@ -178,6 +178,7 @@ mod reader {
             Ok(Table {
                 path: path.into(),
                 header: self.names.into_iter().map(|(name, ..)| name).collect(),
+                places: std::sync::OnceLock::new(),
                 cells,
                 rows,
                 lines: Lines::default(),

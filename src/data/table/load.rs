@@ -3,6 +3,7 @@
 use super::{Column, ColumnKind, Features, Kind, Layout, Reading, Table, TargetKind, inputs_of, shown};
 use crate::data::{Dataset, Parts, Scale, Source, Task};
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 impl Column {
@@ -19,7 +20,8 @@ impl Column {
 
     /// How the columns of a table are read that `columns` are to encode, with texts in `id`.
     pub(crate) fn readings(header: &[String], columns: &[Column], id: Option<&str>) -> Vec<Reading> {
-        let reading = |name: &String| match columns.iter().find(|column| column.name == *name) {
+        let known: HashMap<&str, &Column> = columns.iter().map(|column| (&*column.name, column)).collect();
+        let reading = |name: &String| match known.get(name.as_str()) {
             Some(column) => column.reading(),
             None if Some(name.as_str()) == id => Reading::Names,
             None => Reading::Skip,

@@ -57,8 +57,10 @@ use crate::error::{Error, Result};
 use cells::{Cell, Cells};
 use files::Part;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The texts of a missing value, in any letter case.
 const MISSING: [&str; 10] = ["", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "\\n"];
@@ -105,6 +107,8 @@ impl Reading {
 pub struct Table {
     path: PathBuf,
     header: Vec<String>,
+    /// The place of each name in `header`, once one has been looked for.
+    places: OnceLock<HashMap<String, usize>>,
     cells: Vec<Cells>,
     rows: usize,
     lines: Lines,
@@ -261,7 +265,8 @@ impl Table {
     }
 
     pub(crate) fn index(&self, name: &str) -> Result<usize> {
-        self.header.iter().position(|known| known == name).ok_or_else(|| {
+        let places = || self.header.iter().cloned().zip(0..).collect();
+        self.places.get_or_init(places).get(name).copied().ok_or_else(|| {
             let all: Vec<_> = self.header.iter().map(|name| shown(name)).collect();
             self.refuse(format!("expected a column \"{}\", got {}", shown(name), all.join(", ")))
         })

@@ -14,6 +14,7 @@ use memchr::memchr;
 use rayon::prelude::*;
 use std::io::{BufRead, Read};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Reads a table of any format, recognised by its first bytes; text may be compressed. `choose` decides how each of the
 /// named columns is read. `length` is the file's, if known.
@@ -90,6 +91,7 @@ fn read_text(
     let mut table = Table {
         path: path.into(),
         header: parser.names.clone(),
+        places: OnceLock::new(),
         cells: vec![Cells::default(); parser.names.len()],
         rows: 0,
         lines: Lines::default(),
