@@ -293,14 +293,13 @@ impl<'r, 'a> Session<'r, 'a> {
     /// # Errors
     /// When the checkpoint of the best epoch cannot be read.
     pub fn restore_best(&mut self) -> Result<Weights> {
-        let best = self.folder.checkpoint_file(Which::Best);
-        if !best.is_file() {
+        if !self.folder.has_best() {
             return Ok(Weights {
                 epoch: self.history.epochs().last().map(|epoch| epoch.number),
                 by: Some(Monitor::Last),
             });
         }
-        let saved = Saved::read(&best)?;
+        let saved = self.folder.checkpoint(Which::Best)?;
         if saved.checkpoint.position.step != self.run.step() {
             self.run.restore(&saved.checkpoint)?;
         }
