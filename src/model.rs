@@ -3,12 +3,14 @@
 mod activations;
 mod adapt;
 mod attribution;
+mod classes;
 mod others;
 mod predictor;
 mod temperature;
 
 pub use activations::Activations;
 pub use attribution::Attributor;
+pub(crate) use classes::class_name;
 pub(crate) use others::Trained;
 pub use others::{Answer, OtherInput, OtherOutput, Others, Reads};
 pub use predictor::Predictor;

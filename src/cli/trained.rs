@@ -4,7 +4,7 @@ use super::DeviceArguments;
 use crate::array::DType;
 use crate::error::Result;
 use crate::metric::Conformal;
-use crate::model::{Answer, Description, Link, Model};
+use crate::model::{Answer, Description, Link, Model, class_name};
 use crate::runs::{Folder, Saved, Which};
 use crate::runtime::Device;
 use std::path::PathBuf;
@@ -119,10 +119,7 @@ impl Answers {
         let is_at_positions = is_class && shape.len() > 1;
         let width = if is_class { width } else { shape.iter().product() };
         let count = if is_single { 2 } else { width };
-        let name = |i: usize| match classes.get(i) {
-            Some(name) => name.clone(),
-            None => i.to_string(),
-        };
+        let name = |i: usize| class_name(classes, i);
         let target = match answer.target {
             "" if is_class => "class".to_string(),
             "" => "output".to_string(),

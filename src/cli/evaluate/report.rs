@@ -4,6 +4,7 @@ use crate::cli::{pictures, text};
 use crate::metric::{
     Answers, Average, Confusion, Counts, Errors, Metric, average_precision, number, percent, roc_auc,
 };
+use crate::model::class_name;
 use crate::plot::Matrix;
 use crate::train::Evaluation;
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(super) struct Mistake {
 
 impl Mistake {
     pub fn names(&self, names: &[String]) -> [String; 2] {
-        let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+        let name = |class: usize| class_name(names, class);
         [self.label, self.predicted].map(name)
     }
 }

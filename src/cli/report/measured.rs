@@ -8,6 +8,7 @@ use crate::data::table::{Table, shown};
 use crate::data::{Dataset, Format, Source};
 use crate::error::{Error, Result};
 use crate::metric::{Task, cumulative, percent};
+use crate::model::class_name;
 use crate::runs::Folder;
 use crate::runtime::Device;
 use crate::train::{Evaluation, Trainer};
@@ -85,7 +86,7 @@ fn of_classes(evaluation: &Evaluation, names: &[String], is_probable: bool) -> V
     let classes = confusion.classes();
     let matrix: Vec<Vec<usize>> =
         (0..classes).map(|label| (0..classes).map(|other| confusion.count(label, other)).collect()).collect();
-    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: usize| class_name(names, class);
     let mut object = json!({
         "names": (0..classes).map(name).collect::<Vec<_>>(),
         "matrix": matrix,
@@ -169,7 +170,7 @@ fn wrong(
     }
     wrong.sort_by(|a, b| b.0.total_cmp(&a.0));
     let total = wrong.len();
-    let name = |class: i32| names.get(class as usize).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: i32| class_name(names, class as usize);
     let mut list = Vec::new();
     for (_, figure, row, label, predicted) in wrong.into_iter().take(most) {
         let mut object = json!({

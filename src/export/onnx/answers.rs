@@ -3,7 +3,7 @@
 use super::builder::{Builder, Value, int, tensor_info};
 use super::proto::{DataType, ValueInfo};
 use crate::array::Array;
-use crate::model::{Answer, Link};
+use crate::model::{Answer, Link, class_name};
 
 /// Whether there is a probability that a threshold divides: of the second of two classes, or of labels.
 pub fn has_threshold(answer: &Answer, width: usize) -> bool {
@@ -43,7 +43,7 @@ impl Builder<'_> {
         } else {
             self.node("ArgMax", &[&scores.name], vec![int("axis", 1), int("keepdims", 0)])
         };
-        let of = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
+        let of = |i: usize| class_name(classes, i);
         let names: Vec<String> = (0..width.max(classes.len())).map(of).collect();
         let names = self.texts("classes", &names);
         let name = self.unique(called("label"));
