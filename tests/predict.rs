@@ -378,3 +378,32 @@ fn texts_and_lists_are_read_beside_numbers() {
     fs::write(home.join("lacks.csv"), "tags,age\nbar,30\n").unwrap();
     refused(&neural(home, &["predict", "runs/one", "lacks.csv"]), &["a column \"review\""]);
 }
+
+#[test]
+fn an_output_without_a_class_takes_no_name_of_one() {
+    let home = TempDir::new().unwrap();
+    let table: String =
+        (0..40).map(|i| format!("{},{}\n", f64::from(i % 7), if i % 2 == 0 { 2 } else { 5 })).collect();
+    fs::write(home.path().join("t.csv"), format!("x,y\n{table}")).unwrap();
+    let data = "format = \"table\"\npath = \"t.csv\"\ntarget = \"y\"";
+    trained(home.path(), data, "", "softmax-cross-entropy", 3);
+    let answer = said(home.path(), &["predict", "runs/one", "t.csv", "--json"]);
+    let answer = rows(&answer).remove(0);
+    let names: Vec<&String> = answer["probabilities"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["2", "5", "output 2"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_best_checkpoint_that_is_no_file_is_refused() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("t.csv"), "x,y\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b\n7,a\n8,b\n").unwrap();
+    let data = "format = \"table\"\npath = \"t.csv\"\ntarget = \"y\"";
+    trained(home.path(), data, "", "softmax-cross-entropy", 2);
+    let best = home.path().join("runs/one/best.safetensors");
+    fs::remove_file(&best).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &best).unwrap();
+    let output = neural(home.path(), &["predict", "runs/one", "t.csv"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && message.contains("best.safetensors"), "{message}");
+}

@@ -6,7 +6,7 @@ use common::{device, numbers};
 use neural::data::{Dataset, LastBatch, Splits, Targets};
 use neural::graph::{Function, Graph, Tensor, flops};
 use neural::loss::{self, Loss};
-use neural::nn::{self, Init, Layer, Sequential};
+use neural::nn::{self, Context, Init, Layer, Module, Sequential};
 use neural::optim::{Group, Inputs, Optimizer, Piecewise, Rule, adam, adamw, sgd};
 use neural::runtime::Program;
 use neural::train::{Run, Trainer};
@@ -98,6 +98,56 @@ fn muon_trains_a_cnn_as_its_reference_does() {
     for (step, (got, want)) in cnn_losses(rule.into(), None, "losses_muon").into_iter().enumerate() {
         assert!((got - want).abs() < 1e-3 + 1e-2 * want, "step {step}: {got}, not {want}");
     }
+}
+
+/// A hidden layer as a type that the library does not have.
+struct Hidden {
+    units: usize,
+}
+
+impl Module for Hidden {
+    fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
+        cx.part("dense", "dense", &nn::Dense::new(self.units), x)?.tanh()
+    }
+}
+
+#[test]
+fn a_custom_layer_trains_as_the_layers_that_it_is_made_of() {
+    let data = classes(60, &[6], 12);
+    let trainer = |model: Sequential| Trainer::new(model).optimizer(adam(0.01)).batch_size(8);
+    let own = trainer(nn::sequential([nn::custom("hidden", Hidden { units: 16 }), nn::dense(3)]));
+    let mut plain = trainer(mlp()).start(device(), &data).expect("starts");
+    let mut custom = own.start(device(), &data).expect("starts");
+    let first = plain.state().expect("readable");
+    for (variable, value) in plain.variables().iter().zip(&first) {
+        let name = match variable.name.split_once('.') {
+            Some(("0", rest)) => format!("0.dense.{rest}"),
+            Some(("2", rest)) => format!("1.{rest}"),
+            _ => continue,
+        };
+        custom.set(&name, value).expect("of the same shape");
+    }
+    assert_eq!(losses(&mut custom, 15), losses(&mut plain, 15));
+
+    let kept = custom.checkpoint().expect("readable");
+    let mut resumed = own.start(device(), &data).expect("starts");
+    resumed.restore(&kept).expect("of the same model");
+    let rest = losses(&mut custom, 9);
+    assert_eq!(losses(&mut resumed, 9), rest);
+    assert_eq!(losses(&mut plain, 9), rest);
+
+    let test = &data.splits.test;
+    let scores = [&mut plain, &mut custom].map(|run| run.score(test).expect("evaluates"));
+    assert_eq!(format!("{:?}", scores[0]), format!("{:?}", scores[1]));
+    let models = [&plain, &custom].map(|run| run.model().expect("readable"));
+    let answers = models.each_ref().map(|model| model.predict(device(), &data.inputs).expect("predicts"));
+    assert_eq!(answers[0].to_f64(), answers[1].to_f64());
+
+    let unwritten = neural::export::safetensors(&models[1]).expect_err("a file cannot hold it").to_string();
+    assert!(unwritten.contains("0: custom: expected a layer that a file can hold"), "{unwritten}");
+    let broken = nn::custom("broken", |x: &Tensor, _: &mut Context| x.reshape(&[7]));
+    let error = Trainer::new(broken).start(device(), &data).expect_err("does not fit").to_string();
+    assert!(error.contains("layer 0 (broken)"), "{error}");
 }
 
 #[test]

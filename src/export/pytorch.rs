@@ -253,6 +253,10 @@ impl Walk {
                     _ => Order::Open,
                 }
             }
+            Layer::Custom(_) => {
+                let error = Error::value(layer.kind(), "a layer that a file can hold", "one of nn::custom");
+                return Err(error.at(path));
+            }
             Layer::Dropout(_)
             | Layer::Sigmoid
             | Layer::Tanh

@@ -1,9 +1,9 @@
 //! All layers as one type.
 
 use super::{
-    Attention, BatchNorm, Context, Conv, ConvTranspose, Dense, DepthwiseConv, Dropout, Edges, Embedding,
-    GroupNorm, InstanceNorm, LayerNorm, Module, Permute, Pool, Position, Recurrent, Repeat, Reshape,
-    Residual, RmsNorm, SeparableConv, Upsample, activation, masking, pool, token,
+    Attention, BatchNorm, Context, Conv, ConvTranspose, Custom, Dense, DepthwiseConv, Dropout, Edges,
+    Embedding, GroupNorm, InstanceNorm, LayerNorm, Module, Permute, Pool, Position, Recurrent, Repeat,
+    Reshape, Residual, RmsNorm, SeparableConv, Upsample, activation, masking, pool, token,
 };
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -31,12 +31,17 @@ macro_rules! layers {
                     $Variant $(($Settings))? = $name $(| $alias)* $(, short $short)?;
                 )+
             }
+            else {
+                /// See [`custom`](super::custom).
+                Custom(Custom) = "custom"
+            }
         }
 
         impl Module for Layer {
             fn forward(&self, $x: &Tensor, $cx: &mut Context) -> Result<Tensor> {
                 match self {
                     $(Layer::$Variant $(($layer))? => $result,)+
+                    Layer::Custom(custom) => custom.forward($x, $cx),
                 }
             }
         }
@@ -170,6 +175,16 @@ layers! {
         Softmax = "softmax" => x.softmax();
         /// The logarithm of `softmax`.
         LogSoftmax = "log-softmax" => x.log_softmax();
+    }
+}
+
+impl Layer {
+    /// The name in messages and tables.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Layer::Custom(custom) => &custom.name,
+            layer => layer.kind(),
+        }
     }
 }
 

@@ -46,6 +46,12 @@ impl From<&Sequential> for Network {
     }
 }
 
+impl From<Layer> for Network {
+    fn from(layer: Layer) -> Self {
+        Sequential(vec![layer]).into()
+    }
+}
+
 impl From<&Network> for Network {
     fn from(network: &Network) -> Self {
         network.clone()

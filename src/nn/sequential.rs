@@ -95,7 +95,7 @@ impl Sequential {
 impl Module for Sequential {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         let mut layers = self.0.iter().enumerate();
-        layers.try_fold(x.clone(), |x, (i, layer)| cx.part(&i.to_string(), layer.kind(), layer, &x))
+        layers.try_fold(x.clone(), |x, (i, layer)| cx.part(&i.to_string(), layer.name(), layer, &x))
     }
 }
 
