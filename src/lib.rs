@@ -61,8 +61,9 @@
 //! 5. State is one list of named tensors, which checkpoint, resume and export share. Everything that a checkpoint relies
 //!    on is written to the disk before it.
 //! 6. Errors name the expected and the actual value, the place and the remedy; they have fields to act on and a source.
-//! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to. On
-//!    a processor with AMX it asks Linux, once, for the use of the tile registers.
+//! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to,
+//!    with two exceptions. It keeps XLA's libraries quiet by `TF_CPP_MIN_LOG_LEVEL`, unless `RUST_LOG` is set, and by
+//!    `TF_ENABLE_ONEDNN_OPTS`. On a processor with AMX it asks Linux, once, for the use of the tile registers.
 //!
 //! docs/contributing.md explains how to add an operation, a layer, a loss, a data format or a command.
 

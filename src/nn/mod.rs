@@ -2,7 +2,7 @@
 //!
 //! A model is a [`Module`]: one function from tensor to tensor, which serves training and evaluation and declares the
 //! model's variables. The layers here are also plain data, so that a model can be written in a recipe and saved with a
-//! run.
+//! run; [`custom`] makes a layer of any other module.
 
 mod activation;
 mod attention;

@@ -17,7 +17,7 @@ pub(super) fn prepare() {
 }
 
 /// Tunes the process's allocator for training on the CPU: for a program that does little else, before it opens a
-/// device. The command line calls it; the library by itself changes nothing of its process.
+/// device. The command line calls it; the library by itself leaves the allocator alone.
 ///
 /// XLA's CPU backend takes the memory for a program's temporaries from malloc on every call. Large blocks glibc maps
 /// afresh each time and returns at once, so that every call pays for the page faults again. Here they come from the heap,
