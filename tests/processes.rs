@@ -235,6 +235,21 @@ fn processes_train_and_evaluate_as_one_with_as_many_devices() {
     }
 }
 
+/// As between machines without faster links: MPICH would use shared memory on one machine.
+#[test]
+fn messages_over_tcp_give_the_same() {
+    let Some(mpi) = launcher() else { return };
+    let (network, processes, devices) = &NETWORKS[5];
+    let folder = project(network);
+    let name = ["recipe.toml", "--name"];
+    succeeds(command(&folder, None, processes * devices, &[&name[..], &["one"]].concat()));
+    let mut over_tcp =
+        command(&folder, Some((&*mpi, *processes)), *devices, &[&name[..], &["several"]].concat());
+    over_tcp.env("MPIR_CVAR_NOLOCAL", "1").env("FI_PROVIDER", "tcp");
+    succeeds(over_tcp);
+    assert_same(&folder, "one", "several");
+}
+
 /// Gradients go in one message, however many parameters there are, and the figures of a call's steps in another.
 #[test]
 fn a_step_makes_one_sum_over_the_processes() {
