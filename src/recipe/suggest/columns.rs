@@ -99,11 +99,22 @@ impl Columns {
             .filter(|one| one.missing > 0 && one.missing < table.rows() && is_kept(&one.name))
             .collect();
         if !gaps.is_empty() && choice.source.missing == Missing::Refuse {
-            let named: Vec<String> =
-                gaps.iter().map(|one| format!("{} ({})", shown(&one.name), one.missing)).collect();
+            let is_name =
+                |one: &Summary| one.holds == "names" || choice.source.categorical.contains(&one.name);
+            let listed = |names: bool| -> Vec<String> {
+                let some = gaps.iter().filter(|one| is_name(one) == names);
+                some.map(|one| format!("{} ({})", shown(&one.name), one.missing)).collect()
+            };
+            let (names, others) = (listed(true), listed(false));
             choice.source.missing = Missing::Median;
-            choice
-                .assume(format!("missing values are filled with the column's median: {}", named.join(", ")));
+            if !others.is_empty() {
+                let all = others.join(", ");
+                choice.assume(format!("missing values are filled with the column's median: {all}"));
+            }
+            if !names.is_empty() {
+                let all = names.join(", ");
+                choice.assume(format!("missing names become a feature of their own: {all}"));
+            }
             choice.comment(
                 "missing",
                 "What fills missing numbers; missing names become a feature of their own.",
