@@ -283,5 +283,5 @@ fn join(folder: &Path, path: &Path) -> PathBuf {
             part => joined.push(part),
         }
     }
-    joined
+    if joined.as_os_str().is_empty() { ".".into() } else { joined }
 }

@@ -235,3 +235,12 @@ fn unknown_keys_are_refused_at_every_depth() {
         assert!(error.starts_with("r.toml: line "), "{error}");
     }
 }
+
+#[test]
+fn the_recipes_own_folder_has_a_name() {
+    for (folder, path, joined) in
+        [("", ".", "."), ("", "./x", "x"), ("/", "..", "/.."), ("a", "b/../../c", "a/b/../../c")]
+    {
+        assert_eq!(join(Path::new(folder), Path::new(path)), Path::new(joined), "{folder} {path}");
+    }
+}
