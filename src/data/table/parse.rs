@@ -8,6 +8,7 @@ use super::number::{Notation, plain};
 use super::records::{Dialect, End, trimmed};
 use super::{Reading, json, shown};
 use crate::error::{Error, Result};
+use indexmap::IndexSet;
 use memchr::{memchr, memchr_iter};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -144,15 +145,13 @@ impl Parser {
         choose: impl FnOnce(&[String]) -> Vec<Reading>,
     ) -> Result<(Self, usize, usize)> {
         layout.check_not_text()?;
-        let mut names: Vec<String> = Vec::new();
+        let mut names: IndexSet<String> = IndexSet::new();
         let lines = records(&block.bytes, dialect).enumerate();
         for (line, record) in lines.filter(|(_, record)| !record.trim_ascii().is_empty()).take(SAMPLE) {
             match json::parse(record) {
                 Ok(json::Row(row)) => {
                     for (key, _) in row {
-                        if !names.iter().any(|name| *name == key) {
-                            names.push(key.into_owned());
-                        }
+                        names.insert(key.into_owned());
                     }
                 }
                 // The last one may be cut off where the block ends.
@@ -160,20 +159,20 @@ impl Parser {
                 Err(message) => return Err(Error::format(path, format!("line {}: {message}", line + 1))),
             }
         }
-        let slots = choose(&names).into_iter().zip(0..names.len()).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let slots = choose(&names).into_iter().zip(0..).collect();
         let parser = Self { dialect, notation: None, is_json: true, slots, names, notes: Vec::new() };
         Ok((parser, 0, 1))
     }
 
     pub fn parse(&self, text: &[u8]) -> Piece {
         let guess = text.len() / (self.slots.len() * 6).max(1);
-        let cells = |column: usize| {
-            let is_read =
-                self.slots.iter().any(|(reading, slot)| *slot == column && *reading != Reading::Skip);
-            Cells::with_capacity(if is_read { guess } else { 0 })
-        };
+        let mut capacities = vec![0; self.names.len()];
+        for (_, slot) in self.slots.iter().filter(|(reading, _)| *reading != Reading::Skip) {
+            capacities[*slot] = guess;
+        }
         let mut piece = Piece {
-            cells: (0..self.names.len()).map(cells).collect(),
+            cells: capacities.into_iter().map(Cells::with_capacity).collect(),
             rows: 0,
             lines: vec![(0, 0)],
             breaks: 0,
