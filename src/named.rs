@@ -1,7 +1,9 @@
 //! The notation of a choice among named things: `"flatten"`, `{ dense = 128 }` or `{ dense = { units = 128 } }`.
 
+mod object;
 mod table;
 
+pub(crate) use object::Object;
 #[cfg(test)]
 pub(crate) use table::reference;
 pub(crate) use table::table;

@@ -4,7 +4,7 @@ use super::Mask;
 use super::compare::{Compare, Compared, Each};
 use crate::error::Result;
 use crate::graph::Tensor;
-use std::fmt;
+use crate::named::Object;
 use std::sync::Arc;
 
 /// A loss as any function of a model's outputs `[n, …, outputs]` and its targets, classes or values. A closure that
@@ -37,36 +37,21 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> LossFunction for F {
 }
 
 /// A named [`LossFunction`]; equal to another only where both are the same object.
-#[derive(Clone)]
-pub struct Custom {
-    name: String,
-    function: Arc<dyn LossFunction + Send + Sync>,
-}
+#[derive(Clone, Debug, PartialEq)]
+pub struct Custom(Object<dyn LossFunction + Send + Sync>);
 
 impl Custom {
     pub(super) fn new(name: &str, function: impl LossFunction + Send + Sync + 'static) -> Self {
-        Self { name: name.to_string(), function: Arc::new(function) }
+        Self(Object { name: name.to_string(), value: Arc::new(function) })
     }
 }
 
 impl Compare for Custom {
     fn each(&self, compared: Compared) -> Result<Each> {
-        Ok(Each::Rows { losses: self.function.each(compared.outputs, compared.targets)?, weights: None })
+        Ok(Each::Rows { losses: self.0.value.each(compared.outputs, compared.targets)?, weights: None })
     }
 
     fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {
-        self.function.sums(outputs, targets, mask)
-    }
-}
-
-impl fmt::Debug for Custom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Custom").field(&self.name).finish()
-    }
-}
-
-impl PartialEq for Custom {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && Arc::ptr_eq(&self.function, &other.function)
+        self.0.value.sums(outputs, targets, mask)
     }
 }

@@ -3,15 +3,12 @@
 use super::{Context, Layer, Module};
 use crate::error::Result;
 use crate::graph::Tensor;
-use std::fmt;
+use crate::named::Object;
 use std::sync::Arc;
 
 /// A named [`Module`] as a layer; equal to another only where both are the same object.
-#[derive(Clone)]
-pub struct Custom {
-    pub(super) name: String,
-    module: Arc<dyn Module + Send + Sync>,
-}
+#[derive(Clone, Debug, PartialEq)]
+pub struct Custom(pub(super) Object<dyn Module + Send + Sync>);
 
 /// A layer from any module, such as a type of your own or a closure; `name` stands for it in messages.
 ///
@@ -34,23 +31,11 @@ pub struct Custom {
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub fn custom(name: &str, module: impl Module + Send + Sync + 'static) -> Layer {
-    Layer::Custom(Custom { name: name.to_string(), module: Arc::new(module) })
+    Layer::Custom(Custom(Object { name: name.to_string(), value: Arc::new(module) }))
 }
 
 impl Module for Custom {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
-        self.module.forward(x, cx)
-    }
-}
-
-impl fmt::Debug for Custom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Custom").field(&self.name).finish()
-    }
-}
-
-impl PartialEq for Custom {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && Arc::ptr_eq(&self.module, &other.module)
+        self.0.value.forward(x, cx)
     }
 }

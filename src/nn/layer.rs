@@ -182,7 +182,7 @@ impl Layer {
     /// The name in messages and tables.
     pub(super) fn name(&self) -> &str {
         match self {
-            Layer::Custom(custom) => &custom.name,
+            Layer::Custom(custom) => &custom.0.name,
             layer => layer.kind(),
         }
     }
