@@ -232,15 +232,11 @@ impl Folder {
         self.checkpoint(self.which(None))
     }
 
-    /// Whether something has the name of the best checkpoint: what is no file is refused when it is read.
-    pub(super) fn has_best(&self) -> bool {
-        self.checkpoint_file(Which::Best).symlink_metadata().is_ok()
-    }
-
     /// The requested checkpoint; if none, the best, or the last where no epoch was finished.
     pub(crate) fn which(&self, asked: Option<Which>) -> Which {
-        let usual = || if self.has_best() { Which::Best } else { Which::Last };
-        asked.unwrap_or_else(usual)
+        // Anything of the name counts: if it is no file, reading it is refused.
+        let has_best = || self.checkpoint_file(Which::Best).symlink_metadata().is_ok();
+        asked.unwrap_or_else(|| if has_best() { Which::Best } else { Which::Last })
     }
 
     /// The requested checkpoint, or [`Folder::best`].

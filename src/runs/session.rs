@@ -293,13 +293,14 @@ impl<'r, 'a> Session<'r, 'a> {
     /// # Errors
     /// When the checkpoint of the best epoch cannot be read.
     pub fn restore_best(&mut self) -> Result<Weights> {
-        if !self.folder.has_best() {
+        let which = self.folder.which(None);
+        if which == Which::Last {
             return Ok(Weights {
                 epoch: self.history.epochs().last().map(|epoch| epoch.number),
                 by: Some(Monitor::Last),
             });
         }
-        let saved = self.folder.checkpoint(Which::Best)?;
+        let saved = self.folder.checkpoint(which)?;
         if saved.checkpoint.position.step != self.run.step() {
             self.run.restore(&saved.checkpoint)?;
         }

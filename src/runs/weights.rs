@@ -33,7 +33,7 @@ impl Weights {
             return Ok(Self { epoch: Some(number), by: None });
         }
         let epochs = History::read(folder)?;
-        let by = if which == Some(Which::Last) || !folder.has_best() {
+        let by = if folder.which(which) == Which::Last {
             Monitor::Last
         } else {
             let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
