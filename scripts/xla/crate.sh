@@ -24,7 +24,7 @@ crate_config() { # XLA's folder, the crate's
 # Made by scripts/setup --for: where XLA lies, for the build scripts of the crates xla and neural.
 [env]
 XLA_EXTENSION_DIR = "$1"
-# Collecting garbage takes g++ a sixth of the time of the file that includes XLA's headers.
+# In the file that includes XLA's headers g++ spends a sixth of its time on garbage collection.
 CXXFLAGS = "--param=ggc-min-expand=10000"
 TOML
   [ ! -d "$1/clang" ] || cat <<TOML

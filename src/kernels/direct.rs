@@ -1,4 +1,4 @@
-//! Direct convolution and its two gradients: products of which one operand is read in place from the padded image, so
+//! Direct convolution and its two gradients: products that read one operand in place from the padded image, so
 //! that no patches go through memory. Each group of channels is one product; groups too narrow to fill a register go to
 //! [`depthwise`], and convolutions whose channels together are too narrow to [`narrow`].
 

@@ -80,7 +80,7 @@ pub struct Evaluate {
     calibrate: Option<Calibrate>,
 
     /// Store margins so that predict and serve give a set of classes, or an interval, that contains the truth in this fraction
-    /// of rows, such as 0.9. They are computed on the validation rows, or on those of --data; off removes them
+    /// of rows, such as 0.9. They are computed on the validation rows, or on the rows of --data; off removes them
     #[arg(long, value_name = "PART|off")]
     conformal: Option<Confidence>,
 

@@ -112,7 +112,7 @@ mod tests {
         trials[3].values.push(0.05);
         assert_eq!(rungs.promotion(&trials, false, &[]), Some((4, 1)));
         trials[4].values.push(0.07);
-        // Three are on the second rung now, of which the best is promoted to the end.
+        // The second rung has three now; the best of them is promoted to the end.
         assert_eq!(rungs.promotion(&trials, false, &[]), Some((3, 2)));
         trials[3] = Standing { values: vec![0.1, 0.05, 0.04], is_over: true };
         assert_eq!(rungs.promotion(&trials, false, &[]), None);

@@ -30,7 +30,7 @@ impl<F> fmt::Debug for InBlocks<F> {
     }
 }
 
-/// Rows `0..count` that `read` returns in blocks of `block` rows, of which the last may be shorter: the arrays of a
+/// Rows `0..count` that `read` returns in blocks of `block` rows, the last of which may be shorter: the arrays of a
 /// range of rows, `[rows, …]`. For data that is read in whole blocks, such as compressed shards and record batches.
 ///
 /// The `keep` most recently used blocks are held in memory. Each block is read once an epoch with

@@ -96,7 +96,7 @@ where
     }
 }
 
-/// The items of an iterator, of which a thread computes up to `bound` in advance. A panic of the iterator is passed to
+/// The items of an iterator; a thread computes up to `bound` of them in advance. A panic of the iterator is passed to
 /// the caller that requests the item.
 ///
 /// ```
