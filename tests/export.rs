@@ -240,6 +240,18 @@ fn networks() -> Vec<(&'static str, Model, Vec<Array>)> {
             "mean": {"from": "input", "layers": ["masking", {"dense": 4}, "global-avg-pool"]},
             "all": {"from": ["seen", "mean"], "join": "concatenate", "layers": [{"dense": 3}]}}),
             &[("input", DType::F32, &[7, 3], scaled(&[7, 3], 0.0, 2.0))], &[("", "all", Link::Identity)])),
+        ("attending", network(json!({
+            "asked": {"from": "question", "layers": [words, {"gru": {"units": 6, "sequences": true}}]},
+            "known": {"from": "memory", "layers": [{"embedding": {"vocabulary": 9, "units": 6, "padding": 0}}]},
+            "found": {"from": ["asked", "known"], "join": {"attention": 2}, "layers": ["layer-norm"]},
+            "all": {"from": ["asked", "found"], "join": "add", "layers": ["global-avg-pool", {"dense": 3}]}}),
+            &[("question", DType::I32, &[5], none()), ("memory", DType::I32, &[7], none())],
+            &[("", "all", Link::Softmax)])),
+        ("series", network(json!({
+            "asked": {"from": "a", "layers": [{"dense": 4}]},
+            "found": {"from": ["asked", "b"], "join": {"attention": {"heads": 2, "causal": true}}, "layers": [{"dense": 3}]}}),
+            &[("a", DType::F32, &[5, 3], none()), ("b", DType::F32, &[6, 4], none())],
+            &[("", "found", Link::Identity)])),
         ("inputs", filled(Description {
             target_scaling: scaled(&[2, 3], 50.0, 20.0),
             ..Description::new(nn::sequential([nn::flatten(), nn::dense(6)]), Link::Identity, &[2, 3], DType::F32)

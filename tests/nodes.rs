@@ -4,12 +4,13 @@ mod common;
 
 use common::device;
 use neural::data::{self, Dataset, Ignored, Scale, Source, Splits, Targets, safetensors};
-use neural::loss::{Loss, sigmoid_cross_entropy, softmax_cross_entropy};
-use neural::metric::{Answers, Metric};
-use neural::nn::{self, Join, Layer, Network, Node, Sequential};
+use neural::graph::Tensor;
+use neural::loss::{Loss, LossFunction, Outputs, sigmoid_cross_entropy, softmax_cross_entropy};
+use neural::metric::{Answers, Direction, Metric};
+use neural::nn::{self, Attention, Context, Dense, Embedding, Join, Layer, Network, Node, Sequential};
 use neural::optim::adam;
 use neural::recipe::Recipe;
-use neural::train::{Goal, Trainer};
+use neural::train::{EarlyStopping, Goal, Monitor, Trainer};
 use neural::{Array, DType};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -455,6 +456,198 @@ fn two_inputs_make_two_outputs() {
 }
 
 #[test]
+fn a_function_of_named_inputs_is_a_model_as_nodes_are() {
+    let data = two_inputs(120);
+    // The same variables, by name, as two_outputs() has.
+    let own = Network::custom("own", ["left", "right"], ["choice", "value"], |[left, right], cx| {
+        let a = cx.part("a.0", "dense", &Dense::new(8), left)?;
+        let b = cx.part("b.0", "dense", &Dense::new(8), right)?;
+        let both = Tensor::concatenate(&[&a, &b], 1)?.tanh()?;
+        Ok([
+            cx.part("choice.0", "dense", &Dense::new(2), &both)?,
+            cx.part("value.0", "dense", &Dense::new(1), &both)?,
+        ])
+    });
+    let mut trainer = two_goals();
+    trainer.model = own;
+    let mut custom = trainer.start(device(), &data).unwrap();
+    let mut nodes = two_goals().start(device(), &data).unwrap();
+    assert_eq!(custom.advance(20).unwrap(), nodes.advance(20).unwrap());
+    let kept = custom.checkpoint().unwrap();
+    let mut resumed = trainer.start(device(), &data).unwrap();
+    resumed.restore(&kept).unwrap();
+    assert_eq!(resumed.advance(7).unwrap(), nodes.advance(7).unwrap());
+    assert_eq!(resumed.state().unwrap(), nodes.state().unwrap());
+    let rows = &data.splits.validation;
+    let scores = [&mut resumed, &mut nodes].map(|run| run.score(rows).unwrap());
+    assert_eq!(scores[0], scores[1]);
+    let models = [&resumed, &nodes].map(|run| run.model().unwrap());
+    let samples = data.all_samples(rows).unwrap();
+    let answers = models.each_ref().map(|model| model.predict_all(device(), &samples).unwrap());
+    assert_eq!(answers[0], answers[1]);
+
+    // A file cannot hold it, and says so.
+    let error = neural::export::safetensors(&models[0]).unwrap_err().to_string();
+    assert!(error.contains("got own, one of Network::custom"), "{error}");
+    // An input that the data does not have, one that the model does not take, and an error within it.
+    let refused = |network: Network| {
+        let mut trainer = two_goals();
+        trainer.model = network;
+        trainer.start(device(), &data).unwrap_err().to_string()
+    };
+    let of = |inputs: [&str; 2]| Network::custom("own", inputs, ["choice", "value"], |x, _| Ok(x.clone()));
+    let error = refused(of(["left", "up"]));
+    assert!(error.contains("an input right that none takes"), "{error}");
+    let three = Network::custom("own", ["left", "right", "up"], ["choice", "value"], |[a, b, _], _| {
+        Ok([a.clone(), b.clone()])
+    });
+    let error = refused(three);
+    assert!(error.contains("model own: inputs: expected one that is called up, got left, right"), "{error}");
+    let broken =
+        Network::custom("own", ["left", "right"], ["choice", "value"], |[a, b], _| Ok([(a + b)?, a.clone()]));
+    let error = refused(broken);
+    assert!(error.contains("model own: "), "{error}");
+}
+
+/// Squared errors of the probabilities of classes (Brier), as a loss.
+struct Brier;
+
+impl LossFunction for Brier {
+    fn each(&self, outputs: &Tensor, targets: &Tensor) -> neural::Result<Tensor> {
+        let truth = targets.one_hot(outputs.shape()[1], outputs.dtype())?;
+        (outputs.softmax()? - truth)?.square()?.sum(&[1])
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::Classes
+    }
+}
+
+#[test]
+fn losses_and_metrics_may_be_ones_own() {
+    let data = two_inputs(120);
+    // The largest distance of a row's answer from the truth.
+    let worst = |answers: &Answers| match answers {
+        Answers::Values { outputs, targets, .. } => {
+            outputs.iter().zip(*targets).map(|(output, target)| (output - target).abs()).fold(0.0, f64::max)
+        }
+        _ => f64::NAN,
+    };
+    let worst = Metric::custom("worst-error", Direction::Lower, worst).unwrap();
+    let metrics = [Metric::Brier.of_output("class"), worst.of_output("price")];
+    let mut trainer = Trainer::new(two_outputs()).metrics(metrics).batch_size(16).epochs(12);
+    trainer = trainer
+        .goal(Goal::new("class", "choice", Loss::custom("brier", Brier), "kind"))
+        .goal(Goal::new("price", "value", Loss::MeanSquaredError, "sum"))
+        .optimizer(adam(0.02));
+    let mut run = trainer.start(device(), &data).unwrap();
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let rows = &data.splits.validation;
+    let evaluations = run.evaluate_all(rows).unwrap();
+    let last = history.last().unwrap().validation.as_ref().unwrap();
+    let [(_, class), (_, price)] = evaluations.iter().collect::<Vec<_>>()[..] else { panic!("two goals") };
+    // The figure of two classes is half of the sum that the loss takes; both are of probabilities that sum to 1.
+    let brier = last.get(metrics[0]).unwrap();
+    assert!((class.loss() - 2.0 * brier).abs() < 1e-6 && brier < 0.1, "{} {brier}", class.loss());
+    assert!(class.probabilities().chunks(2).all(|row| (row[0] + row[1] - 1.0).abs() < 1e-12));
+    let by_hand = price.known().map(|(_, target, output)| (output - target).abs()).fold(0.0, f64::max);
+    assert_eq!(last.get(metrics[1]), Some(by_hand));
+
+    // It is read by its name, compared by its direction, and stops a run.
+    let monitor: Monitor = "validation-price.worst-error".parse().unwrap();
+    let best = monitor.best(&history).unwrap();
+    let figure = |epoch: &neural::train::Epoch| monitor.of(epoch).unwrap();
+    assert!(history.iter().all(|epoch| figure(epoch) >= figure(best)));
+    let patient = EarlyStopping { patience: 1, min_delta: 1e9 };
+    assert!(patient.is_due(monitor, &history));
+    for wrong in ["accuracy", "top-3-accuracy", "of.one", ""] {
+        assert!(Metric::custom(wrong, Direction::Lower, |_| 0.0).is_err(), "{wrong}");
+    }
+}
+
+/// Rows of `width` token ids, of which the last ones are padding, 0.
+fn padded_tokens(seed: u64, n: usize, width: usize, real: usize) -> Array {
+    let mut random = numbers(seed);
+    let ids = (0..n * real).map(|_| 1 + (random() * 5.0) as i32).collect::<Vec<_>>();
+    let row = |row: &[i32]| {
+        let kept = 1 + row[0] as usize % real;
+        (0..width).map(|i| if i < kept { row[i] } else { 0 }).collect::<Vec<_>>()
+    };
+    Array::new(&[n, width], ids.chunks(real).flat_map(row).collect()).unwrap()
+}
+
+#[test]
+fn a_node_attends_to_another() {
+    let n = 48;
+    let question = padded_tokens(5, n, 4, 4);
+    let kinds: Vec<i32> =
+        question.to_vec::<i32>().unwrap().chunks(4).map(|row| i32::from(row[0] > 3)).collect();
+    let with_memory = |width: usize| {
+        let mut data =
+            Dataset::new(question.clone(), Targets::numbered(kinds.clone()).unwrap(), splits(n as u32, 0))
+                .unwrap();
+        data.input = "question".into();
+        data.with_input("memory", padded_tokens(9, n, width, 5)).unwrap()
+    };
+    let words = Layer::Embedding(Embedding { padding: Some(0), ..Embedding::new(6, 8) });
+    let nodes = [
+        ("asked", Node::new("question", [words.clone()])),
+        ("known", Node::new("memory", [words])),
+        (
+            "found",
+            Node::joined(
+                ["asked", "known"],
+                Join::Attention(Attention::new(2)),
+                [Layer::GlobalAvgPool, nn::dense(2)],
+            ),
+        ),
+    ];
+    let nodes = Network::of_nodes(nodes, ["found"]).unwrap();
+    let train = |network: &Network, data: &Dataset| {
+        let trainer = Trainer::new(network).optimizer(adam(0.02)).batch_size(16).epochs(6);
+        let mut run = trainer.start(device(), data).unwrap();
+        let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+        (history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>(), run.model().unwrap())
+    };
+    let (losses, model) = train(&nodes, &with_memory(5));
+    let names: Vec<&str> = model.variables.iter().map(|(variable, _)| variable.name.as_str()).collect();
+    assert!(
+        names.contains(&"found.attention.in_proj_weight") && names.contains(&"found.1.weight"),
+        "{names:?}"
+    );
+
+    // As the layer's function does; the questions' own padding counts in the mean alone.
+    let own = Network::custom("own", ["question", "memory"], ["found"], |[question, memory], cx| {
+        let words = Embedding { padding: Some(0), ..Embedding::new(6, 8) };
+        let asked = cx.part("asked.0", "embedding", &words, question)?;
+        let mask = cx.positions().cloned();
+        let known = cx.part("known.0", "embedding", &words, memory)?;
+        let attend = |x: &Tensor, cx: &mut Context| Attention::new(2).forward_with(x, &known, cx);
+        let found = cx.part("found.attention", "attention", &attend, &asked)?;
+        cx.set_positions(mask);
+        let mean = cx.part("found.0", "global-avg-pool", &Layer::GlobalAvgPool, &found)?;
+        Ok([cx.part("found.1", "dense", &Dense::new(2), &mean)?])
+    });
+    let own = own.tokens("question", 6).tokens("memory", 6);
+    assert_eq!(train(&own, &with_memory(5)).0, losses);
+    // More padding behind the memory changes nothing but rounding.
+    for (longer, loss) in train(&nodes, &with_memory(9)).0.iter().zip(&losses) {
+        assert!((longer - loss).abs() < 1e-5 * loss, "{longer}, not {loss}");
+    }
+
+    let recipe = "[data]\nformat = 'npy'\npath = 'x.npz'\ninputs = ['q', 'm']\n[model.nodes]\n";
+    let node = |join: &str, from: &str| {
+        format!("{recipe}y = {{ from = {from}, join = {join} }}\n[train]\nloss = 'mse'\noptimizer = 'adam'")
+    };
+    let read = parse(&node("{ attention = 2 }", "['q', 'm']")).unwrap();
+    assert_eq!(read.model.nodes["y"].join, Some(Join::Attention(Attention::new(2))));
+    let error = parse(&node("{ attention = 2 }", "['q', 'm', 'q']")).unwrap_err();
+    assert!(error.contains("two names, the queries' and the memory's, for attention"), "{error}");
+    let error = parse(&node("'attend'", "['q', 'm']")).unwrap_err();
+    assert!(error.contains("did you mean attention?"), "{error}");
+}
+
+#[test]
 fn one_goal_of_nodes_is_the_list_of_layers() {
     // The same layers under other names begin with other weights; from the same weights they train alike.
     let data = two_inputs(40);
@@ -631,7 +824,7 @@ fn a_sigmoid_may_speak_for_pixels_and_a_loss_may_be_ones_own() {
     run.fit(|_| ControlFlow::Continue(())).unwrap();
     let evaluation = run.evaluate(&data.splits.validation).unwrap();
     assert!(evaluation.accuracy().unwrap() > 0.9, "{evaluation}");
-    let own = Loss::custom("own", |outputs: &neural::graph::Tensor, targets: &neural::graph::Tensor| {
+    let own = Loss::custom("own", |outputs: &Tensor, targets: &Tensor| {
         let wanted = targets.convert(outputs.dtype())?.reshape(outputs.shape())?;
         (outputs - wanted)?.square()?.mean(&[3])
     });

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("runtime", &["error", "array", "file", "graph", "library", "lower"]),
     ("variables", &["error", "array", "graph"]),
     ("loss", &["error", "array", "graph", "named"]),
-    ("metric", &["named"]),
+    ("metric", &["error", "named"]),
     ("nn", &["error", "array", "graph", "loss", "named", "variables"]),
     ("optim", &["error", "array", "graph", "named", "variables"]),
     ("model", &["error", "array", "data", "graph", "loss", "nn", "runtime", "variables"]),

@@ -73,6 +73,7 @@ pub(super) fn turns(description: &Description) -> Result<HashMap<String, Turn>> 
             inputs.map(|(_, input)| walk.list(layers, "", input)).collect::<Result<Vec<_>>>()?
         }
         Network::Nodes(nodes) => walk.nodes(nodes, inputs.collect())?,
+        Network::Custom(custom) => return Err(custom.refused()),
     };
     match outputs.iter().any(|(order, _)| matches!(order, Order::Flattened(_))) {
         true => Err(unknown("a layer between a flatten and the outputs", "flatten")),
@@ -95,18 +96,18 @@ enum Order {
 }
 
 /// The order of a join's result from the orders of its tensors.
-fn joined(join: Option<Join>, taken: &[&Ordered]) -> Result<Ordered> {
+fn joined(join: Option<&Join>, taken: &[&Ordered]) -> Result<Ordered> {
     let [(first, shape), rest @ ..] = taken else {
         return Err(Error::value("from", "the name of a node or an input", "none"));
     };
     let mut shape = shape.clone();
-    if join == Some(Join::Concatenate) {
+    if join == Some(&Join::Concatenate) {
         let last = shape.len() - 1;
         shape[last] += rest.iter().map(|(_, shape)| shape[last]).sum::<usize>();
     }
     let alike = rest.iter().all(|(order, _)| order == first);
     let any_flattened = taken.iter().any(|(order, _)| matches!(order, Order::Flattened(_)));
-    if any_flattened && !rest.is_empty() && (!alike || join == Some(Join::Concatenate)) {
+    if any_flattened && !rest.is_empty() && (!alike || join == Some(&Join::Concatenate)) {
         return Err(unknown("a layer between a flatten and a join", "flatten"));
     }
     Ok((if alike { first.clone() } else { Order::Open }, shape))
@@ -130,7 +131,7 @@ impl Walk {
             let node = &nodes.nodes[name];
             let taken: Vec<&Ordered> =
                 node.from.iter().filter_map(|from| results.get(from.as_str())).collect();
-            let x = joined(node.join, &taken).map_err(|error| error.at(name))?;
+            let x = joined(node.join.as_ref(), &taken).map_err(|error| error.at(name))?;
             let (layers, owner) = nodes.layers(node, name);
             let others = std::mem::take(&mut self.turns);
             let result = self.list(layers, &format!("{owner}."), x)?;

@@ -1,7 +1,7 @@
 //! Custom losses.
 
-use super::Mask;
 use super::compare::{Compare, Compared, Each};
+use super::{Mask, Outputs};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::named::Object;
@@ -15,6 +15,12 @@ pub trait LossFunction {
     /// # Errors
     /// When outputs and targets do not fit each other.
     fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
+
+    /// How the outputs are read, which decides predictions and figures; values as the targets are, unless a type of
+    /// one's own says otherwise.
+    fn outputs(&self) -> Outputs {
+        Outputs::Values
+    }
 
     /// The sum of the losses that count and the divisor for their mean, both f64 scalars; sums of several batches add
     /// up. Under a mask of outputs a row or position counts where all of its outputs do.
@@ -49,6 +55,10 @@ impl Custom {
 impl Compare for Custom {
     fn each(&self, compared: Compared) -> Result<Each> {
         Ok(Each::Rows { losses: self.0.value.each(compared.outputs, compared.targets)?, weights: None })
+    }
+
+    fn outputs(&self) -> Outputs {
+        self.0.value.outputs()
     }
 
     fn sums(&self, outputs: &Tensor, targets: &Tensor, mask: Option<&Mask>) -> Result<(Tensor, Tensor)> {

@@ -97,7 +97,7 @@ impl Answers<'_> {
     /// The requested figures, in that order, without any that the task does not have.
     pub fn figures(&self, metrics: &[Metric]) -> Figures {
         let metrics = metrics.iter().copied().filter(|metric| metric.is_of(self.task()));
-        match self {
+        let mut figures = match self {
             Answers::Classes(answers) => Figures(answers.figures(metrics)),
             Answers::Labels(answers) => Figures(answers.figures(metrics)),
             &Answers::Values { outputs, targets, width } => {
@@ -108,7 +108,13 @@ impl Answers<'_> {
                 };
                 error_figures(&errors, &metrics)
             }
+        };
+        for (metric, value) in &mut figures.0 {
+            if let Metric::Custom(custom) = metric {
+                *value = custom.measure(self);
+            }
         }
+        figures
     }
 }
 

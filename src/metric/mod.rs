@@ -15,6 +15,7 @@
 //! | `name` | their names: [`Metric`], and the task of a model: [`Task`] |
 //! | `counts` | precision, recall, F1 and their averages |
 //! | `classes` | one class of several a row: [`Confusion`], accuracies |
+//! | `custom` | figures of one's own: [`Metric::custom`] |
 //! | `conformal` | sets and intervals that hold the truth with a given confidence |
 //! | `labels` | several labels, each present or absent |
 //! | `probability` | log loss, Brier score, calibration |
@@ -27,6 +28,7 @@ mod answers;
 mod classes;
 mod conformal;
 mod counts;
+mod custom;
 mod figures;
 mod labels;
 mod name;
@@ -41,6 +43,7 @@ pub use answers::{Answers, ClassAnswers, LabelAnswers};
 pub use classes::{Confusion, classes_of, top_k};
 pub use conformal::Conformal;
 pub use counts::{Average, Counts, averaged};
+pub use custom::CustomMetric;
 pub use figures::Figures;
 pub use labels::{exact_match, label_accuracy, label_counts};
 pub use name::{Direction, Metric, Task, UnknownMetric, number, percent};

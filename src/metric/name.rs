@@ -1,6 +1,7 @@
 //! The names of figures, under which they are chosen, shown and kept everywhere.
 
 use super::counts::Average;
+use super::custom::CustomMetric;
 use super::output::{self, OutputMetric};
 use crate::named;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -69,6 +70,8 @@ pub enum Metric {
     Loss,
     /// A figure of one of several outputs, see [`Metric::of_output`].
     Output(&'static OutputMetric),
+    /// See [`Metric::custom`].
+    Custom(&'static CustomMetric),
 }
 
 /// The task of a model, which decides its figures.
@@ -218,6 +221,7 @@ impl Metric {
             M::LabelAccuracy | M::ExactMatch => false,
             M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2 => false,
             M::Loss | M::Output(_) => false,
+            M::Custom(_) => true,
         }
     }
 
@@ -226,29 +230,29 @@ impl Metric {
         match self {
             M::Precision(average) | M::Recall(average) | M::F1(average) => average != Average::Positive,
             M::LabelAccuracy | M::ExactMatch => true,
-            M::RocAuc | M::AveragePrecision | M::LogLoss | M::Brier => true,
+            M::RocAuc | M::AveragePrecision | M::LogLoss | M::Brier | M::Custom(_) => true,
             _ => false,
         }
     }
 
     fn is_of_values(self) -> bool {
         use Metric as M;
-        matches!(self, M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2)
+        matches!(self, M::Rmse | M::Mse | M::Mae | M::MedianAbsoluteError | M::R2 | M::Custom(_))
     }
 
     /// Which of two values is the better one.
     pub fn direction(self) -> Direction {
-        self.row().2
+        self.row().1
     }
 
     /// Whether the figure is a part of 1, which is shown in per cent.
     pub fn is_part(self) -> bool {
-        self.row().3 == Style::Percent
+        self.row().2 == Style::Percent
     }
 
     /// A value of the figure as people read it: `98.40%`, or a [`number`]. One that is undefined is `-`.
     pub fn show(self, value: f64) -> String {
-        match self.row().3 {
+        match self.row().2 {
             _ if value.is_nan() => "-".to_string(),
             Style::Percent => percent(value),
             Style::Number => number(value),
@@ -266,15 +270,18 @@ impl Metric {
         if let Self::Output(of) = self { Some((&of.output, of.metric)) } else { None }
     }
 
-    /// The figure's row; top-k accuracies share the row of k = 5.
-    fn row(self) -> &'static Row {
+    /// Its name, direction and style; top-k accuracies share the row of k = 5.
+    fn row(self) -> (&'static str, Direction, Style) {
         let known = match self {
             Self::TopAccuracy(_) => Self::TopAccuracy(5),
             Self::Output(of) => return of.metric.row(),
+            Self::Custom(custom) => return (custom.name(), custom.direction(), Style::Number),
             other => other,
         };
-        // Every figure has a row, as a test checks.
-        TABLE.iter().find(|(metric, ..)| *metric == known).unwrap_or(&TABLE[0])
+        // Every other figure has a row, as a test checks.
+        let (_, name, direction, style) =
+            *TABLE.iter().find(|(metric, ..)| *metric == known).unwrap_or(&TABLE[0]);
+        (name, direction, style)
     }
 }
 
@@ -283,7 +290,7 @@ impl fmt::Display for Metric {
         match self {
             Self::TopAccuracy(k) => f.pad(&format!("top-{k}-accuracy")),
             Self::Output(of) => f.pad(&format!("{}.{}", of.output, of.metric)),
-            _ => f.pad(self.row().1),
+            _ => f.pad(self.row().0),
         }
     }
 }
@@ -304,9 +311,10 @@ impl FromStr for Metric {
         if let Some(k) = places.and_then(|k| k.parse().ok()).filter(|k| *k > 0) {
             return Ok(Self::TopAccuracy(k));
         }
-        let row = TABLE.iter().find(|(_, known, ..)| *known == name);
+        let row = TABLE.iter().find(|(_, known, ..)| *known == name).map(|row| row.0);
         let known: Vec<&str> = Self::names().collect();
-        row.map(|row| row.0).ok_or_else(|| UnknownMetric(named::unknown("a metric", name, &known)))
+        row.or_else(|| CustomMetric::named(name).map(Self::Custom))
+            .ok_or_else(|| UnknownMetric(named::unknown("a metric", name, &known)))
     }
 }
 

@@ -80,6 +80,7 @@ fn last_layer(description: &Description) -> Result<String> {
                     .any(|other| other.like.as_ref() == Some(name) || other.from.contains(name));
             (!is_shared).then(|| end(&node.layers)).flatten().map(|place| format!("{name}.{place}"))
         }),
+        Network::Custom(_) => None,
     };
     found.map_or_else(|| refused("one that ends otherwise"), Ok)
 }

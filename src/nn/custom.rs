@@ -1,9 +1,10 @@
-//! Custom layers.
+//! Custom layers and models.
 
-use super::{Context, Layer, Module};
-use crate::error::Result;
+use super::{Context, Layer, Module, Network};
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::named::Object;
+use crate::named::{self, Object};
+use serde::Serializer;
 use std::sync::Arc;
 
 /// A named [`Module`] as a layer; equal to another only where both are the same object.
@@ -38,4 +39,105 @@ impl Module for Custom {
     fn forward(&self, x: &Tensor, cx: &mut Context) -> Result<Tensor> {
         self.0.value.forward(x, cx)
     }
+}
+
+type Function = dyn Fn(&[Tensor], &mut Context) -> Result<Vec<Tensor>> + Send + Sync;
+
+/// A function of named inputs as a model, see [`Network::custom`]; equal to another only where both are the same object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomNetwork {
+    function: Object<Function>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Input {
+    pub name: String,
+    pub vocabulary: Option<usize>,
+}
+
+impl Network {
+    /// A model from a function of named inputs, which returns a result for each named output; `name` stands for it in
+    /// messages. As [`custom`], a file cannot hold it.
+    ///
+    /// ```
+    /// use neural::{loss, nn::{Context, Dense, Network}, train::{Goal, Trainer}};
+    /// // A question about a table: which of its rows, and how much.
+    /// let model = Network::custom("asks", ["question", "table"], ["row", "amount"], |[question, table], cx| {
+    ///     let question = cx.part("question", "dense", &Dense::new(8), question)?.unsqueeze(1)?;
+    ///     let table = cx.part("table", "dense", &Dense::new(8), table)?;
+    ///     let rows = (&table * question.broadcast_in(table.shape(), vec![0, 1, 2])?)?.sum(&[2])?;
+    ///     let amount = cx.part("amount", "dense", &Dense::new(1), &rows.softmax()?)?;
+    ///     Ok([rows, amount])
+    /// });
+    /// let (variables, _, outputs) = model.declare(neural::DType::F32, &[("question", &[3]), ("table", &[5, 4])])?;
+    /// assert_eq!((&*variables[0].name, outputs), ("question.weight", vec![vec![5], vec![1]]));
+    /// let trainer = Trainer::new(model)
+    ///     .goal(Goal::new("row", "row", loss::softmax_cross_entropy(), "row"))
+    ///     .goal(Goal::new("amount", "amount", loss::Loss::MeanSquaredError, "amount"));
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    pub fn custom<const I: usize, const O: usize>(
+        name: &str,
+        inputs: [&str; I],
+        outputs: [&str; O],
+        function: impl Fn(&[Tensor; I], &mut Context) -> Result<[Tensor; O]> + Send + Sync + 'static,
+    ) -> Self {
+        let function = move |inputs: &[Tensor], cx: &mut Context| {
+            let inputs = inputs.try_into().map_err(|_| Error::value("inputs", I, inputs.len()))?;
+            Ok(function(inputs, cx)?.into())
+        };
+        Self::Custom(CustomNetwork {
+            function: Object { name: name.to_string(), value: Arc::new(function) },
+            inputs: inputs.map(|name| Input { name: name.to_string(), vocabulary: None }).into(),
+            outputs: outputs.map(String::from).into(),
+        })
+    }
+
+    /// The same custom model, with `input` read as token ids, i32 from 0 to below `vocabulary`. Other models find
+    /// that out by their embeddings.
+    #[must_use]
+    pub fn tokens(mut self, input: &str, vocabulary: usize) -> Self {
+        if let Self::Custom(custom) = &mut self {
+            for known in custom.inputs.iter_mut().filter(|known| known.name == input) {
+                known.vocabulary = Some(vocabulary);
+            }
+        }
+        self
+    }
+}
+
+impl CustomNetwork {
+    pub(super) fn forward(&self, inputs: &[(&str, Tensor)], cx: &mut Context) -> Result<Vec<Tensor>> {
+        let taken = self.inputs.iter().map(|Input { name, .. }| {
+            let found = inputs.iter().find(|(known, _)| known == name);
+            found.map(|(_, x)| x.clone()).ok_or_else(|| {
+                let names: Vec<&str> = inputs.iter().map(|(name, _)| *name).collect();
+                Error::value(
+                    "inputs",
+                    format!("one that is called {name}"),
+                    named::got(&names.join(", "), &[]),
+                )
+            })
+        });
+        let taken = taken.collect::<Result<Vec<_>>>();
+        taken.and_then(|taken| (self.function.value)(&taken, cx)).map_err(|error| self.blame(error))
+    }
+
+    /// The error, which happened in this model.
+    fn blame(&self, error: Error) -> Error {
+        error.of(&format!("model {}", self.function.name))
+    }
+
+    /// The error of a place that needs a model of layers or nodes.
+    pub(crate) fn refused(&self) -> Error {
+        let got = format!("{}, one of Network::custom", self.function.name);
+        Error::value("model", "a model of layers or nodes, which a file can hold", got)
+    }
+}
+
+/// Serialises no custom model: a file cannot hold its function.
+pub(super) fn refuse<S: Serializer>(custom: &CustomNetwork, _: S) -> std::result::Result<S::Ok, S::Error> {
+    Err(serde::ser::Error::custom(custom.refused()))
 }

@@ -38,7 +38,7 @@ pub use attention::{Attention, attention};
 pub use context::Context;
 pub use conv::{Conv, conv};
 pub use conv_transpose::{ConvTranspose, conv_transpose};
-pub use custom::{Custom, custom};
+pub use custom::{Custom, CustomNetwork, custom};
 pub use dense::{Dense, dense};
 pub use depthwise::{DepthwiseConv, SeparableConv};
 pub use dropout::{Dropout, dropout};

@@ -1,5 +1,6 @@
 //! Models: named inputs to named outputs.
 
+use super::custom::{self, CustomNetwork};
 use super::{Context, Layer, Module, Node, Nodes, Sequential, Summary};
 use crate::array::DType;
 use crate::error::{Error, Result};
@@ -32,6 +33,9 @@ pub enum Network {
     Layers(Sequential),
     /// Named nodes, with any number of inputs and outputs.
     Nodes(Nodes),
+    /// See [`Network::custom`].
+    #[serde(skip_deserializing, serialize_with = "custom::refuse")]
+    Custom(CustomNetwork),
 }
 
 impl From<Sequential> for Network {
@@ -75,7 +79,11 @@ impl Network {
 
     /// The names of the inputs; a list of layers takes any one.
     pub fn inputs(&self) -> Vec<&str> {
-        let Self::Nodes(nodes) = self else { return Vec::new() };
+        let nodes = match self {
+            Self::Layers(_) => return Vec::new(),
+            Self::Nodes(nodes) => nodes,
+            Self::Custom(custom) => return custom.inputs.iter().map(|input| input.name.as_str()).collect(),
+        };
         let all = nodes.nodes.values().flat_map(|node| &node.from);
         let inputs: BTreeSet<&str> =
             all.filter(|from| !nodes.nodes.contains_key(*from)).map(String::as_str).collect();
@@ -86,7 +94,9 @@ impl Network {
     pub fn outputs(&self) -> Vec<&str> {
         match self {
             Self::Layers(_) => vec![""],
-            Self::Nodes(nodes) => nodes.outputs.iter().map(String::as_str).collect(),
+            Self::Nodes(Nodes { outputs, .. }) | Self::Custom(CustomNetwork { outputs, .. }) => {
+                outputs.iter().map(String::as_str).collect()
+            }
         }
     }
 
@@ -94,13 +104,14 @@ impl Network {
     pub fn layers(&self) -> Option<&Sequential> {
         match self {
             Self::Layers(layers) => Some(layers),
-            Self::Nodes(_) => None,
+            Self::Nodes(_) | Self::Custom(_) => None,
         }
     }
 
     /// How many different token ids an input may hold, where an embedding reads it.
     pub fn vocabulary(&self, input: &str) -> Option<usize> {
         match self {
+            Self::Custom(custom) => custom.inputs.iter().find(|known| known.name == input)?.vocabulary,
             Self::Layers(layers) => layers.vocabulary(),
             Self::Nodes(nodes) => {
                 let takes = |node: &&Node| node.from.len() == 1 && node.from[0] == input;
@@ -115,6 +126,7 @@ impl Network {
         match self {
             Self::Layers(layers) => layers.last(),
             Self::Nodes(nodes) => nodes.layers(nodes.nodes.get(output)?, output).0.last(),
+            Self::Custom(_) => None,
         }
     }
 
@@ -127,6 +139,7 @@ impl Network {
             (Self::Layers(layers), [(_, x)]) => Ok(vec![layers.forward(x, cx)?]),
             (Self::Layers(_), _) => Err(Error::value("inputs", "one, for a list of layers", inputs.len())),
             (Self::Nodes(nodes), _) => nodes.forward(inputs, cx),
+            (Self::Custom(custom), _) => custom.forward(inputs, cx),
         }
     }
 
@@ -153,6 +166,7 @@ impl Network {
         let note = match self {
             Self::Layers(layers) => layers.orderless("", &mut false),
             Self::Nodes(nodes) => nodes.orderless()?,
+            Self::Custom(_) => None,
         };
         let notes = note.into_iter().collect();
         Ok((variables.variables().cloned().collect(), Summary { rows, dtype, notes }, shapes))

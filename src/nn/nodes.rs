@@ -1,9 +1,9 @@
 //! A graph of named nodes: layers whose inputs are the outputs of other nodes or the model's inputs.
 
-use super::{Context, Layer, Module, Sequential};
+use super::{Attention, Context, Layer, Module, Sequential};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::named;
+use crate::named::{self, Named};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,30 +57,21 @@ impl Line {
     }
 }
 
-/// How the results of several nodes become one tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Join {
-    /// Concatenated along the last axis; the other axes must match.
-    Concatenate,
-    /// Element by element; all of one shape.
-    Add,
-    /// The first minus all others.
-    Subtract,
-    /// Element by element; all of one shape.
-    Multiply,
-}
-
-impl Join {
-    /// Its name in a recipe.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Concatenate => "concatenate",
-            Self::Add => "add",
-            Self::Subtract => "subtract",
-            Self::Multiply => "multiply",
-        }
+named::table! {
+    /// How the results of several nodes become one tensor.
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Join: "a join" {
+        /// One after another along the last axis; the other axes must match.
+        Concatenate = "concatenate" | "concat" | "cat";
+        /// The sum, element by element; all of one shape.
+        Add = "add";
+        /// The first minus all others, element by element; all of one shape.
+        Subtract = "subtract";
+        /// The product, element by element; all of one shape.
+        Multiply = "multiply";
+        /// The first of two sequences attends to the second (cross-attention); both have the same number of features, and
+        /// padding of the second is not attended to. As the layer: `heads`, `causal`, `rotary`, `dropout`.
+        Attention(Attention) = "attention" | "multiheadattention" | "crossattention", short "heads";
     }
 }
 
@@ -110,8 +101,16 @@ impl Node {
         self.line.before(&format!("node {name}"))
     }
 
-    fn join(&self, tensors: &[Tensor]) -> Result<Tensor> {
-        let ([first, rest @ ..], join) = (tensors, self.join) else {
+    /// The input of the layers of the node `name`, from the results that it takes and the masks of their padding.
+    fn join(
+        &self,
+        name: &str,
+        tensors: &[Tensor],
+        masks: &[Option<Tensor>],
+        cx: &mut Context,
+    ) -> Result<Tensor> {
+        cx.set_positions(masks.iter().flatten().next().cloned());
+        let ([first, rest @ ..], join) = (tensors, &self.join) else {
             return Err(Error::value("from", "the name of a node or an input", "none"));
         };
         if rest.is_empty() {
@@ -124,14 +123,21 @@ impl Node {
         };
         let alike =
             |axes: usize| rest.iter().all(|t| t.shape()[..axes.min(t.rank())] == first.shape()[..axes]);
-        if join == Some(Join::Concatenate) {
+        if let (Some(Join::Attention(attention)), [memory]) = (join, rest) {
+            cx.set_positions(masks[1].clone());
+            let attend = |x: &Tensor, cx: &mut Context| attention.forward_with(x, memory, cx);
+            let y = cx.part(&format!("{name}.attention"), "attention", &attend, first);
+            cx.set_positions(masks[0].clone());
+            return y;
+        }
+        if *join == Some(Join::Concatenate) {
             if rest.iter().any(|t| t.rank() != first.rank()) || !alike(first.rank() - 1) {
                 return refuse("shapes that differ in the last axis alone, for concatenate".into());
             }
             return Tensor::concatenate(&tensors.iter().collect::<Vec<_>>(), first.rank() - 1);
         }
         if rest.iter().any(|t| t.shape() != first.shape()) {
-            return refuse(format!("equal shapes, for {}", join.map_or("multiply", Join::name)));
+            return refuse(format!("equal shapes, for {}", join.as_ref().map_or("multiply", Join::kind)));
         }
         rest.iter().try_fold(first.clone(), |sum, t| match join {
             Some(Join::Add) => sum + t,
@@ -222,11 +228,12 @@ impl Nodes {
                     Error::value("from", "a node or an input of the data", named::got(from, &there()))
                 })
             });
-            cx.set_positions(node.from.iter().find_map(|from| positions.get(from.as_str()).cloned()));
+            let masks =
+                node.from.iter().map(|from| positions.get(from.as_str()).cloned()).collect::<Vec<_>>();
             let (layers, owner) = self.layers(node, name);
             let place = cx.noted();
             let result = taken.collect::<Result<Vec<_>>>().and_then(|taken| {
-                let x = node.join(&taken)?;
+                let x = node.join(name, &taken, &masks, cx)?;
                 let build = |cx: &mut Context| {
                     cx.within(&owner, "node", |cx| cx.build_part(name, |cx| layers.forward(&x, cx)))
                 };
@@ -260,12 +267,16 @@ impl Node {
                 name,
             ));
         }
-        match (&self.from[..], self.join) {
+        match (&self.from[..], &self.join) {
             ([], _) => return Err(Error::value("from", "the name of a node or an input", "none")),
             ([_], Some(_)) => return Err(Error::value("join", "several names in from", "one")),
             ([_, _, ..], None) => {
-                let expected = "concatenate, add, subtract or multiply, as from has several names";
+                let expected = format!("{}, as from has several names", Join::NAMES.join(", "));
                 return Err(Error::value("join", expected, "none"));
+            }
+            ([_, _, _, ..], Some(Join::Attention(_))) => {
+                let expected = "two names, the queries' and the memory's, for attention";
+                return Err(Error::value("from", expected, self.from.join(", ")));
             }
             _ => {}
         }
@@ -280,7 +291,7 @@ impl Node {
     /// The source of its input, as text for the summary.
     fn written(&self) -> String {
         let like = self.like.as_ref().map_or(String::new(), |other| format!(", like {other}"));
-        format!("{} {}{like}", self.join.map_or("from", Join::name), self.from.join(" "))
+        format!("{} {}{like}", self.join.as_ref().map_or("from", Join::kind), self.from.join(" "))
     }
 }
 
@@ -321,5 +332,15 @@ mod one_or_several {
             Names::One(name) => vec![name],
             Names::Several(names) => names,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_the_table() {
+        named::reference::check("joins", Join::REFERENCE);
     }
 }

@@ -73,8 +73,8 @@ impl Trainer {
     fn check_output(&self, goal: &Goal) -> Result<()> {
         let Some(last) = self.model.last(&goal.output) else {
             return match &self.model {
-                // A join alone.
-                Network::Nodes(_) => Ok(()),
+                // A join alone, or a function.
+                Network::Nodes(_) | Network::Custom(_) => Ok(()),
                 Network::Layers(_) => {
                     Err(Error::value("model.layers", "at least one layer, such as { dense = 2 }", "none"))
                 }

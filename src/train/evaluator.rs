@@ -221,7 +221,9 @@ impl<'a> Evaluator<'a> {
     /// Where the outputs are values and the figures sums over rows, only one call's outputs are kept: if they are
     /// pictures, the outputs of all rows may take many times the memory of the data.
     pub(super) fn score(&mut self, values: &[&Buffer], rows: &[u32], metrics: &[Metric]) -> Result<Score> {
-        let is_sum = |metric: &Metric| metric.output().is_none() && *metric != Metric::MedianAbsoluteError;
+        let is_sum = |metric: &Metric| {
+            metric.output().is_none() && !matches!(metric, Metric::MedianAbsoluteError | Metric::Custom(_))
+        };
         if rows.is_empty() || self.tasks != [Task::Values] || !metrics.iter().all(is_sum) {
             return Ok(self.measure(values, rows)?.score(metrics));
         }

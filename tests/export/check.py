@@ -111,7 +111,7 @@ def check_networks(path):
     module = _hlo.hlo_module_from_text(path.with_suffix(".hlo").read_text())
     module = _jax.mlir.hlo_to_stablehlo(module.as_serialized_hlo_module_proto())
     found["JAX, HLO"] = dict(zip(order["output"], all_compiled_by_jax(module, samples)))
-    if path.stem in ("two-inputs", "unet", "siamese"):
+    if path.stem in ("two-inputs", "unet", "siamese", "series"):
         found["PyTorch"] = nodes_with_torch(path.with_suffix(".safetensors"), inputs)
 
     for reader, results in found.items():
@@ -157,6 +157,10 @@ def nodes_with_torch(path, inputs):
         taken = [results[one] for one in listed(node["from"])]
         assert len({first for _, first in taken}) == 1, "channels in one place"
         x, first = taken[0]
+        if isinstance(node.get("join"), dict):
+            x = attended(node["join"]["attention"], x, taken[1][0], values, f"{name}.attention.")
+            values = {key: value for key, value in values.items() if not key.startswith(f"{name}.attention.")}
+            taken = taken[:1]
         for other, _ in taken[1:]:
             join = {"add": torch.add, "subtract": torch.sub, "multiply": torch.mul}
             join["concatenate"] = lambda a, b: torch.cat([a, b], 1 if first else -1)
@@ -176,6 +180,18 @@ def nodes_with_torch(path, inputs):
             y = scaling(answer["target_scaling"], y, back=True)
         found[answer["name"] or "output"] = y.numpy()
     return found
+
+
+def attended(settings, x, memory, values, prefix):
+    """Attention of `x` to `memory` by PyTorch's own layer, filled by the names in the file."""
+    import torch
+
+    layer = torch.nn.MultiheadAttention(x.shape[-1], settings["heads"], batch_first=True)
+    own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+    layer.load_state_dict(own, strict=True)
+    later = torch.ones(x.shape[1], memory.shape[1]).triu(1).bool() if settings["causal"] else None
+    with torch.no_grad():
+        return layer.eval()(x, memory, memory, attn_mask=later, need_weights=False)[0]
 
 
 def listed(names):

@@ -22,6 +22,7 @@ pub fn of(path: &Path, description: &Description, summary: &Summary) -> Result<D
     match &description.layers {
         Network::Layers(_) => diagram.list(summary),
         Network::Nodes(nodes) => diagram.nodes(nodes, summary)?,
+        Network::Custom(_) => diagram.list(summary),
     }
     for answer in description.answers() {
         let (called, gives) =
@@ -98,9 +99,9 @@ impl Drawing {
 
 /// The first step of a node, before its layers.
 fn joined(node: &Node) -> Option<String> {
-    match (node.join, &node.like) {
-        (Some(join), None) => Some(join.name().to_string()),
-        (Some(join), Some(other)) => Some(format!("{}, the layers of {other}", join.name())),
+    match (&node.join, &node.like) {
+        (Some(join), None) => Some(join.kind().to_string()),
+        (Some(join), Some(other)) => Some(format!("{}, the layers of {other}", join.kind())),
         (None, Some(other)) => Some(format!("the layers of {other}")),
         (None, None) => None,
     }

@@ -104,7 +104,7 @@ impl<'a> Builder<'a> {
             Layer::Embedding(layer) => self.embedding(layer, x),
             Layer::Masking => Ok(self.masking(x)),
             Layer::Residual(layer) => self.residual(layer, x),
-            Layer::Attention(layer) => self.attention(layer, x),
+            Layer::Attention(layer) => self.attention(layer, x, None),
             Layer::Lstm(layer) => self.recurrent("LSTM", layer, x, &[0, 3, 1, 2]),
             Layer::Gru(layer) => self.recurrent("GRU", layer, x, &[1, 0, 2]),
             Layer::Relu6 => {

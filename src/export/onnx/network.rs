@@ -18,6 +18,7 @@ impl Builder<'_> {
                 None => Err(Error::value("inputs", "one, for a list of layers", "none")),
             },
             Network::Nodes(nodes) => self.nodes(nodes, inputs),
+            Network::Custom(custom) => Err(custom.refused()),
         }
     }
 
@@ -31,14 +32,12 @@ impl Builder<'_> {
         let mut positions: BTreeMap<&str, String> = BTreeMap::new();
         for name in nodes.order()? {
             let node = &nodes.nodes[name];
-            self.positions = node.from.iter().find_map(|from| positions.get(from.as_str()).cloned());
+            let masks: Vec<_> = node.from.iter().map(|from| positions.get(from.as_str()).cloned()).collect();
             let taken: Vec<Value> =
                 node.from.iter().filter_map(|from| results.get(from.as_str()).cloned()).collect();
+            let x = self.within(name, |builder| builder.joined_nodes(node, taken, masks))?;
             let (layers, owner) = nodes.layers(node, name);
-            let y = self.within(&owner, |builder| {
-                let x = builder.joined_nodes(node, taken)?;
-                builder.whole_list(layers, x)
-            })?;
+            let y = self.within(&owner, |builder| builder.whole_list(layers, x))?;
             positions.extend(self.positions.take().map(|mask| (name, mask)));
             results.insert(name, y);
         }
@@ -51,7 +50,13 @@ impl Builder<'_> {
         self.layers(layers, x)
     }
 
-    fn joined_nodes(&mut self, node: &Node, mut taken: Vec<Value>) -> Result<Value> {
+    fn joined_nodes(
+        &mut self,
+        node: &Node,
+        mut taken: Vec<Value>,
+        masks: Vec<Option<String>>,
+    ) -> Result<Value> {
+        self.positions = masks.iter().flatten().next().cloned();
         if taken.iter().any(|x| x.channels_first != taken[0].channels_first) {
             taken = taken.into_iter().map(|x| self.channels_last(x)).collect();
         }
@@ -59,7 +64,7 @@ impl Builder<'_> {
         let Some(first) = rest.next() else {
             return Err(Error::value("from", "the name of a node or an input", "none"));
         };
-        let op = match node.join {
+        let op = match &node.join {
             None => return Ok(first),
             Some(Join::Concatenate) => {
                 let axis = if first.channels_first { 1 } else { first.rank() - 1 };
@@ -76,6 +81,12 @@ impl Builder<'_> {
             Some(Join::Add) => "Add",
             Some(Join::Subtract) => "Sub",
             Some(Join::Multiply) => "Mul",
+            Some(Join::Attention(attention)) => {
+                self.positions = masks.get(1).cloned().flatten();
+                let y = self.within("attention", |builder| builder.attention(attention, first, rest.next()));
+                self.positions = masks.into_iter().next().flatten();
+                return y;
+            }
         };
         Ok(rest.fold(first, |y, x| y.with(self.node(op, &[&y.name, &x.name], vec![]))))
     }

@@ -54,24 +54,29 @@ impl Builder<'_> {
         x.with(self.node("Gather", &[&x.name, &first], vec![int("axis", 1)]))
     }
 
-    pub fn attention(&mut self, layer: &Attention, x: Value) -> Result<Value> {
+    /// Attention of `x` to itself, or to a memory, whose padding the builder's positions then mask.
+    pub fn attention(&mut self, layer: &Attention, x: Value, memory: Option<Value>) -> Result<Value> {
         let x = self.channels_last(x);
         let &[_, length, features] = &x.shape[..] else {
             return Err(Error::shape("attention", "[batch, length, features]", format!("{:?}", x.shape)));
         };
         let size = features / layer.heads;
-        let projected = self.linear(&x, "in_proj_weight", Some("in_proj_bias"))?;
-        let parts: Vec<String> = ["queries", "keys", "values"].iter().map(|part| self.fresh(part)).collect();
-        self.push("Split", &[&projected.name], parts.clone(), vec![int("axis", 2)]);
-        // 0 keeps the batch. [n, length, features] -> [n, heads, length, size]
-        let split = self.ints(&whole(&[0, length, layer.heads, size]));
+        let mut parts = self.projected(&x)?;
+        let mut others = length;
+        if let Some(memory) = memory {
+            let memory = self.channels_last(memory);
+            others = memory.shape[1];
+            parts[1..].clone_from_slice(&self.projected(&memory)?[1..]);
+        }
         let mut heads = Vec::new();
-        for part in &parts {
+        for (part, length) in parts.iter().zip([length, others, others]) {
+            // 0 keeps the batch. [n, length, features] -> [n, heads, length, size]
+            let split = self.ints(&whole(&[0, length, layer.heads, size]));
             let part = self.node("Reshape", &[part, &split], vec![]);
             heads.push(self.node("Transpose", &[&part], vec![ints("perm", vec![0, 2, 1, 3])]));
         }
         if layer.rotary {
-            for part in &mut heads[..2] {
+            for (part, length) in heads.iter_mut().zip([length, others]) {
                 *part = self.rotated(part, length, size)?;
             }
         }
@@ -81,8 +86,8 @@ impl Builder<'_> {
         let queries = self.node("Mul", &[&heads[0], &scale], vec![]);
         let mut scores = self.node("MatMul", &[&queries, &keys], vec![]);
         if layer.causal {
-            let later = |i: usize| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 };
-            let mask = Array::new(&[length, length], (0..length * length).map(later).collect())?;
+            let later = |i: usize| if i % others > i / others { f32::NEG_INFINITY } else { 0.0 };
+            let mask = Array::new(&[length, others], (0..length * others).map(later).collect())?;
             let mask = self.constant("mask", &mask);
             scores = self.node("Add", &[&scores, &mask], vec![]);
         }
@@ -97,6 +102,14 @@ impl Builder<'_> {
         let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", vec![0, 2, 1, 3])]);
         let mixed = self.reshaped(x.with(mixed), &[length, features]);
         self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
+    }
+
+    /// The queries, keys and values of `x`.
+    fn projected(&mut self, x: &Value) -> Result<[String; 3]> {
+        let projected = self.linear(x, "in_proj_weight", Some("in_proj_bias"))?;
+        let parts = ["queries", "keys", "values"].map(|part| self.fresh(part));
+        self.push("Split", &[&projected.name], parts.to_vec(), vec![int("axis", 2)]);
+        Ok(parts)
     }
 
     /// `x` `[n, length, features]` where positions are real, `other` where they are padding.
