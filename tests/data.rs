@@ -701,7 +701,9 @@ mod numpy {
 
         let targets = |descr: &str, elements: &[u8]| {
             fs::write(arrays.path().join("y.npy"), file(descr, "False", "(3,)", elements)).unwrap();
-            load("").map(|data| data.targets.labels().map(<[i32]>::to_vec)).map_err(neural::Error::Device)
+            load("")
+                .map(|data| data.targets.labels().map(<[i32]>::to_vec))
+                .map_err(|e| neural::Error::value("data", "targets", e))
         };
         assert_eq!(targets("'|i1'", &[0, 2, 1]).unwrap(), Some(vec![0, 2, 1]));
         assert_eq!(targets("'|i1'", &[0, 2, 0xff]).unwrap(), Some(vec![1, 2, 0]));

@@ -133,7 +133,7 @@ fn a_function_trains_on_two_devices_as_on_one() {
 fn devices_that_are_not_there_or_do_not_divide_the_batch_are_refused() {
     let data = pictures();
     let refused = |devices| trainer(optim::sgd(0.1), devices).start(device(), &data).expect_err("refused");
-    assert!(matches!(refused(8), Error::Device(message) if message.contains("got 4")));
+    assert!(matches!(refused(8), Error::Device { reason, .. } if reason.contains("got 4")));
     for devices in [0, 3] {
         assert!(matches!(refused(devices), Error::Value { name, .. } if name == "devices"));
     }

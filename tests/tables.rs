@@ -31,7 +31,7 @@ fn load_for(text: &str, settings: &str, task: Option<Task>) -> Result<Dataset> {
     let path = folder.path().join("table.txt");
     std::fs::write(&path, text).unwrap();
     let source: Source = toml::from_str(&format!("format = 'table'\npath = ''\n{settings}"))
-        .map_err(|e| neural::Error::Device(e.message().to_string()))?;
+        .map_err(|e| neural::Error::value("settings", "TOML", e.message()))?;
     Source { path, ..source }.load_for(task)
 }
 

@@ -108,8 +108,13 @@ pub enum Error {
     },
 
     /// A requested device does not exist or cannot be used.
-    #[error("{0}")]
-    Device(String),
+    #[error("{device}: {reason}")]
+    Device {
+        /// The device, such as `cuda`.
+        device: String,
+        /// The fault and the remedy.
+        reason: String,
+    },
 
     /// More memory is needed than is free, which is known before any of it is taken. Both are in bytes.
     #[error("{what} needs {} of memory, and {} are free; {advice}", gib(*needs), gib(*has))]
@@ -129,8 +134,10 @@ pub enum Error {
     Xla {
         /// The verb of the message, such as `compile`.
         action: &'static str,
-        /// The answer of XLA, with its [`Cause`] if that is known.
+        /// The answer of XLA, with the cause and its remedy if that is known.
         message: String,
+        /// The cause, where the answer is a known one.
+        cause: Option<Cause>,
     },
 
     /// A loss that is not a finite number. The run is in its state before that step.
@@ -215,11 +222,17 @@ impl Error {
         };
         // The lines after the first are XLA's state in detail.
         let first = text.trim().lines().next().unwrap_or_default().trim_end();
-        let message = match Cause::of(&text) {
+        let cause = Cause::of(&text);
+        let message = match &cause {
             Some(cause) => format!("{cause} ({first})"),
             None => first.to_string(),
         };
-        Error::Xla { action, message }
+        Error::Xla { action, message, cause }
+    }
+
+    /// A device that does not exist or cannot be used.
+    pub(crate) fn device(device: impl ToString, reason: impl Into<String>) -> Self {
+        Error::Device { device: device.to_string(), reason: reason.into() }
     }
 
     /// Names the place in which the error happened; nested places read from the outside in.

@@ -134,7 +134,7 @@ fn name(line: &str) -> &str {
 }
 
 fn unreadable(message: String) -> Error {
-    Error::Xla { action: "write HLO", message }
+    Error::Xla { action: "write HLO", message, cause: None }
 }
 
 /// The fields of XLA's `HloModuleProto` (`xla/service/hlo.proto`) that are needed here.

@@ -74,6 +74,7 @@ pub(super) fn edited(
     let program = f(&program).map_err(|error| Error::Xla {
         action: "build the program",
         message: format!("expected an HloModuleProto, got other bytes ({error})"),
+        cause: None,
     })?;
     let proto = HloModuleProto::parse_proto(&program, true).map_err(refused)?;
     Ok(XlaComputation::from_proto(&proto))

@@ -124,10 +124,11 @@ impl CudaPlugin {
             if name == "cuda" {
                 let path = PathBuf::from(path);
                 if !path.is_file() {
-                    return Err(Error::Device(format!(
-                        "cuda: XLA_PJRT_PLUGIN names {}, which is not there; correct or unset it",
+                    let reason = format!(
+                        "XLA_PJRT_PLUGIN names {}, which is not there; correct or unset it",
                         path.display()
-                    )));
+                    );
+                    return Err(Error::device("cuda", reason));
                 }
                 return Ok(Some(Self::at(path, Origin::Environment)));
             }

@@ -82,11 +82,8 @@ impl Device {
                 Self::cuda(&CudaPlugin::at(path, Origin::Argument), 0, options, Some(processes))?
             }
             plugin @ Choice::Plugin { .. } => {
-                let message = format!(
-                    "several processes compute on CPUs or by CUDA: --device cpu or cuda in place of {}",
-                    plugin.name()
-                );
-                return Err(Error::Device(message));
+                let reason = "several processes compute on CPUs or by CUDA; take --device cpu or cuda";
+                return Err(Error::device(plugin.name(), reason));
             }
         };
         Ok(Self { processes: Some(processes), ..device })
@@ -138,10 +135,10 @@ impl Device {
     fn plugin(name: &str, path: &Path, options: &[(&str, PluginOption)]) -> Result<Self> {
         prepare();
         if !path.is_file() {
-            return Err(Error::Device(format!("{name}: there is no plugin at {}", path.display())));
+            return Err(Error::device(name, format!("there is no plugin at {}", path.display())));
         }
         let client = PjRtClient::plugin_with_options(name, path, options)
-            .map_err(|error| Error::Device(format!("{name}: {}", Error::xla("open the plugin", &error))))?;
+            .map_err(|error| Error::xla("open the plugin", &error).at(name))?;
         let platform = client.platform_name().to_lowercase();
         let target = if ["cuda", "rocm", "gpu"].iter().any(|gpu| platform.contains(gpu)) {
             Target::Gpu
@@ -255,8 +252,8 @@ impl Device {
             }
             Target::Gpu => "",
         };
-        let message = format!("{}: expected at least {} devices, got {count}{more}", self.name, ordinal + 1);
-        Err(Error::Device(message))
+        let reason = format!("expected at least {} devices, got {count}{more}", ordinal + 1);
+        Err(Error::device(&self.name, reason))
     }
 
     /// How many bytes are free for programs and their arrays: of this machine's memory, within the limits of the process's

@@ -134,10 +134,10 @@ fn with_settings<T>(
         return Ok(compile());
     }
     let Some(compile_with) = COMPILE_WITH else {
-        return Err(Error::Device(
+        return Err(Error::device(
+            "cuda",
             "this XLA takes no settings for a program; use that of scripts/setup, or --no-pinned-kernels and \
-             XLA_FLAGS=--xla_gpu_enable_command_buffer= in place of --no-command-buffers"
-                .into(),
+             XLA_FLAGS=--xla_gpu_enable_command_buffer= in place of --no-command-buffers",
         ));
     };
     let overrides = settings

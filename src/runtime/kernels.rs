@@ -55,9 +55,9 @@ impl Kernels {
             }
         }
         compiled.map_err(|error| match error {
-            Error::Xla { action, message } if self.load.is_some() => {
+            Error::Xla { action, message, cause } if self.load.is_some() => {
                 let advice = format!("if {} was written with another plugin, delete it", self.file.display());
-                Error::Xla { action, message: format!("{message}; {advice}") }
+                Error::Xla { action, message: format!("{message}; {advice}"), cause }
             }
             error => error,
         })
@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(settings(&second), expected);
         // A failed compilation leaves the file unchanged, and its error is returned.
         fs::write(dump, "half").unwrap();
-        let failed = Err::<(), _>(Error::Xla { action: "compile the program", message: "no".into() });
+        let failed =
+            Err::<(), _>(Error::Xla { action: "compile the program", message: "no".into(), cause: None });
         let error = second.keep(failed).unwrap_err().to_string();
         assert!(error.contains("autotune.textproto was written with another plugin"), "{error}");
         assert_eq!(fs::read(&file).unwrap(), b"chosen");

@@ -9,7 +9,7 @@ use super::device::Device;
 use super::glue::OPEN_WITH;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::written::owner;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::library::Library;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,7 +77,7 @@ impl Processes {
     /// the launcher belongs to another MPI.
     pub fn join() -> Result<Self> {
         static JOINED: OnceLock<Result<Processes, String>> = OnceLock::new();
-        JOINED.get_or_init(start).clone().map_err(Error::Device)
+        JOINED.get_or_init(start).clone().map_err(|reason| Error::device("processes", reason))
     }
 
     /// Which process this is, from 0.
@@ -123,7 +123,8 @@ impl Processes {
 
     /// Exchanges a value of each process; returns them by rank. All must call it.
     fn share<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
-        let refused = |error: serde_json::Error| Error::Device(format!("process {}: {error}", self.rank));
+        let refused =
+            |error: serde_json::Error| Error::device(format!("process {}", self.rank), error.to_string());
         let texts = self.gather(serde_json::to_vec(own).map_err(refused)?);
         let all: Vec<T> = texts
             .iter()
@@ -145,7 +146,7 @@ impl Processes {
     /// Returns the result of `open`, whose plugin client finds the clients of the other processes.
     pub(super) fn connected<T>(&self, open: impl FnOnce() -> T) -> Result<T> {
         let Some(open_with) = OPEN_WITH else {
-            return Err(Error::Device("several processes with GPUs need the XLA of scripts/setup".into()));
+            return Err(Error::device("cuda", "several processes need the XLA of scripts/setup"));
         };
         // SAFETY: the store is the shared pointer that is expected, and outlives the process's threads.
         unsafe { open_with((self.glue.store)()) };
@@ -230,7 +231,10 @@ impl Processes {
     fn check(&self, action: &'static str, said: Said) -> Result<()> {
         match message(said) {
             None => Ok(()),
-            Some(message) => Err(Error::Xla { action, message: format!("process {}: {message}", self.rank) }),
+            Some(message) => {
+                let message = format!("process {}: {message}", self.rank);
+                Err(Error::Xla { action, cause: Cause::of(&message), message })
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ pub(super) enum Choice {
 
 impl Choice {
     pub fn of(spec: &DeviceSpec) -> Result<Self> {
-        let failed = |reason: String| Error::Device(format!("{spec}: {reason}"));
+        let failed = |reason: String| Error::device(spec, reason);
         match spec {
             DeviceSpec::Cpu => Ok(Self::Cpu { instead: None }),
             DeviceSpec::Plugin { name, path } => Ok(Self::Plugin { name: name.clone(), path: path.clone() }),

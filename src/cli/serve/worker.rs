@@ -8,7 +8,7 @@ use crate::cli::predict::Answered;
 use crate::cli::trained::Answers;
 use crate::data::Source;
 use crate::data::images::Form;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Predictor};
 use crate::runs::Folder;
 use hyper::StatusCode;
@@ -86,7 +86,7 @@ struct Job {
     model: usize,
     samples: Vec<Array>,
     rows: usize,
-    answer: oneshot::Sender<Result<Vec<Array>>>,
+    answer: oneshot::Sender<Result<Vec<Array>, Arc<Error>>>,
 }
 
 /// A handle to the thread.
@@ -134,7 +134,7 @@ impl Worker {
         model: usize,
         samples: Vec<Array>,
         rows: usize,
-    ) -> std::result::Result<Vec<Array>, Refusal> {
+    ) -> Result<Vec<Array>, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.jobs.try_send(Job { model, samples, rows, answer }).map_err(|error| match error {
             TrySendError::Full(_) => {
@@ -215,12 +215,14 @@ fn work(models: &[Compiled], waiting: &Receiver<Job>, batching: Batching, metric
 /// Answers jobs for one model together.
 fn answer(model: &Compiled, jobs: Vec<Job>) {
     let rows = jobs.iter().map(|job| job.rows).sum();
-    let all = together(&jobs).and_then(|samples| model.answer(&samples, rows));
+    let all = together(&jobs).and_then(|samples| model.answer(&samples, rows)).map_err(Arc::new);
     let mut from = 0;
     for job in jobs {
         let part = match &all {
-            Ok(answers) => answers.iter().map(|all| cut(all, from, job.rows)).collect(),
-            Err(error) => Err(crate::Error::Device(error.to_string())),
+            Ok(answers) => {
+                answers.iter().map(|all| cut(all, from, job.rows)).collect::<Result<_>>().map_err(Arc::new)
+            }
+            Err(error) => Err(error.clone()),
         };
         from += job.rows;
         // Nothing depends on whether somebody still waits for it.
