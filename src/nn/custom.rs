@@ -65,9 +65,9 @@ impl Network {
     /// use neural::{loss, nn::{Context, Dense, Network}, train::{Goal, Trainer}};
     /// // A question about a table: which of its rows, and how much.
     /// let model = Network::custom("asks", ["question", "table"], ["row", "amount"], |[question, table], cx| {
-    ///     let question = cx.part("question", "dense", &Dense::new(8), question)?.unsqueeze(1)?;
+    ///     let question = cx.part("question", "dense", &Dense::new(8), question)?;
     ///     let table = cx.part("table", "dense", &Dense::new(8), table)?;
-    ///     let rows = (&table * question.broadcast_in(table.shape(), vec![0, 1, 2])?)?.sum(&[2])?;
+    ///     let rows = (&table * question.broadcast_in(table.shape(), vec![0, 2])?)?.sum(&[2])?;
     ///     let amount = cx.part("amount", "dense", &Dense::new(1), &rows.softmax()?)?;
     ///     Ok([rows, amount])
     /// });
