@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import analysis
@@ -95,7 +96,8 @@ def compile_all(tools, compilations, chips, scratch) -> list[Outcome]:
         wanted = [compilation for compilation in compilations if compilation.everywhere or chip == BOUNDED or tools.everything]
         for devices in sorted({compilation.devices for compilation in wanted}):
             waiting = queue.SimpleQueue()
-            for compilation in wanted:
+            # The largest first, so that no core waits long for the last one.
+            for compilation in sorted(wanted, key=lambda compilation: -compilation.program.stat().st_size):
                 if compilation.devices == devices:
                     waiting.put(compilation)
 
@@ -223,10 +225,11 @@ def main() -> int:
         recorder = Recorder(arguments.recorder, arguments.cpu, scratch)
         jobs = [] if arguments.jax else recorder.recipes()
         if not arguments.recipes and not arguments.jax:
-            jobs += recorder.variants() + recorder.layers() + recorder.examples()
+            jobs += recorder.networks() + recorder.variants() + recorder.layers() + recorder.examples()
         if arguments.only:
             jobs = [job for job in jobs if any(word in job.name for word in arguments.only)]
-        compilations = [compilation for job in jobs for compilation in recorder.record(job)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            compilations = [compilation for found in pool.map(recorder.record, jobs) for compilation in found]
         recorded, compilations = len(compilations), distinct(compilations)
         print(f"{recorded} programs, {len(compilations)} of them distinct, were recorded in {time.monotonic() - started:.0f} s\n")
         shared = []

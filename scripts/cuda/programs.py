@@ -5,6 +5,7 @@ import pathlib
 import re
 import struct
 import subprocess
+import zlib
 from typing import NamedTuple
 
 root = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -17,7 +18,7 @@ class Job(NamedTuple):
     words: list[str]  # the binary and its arguments
     devices: int = 1
     status: int = 0  # with which it ends
-    everywhere: bool = False  # its training, for every chip
+    everywhere: bool = False  # whether its training is compiled for every chip
 
 
 class Compilation(NamedTuple):
@@ -38,6 +39,16 @@ def write_npy(path: pathlib.Path, kind: str, shape: list[int], values: bytes) ->
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + values)
 
 
+def write_png(path: pathlib.Path, side: int, pixels: bytes) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    lines = b"".join(b"\0" + pixels[i : i + 3 * side] for i in range(0, len(pixels), 3 * side))
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+
+
 def make_data(folder: pathlib.Path) -> None:
     """Small data sets in formats that the repository has no data of."""
     rows = 1280
@@ -49,6 +60,8 @@ def make_data(folder: pathlib.Path) -> None:
         (folder / name).mkdir()
         write_npy(folder / name / "x.npy", kind, shape, struct.pack(f"<{len(values)}{letter}", *values))
         write_npy(folder / name / "y.npy", "<i4", [rows], labels)
+    for row in range(64):
+        write_png(folder / "pictures" / str(row % 10) / f"{row}.png", 32, bytes((row * 37 + i) % 256 for i in range(32 * 32 * 3)))
     (folder / "cifar").mkdir()
     for part in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
         (folder / "cifar" / part).write_bytes(bytes(i % 10 if j == 0 else (i + j) % 256 for i in range(256) for j in range(3073)))
@@ -186,7 +199,7 @@ class Recorder:
     def train(self, name: str, path: pathlib.Path, *words: str, devices: int = 1) -> Job:
         runs = self.scratch / "runs" / name
         words = ["neural", "train", str(path), "--quiet", "--epochs", "1", "--runs", str(runs), *words]
-        return Job(name, words, devices, everywhere=devices == 1)
+        return Job(name, words, devices, everywhere=True)
 
     def recipes(self) -> list[Job]:
         jobs = []
@@ -200,11 +213,25 @@ class Recorder:
             jobs.append(self.train(name, path))
         return jobs
 
+    def networks(self) -> list[Job]:
+        subprocess.run([self.target / "examples/made_data", self.scratch / "made"], check=True, capture_output=True)
+        jobs = []
+        for path in sorted((root / "scripts/recipes/networks").glob("*.toml")):
+            words = []
+            if made := re.search(r"/(made/\w+\.safetensors|pictures)\"", path.read_text()):
+                words = ["--set", f"data.path={self.data(made[1])}"]
+            if path.stem == "fine_tune":
+                words = ["--set", f"data.path={self.data('data/mnist')}", "--unset", "model.from", "--unset", "model.rename"]
+            jobs.append(self.train(f"networks/{path.stem}", path, *words)._replace(everywhere=False))
+        return jobs
+
     def variants(self) -> list[Job]:
         jobs = []
         for name, (stem, words) in VARIANTS.items():
             devices = int(words[1]) if "--devices" in words else 1
-            jobs.append(self.train(name, root / f"scripts/recipes/{stem}.toml", *words, devices=devices))
+            job = self.train(name, root / f"scripts/recipes/{stem}.toml", *words, devices=devices)
+            # The other settings change what every chip does in the same way.
+            jobs.append(job._replace(everywhere="bf16" in name))
         for name, setting in OPTIMIZERS.items():
             path = recipe(
                 self.scratch, name, f'format = "idx"\npath = "{root}/data/mnist"',
