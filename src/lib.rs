@@ -48,7 +48,7 @@
 //! | [`runs`] | a run on disk: checkpoints, history, resume | graphs, layers |
 //! | [`plot`] | curves, sheets of images, confusion matrices, decision boundaries, graphs, as SVG and PNG | everything else |
 //! | `cli` | a file for each command: parse, call, print | how anything works |
-//! | [`mod@array`], [`error`], `file`, `library`, `named` | arrays in memory, the one error type, whole files, shared libraries, choices by name | everything else |
+//! | [`mod@array`], [`error`], `file`, `library`, `named`, `setters` | arrays in memory, the one error type, whole files, shared libraries, choices by name, methods that set fields | everything else |
 //!
 //! # Invariants
 //!
@@ -98,6 +98,7 @@ pub mod recipe;
 #[cfg(feature = "recipe")]
 pub mod runs;
 pub mod runtime;
+mod setters;
 #[cfg(feature = "tensorboard")]
 pub mod tensorboard;
 pub mod train;

@@ -589,7 +589,7 @@ fn a_node_attends_to_another() {
         data.input = "question".into();
         data.with_input("memory", padded_tokens(9, n, width, 5)).unwrap()
     };
-    let words = Layer::Embedding(Embedding { padding: Some(0), ..Embedding::new(6, 8) });
+    let words = Layer::Embedding(Embedding::new(6, 8).padding(0));
     let nodes = [
         ("asked", Node::new("question", [words.clone()])),
         ("known", Node::new("memory", [words])),
@@ -618,7 +618,7 @@ fn a_node_attends_to_another() {
 
     // As the layer's function does; the questions' own padding counts in the mean alone.
     let own = Network::custom("own", ["question", "memory"], ["found"], |[question, memory], cx| {
-        let words = Embedding { padding: Some(0), ..Embedding::new(6, 8) };
+        let words = Embedding::new(6, 8).padding(0);
         let asked = cx.part("asked.0", "embedding", &words, question)?;
         let mask = cx.positions().cloned();
         let known = cx.part("known.0", "embedding", &words, memory)?;

@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("library", &[]),
     ("file", &["error"]),
     ("named", &[]),
+    ("setters", &[]),
     ("array", &["error"]),
     ("tensorboard", &["error"]),
     ("mlflow", &["error", "file"]),
@@ -19,12 +20,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("data", &["error", "array", "file", "named"]),
     ("graph", &["error", "array"]),
     ("lower", &["error", "array", "graph", "kernels", "library"]),
-    ("runtime", &["error", "array", "file", "graph", "library", "lower"]),
+    ("runtime", &["error", "array", "file", "graph", "library", "lower", "setters"]),
     ("variables", &["error", "array", "graph"]),
     ("loss", &["error", "array", "graph", "named"]),
     ("metric", &["error", "named"]),
-    ("nn", &["error", "array", "graph", "loss", "named", "variables"]),
-    ("optim", &["error", "array", "graph", "named", "variables"]),
+    ("nn", &["error", "array", "graph", "loss", "named", "setters", "variables"]),
+    ("optim", &["error", "array", "graph", "named", "setters", "variables"]),
     ("model", &["error", "array", "data", "graph", "loss", "nn", "runtime", "variables"]),
     (
         "train",
@@ -47,7 +48,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "export",
-        &["error", "array", "data", "file", "graph", "lower", "metric", "model", "nn", "optim", "train"],
+        &[
+            "error", "array", "data", "file", "graph", "lower", "metric", "model", "nn", "optim", "setters",
+            "train",
+        ],
     ),
     ("recipe", &["error", "data", "export", "file", "loss", "metric", "named", "nn", "optim", "train"]),
     (

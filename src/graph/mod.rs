@@ -61,6 +61,7 @@ pub type NodeId = usize;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// The operation.
     pub op: Op,

@@ -3,6 +3,7 @@ use super::{Context, Dropout, Init, Layer, Module};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Composite, DotDims, HIDDEN, Tensor};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// Multi-head attention (Vaswani et al., 2017): `softmax(q kᵀ / √d) v` in `heads` parts of the features, joined by a
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use neural::{DType, nn::{Attention, Layer, sequential}};
-/// let model = sequential([Layer::Attention(Attention { causal: true, ..Attention::new(2) })]);
+/// let model = sequential([Attention::new(2).causal(true).into()]);
 /// assert_eq!(model.summary(DType::F32, &[10, 8])?.parameters(), 4 * 8 * 8 + 4 * 8);
 /// # Ok::<(), neural::Error>(())
 /// ```
@@ -36,6 +37,14 @@ pub struct Attention {
     /// The dropout rate of the attention weights, in training only.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
+}
+
+setters! {
+    Attention {
+        causal: bool,
+        rotary: bool,
+        dropout: f64,
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

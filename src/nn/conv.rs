@@ -2,6 +2,7 @@ use super::window::{Padding, or, window};
 use super::{Context, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// Convolution over one or two spatial axes, channels last: `[n, spatial…, channels] -> [n, spatial…, filters]`.
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use neural::{DType, nn::{Conv, sequential}};
-/// let conv = Conv { stride: vec![2, 2], ..Conv::new(16, &[3, 3]).same() };
+/// let conv = Conv::new(16, &[3, 3]).same().stride([2, 2]);
 /// let summary = sequential([conv.into()]).summary(DType::F32, &[28, 28, 1])?;
 /// assert_eq!(summary.rows[0].output, [1, 14, 14, 16]);
 /// # Ok::<(), neural::Error>(())
@@ -45,6 +46,18 @@ pub struct Conv {
     /// How the bias begins; at 0 if absent.
     #[serde(default = "super::zeros")]
     pub bias_init: Init,
+}
+
+setters! {
+    Conv {
+        stride: impl Into<Vec<usize>>,
+        padding: Padding,
+        dilation: impl Into<Vec<usize>>,
+        groups: usize,
+        bias: bool,
+        init: Init,
+        bias_init: Init,
+    }
 }
 
 impl Conv {

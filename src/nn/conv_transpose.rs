@@ -2,6 +2,7 @@ use super::window::{Padding, or};
 use super::{Context, Conv, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// The transposed convolution, by which decoders and generators make pictures larger: the gradient of a convolution for
@@ -50,6 +51,18 @@ pub struct ConvTranspose {
     /// How the bias begins; at 0 if absent.
     #[serde(default = "super::zeros")]
     pub bias_init: Init,
+}
+
+setters! {
+    ConvTranspose {
+        stride: impl Into<Vec<usize>>,
+        padding: Padding,
+        output_padding: impl Into<Vec<usize>>,
+        dilation: impl Into<Vec<usize>>,
+        groups: usize,
+        bias: bool,
+        init: Init,
+    }
 }
 
 impl ConvTranspose {

@@ -1,6 +1,7 @@
 use super::{Context, Init, Layer, Module};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// A linear map with a bias: `y = x Wᵀ + b`, `[…, in] -> […, units]`.
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use neural::{DType, nn::{Dense, Init, sequential}};
-/// let dense = Dense { bias: false, ..Dense::new(10).initialized(Init::Zeros) };
+/// let dense = Dense::new(10).init(Init::Zeros).bias(false);
 /// assert_eq!(sequential([dense.into()]).summary(DType::F32, &[784])?.parameters(), 7840);
 /// # Ok::<(), neural::Error>(())
 /// ```
@@ -30,13 +31,21 @@ pub struct Dense {
     pub bias_init: Init,
 }
 
+setters! {
+    Dense {
+        bias: bool,
+        init: Init,
+        bias_init: Init,
+    }
+}
+
 impl Dense {
     /// A dense layer with a bias and the usual initial weights.
     pub fn new(units: usize) -> Self {
         Self { units, bias: true, init: Init::default(), bias_init: Init::Zeros }
     }
 
-    /// Initialises the weight and the bias by `init`.
+    /// Sets `init` and `bias_init` to the same.
     #[must_use]
     pub fn initialized(self, init: Init) -> Self {
         Self { bias_init: init.clone(), init, ..self }

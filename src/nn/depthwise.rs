@@ -4,6 +4,7 @@ use super::window::Padding;
 use super::{Context, Conv, Init, Layer, Module};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// A convolution of each channel by itself, to `multiplier` channels each: a [`Conv`] with as many groups as channels.
@@ -41,6 +42,17 @@ pub struct DepthwiseConv {
     /// How the kernel begins.
     #[serde(default)]
     pub init: Init,
+}
+
+setters! {
+    DepthwiseConv {
+        multiplier: usize,
+        stride: impl Into<Vec<usize>>,
+        padding: Padding,
+        dilation: impl Into<Vec<usize>>,
+        bias: bool,
+        init: Init,
+    }
 }
 
 impl DepthwiseConv {
@@ -111,6 +123,17 @@ pub struct SeparableConv {
     /// How both kernels begin.
     #[serde(default)]
     pub init: Init,
+}
+
+setters! {
+    SeparableConv {
+        multiplier: usize,
+        stride: impl Into<Vec<usize>>,
+        padding: Padding,
+        dilation: impl Into<Vec<usize>>,
+        bias: bool,
+        init: Init,
+    }
 }
 
 impl SeparableConv {

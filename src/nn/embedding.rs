@@ -2,6 +2,7 @@ use super::{Context, Init, Layer, Module, Sequential};
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// A learned row for each of `vocabulary` token ids: whole numbers from 0 to below it, `[…] -> […, units]`.
@@ -32,6 +33,13 @@ pub struct Embedding {
     /// positions, see [`Context::positions`].
     #[serde(default, alias = "padding_idx", skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
+}
+
+setters! {
+    Embedding {
+        init: Init,
+        padding: usize,
+    }
 }
 
 fn standard_normal() -> Init {

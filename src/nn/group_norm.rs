@@ -5,6 +5,7 @@ use super::{Context, Init, Module};
 use crate::array::count;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// Group normalisation (Wu and He, 2018): each sample's channels, in `groups` neighbouring parts, lose their mean and
@@ -30,6 +31,13 @@ pub struct GroupNorm {
     /// Whether each channel has a weight and a bias; `true` if absent.
     #[serde(default = "super::yes")]
     pub affine: bool,
+}
+
+setters! {
+    GroupNorm {
+        epsilon: f64,
+        affine: bool,
+    }
 }
 
 fn epsilon() -> f64 {
@@ -65,6 +73,13 @@ pub struct InstanceNorm {
     pub epsilon: f64,
     /// Whether each channel has a weight and a bias; `true` if absent.
     pub affine: bool,
+}
+
+setters! {
+    InstanceNorm {
+        epsilon: f64,
+        affine: bool,
+    }
 }
 
 impl Default for InstanceNorm {
@@ -109,6 +124,12 @@ pub struct RmsNorm {
     /// Added to the mean of the squares; 1e-6 if absent.
     #[serde(alias = "eps")]
     pub epsilon: f64,
+}
+
+setters! {
+    RmsNorm {
+        epsilon: f64,
+    }
 }
 
 impl Default for RmsNorm {

@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Network {
     /// Layers one after another, with one input and one output.
     Layers(Sequential),

@@ -1,6 +1,7 @@
 use super::{Context, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// Batch normalisation (Ioffe and Szegedy, 2015): `y = (x - μ) / √(σ² + ε) · weight + bias`.
@@ -34,6 +35,13 @@ pub struct BatchNorm {
     pub momentum: f64,
     /// Added to the variance; 1e-5 if absent.
     pub epsilon: f64,
+}
+
+setters! {
+    BatchNorm {
+        momentum: f64,
+        epsilon: f64,
+    }
 }
 
 impl Default for BatchNorm {
@@ -130,6 +138,12 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<()> {
 pub struct LayerNorm {
     /// Added to the variance; 1e-5 if absent.
     pub epsilon: f64,
+}
+
+setters! {
+    LayerNorm {
+        epsilon: f64,
+    }
 }
 
 impl Default for LayerNorm {

@@ -2,6 +2,7 @@ use super::window::{Padding, or, window};
 use super::{Context, Layer};
 use crate::error::{Error, Result};
 use crate::graph::{Tensor, Window};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// A window that slides over the spatial axes; it moves by its own size if `stride` is absent.
@@ -24,6 +25,13 @@ pub struct Pool {
     /// Cells around the input, which count as nothing; none if absent.
     #[serde(default)]
     pub padding: Padding,
+}
+
+setters! {
+    Pool {
+        stride: impl Into<Vec<usize>>,
+        padding: Padding,
+    }
 }
 
 impl Pool {

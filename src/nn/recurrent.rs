@@ -2,6 +2,7 @@ use super::attention::is_zero;
 use super::{Context, Dropout, Init, Layer, Module};
 use crate::error::{Error, Result};
 use crate::graph::{Cell, RecurrentInputs, Tensor};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// A recurrent network over `[n, length, features]`, by a loop on the device. At positions that are
@@ -37,6 +38,15 @@ pub struct Recurrent {
     /// The rate of a dropout between the layers.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
+}
+
+setters! {
+    Recurrent {
+        sequences: bool,
+        layers: usize,
+        bidirectional: bool,
+        dropout: f64,
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

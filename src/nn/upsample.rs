@@ -2,6 +2,7 @@ use super::{Context, Layer, Module};
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// Makes every spatial axis longer by a whole factor: `[n, spatial…, channels] -> [n, spatial · size…, channels]`.
@@ -21,6 +22,12 @@ pub struct Upsample {
     /// How the new cells are computed.
     #[serde(default, alias = "mode", alias = "interpolation")]
     pub method: Interpolation,
+}
+
+setters! {
+    Upsample {
+        method: Interpolation,
+    }
 }
 
 /// How the new cells of an enlarged picture are computed.

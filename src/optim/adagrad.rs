@@ -4,6 +4,7 @@ use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_amount};
 use crate::error::Result;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// [`ScaleByAdagrad`]. Weight decay is added to the gradient.
@@ -17,6 +18,14 @@ pub struct Adagrad {
     pub epsilon: f64,
     /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    Adagrad {
+        learning_rate: impl Into<Schedule>,
+        epsilon: f64,
+        weight_decay: f64,
+    }
 }
 
 impl Default for Adagrad {

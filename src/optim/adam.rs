@@ -5,6 +5,7 @@ use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_amount, check_part};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// [`ScaleByAdam`]. Weight decay is added to the gradient.
@@ -26,6 +27,17 @@ pub struct Adam {
     pub weight_decay: f64,
 }
 
+setters! {
+    Adam {
+        learning_rate: impl Into<Schedule>,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+        epsilon_root: f64,
+        weight_decay: f64,
+    }
+}
+
 /// Adam whose weight decay does not pass through the rescaling (Loshchilov and Hutter, 2019).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +53,16 @@ pub struct AdamW {
     pub epsilon: f64,
     /// The factor on the weights; 0.01 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    AdamW {
+        learning_rate: impl Into<Schedule>,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+        weight_decay: f64,
+    }
 }
 
 impl Default for Adam {

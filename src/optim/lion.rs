@@ -4,6 +4,7 @@ use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_part};
 use crate::error::Result;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// [`ScaleByLion`]; weight decay is decoupled.
@@ -19,6 +20,15 @@ pub struct Lion {
     pub beta2: f64,
     /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    Lion {
+        learning_rate: impl Into<Schedule>,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+    }
 }
 
 impl Default for Lion {

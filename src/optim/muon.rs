@@ -6,6 +6,7 @@ use super::transform::{State, Transform, Update, check_part};
 use crate::array::count;
 use crate::error::{Error, Result};
 use crate::graph::{DotDims, Tensor};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// [`ScaleByMuon`]; parameters that are not matrices follow their momentum. Weight decay is decoupled.
@@ -23,6 +24,16 @@ pub struct Muon {
     pub steps: usize,
     /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    Muon {
+        learning_rate: impl Into<Schedule>,
+        momentum: f64,
+        nesterov: bool,
+        steps: usize,
+        weight_decay: f64,
+    }
 }
 
 impl Default for Muon {

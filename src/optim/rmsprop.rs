@@ -5,6 +5,7 @@ use super::schedule::Schedule;
 use super::sgd::Trace;
 use super::transform::{State, Transform, Update, check_amount, check_part};
 use crate::error::Result;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// [`ScaleByRms`], then momentum if set. Weight decay is added to the gradient.
@@ -22,6 +23,16 @@ pub struct RmsProp {
     pub momentum: f64,
     /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    RmsProp {
+        learning_rate: impl Into<Schedule>,
+        decay: f64,
+        epsilon: f64,
+        momentum: f64,
+        weight_decay: f64,
+    }
 }
 
 impl Default for RmsProp {

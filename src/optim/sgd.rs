@@ -4,6 +4,7 @@ use super::rule::{Chain, decay, link};
 use super::schedule::Schedule;
 use super::transform::{State, Transform, Update, check_part};
 use crate::error::{Error, Result};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// w ← w - rate · g, with momentum (Polyak, 1964) and Nesterov's variant if set. Weight decay is added to the gradient.
@@ -19,6 +20,15 @@ pub struct Sgd {
     pub nesterov: bool,
     /// The factor on the weights; 0 if absent.
     pub weight_decay: f64,
+}
+
+setters! {
+    Sgd {
+        learning_rate: impl Into<Schedule>,
+        momentum: f64,
+        nesterov: bool,
+        weight_decay: f64,
+    }
 }
 
 impl Default for Sgd {

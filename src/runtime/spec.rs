@@ -3,6 +3,7 @@
 use super::cuda::CudaPlugin;
 use super::driver::{Driver, Gpu};
 use crate::error::{Error, Result};
+use crate::setters::setters;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -90,6 +91,17 @@ pub struct DeviceOptions {
     pub xla: Vec<(String, String)>,
     /// How many GPUs are opened together, from the chosen one on, see [`Device::replica`](super::Device::replica).
     pub count: usize,
+}
+
+setters! {
+    DeviceOptions {
+        memory_fraction: f32,
+        preallocate: bool,
+        tf32: bool,
+        command_buffers: bool,
+        pin_kernels: bool,
+        count: usize,
+    }
 }
 
 impl Default for DeviceOptions {

@@ -25,6 +25,7 @@ use std::path::Path;
 /// # Ok::<(), neural::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Checkpoint {
     /// Epoch and step, from which the run continues.
     pub position: Position,
@@ -100,6 +101,7 @@ impl Checkpoint {
 /// The position of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Position {
     /// Steps done since the beginning of the run.
     pub step: u64,

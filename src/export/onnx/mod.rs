@@ -20,6 +20,7 @@ use crate::data::table::Column;
 use crate::error::{Error, Result};
 use crate::metric::Conformal;
 use crate::model::{Activations, Answer, Link, Model, Reads};
+use crate::setters::setters;
 use builder::{Builder, Value, int};
 use int8::Int8;
 use prost::Message;
@@ -50,6 +51,14 @@ pub struct OnnxOptions {
     /// The margins that widen answers to sets or intervals, which the file carries as metadata under
     /// `neural.conformal`.
     pub conformal: Option<Conformal>,
+}
+
+setters! {
+    OnnxOptions {
+        names: bool,
+        threshold: f64,
+        conformal: Conformal,
+    }
 }
 
 impl Default for OnnxOptions {
