@@ -1,12 +1,12 @@
-//! Which room may use which: every `crate::` path of src against a table.
+//! The modules that each module may use: every `crate::` path of src against a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room with the rooms that it may use, from the ground up. A room stands after all that it uses, so there are no
+/// Each module with the modules that it may use, from the ground up. A module stands after all that it uses, so there are no
 /// cycles.
-const ROOMS: &[(&str, &[&str])] = &[
+const MODULES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("kernels", &[]),
     ("library", &[]),
@@ -90,7 +90,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The kernels, a separate crate in the folder `kernels`, can name no other room.
+/// The kernels, a separate crate in the folder `kernels`, can name no other module.
 const KERNELS: &str = "neural_kernels";
 
 /// The names after each `crate::`, one for each item of a list in braces. Comments do not count, nor do tests within
@@ -129,13 +129,13 @@ fn used(source: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn rooms_use_only_what_stands_below_them() {
+fn modules_use_only_what_stands_below_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for path in sources(&root) {
         let inside = path.strip_prefix(&root).expect("inside").to_string_lossy().into_owned();
-        let room = inside.split(['/', '.']).next().unwrap_or_default().to_string();
-        if ["lib", "main", "kernels"].contains(&&*room) {
+        let module = inside.split(['/', '.']).next().unwrap_or_default().to_string();
+        if ["lib", "main", "kernels"].contains(&&*module) {
             continue;
         }
         for name in used(&fs::read_to_string(&path).expect("readable")) {
@@ -144,35 +144,35 @@ fn rooms_use_only_what_stands_below_them() {
                 "Error" | "Result" => "error".to_string(),
                 _ => name,
             };
-            if name != room {
-                found.entry(room.clone()).or_default().insert(name, inside.clone());
+            if name != module {
+                found.entry(module.clone()).or_default().insert(name, inside.clone());
             }
         }
     }
-    let names: Vec<_> = ROOMS.iter().map(|(room, _)| *room).collect();
-    let modules: BTreeSet<_> = fs::read_dir(&root)
+    let names: Vec<_> = MODULES.iter().map(|(module, _)| *module).collect();
+    let present: BTreeSet<_> = fs::read_dir(&root)
         .expect("a folder")
         .map(|entry| {
             entry.expect("readable").path().file_stem().expect("a name").to_string_lossy().into_owned()
         })
         .filter(|name| !["lib", "main"].contains(&&**name))
         .collect();
-    assert_eq!(modules, names.iter().map(ToString::to_string).collect());
-    for (i, (room, may)) in ROOMS.iter().enumerate() {
+    assert_eq!(present, names.iter().map(ToString::to_string).collect());
+    for (i, (module, may)) in MODULES.iter().enumerate() {
         for other in *may {
-            assert!(names[..i].contains(other), "{room} stands above {other} in the table");
+            assert!(names[..i].contains(other), "{module} stands above {other} in the table");
         }
-        let uses = found.remove(*room).unwrap_or_default();
+        let uses = found.remove(*module).unwrap_or_default();
         for (other, file) in &uses {
             assert!(
                 may.contains(&&**other),
-                "src/{file}: {room} uses {other}, which the table does not allow"
+                "src/{file}: {module} uses {other}, which the table does not allow"
             );
         }
         for other in *may {
             assert!(
                 uses.contains_key(*other),
-                "{room} may use {other}, but does not: take it from the table"
+                "{module} may use {other}, but does not: take it from the table"
             );
         }
     }

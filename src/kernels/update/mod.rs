@@ -2,10 +2,14 @@
 //! parameters and moments, in one call. XLA writes a separate kernel for each new array, which reads its operands from
 //! memory again.
 
+mod function;
+mod words;
+
+pub use function::Function;
+
 use super::Misfit;
 use super::lanes::vectorized;
 use super::threads::{Threads, each};
-use std::slice;
 
 /// Numbers that are processed together: a formula's intermediate results stay in the nearest cache.
 const BLOCK: usize = 256;
@@ -45,57 +49,6 @@ pub enum Term {
     Of(Function, [usize; 3]),
 }
 
-/// Functions of numbers. True is 1, false is 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Function {
-    /// -x
-    Neg,
-    /// |x|
-    Abs,
-    /// -1, 0 or 1
-    Sign,
-    /// √x
-    Sqrt,
-    /// 1 / √x
-    Rsqrt,
-    /// x + y
-    Add,
-    /// x - y
-    Sub,
-    /// x · y
-    Mul,
-    /// x / y
-    Div,
-    /// The larger one; NaN if either is NaN.
-    Max,
-    /// The smaller one; NaN if either is NaN.
-    Min,
-    /// x = y
-    Eq,
-    /// x ≠ y
-    Ne,
-    /// x < y
-    Lt,
-    /// x ≤ y
-    Le,
-    /// x > y
-    Gt,
-    /// x ≥ y
-    Ge,
-    /// The second if the first is not 0, otherwise the third.
-    Select,
-}
-
-/// In the order of their numbers in a program.
-const FUNCTIONS: [Function; 18] = {
-    use Function::{
-        Abs, Add, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, Ne, Neg, Rsqrt, Select, Sign, Sqrt, Sub,
-    };
-    [Neg, Abs, Sign, Sqrt, Rsqrt, Add, Sub, Mul, Div, Max, Min, Eq, Ne, Lt, Le, Gt, Ge, Select]
-};
-/// How many numbers stand for the other kinds of terms.
-const OTHERS: usize = 4;
-
 /// Replaced arrays of one length, one for each result of the group's formula.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
@@ -110,60 +63,6 @@ pub struct Group {
 }
 
 impl Update {
-    /// The form in which a program passes it.
-    pub fn words(&self) -> Vec<i64> {
-        let mut words = vec![self.formulas.len()];
-        let list = |words: &mut Vec<usize>, list: &[usize]| {
-            words.push(list.len());
-            words.extend(list);
-        };
-        for Formula { terms, results } in &self.formulas {
-            words.push(terms.len());
-            for term in terms {
-                words.extend(match *term {
-                    Term::Replaced(i) => [0, i, 0, 0],
-                    Term::Read(i) => [1, i, 0, 0],
-                    Term::Scalar(i) => [2, i, 0, 0],
-                    Term::Constant(bits) => [3, bits as usize, 0, 0],
-                    Term::Of(function, [a, b, c]) => [OTHERS + function as usize, a, b, c],
-                });
-            }
-            list(&mut words, results);
-        }
-        words.push(self.groups.len());
-        for Group { formula, length, read, scalars } in &self.groups {
-            words.extend([formula, length]);
-            list(&mut words, read);
-            list(&mut words, scalars);
-        }
-        words.into_iter().map(|word| word as i64).collect()
-    }
-
-    /// Reads the output of [`words`](Self::words); `None` for other words.
-    pub fn from_words(words: &[i64]) -> Option<Self> {
-        let mut words = Words(words.iter());
-        let update = Self {
-            formulas: words.many(|words| {
-                let terms = words.many(|words| {
-                    let [kind, a, b, c] = [words.next()?, words.next()?, words.next()?, words.next()?];
-                    Some(match kind {
-                        0 => Term::Replaced(a),
-                        1 => Term::Read(a),
-                        2 => Term::Scalar(a),
-                        3 => Term::Constant(a.try_into().ok()?),
-                        _ => Term::Of(*FUNCTIONS.get(kind - OTHERS)?, [a, b, c]),
-                    })
-                })?;
-                Some(Formula { terms, results: words.list()? })
-            })?,
-            groups: words.many(|words| {
-                let (formula, length) = (words.next()?, words.next()?);
-                Some(Group { formula, length, read: words.list()?, scalars: words.list()? })
-            })?,
-        };
-        (words.0.next().is_none() && update.is_whole()).then_some(update)
-    }
-
     /// Whether all indices in formulas and groups are valid.
     fn is_whole(&self) -> bool {
         self.groups.iter().all(|group| {
@@ -199,33 +98,33 @@ impl Update {
         self.check(&replaced, others)?;
         let mut replaced = replaced.into_iter();
         let mut tasks: Vec<Vec<Part>> = Vec::new();
-        let mut room = 0;
+        let mut free = 0;
         for group in &self.groups {
             let formula = &self.formulas[group.formula];
             let mut arrays: Vec<_> = replaced.by_ref().take(formula.results.len()).collect();
             let mut first = 0;
             while first < group.length {
-                if room == 0 {
+                if free == 0 {
                     tasks.push(Vec::new());
-                    room = TASK;
+                    free = TASK;
                 }
-                let count = room.min(group.length - first);
+                let count = free.min(group.length - first);
                 let replaced = arrays.iter_mut().filter_map(|array| array.split_off_mut(..count)).collect();
                 let read = group.read.iter().map(|&i| &others[i][first..first + count]).collect();
                 let scalars = group.scalars.iter().map(|&i| others[i][0]).collect();
                 if let Some(task) = tasks.last_mut() {
                     task.push(Part { formula, replaced, read, scalars, count });
                 }
-                (first, room) = (first + count, room - count);
+                (first, free) = (first + count, free - count);
             }
         }
         each(threads, tasks.into_iter(), |parts| {
             let terms = parts.iter().map(|part| part.formula.terms.len()).max();
-            let mut rooms = vec![[0.0; BLOCK]; terms.unwrap_or(0)];
+            let mut blocks = vec![[0.0; BLOCK]; terms.unwrap_or(0)];
             for mut part in parts {
                 vectorized(
                     #[inline(always)]
-                    || part.compute(&mut rooms),
+                    || part.compute(&mut blocks),
                 );
             }
         });
@@ -255,24 +154,6 @@ impl Update {
     }
 }
 
-/// Words that are read one after the other.
-struct Words<'a>(slice::Iter<'a, i64>);
-
-impl Words<'_> {
-    fn next(&mut self) -> Option<usize> {
-        self.0.next().and_then(|&word| word.try_into().ok())
-    }
-
-    /// Reads a list whose length is the next word.
-    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        (0..self.next()?).map(|_| one(self)).collect()
-    }
-
-    fn list(&mut self) -> Option<Vec<usize>> {
-        self.many(Self::next)
-    }
-}
-
 /// Some places of a group's arrays.
 struct Part<'a> {
     formula: &'a Formula,
@@ -283,14 +164,14 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// `rooms` has a block for each term.
+    /// `blocks` has a block for each term.
     #[inline(always)]
-    fn compute(&mut self, rooms: &mut [[f32; BLOCK]]) {
+    fn compute(&mut self, blocks: &mut [[f32; BLOCK]]) {
         let Formula { terms, results } = self.formula;
-        for (term, room) in terms.iter().zip(&mut *rooms) {
+        for (term, block) in terms.iter().zip(&mut *blocks) {
             match *term {
-                Term::Scalar(i) => room[..BLOCK.min(self.count)].fill(self.scalars[i]),
-                Term::Constant(bits) => room[..BLOCK.min(self.count)].fill(f32::from_bits(bits)),
+                Term::Scalar(i) => block[..BLOCK.min(self.count)].fill(self.scalars[i]),
+                Term::Constant(bits) => block[..BLOCK.min(self.count)].fill(f32::from_bits(bits)),
                 Term::Replaced(_) | Term::Read(_) | Term::Of(..) => {}
             }
         }
@@ -298,73 +179,17 @@ impl Part<'_> {
             let end = self.count.min(start + BLOCK);
             for (i, term) in terms.iter().enumerate() {
                 let Term::Of(function, operands) = *term else { continue };
-                let (before, room) = rooms.split_at_mut(i);
+                let (before, block) = blocks.split_at_mut(i);
                 let numbers = |term: usize| match terms[term] {
                     Term::Replaced(i) => &self.replaced[i][start..end],
                     Term::Read(i) => &self.read[i][start..end],
                     Term::Scalar(_) | Term::Constant(_) | Term::Of(..) => &before[term][..end - start],
                 };
                 let [a, b, c] = [numbers(operands[0]), numbers(operands[1]), numbers(operands[2])];
-                function.compute(a, b, c, &mut room[0][..end - start]);
+                function.compute(a, b, c, &mut block[0][..end - start]);
             }
             for (array, &term) in self.replaced.iter_mut().zip(results) {
-                array[start..end].copy_from_slice(&rooms[term][..end - start]);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn map(a: &[f32], result: &mut [f32], f: impl Fn(f32) -> f32) {
-    let a = &a[..result.len()];
-    for i in 0..result.len() {
-        result[i] = f(a[i]);
-    }
-}
-
-#[inline(always)]
-fn zip(a: &[f32], b: &[f32], result: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    let (a, b) = (&a[..result.len()], &b[..result.len()]);
-    for i in 0..result.len() {
-        result[i] = f(a[i], b[i]);
-    }
-}
-
-#[inline(always)]
-fn holds(is: bool) -> f32 {
-    if is { 1.0 } else { 0.0 }
-}
-
-impl Function {
-    /// NaN stays NaN, as with XLA.
-    #[inline(always)]
-    fn compute(self, a: &[f32], b: &[f32], c: &[f32], result: &mut [f32]) {
-        match self {
-            Function::Neg => map(a, result, |a| -a),
-            Function::Abs => map(a, result, f32::abs),
-            Function::Sign => map(a, result, |a| {
-                let negative = if a < 0.0 { -1.0 } else { a };
-                if a > 0.0 { 1.0 } else { negative }
-            }),
-            Function::Sqrt => map(a, result, f32::sqrt),
-            Function::Rsqrt => map(a, result, |a| 1.0 / a.sqrt()),
-            Function::Add => zip(a, b, result, |a, b| a + b),
-            Function::Sub => zip(a, b, result, |a, b| a - b),
-            Function::Mul => zip(a, b, result, |a, b| a * b),
-            Function::Div => zip(a, b, result, |a, b| a / b),
-            Function::Max => zip(a, b, result, |a, b| if a > b || a.is_nan() { a } else { b }),
-            Function::Min => zip(a, b, result, |a, b| if a < b || a.is_nan() { a } else { b }),
-            Function::Eq => zip(a, b, result, |a, b| holds(a == b)),
-            Function::Ne => zip(a, b, result, |a, b| holds(a != b)),
-            Function::Lt => zip(a, b, result, |a, b| holds(a < b)),
-            Function::Le => zip(a, b, result, |a, b| holds(a <= b)),
-            Function::Gt => zip(a, b, result, |a, b| holds(a > b)),
-            Function::Ge => zip(a, b, result, |a, b| holds(a >= b)),
-            Function::Select => {
-                let (a, b, c) = (&a[..result.len()], &b[..result.len()], &c[..result.len()]);
-                for i in 0..result.len() {
-                    result[i] = if a[i] == 0.0 { c[i] } else { b[i] };
-                }
+                array[start..end].copy_from_slice(&blocks[term][..end - start]);
             }
         }
     }
@@ -376,7 +201,7 @@ mod tests {
     use crate::tests::{Scoped, numbers};
 
     /// A momentum of 0.9 and a step along it, kept below a scalar; arrays of which several make a task and one many.
-    fn descent(lengths: &[usize]) -> Update {
+    pub(super) fn descent(lengths: &[usize]) -> Update {
         let (of, constant) = (Term::Of, |x: f32| Term::Constant(x.to_bits()));
         let terms = vec![
             Term::Replaced(0),
@@ -423,44 +248,6 @@ mod tests {
                 assert!((f64::from(after[1][i]) - momentum).abs() < 1e-6);
                 assert!((f64::from(after[0][i]) - moved).abs() < 1e-6);
             }
-        }
-    }
-
-    #[test]
-    fn functions_treat_what_is_not_a_number_as_xla_does() {
-        let (nan, inf) = (f32::NAN, f32::INFINITY);
-        let compute = |function: Function, a: f32, b: f32| {
-            let mut result = [5.0];
-            function.compute(&[a], &[b], &[7.0], &mut result);
-            result[0]
-        };
-        for function in [Function::Max, Function::Min] {
-            assert!(compute(function, nan, 1.0).is_nan() && compute(function, 1.0, nan).is_nan());
-        }
-        assert_eq!((compute(Function::Max, -inf, 2.0), compute(Function::Min, inf, 2.0)), (2.0, 2.0));
-        let sign = |x| compute(Function::Sign, x, 0.0);
-        assert_eq!(
-            (sign(-inf), sign(3.0), sign(0.0).to_bits(), sign(-0.0).to_bits()),
-            (-1.0, 1.0, 0, 1 << 31)
-        );
-        assert!(sign(nan).is_nan());
-        assert_eq!((compute(Function::Ne, nan, nan), compute(Function::Ge, nan, 0.0)), (1.0, 0.0));
-        assert_eq!((compute(Function::Select, 0.0, 1.0), compute(Function::Select, 1.0, 2.0)), (7.0, 2.0));
-        assert_eq!((compute(Function::Rsqrt, 0.25, 0.0), compute(Function::Sqrt, 9.0, 0.0)), (2.0, 3.0));
-    }
-
-    #[test]
-    fn words_are_read_as_they_were_written() {
-        let update = descent(&[4, 70]);
-        let words = update.words();
-        assert_eq!(Update::from_words(&words).as_ref(), Some(&update));
-        assert!((0..words.len()).all(|length| Update::from_words(&words[..length]).is_none()));
-        // A term of itself, a function that there is not, a result that is no function's.
-        for (place, wrong) in [(1 + 1 + 5 * 4 + 1, 5), (1 + 1 + 5 * 4, 99), (1 + 1 + 10 * 4 + 1, 0), (0, -1)]
-        {
-            let mut words = words.clone();
-            words[place] = wrong;
-            assert_eq!(Update::from_words(&words), None, "word {place}");
         }
     }
 
