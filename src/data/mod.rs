@@ -44,8 +44,8 @@ pub use padding::pad;
 pub use positions::Ignored;
 pub use rows::{ReadError, Rows, each_row, in_blocks, read_ahead, sequence};
 pub use scaling::{Scale, Scaling};
-pub use source::{Source, SplitOrder, Task, Validation};
-pub use split::{Origins, Splits};
+pub use source::{Source, Task};
+pub use split::{Origins, SplitOrder, Splits, Validation};
 pub use table::{Column, TargetKind};
 pub use targets::Targets;
 pub use tensors::Layout;
@@ -246,7 +246,7 @@ impl Dataset {
     #[must_use]
     pub fn halve_test(mut self) -> Self {
         if self.splits.validation.is_empty() {
-            source::halve_test(&mut self.splits, &mut self.origins);
+            split::halve_test(&mut self.splits, &mut self.origins);
         }
         self
     }

@@ -4,7 +4,9 @@ use super::images::{Background, Color};
 use super::load::Inputs;
 use super::table::{Column, DateOrder, Decimal, Delimiter, Kind, Missing, TargetKind, Thousands, Unknown};
 use super::tensors::Layout;
-use super::{Dataset, Format, Ignored, Origins, Parts, Scale, Splits, Targets, split};
+use super::{
+    Dataset, Format, Ignored, Origins, Parts, Scale, SplitOrder, Splits, Targets, Validation, split,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,62 +30,6 @@ pub enum Task {
     Labels,
     /// Numbers: all targets are values.
     Values,
-}
-
-/// Validation rows that are not a fraction of the training rows.
-///
-/// ```
-/// use neural::data::{Format, Source, Validation};
-/// let digits = Source { validation: Some(Validation::HalfOfTest), ..Source::new(Format::Idx, "data/mnist") }.load()?;
-/// assert_eq!((digits.splits.validation.len(), digits.splits.test.len()), (5000, 5000));
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "PathBuf", into = "PathBuf")]
-#[non_exhaustive]
-pub enum Validation {
-    /// The first half of the test rows that the data comes with.
-    HalfOfTest,
-    /// All rows of this table.
-    File(PathBuf),
-}
-
-/// How [`Validation::HalfOfTest`] is written.
-const HALF_OF_TEST: &str = "half-of-test";
-
-impl From<PathBuf> for Validation {
-    fn from(path: PathBuf) -> Self {
-        if path.as_os_str() == HALF_OF_TEST { Self::HalfOfTest } else { Self::File(path) }
-    }
-}
-
-impl From<Validation> for PathBuf {
-    fn from(validation: Validation) -> Self {
-        match validation {
-            Validation::HalfOfTest => HALF_OF_TEST.into(),
-            Validation::File(path) => path,
-        }
-    }
-}
-
-/// The rows that the fractions take.
-///
-/// ```
-/// use neural::data::{Format, Source, SplitOrder};
-/// let fraction = Source { test_fraction: Some(0.2), ..Source::new(Format::Table, "data/pizza.txt") };
-/// let data = Source { split: SplitOrder::Ordered, ..fraction }.load()?;
-/// assert_eq!(data.splits.test.first(), Some(&(data.rows() as u32 - data.splits.test.len() as u32)));
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum SplitOrder {
-    /// Rows at random.
-    #[default]
-    Random,
-    /// The last rows: those for the test end the file, those for validation come before them.
-    Ordered,
 }
 
 /// Declares [`Source`] from the table of its keys. The text before a key is its row in docs/recipes.md; `of` lists the
@@ -347,7 +293,7 @@ impl Source {
             }
         }
         if let (Some(Validation::File(path)), false) = (&self.validation, self.format == Format::Table) {
-            let expected = format!("{HALF_OF_TEST}, as only tables have files for their parts");
+            let expected = format!("{}, as only tables have files for their parts", split::HALF_OF_TEST);
             return Err(Error::value("validation", expected, path.display()));
         }
         self.check_names()?;
@@ -439,19 +385,8 @@ impl Source {
                 let expected = "data with test rows of its own, of which one half becomes validation rows";
                 return Err(Error::value("validation", expected, format!("{} test rows", splits.test.len())));
             }
-            halve_test(&mut splits, &mut origins);
+            split::halve_test(&mut splits, &mut origins);
         }
         Ok((splits, origins))
-    }
-}
-
-/// Makes the first half of the test rows the validation rows.
-pub(super) fn halve_test(splits: &mut Splits, origins: &mut Origins) {
-    let second = splits.test.split_off(splits.test.len() / 2);
-    splits.validation = std::mem::replace(&mut splits.test, second);
-    let of = std::mem::take(&mut origins.test);
-    if !of.is_empty() {
-        origins.validation = format!("the first half of {of}");
-        origins.test = format!("the second half of {of}");
     }
 }

@@ -2,7 +2,9 @@
 
 use super::random::{Place, Random};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Row numbers of a data set. The functions here keep each list in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,62 @@ impl Parts {
             test: rows(end, end + self.test),
         }
     }
+}
+
+/// Validation rows that are not a fraction of the training rows.
+///
+/// ```
+/// use neural::data::{Format, Source, Validation};
+/// let digits = Source { validation: Some(Validation::HalfOfTest), ..Source::new(Format::Idx, "data/mnist") }.load()?;
+/// assert_eq!((digits.splits.validation.len(), digits.splits.test.len()), (5000, 5000));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
+#[non_exhaustive]
+pub enum Validation {
+    /// The first half of the test rows that the data comes with.
+    HalfOfTest,
+    /// All rows of this table.
+    File(PathBuf),
+}
+
+/// How [`Validation::HalfOfTest`] is written.
+pub(super) const HALF_OF_TEST: &str = "half-of-test";
+
+impl From<PathBuf> for Validation {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == HALF_OF_TEST { Self::HalfOfTest } else { Self::File(path) }
+    }
+}
+
+impl From<Validation> for PathBuf {
+    fn from(validation: Validation) -> Self {
+        match validation {
+            Validation::HalfOfTest => HALF_OF_TEST.into(),
+            Validation::File(path) => path,
+        }
+    }
+}
+
+/// The rows that the fractions take.
+///
+/// ```
+/// use neural::data::{Format, Source, SplitOrder};
+/// let fraction = Source { test_fraction: Some(0.2), ..Source::new(Format::Table, "data/pizza.txt") };
+/// let data = Source { split: SplitOrder::Ordered, ..fraction }.load()?;
+/// assert_eq!(data.splits.test.first(), Some(&(data.rows() as u32 - data.splits.test.len() as u32)));
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SplitOrder {
+    /// Rows at random.
+    #[default]
+    Random,
+    /// The last rows: those for the test end the file, those for validation come before them.
+    Ordered,
 }
 
 /// Row numbers are u32; a data set with more rows is refused when it is put together.
@@ -208,4 +266,15 @@ pub(crate) fn by_class(rows: &[u32], labels: &[i32]) -> Result<Vec<Vec<u32>>> {
         classes.entry(label).or_default().push(row);
     }
     Ok(classes.into_values().collect())
+}
+
+/// Makes the first half of the test rows the validation rows.
+pub(super) fn halve_test(splits: &mut Splits, origins: &mut Origins) {
+    let second = splits.test.split_off(splits.test.len() / 2);
+    splits.validation = std::mem::replace(&mut splits.test, second);
+    let of = std::mem::take(&mut origins.test);
+    if !of.is_empty() {
+        origins.validation = format!("the first half of {of}");
+        origins.test = format!("the second half of {of}");
+    }
 }
