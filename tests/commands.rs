@@ -569,6 +569,42 @@ fn with_checkpoint(copy: &str, contents: &[u8]) -> String {
 }
 
 #[test]
+fn the_last_checkpoint_stands_in_for_the_best_only_if_asked() {
+    copied("bands", "without-best");
+    let (run, path) = ("runs/without-best", home().join("runs/without-best"));
+    fs::remove_file(path.join("best.safetensors")).expect("there");
+    let epoch = json(&["summary", run, "--json"])["best"]["number"].as_u64().expect("a number");
+    let of = format!("expected the best checkpoint, of epoch {epoch}");
+    let out = path.join("model.bin").display().to_string();
+    let commands: &[&[&str]] = &[
+        &["evaluate", run],
+        &["predict", run, "bands"],
+        &["explain", run],
+        &["export", run, "--to", "safetensors", "--out", &out],
+        #[cfg(feature = "serve")]
+        &["serve", run, "--port", "0"],
+    ];
+    for command in commands {
+        refuses(command, b"", &["without-best/best.safetensors", &of, "--last"]);
+    }
+    let text = said(&["summary", run]);
+    assert!(text.contains(&format!("best epoch        {epoch}: ")), "{text}");
+    assert!(text.contains("its checkpoint is missing"), "{text}");
+    let evaluate = ["evaluate", run, "--json", "--device", device_name()];
+    assert_eq!(json(&[&evaluate[..], &["--last"]].concat())["weights"]["epoch"], 6);
+    assert_eq!(page(&[run, "--last"], "last.html")["runs"][0]["measured"]["part"], "test");
+
+    // Where the last is the best by rule, or no epoch is done yet.
+    let recipe = fs::read_to_string(path.join("recipe.toml")).expect("a recipe");
+    fs::write(path.join("recipe.toml"), recipe.replace("[train]\n", "[train]\nmonitor = \"last\"\n"))
+        .expect("writable");
+    assert_eq!(json(&evaluate)["weights"]["by"], "last");
+    fs::write(path.join("recipe.toml"), recipe).expect("writable");
+    fs::write(path.join("history.jsonl"), "").expect("writable");
+    assert_eq!(json(&evaluate)["weights"]["by"], "last");
+}
+
+#[test]
 fn damaged_and_foreign_checkpoints_are_refused() {
     let good = fs::read(home().join("runs/bands/best.safetensors")).expect("a checkpoint");
     let cut = home().join("cut.safetensors");

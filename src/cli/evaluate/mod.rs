@@ -156,7 +156,7 @@ impl Evaluate {
             }
         };
         let temperature = saved.temperature;
-        let file = folder.checkpoint_file(folder.which(self.trained.checkpoint.which()));
+        let file = folder.checkpoint_file(folder.which(self.trained.checkpoint.which())?);
         let mut kept = saved.clone();
         let own = saved.threshold(recipe.train.threshold);
         let model = saved.model()?;
