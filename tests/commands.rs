@@ -40,6 +40,17 @@ fn said(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// The program's output, when on stderr it only names the weights that gave it.
+fn answered(arguments: &[&str]) -> String {
+    let output = neural(arguments, b"");
+    let weights = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        weights.starts_with("weights of epoch ") && weights.lines().count() == 1,
+        "{arguments:?}: {weights}"
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn json(arguments: &[&str]) -> Value {
     let text = said(arguments);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -430,7 +441,7 @@ fn pictures_are_predicted_whatever_their_size_and_colour() {
     let record = table.records().next().expect("a row").expect("a whole one");
     assert_eq!((&record[0], &record[2]), ("-", &*largest(&expected[1]).to_string()));
     close(&record[4].parse::<f64>().expect("a number").into(), expected[1][1]);
-    let text = said(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", device_name()]);
+    let text = answered(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", device_name()]);
     let percent = format!("{:.2}%", 100.0 * expected[2][largest(&expected[2])]);
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(
@@ -473,7 +484,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
             close(&answer["probabilities"]["elm"], 1.0 - p);
         }
     }
-    let text = said(&["predict", "runs/trees", "trees.csv", "--device", device_name()]);
+    let text = answered(&["predict", "runs/trees", "trees.csv", "--device", device_name()]);
     assert!(text.lines().nth(4).expect("rows").starts_with("trees.csv[3]"), "{text}");
 
     refuses(
@@ -602,6 +613,39 @@ fn the_last_checkpoint_stands_in_for_the_best_only_if_asked() {
     fs::write(path.join("recipe.toml"), recipe).expect("writable");
     fs::write(path.join("history.jsonl"), "").expect("writable");
     assert_eq!(json(&evaluate)["weights"]["by"], "last");
+}
+
+#[test]
+fn predict_and_export_say_of_which_epoch_the_weights_are() {
+    let epoch = |arguments: &[&str]| {
+        let weights = json(&[&["evaluate", "runs/bands", "--json"], arguments].concat());
+        weights["weights"]["epoch"].as_u64().expect("a number")
+    };
+    for (arguments, end) in [(&[][..], ", the best by validation-loss"), (&["--last"], ", the last")] {
+        let said_of = format!("weights of epoch {}{end}", epoch(arguments));
+        for form in ["onnx", "safetensors"] {
+            let out = home().join(format!("of-epoch.{form}"));
+            let out = out.to_str().expect("UTF-8");
+            let text = said(&[&["export", "runs/bands", "--to", form, "--out", out], arguments].concat());
+            assert_eq!(text.lines().nth(1), Some(&*said_of));
+            let file = fs::read(out).expect("written");
+            match form {
+                // The key and the value of an entry of the metadata, each after its length.
+                "onnx" => {
+                    let entry = [b"neural.epoch\x12\x01", epoch(arguments).to_string().as_bytes()].concat();
+                    assert!(file.windows(entry.len()).any(|part| part == entry));
+                }
+                _ => {
+                    let model = neural::export::from_safetensors(Path::new(out), &file).expect("a model");
+                    assert_eq!(model.epoch, Some(epoch(arguments)));
+                }
+            }
+        }
+        let predict = [&["predict", "runs/bands", "bands"], arguments].concat();
+        assert_eq!(String::from_utf8_lossy(&neural(&predict, b"").stderr), format!("{said_of}\n"));
+        // For programs there is nothing but the answers.
+        said(&[&predict[..], &["--csv"]].concat());
+    }
 }
 
 #[test]

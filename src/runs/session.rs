@@ -304,8 +304,8 @@ impl<'r, 'a> Session<'r, 'a> {
         if saved.checkpoint.position.step != self.run.step() {
             self.run.restore(&saved.checkpoint)?;
         }
-        let epoch = saved.epochs.as_deref().and_then(<[Epoch]>::last).or(self.best());
-        Ok(Weights { epoch: epoch.map(|epoch| epoch.number), by: Some(self.monitor) })
+        let epoch = saved.epoch().or(self.best().map(|epoch| epoch.number));
+        Ok(Weights { epoch, by: Some(self.monitor) })
     }
 
     fn is_stuck(&self) -> bool {

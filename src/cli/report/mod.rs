@@ -104,10 +104,12 @@ impl Report {
         let recipe = folder.recipe()?;
         let best = row.monitor.best(&row.epochs).map(|epoch| epoch.number);
         let kept = std::fs::read_to_string(folder.file("report.md")).ok();
-        let weights = Weights::of(folder, self.checkpoint.which()).map(|weights| weights.to_string()).unwrap_or_default();
+        let which = self.checkpoint.which();
+        let weights = folder.chosen(which).and_then(|saved| Weights::of(folder, which, &saved));
+        let weights = weights.map(|weights| weights.to_string()).unwrap_or_default();
         let measured = match device {
             None => Value::Null,
-            Some(device) => match measured::measure(folder, self.checkpoint.which(), device, self.mistakes) {
+            Some(device) => match measured::measure(folder, which, device, self.mistakes) {
                 Ok(measured) => measured,
                 // The rest of the page works without it.
                 Err(error) => {
