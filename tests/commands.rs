@@ -649,6 +649,39 @@ fn predict_and_export_say_of_which_epoch_the_weights_are() {
 }
 
 #[test]
+fn long_names_are_cut_for_people_and_whole_for_programs() {
+    let long = "z".repeat(70_000);
+    let rows: String = (0..12).map(|row| format!("{row},{}\n", if row < 8 { "x" } else { &long })).collect();
+    fs::write(home().join("long.csv"), format!("a,kind\n{rows}")).expect("writable");
+    let recipe = RECIPES[1].1.replace("trees.csv", "long.csv").replace("epochs = 5", "epochs = 1");
+    fs::write(home().join("long.toml"), recipe).expect("writable");
+    let short = |arguments: &[&str]| {
+        let output = neural(arguments, b"");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+        let longest = said.iter().flat_map(|text| text.lines()).map(str::len).max();
+        assert!(longest < Some(1000), "{arguments:?}: a line of {longest:?} bytes");
+        (output.status.code(), said)
+    };
+    assert_eq!(short(&["train", "long.toml", "--name", "long", "--quiet"]).0, Some(0));
+    for arguments in [
+        &["evaluate", "runs/long", "--split", "train"][..],
+        &["predict", "runs/long", "long.csv"],
+        &["summary", "runs/long"],
+        &["init", "long.csv", "--target", "kind", "--output", "init.toml"],
+    ] {
+        let (code, [said, _]) = short(arguments);
+        assert!(code == Some(0) && said.contains("zzz…"), "{said}");
+    }
+    assert_eq!(json(&["summary", "runs/long", "--json"])["classes"][1].as_str(), Some(&*long));
+    let answers = lines(&said(&["predict", "runs/long", "long.csv", "--json"]));
+    assert!(answers[0]["probabilities"][&long].is_number());
+    for setting in ["train.monitor=", "train.epochs=", "train.", "train.loss=", ""] {
+        let (code, [_, said]) = short(&["train", "long.toml", "--set", &format!("{setting}{long}")]);
+        assert!(code == Some(1) && said.contains("zzz…"), "{said}");
+    }
+}
+
+#[test]
 fn damaged_and_foreign_checkpoints_are_refused() {
     let good = fs::read(home().join("runs/bands/best.safetensors")).expect("a checkpoint");
     let cut = home().join("cut.safetensors");

@@ -6,6 +6,7 @@ use super::text;
 use crate::DType;
 use crate::array::Array;
 use crate::data::Dataset;
+use crate::data::table::shown;
 use crate::error::{Error, Result};
 use crate::graph::flops;
 use crate::model::{Description, Link, Model, Reads};
@@ -179,12 +180,15 @@ fn sample(description: &Description) -> String {
             .join("; "),
     };
     if !description.columns.is_empty() {
-        let names: Vec<&str> = description.columns.iter().map(|column| column.name.as_str()).collect();
+        let names: Vec<_> = description.columns.iter().map(|column| shown(&column.name)).collect();
         text.push_str(&format!(" from {}", names.join(", ")));
     }
     match &description.classes[..] {
         [] => {}
-        classes if classes.len() <= 20 => text.push_str(&format!("; classes {}", classes.join(", "))),
+        classes if classes.len() <= 20 => {
+            let names: Vec<_> = classes.iter().map(|class| shown(class)).collect();
+            text.push_str(&format!("; classes {}", names.join(", ")));
+        }
         classes => text.push_str(&format!("; {} classes", classes.len())),
     }
     text
