@@ -682,6 +682,15 @@ fn long_names_are_cut_for_people_and_whole_for_programs() {
 }
 
 #[test]
+fn outputs_that_are_not_as_many_as_the_values_of_a_target_are_counted_in_words() {
+    fs::write(home().join("unlike.toml"), RECIPES[2].1.replace("{ dense = 1 }", "{ dense = 2 }"))
+        .expect("writable");
+    let expected =
+        "an output for each value of the target \"price\", 1 a row, got 2; end the model with { dense = 1 }";
+    refuses(&["train", "unlike.toml"], b"", &[expected]);
+}
+
+#[test]
 fn damaged_and_foreign_checkpoints_are_refused() {
     let good = fs::read(home().join("runs/bands/best.safetensors")).expect("a checkpoint");
     let cut = home().join("cut.safetensors");

@@ -202,6 +202,10 @@ fn misplaced(key: &str) -> Option<&'static str> {
         "momentum" | "weight_decay" | "nesterov" => Some(
             "it belongs to the optimizer, as in optimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }",
         ),
+        "betas" => Some("they are two keys, as in adam = { beta1 = 0.9, beta2 = 0.999 }"),
+        "patience" | "min_delta" => {
+            Some("it belongs to early_stopping, as in early_stopping = { patience = 5 }")
+        }
         "activation" => {
             Some("an activation is a layer of its own, as in layers = [{ dense = 32 }, \"relu\"]")
         }
