@@ -169,6 +169,8 @@ pub struct Model {
     pub description: Description,
     /// In the order in which the layers declare them, named as in `PyTorch`: `0.weight`.
     pub variables: Vec<(Variable, Array)>,
+    /// The epoch of training after which it had these values, where that is known; exported files hold it.
+    pub epoch: Option<u64>,
     kept: Kept,
 }
 
@@ -277,7 +279,7 @@ impl Model {
 
     /// A model of the variables that the description declares.
     pub(crate) fn of(description: Description, variables: Vec<(Variable, Array)>) -> Self {
-        Self { description, variables, kept: Kept::default() }
+        Self { description, variables, epoch: None, kept: Kept::default() }
     }
 
     /// The value of a variable by its name, such as `0.weight`.

@@ -10,6 +10,7 @@ pub(crate) use table::table;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -68,9 +69,28 @@ fn known<T: Named, E: Error>(name: &str) -> Result<&'static str, E> {
     own.or_else(alias).ok_or_else(|| E::custom(unknown(T::WHAT, name, T::NAMES)))
 }
 
+/// The max number of letters shown of a cell or a name.
+const SHOWN: usize = 60;
+
+/// A cell or a name in a message: cut where it is long, on one line.
+pub(crate) fn shown(cell: &str) -> Cow<'_, str> {
+    let is_plain = cell.len() <= SHOWN && !cell.contains(char::is_control);
+    if is_plain {
+        return cell.into();
+    }
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = cell.chars().take(SHOWN).map(line).collect();
+    if cell.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown.into()
+}
+
 /// `unknown layer dence, did you mean dense?`
 pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
-    match nearest(name, names) {
+    let near = nearest(name, names);
+    let name = shown(name);
+    match near {
         Some(near) => format!("{name} is not {what}; did you mean {near}?"),
         None => format!("{name} is not {what}; expected one of {}", names.join(", ")),
     }
@@ -85,8 +105,8 @@ fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
 /// A name that is not known as an error shows it, `dence; did you mean dense?`
 pub(crate) fn got(name: &str, names: &[&str]) -> String {
     match nearest(name, names) {
-        Some(near) => format!("{name}; did you mean {near}?"),
-        None => name.to_string(),
+        Some(near) => format!("{}; did you mean {near}?", shown(name)),
+        None => shown(name).into_owned(),
     }
 }
 

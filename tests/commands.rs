@@ -40,6 +40,17 @@ fn said(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// The program's output, when on stderr it only names the weights that gave it.
+fn answered(arguments: &[&str]) -> String {
+    let output = neural(arguments, b"");
+    let weights = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        weights.starts_with("weights of epoch ") && weights.lines().count() == 1,
+        "{arguments:?}: {weights}"
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn json(arguments: &[&str]) -> Value {
     let text = said(arguments);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -430,7 +441,7 @@ fn pictures_are_predicted_whatever_their_size_and_colour() {
     let record = table.records().next().expect("a row").expect("a whole one");
     assert_eq!((&record[0], &record[2]), ("-", &*largest(&expected[1]).to_string()));
     close(&record[4].parse::<f64>().expect("a number").into(), expected[1][1]);
-    let text = said(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", device_name()]);
+    let text = answered(&["predict", "runs/bands", "p2.png", "--top", "1", "--device", device_name()]);
     let percent = format!("{:.2}%", 100.0 * expected[2][largest(&expected[2])]);
     let words: Vec<&str> = text.split_whitespace().collect();
     assert_eq!(
@@ -473,7 +484,7 @@ fn rows_of_tables_are_predicted_whatever_the_order_of_their_columns() {
             close(&answer["probabilities"]["elm"], 1.0 - p);
         }
     }
-    let text = said(&["predict", "runs/trees", "trees.csv", "--device", device_name()]);
+    let text = answered(&["predict", "runs/trees", "trees.csv", "--device", device_name()]);
     assert!(text.lines().nth(4).expect("rows").starts_with("trees.csv[3]"), "{text}");
 
     refuses(
@@ -566,6 +577,117 @@ fn with_checkpoint(copy: &str, contents: &[u8]) -> String {
         fs::write(home().join(&run).join(name), contents).expect("writable");
     }
     run
+}
+
+#[test]
+fn the_last_checkpoint_stands_in_for_the_best_only_if_asked() {
+    copied("bands", "without-best");
+    let (run, path) = ("runs/without-best", home().join("runs/without-best"));
+    fs::remove_file(path.join("best.safetensors")).expect("there");
+    let epoch = json(&["summary", run, "--json"])["best"]["number"].as_u64().expect("a number");
+    let of = format!("expected the best checkpoint, of epoch {epoch}");
+    let out = path.join("model.bin").display().to_string();
+    let commands: &[&[&str]] = &[
+        &["evaluate", run],
+        &["predict", run, "bands"],
+        &["explain", run],
+        &["export", run, "--to", "safetensors", "--out", &out],
+        #[cfg(feature = "serve")]
+        &["serve", run, "--port", "0"],
+    ];
+    for command in commands {
+        refuses(command, b"", &["without-best/best.safetensors", &of, "--last"]);
+    }
+    let text = said(&["summary", run]);
+    assert!(text.contains(&format!("best epoch        {epoch}: ")), "{text}");
+    assert!(text.contains("its checkpoint is missing"), "{text}");
+    let evaluate = ["evaluate", run, "--json", "--device", device_name()];
+    assert_eq!(json(&[&evaluate[..], &["--last"]].concat())["weights"]["epoch"], 6);
+    assert_eq!(page(&[run, "--last"], "last.html")["runs"][0]["measured"]["part"], "test");
+
+    // Where the last is the best by rule, or no epoch is done yet.
+    let recipe = fs::read_to_string(path.join("recipe.toml")).expect("a recipe");
+    fs::write(path.join("recipe.toml"), recipe.replace("[train]\n", "[train]\nmonitor = \"last\"\n"))
+        .expect("writable");
+    assert_eq!(json(&evaluate)["weights"]["by"], "last");
+    fs::write(path.join("recipe.toml"), recipe).expect("writable");
+    fs::write(path.join("history.jsonl"), "").expect("writable");
+    assert_eq!(json(&evaluate)["weights"]["by"], "last");
+}
+
+#[test]
+fn predict_and_export_say_of_which_epoch_the_weights_are() {
+    let epoch = |arguments: &[&str]| {
+        let weights = json(&[&["evaluate", "runs/bands", "--json"], arguments].concat());
+        weights["weights"]["epoch"].as_u64().expect("a number")
+    };
+    for (arguments, end) in [(&[][..], ", the best by validation-loss"), (&["--last"], ", the last")] {
+        let said_of = format!("weights of epoch {}{end}", epoch(arguments));
+        for form in ["onnx", "safetensors"] {
+            let out = home().join(format!("of-epoch.{form}"));
+            let out = out.to_str().expect("UTF-8");
+            let text = said(&[&["export", "runs/bands", "--to", form, "--out", out], arguments].concat());
+            assert_eq!(text.lines().nth(1), Some(&*said_of));
+            let file = fs::read(out).expect("written");
+            match form {
+                // The key and the value of an entry of the metadata, each after its length.
+                "onnx" => {
+                    let entry = [b"neural.epoch\x12\x01", epoch(arguments).to_string().as_bytes()].concat();
+                    assert!(file.windows(entry.len()).any(|part| part == entry));
+                }
+                _ => {
+                    let model = neural::export::from_safetensors(Path::new(out), &file).expect("a model");
+                    assert_eq!(model.epoch, Some(epoch(arguments)));
+                }
+            }
+        }
+        let predict = [&["predict", "runs/bands", "bands"], arguments].concat();
+        assert_eq!(String::from_utf8_lossy(&neural(&predict, b"").stderr), format!("{said_of}\n"));
+        // For programs there is nothing but the answers.
+        said(&[&predict[..], &["--csv"]].concat());
+    }
+}
+
+#[test]
+fn long_names_are_cut_for_people_and_whole_for_programs() {
+    let long = "z".repeat(70_000);
+    let rows: String = (0..12).map(|row| format!("{row},{}\n", if row < 8 { "x" } else { &long })).collect();
+    fs::write(home().join("long.csv"), format!("a,kind\n{rows}")).expect("writable");
+    let recipe = RECIPES[1].1.replace("trees.csv", "long.csv").replace("epochs = 5", "epochs = 1");
+    fs::write(home().join("long.toml"), recipe).expect("writable");
+    let short = |arguments: &[&str]| {
+        let output = neural(arguments, b"");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+        let longest = said.iter().flat_map(|text| text.lines()).map(str::len).max();
+        assert!(longest < Some(1000), "{arguments:?}: a line of {longest:?} bytes");
+        (output.status.code(), said)
+    };
+    assert_eq!(short(&["train", "long.toml", "--name", "long", "--quiet"]).0, Some(0));
+    for arguments in [
+        &["evaluate", "runs/long", "--split", "train"][..],
+        &["predict", "runs/long", "long.csv"],
+        &["summary", "runs/long"],
+        &["init", "long.csv", "--target", "kind", "--output", "init.toml"],
+    ] {
+        let (code, [said, _]) = short(arguments);
+        assert!(code == Some(0) && said.contains("zzz…"), "{said}");
+    }
+    assert_eq!(json(&["summary", "runs/long", "--json"])["classes"][1].as_str(), Some(&*long));
+    let answers = lines(&said(&["predict", "runs/long", "long.csv", "--json"]));
+    assert!(answers[0]["probabilities"][&long].is_number());
+    for setting in ["train.monitor=", "train.epochs=", "train.", "train.loss=", ""] {
+        let (code, [_, said]) = short(&["train", "long.toml", "--set", &format!("{setting}{long}")]);
+        assert!(code == Some(1) && said.contains("zzz…"), "{said}");
+    }
+}
+
+#[test]
+fn outputs_that_are_not_as_many_as_the_values_of_a_target_are_counted_in_words() {
+    fs::write(home().join("unlike.toml"), RECIPES[2].1.replace("{ dense = 1 }", "{ dense = 2 }"))
+        .expect("writable");
+    let expected =
+        "an output for each value of the target \"price\", 1 a row, got 2; end the model with { dense = 1 }";
+    refuses(&["train", "unlike.toml"], b"", &[expected]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `neural compare`
 
 use super::text;
-use crate::runs::{Folder, History, curves};
+use crate::runs::{Folder, curves};
 use crate::train::{Epoch, Monitor};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -104,8 +104,7 @@ fn in_order(path: &Path) -> (String, u64) {
 
 pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {
     let recipe = folder.recipe()?;
-    let epochs = History::read(folder)?;
-    let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
+    let (monitor, epochs) = folder.monitored()?;
     let mut keys = Vec::new();
     let table: toml::Table = toml::from_str(&recipe.to_toml()?).context("the recipe")?;
     flatten("", &toml::Value::Table(table), &mut keys);
@@ -115,7 +114,7 @@ pub(super) fn read(folder: &Folder) -> anyhow::Result<Row> {
         Some(group) => format!("{}/{}", group.to_string_lossy(), folder.name()),
         None => folder.name(),
     };
-    Ok(Row { name, keys, monitor: Monitor::chosen(recipe.train.monitor, has_validation), epochs })
+    Ok(Row { name, keys, monitor, epochs })
 }
 
 /// The result of each run in its best epoch.

@@ -8,7 +8,7 @@ use crate::array::Array;
 use crate::error::Result;
 use crate::export::{self, OnnxInt8, OnnxOptions};
 use crate::model::Model;
-use crate::runs::Folder;
+use crate::runs::{Folder, Weights};
 use anyhow::{Context, bail};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -97,7 +97,9 @@ impl Export {
             bail!("--int8 is for --to onnx");
         }
         let folder = Folder::open(&self.run)?;
-        let saved = folder.chosen(self.checkpoint.which())?;
+        let which = self.checkpoint.which();
+        let saved = folder.chosen(which)?;
+        let weights = Weights::of(&folder, which, &saved)?;
         let threshold = saved.threshold(folder.recipe()?.train.threshold);
         // Margins are of the answers in f32.
         let is_left_out = self.int8 && saved.conformal.is_some();
@@ -120,7 +122,7 @@ impl Export {
         let path = self.out.clone().unwrap_or_else(|| folder.file(name));
         std::fs::write(&path, &contents).with_context(|| format!("cannot write {}", path.display()))?;
         let mut out = io::stdout().lock();
-        writeln!(out, "{} ({} bytes)", path.display(), contents.len())?;
+        writeln!(out, "{} ({} bytes)\n{weights}", path.display(), contents.len())?;
         if is_left_out {
             writeln!(out, "left out: the conformal margins, which hold for the answers in f32")?;
         }

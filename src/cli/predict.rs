@@ -5,6 +5,7 @@ mod output;
 
 use super::trained::{Answers, Trained};
 use crate::model::Predictor;
+use crate::runs::Weights;
 use inputs::{Batch, Reader};
 #[cfg(feature = "serve")]
 pub(super) use output::Answered;
@@ -84,8 +85,9 @@ const MOST_LINES: usize = 20;
 
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let recipe = self.trained.folder()?.recipe()?;
-        let saved = self.trained.saved()?;
+        let (folder, which) = (self.trained.folder()?, self.trained.checkpoint.which());
+        let (recipe, saved) = (folder.recipe()?, folder.chosen(which)?);
+        let weights = Weights::of(&folder, which, &saved)?;
         let (mut source, threshold) = (recipe.data, saved.threshold(recipe.train.threshold));
         if let Some(name) = &self.inputs {
             source.inputs = Some(name.as_str().into());
@@ -127,6 +129,10 @@ impl Predict {
             writer.write(&answers, &batch.places, &outputs)
         })?;
         writer.finish()?;
+        if self.form() == Format::Text {
+            // For people; nothing depends on whether it is read.
+            let _ = writeln!(io::stderr(), "{weights}");
+        }
         if skipped == 0 {
             return Ok(ExitCode::SUCCESS);
         }

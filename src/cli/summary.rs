@@ -6,15 +6,15 @@ use super::text;
 use crate::DType;
 use crate::array::Array;
 use crate::data::Dataset;
+use crate::data::table::shown;
 use crate::error::{Error, Result};
 use crate::graph::flops;
 use crate::model::{Description, Link, Model, Reads};
 use crate::plot;
 use crate::recipe::{Objective, Recipe};
-use crate::runs::{Folder, History};
-use crate::train::{Epoch, Monitor};
+use crate::runs::{Folder, Which};
 use serde_json::json;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,8 +66,8 @@ impl Summary {
         if let Some(path) = &self.plot {
             drawing::of(&self.path, &description, &layers)?.save(path)?;
         }
-        let epochs = folder.as_ref().map(History::read).transpose()?;
-        let best = best(&recipe, epochs.as_deref().unwrap_or_default());
+        let monitored = folder.as_ref().map(Folder::monitored).transpose()?;
+        let best = monitored.as_ref().and_then(|(monitor, epochs)| monitor.best(epochs));
 
         let mut out = io::stdout().lock();
         if self.json {
@@ -92,7 +92,7 @@ impl Summary {
                 "classes": description.classes,
                 "rows": rows,
                 "recipe": recipe,
-                "epochs_done": epochs.as_ref().map(Vec::len),
+                "epochs_done": monitored.as_ref().map(|(_, epochs)| epochs.len()),
                 "best": best,
             });
             writeln!(out, "{object}")?;
@@ -108,7 +108,7 @@ impl Summary {
         }
         line("optimizer", as_written(&recipe.train.optimizer)?);
         line("training", training(&recipe, data.as_ref()));
-        if let Some(epochs) = &epochs {
+        if let Some((_, epochs)) = &monitored {
             line("epochs done", format!("{} of {}", epochs.len(), recipe.train.epochs));
         }
         if let Some(best) = best {
@@ -118,6 +118,9 @@ impl Summary {
             }
             if let Some(validation) = &best.validation {
                 text.push_str(&format!("; validation: {validation}"));
+            }
+            if folder.as_ref().is_some_and(|folder| folder.which(None).is_err()) {
+                text.push_str("; its checkpoint is missing");
             }
             line("best epoch", text);
         }
@@ -132,11 +135,11 @@ impl Summary {
         recipe: &Recipe,
     ) -> Result<(Description, Option<Dataset>)> {
         if let Some(folder) = folder {
-            match folder.model() {
-                Ok(model) => return Ok((model.description, None)),
-                // The run has begun, but has no checkpoint yet.
-                Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            // All of a run's checkpoints describe the same model. A run that has just begun has none.
+            let checkpoints = folder.checkpoints()?;
+            let best = checkpoints.iter().find(|which| **which == Which::Best);
+            if let Some(which) = best.or(checkpoints.last()) {
+                return Ok((folder.checkpoint(*which)?.model()?.description, None));
             }
         }
         let trainer = recipe.trainer();
@@ -154,12 +157,6 @@ impl Summary {
         let data = recipe.load()?;
         Ok((trainer.describe(&data)?, Some(data)))
     }
-}
-
-/// The epoch that the recipe counts as the best.
-fn best<'a>(recipe: &Recipe, epochs: &'a [Epoch]) -> Option<&'a Epoch> {
-    let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
-    Monitor::chosen(recipe.train.monitor, has_validation).best(epochs)
 }
 
 /// 1234567 as `1.23 million`.
@@ -183,12 +180,15 @@ fn sample(description: &Description) -> String {
             .join("; "),
     };
     if !description.columns.is_empty() {
-        let names: Vec<&str> = description.columns.iter().map(|column| column.name.as_str()).collect();
+        let names: Vec<_> = description.columns.iter().map(|column| shown(&column.name)).collect();
         text.push_str(&format!(" from {}", names.join(", ")));
     }
     match &description.classes[..] {
         [] => {}
-        classes if classes.len() <= 20 => text.push_str(&format!("; classes {}", classes.join(", "))),
+        classes if classes.len() <= 20 => {
+            let names: Vec<_> = classes.iter().map(|class| shown(class)).collect();
+            text.push_str(&format!("; classes {}", names.join(", ")));
+        }
         classes => text.push_str(&format!("; {} classes", classes.len())),
     }
     text

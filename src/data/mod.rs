@@ -148,7 +148,7 @@ impl Dataset {
         if matches!(targets, Targets::Next { .. }) {
             positions::check_sequences(&inputs)?;
         }
-        check_inputs(&inputs).map_err(|e| e.at("inputs"))?;
+        check_inputs(None, &inputs).map_err(|e| e.at("inputs"))?;
         targets.check()?;
         splits.check(rows)?;
         let targets = targets.without_padding(&inputs)?;

@@ -89,7 +89,7 @@ impl Dataset {
             let expected = format!("u8, i32 or f32 [{rows}, sample…] with no size of 0");
             return Err(Error::shape(name, expected, format!("{values:?}")));
         }
-        check_inputs(&values).map_err(|e| e.at(name))?;
+        check_inputs(None, &values).map_err(|e| e.at(name))?;
         self.more_inputs.push(Input { name: name.into(), values, scaling: Scaling::none() });
         Ok(self)
     }

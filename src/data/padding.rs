@@ -1,6 +1,6 @@
 //! Sequences of numbers of different lengths in one array: positions whose features are all NaN are padding.
 
-use super::{Ignored, Targets, place};
+use super::{Ignored, Targets, place_among};
 use crate::array::{Array, DType, Element};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -71,13 +71,13 @@ pub(crate) fn may_be_padded(inputs: &Array) -> bool {
 }
 
 /// Refuses numbers that are not finite, but for the padding of sequences.
-pub(crate) fn check_inputs(inputs: &Array) -> Result<()> {
+pub(crate) fn check_inputs(rows: Option<&[u32]>, inputs: &Array) -> Result<()> {
     let Some((i, value)) = first_wrong(inputs)? else { return Ok(()) };
     let expected = match real_positions(inputs) {
         None => "finite numbers of f32",
         Some(_) => "finite numbers, or NaN for all features of a position, which is padding",
     };
-    Err(Error::value("values", expected, format!("{value} in {}", place(inputs.shape(), i))))
+    Err(Error::value("values", expected, format!("{value} in {}", place_among(rows, inputs.shape(), i))))
 }
 
 /// The first number that is not finite and no padding, with its index.

@@ -14,7 +14,7 @@ use std::path::Path;
 ///
 /// Tensors have the variables' names. Values are laid out as in `PyTorch`, which has channels after the batch: kernels
 /// `[filters, channels, window…]`, and the inputs of a dense layer after a flatten channels first. The description is
-/// the file's text under [`DESCRIPTION`](super::DESCRIPTION).
+/// the file's text under [`DESCRIPTION`](super::DESCRIPTION), and with it [`epoch`](Model::epoch).
 ///
 /// ```
 /// # use neural::{Array, DType, model::{Description, Link, Model}, nn};
@@ -43,6 +43,9 @@ pub fn safetensors(model: &Model) -> Result<Vec<u8>> {
     let tensors: Vec<(&str, &Array)> = names.zip(&values).collect();
     let mut text = serde_json::to_value(&model.description).map_err(|e| super::unwritable(&e))?;
     text[ORDER] = CHANNELS_FIRST.into();
+    if let Some(epoch) = model.epoch {
+        text[EPOCH] = epoch.into();
+    }
     data::safetensors::encode(&tensors, Some((super::DESCRIPTION, &text.to_string())))
 }
 
@@ -50,6 +53,9 @@ pub fn safetensors(model: &Model) -> Result<Vec<u8>> {
 /// written by an earlier version, channels last.
 const ORDER: &str = "flatten";
 const CHANNELS_FIRST: &str = "channels-first";
+
+/// Beside the description: [`Model::epoch`].
+const EPOCH: &str = "epoch";
 
 /// The model in the contents of a file that [`safetensors()`] made. `path` is for the error only.
 ///
@@ -67,13 +73,16 @@ pub fn from_safetensors(path: &Path, contents: &[u8]) -> Result<Model> {
     let text = data::safetensors::text(path, contents, super::DESCRIPTION)?
         .ok_or_else(|| refused("a file without one".into()))?;
     let mut text: serde_json::Value = serde_json::from_str(&text).map_err(|e| refused(e.to_string()))?;
-    let order = text.as_object_mut().and_then(|fields| fields.remove(ORDER));
+    let mut beside = |key| text.as_object_mut().and_then(|fields| fields.remove(key));
+    let (order, epoch) = (beside(ORDER), beside(EPOCH));
     let description: Description = serde_json::from_value(text).map_err(|e| refused(e.to_string()))?;
     let mut turns = turns(&description).map_err(|e| refused(e.to_string()))?;
     if order.is_none_or(|order| order != CHANNELS_FIRST) {
         turns.retain(|_, turn| *turn == Turn::Kernel);
     }
-    filled(path, contents, description, &turns)
+    let mut model = filled(path, contents, description, &turns)?;
+    model.epoch = epoch.and_then(|epoch| epoch.as_u64());
+    Ok(model)
 }
 
 impl Model {

@@ -2,7 +2,7 @@
 
 use super::{Description, Link, sample_dtype};
 use crate::array::{Array, DType};
-use crate::data::{Dataset, Scaling, TargetView, check_inputs, check_token_ids, place};
+use crate::data::{Dataset, Scaling, TargetView, check_inputs, check_token_ids_of, place_among};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::nn::Network;
@@ -193,6 +193,11 @@ impl Reads<'_> {
     /// # Errors
     /// When they are of another shape, or a value is not of that type.
     pub fn samples<'a>(&self, samples: &'a Array) -> Result<Cow<'a, Array>> {
+        self.samples_of(None, samples)
+    }
+
+    /// [`Reads::samples`] of these rows of a file, which errors name; `None` stands for all of its rows.
+    pub(crate) fn samples_of<'a>(&self, rows: Option<&[u32]>, samples: &'a Array) -> Result<Cow<'a, Array>> {
         let Self { sample, dtype, .. } = *self;
         if samples.shape().get(1..) != Some(sample) {
             let expected = format!("{dtype} [n, …{sample:?}]");
@@ -200,9 +205,9 @@ impl Reads<'_> {
             return Err(Error::shape("samples", expected, got));
         }
         if let Some(vocabulary) = self.vocabulary {
-            check_token_ids(samples, vocabulary)?;
+            check_token_ids_of(rows, samples, vocabulary)?;
         } else if self.is_masked && dtype == DType::F32 {
-            check_inputs(&samples.cast(DType::F32)).map_err(|error| error.at("samples"))?;
+            check_inputs(rows, &samples.cast(DType::F32)).map_err(|error| error.at("samples"))?;
         } else if (dtype, samples.dtype()) != (DType::U8, DType::U8) {
             let (expected, off) = match dtype {
                 DType::U8 => {
@@ -211,7 +216,7 @@ impl Reads<'_> {
                 _ => ("finite numbers of f32 as in training", samples.find(|v| !(v as f32).is_finite())),
             };
             if let Some((i, value)) = off {
-                let got = format!("{value} in {}", place(samples.shape(), i));
+                let got = format!("{value} in {}", place_among(rows, samples.shape(), i));
                 return Err(Error::value("samples", expected, got));
             }
         }

@@ -1,7 +1,7 @@
 //! Errors of the TOML reader as sentences of expected and found, in TOML's words and not in Rust's.
 
 use crate::data::Format;
-use crate::named;
+use crate::named::{self, shown};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path as Place, Segment};
 use std::fmt;
@@ -114,7 +114,7 @@ fn names_at<T: DeserializeOwned>(whole: &mut Value, place: &Place) -> Option<Str
 
 fn described(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => format!("{:?}", shown(text)),
         Value::Table(_) => "a table".into(),
         Value::Array(_) => "a list".into(),
         Value::Datetime(date) => date.to_string(),
@@ -202,6 +202,10 @@ fn misplaced(key: &str) -> Option<&'static str> {
         "momentum" | "weight_decay" | "nesterov" => Some(
             "it belongs to the optimizer, as in optimizer = { sgd = { learning_rate = 0.1, momentum = 0.9 } }",
         ),
+        "betas" => Some("they are two keys, as in adam = { beta1 = 0.9, beta2 = 0.999 }"),
+        "patience" | "min_delta" => {
+            Some("it belongs to early_stopping, as in early_stopping = { patience = 5 }")
+        }
         "activation" => {
             Some("an activation is a layer of its own, as in layers = [{ dense = 32 }, \"relu\"]")
         }
@@ -267,7 +271,9 @@ fn in_toml(got: &str) -> String {
         "map" => "a table".into(),
         "sequence" => "a list".into(),
         "unit value" | "Option value" => "no value".into(),
-        _ if got.starts_with("string ") => got["string ".len()..].into(),
+        _ if got.starts_with("string ") => {
+            format!("\"{}\"", shown(got["string ".len()..].trim_matches('"')))
+        }
         _ if got.starts_with("floating point ") => got["floating point ".len()..].trim_matches('`').into(),
         _ if got.starts_with("integer ") || got.starts_with("boolean ") => value(got).unwrap_or_default(),
         _ => got.replace('`', ""),

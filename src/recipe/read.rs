@@ -5,6 +5,7 @@ use super::settings::set;
 use super::{Recipe, model};
 use crate::data::Source;
 use crate::error::{Error, Result};
+use crate::named::shown;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -34,8 +35,8 @@ pub(super) fn in_settings(mistake: Mistake, path: &Path, settings: &[String], se
         begins(&key, name) || (!key.is_empty() && begins(name, &key))
     };
     let name = settings.iter().rev().find(is_to_blame).map(|setting| match setting.strip_prefix('-') {
-        Some(key) => format!("--unset {}", key.strip_prefix(section).unwrap_or(key)),
-        None => format!("--set {}", setting.strip_prefix(section).unwrap_or(setting)),
+        Some(key) => format!("--unset {}", shown(key.strip_prefix(section).unwrap_or(key))),
+        None => format!("--set {}", shown(setting.strip_prefix(section).unwrap_or(setting))),
     });
     match (name, mistake.complaint) {
         (Some(name), Complaint::Expected { expected, got }) => Error::value(name, expected, got),

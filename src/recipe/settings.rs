@@ -1,6 +1,7 @@
 //! Keys of a recipe that the command line replaces or drops.
 
 use crate::error::{Error, Result};
+use crate::named::shown;
 use toml::{Table, Value};
 
 /// The max number of names in the key of a setting. Tables nested much deeper than any recipe's could overflow the
@@ -16,7 +17,7 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<()> {
     if let Some(key) = setting.strip_prefix('-') {
         return unset(table, key);
     }
-    let form = || Error::value("--set", "section.key=value", setting);
+    let form = || Error::value("--set", "section.key=value", shown(setting));
     let (key, value) = setting.split_once('=').ok_or_else(form)?;
     let names = names("--set", key)?;
     // Text that is no TOML value is taken as a string, so that quotes need not be quoted in a shell.
@@ -43,7 +44,7 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<()> {
 }
 
 fn unset(table: &mut Table, key: &str) -> Result<()> {
-    let missing = || Error::value("--unset", "a key that the recipe has", key);
+    let missing = || Error::value("--unset", "a key that the recipe has", shown(key));
     let names = names("--unset", key)?;
     let (last, sections) = names.split_last().ok_or_else(missing)?;
     let Some((first, rest)) = sections.split_first() else {
@@ -69,7 +70,7 @@ fn unset(table: &mut Table, key: &str) -> Result<()> {
 
 /// The names in a key; as in TOML, a name with a dot is quoted.
 fn names<'a>(flag: &str, key: &'a str) -> Result<Vec<&'a str>> {
-    let malformed = || Error::value(flag, "a key such as train.epochs", format!("{key:?}"));
+    let malformed = || Error::value(flag, "a key such as train.epochs", format!("{:?}", shown(key)));
     let (mut names, mut rest) = (Vec::new(), key.trim());
     loop {
         let (name, after) = match rest.chars().next() {
@@ -102,7 +103,7 @@ fn place<'a>(list: &'a mut [Value], key: &str, name: &str) -> Result<&'a mut Val
         _ => format!("a place from 0 to {} in the list", length - 1),
     };
     let index = name.parse::<usize>().ok().filter(|&index| index < length);
-    index.and_then(|index| list.get_mut(index)).ok_or_else(|| Error::value(key, expected, name))
+    index.and_then(|index| list.get_mut(index)).ok_or_else(|| Error::value(shown(key), expected, shown(name)))
 }
 
 #[cfg(test)]

@@ -135,6 +135,20 @@ fn a_setting_that_does_not_fit_is_named_among_others() {
             &["train.epochs=3", "model.layers.0=rellu"],
             "r.toml: --set model.layers.0=rellu: rellu is not a layer; did you mean relu?",
         ),
+        (
+            &["train.early_stopping=5"],
+            "--set train.early_stopping=5: expected a table such as { patience = 5 }, got 5",
+        ),
+        (
+            &["train.patience=3"],
+            "r.toml: --set train.patience=3: patience is not a key here; it belongs to early_stopping, as in \
+             early_stopping = { patience = 5 }",
+        ),
+        (
+            &["train.optimizer.adam.betas=[0.9, 0.99]"],
+            "r.toml: --set train.optimizer.adam.betas=[0.9, 0.99]: betas is not a key here; they are two keys, as in adam = \
+             { beta1 = 0.9, beta2 = 0.999 }",
+        ),
         (&["train.seed=2", "-data"], "r.toml: expected data.format and data.path, got a recipe without"),
     ] {
         assert!(refused(settings).starts_with(expected), "{}", refused(settings));

@@ -146,6 +146,12 @@ impl Saved {
         }))
     }
 
+    /// The last epoch that was done before the checkpoint; `None` before the first one, and in files from before the
+    /// epochs were kept.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epochs.as_ref()?.last().map(|epoch| epoch.number)
+    }
+
     /// A threshold among the probabilities of this checkpoint's model. Runs keep their threshold among plain
     /// probabilities, before any temperature, since each checkpoint has its own temperature.
     pub fn threshold(&self, plain: f64) -> f64 {
@@ -157,10 +163,12 @@ impl Saved {
     /// # Errors
     /// When the tensors do not match the described model, or it can have no temperature.
     pub fn model(self) -> Result<Model> {
+        let epoch = self.epoch();
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
         let find = |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();
-        let model = Model::new(self.description, find)?;
+        let mut model = Model::new(self.description, find)?;
+        model.epoch = epoch;
         match self.temperature {
             Some(temperature) => model.with_temperature(temperature),
             None => Ok(model),

@@ -1,11 +1,12 @@
 //! The folder of a run.
 
 use super::history::{LINES, TABLE};
-use super::{Lock, Saved};
+use super::{History, Lock, Saved};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::model::Model;
 use crate::recipe::Recipe;
+use crate::train::{Epoch, Monitor};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -224,27 +225,52 @@ impl Folder {
         Ok(found)
     }
 
-    /// The best checkpoint, or the last where no epoch was finished.
+    /// The best checkpoint, or the last where no epoch was finished or the recipe monitors `last`.
     ///
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn best(&self) -> Result<Saved> {
-        self.checkpoint(self.which(None))
+        self.chosen(None)
     }
 
-    /// The requested checkpoint; if none, the best, or the last where no epoch was finished.
-    pub(crate) fn which(&self, asked: Option<Which>) -> Which {
+    /// The requested checkpoint; if none, the one of [`Folder::best`].
+    ///
+    /// # Errors
+    /// When the checkpoint of the best epoch is missing, or the run's recipe or history cannot be read.
+    pub(crate) fn which(&self, asked: Option<Which>) -> Result<Which> {
+        if let Some(which) = asked {
+            return Ok(which);
+        }
+        let (monitor, epochs) = self.monitored()?;
+        if monitor == Monitor::Last {
+            return Ok(Which::Last);
+        }
+        let path = self.checkpoint_file(Which::Best);
         // Anything of the name counts: if it is no file, reading it is refused.
-        let has_best = || self.checkpoint_file(Which::Best).symlink_metadata().is_ok();
-        asked.unwrap_or_else(|| if has_best() { Which::Best } else { Which::Last })
+        if path.symlink_metadata().is_ok() {
+            return Ok(Which::Best);
+        }
+        let Some(best) = monitor.best(&epochs) else { return Ok(Which::Last) };
+        let message = format!(
+            "expected the best checkpoint, of epoch {}, got none; --last takes the last one",
+            best.number
+        );
+        Err(Error::format(&path, message))
+    }
+
+    /// The figure that chooses the run's best epoch, and the epochs in its history.
+    pub(crate) fn monitored(&self) -> Result<(Monitor, Vec<Epoch>)> {
+        let epochs = History::read(self)?;
+        let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
+        Ok((Monitor::chosen(self.recipe()?.train.monitor, has_validation), epochs))
     }
 
     /// The requested checkpoint, or [`Folder::best`].
     ///
     /// # Errors
-    /// As [`Folder::checkpoint`].
+    /// As [`Folder::checkpoint`], and when none is requested and that of the best epoch is missing.
     pub fn chosen(&self, which: Option<Which>) -> Result<Saved> {
-        self.checkpoint(self.which(which))
+        self.checkpoint(self.which(which)?)
     }
 
     /// The trained model, from [`Folder::best`].

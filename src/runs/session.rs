@@ -288,24 +288,24 @@ impl<'r, 'a> Session<'r, 'a> {
         self.monitor.best(self.history.epochs())
     }
 
-    /// Sets the run to the weights of [`Folder::model`], and returns which they are.
+    /// Sets the run to the weights of the best epoch, and returns which they are. The run keeps its own where the best
+    /// epoch has no checkpoint, as after a start from another one.
     ///
     /// # Errors
     /// When the checkpoint of the best epoch cannot be read.
     pub fn restore_best(&mut self) -> Result<Weights> {
-        let which = self.folder.which(None);
-        if which == Which::Last {
+        if self.monitor == Monitor::Last || !self.folder.checkpoint_file(Which::Best).exists() {
             return Ok(Weights {
                 epoch: self.history.epochs().last().map(|epoch| epoch.number),
                 by: Some(Monitor::Last),
             });
         }
-        let saved = self.folder.checkpoint(which)?;
+        let saved = self.folder.checkpoint(Which::Best)?;
         if saved.checkpoint.position.step != self.run.step() {
             self.run.restore(&saved.checkpoint)?;
         }
-        let epoch = saved.epochs.as_deref().and_then(<[Epoch]>::last).or(self.best());
-        Ok(Weights { epoch: epoch.map(|epoch| epoch.number), by: Some(self.monitor) })
+        let epoch = saved.epoch().or(self.best().map(|epoch| epoch.number));
+        Ok(Weights { epoch, by: Some(self.monitor) })
     }
 
     fn is_stuck(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Which of a run's weights a figure refers to.
 
-use super::{Folder, History, Which};
+use super::{Folder, Saved, Which};
 use crate::error::Result;
 use crate::train::Monitor;
 use serde::Serialize;
@@ -24,22 +24,22 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// The weights that [`Folder::chosen`] reads.
+    /// The weights of `saved`, which [`Folder::chosen`] read for `which`.
     ///
     /// # Errors
-    /// When the run's recipe or history cannot be read.
-    pub fn of(folder: &Folder, which: Option<Which>) -> Result<Self> {
-        if let Some(Which::Epoch(number)) = which {
+    /// When the checkpoint of the best epoch is missing, or the run's recipe or history cannot be read.
+    pub fn of(folder: &Folder, which: Option<Which>, saved: &Saved) -> Result<Self> {
+        let which = folder.which(which)?;
+        if let Which::Epoch(number) = which {
             return Ok(Self { epoch: Some(number), by: None });
         }
-        let epochs = History::read(folder)?;
-        let by = if folder.which(which) == Which::Last {
-            Monitor::Last
-        } else {
-            let has_validation = epochs.iter().any(|epoch| epoch.validation.is_some());
-            Monitor::chosen(folder.recipe()?.train.monitor, has_validation)
+        let (monitor, epochs) = folder.monitored()?;
+        let by = if which == Which::Last { Monitor::Last } else { monitor };
+        let epoch = match saved.epochs {
+            Some(_) => saved.epoch(),
+            None => by.best(&epochs).map(|epoch| epoch.number),
         };
-        Ok(Self { epoch: by.best(&epochs).map(|epoch| epoch.number), by: Some(by) })
+        Ok(Self { epoch, by: Some(by) })
     }
 }
 

@@ -82,7 +82,7 @@ impl Goal {
                 },
             },
         };
-        let name = self.name.clone();
-        Ok(Head { name, output, loss: self.loss.clone(), weight: self.weight, target, classes })
+        let (target_name, loss) = (name.to_string(), self.loss.clone());
+        Ok(Head { name: self.name.clone(), output, loss, weight: self.weight, target, target_name, classes })
     }
 }

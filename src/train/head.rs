@@ -4,6 +4,7 @@ use crate::array::{DType, count};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::loss::{Loss, Mask};
+use crate::named::shown;
 
 /// One output of the model, with its loss and target.
 pub(super) struct Head {
@@ -15,6 +16,8 @@ pub(super) struct Head {
     /// The weight of the loss in the sum of all heads' losses.
     pub weight: f64,
     pub target: Target,
+    /// The target's name in the data; empty where it has none.
+    pub target_name: String,
     /// How many classes the target is of; 0 where it is values.
     pub classes: usize,
 }
@@ -74,7 +77,26 @@ impl Head {
             let expected = format!("an output for each of the {} classes{each}", self.classes);
             return Err(Error::shape("model", expected, outputs.ty()));
         }
-        Ok(())
+        self.check_values(outputs, target)
+    }
+
+    /// Checks that there is an output for each value of the target. The losses of users compare what they like.
+    fn check_values(&self, outputs: &Tensor, target: &Tensor) -> Result<()> {
+        let [outputs_a_row, values] = [outputs, target].map(|tensor| count(&tensor.shape()[1..]));
+        let is_free = matches!(self.loss, Loss::Custom(_)) || !target.dtype().is_float();
+        if is_free || outputs_a_row == values {
+            return Ok(());
+        }
+        let name = match &*self.target_name {
+            "" => String::new(),
+            name => format!(" \"{}\"", shown(name)),
+        };
+        let remedy = match outputs.rank() {
+            2 => format!("; end the model with {{ dense = {values} }}"),
+            _ => String::new(),
+        };
+        let expected = format!("an output for each value of the target{name}, {values} a row");
+        Err(Error::shape("model", expected, format!("{outputs_a_row}{remedy}")))
     }
 
     fn gaps(&self) -> Gaps {

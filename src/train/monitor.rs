@@ -115,7 +115,9 @@ impl Monitor {
     fn names() -> impl Iterator<Item = String> {
         let plain =
             [Self::Last, Self::Loss, Self::Accuracy, Self::ValidationLoss].map(|monitor| monitor.to_string());
-        plain.into_iter().chain(Metric::names().map(|name| format!("validation-{name}")))
+        // The loss is not a figure like the others.
+        let figures = Metric::names().filter(|name| name.parse() != Ok(Metric::Loss));
+        plain.into_iter().chain(figures.map(|name| format!("validation-{name}")))
     }
 }
 
@@ -173,7 +175,7 @@ impl<'de> Deserialize<'de> for Monitor {
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { patience = 5 }")]
 pub struct EarlyStopping {
     /// How many epochs without progress are waited for.
     pub patience: u64,
@@ -235,6 +237,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
+        let names: std::collections::BTreeSet<String> = Monitor::names().collect();
+        assert_eq!(names.len(), Monitor::names().count(), "each once");
         for name in Monitor::names() {
             let monitor: Monitor = name.parse().unwrap();
             assert_eq!(monitor.to_string(), name);

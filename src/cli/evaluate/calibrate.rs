@@ -57,6 +57,6 @@ pub(super) fn calibrate(
     if is_changed && saved.conformal.take().is_some() {
         said += "; the conformal margins were of other probabilities and are removed";
     }
-    saved.write(&folder.checkpoint_file(folder.which(which)))?;
+    saved.write(&folder.checkpoint_file(folder.which(which)?))?;
     Ok(said)
 }

@@ -126,6 +126,7 @@ impl Evaluate {
         let is_kept = self.calibrate.is_some() || self.conformal.is_some();
         let _lock = is_kept.then(|| folder.lock()).transpose()?;
         let mut saved = self.trained.saved()?;
+        let weights = Weights::of(&folder, self.trained.checkpoint.which(), &saved)?;
         let trained_on = saved.data.clone();
         let mut recipe = folder.recipe()?;
         let device = self.trained.open_device()?;
@@ -156,7 +157,7 @@ impl Evaluate {
             }
         };
         let temperature = saved.temperature;
-        let file = folder.checkpoint_file(folder.which(self.trained.checkpoint.which()));
+        let file = folder.checkpoint_file(folder.which(self.trained.checkpoint.which())?);
         let mut kept = saved.clone();
         let own = saved.threshold(recipe.train.threshold);
         let model = saved.model()?;
@@ -167,7 +168,7 @@ impl Evaluate {
                 return Err(Error::value("--conformal", expected, "one of several").into());
             }
             let evaluations = evaluate(&rows)?;
-            return several::show(self, &evaluations, &model, &folder, (part, &rows), &changes);
+            return several::show(self, &evaluations, &model, &folder, weights, (part, &rows), &changes);
         }
         let (evaluation, threshold) =
             self.evaluation(own, |rows| evaluate(rows)?.only(), &rows, validation)?;
@@ -197,7 +198,6 @@ impl Evaluate {
             folder.keep_recipe(&recipe)?;
         }
 
-        let weights = Weights::of(&folder, self.trained.checkpoint.which())?;
         let of = format!("{} {} of {}", rows.len(), part.rows(), text::path(&source.path));
         let title = format!("{}: {of}", folder.name());
         let report = match evaluation.confusion() {

@@ -1,6 +1,7 @@
 //! The report of an evaluation, as tables and as JSON.
 
 use crate::cli::{pictures, text};
+use crate::data::table::shown;
 use crate::metric::{
     Answers, Average, Confusion, Counts, Errors, Metric, average_precision, number, percent, roc_auc,
 };
@@ -48,6 +49,7 @@ pub(super) fn figures(evaluation: &Evaluation) -> String {
 pub(super) struct Report {
     pub tables: Vec<String>,
     pub json: Vec<(&'static str, Value)>,
+    /// The names of the classes, for people.
     pub names: Vec<String>,
     pub confusion: Option<Confusion>,
     pub mistakes: Vec<Mistake>,
@@ -73,12 +75,13 @@ impl Report {
             [] => (0..classes).map(|class| class.to_string()).collect(),
             names => names.to_vec(),
         };
+        let cut: Vec<String> = names.iter().map(|name| shown(name).into_owned()).collect();
         let mut lines = vec![["class", "rows", "precision", "recall", "f1"].map(String::from).to_vec()];
         let mut each = Vec::new();
-        for (name, counts) in names.iter().zip(confusion.counts()) {
+        for ((name, cut), counts) in names.iter().zip(&cut).zip(confusion.counts()) {
             let (precision, recall, f1) = (counts.precision(), counts.recall(), counts.f1());
             let rows = counts.support();
-            lines.push([name.clone(), rows.to_string()].to_vec());
+            lines.push([cut.clone(), rows.to_string()].to_vec());
             lines.last_mut().into_iter().for_each(|line| line.extend([precision, recall, f1].map(percent)));
             each.push(
                 json!({ "name": name, "rows": rows, "precision": precision, "recall": recall, "f1": f1 }),
@@ -87,8 +90,8 @@ impl Report {
         let counts: Vec<Vec<usize>> = (0..classes)
             .map(|class| (0..classes).map(|other| confusion.count(class, other)).collect())
             .collect();
-        let mut matrix = vec![[&["true \\ predicted".to_string()], &names[..]].concat()];
-        for (name, counts) in names.iter().zip(&counts) {
+        let mut matrix = vec![[&["true \\ predicted".to_string()], &cut[..]].concat()];
+        for (name, counts) in cut.iter().zip(&counts) {
             matrix.push([name.clone()].into_iter().chain(counts.iter().map(ToString::to_string)).collect());
         }
         let matrix = text::table(&matrix, 1);
@@ -103,7 +106,7 @@ impl Report {
         if !is_picture && !mistakes.is_empty() {
             let mut lines = vec![["worst mistakes", "true", "predicted", "with"].map(String::from).to_vec()];
             for mistake in &mistakes {
-                let [label, predicted] = mistake.names(&names);
+                let [label, predicted] = mistake.names(&cut);
                 lines.push(vec![format!("row {}", mistake.row), label, predicted, mistake.shown.clone()]);
             }
             tables.push(text::table(&lines, 3));
@@ -116,7 +119,7 @@ impl Report {
             })
             .collect();
         let json = vec![("classes", json!(each)), ("confusion", json!(counts)), ("mistakes", json!(worst))];
-        Self { tables, json, names, confusion: Some(confusion.clone()), mistakes, pairs: Vec::new() }
+        Self { tables, json, names: cut, confusion: Some(confusion.clone()), mistakes, pairs: Vec::new() }
     }
 
     /// Each label's figures, and the rows whose labels are wrong with the largest log loss.

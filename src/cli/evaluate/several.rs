@@ -17,13 +17,13 @@ pub(super) fn show(
     evaluations: &Evaluations,
     model: &Model,
     folder: &Folder,
+    weights: Weights,
     (part, rows): (Part, &[u32]),
     changes: &[String],
 ) -> anyhow::Result<ExitCode> {
     if asked.threshold.is_some() {
         return Err(Error::value("--threshold", "a model with one output", "one with several").into());
     }
-    let weights = Weights::of(folder, asked.trained.checkpoint.which())?;
     let of = format!("{} {}", rows.len(), part.rows());
     let mut out = io::stdout().lock();
     let mut object = json!({

@@ -208,12 +208,13 @@ impl Reader<'_> {
         let input = path.to_string_lossy();
         let rows = arrays.first().and_then(|array| array.shape().first()).copied().unwrap_or(0);
         let of = |from: usize, to: usize| -> Result<Vec<Array>> {
+            let numbers: Vec<u32> = (from..to).map(|row| row as u32).collect();
             let one = |(input, array): (&Reads, &Array)| {
                 let width = count(input.sample) * array.dtype().size();
                 let bytes = array.bytes()[from * width..to * width].to_vec();
                 let samples =
                     Array::from_bytes(array.dtype(), &[&[to - from], input.sample].concat(), bytes)?;
-                input.samples(&samples).map(Cow::into_owned)
+                input.samples_of(Some(&numbers), &samples).map(Cow::into_owned)
             };
             reads.iter().zip(arrays).map(one).collect()
         };
@@ -243,9 +244,7 @@ impl Reader<'_> {
                         match (known.get(&row), of(row, row + 1)) {
                             (Some(message), _) => refused.push(Error::format(path, *message)),
                             (None, Ok(samples)) => take(row..row + 1, &samples)?,
-                            (None, Err(error)) => {
-                                refused.push(Error::format(path, format!("row {row}: {error}")));
-                            }
+                            (None, Err(error)) => refused.push(Error::format(path, error.to_string())),
                         }
                     }
                 }

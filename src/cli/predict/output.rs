@@ -205,17 +205,21 @@ impl Said {
                 let ends = answers.intervals(figures).unwrap_or_default();
                 figures.iter().chain(ends.iter().flatten()).map(|figure| answers.shown(*figure)).collect()
             }
-            Self::Classes(classes) => vec![joined(answers, classes)],
+            Self::Classes(classes) => {
+                let names = classes.iter().map(|class| shown(&answers.names[*class]));
+                vec![names.collect::<Vec<_>>().join(" ")]
+            }
             Self::Class { class, figures } => {
                 let figure = |i: usize| answers.shown(figures[i]);
                 let mut others: Vec<usize> = (0..figures.len()).filter(|i| i != class).collect();
                 others.sort_by(|a, b| figures[*b].total_cmp(&figures[*a]));
                 let others = others.into_iter().take(top.saturating_sub(1));
                 let others: Vec<String> =
-                    others.map(|i| format!("{} {}", answers.names[i], figure(i))).collect();
-                let mut cells = vec![answers.names[*class].clone(), figure(*class)];
+                    others.map(|i| format!("{} {}", shown(&answers.names[i]), figure(i))).collect();
+                let mut cells = vec![shown(&answers.names[*class]).into_owned(), figure(*class)];
                 cells.extend((top > 1).then(|| others.join(", ")));
-                cells.extend(answers.set(figures).map(|set| set.join(", ")));
+                let set = answers.set(figures);
+                cells.extend(set.map(|set| set.into_iter().map(shown).collect::<Vec<_>>().join(", ")));
                 cells
             }
         }
@@ -372,7 +376,7 @@ impl Row<'_> {
 /// The heads of the columns for people.
 fn heads(answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
     let mut heads = vec!["input".to_string()];
-    heads.extend(id.map(|id| shown(id).into_owned()));
+    heads.extend(id.map(String::from));
     for answers in answers {
         if answers.is_at_positions {
             heads.push(answers.target.clone());
@@ -386,7 +390,7 @@ fn heads(answers: &[Answers], id: Option<&str>, top: usize) -> Vec<String> {
         }
         heads.extend(answers.widened_columns());
     }
-    heads
+    heads.iter().map(|head| shown(head).into_owned()).collect()
 }
 
 /// The names of a table's columns: the row's origin, the answer under the target's name, and all figures.

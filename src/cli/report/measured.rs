@@ -9,7 +9,7 @@ use crate::data::{Dataset, Format, Source};
 use crate::error::{Error, Result};
 use crate::metric::{Task, cumulative, percent};
 use crate::model::class_name;
-use crate::runs::Folder;
+use crate::runs::{Folder, Which};
 use crate::runtime::Device;
 use crate::train::{Evaluation, Trainer};
 use anyhow::bail;
@@ -36,8 +36,13 @@ const BINS: usize = 15;
 /// Columns that are shown beside a mistake.
 const COLUMNS: usize = 12;
 
-pub(super) fn measure(folder: &Folder, device: &Device, mistakes: usize) -> anyhow::Result<Value> {
-    let (saved, recipe) = (folder.best()?, folder.recipe()?);
+pub(super) fn measure(
+    folder: &Folder,
+    which: Option<Which>,
+    device: &Device,
+    mistakes: usize,
+) -> anyhow::Result<Value> {
+    let (saved, recipe) = (folder.chosen(which)?, folder.recipe()?);
     let threshold = saved.threshold(recipe.train.threshold);
     let model = saved.model()?;
     if !model.description.others.outputs.is_empty() {

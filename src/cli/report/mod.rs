@@ -6,6 +6,7 @@ use super::DeviceArguments;
 use super::compare::{self, Row};
 use super::page;
 use super::text;
+use super::trained::CheckpointArguments;
 use crate::error::Error;
 use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
@@ -33,6 +34,9 @@ pub struct Report {
     /// The folders of the runs
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    checkpoint: CheckpointArguments,
 
     /// The page; if absent report.html, in the folder that is given, in the current folder for several
     #[arg(long, short, value_name = "FILE")]
@@ -100,10 +104,12 @@ impl Report {
         let recipe = folder.recipe()?;
         let best = row.monitor.best(&row.epochs).map(|epoch| epoch.number);
         let kept = std::fs::read_to_string(folder.file("report.md")).ok();
-        let weights = Weights::of(folder, None).map(|weights| weights.to_string()).unwrap_or_default();
+        let which = self.checkpoint.which();
+        let weights = folder.chosen(which).and_then(|saved| Weights::of(folder, which, &saved));
+        let weights = weights.map(|weights| weights.to_string()).unwrap_or_default();
         let measured = match device {
             None => Value::Null,
-            Some(device) => match measured::measure(folder, device, self.mistakes) {
+            Some(device) => match measured::measure(folder, which, device, self.mistakes) {
                 Ok(measured) => measured,
                 // The rest of the page works without it.
                 Err(error) => {

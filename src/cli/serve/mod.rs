@@ -8,6 +8,7 @@ mod numbers;
 mod worker;
 
 use super::DeviceArguments;
+use super::trained::CheckpointArguments;
 use crate::error::Error;
 use crate::runs::Folder;
 use anyhow::{Context, bail};
@@ -41,6 +42,9 @@ pub struct Serve {
     /// The folders of the runs; NAME=RUN gives the model a name of its own
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
+
+    #[command(flatten)]
+    checkpoint: CheckpointArguments,
 
     /// The address to listen at; 0.0.0.0 opens it to the network, without encryption or passwords
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
@@ -111,7 +115,7 @@ impl Serve {
                     path.display()
                 );
             }
-            models.push(Served::of(name, &folder)?);
+            models.push(Served::of(name, &folder, self.checkpoint.which())?);
         }
         let batching = Batching {
             rows: usize::from(self.batch_rows),

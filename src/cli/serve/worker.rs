@@ -10,7 +10,7 @@ use crate::data::Source;
 use crate::data::images::Form;
 use crate::error::{Error, Result};
 use crate::model::{Model, Predictor};
-use crate::runs::Folder;
+use crate::runs::{Folder, Which};
 use hyper::StatusCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,9 +33,9 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub fn of(name: String, folder: &Folder) -> Result<Self> {
+    pub fn of(name: String, folder: &Folder, which: Option<Which>) -> Result<Self> {
         let recipe = folder.recipe()?;
-        let saved = folder.best()?;
+        let saved = folder.chosen(which)?;
         let threshold = saved.threshold(recipe.train.threshold);
         let conformal = saved.conformal.clone();
         let model = saved.model()?;

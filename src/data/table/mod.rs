@@ -54,6 +54,7 @@ pub(crate) use sqlite::begins as is_database;
 
 use super::bytes;
 use crate::error::{Error, Result};
+pub(crate) use crate::named::shown;
 use cells::{Cell, Cells};
 use files::Part;
 use std::borrow::Cow;
@@ -328,21 +329,4 @@ impl Lines {
         let known = self.0.partition_point(|(first, _)| *first <= row);
         self.0[..known].last().map_or(row, |(first, line)| line + row - first)
     }
-}
-
-/// The max number of letters shown of a cell or a name.
-const SHOWN: usize = 60;
-
-/// A cell in a message: cut where it is long, on one line.
-pub(crate) fn shown(cell: &str) -> Cow<'_, str> {
-    let is_plain = cell.len() <= SHOWN && !cell.contains(char::is_control);
-    if is_plain {
-        return cell.into();
-    }
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = cell.chars().take(SHOWN).map(line).collect();
-    if cell.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown.into()
 }

@@ -37,6 +37,9 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// Under this key an ONNX file holds the threshold, where there is one.
 const THRESHOLD: &str = "neural.threshold";
 
+/// Under this key an ONNX file holds [`Model::epoch`], where it is known.
+const EPOCH: &str = "neural.epoch";
+
 /// Under this key an ONNX file holds the margins of sets or intervals as JSON: `confidence` and `margins`.
 const CONFORMAL: &str = "neural.conformal";
 
@@ -72,7 +75,7 @@ impl Default for OnnxOptions {
 /// Its input is `input`, samples `[batch, sample…]` in stored form, its output `output`, `[batch, …, outputs]` f32
 /// after the link. Several inputs have their names in the data, several outputs the names of the objectives of
 /// training. The description is among the file's metadata under [`DESCRIPTION`](super::DESCRIPTION), the threshold
-/// under `neural.threshold`.
+/// under `neural.threshold`, [`epoch`](Model::epoch) under `neural.epoch`.
 ///
 /// An embedding's padding becomes a mask, as in training. Recurrent layers take padding only at the end of a sequence:
 /// an engine refuses padding before a token.
@@ -188,6 +191,9 @@ fn written(mut builder: Builder, model: &Model, options: &OnnxOptions) -> Result
     }
     let entry = |key: &str, value| proto::StringStringEntry { key: key.into(), value };
     let mut metadata_props = vec![entry(super::DESCRIPTION, super::description(model)?)];
+    if let Some(epoch) = model.epoch {
+        metadata_props.push(entry(EPOCH, epoch.to_string()));
+    }
     if has_threshold {
         metadata_props.push(entry(THRESHOLD, options.threshold.to_string()));
     }

@@ -6,7 +6,7 @@ mod text;
 
 use super::Recipe;
 use crate::data::images::Color;
-use crate::data::table::{Column, ColumnKind, Kind};
+use crate::data::table::{Column, ColumnKind, Kind, shown};
 use crate::data::{Dataset, Format, Scale, Source, Task};
 use crate::error::{Error, Result};
 use columns::Columns;
@@ -169,7 +169,7 @@ fn balance(data: &Dataset) -> Option<String> {
         names if names.len() <= 5 => {
             let each = names.iter().zip(&counts);
             let each: Vec<String> =
-                each.map(|(name, &count)| format!("{name} {:.1} %", percent(count))).collect();
+                each.map(|(name, &count)| format!("{} {:.1} %", shown(name), percent(count))).collect();
             each.join(", ")
         }
         names => format!("{} classes with {least} to {most} rows each", names.len()),
