@@ -3,6 +3,7 @@
 
 mod common;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use common::{device, device_name, numbers};
 use image::{GrayImage, RgbImage};
 use neural::data::{images, images::Form};
@@ -888,6 +889,51 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
         both["differences"].as_array().expect("a list").iter().map(|one| &one["key"]).collect();
     assert!(keys.contains(&&"train.loss".into()) && !keys.contains(&&"train.seed".into()), "{keys:?}");
     assert_eq!(both["runs"][1]["epochs"].as_array().expect("epochs").len(), 6);
+}
+
+#[test]
+fn a_page_draws_the_model_and_tells_the_columns_and_the_memory() {
+    let run = &page(&["runs/trees"], "whole.html")["runs"][0];
+    let drawn = run["drawn"].as_str().and_then(|text| text.strip_prefix("data:image/svg+xml;base64,"));
+    let drawn = BASE64_STANDARD.decode(drawn.expect("a drawing")).expect("base64");
+    let file = home().join("trees-model.svg");
+    said(&["summary", "runs/trees", "--plot", &file.display().to_string()]);
+    assert_eq!(drawn, fs::read(file).expect("a picture"));
+
+    let heights: Vec<f64> = (0..40).map(|row| tree(row).0).collect();
+    let (least, most) =
+        (heights.iter().copied().fold(f64::INFINITY, f64::min), heights.iter().copied().fold(0.0, f64::max));
+    let column = |name: &str, kind: &str, becomes: &str| serde_json::json!({ "name": name, "kind": kind, "becomes": becomes });
+    let expected = [
+        column("height", "number", "1 feature"),
+        column("bark", "category", "3 features"),
+        column("width", "number", "1 feature"),
+        column("kind", "target", "2 classes"),
+    ];
+    assert_eq!(run["columns"], Value::from(expected.to_vec()));
+    let cells = &run["measured"]["cells"];
+    assert_eq!(
+        cells["bark"],
+        serde_json::json!({ "missing": 0, "distinct": "3", "values": "rough, smooth, torn" })
+    );
+    let range = cells["height"]["values"].as_str().expect("a range");
+    assert!(range.starts_with(&format!("{least:.4} to {most:.4}, mean ")), "{range}");
+    // Without the data, what the run knows.
+    let known = &page(&["runs/trees", "--no-evaluation"], "known.html")["runs"][0];
+    assert_eq!((&known["columns"], &known["drawn"]), (&run["columns"], &run["drawn"]));
+    assert!(
+        page(&["runs/bands"], "no-table.html")["runs"][0]["columns"].as_array().is_some_and(Vec::is_empty)
+    );
+
+    let history = lines(&fs::read_to_string(home().join("runs/trees/history.jsonl")).expect("a history"));
+    let memory: Vec<Option<u64>> = history.iter().map(|epoch| epoch["peak_memory"].as_u64()).collect();
+    assert_eq!(run["epochs"], Value::from(history));
+    assert!(memory.is_sorted());
+    assert!(memory[0].is_some_and(|bytes| bytes > 1 << 24) || !Path::new("/proc/self/status").exists());
+    assert!(
+        run["trained"].as_str().is_some_and(|text| text.starts_with("on ") && text.ends_with(" s")),
+        "{run}"
+    );
 }
 
 #[test]
