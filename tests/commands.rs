@@ -3,6 +3,7 @@
 
 mod common;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use common::{device, device_name, numbers};
 use image::{GrayImage, RgbImage};
 use neural::data::{images, images::Form};
@@ -890,6 +891,85 @@ fn data_alone_becomes_a_recipe_that_trains() {
     assert_eq!(json(&["init", "flats.csv", "--json"])["keys"]["data"]["target"], "m2_price");
 }
 
+/// A table whose rows hold a list, a picture and a sequence, each of which tells the class, and a number that does not;
+/// only `columns` of them.
+fn write_kinds(name: &str, columns: &[&str]) {
+    let noise = numbers(10 * 240, 5);
+    fs::create_dir_all(home().join("kinds")).expect("writable");
+    let rows = (0..240).map(|row| {
+        let (noise, class) = (&noise[10 * row..], row % 2);
+        let names = ["wifi", "bar", "sauna", "gym", "sun", "lift", "garage"];
+        let mut list: Vec<&str> = (0..7).filter(|&i| noise[i] > 0.0).map(|i| names[i]).collect();
+        list.extend((class == 1).then_some("pool"));
+        let light = |i: usize| if i / 8 / 4 == class { 220 } else { 30 };
+        let picture: Vec<u8> = (0..64).map(|i| light(i) + (10.0 * noise[7]) as u8 % 20).collect();
+        let picture = GrayImage::from_raw(8, 8, picture).expect("as many pixels");
+        picture.save(home().join(format!("kinds/{row}.png"))).expect("writable");
+        let pulse = |i: usize| noise[i] + if class == 1 { i as f64 } else { -(i as f64) };
+        let cells: BTreeMap<&str, String> = [
+            ("rent", format!("{}", noise[8])),
+            ("tags", list.join(";")),
+            ("photo", format!("kinds/{row}.png")),
+            ("pulse", format!("\"[{:.3}, {:.3}, {:.3}]\"", pulse(1), pulse(2), pulse(3))),
+            ("class", ["low", "high"][class].into()),
+        ]
+        .into();
+        columns.iter().chain(&["class"]).map(|column| cells[column].as_str()).collect::<Vec<_>>().join(",")
+    });
+    let lines: Vec<String> = std::iter::once([columns, &["class"]].concat().join(",")).chain(rows).collect();
+    fs::write(home().join(name), lines.join("\n")).expect("writable");
+}
+
+#[test]
+fn lists_pictures_and_sequences_become_recipes_that_train() {
+    let kinds = [
+        ("tags", serde_json::json!({ "list": { "separator": ";", "min_count": 1 } })),
+        (
+            "photo",
+            serde_json::json!({ "picture": { "size": [8, 8], "color": "rgb", "background": "white" } }),
+        ),
+        ("pulse", serde_json::json!({ "sequence": {} })),
+    ];
+    let each = kinds.each_ref().map(|(column, _)| (*column, vec![*column]));
+    for (name, columns) in each.into_iter().chain([("wide", vec!["rent", "tags", "photo", "pulse"])]) {
+        let (table, recipe) = (format!("kinds-{name}.csv"), format!("kinds-{name}.toml"));
+        write_kinds(&table, &columns);
+        let chosen = json(&["init", &table, "--json"]);
+        for (column, kind) in kinds.iter().filter(|(column, _)| columns.contains(column)) {
+            assert_eq!(&chosen["keys"]["data"]["columns"][column], kind, "{chosen}");
+            let words = format!("\"{column}\" holds ");
+            assert!(
+                chosen["assumed"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .any(|one| { one.as_str().is_some_and(|sentence| sentence.starts_with(&words)) })
+            );
+        }
+        let output = neural(&["train", &recipe, "--name", &recipe, "--device", device_name(), "--json"], b"");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let result = lines(&String::from_utf8_lossy(&output.stdout)).pop().expect("a result");
+        assert!(result["scores"]["test"]["accuracy"].as_f64().expect("a figure") > 0.9, "{name}: {result}");
+    }
+    // A recipe without the kinds says which to set.
+    let recipe = RECIPES[1].1.replace("trees.csv", "kinds-wide.csv").replace("\"kind\"", "\"class\"");
+    fs::write(home().join("kindless.toml"), &recipe).expect("writable");
+    let output = neural(&["train", "kindless.toml", "--name", "kindless", "--device", device_name()], b"");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    for words in
+        ["\"tags\" = { list = \";\" }", "\"photo\" = { picture = [8, 8] }", "\"pulse\" = \"sequence\""]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    fs::write(home().join("kindless.toml"), recipe.replace("kinds-wide.csv", "kinds-pulse.csv"))
+        .expect("writable");
+    refuses(
+        &["train", "kindless.toml"],
+        b"",
+        &["got none", "set \"pulse\" = \"sequence\" in [data.columns]"],
+    );
+}
+
 /// A copy of a run.
 fn copied(from: &str, to: &str) {
     let run = home().join("runs").join(to);
@@ -1010,6 +1090,51 @@ fn a_page_of_a_run_holds_what_evaluation_says() {
         both["differences"].as_array().expect("a list").iter().map(|one| &one["key"]).collect();
     assert!(keys.contains(&&"train.loss".into()) && !keys.contains(&&"train.seed".into()), "{keys:?}");
     assert_eq!(both["runs"][1]["epochs"].as_array().expect("epochs").len(), 6);
+}
+
+#[test]
+fn a_page_draws_the_model_and_tells_the_columns_and_the_memory() {
+    let run = &page(&["runs/trees"], "whole.html")["runs"][0];
+    let drawn = run["drawn"].as_str().and_then(|text| text.strip_prefix("data:image/svg+xml;base64,"));
+    let drawn = BASE64_STANDARD.decode(drawn.expect("a drawing")).expect("base64");
+    let file = home().join("trees-model.svg");
+    said(&["summary", "runs/trees", "--plot", &file.display().to_string()]);
+    assert_eq!(drawn, fs::read(file).expect("a picture"));
+
+    let heights: Vec<f64> = (0..40).map(|row| tree(row).0).collect();
+    let (least, most) =
+        (heights.iter().copied().fold(f64::INFINITY, f64::min), heights.iter().copied().fold(0.0, f64::max));
+    let column = |name: &str, kind: &str, becomes: &str| serde_json::json!({ "name": name, "kind": kind, "becomes": becomes });
+    let expected = [
+        column("height", "number", "1 feature"),
+        column("bark", "category", "3 features"),
+        column("width", "number", "1 feature"),
+        column("kind", "target", "2 classes"),
+    ];
+    assert_eq!(run["columns"], Value::from(expected.to_vec()));
+    let cells = &run["measured"]["cells"];
+    assert_eq!(
+        cells["bark"],
+        serde_json::json!({ "missing": 0, "distinct": "3", "values": "rough, smooth, torn" })
+    );
+    let range = cells["height"]["values"].as_str().expect("a range");
+    assert!(range.starts_with(&format!("{least:.4} to {most:.4}, mean ")), "{range}");
+    // Without the data, what the run knows.
+    let known = &page(&["runs/trees", "--no-evaluation"], "known.html")["runs"][0];
+    assert_eq!((&known["columns"], &known["drawn"]), (&run["columns"], &run["drawn"]));
+    assert!(
+        page(&["runs/bands"], "no-table.html")["runs"][0]["columns"].as_array().is_some_and(Vec::is_empty)
+    );
+
+    let history = lines(&fs::read_to_string(home().join("runs/trees/history.jsonl")).expect("a history"));
+    let memory: Vec<Option<u64>> = history.iter().map(|epoch| epoch["peak_memory"].as_u64()).collect();
+    assert_eq!(run["epochs"], Value::from(history));
+    assert!(memory.is_sorted());
+    assert!(memory[0].is_some_and(|bytes| bytes > 1 << 24) || !Path::new("/proc/self/status").exists());
+    assert!(
+        run["trained"].as_str().is_some_and(|text| text.starts_with("on ") && text.ends_with(" s")),
+        "{run}"
+    );
 }
 
 #[test]

@@ -248,8 +248,11 @@ fn the_closing_table_is_of_the_weights_that_evaluate_uses() {
         "validation-roc-auc",
         "validation-f1",
         "learning_rate",
+        "seconds",
+        "samples_per_second",
+        "peak_memory",
     ];
-    assert_eq!(head[..7], names);
+    assert_eq!(head, names);
     assert_eq!(table.lines().count(), 13);
 }
 

@@ -366,6 +366,69 @@ fn a_checkpoint_of_a_run_is_a_beginning() {
     assert!(error.contains("expected [24, 1] for 0.weight_ih_l0, got [48, 1]"), "{error}");
 }
 
+/// A folder of IDX files, as the digits come: pictures with a light bar, in one of ten places, in noise.
+fn bars(folder: &Path) {
+    let noise: Vec<f64> = numbers("bars", 600 * 784).collect();
+    for (part, from, rows) in [("train", 0, 400), ("t10k", 400, 200)] {
+        let pixel = |i: usize| {
+            let (row, line) = (i / 784, i % 784 / 28);
+            let light = if (row % 10 * 2 + 4..row % 10 * 2 + 7).contains(&line) { 180.0 } else { 40.0 };
+            (light + 40.0 * noise[784 * from + i]) as u8
+        };
+        let head = |sizes: &[usize]| {
+            let sizes = sizes.iter().flat_map(|&size| (size as u32).to_be_bytes());
+            [0, 0, 8, sizes.clone().count() as u8 / 4].into_iter().chain(sizes).collect::<Vec<u8>>()
+        };
+        let write = |kind: &str, bytes: Vec<u8>| {
+            std::fs::write(folder.join(format!("{part}-{kind}-ubyte")), bytes).unwrap();
+        };
+        write("images-idx3", [head(&[rows, 28, 28]), (0..rows * 784).map(pixel).collect()].concat());
+        write("labels-idx1", [head(&[rows]), (0..rows).map(|row| row as u8 % 10).collect()].concat());
+    }
+}
+
+#[test]
+fn a_run_lends_its_first_layer_to_a_task_of_its_own() {
+    let digits = Recipe::read(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/recipes/mnist.toml"),
+        &["train.epochs=1".to_string(), "train.batch_size=32".into()],
+    );
+    let (digits, folder) = (digits.unwrap(), tempfile::tempdir().unwrap());
+    let data = some(digits.load().unwrap(), 2048, 256);
+    let place = neural::runs::Folder::create(folder.path().join("mnist-1"), &digits).unwrap();
+    let mut run = digits.trainer().start(device(), &data).unwrap();
+    neural::runs::Session::new(&mut run, place.clone())
+        .unwrap()
+        .train(|_| ControlFlow::Continue(()))
+        .unwrap();
+
+    bars(folder.path());
+    let settings = [
+        format!("data.path={}", folder.path().display()),
+        format!("model.from={}", place.file("best.safetensors").display()),
+        "train.batch_size=16".into(),
+    ];
+    let recipe = recipe("fine_tune", &settings.each_ref().map(String::as_str));
+    let data = recipe.load().unwrap();
+    let trainer = recipe.trainer_on(&data).unwrap();
+    let mut run = trainer.start(device(), &data).unwrap();
+    let (backbone, begun) = (place.model().unwrap(), run.model().unwrap());
+    let history = run.fit(|_| ControlFlow::Continue(())).unwrap();
+    let ended = run.model().unwrap();
+    let value = |model: &neural::model::Model, name: &str| {
+        model.variables.iter().find(|(variable, _)| variable.name == name).unwrap().1.clone()
+    };
+    for name in ["1.weight", "1.bias"] {
+        assert_eq!(value(&backbone, name), value(&begun, name), "{name}");
+        assert_eq!(value(&backbone, name), value(&ended, name), "{name}");
+    }
+    for (one, other) in [(&backbone, &begun), (&begun, &ended)] {
+        assert_ne!(value(one, "3.weight"), value(other, "3.weight"));
+    }
+    let score = history.last().unwrap().validation.clone().unwrap();
+    assert!(figure(&score, "accuracy") > 0.9, "{score}");
+}
+
 #[test]
 fn metrics_of_positions_have_names() {
     assert_eq!("mean-iou".parse(), Ok(Metric::MeanIou));

@@ -311,6 +311,7 @@ fn journal(group: &Path) -> Vec<Value> {
             if let Some(best) = reached["best"].as_object_mut() {
                 best.remove("seconds");
                 best.remove("samples_per_second");
+                best.remove("peak_memory");
             }
         }
         line

@@ -13,6 +13,7 @@ use crate::plot::Grid;
 use crate::recipe::{self, Recipe};
 use serde_json::json;
 use shown::Shown;
+pub(super) use shown::{distinct, values};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

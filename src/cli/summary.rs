@@ -1,6 +1,6 @@
 //! `neural summary`
 
-mod drawing;
+pub(super) mod drawing;
 
 use super::text;
 use crate::DType;

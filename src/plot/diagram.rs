@@ -5,6 +5,7 @@ use super::font;
 use super::frame::{EDGE, NAME, TICK, head, title_width, write_title};
 use super::layers::{Laid, lay};
 use super::scene::{Anchor, Point, Scene, Style};
+use super::svg;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -157,6 +158,14 @@ impl Diagram {
     /// cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.scene()?.save(path.as_ref())
+    }
+
+    /// The picture as the text of an SVG file.
+    ///
+    /// # Errors
+    /// When an arrow leads from or to a missing block, or arrows form a cycle.
+    pub fn svg(&self) -> Result<String> {
+        Ok(svg::write(&self.scene()?))
     }
 
     fn scene(&self) -> Result<Scene> {

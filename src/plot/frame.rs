@@ -56,8 +56,9 @@ pub(super) fn head(title: &str) -> f64 {
     if title.is_empty() { EDGE } else { EDGE + TITLE + 14.0 }
 }
 
+/// The room for a title, also in the wider fonts that a viewer of an SVG may have in place of ours.
 pub(super) fn title_width(title: &str) -> f64 {
-    font::width(title, TITLE)
+    1.2 * font::width(title, TITLE)
 }
 
 /// Writes the title of a picture, cut to the available width.

@@ -27,6 +27,7 @@ pub(super) const TABLE: &str = "history.csv";
 /// #     learning_rate: 0.1,
 /// #     seconds: 1.0,
 /// #     samples_per_second: 100.0,
+/// #     peak_memory: None,
 /// # };
 /// use neural::runs::History;
 /// let mut history = History::open(&folder, Vec::new())?;
@@ -128,7 +129,8 @@ fn csv(path: &Path, columns: &[Monitor], epochs: &[Epoch]) -> Result<String> {
         Monitor::Last => "epoch".to_string(),
         figure => figure.to_string(),
     });
-    let header = names.chain(["learning_rate", "seconds", "samples_per_second"].map(String::from));
+    let header =
+        names.chain(["learning_rate", "seconds", "samples_per_second", "peak_memory"].map(String::from));
     writer.write_record(header).map_err(|e| failed(e.to_string()))?;
     for epoch in epochs {
         let number = |column: &Monitor| match column.of(epoch) {
@@ -136,7 +138,8 @@ fn csv(path: &Path, columns: &[Monitor], epochs: &[Epoch]) -> Result<String> {
             _ => String::new(),
         };
         let rest = [epoch.learning_rate, epoch.seconds, epoch.samples_per_second];
-        let cells = columns.iter().map(number).chain(rest.map(|value| value.to_string()));
+        let memory = epoch.peak_memory.map_or_else(String::new, |bytes| bytes.to_string());
+        let cells = columns.iter().map(number).chain(rest.map(|value| value.to_string())).chain([memory]);
         writer.write_record(cells).map_err(|e| failed(e.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|e| failed(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! How much memory is left on this machine.
+//! How much memory is left on this machine, and how much the process has held.
 
 use std::fs;
 use std::path::Path;
@@ -32,6 +32,17 @@ pub(super) fn free(root: &Path) -> Option<u64> {
     let kilobytes = |name: &str| value(&information, name);
     let of_machine = (kilobytes("MemAvailable:")? + kilobytes("SwapFree:").unwrap_or(0)) << 10;
     Some(of_groups(root).fold(of_machine, u64::min))
+}
+
+/// The most bytes of memory that this process has held at once, on the host; `None` where the system does not tell.
+///
+/// ```
+/// if let Some(peak) = neural::runtime::peak_memory() {
+///     assert!(peak > 1 << 20);
+/// }
+/// ```
+pub fn peak_memory() -> Option<u64> {
+    value(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:").map(|kilobytes| kilobytes << 10)
 }
 
 /// The number after a name at the beginning of a line.
@@ -77,6 +88,15 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn the_peak_stays_when_memory_is_given_back() {
+        let Some(before) = peak_memory() else { return };
+        let size = 300 << 20;
+        drop(std::hint::black_box(vec![1u8; size]));
+        let peak = peak_memory().unwrap();
+        assert!(peak >= size as u64 && peak >= before, "{peak} {before}");
     }
 
     const MEMORY: (&str, &str) = (

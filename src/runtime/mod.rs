@@ -23,6 +23,7 @@ pub use cuda::{CudaPlugin, Origin, Versions};
 pub use device::Device;
 pub use driver::{Driver, Gpu, Version};
 pub use folders::cache_folder;
+pub use memory::peak_memory;
 pub use processes::{Processes, Traffic};
 pub use program::Program;
 #[cfg(feature = "cli")]

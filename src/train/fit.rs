@@ -4,6 +4,7 @@ use super::checkpoint::SoFar;
 use super::run::{Compiled, DATA, Run};
 use super::score::Score;
 use crate::error::{Error, Result};
+use crate::runtime::peak_memory;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -99,6 +100,9 @@ pub struct Epoch {
     pub seconds: f64,
     /// Training rows a second, over the whole epoch.
     pub samples_per_second: f64,
+    /// The most memory that the process has held so far, in bytes; `None` where the system does not tell.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
 }
 
 /// The time after which the state is copied to the host, to have one to return to.
@@ -220,6 +224,7 @@ impl Run<'_> {
             learning_rate: self.trainer().optimizer.learning_rate.at(last),
             seconds,
             samples_per_second: rows as f64 / seconds,
+            peak_memory: peak_memory(),
         })
     }
 

@@ -102,6 +102,7 @@ impl Monitor {
     /// #     learning_rate: 0.1,
     /// #     seconds: 1.0,
     /// #     samples_per_second: 100.0,
+    /// #     peak_memory: None,
     /// # };
     /// use neural::train::Monitor;
     /// let epochs = [epoch(1, 0.5), epoch(2, 0.25), epoch(3, 0.25)];
@@ -220,6 +221,7 @@ mod tests {
             learning_rate: 0.1,
             seconds: 1.0,
             samples_per_second: 1.0,
+            peak_memory: None,
         }
     }
 

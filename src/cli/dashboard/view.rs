@@ -174,6 +174,7 @@ mod tests {
             learning_rate: 0.1,
             seconds: 1.0,
             samples_per_second: 100.0,
+            peak_memory: None,
         };
         let epochs: Vec<Epoch> = (1..=4).map(epoch).collect();
         let mut state = State::new("runs/guests-1 on cpu".into(), Monitor::Loss, 8, &epochs);

@@ -4,7 +4,7 @@ use super::range::Range;
 use crate::array::Array;
 use crate::cli::splits::Told;
 use crate::cli::text;
-use crate::data::table::{ColumnKind, Kind, Sequence, Table, shown};
+use crate::data::table::{ColumnKind, Kind, Sequence, Summary, Table, shown};
 use crate::data::{Dataset, Scale, Scaling, Source};
 use crate::error::Result;
 use crate::nn::Network;
@@ -13,6 +13,24 @@ use std::io::{self, Write};
 
 /// Classes up to here are written under each other.
 const MOST_CLASSES: usize = 50;
+
+/// How many different values a column has, as far as they are counted.
+pub(in crate::cli) fn distinct(column: &Summary) -> String {
+    format!("{}{}", if column.is_more { "over " } else { "" }, column.distinct)
+}
+
+/// The range of a column's numbers or dates, or some of its texts.
+pub(in crate::cli) fn values(column: &Summary) -> String {
+    match range(column) {
+        Some(range) => range.to_string(),
+        None if column.holds == "dates" => column.texts.join(" to "),
+        None => column.texts.join(", ") + if column.distinct > column.texts.len() { ", …" } else { "" },
+    }
+}
+
+fn range(column: &Summary) -> Option<Range> {
+    column.numbers.map(|[least, mean, greatest]| Range { least, mean, greatest, not_finite: 0 })
+}
 
 /// A report for people and for programs.
 #[derive(Default)]
@@ -49,18 +67,13 @@ impl Shown {
             vec![["column", "holds", "missing", "different", "values"].map(String::from).to_vec()];
         let mut list = Vec::new();
         for column in table.summaries()? {
-            let more = if column.is_more { "over " } else { "" };
-            let distinct = format!("{more}{}", column.distinct);
-            let range = |[least, mean, greatest]: [f64; 3]| Range { least, mean, greatest, not_finite: 0 };
-            let (values, value) = match column.numbers.map(range) {
-                Some(range) => (range.to_string(), range.to_json()),
+            let (distinct, values) = (distinct(&column), values(&column));
+            let value = match range(&column) {
+                Some(range) => range.to_json(),
                 None if column.holds == "dates" => {
-                    (column.texts.join(" to "), json!({ "first": column.texts[0], "last": column.texts[1] }))
+                    json!({ "first": column.texts[0], "last": column.texts[1] })
                 }
-                None => {
-                    let rest = if column.distinct > column.texts.len() { ", …" } else { "" };
-                    (column.texts.join(", ") + rest, json!({ "names": column.distinct }))
-                }
+                None => json!({ "names": column.distinct }),
             };
             let name = shown(&column.name).into_owned();
             let kind = source.columns.get(&column.name).map(Kind::kind);

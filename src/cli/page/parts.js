@@ -19,6 +19,7 @@ function short(x) {
   if (size !== 0 && (size < 1e-3 || size >= 1e15)) return rounded.toExponential();
   return size >= 1e5 ? compact.format(x) : String(rounded);
 }
+const bytes = x => x < 2 ** 30 ? `${(x / 2 ** 20).toFixed(0)} MiB` : `${(x / 2 ** 30).toFixed(2)} GiB`;
 const percent = x => Number.isFinite(x) ? (100 * x).toFixed(2) + "%" : "–";
 
 function ticks(least, most, smallest = 0, count = 5) {
@@ -29,9 +30,12 @@ function ticks(least, most, smallest = 0, count = 5) {
   return list;
 }
 
+// A key such as train.batch_size, which may be broken after its dots.
+const breakable = key => key.split(/(?<=\.)/).flatMap((part, i) => i ? [element("wbr"), part] : [part]);
+
 // series: {name, points: [[x, y]], dashed, dots}; marks: {x, y, text}; xStep: the smallest step between ticks.
 function chart(series, { x, y, xRange, yRange, xStep, marks = [], diagonal = false, legend = true }) {
-  const width = 520, height = 300, left = 74, bottom = 38, top = 10, right = 12;
+  const width = 520, height = 300, bottom = 38, top = 10, right = 12;
   const all = series.flatMap(one => one.points).filter(point => point.every(value => value !== null && Number.isFinite(value)));
   if (!all.length) return element("p", { class: "note" }, "nothing to draw");
   const range = (given, k) => {
@@ -42,6 +46,8 @@ function chart(series, { x, y, xRange, yRange, xStep, marks = [], diagonal = fal
     return k === 0 ? (most > least ? [least, most] : [least - room, most + room]) : [least - room, most + room];
   };
   const [x0, x1] = range(xRange, 0), [y0, y1] = range(yRange, 1);
+  // Room for the ticks in the size that they have on a narrow page.
+  const left = 36 + 8.5 * Math.max(2, ...ticks(y0, y1).map(tick => short(tick).length));
   const px = v => left + (v - x0) / (x1 - x0) * (width - left - right), py = v => height - bottom - (v - y0) / (y1 - y0) * (height - bottom - top);
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${y} over ${x}` });
   for (const tick of ticks(y0, y1)) svg.append(element("line", { class: "axis", x1: left, x2: width - right, y1: py(tick), y2: py(tick) }), element("text", { x: left - 6, y: py(tick) + 4, "text-anchor": "end" }, short(tick)));

@@ -1,5 +1,6 @@
 //! The measurements of a run's model on rows of its data, for the page.
 
+use super::columns;
 use crate::array::{Array, DType};
 use crate::cli::evaluate::{as_in_training, as_trained, is_picture};
 use crate::cli::text::number;
@@ -71,6 +72,7 @@ pub(super) fn measure(
         "device": device.to_string(),
     });
     let shown = Shown::of(&source, &data);
+    measured["cells"] = shown.table.as_ref().map(columns::cells).transpose()?.into();
     match evaluation.task() {
         Task::Classes { classes, probabilities } if classes <= CLASSES => {
             measured["classes"] = of_classes(&evaluation, data.targets.names(), probabilities);

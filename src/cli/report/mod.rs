@@ -1,22 +1,30 @@
 //! `neural report`
 
+mod columns;
 mod measured;
 
 use super::DeviceArguments;
 use super::compare::{self, Row};
 use super::page;
+use super::summary::drawing;
 use super::text;
 use super::trained::CheckpointArguments;
-use crate::error::Error;
+use crate::DType;
+use crate::error::{Error, Result};
+use crate::model::Description;
+use crate::recipe::Recipe;
 use crate::runs::{Folder, Weights};
 use crate::runtime::Device;
 use anyhow::ensure;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Write a page about runs: curves, figures, confusion matrix, thresholds, worst mistakes, recipes and how they differ
+/// Write a page about runs: curves, figures, confusion matrix, thresholds, worst mistakes, the columns of the data, the
+/// model drawn, recipes and how they differ
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The page is one HTML file with everything inside: it loads nothing from a network and can be sent by mail.
@@ -119,6 +127,8 @@ impl Report {
                 }
             },
         };
+        let described = folder.best().map(|saved| saved.description).ok();
+        let drawn = described.as_ref().map(|described| drawn(folder, &recipe, described)).transpose()?;
         let summary = kept.as_deref().and_then(|text| text.split("```text\n").nth(1)?.split("\n```").next());
         Ok(json!({
             "name": row.name,
@@ -127,8 +137,24 @@ impl Report {
             "monitor": row.monitor.to_string(),
             "weights": weights,
             "recipe": recipe.to_toml()?,
+            "trained": kept.as_deref().and_then(trained),
+            "columns": described.as_ref().map(columns::of),
+            "drawn": drawn,
             "summary": summary,
             "measured": measured,
         }))
     }
+}
+
+/// The model as a picture, an SVG in an address of its own.
+fn drawn(folder: &Folder, recipe: &Recipe, description: &Description) -> Result<String> {
+    let mut layers = description.layers.summary(DType::F32, &description.sample_shapes())?;
+    recipe.model.name_rows(&mut layers);
+    let svg = drawing::of(folder.path(), description, &layers)?.svg()?;
+    Ok(format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg)))
+}
+
+/// The device of a run and its seconds, from its report.
+fn trained(kept: &str) -> Option<&str> {
+    kept.lines().find_map(|line| line.strip_prefix("Trained ")?.strip_suffix('.'))
 }

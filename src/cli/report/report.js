@@ -75,16 +75,28 @@ function figures(run) {
   const measured = run.measured;
   const seconds = run.epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
   const system = [["epochs", run.epochs.length], ["best epoch", `${run.best ?? "–"} by ${run.monitor}`], ["seconds of training", short(seconds)], ["samples a second", short(run.epochs.length ? run.epochs[run.epochs.length - 1].samples_per_second : null)]];
+  const peak = Math.max(0, ...run.epochs.map(epoch => epoch.peak_memory ?? 0));
+  if (peak) system.push(["peak memory of training", bytes(peak)]);
+  if (run.trained) system.push(["trained", run.trained]);
   if (measured?.device) system.push(["measured on", measured.device]);
-  const parts = [section("Run", run.weights, table(["", ""], system))];
+  const parts = [section("Run", run.weights, table(["", ""], system, "facts"))];
   if (measured?.figures) parts.unshift(section("Figures", `${measured.rows} ${measured.part} rows${measured.origin ? ": " + measured.origin : ""}`, table(["figure", "value"], [["loss", short(measured.loss)], ...measured.figures])));
   if (measured?.reason) parts.push(section("Not measured", "", element("p", {}, measured.reason)));
   return parts;
 }
 
+// What each column of the table holds, and what the model makes of it.
+function columns({ columns, measured }) {
+  if (!columns?.length) return null;
+  const rows = columns.map(({ name, kind, becomes }) => { const { missing, distinct, values } = measured?.cells?.[name] ?? {}; return [name, kind, becomes, ...(measured?.cells ? [missing ?? "–", distinct ?? "–", values ?? "–"] : [])]; });
+  return wide(section("Columns", measured?.cells ? "over all rows of the table" : "", table(["column", "kind", "the model reads", ...(measured?.cells ? ["missing", "different", "values"] : [])], rows, "columns")));
+}
+
+const drawn = run => run.drawn ? wide(section("Model", "", element("div", { class: "scroll" }, element("img", { class: "drawn", src: run.drawn, alt: `the layers of ${run.name}` })))) : null;
+
 function differences() {
   if (report.runs.length < 2) return null;
-  const rows = report.differences.map(({ key, values }) => [key, ...values.map(value => value ?? "–")]);
+  const rows = report.differences.map(({ key, values }) => [breakable(key), ...values.map(value => value ?? "–")]);
   return wide(section("What differs", rows.length ? "" : "nothing: the recipes are the same", table(["key", ...report.runs.map(run => run.name)], rows, "long")));
 }
 
@@ -113,7 +125,7 @@ function parallel({ by, axes, trials }) {
 
 function importance({ importance }) {
   const bar = share => element("td", { style: "text-align:left;min-width:10rem" }, element("div", { style: `background:var(--accent);height:.6rem;border-radius:.2rem;width:${(100 * share).toFixed(1)}%` }));
-  return section("Importance of keys", "how much of the differences in rank each key explains by itself", table(["key", "share", ""], importance.map(({ key, share }) => [key, share === null ? "–" : percent(share), bar(share ?? 0)])));
+  return section("Importance of keys", "how much of the differences in rank each key explains by itself", table(["key", "share", ""], importance.map(({ key, share }) => [breakable(key), share === null ? "–" : percent(share), bar(share ?? 0)])));
 }
 
 function details(run) {
@@ -123,6 +135,8 @@ function details(run) {
     ...(classes ? [confusion(classes), perClass(classes), ...thresholds(classes), calibration(classes.calibration)] : []),
     ...(measured.values ? values(measured.values) : []),
     measured.mistakes ? mistakes(measured.mistakes, Boolean(classes)) : null,
+    columns(run),
+    drawn(run),
     run.summary ? wide(section("As it was trained", "", element("pre", {}, run.summary))) : null,
     wide(section("Recipe", "", element("pre", {}, run.recipe))),
   ].filter(Boolean);

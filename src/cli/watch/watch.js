@@ -92,7 +92,7 @@ const body = element("tbody", {});
 function differing(now) {
   if (now.length < 2) return null;
   const keys = [...new Set(now.flatMap(run => Object.keys(run.keys)))].sort();
-  const rows = keys.filter(key => now.some(run => run.keys[key] !== now[0].keys[key])).map(key => [key, ...now.map(run => run.keys[key] ?? "–")]);
+  const rows = keys.filter(key => now.some(run => run.keys[key] !== now[0].keys[key])).map(key => [breakable(key), ...now.map(run => run.keys[key] ?? "–")]);
   return wide(section("What differs", rows.length ? "" : "nothing: the recipes are the same", table(["key", ...now.map(run => run.name)], rows, "long")));
 }
 

@@ -19,6 +19,9 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// The size that pictures of different sizes are brought to where nobody names one.
+pub(crate) const COMMON_SIZE: [usize; 2] = [64, 64];
+
 /// The channels of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,7 +4,9 @@ use super::cells::Cell;
 use super::column::{Column, ColumnKind, Features, Missing, Unknown};
 use super::date::{Cycle, DateOrder};
 use super::fit_kind::check_fill;
+use super::guess::written;
 use super::holds::Holds;
+use super::kind::Kind;
 use super::number::Notation;
 use super::{Table, is_missing, shown};
 use crate::error::{Error, Result};
@@ -13,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The max number of names of one column: a cell of two bytes becomes a number of four bytes for each.
-const MAX_NAMES: usize = 256;
+pub(super) const MAX_NAMES: usize = 256;
 
 /// Up to this many distinct names, names in half of the rows do not look like names of single rows.
 const FEW_NAMES: usize = 20;
@@ -115,9 +117,13 @@ impl Table {
                 ColumnKind::Category { names, .. }
                     if !is_categorical && names.len() > FEW_NAMES && names.len() * 2 > train.len() =>
                 {
+                    let advice = self.kind_advice(i).unwrap_or_else(|| {
+                        "list it in categorical if they are kinds, name it as id to carry it to predictions, or set its kind in \
+                         [data.columns]"
+                            .into()
+                    });
                     let note = format!(
-                        "column \"{quoted}\" is left out, as it holds {} names in {} training rows; list it in categorical if they \
-                         are kinds, or name it as id to carry it to predictions",
+                        "column \"{quoted}\" is left out, as it holds {} names in {} training rows; {advice}",
                         names.len(),
                         train.len()
                     );
@@ -182,10 +188,26 @@ impl Table {
             return Ok(());
         }
         let name = shown(&self.header[column]);
+        let advice = self.kind_advice(column).unwrap_or_else(|| "list it in ignore".into());
         Err(self.refuse(format!(
-            "expected at most {MAX_NAMES} names in column \"{name}\", got {}; list it in ignore",
+            "expected at most {MAX_NAMES} names in column \"{name}\", got {}; {advice}",
             names.len()
         )))
+    }
+
+    /// Where the names of a column seem to be something else, the kind to set.
+    fn kind_advice(&self, column: usize) -> Option<String> {
+        let kind = self.guess(column)?;
+        let what = match kind {
+            Kind::List(_) => "lists of names",
+            Kind::Picture(_) => "paths of pictures",
+            _ => "sequences of numbers",
+        };
+        let name = shown(&self.header[column]);
+        Some(format!(
+            "they seem to be {what}: set \"{name}\" = {} in [data.columns] to read them as such",
+            written(&kind)
+        ))
     }
 
     /// A column of names; missing ones are refused unless the column `may_lack` them.

@@ -15,6 +15,7 @@ mod encode;
 mod files;
 mod fit;
 mod fit_kind;
+mod guess;
 mod holds;
 mod inputs;
 mod json;

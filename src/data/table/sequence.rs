@@ -30,7 +30,7 @@ pub struct Sequence {
 }
 
 /// The numbers of a cell, one position after another, and how many a position has; 0 of an empty sequence.
-fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {
+pub(super) fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {
     let (numbers, features) = if cell.starts_with('[') {
         let read: Numbers = serde_json::from_str(cell).ok()?;
         match (&read.shape[..], read.uneven()) {

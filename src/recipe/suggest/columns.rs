@@ -1,6 +1,6 @@
 //! The choice of a table's target and input columns.
 
-use crate::data::table::{DateKind, DateOrder, Kind, Missing, Summary, Table, TextKind, shown};
+use crate::data::table::{DateKind, DateOrder, Kind, Missing, PictureKind, Summary, Table, TextKind, shown};
 use crate::data::{Source, Task};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -97,6 +97,10 @@ impl Columns {
         let gaps: Vec<&&Summary> = open
             .iter()
             .filter(|one| one.missing > 0 && one.missing < table.rows() && is_kept(&one.name))
+            // An empty list, an empty text.
+            .filter(|one| {
+                !matches!(choice.source.columns.get(&one.name), Some(Kind::List(_) | Kind::Text(_)))
+            })
             .collect();
         if !gaps.is_empty() && choice.source.missing == Missing::Refuse {
             let is_name =
@@ -195,7 +199,19 @@ impl Columns {
     /// Leaves a column out that is no feature, or takes it as names.
     fn column(&mut self, table: &Table, column: &Summary, target: &Summary) -> Result<()> {
         let name = shown(&column.name);
-        if is_id(column, table.rows()) {
+        if let Some(kind) = seems(table, column)? {
+            self.assume(match &kind {
+                Kind::List(list) => format!(
+                    "\"{name}\" holds lists of names with {} between them: each name is a feature",
+                    list.separator
+                ),
+                Kind::Picture(PictureKind { size: [height, width], .. }) => format!(
+                    "\"{name}\" holds paths of pictures: the model reads them at {height} x {width} pixels, as an input of its own"
+                ),
+                _ => format!("\"{name}\" holds sequences of numbers: the model reads them, as an input of its own"),
+            });
+            self.kind(column, kind);
+        } else if is_id(column, table.rows()) {
             if self.source.id.is_none() {
                 self.source.id = Some(column.name.clone());
                 self.assume(format!(
@@ -248,6 +264,14 @@ impl Columns {
     fn ignore(&mut self, column: &Summary, reason: String) {
         self.source.ignore.push(column.name.clone());
         self.assume(reason);
+    }
+}
+
+/// The kind of a column of texts that are no names.
+fn seems(table: &Table, column: &Summary) -> Result<Option<Kind>> {
+    match column.holds {
+        "names" | "text" => Ok(table.guess(table.index(&column.name)?)),
+        _ => Ok(None),
     }
 }
 

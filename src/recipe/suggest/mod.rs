@@ -5,7 +5,7 @@ mod network;
 mod text;
 
 use super::Recipe;
-use crate::data::images::Color;
+use crate::data::images::{COMMON_SIZE, Color};
 use crate::data::table::{Column, ColumnKind, Kind, shown};
 use crate::data::{Dataset, Format, Scale, Source, Task};
 use crate::error::{Error, Result};
@@ -15,9 +15,6 @@ use std::path::Path;
 
 /// Classes with fewer rows than this cannot be split in proportion.
 const FEW_ROWS: usize = 3;
-
-/// The common size of pictures of different sizes.
-const SIZE: [usize; 2] = [64, 64];
 
 /// A recipe that fits some data, with the reasons for its choices.
 ///
@@ -108,11 +105,11 @@ fn load(choice: &mut Columns) -> Result<Dataset> {
     if choice.source.format != Format::Images || choice.source.size.is_some() {
         return Err(error);
     }
-    choice.source.size = Some(SIZE);
+    choice.source.size = Some(COMMON_SIZE);
     choice.source.color.get_or_insert(Color::Rgb);
     // The first error reports every other fault.
     let data = choice.source.load().map_err(|_| error)?;
-    let [height, width] = SIZE;
+    let [height, width] = COMMON_SIZE;
     choice.assume(format!(
         "the pictures have different sizes or colours: all are brought to {height} x {width}"
     ));
