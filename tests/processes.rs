@@ -511,3 +511,31 @@ fn a_sweep_that_is_interrupted_has_the_ranking_of_one_process() {
     assert_eq!(report(2), report(1));
     assert_eq!(report(1).lines().count(), 2 + 4, "{}", report(1));
 }
+
+#[test]
+fn each_process_sends_its_own_rows_to_its_device_unless_told_otherwise() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&NETWORKS[0].0);
+    // Whether the training program has all 640 pictures among its arguments.
+    let is_resident = |name: &str, setting: &[&str]| {
+        let arguments = ["recipe.toml", "--epochs", "1", "--no-kept-programs", "--name", name];
+        let mut job = command(&folder, Some((&mpi, 2)), 1, &[&arguments[..], setting].concat());
+        let dump = folder.path().join(format!("{name}-programs"));
+        let flags = "--xla_force_host_platform_device_count=1 --xla_dump_hlo_as_text --xla_dump_to=";
+        job.env("XLA_FLAGS", format!("{flags}{}", dump.display()));
+        succeeds(job);
+        let programs = fs::read_dir(dump).expect("programs").map(|entry| entry.expect("an entry").path());
+        let texts = programs.filter_map(|path| fs::read_to_string(path).ok());
+        let layouts: Vec<String> = texts
+            .filter(|text| text.contains("all-reduce"))
+            .filter_map(|text| {
+                Some(text.lines().next()?.split("entry_computation_layout=").nth(1)?.to_string())
+            })
+            .collect();
+        assert!(!layouts.is_empty());
+        layouts.iter().any(|layout| layout.contains("[640,"))
+    };
+    assert!(!is_resident("own", &[]));
+    assert!(is_resident("all", &["--set", "train.stream=false"]));
+    assert_same(&folder, "own", "all");
+}
