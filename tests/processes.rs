@@ -9,6 +9,7 @@ use neural::data::safetensors;
 use neural::runs::Saved;
 use neural::runtime::cache_folder;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
@@ -259,6 +260,11 @@ fn a_step_makes_one_sum_over_the_processes() {
     let said = text(&output.stdout);
     let traffic = said.lines().find(|line| line.contains("\"traffic\"")).expect("a line of traffic");
     let traffic: serde_json::Value = serde_json::from_str(traffic).expect("JSON");
+    let page = include_str!("../docs/json.md");
+    let row =
+        page.lines().find(|line| line.starts_with("| `traffic` |")).expect("a row of the documentation");
+    let keys = traffic.as_object().expect("an object").keys();
+    assert!(keys.into_iter().all(|key| key == "event" || row.contains(&format!("`{key}`"))), "{row}");
     let number = |key: &str| traffic[key].as_f64().expect("a number");
     // 288 training rows are 18 steps an epoch, in calls of 5, 5, 5 and 3.
     assert_eq!((number("steps"), number("sums")), (54.0, 54.0 + 12.0), "{traffic}");
@@ -417,4 +423,119 @@ fn a_job_that_is_interrupted_or_loses_a_process_goes_on_with_any_number_of_them(
     assert!(lines() < 150);
     succeeds(command(&folder, None, 2, &["--resume", "runs/parts", "-q"]));
     assert_same(&folder, "whole", "parts");
+}
+
+/// When a job is interrupted.
+#[derive(Debug)]
+enum Moment {
+    /// After so many lines of its output.
+    Lines(usize),
+    /// After a time, whatever the job does by then.
+    Milliseconds(u64),
+}
+
+/// Starts a job in processes of MPI, interrupts it, and returns its exit code, `None` where the signal ended the
+/// launcher.
+fn interrupted(mut job: Command, moment: &Moment) -> Option<i32> {
+    let mut job = job.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(job.stdout.take().expect("a pipe")).lines();
+    match moment {
+        Moment::Lines(count) => lines.by_ref().take(*count).for_each(drop),
+        Moment::Milliseconds(time) => sleep(Duration::from_millis(*time)),
+    }
+    // SAFETY: it only sends a signal.
+    unsafe { libc::kill(job.id() as libc::pid_t, libc::SIGINT) };
+    // A full pipe would hold the job up.
+    lines.for_each(drop);
+    job.wait().expect("it ends").code()
+}
+
+#[test]
+fn an_interrupt_at_any_moment_costs_nothing() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&DENSE);
+    let recipe = ["recipe.toml", "--epochs", "150", "--name"];
+    succeeds(command(&folder, None, 2, &[&recipe[..], &["whole", "-q"]].concat()));
+    let run = folder.path().join("runs/parts");
+    let arguments = || match run.exists() {
+        true => vec!["--resume", "runs/parts"],
+        false => [&recipe[..], &["parts"]].concat(),
+    };
+    let two = Some((&*mpi, 2));
+    let [lines, times] = [&[1, 2, 3, 4, 5, 9, 16, 30][..], &[0, 60, 250, 500, 1000]];
+    let lines = lines.iter().map(|&count| Moment::Lines(count));
+    for moment in lines.chain(times.iter().map(|&time| Moment::Milliseconds(time as u64))) {
+        let code = interrupted(command(&folder, two, 1, &[&arguments()[..], &["--json"]].concat()), &moment);
+        // Before the run begins there is nothing to keep; at its end nothing to interrupt.
+        let is_usual = matches!(code, Some(0 | 130)) || matches!(moment, Moment::Milliseconds(_));
+        assert!(is_usual, "{moment:?}: {code:?}");
+    }
+    succeeds(command(&folder, two, 1, &[&arguments()[..], &["-q"]].concat()));
+    assert_same(&folder, "whole", "parts");
+}
+
+#[test]
+fn processes_stop_early_where_one_does() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&DENSE);
+    let recipe =
+        ["recipe.toml", "--epochs", "500", "--set", "train.early_stopping={ patience = 3 }", "--name"];
+    let one = succeeds(command(&folder, None, 2, &[&recipe[..], &["one"]].concat()));
+    let two = succeeds(command(&folder, Some((&mpi, 2)), 1, &[&recipe[..], &["two"]].concat()));
+    for output in [one, two] {
+        let said = text(&output.stdout);
+        assert!(said.contains("stopped early: validation-loss"), "{said}");
+    }
+    assert_same(&folder, "one", "two");
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_has_the_ranking_of_one_process() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&DENSE);
+    let over = ["--over", "train.optimizer.sgd.learning_rate=0.5,0.05,0.2,1.0"];
+    let sweep = [&["recipe.toml", "--epochs", "20"], &over[..]].concat();
+    succeeds(command_of("sweep", &folder, None, 2, &sweep));
+    let two = Some((&*mpi, 2));
+    // The first trial alone prints more lines than twenty, all of them about four times as many.
+    let job = command_of("sweep", &folder, two, 1, &[&sweep[..], &["--json"]].concat());
+    assert_eq!(interrupted(job, &Moment::Lines(60)), Some(130));
+    let report = |number: usize| {
+        let text = fs::read_to_string(folder.path().join(format!("runs/recipe-sweep-{number}/report.md")));
+        let rows =
+            |text: String| text.lines().filter(|line| line.starts_with('|')).collect::<Vec<_>>().join("\n");
+        text.map(rows).unwrap_or_default()
+    };
+    assert_ne!(report(2), report(1));
+    succeeds(command_of("sweep", &folder, two, 1, &["--resume", "runs/recipe-sweep-2", "-q"]));
+    assert_eq!(report(2), report(1));
+    assert_eq!(report(1).lines().count(), 2 + 4, "{}", report(1));
+}
+
+#[test]
+fn each_process_sends_its_own_rows_to_its_device_unless_told_otherwise() {
+    let Some(mpi) = launcher() else { return };
+    let folder = project(&NETWORKS[0].0);
+    // Whether the training program has all 640 pictures among its arguments.
+    let is_resident = |name: &str, setting: &[&str]| {
+        let arguments = ["recipe.toml", "--epochs", "1", "--no-kept-programs", "--name", name];
+        let mut job = command(&folder, Some((&mpi, 2)), 1, &[&arguments[..], setting].concat());
+        let dump = folder.path().join(format!("{name}-programs"));
+        let flags = "--xla_force_host_platform_device_count=1 --xla_dump_hlo_as_text --xla_dump_to=";
+        job.env("XLA_FLAGS", format!("{flags}{}", dump.display()));
+        succeeds(job);
+        let programs = fs::read_dir(dump).expect("programs").map(|entry| entry.expect("an entry").path());
+        let texts = programs.filter_map(|path| fs::read_to_string(path).ok());
+        let layouts: Vec<String> = texts
+            .filter(|text| text.contains("all-reduce"))
+            .filter_map(|text| {
+                Some(text.lines().next()?.split("entry_computation_layout=").nth(1)?.to_string())
+            })
+            .collect();
+        assert!(!layouts.is_empty());
+        layouts.iter().any(|layout| layout.contains("[640,"))
+    };
+    assert!(!is_resident("own", &[]));
+    assert!(is_resident("all", &["--set", "train.stream=false"]));
+    assert_same(&folder, "own", "all");
 }

@@ -67,8 +67,9 @@ train! {
         balance: bool, #[serde(default)];
         /// how pictures are changed before each step: a list, see below
         augment: Vec<Augment>, #[serde(default, skip_serializing_if = "Vec::is_empty")];
-        /// sends the rows of each call to the device with it, if they do not all fit there
-        stream: bool, #[serde(default)];
+        /// sends the rows of each call to the device with it, in place of all rows before the run. On if absent where
+        /// several processes train, which each send their own rows only
+        stream: Option<bool>, #[serde(default, skip_serializing_if = "Option::is_none")];
         /// determines all randomness of the run; 1 if absent
         seed: u64, #[serde(default = "seed")];
         /// the bound of each number of the gradient

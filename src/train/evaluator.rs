@@ -196,10 +196,10 @@ impl<'a> Evaluator<'a> {
         let work = flops(&plan.evaluate(&self.variables, 1, batch)?);
         // For outputs as large as pictures, more steps a call cost more in memory than they save in calls.
         let numbers = self.shapes.iter().map(|shape| count(shape)).sum::<usize>() * batch;
-        let mut most = ((2e10 / work) as usize).min(MOST_OUTPUTS / numbers.max(1));
-        if plan.resident.is_none() {
-            most = most.min(MOST_BYTES / (plan.row_bytes() * batch).max(1));
-        }
+        // Where all rows are on the device too: a run that streams them computes the same.
+        let most = ((2e10 / work) as usize)
+            .min(MOST_OUTPUTS / numbers.max(1))
+            .min(MOST_BYTES / (plan.row_bytes() * batch).max(1));
         let steps = rows.div_ceil(batch * plan.replicas).clamp(1, most.max(1));
         let program = Program::compile(&self.device, &plan.evaluate(&self.variables, steps, batch)?, 0)?;
         let compiled = Compiled::new(format!("evaluation, {batch} rows a step"), &program);

@@ -52,9 +52,10 @@ pub struct Trainer {
     pub balance: bool,
     /// How pictures are changed before each step.
     pub augment: Vec<Augment>,
-    /// Whether the rows of each call are copied to the device with it, because not all of them fit there. The next
-    /// call's rows are copied while this one computes. Rows that are read when needed are always streamed.
-    pub stream: bool,
+    /// Whether the rows of each call are copied to the device with it, as when not all of them fit there. The next
+    /// call's rows are copied while this one computes. If absent, they are where several processes share the run, each of
+    /// which copies its own rows only. Rows that are read when needed are always streamed.
+    pub stream: Option<bool>,
     /// The seed of all randomness: initial weights, order, augmentation, dropout.
     pub seed: u64,
     /// Layers compute in bf16, and add up in f32. Variables, norms, softmax and losses stay f32.
@@ -89,7 +90,7 @@ impl Trainer {
             shuffle_blocks: None,
             balance: false,
             augment: Vec::new(),
-            stream: false,
+            stream: None,
             seed: 1,
             mixed_precision: false,
             recompute: Vec::new(),
@@ -157,7 +158,7 @@ impl Trainer {
     /// See [`Trainer::stream`](field@Trainer::stream).
     #[must_use]
     pub fn stream(self, stream: bool) -> Self {
-        Self { stream, ..self }
+        Self { stream: Some(stream), ..self }
     }
 
     /// See [`Trainer::seed`](field@Trainer::seed).
@@ -243,7 +244,7 @@ impl Trainer {
 
     /// Whether rows are copied to the device with each call: if set, or if they are not in memory.
     pub(super) fn streams(&self, data: &Dataset) -> bool {
-        self.stream || !data.is_in_memory()
+        self.stream == Some(true) || !data.is_in_memory()
     }
 
     pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {

@@ -115,7 +115,10 @@ impl fmt::Debug for Run<'_> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
+    pub(super) fn new(mut trainer: Trainer, device: &Device, data: &'a Dataset) -> Result<Self> {
+        if device.processes().is_some_and(|processes| processes.count() > 1) {
+            trainer.stream.get_or_insert(true);
+        }
         trainer.optimizer.check()?;
         trainer.check(data)?;
         if trainer.devices == 0 || !trainer.batch_size.is_multiple_of(trainer.devices) {
