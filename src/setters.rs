@@ -10,8 +10,9 @@ macro_rules! setters {
                     "Sets [`", stringify!($field), "`](field@", stringify!($Type), "::", stringify!($field), ")."
                 )]
                 #[must_use]
-                pub fn $field(self, $field: $Value) -> Self {
-                    Self { $field: $field.into(), ..self }
+                pub fn $field(mut self, $field: $Value) -> Self {
+                    self.$field = $field.into();
+                    self
                 }
             )+
         }
