@@ -1,8 +1,10 @@
-//! The programs that train their own functions: each runs small, and learns.
+//! The programs that follow no chapter: each runs small, and learns.
 
 mod common;
 
 use common::device_name;
+use neural::Array;
+use neural::data::safetensors;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,4 +89,73 @@ fn a_text_is_learnt_and_written_on() {
         let written = text.lines().skip(3).collect::<Vec<_>>().join("\n");
         assert_eq!(written.chars().count(), 32 + 40, "{written}");
     }
+}
+
+#[test]
+fn a_u_net_finds_shapes_to_the_pixel() {
+    let text = printed("unet", &["--epochs", "20"]);
+    let iou = numbers(&text, "Mean IoU: ");
+    assert_eq!(iou.len(), 20 + 1, "{text}");
+    assert!(iou[19] > 70.0 && iou[20] < 35.0, "{text}");
+    // 16 x 16 pixels without the edges: ground and a shape.
+    let picture: Vec<&str> = text.lines().skip(21).collect();
+    assert!(picture.len() == 14 && picture.iter().all(|row| row.chars().count() == 28), "{text}");
+    assert!(picture.iter().any(|row| row.contains(['#', 'o'])) && picture[13].contains('.'), "{text}");
+    assert_eq!(printed("unet", &["--epochs", "20"]), text, "the same seed");
+}
+
+#[test]
+fn a_picture_and_a_table_tell_a_kind_and_a_price() {
+    let text = printed("two_inputs", &[]);
+    let (kind, price) = (numbers(&text, "Kind: "), numbers(&text, "Price: off by "));
+    let (same, mean) = (numbers(&text, "same kind > ")[0], numbers(&text, "mean price > off by ")[0]);
+    assert!(kind[19] > 95.0 && same < 50.0, "{text}");
+    assert!(price[19] < 0.25 * mean, "{text}");
+    assert_eq!(printed("two_inputs", &[]), text, "the same seed");
+}
+
+#[test]
+fn tokens_are_tagged_and_padding_is_not() {
+    let text = printed("tagging", &["--epochs", "15"]);
+    let right = numbers(&text, "Accuracy: ");
+    assert!(right.len() == 16 && right[14] > 90.0 && right[15] < 70.0, "{text}");
+    // The tags of the first sequence are mostly true: + where a token is larger than the one before.
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let [tokens, tags] = &lines[lines.len() - 2..] else { panic!("{text}") };
+    assert!(tokens.len() >= 3 && tokens.len() == tags.len(), "{text}");
+    let before = std::iter::once(&"0").chain(tokens);
+    let wrong =
+        before.zip(tokens).zip(tags).filter(|((before, token), tag)| (token > before) != (**tag == "+"));
+    assert!(wrong.count() <= 1, "{text}");
+}
+
+#[test]
+fn a_forecast_is_better_than_the_last_value_and_the_last_period() {
+    let text = printed("forecast", &[]);
+    let [network, last_value, last_period] = numbers(&text, "Mean distance: ")[..] else { panic!("{text}") };
+    assert!(network < 0.2 * last_value && network < 0.5 * last_period, "{text}");
+    assert_eq!(printed("forecast", &[]), text, "the same seed");
+}
+
+#[test]
+fn learnt_features_are_better_than_random_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [saved, renamed] = ["saved", "renamed"].map(|name| folder.path().join(name));
+    let [saved, renamed] = [&saved, &renamed].map(|path| path.to_str().expect("a path of text"));
+    let text = printed("fine_tune", &["--images", "6000", "--epochs", "3", "--save", saved]);
+    let [_, _, old, random, learnt] = numbers(&text, "Accuracy: ")[..] else { panic!("{text}") };
+    assert!(old > 95.0 && learnt > random + 5.0 && learnt > 70.0, "{text}");
+
+    // The same weights from a file with other names.
+    let mut file = safetensors::File::open(saved).expect("written");
+    let tensors: Vec<(String, Array)> = file
+        .names()
+        .into_iter()
+        .map(|name| (format!("net.{name}"), file.array(&name).expect("read").expect("there")))
+        .collect();
+    let tensors: Vec<(&str, &Array)> = tensors.iter().map(|(name, array)| (&**name, array)).collect();
+    std::fs::write(renamed, safetensors::encode(&tensors, None).expect("encoded")).expect("written");
+    let again = printed("fine_tune", &["--weights", renamed, "--rename", "net.="]);
+    let results = |text: &str| text.lines().rev().take(2).map(String::from).collect::<Vec<_>>();
+    assert_eq!(results(&again), results(&text));
 }

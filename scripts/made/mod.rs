@@ -1,6 +1,7 @@
-//! Small generated data sets for the recipes of unusual networks.
+//! Small generated data sets for the recipes and programs of unusual networks.
+#![allow(dead_code, reason = "each program uses a part")]
 
-use neural::{Array, Result};
+use neural::{Array, Error, Result};
 
 /// Tensors by their names.
 pub type Tensors = Vec<(&'static str, Array)>;
@@ -11,6 +12,12 @@ pub type Make = fn() -> Result<Tensors>;
 /// Every data set by its name.
 pub const SETS: [(&str, Make); 4] =
     [("shapes", shapes), ("houses", houses), ("tags", tags), ("series", series)];
+
+/// The arrays of a data set, in their order.
+pub fn arrays<const N: usize>(make: Make) -> Result<[Array; N]> {
+    let arrays: Vec<Array> = make()?.into_iter().map(|(_, array)| array).collect();
+    arrays.try_into().map_err(|arrays: Vec<Array>| Error::value("arrays of the data set", arrays.len(), N))
+}
 
 /// Numbers that look random and are the same everywhere, from 0 to below 1 (xorshift; Marsaglia, 2003).
 struct Numbers(u64);

@@ -1,6 +1,6 @@
 //! Data sets with several inputs and several targets, each by its name.
 
-use super::{Dataset, Scaling, Targets, check_inputs};
+use super::{Dataset, Scale, Scaling, Targets, check_inputs};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
 
@@ -109,6 +109,39 @@ impl Dataset {
         targets.check().map_err(|e| e.at(name))?;
         let targets = targets.without_padding(&self.inputs)?;
         self.more_targets.push(Target { name: name.into(), targets, scaling: Scaling::none() });
+        Ok(self)
+    }
+
+    /// [`Dataset::scaled`] of the input of this name.
+    ///
+    /// ```
+    /// use neural::{Array, data::{Dataset, Scale, Splits, Targets}};
+    /// let splits = Splits { train: vec![0, 1], ..Splits::default() };
+    /// let pictures = Array::new(&[2, 2, 2, 1], vec![0u8; 8])?;
+    /// let data = Dataset::new(pictures, Targets::numbered(vec![0, 1])?, splits)?
+    ///     .with_input("table", Array::new(&[2, 1], vec![1f32, 3.0])?)?
+    ///     .scaled_input("table", Scale::Standardize)?;
+    /// assert_eq!(data.more_inputs[0].scaling.mean.to_f64(), [2.0]);
+    /// assert!(data.scaled_input("picture", Scale::Unit).is_err());
+    /// # Ok::<(), neural::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When no input has this name, and see [`Scaling::fit`].
+    pub fn scaled_input(mut self, name: &str, scale: Scale) -> Result<Self> {
+        let names: Vec<&str> = self.all_inputs().map(|input| input.name).collect();
+        let Some(place) = names.iter().position(|known| *known == name) else {
+            return Err(Error::value(
+                "scaled_input",
+                format!("one of the inputs {}", names.join(", ")),
+                name,
+            ));
+        };
+        let scaling = self.fit_input(place, scale)?;
+        match place.checked_sub(1) {
+            None => self.scaling = scaling,
+            Some(other) => self.more_inputs[other].scaling = scaling,
+        }
         Ok(self)
     }
 

@@ -1,0 +1,81 @@
+//! A tag for each token of a sequence: is it larger than the one before? Sequences of several lengths are filled up to the
+//! same one. The embedding knows the padding, the LSTM keeps its state over it in both directions, and neither the loss
+//! nor a figure counts it.
+
+mod made;
+
+use clap::Parser;
+use neural::cli::{self, DeviceArguments};
+use neural::data::{Dataset, Splits, Targets};
+use neural::metric::{Metric, percent};
+use neural::nn::{self, Embedding, Layer, Recurrent};
+use neural::train::{Epoch, Event, Trainer};
+use neural::{Result, optim};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Learns a tag for each token of sequences
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+
+    /// The seed of the first weights and of the order of the sequences
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+
+    /// Passes over the sequences
+    #[arg(long, default_value_t = 25, value_name = "N")]
+    epochs: u64,
+}
+
+/// Token ids are below this; 0 is the padding.
+const VOCABULARY: usize = 10;
+
+fn main() -> ExitCode {
+    cli::finish(run(&Arguments::parse()))
+}
+
+/// Sequences, and a tag for each token, -1 for padding.
+fn sequences() -> Result<Dataset> {
+    let [tokens, tags] = made::arrays(made::tags)?;
+    let splits = Splits { train: (0..160).collect(), validation: (160..200).collect(), ..Splits::default() };
+    Dataset::new(tokens, Targets::at_positions(&tags, None)?, splits)
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let device = arguments.device.open()?;
+    let sequences = sequences()?;
+    let network = nn::sequential([
+        Layer::Embedding(Embedding { padding: Some(0), ..Embedding::new(VOCABULARY, 8) }),
+        Layer::Lstm(Recurrent { sequences: true, bidirectional: true, ..Recurrent::new(16) }),
+        nn::dense(2),
+    ]);
+    let mut run = Trainer::new(network)
+        .optimizer(optim::adam(0.02))
+        .batch_size(16)
+        .epochs(arguments.epochs)
+        .seed(arguments.seed)
+        .start(&device, &sequences)?;
+    let mut out = io::stdout().lock();
+    while let Some(event) = run.proceed()? {
+        if let Event::Epoch(Epoch { number, loss, validation, .. }) = event {
+            let right = validation.and_then(|score| score.get(Metric::Accuracy)).unwrap_or(0.0);
+            writeln!(out, "Epoch {number} > Loss: {loss:.5}, Accuracy: {} val", percent(right))?;
+        }
+    }
+
+    let unseen = &sequences.splits.validation;
+    let evaluation = run.evaluate(unseen)?;
+    let (labels, predicted) = (evaluation.labels(), evaluation.predicted());
+    let larger = labels.iter().filter(|label| **label == 1).count() as f64 / labels.len() as f64;
+    let tokens = sequences.samples(unseen)?;
+    writeln!(out, "{} of {} places have a token", labels.len(), tokens.len())?;
+    writeln!(out, "Always the same tag > Accuracy: {}", percent(larger.max(1.0 - larger)))?;
+    // The first sequence with its tags.
+    let first: Vec<i32> = tokens.row(0)?.to_vec::<i32>()?.into_iter().filter(|token| *token > 0).collect();
+    let tags = predicted[..first.len()].iter().map(|tag| if *tag == 1 { " +" } else { " -" });
+    writeln!(out, "{}", first.iter().map(|token| format!(" {token}")).collect::<String>())?;
+    writeln!(out, "{}", tags.collect::<String>())?;
+    Ok(())
+}
