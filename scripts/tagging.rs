@@ -47,8 +47,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = arguments.device.open()?;
     let sequences = sequences()?;
     let network = nn::sequential([
-        Layer::Embedding(Embedding { padding: Some(0), ..Embedding::new(VOCABULARY, 8) }),
-        Layer::Lstm(Recurrent { sequences: true, bidirectional: true, ..Recurrent::new(16) }),
+        Embedding::new(VOCABULARY, 8).padding(0).into(),
+        Layer::Lstm(Recurrent::new(16).sequences(true).bidirectional(true)),
         nn::dense(2),
     ]);
     let mut run = Trainer::new(network)

@@ -39,13 +39,13 @@ fn main() -> ExitCode {
 fn houses() -> Result<Dataset> {
     let [pictures, tables, kinds, prices] = made::arrays(made::houses)?;
     let splits = Splits { train: (0..240).collect(), validation: (240..300).collect(), ..Splits::default() };
-    let data = Dataset::new(pictures, Targets::Values(prices), splits)?;
-    Dataset { input: "picture".into(), target: "price".into(), ..data }
+    Dataset::new(pictures, Targets::numbered(kinds.to_vec()?)?, splits)?
+        .named("picture", "kind")
         .with_input("table", tables)?
-        .with_target("kind", Targets::numbered(kinds.to_vec()?)?)?
-        .scaled_input("picture", Scale::Unit)?
-        .scaled_input("table", Scale::StandardizeFeatures)?
-        .scaled_target(Scale::Standardize)
+        .with_target("price", Targets::Values(prices))?
+        .scaled_input_named("picture", Scale::Unit)?
+        .scaled_input_named("table", Scale::StandardizeFeatures)?
+        .scaled_target_named("price", Scale::Standardize)
 }
 
 fn network() -> Network {

@@ -286,20 +286,7 @@ impl Dataset {
     /// # Errors
     /// When the targets are classes, and see [`Scaling::fit`].
     pub fn scaled_target(mut self, scale: Scale) -> Result<Self> {
-        let scale = scale.by_output();
-        self.target_scaling = match &self.targets {
-            _ if scale == Scale::None => Scaling::none(),
-            Targets::Values(values) if self.targets.is_read() => {
-                self.fit_read(1 + self.more_inputs.len(), values, scale)?
-            }
-            Targets::Values(values) | Targets::Partial(values) => {
-                Scaling::of_targets(values, &self.splits.train, scale)?
-            }
-            Targets::Inputs => {
-                return Err(Error::value("scale_target", "scale, as the targets are the inputs", "both"));
-            }
-            _ => return Err(Error::value("scale_target", "targets that are values", "classes")),
-        };
+        self.target_scaling = self.fit_target(0, scale)?;
         Ok(self)
     }
 

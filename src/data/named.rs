@@ -58,7 +58,7 @@ impl<'a> InputView<'a> {
 }
 
 impl Dataset {
-    /// Adds an input. The first one is called `input` unless [`Dataset::input`] names it.
+    /// Adds an input. The first one is called `input` unless [`Dataset::named`] names it.
     ///
     /// ```
     /// use neural::{Array, data::{Dataset, Scaling, Splits, Target, Targets}};
@@ -120,29 +120,42 @@ impl Dataset {
     /// let pictures = Array::new(&[2, 2, 2, 1], vec![0u8; 8])?;
     /// let data = Dataset::new(pictures, Targets::numbered(vec![0, 1])?, splits)?
     ///     .with_input("table", Array::new(&[2, 1], vec![1f32, 3.0])?)?
-    ///     .scaled_input("table", Scale::Standardize)?;
+    ///     .scaled_input_named("table", Scale::Standardize)?;
     /// assert_eq!(data.more_inputs[0].scaling.mean.to_f64(), [2.0]);
-    /// assert!(data.scaled_input("picture", Scale::Unit).is_err());
+    /// assert!(data.scaled_input_named("picture", Scale::Unit).is_err());
     /// # Ok::<(), neural::Error>(())
     /// ```
     ///
     /// # Errors
     /// When no input has this name, and see [`Scaling::fit`].
-    pub fn scaled_input(mut self, name: &str, scale: Scale) -> Result<Self> {
-        let names: Vec<&str> = self.all_inputs().map(|input| input.name).collect();
-        let Some(place) = names.iter().position(|known| *known == name) else {
-            return Err(Error::value(
-                "scaled_input",
-                format!("one of the inputs {}", names.join(", ")),
-                name,
-            ));
-        };
+    pub fn scaled_input_named(mut self, name: &str, scale: Scale) -> Result<Self> {
+        let place = place_of(name, "input", self.all_inputs().map(|input| input.name))?;
         let scaling = self.fit_input(place, scale)?;
         match place.checked_sub(1) {
             None => self.scaling = scaling,
             Some(other) => self.more_inputs[other].scaling = scaling,
         }
         Ok(self)
+    }
+
+    /// [`Dataset::scaled_target`] of the target of this name.
+    ///
+    /// # Errors
+    /// When no target has this name, and as [`Dataset::scaled_target`].
+    pub fn scaled_target_named(mut self, name: &str, scale: Scale) -> Result<Self> {
+        let place = place_of(name, "target", self.all_targets().map(|target| target.name))?;
+        let scaling = self.fit_target(place, scale)?;
+        match place.checked_sub(1) {
+            None => self.target_scaling = scaling,
+            Some(other) => self.more_targets[other].scaling = scaling,
+        }
+        Ok(self)
+    }
+
+    /// Names the first input and the first target.
+    #[must_use]
+    pub fn named(self, input: &str, target: &str) -> Self {
+        Self { input: input.into(), target: target.into(), ..self }
     }
 
     /// The name of the first input.
@@ -193,4 +206,11 @@ pub(crate) fn gather(values: &Array, rows: &[u32]) -> Result<Array> {
         bytes.extend_from_slice(&values.bytes()[row as usize * width..][..width]);
     }
     Array::from_bytes(values.dtype(), &shape, bytes)
+}
+
+fn place_of<'a>(name: &str, kind: &str, names: impl Iterator<Item = &'a str>) -> Result<usize> {
+    let names: Vec<&str> = names.collect();
+    names.iter().position(|known| *known == name).ok_or_else(|| {
+        Error::value(kind, format!("one of the data's, {}", names.join(", ")), format!("{name:?}"))
+    })
 }

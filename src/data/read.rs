@@ -106,6 +106,25 @@ impl Dataset {
         }
     }
 
+    /// The scaling of target `place`, each output by itself, fitted to the training rows.
+    pub(super) fn fit_target(&self, place: usize, scale: Scale) -> Result<Scaling> {
+        let scale = scale.by_output();
+        match self.all_targets().nth(place).map(|target| target.targets) {
+            Some(_) if scale == Scale::None => Ok(Scaling::none()),
+            Some(targets @ Targets::Values(values)) if targets.is_read() => {
+                self.fit_read(1 + self.more_inputs.len() + place, values, scale)
+            }
+            Some(Targets::Values(values) | Targets::Partial(values)) => {
+                Scaling::of_targets(values, &self.splits.train, scale)
+            }
+            Some(Targets::Inputs) => {
+                Err(Error::value("scale_target", "scale, as the targets are the inputs", "both"))
+            }
+            Some(_) => Err(Error::value("scale_target", "targets that are values", "classes")),
+            None => Err(Error::value("target", "one of the data set", place)),
+        }
+    }
+
     /// The scaling of the read array at `place`, fitted to the training rows.
     pub(super) fn fit_read(&self, place: usize, like: &Array, scale: Scale) -> Result<Scaling> {
         let missing = || Error::value("rows", "an array that is read", place);

@@ -101,7 +101,7 @@ impl Architecture {
     }
 
     /// The prefix of the names of the last layer's variables, which depend on the number of outputs.
-    pub(crate) fn head(&self) -> String {
+    pub fn head(&self) -> String {
         self.parts().names.last().map_or_else(String::new, |(_, here)| here.clone())
     }
 
