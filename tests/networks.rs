@@ -407,6 +407,7 @@ fn a_run_lends_its_first_layer_to_a_task_of_its_own() {
         format!("data.path={}", folder.path().display()),
         format!("model.from={}", place.file("best.safetensors").display()),
         "train.batch_size=16".into(),
+        "train.epochs=15".into(),
     ];
     let recipe = recipe("fine_tune", &settings.each_ref().map(String::as_str));
     let data = recipe.load().unwrap();

@@ -41,6 +41,13 @@ impl Cells {
         self.bits.push(number.to_bits());
     }
 
+    /// Finite numbers, and whether they are written with a decimal point.
+    #[cfg(feature = "arrow")]
+    pub fn push_numbers(&mut self, numbers: impl ExactSizeIterator<Item = f64>, have_points: bool) {
+        self.has_points |= have_points && numbers.len() > 0;
+        self.bits.extend(numbers.map(f64::to_bits));
+    }
+
     pub fn push_text(&mut self, text: &str) {
         let place = self.place(text);
         self.bits.push(TEXT | place as u64);

@@ -106,6 +106,9 @@ mod reader {
         columns.of_batches(path, batches.map(|batch| batch.map_err(refuse)))
     }
 
+    /// A column, its place in the file and how it is read, with its place among the names.
+    type Named<'a> = (usize, &'a (String, usize, Reading));
+
     /// The columns of a file that have names.
     struct Columns {
         /// The columns with their places in the file and how they are read.
@@ -135,7 +138,7 @@ mod reader {
         }
 
         /// The columns that are read, each with its place among the names.
-        fn read(&self) -> impl Iterator<Item = (usize, &(String, usize, Reading))> {
+        fn read(&self) -> impl Iterator<Item = Named<'_>> {
             self.names.iter().enumerate().filter(|(_, (.., reading))| *reading != Reading::Skip)
         }
 
@@ -199,7 +202,8 @@ mod reader {
     #[cfg(feature = "parquet")]
     const BATCH: usize = 1 << 14;
 
-    /// Reads each column of each row group by itself.
+    /// Reads each column by itself; where there are more cores than columns, each in several parts by its row groups,
+    /// whose cells are then moved together.
     #[cfg(feature = "parquet")]
     fn parquet(
         path: &Path,
@@ -216,26 +220,29 @@ mod reader {
         let columns = Columns::new(path, metadata.schema(), choose)?;
         let groups = metadata.metadata().row_groups();
         let rows = groups.iter().map(|group| group.num_rows() as usize).sum::<usize>();
+        let parts = rayon::current_num_threads().div_ceil(columns.read().count().max(1));
+        let all: Vec<usize> = (0..groups.len()).collect();
+        let part = groups.len().div_ceil(parts).max(1);
         let jobs: Vec<_> =
-            columns.read().flat_map(|column| (0..groups.len()).map(move |group| (column, group))).collect();
-        let job =
-            |&((column, (name, place, reading)), group): &((usize, &(String, usize, Reading)), usize)| {
-                let reader =
-                    ParquetRecordBatchReaderBuilder::new_with_metadata(contents.clone(), metadata.clone())
-                        .with_projection(ProjectionMask::roots(metadata.parquet_schema(), [*place]))
-                        .with_row_groups(vec![group])
-                        .with_batch_size(BATCH)
-                        .build()
-                        .map_err(|e| refuse(&e))?;
-                // A damaged file may tell of more rows than fit into memory.
-                let capacity = (groups[group].num_rows() as usize).min(contents.len());
-                let mut cells = Cells::with_capacity(capacity);
-                for batch in reader {
-                    let batch = batch.map_err(|e| refuse(&e))?;
-                    push(path, name, batch.column(0), *reading, &mut cells)?;
-                }
-                Ok((column, cells))
-            };
+            columns.read().flat_map(|column| all.chunks(part).map(move |part| (column, part))).collect();
+        let job = |&((column, (name, place, reading)), part): &(Named<'_>, &[usize])| {
+            let reader =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(contents.clone(), metadata.clone())
+                    .with_projection(ProjectionMask::roots(metadata.parquet_schema(), [*place]))
+                    .with_row_groups(part.to_vec())
+                    .with_batch_size(BATCH)
+                    .build()
+                    .map_err(|e| refuse(&e))?;
+            // A damaged file may tell of more rows than fit into memory.
+            let rows = part.iter().map(|&group| groups[group].num_rows() as usize);
+            let rows = rows.fold(0, usize::saturating_add);
+            let mut cells = Cells::with_capacity(rows.min(contents.len()));
+            for batch in reader {
+                let batch = batch.map_err(|e| refuse(&e))?;
+                push(path, name, batch.column(0), *reading, &mut cells)?;
+            }
+            Ok((column, cells))
+        };
         let pieces = jobs.par_iter().map(job).collect::<Result<Vec<_>>>()?;
         let mut cells = vec![Cells::default(); columns.names.len()];
         for (column, piece) in pieces {
