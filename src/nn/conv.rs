@@ -119,12 +119,6 @@ pub(super) fn fans(kernel: &[usize], channels: usize, filters: usize) -> (usize,
     (cells(channels), cells(filters))
 }
 
-impl From<Conv> for Layer {
-    fn from(layer: Conv) -> Self {
-        Layer::Conv(layer)
-    }
-}
-
 /// See [`Conv`].
 pub fn conv(filters: usize, kernel: &[usize]) -> Layer {
     Conv::new(filters, kernel).into()

@@ -153,12 +153,6 @@ impl Module for ConvTranspose {
     }
 }
 
-impl From<ConvTranspose> for Layer {
-    fn from(layer: ConvTranspose) -> Self {
-        Layer::ConvTranspose(layer)
-    }
-}
-
 /// See [`ConvTranspose`].
 pub fn conv_transpose(filters: usize, kernel: &[usize]) -> Layer {
     ConvTranspose::new(filters, kernel).into()

@@ -63,12 +63,6 @@ impl Module for Dense {
     }
 }
 
-impl From<Dense> for Layer {
-    fn from(layer: Dense) -> Self {
-        Layer::Dense(layer)
-    }
-}
-
 /// See [`Dense`].
 pub fn dense(units: usize) -> Layer {
     Dense::new(units).into()

@@ -1,7 +1,7 @@
 //! Convolutions of each channel by itself.
 
 use super::window::Padding;
-use super::{Context, Conv, Init, Layer, Module};
+use super::{Context, Conv, Init, Module};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::setters::setters;
@@ -166,11 +166,5 @@ impl Module for SeparableConv {
         let (depthwise, pointwise) = self.parts(x.rank().saturating_sub(2));
         let y = cx.within("depthwise", "depthwise-conv", |cx| depthwise.forward(x, cx))?;
         cx.within("pointwise", "conv", |cx| pointwise.forward(&y, cx))
-    }
-}
-
-impl From<SeparableConv> for Layer {
-    fn from(layer: SeparableConv) -> Self {
-        Layer::SeparableConv(layer)
     }
 }

@@ -178,6 +178,39 @@ layers! {
     }
 }
 
+/// Settings that stand for one layer are it.
+macro_rules! layers_of {
+    ($($Settings:ident),+) => {$(
+        impl From<$Settings> for Layer {
+            fn from(settings: $Settings) -> Self {
+                Layer::$Settings(settings)
+            }
+        }
+    )+};
+}
+
+layers_of!(
+    Dense,
+    Conv,
+    ConvTranspose,
+    DepthwiseConv,
+    SeparableConv,
+    Upsample,
+    Reshape,
+    Permute,
+    Repeat,
+    BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
+    RmsNorm,
+    Dropout,
+    Embedding,
+    Residual,
+    Position,
+    Attention
+);
+
 impl Layer {
     /// The name in messages and tables.
     pub(super) fn name(&self) -> &str {
