@@ -5,19 +5,17 @@ mod gradients;
 mod occlusion;
 mod permutation;
 mod pictures;
+mod subject;
 mod values;
 mod words;
 
-use super::evaluate::{as_in_training, as_trained, is_picture};
+use super::evaluate::{as_in_training, as_trained};
 use super::text;
 use super::train::check_place;
 use super::trained::{Answers, Trained};
 use crate::array::Array;
-use crate::data::table::Column;
-use crate::data::{Dataset, Targets};
-use crate::error::{Error, Result};
-use crate::metric::number;
-use crate::model::{Description, Link, Model};
+use crate::error::Result;
+use crate::model::Model;
 use crate::plot;
 use crate::runs::Folder;
 use anyhow::bail;
@@ -26,9 +24,9 @@ use occlusion::Occlusion;
 use permutation::Permutation;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use subject::{Kind, Subject};
 
 /// Show which columns, parts of pictures or words a model's answers depend on
 #[derive(Debug, clap::Args)]
@@ -130,79 +128,11 @@ const MOST_ROWS: usize = 5000;
 /// Changed pictures and texts that are computed at once.
 const BATCH: usize = 128;
 
-/// A model, and the rows that its answers are explained on.
-struct Subject {
-    description: Description,
-    answers: Answers,
-    data: Dataset,
-    part: &'static str,
-    rows: Vec<u32>,
-    /// `[rows, sample…]`
-    samples: Array,
-    /// The requested columns; all if empty.
-    chosen: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Table,
-    Pictures,
-    Texts,
-}
-
-impl Subject {
-    /// The requested columns, with the places of their features.
-    fn columns(&self) -> Result<Vec<(String, Range<usize>)>> {
-        let names: Vec<&str> = self.description.columns.iter().map(|column| column.name.as_str()).collect();
-        if let Some(unknown) = self.chosen.iter().find(|name| !names.contains(&name.as_str())) {
-            return Err(Error::value("--column", format!("one of {}", names.join(", ")), unknown));
-        }
-        let mut from = 0;
-        let place = |column: &Column| {
-            let features = from..from + column.width();
-            from = features.end;
-            (column.name.clone(), features)
-        };
-        let all: Vec<_> = self.description.columns.iter().map(place).collect();
-        let is_chosen = |(name, _): &(String, _)| self.chosen.is_empty() || self.chosen.contains(name);
-        Ok(all.into_iter().filter(is_chosen).collect())
-    }
-
-    /// Checks that the model predicts one class or one value for each row, whose figure can be explained.
-    fn check_single(&self) -> Result<()> {
-        let answers = &self.answers;
-        let got = match answers.names.len() {
-            _ if answers.is_at_positions => "one that gives a class at each position".to_string(),
-            several if several > 1 && !answers.is_class => format!("one that gives {several} values"),
-            _ => return Ok(()),
-        };
-        Err(Error::value("explain", "a model that gives one class or one value for each row", got))
-    }
-
-    fn column(&self, name: &str) -> Option<&Column> {
-        self.description.columns.iter().find(|column| column.name == name)
-    }
-
-    /// The target of a row as people read it.
-    fn truth(&self, row: u32) -> String {
-        match (&self.data.targets, self.data.targets.class_of(row)) {
-            (_, Some(name)) => name.to_string(),
-            (Targets::Values(values) | Targets::Partial(values), None) => {
-                values.row(row as usize).map_or_else(
-                    |_| String::new(),
-                    |row| row.to_f64().into_iter().map(number).collect::<Vec<_>>().join(", "),
-                )
-            }
-            _ => String::new(),
-        }
-    }
-}
-
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let folder = self.trained.folder()?;
         let model = self.trained.model()?;
-        let kind = kind_of(&model.description, &folder)?;
+        let kind = Kind::of(&model.description, &folder)?;
         let method = self.method.unwrap_or(match kind {
             Kind::Table => Method::Permutation,
             Kind::Pictures | Kind::Texts => Method::Occlusion,
@@ -391,32 +321,6 @@ impl Explain {
         let gap = gaps.map(f64::abs).reduce(f64::max);
         Ok(gap.map_or_else(String::new, |gap| gradients::within(subject, gap)))
     }
-}
-
-/// The kind of the model's input.
-fn kind_of(description: &Description, folder: &Folder) -> anyhow::Result<Kind> {
-    let columns = &description.columns;
-    let is_text =
-        matches!(&columns[..], [one] if matches!(one.kind, crate::data::table::ColumnKind::Text(_)));
-    let kind = match columns.is_empty() {
-        _ if !description.others.is_none() => None,
-        true => is_picture(&description.sample).then_some(Kind::Pictures),
-        false if is_text => Some(Kind::Texts),
-        false => Some(Kind::Table),
-    };
-    let Some(kind) = kind else {
-        bail!(
-            "expected a model of one table's columns, of pictures or of texts, and one target, got {}",
-            folder.path().display()
-        );
-    };
-    if let (Kind::Table, Some(column)) = (kind, columns.iter().find(|column| column.is_input())) {
-        bail!("expected columns that are features, got texts, pictures or sequences in \"{}\"", column.name);
-    }
-    if description.link == Link::Identity && !description.classes.is_empty() {
-        bail!("expected a model that gives probabilities of its classes, got one that gives scores");
-    }
-    Ok(kind)
 }
 
 fn extend(object: &mut Value, more: Value) {
