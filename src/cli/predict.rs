@@ -6,16 +6,13 @@ mod output;
 use super::trained::{Answers, Trained};
 use crate::model::Predictor;
 use crate::runs::Weights;
-use crate::runtime::Device;
 use inputs::{Batch, Reader};
 #[cfg(feature = "serve")]
 pub(super) use output::Answered;
 use output::{Format, Writer};
 use std::io::{self, Write};
-use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 /// Predict with a trained model: for pictures, rows of a table, or arrays
 #[derive(Debug, clap::Args)]
@@ -97,48 +94,39 @@ impl Predict {
         }
         let conformal = saved.conformal.clone();
         let model = saved.model()?;
+        let device = self.trained.open_device()?;
         let reader = Reader { source: &source, description: &model.description, invert: self.invert };
         let mut writer = Writer::new(self.output.as_deref(), self.form(), self.top, source.id.clone())?;
+        let mut predictor: Option<Predictor> = None;
         let mut skipped = 0;
-        thread::scope(|scope| {
-            // The device starts while the first file is read.
-            let mut opening = Some(scope.spawn(|| self.trained.open_device()));
-            let mut device: Option<Device> = None;
-            let mut predictor: Option<Predictor> = None;
-            reader.read(&self.files, &mut |batch: Batch| {
-                for error in batch.refused {
-                    if !self.skip_bad {
-                        return Err(error.into());
-                    }
-                    skipped += 1;
-                    if skipped <= MOST_LINES {
-                        // Nothing depends on whether it is read.
-                        let _ = writeln!(io::stderr(), "skipped: {error}");
-                    }
+        reader.read(&self.files, &mut |batch: Batch| {
+            for error in batch.refused {
+                if !self.skip_bad {
+                    return Err(error.into());
                 }
-                if batch.places.is_empty() {
-                    return Ok(());
+                skipped += 1;
+                if skipped <= MOST_LINES {
+                    // Nothing depends on whether it is read.
+                    let _ = writeln!(io::stderr(), "skipped: {error}");
                 }
-                if let Some(opening) = opening.take() {
-                    device = Some(opening.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-                }
-                // One program is enough as long as batches do not grow.
-                let rows = batch.places.len();
-                if let Some(device) = &device
-                    && predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows)
-                {
-                    predictor = Some(model.compile(device, rows)?);
-                }
-                let Some(predictor) = &predictor else { return Ok(()) };
-                let outputs = predictor.predict_all(&batch.samples)?;
-                let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
-                let answers = Answers::of_each(&model.description, &shapes);
-                let answers: Vec<Answers> = answers
-                    .into_iter()
-                    .map(|a| a.with_threshold(threshold).with_conformal(conformal.clone()))
-                    .collect();
-                writer.write(&answers, &batch.places, &outputs)
-            })
+            }
+            if batch.places.is_empty() {
+                return Ok(());
+            }
+            // One program is enough as long as batches do not grow.
+            let rows = batch.places.len();
+            if predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows) {
+                predictor = Some(model.compile(&device, rows)?);
+            }
+            let Some(predictor) = &predictor else { return Ok(()) };
+            let outputs = predictor.predict_all(&batch.samples)?;
+            let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
+            let answers = Answers::of_each(&model.description, &shapes);
+            let answers: Vec<Answers> = answers
+                .into_iter()
+                .map(|a| a.with_threshold(threshold).with_conformal(conformal.clone()))
+                .collect();
+            writer.write(&answers, &batch.places, &outputs)
         })?;
         writer.finish()?;
         if self.form() == Format::Text {
