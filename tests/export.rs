@@ -675,6 +675,27 @@ fn onnx_in_eight_bits_holds_weights_as_steps_of_a_scale_for_each_output() {
     assert!(error.contains("dense layers, convolutions or attention"), "{error}");
 }
 
+/// A memory of much larger values than the queries is not cut at the queries' range.
+#[test]
+fn onnx_in_eight_bits_rounds_queries_and_memory_by_their_own_ranges() {
+    let (_, model, mut samples) =
+        networks().into_iter().find(|(name, ..)| *name == "series").expect("one of the networks");
+    let large = samples[1].to_f64().iter().map(|x| (100.0 * x) as f32).collect();
+    samples[1] = Array::new(samples[1].shape(), large).expect("as many values");
+    let ranges = model.activations(device(), &samples).expect("ranges");
+    let made = export::onnx_int8(&model, &OnnxOptions::default(), &ranges).expect("writes");
+    let weights = ["asked.0.weight", "found.0.weight", "found.attention.in_proj_weight"];
+    assert_eq!(made.int8, [&weights[..], &["found.attention.out_proj.weight"]].concat());
+    assert!(!made.float.iter().any(|name| name.contains("in_proj")), "{:?}", made.float);
+    let most =
+        |part: &str| ranges.range(&format!("found.attention.in_proj_weight:{part}")).expect("observed").1;
+    let largest = samples[1].to_f64().into_iter().fold(0.0, f64::max);
+    assert!((most("memory") - largest).abs() < 1e-3 && most("queries") < largest / 10.0);
+    let constants = constants(&made.file);
+    let of = |name: &str| constants.keys().filter(|known| known.contains(name)).count();
+    assert!(of("in_proj_weight:queries") > 0 && of("in_proj_weight:memory") > 0, "{:?}", constants.keys());
+}
+
 /// Engines add a bias in whole multiples of the step of the values times the step of the weights, for any range of
 /// values.
 #[test]

@@ -558,8 +558,10 @@ fn losses_and_metrics_may_be_ones_own() {
     let best = monitor.best(&history).unwrap();
     let figure = |epoch: &neural::train::Epoch| monitor.of(epoch).unwrap();
     assert!(history.iter().all(|epoch| figure(epoch) >= figure(best)));
-    let patient = EarlyStopping { patience: 1, min_delta: 1e9 };
-    assert!(patient.is_due(monitor, &history));
+    let stopping = EarlyStopping { patience: 1, min_delta: 0.0 };
+    let first_rise = history.windows(2).position(|pair| figure(&pair[1]) >= figure(&pair[0]));
+    let due = (1..=history.len()).find(|&done| stopping.is_due(monitor, &history[..done]));
+    assert_eq!(due, first_rise.map(|before| before + 2));
     for wrong in ["accuracy", "top-3-accuracy", "of.one", ""] {
         assert!(Metric::custom(wrong, Direction::Lower, |_| 0.0).is_err(), "{wrong}");
     }
@@ -628,7 +630,8 @@ fn a_node_attends_to_another() {
         let mean = cx.part("found.0", "global-avg-pool", &Layer::GlobalAvgPool, &found)?;
         Ok([cx.part("found.1", "dense", &Dense::new(2), &mean)?])
     });
-    let own = own.tokens("question", 6).tokens("memory", 6);
+    let own = own.tokens("question", 6).unwrap().tokens("memory", 6).unwrap();
+    assert!(own.clone().tokens("memories", 6).unwrap_err().to_string().contains("did you mean memory?"));
     assert_eq!(train(&own, &with_memory(5)).0, losses);
     // More padding behind the memory changes nothing but rounding.
     for (longer, loss) in train(&nodes, &with_memory(9)).0.iter().zip(&losses) {

@@ -107,6 +107,12 @@ fn joined(join: Option<&Join>, taken: &[&Ordered]) -> Result<Ordered> {
     }
     let alike = rest.iter().all(|(order, _)| order == first);
     let any_flattened = taken.iter().any(|(order, _)| matches!(order, Order::Flattened(_)));
+    if let Some(Join::Attention(_)) = join {
+        return match any_flattened {
+            true => Err(unknown("a layer that takes features in any order", "attention")),
+            false => Ok((Order::Alike, shape)),
+        };
+    }
     if any_flattened && !rest.is_empty() && (!alike || join == Some(&Join::Concatenate)) {
         return Err(unknown("a layer between a flatten and a join", "flatten"));
     }

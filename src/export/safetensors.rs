@@ -81,7 +81,9 @@ pub fn from_safetensors(path: &Path, contents: &[u8]) -> Result<Model> {
         turns.retain(|_, turn| *turn == Turn::Kernel);
     }
     let mut model = filled(path, contents, description, &turns)?;
-    model.epoch = epoch.and_then(|epoch| epoch.as_u64());
+    if let Some(epoch) = epoch {
+        model.epoch = Some(epoch.as_u64().ok_or_else(|| refused(format!("expected an epoch, got {epoch}")))?);
+    }
     Ok(model)
 }
 

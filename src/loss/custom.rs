@@ -16,8 +16,7 @@ pub trait LossFunction {
     /// When outputs and targets do not fit each other.
     fn each(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
-    /// How the outputs are read, which decides predictions and figures; values as the targets are, unless a type of
-    /// one's own says otherwise.
+    /// How the outputs are read, which decides predictions and figures; by default as values of the targets' kind.
     fn outputs(&self) -> Outputs {
         Outputs::Values
     }

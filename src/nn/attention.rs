@@ -102,7 +102,13 @@ impl Attention {
         let fans = (features, 3 * features);
         let weight = cx.weight("in_proj_weight", &[3 * features, features], &Init::GlorotUniform, fans)?;
         let bias = cx.weight("in_proj_bias", &[3 * features], &Init::Zeros, fans)?;
-        cx.observe("in_proj_weight", x);
+        match memory {
+            None => cx.observe("in_proj_weight", x),
+            Some(memory) => {
+                cx.observe("in_proj_weight:queries", x);
+                cx.observe("in_proj_weight:memory", memory);
+            }
+        }
         let (mut queries, mut keys, values) = match memory {
             None => {
                 let projected = (x.linear(&weight)? + bias)?.reshape(&[n, length, 3, heads, size])?;

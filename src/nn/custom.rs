@@ -55,11 +55,15 @@ pub struct CustomNetwork {
 pub(super) struct Input {
     pub name: String,
     pub vocabulary: Option<usize>,
+    pub is_masked: bool,
 }
 
 impl Network {
     /// A model from a function of named inputs, which returns a result for each named output; `name` stands for it in
     /// messages. As [`custom`], a file cannot hold it.
+    ///
+    /// Padding that a part finds, an embedding's for example, masks the parts after it until another one finds its own:
+    /// with several padded inputs, keep [`Context::positions`] of each and set them before the parts that read it.
     ///
     /// ```
     /// use neural::{loss, nn::{Context, Dense, Network}, train::{Goal, Trainer}};
@@ -90,21 +94,47 @@ impl Network {
         };
         Self::Custom(CustomNetwork {
             function: Object { name: name.to_string(), value: Arc::new(function) },
-            inputs: inputs.map(|name| Input { name: name.to_string(), vocabulary: None }).into(),
+            inputs: inputs
+                .map(|name| Input { name: name.to_string(), vocabulary: None, is_masked: false })
+                .into(),
             outputs: outputs.map(String::from).into(),
         })
     }
 
-    /// The same custom model, with `input` read as token ids, i32 from 0 to below `vocabulary`. Other models find
-    /// that out by their embeddings.
-    #[must_use]
-    pub fn tokens(mut self, input: &str, vocabulary: usize) -> Self {
-        if let Self::Custom(custom) = &mut self {
-            for known in custom.inputs.iter_mut().filter(|known| known.name == input) {
-                known.vocabulary = Some(vocabulary);
-            }
-        }
-        self
+    /// The same custom model, with `input` read as token ids, i32 from 0 to below `vocabulary`. In other models an
+    /// embedding says so.
+    ///
+    /// # Errors
+    /// When the model is not custom, or has no such input.
+    pub fn tokens(mut self, input: &str, vocabulary: usize) -> Result<Self> {
+        self.custom_input(input)?.vocabulary = Some(vocabulary);
+        Ok(self)
+    }
+
+    /// The same custom model, whose function takes padded sequences of numbers as `input`, by
+    /// [`Layer::Masking`]. In other models that layer says so.
+    ///
+    /// # Errors
+    /// As [`Network::tokens`].
+    pub fn masked(mut self, input: &str) -> Result<Self> {
+        self.custom_input(input)?.is_masked = true;
+        Ok(self)
+    }
+
+    fn custom_input(&mut self, name: &str) -> Result<&mut Input> {
+        let Self::Custom(custom) = self else {
+            return Err(Error::value(
+                "model",
+                "one of Network::custom, whose inputs are described",
+                "another",
+            ));
+        };
+        let names: Vec<String> = custom.inputs.iter().map(|input| input.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let input = custom.inputs.iter_mut().find(|input| input.name == name);
+        input.ok_or_else(|| {
+            Error::value("input", format!("one of {}", names.join(", ")), named::got(name, &names))
+        })
     }
 }
 
@@ -121,13 +151,23 @@ impl CustomNetwork {
                 )
             })
         });
-        let taken = taken.collect::<Result<Vec<_>>>();
-        taken.and_then(|taken| (self.function.value)(&taken, cx)).map_err(|error| self.blame(error))
-    }
-
-    /// The error, which happened in this model.
-    fn blame(&self, error: Error) -> Error {
-        error.of(&format!("model {}", self.function.name))
+        let build = |taken: Vec<Tensor>| {
+            let results = (self.function.value)(&taken, cx)?;
+            let batch = taken.first().and_then(|x| x.shape().first());
+            for (name, y) in self.outputs.iter().zip(&results) {
+                let rows = y.shape().first();
+                if rows.is_none() || (batch.is_some() && rows != batch) {
+                    return Err(Error::shape(
+                        format!("output {name}"),
+                        "a result for each row, [batch, …]",
+                        y.ty(),
+                    ));
+                }
+            }
+            Ok(results)
+        };
+        let results = taken.collect::<Result<Vec<_>>>().and_then(build);
+        results.map_err(|error| error.of(&format!("model {}", self.function.name)))
     }
 
     /// The error of a place that needs a model of layers or nodes.

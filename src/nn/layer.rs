@@ -178,7 +178,7 @@ layers! {
     }
 }
 
-/// Settings that stand for one layer are it.
+/// Converts the settings of one kind of layer into it.
 macro_rules! layers_of {
     ($($Settings:ident),+) => {$(
         impl From<$Settings> for Layer {

@@ -27,7 +27,13 @@ impl Network {
     /// Whether an input may be padded sequences, see [`pad`](crate::data::pad): if `masking` is the first layer of all that
     /// reads it.
     pub fn is_masked(&self, input: &str) -> bool {
-        let Self::Nodes(nodes) = self else { return self.layers().is_some_and(Sequential::is_masked) };
+        let nodes = match self {
+            Self::Layers(layers) => return layers.is_masked(),
+            Self::Custom(custom) => {
+                return custom.inputs.iter().any(|known| known.name == input && known.is_masked);
+            }
+            Self::Nodes(nodes) => nodes,
+        };
         let takes = |node: &&Node| node.from.iter().any(|from| from == input);
         let mut takers = nodes.nodes.iter().filter(|(_, node)| takes(node)).peekable();
         takers.peek().is_some()

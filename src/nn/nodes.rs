@@ -205,6 +205,14 @@ impl Nodes {
         for name in self.order()? {
             let node = &self.nodes[name];
             let mut sees = node.from.iter().any(|from| ordered.contains(from.as_str()));
+            if let (Some(Join::Attention(attention)), [_, memory]) = (&node.join, &node.from[..]) {
+                if !attention.rotary && !attention.causal && !ordered.contains(memory.as_str()) {
+                    return Ok(Some(format!(
+                        "node {name} (attention) does not see the order of {memory}; put \"position\" before it, or give it rotary = true"
+                    )));
+                }
+                sees = true;
+            }
             let (layers, owner) = self.layers(node, name);
             if let Some(note) = layers.orderless(&format!("{owner}."), &mut sees) {
                 return Ok(Some(note));
@@ -233,11 +241,11 @@ impl Nodes {
             let (layers, owner) = self.layers(node, name);
             let place = cx.noted();
             let result = taken.collect::<Result<Vec<_>>>().and_then(|taken| {
-                let x = node.join(name, &taken, &masks, cx)?;
-                let build = |cx: &mut Context| {
-                    cx.within(&owner, "node", |cx| cx.build_part(name, |cx| layers.forward(&x, cx)))
-                };
-                if node.like.is_some() { cx.unnoted(build) } else { build(cx) }
+                cx.build_part(name, |cx| {
+                    let x = node.join(name, &taken, &masks, cx)?;
+                    let build = |cx: &mut Context| cx.within(&owner, "node", |cx| layers.forward(&x, cx));
+                    if node.like.is_some() { cx.unnoted(build) } else { build(cx) }
+                })
             });
             let y = result.map_err(|error| error.of(&node.place(name)))?;
             cx.note_node(name, &node.written(), &y, place);

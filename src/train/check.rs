@@ -22,8 +22,12 @@ impl Trainer {
         }
         for input in data.all_inputs() {
             if !self.model.is_masked(input.name) && real_positions(input.values).is_some() {
-                let expected = "\"masking\" as the first layer of all that reads it, as some of its sequences are padded";
-                return Err(Error::value(format!("input {}", input.name), expected, "another layer"));
+                let (expected, got) = match &self.model {
+                    Network::Custom(_) => ("a function that masks it, as Network::masked says", "another"),
+                    _ => ("\"masking\" as the first layer of all that reads it", "another layer"),
+                };
+                let expected = format!("{expected}, as some of its sequences are padded");
+                return Err(Error::value(format!("input {}", input.name), expected, got));
             }
             let Some(vocabulary) = self.model.vocabulary(input.name) else { continue };
             check_token_scaling(input.scaling)?;
@@ -62,7 +66,7 @@ impl Trainer {
         match has.iter().find(|name| !takes.contains(name)) {
             Some(unused) => {
                 let got = format!("an input {unused} that none takes");
-                Err(Error::value("model.nodes", "nodes that take every input of the data", got))
+                Err(Error::value("model.nodes", "a model that takes every input of the data", got))
             }
             None => Ok(()),
         }

@@ -102,7 +102,7 @@ impl Builder<'_> {
     }
 
     /// The operands of an operator: the values `x`, its weights, with an output at each place of `axis`, and its bias.
-    /// A waiting batch norm is folded into weights and bias.
+    /// A waiting batch norm is folded into weights and bias. A part of a weight is called `weight:part`.
     pub fn operands(
         &mut self,
         x: &str,
@@ -157,7 +157,7 @@ impl Builder<'_> {
             inputs.push(self.scaled_back("bias", &stored, DataType::Int32, &scales, 0));
         }
         if let Some(int8) = &mut self.int8 {
-            int8.weights.push(full_name);
+            int8.weights.push(full_name.split(':').next().unwrap_or_default().to_string());
         }
         Ok(inputs)
     }

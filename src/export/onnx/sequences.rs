@@ -7,6 +7,7 @@ use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use crate::graph::HIDDEN;
 use crate::nn::{Attention, Position, PositionKind, Recurrent, rotation, waves};
+use std::ops::Range;
 
 impl Builder<'_> {
     pub fn position(&mut self, layer: &Position, x: Value) -> Result<Value> {
@@ -61,13 +62,14 @@ impl Builder<'_> {
             return Err(Error::shape("attention", "[batch, length, features]", format!("{:?}", x.shape)));
         };
         let size = features / layer.heads;
-        let mut parts = self.projected(&x)?;
-        let mut others = length;
-        if let Some(memory) = memory {
-            let memory = self.channels_last(memory);
-            others = memory.shape[1];
-            parts[1..].clone_from_slice(&self.projected(&memory)?[1..]);
-        }
+        let (others, parts) = match memory {
+            None => (length, self.projected(&x, "", 0..3)?),
+            Some(memory) => {
+                let memory = self.channels_last(memory);
+                let queries = self.projected(&x, ":queries", 0..1)?;
+                (memory.shape[1], [queries, self.projected(&memory, ":memory", 1..3)?].concat())
+            }
+        };
         let mut heads = Vec::new();
         for (part, length) in parts.iter().zip([length, others, others]) {
             // 0 keeps the batch. [n, length, features] -> [n, heads, length, size]
@@ -104,12 +106,27 @@ impl Builder<'_> {
         self.linear(&mixed, "out_proj.weight", Some("out_proj.bias"))
     }
 
-    /// The queries, keys and values of `x`.
-    fn projected(&mut self, x: &Value) -> Result<[String; 3]> {
-        let projected = self.linear(x, "in_proj_weight", Some("in_proj_bias"))?;
-        let parts = ["queries", "keys", "values"].map(|part| self.fresh(part));
-        self.push("Split", &[&projected.name], parts.to_vec(), vec![int("axis", 2)]);
-        Ok(parts)
+    /// Some of the queries, keys and values of `x`: `parts` of the projection, whose constants get the `ending`.
+    fn projected(&mut self, x: &Value, ending: &str, parts: Range<usize>) -> Result<Vec<String>> {
+        let features = x.shape[x.rank() - 1];
+        let rows = |all: &Array| -> Result<Array> {
+            let row = all.bytes().len() / (3 * features).max(1);
+            let bytes = all.bytes()[parts.start * features * row..parts.end * features * row].to_vec();
+            Array::from_bytes(all.dtype(), &[&[parts.len() * features], &all.shape()[1..]].concat(), bytes)
+        };
+        let weight = rows(self.value("in_proj_weight")?)?.transpose(&[1, 0])?;
+        let bias = rows(self.value("in_proj_bias")?)?;
+        let inputs = self.operands(&x.name, &format!("in_proj_weight{ending}"), (&weight, 1), None)?;
+        let product = self.node("MatMul", &inputs, vec![]);
+        let bias = self.constant(&format!("in_proj_bias{ending}"), &bias);
+        let sum = self.node("Add", &[&product, &bias], vec![]);
+        if parts.len() == 1 {
+            return Ok(vec![sum]);
+        }
+        let names: Vec<String> =
+            ["queries", "keys", "values"][parts].iter().map(|part| self.fresh(part)).collect();
+        self.push("Split", &[&sum], names.clone(), vec![int("axis", 2)]);
+        Ok(names)
     }
 
     /// `x` `[n, length, features]` where positions are real, `other` where they are padding.

@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
         Self { observed: Some(Vec::new()), ..self }
     }
 
-    /// Records that the layer's variable `weight` is multiplied with `x`.
+    /// Records that the layer's variable `weight` is multiplied with `x`, or a part of it, `weight:part`.
     pub(in crate::nn) fn observe(&mut self, weight: &str, x: &Tensor) {
         let name = self.name(weight);
         if let Some(observed) = &mut self.observed {
