@@ -169,7 +169,8 @@ pub struct Model {
     pub description: Description,
     /// In the order in which the layers declare them, named as in `PyTorch`: `0.weight`.
     pub variables: Vec<(Variable, Array)>,
-    /// The epoch of training after which it had these values, where that is known; exported files hold it.
+    /// The epoch of training after which it had these values; `None` where it is not known, or an epoch was under way.
+    /// ONNX and safetensors files hold it.
     pub epoch: Option<u64>,
     kept: Kept,
 }

@@ -604,7 +604,9 @@ fn the_last_checkpoint_stands_in_for_the_best_only_if_asked() {
     assert!(text.contains("its checkpoint is missing"), "{text}");
     let evaluate = ["evaluate", run, "--json", "--device", device_name()];
     assert_eq!(json(&[&evaluate[..], &["--last"]].concat())["weights"]["epoch"], 6);
-    assert_eq!(page(&[run, "--last"], "last.html")["runs"][0]["measured"]["part"], "test");
+    let shown = &page(&[run, "--last"], "last.html")["runs"][0];
+    assert_eq!(shown["measured"]["part"], "test");
+    assert!(shown["drawn"].is_string() && shown["weights"] == "weights of epoch 6, the last", "{shown}");
 
     // Where the last is the best by rule, or no epoch is done yet.
     let recipe = fs::read_to_string(path.join("recipe.toml")).expect("a recipe");

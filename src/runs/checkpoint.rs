@@ -163,7 +163,10 @@ impl Saved {
     /// # Errors
     /// When the tensors do not match the described model, or it can have no temperature.
     pub fn model(self) -> Result<Model> {
-        let epoch = self.epoch();
+        let Position { step, steps_per_epoch, .. } = self.checkpoint.position;
+        // Within an epoch the weights are of none.
+        let is_between = steps_per_epoch == 0 || step.is_multiple_of(steps_per_epoch as u64);
+        let epoch = self.epoch().filter(|_| is_between);
         let tensors: HashMap<String, Array> =
             Arc::unwrap_or_clone(self.checkpoint).tensors.into_iter().collect();
         let find = |name: &str| tensors.get(&average_name(name)).or_else(|| tensors.get(name)).cloned();

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::model::{Answer, Description};
 use serde_json::{Map, Value, json};
 
-/// The columns that a model reads, with their kind and what they become, and those that it answers with; none where the
-/// data was no table.
+/// The columns that a model reads, with their kinds and features, and those that it answers with; none where the data
+/// was no table.
 pub(super) fn of(description: &Description) -> Vec<Value> {
     if description.columns.is_empty() {
         return Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn of(description: &Description) -> Vec<Value> {
     read.chain(description.answers().into_iter().map(answer)).collect()
 }
 
-/// What the cells of each column of a table hold, by the column's name.
+/// The missing cells and the values of each column of a table, by the column's name.
 pub(super) fn cells(table: &Table) -> Result<Value> {
     let one = |column| {
         let (distinct, values) = (distinct(&column), values(&column));

@@ -113,8 +113,12 @@ impl Report {
         let best = row.monitor.best(&row.epochs).map(|epoch| epoch.number);
         let kept = std::fs::read_to_string(folder.file("report.md")).ok();
         let which = self.checkpoint.which();
-        let weights = folder.chosen(which).and_then(|saved| Weights::of(folder, which, &saved));
-        let weights = weights.map(|weights| weights.to_string()).unwrap_or_default();
+        let chosen = folder.chosen(which).and_then(|saved| {
+            let weights = Weights::of(folder, which, &saved)?;
+            Ok((weights.to_string(), saved.description))
+        });
+        // The page works without a checkpoint; where the run is measured, its figures say why it cannot be read.
+        let (weights, described) = chosen.ok().unzip();
         let measured = match device {
             None => Value::Null,
             Some(device) => match measured::measure(folder, which, device, self.mistakes) {
@@ -127,15 +131,14 @@ impl Report {
                 }
             },
         };
-        let described = folder.best().map(|saved| saved.description).ok();
-        let drawn = described.as_ref().map(|described| drawn(folder, &recipe, described)).transpose()?;
+        let drawn = described.as_ref().and_then(|described| drawn(folder, &recipe, described).ok());
         let summary = kept.as_deref().and_then(|text| text.split("```text\n").nth(1)?.split("\n```").next());
         Ok(json!({
             "name": row.name,
             "epochs": row.epochs,
             "best": best,
             "monitor": row.monitor.to_string(),
-            "weights": weights,
+            "weights": weights.unwrap_or_default(),
             "recipe": recipe.to_toml()?,
             "trained": kept.as_deref().and_then(trained),
             "columns": described.as_ref().map(columns::of),

@@ -76,7 +76,7 @@ function figures(run) {
   const seconds = run.epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
   const system = [["epochs", run.epochs.length], ["best epoch", `${run.best ?? "–"} by ${run.monitor}`], ["seconds of training", short(seconds)], ["samples a second", short(run.epochs.length ? run.epochs[run.epochs.length - 1].samples_per_second : null)]];
   const peak = Math.max(0, ...run.epochs.map(epoch => epoch.peak_memory ?? 0));
-  if (peak) system.push(["peak memory of training", bytes(peak)]);
+  if (peak) system.push(["peak memory of the process", bytes(peak)]);
   if (run.trained) system.push(["trained", run.trained]);
   if (measured?.device) system.push(["measured on", measured.device]);
   const parts = [section("Run", run.weights, table(["", ""], system, "facts"))];
@@ -85,7 +85,7 @@ function figures(run) {
   return parts;
 }
 
-// What each column of the table holds, and what the model makes of it.
+// The columns of the table: their cells and their features.
 function columns({ columns, measured }) {
   if (!columns?.length) return null;
   const rows = columns.map(({ name, kind, becomes }) => { const { missing, distinct, values } = measured?.cells?.[name] ?? {}; return [name, kind, becomes, ...(measured?.cells ? [missing ?? "–", distinct ?? "–", values ?? "–"] : [])]; });
