@@ -216,13 +216,17 @@ impl Error {
 
     /// An error of XLA's without its backtrace, and with a remedy where one is known.
     pub(crate) fn xla(action: &'static str, error: &xla::Error) -> Self {
-        let text = match error {
-            xla::Error::XlaError { msg, .. } => msg.clone(),
-            other => other.to_string(),
-        };
+        match error {
+            xla::Error::XlaError { msg, .. } => Self::xla_message(action, msg),
+            other => Self::xla_message(action, &other.to_string()),
+        }
+    }
+
+    /// As [`Error::xla`], of the message.
+    pub(crate) fn xla_message(action: &'static str, text: &str) -> Self {
         // The lines after the first are XLA's state in detail.
         let first = text.trim().lines().next().unwrap_or_default().trim_end();
-        let cause = Cause::of(&text);
+        let cause = Cause::of(text);
         let message = match &cause {
             Some(cause) => format!("{cause} ({first})"),
             None => first.to_string(),

@@ -9,7 +9,7 @@ use super::device::Device;
 use super::glue::OPEN_WITH;
 use super::spec::{Choice, DeviceOptions, DeviceSpec};
 use super::written::owner;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Error, Result};
 use crate::library::Library;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -231,10 +231,7 @@ impl Processes {
     fn check(&self, action: &'static str, said: Said) -> Result<()> {
         match message(said) {
             None => Ok(()),
-            Some(message) => {
-                let message = format!("process {}: {message}", self.rank);
-                Err(Error::Xla { action, cause: Cause::of(&message), message })
-            }
+            Some(message) => Err(Error::xla_message(action, &format!("process {}: {message}", self.rank))),
         }
     }
 }

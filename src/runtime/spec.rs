@@ -100,6 +100,7 @@ setters! {
         tf32: bool,
         command_buffers: bool,
         pin_kernels: bool,
+        xla: impl Into<Vec<(String, String)>>,
         count: usize,
     }
 }

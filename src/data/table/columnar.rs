@@ -219,7 +219,9 @@ mod reader {
             ArrowReaderMetadata::load(contents, ArrowReaderOptions::default()).map_err(|e| refuse(&e))?;
         let columns = Columns::new(path, metadata.schema(), choose)?;
         let groups = metadata.metadata().row_groups();
-        let rows = groups.iter().map(|group| group.num_rows() as usize).sum::<usize>();
+        let mut rows = groups.iter().map(|group| usize::try_from(group.num_rows()));
+        let rows = rows.try_fold(0usize, |sum, rows| sum.checked_add(rows.ok()?));
+        let rows = rows.ok_or_else(|| refuse(&"row groups with impossible numbers of rows"))?;
         let parts = rayon::current_num_threads().div_ceil(columns.read().count().max(1));
         let all: Vec<usize> = (0..groups.len()).collect();
         let part = groups.len().div_ceil(parts).max(1);
