@@ -288,7 +288,9 @@ class Recorder:
     def shared(self, launcher: pathlib.Path) -> list[str]:
         """Faults of the programs of two processes, which must equal the programs of one process with two GPUs."""
         recipe = root / "scripts/recipes/mnist.toml"
-        one = self.record(self.train("one process", recipe, "--devices", "2", devices=2))
+        # Several processes stream their rows.
+        words = ["--devices", "2", "--set", "train.stream=true"]
+        one = self.record(self.train("one process", recipe, *words, devices=2))
         job = self.train("two processes", recipe, "--processes", "mpi")
         folder = self.scratch / "recorded" / job.name
         for node in ("0", "1"):
