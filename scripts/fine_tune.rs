@@ -104,7 +104,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = options.open_device()?;
     let architecture = arguments.architecture.map(Published::architecture);
     let network = architecture.as_ref().map_or_else(small, Architecture::layers);
-    let head = format!("{}.", network.0.len() - 1);
+    let last = format!("{}.", network.0.len() - 1);
+    let head = architecture.as_ref().map_or(last, Architecture::head);
     let trainer = Trainer::new(network).batch_size(64).seed(options.seed);
     let digits = digits(options, if architecture.is_some() { 3 } else { 1 })?;
     let mut out = io::stdout().lock();

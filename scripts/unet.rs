@@ -88,7 +88,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let labels = run.evaluate(unseen)?.labels().to_vec();
     let ground = labels.iter().filter(|label| **label == 0).count() as f64 / labels.len() as f64;
     writeln!(out, "Ground everywhere > Mean IoU: {}", percent(ground / CLASSES as f64))?;
-    // What it makes of the first picture, without the edges.
+    // The first picture as it sees it, without the edges.
     let scores = run.model()?.predict(&device, &shapes.samples(&unseen[..1])?)?;
     let side = scores.shape()[2];
     for row in classes_of(&scores.to_f64(), CLASSES).chunks(side).skip(1).take(side - 2) {

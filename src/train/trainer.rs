@@ -52,9 +52,9 @@ pub struct Trainer {
     pub balance: bool,
     /// How pictures are changed before each step.
     pub augment: Vec<Augment>,
-    /// Whether the rows of each call are copied to the device with it, as when not all of them fit there. The next
-    /// call's rows are copied while this one computes. If absent, they are where several processes share the run, each of
-    /// which copies its own rows only. Rows that are read when needed are always streamed.
+    /// Whether the rows of each call are copied to the device with it, because not all of them fit there. The next call's
+    /// rows are copied while this one computes. If absent, only several processes do so, each with its own rows. Rows
+    /// that are read when needed are always streamed.
     pub stream: Option<bool>,
     /// The seed of all randomness: initial weights, order, augmentation, dropout.
     pub seed: u64,
