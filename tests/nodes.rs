@@ -810,7 +810,7 @@ fn a_recipe_of_nodes_is_loaded_and_trained() {
         format!("{HEAD}{NODES}{TRAIN}").replace("layers = [{ dense = 1 }]", "layers = [{ dense = 2 }]");
     std::fs::write(&path, &text).unwrap();
     let error = Recipe::read(&path, &[]).unwrap().trainer().start(device(), &loaded).unwrap_err();
-    assert!(error.to_string().starts_with("objective price: loss: "), "{error}");
+    assert!(error.to_string().starts_with("objective price: model: "), "{error}");
 }
 
 #[test]
