@@ -46,9 +46,9 @@ def tensors(path: pathlib.Path) -> dict:
 
 
 def outcome(run: pathlib.Path) -> tuple:
-    """The results of a run: its epochs without their times, as lines and as a table, and the tensors of its
-    checkpoints."""
+    """The results of a run: its epochs without their times and memory, as lines and as a table, and the tensors of
+    its checkpoints."""
     lines = run.joinpath("history.jsonl").read_text().splitlines()
-    epochs = [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in lines]
+    epochs = [{k: v for k, v in json.loads(line).items() if "second" not in k and k != "peak_memory"} for line in lines]
     rows = len(run.joinpath("history.csv").read_text().splitlines())
     return epochs, rows, {path.name: tensors(path) for path in run.glob("*.safetensors")}
