@@ -5,9 +5,7 @@ use super::images::{self, Form};
 use super::rows::Rows;
 use super::rows::files::{Files, Joined};
 use super::tensors::{self, Tensor, Tensors};
-use super::{
-    Dataset, Format, Ignored, InputView, Parts, Scale, Scaling, Source, Targets, Task, idx, padding, text,
-};
+use super::{Dataset, Format, Ignored, InputView, Parts, Scale, Source, Targets, Task, idx, padding, text};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -310,11 +308,9 @@ impl Source {
         for (i, scale) in scales[1..].iter().enumerate() {
             data.more_inputs[i].scaling = data.fit_input(1 + i, *scale)?;
         }
-        let train = &data.splits.train;
-        let by_output = self.scale_target.by_output();
-        for target in &mut data.more_targets {
-            if let Some(values) = target.targets.values() {
-                target.scaling = Scaling::of_targets(values, train, by_output)?;
+        for i in 0..data.more_targets.len() {
+            if data.more_targets[i].targets.values().is_some() {
+                data.more_targets[i].scaling = data.fit_target(1 + i, self.scale_target)?;
             }
         }
         Ok(data)

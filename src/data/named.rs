@@ -3,6 +3,7 @@
 use super::{Dataset, Scale, Scaling, Targets, check_inputs};
 use crate::array::{Array, DType, count};
 use crate::error::{Error, Result};
+use crate::named;
 
 /// An input beside the first one of a [`Dataset`].
 #[derive(Clone, Debug, PartialEq)]
@@ -211,6 +212,6 @@ pub(crate) fn gather(values: &Array, rows: &[u32]) -> Result<Array> {
 fn place_of<'a>(name: &str, kind: &str, names: impl Iterator<Item = &'a str>) -> Result<usize> {
     let names: Vec<&str> = names.collect();
     names.iter().position(|known| *known == name).ok_or_else(|| {
-        Error::value(kind, format!("one of the data's, {}", names.join(", ")), format!("{name:?}"))
+        Error::value(kind, format!("one of the data's, {}", names.join(", ")), named::got(name, &names))
     })
 }

@@ -112,7 +112,9 @@ impl Dataset {
         match self.all_targets().nth(place).map(|target| target.targets) {
             Some(_) if scale == Scale::None => Ok(Scaling::none()),
             Some(targets @ Targets::Values(values)) if targets.is_read() => {
-                self.fit_read(1 + self.more_inputs.len() + place, values, scale)
+                // A reader returns the inputs, then the targets that are read.
+                let before = self.all_targets().take(place).filter(|target| target.targets.is_read());
+                self.fit_read(1 + self.more_inputs.len() + before.count(), values, scale)
             }
             Some(Targets::Values(values) | Targets::Partial(values)) => {
                 Scaling::of_targets(values, &self.splits.train, scale)
