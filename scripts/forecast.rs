@@ -5,28 +5,21 @@
 mod made;
 
 use clap::Parser;
-use neural::cli::{self, DeviceArguments};
+use neural::cli::{self, Training, chapter};
 use neural::data::{Dataset, Ignored, Splits, Targets};
 use neural::loss::Loss;
 use neural::nn;
-use neural::train::{Epoch, Event, Trainer};
+use neural::train::Trainer;
 use neural::{Result, optim};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Learns to forecast a series
 #[derive(Parser)]
+#[command(mut_arg("epochs", |epochs| epochs.default_value("100")))]
 struct Arguments {
     #[command(flatten)]
-    device: DeviceArguments,
-
-    /// The seed of the first weights and of the order of the windows
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
-
-    /// Passes over the windows
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    epochs: u64,
+    training: Training,
 }
 
 /// The values of a window, the values after it, and the values from one wave of the series to the next.
@@ -35,7 +28,7 @@ const AHEAD: usize = 6;
 const PERIOD: usize = 19;
 
 fn main() -> ExitCode {
-    cli::finish(run(&Arguments::parse()))
+    cli::finish(run(&Arguments::parse().training))
 }
 
 /// Each window with the values after it. The latest windows validate; none of their values is in a window of training.
@@ -55,23 +48,21 @@ fn mean(list: &[f64]) -> f64 {
     list.iter().sum::<f64>() / list.len() as f64
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let device = arguments.device.open()?;
+fn run(training: &Training) -> anyhow::Result<()> {
+    let device = training.device.open()?;
     let series = series()?;
     let mut run = Trainer::new(nn::sequential([nn::gru(16), nn::dense(AHEAD)]))
         .loss(Loss::MeanSquaredError)
         .optimizer(optim::adam(0.01))
         .batch_size(16)
-        .epochs(arguments.epochs)
-        .seed(arguments.seed)
+        .epochs(training.epochs)
+        .seed(training.seed)
         .start(&device, &series)?;
     let mut out = io::stdout().lock();
-    while let Some(event) = run.proceed()? {
-        if let Event::Epoch(Epoch { number, loss, validation, .. }) = event {
-            let validation = validation.map_or(f64::NAN, |score| score.loss);
-            writeln!(out, "Epoch {number} > Loss: {loss:.5} train, {validation:.5} val")?;
-        }
-    }
+    chapter::epochs(&mut run, |figures| {
+        let (epoch, loss, validation) = (figures.epoch, figures.loss, figures.validation_loss());
+        Ok(writeln!(out, "Epoch {epoch} > Loss: {loss:.5} train, {validation:.5} val")?)
+    })?;
 
     let unseen = &series.splits.validation;
     let evaluation = run.evaluate(unseen)?;

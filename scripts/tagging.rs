@@ -5,35 +5,28 @@
 mod made;
 
 use clap::Parser;
-use neural::cli::{self, DeviceArguments};
+use neural::cli::{self, Training, chapter};
 use neural::data::{Dataset, Splits, Targets};
-use neural::metric::{Metric, percent};
+use neural::metric::percent;
 use neural::nn::{self, Embedding, Layer, Recurrent};
-use neural::train::{Epoch, Event, Trainer};
+use neural::train::Trainer;
 use neural::{Result, optim};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Learns a tag for each token of sequences
 #[derive(Parser)]
+#[command(mut_arg("epochs", |epochs| epochs.default_value("25")))]
 struct Arguments {
     #[command(flatten)]
-    device: DeviceArguments,
-
-    /// The seed of the first weights and of the order of the sequences
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
-
-    /// Passes over the sequences
-    #[arg(long, default_value_t = 25, value_name = "N")]
-    epochs: u64,
+    training: Training,
 }
 
 /// Token ids are below this; 0 is the padding.
 const VOCABULARY: usize = 10;
 
 fn main() -> ExitCode {
-    cli::finish(run(&Arguments::parse()))
+    cli::finish(run(&Arguments::parse().training))
 }
 
 /// Sequences, and a tag for each token, -1 for padding.
@@ -43,8 +36,8 @@ fn sequences() -> Result<Dataset> {
     Dataset::new(tokens, Targets::at_positions(&tags, None)?, splits)
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let device = arguments.device.open()?;
+fn run(training: &Training) -> anyhow::Result<()> {
+    let device = training.device.open()?;
     let sequences = sequences()?;
     let network = nn::sequential([
         Embedding::new(VOCABULARY, 8).padding(0).into(),
@@ -54,16 +47,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut run = Trainer::new(network)
         .optimizer(optim::adam(0.02))
         .batch_size(16)
-        .epochs(arguments.epochs)
-        .seed(arguments.seed)
+        .epochs(training.epochs)
+        .seed(training.seed)
         .start(&device, &sequences)?;
     let mut out = io::stdout().lock();
-    while let Some(event) = run.proceed()? {
-        if let Event::Epoch(Epoch { number, loss, validation, .. }) = event {
-            let right = validation.and_then(|score| score.get(Metric::Accuracy)).unwrap_or(0.0);
-            writeln!(out, "Epoch {number} > Loss: {loss:.5}, Accuracy: {} val", percent(right))?;
-        }
-    }
+    chapter::epochs(&mut run, |figures| {
+        let (_, right) = figures.validation.unwrap_or_default();
+        let (epoch, loss) = (figures.epoch, figures.loss);
+        Ok(writeln!(out, "Epoch {epoch} > Loss: {loss:.5}, Accuracy: {} val", percent(right))?)
+    })?;
 
     let unseen = &sequences.splits.validation;
     let evaluation = run.evaluate(unseen)?;

@@ -1,11 +1,11 @@
-//! A U-Net (Ronneberger, Fischer and Brox, 2015): for each pixel of a picture, whether it shows the ground, a square or a
-//! disc. The way down sees more and more of the picture in fewer and fewer cells; on the way up, each level joins what is
-//! there with its own finer view. A layer of one's own describes a level by those below it.
+//! A U-Net (Ronneberger, Fischer and Brox, 2015) classifies each pixel of a picture as ground, square or disc. Each level
+//! halves the resolution of the level above it, and joins its own features with the upsampled result of the levels below.
+//! A custom layer defines a level by the levels below it.
 
 mod made;
 
 use clap::Parser;
-use neural::cli::{self, DeviceArguments};
+use neural::cli::{self, Training};
 use neural::data::{Dataset, Ignored, Splits, Targets};
 use neural::graph::Tensor;
 use neural::metric::{Metric, classes_of, percent};
@@ -17,20 +17,13 @@ use std::process::ExitCode;
 
 /// Learns which pixels are part of a square or a disc
 #[derive(Parser)]
+#[command(mut_arg("epochs", |epochs| epochs.default_value("30")))]
 struct Arguments {
     #[command(flatten)]
-    device: DeviceArguments,
-
-    /// The seed of the first weights and of the order of the pictures
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
-
-    /// Passes over the pictures
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    epochs: u64,
+    training: Training,
 }
 
-/// Levels with so many filters, the finest first.
+/// Levels with these numbers of filters, the finest first.
 struct Levels(&'static [usize]);
 
 impl Module for Levels {
@@ -54,7 +47,7 @@ const CLASSES: usize = 3;
 const MARKS: [&str; CLASSES] = [" .", " #", " o"];
 
 fn main() -> ExitCode {
-    cli::finish(run(&Arguments::parse()))
+    cli::finish(run(&Arguments::parse().training))
 }
 
 /// Pictures, and the class of each pixel; the edges, which are marked by 255, count in nothing.
@@ -65,15 +58,15 @@ fn shapes() -> Result<Dataset> {
     Dataset::new(pictures, targets, splits)?.standardized()
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let device = arguments.device.open()?;
+fn run(training: &Training) -> anyhow::Result<()> {
+    let device = training.device.open()?;
     let shapes = shapes()?;
     let network = nn::sequential([nn::custom("u-net", Levels(&[8, 16, 32])), nn::conv(CLASSES, &[1, 1])]);
     let mut run = Trainer::new(network)
         .optimizer(optim::adam(0.01))
         .batch_size(16)
-        .epochs(arguments.epochs)
-        .seed(arguments.seed)
+        .epochs(training.epochs)
+        .seed(training.seed)
         .metrics([Metric::MeanIou])
         .start(&device, &shapes)?;
     let mut out = io::stdout().lock();
@@ -88,7 +81,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let labels = run.evaluate(unseen)?.labels().to_vec();
     let ground = labels.iter().filter(|label| **label == 0).count() as f64 / labels.len() as f64;
     writeln!(out, "Ground everywhere > Mean IoU: {}", percent(ground / CLASSES as f64))?;
-    // The first picture as it sees it, without the edges.
+    // The predicted classes of the first picture, without its edges.
     let scores = run.model()?.predict(&device, &shapes.samples(&unseen[..1])?)?;
     let side = scores.shape()[2];
     for row in classes_of(&scores.to_f64(), CLASSES).chunks(side).skip(1).take(side - 2) {

@@ -38,7 +38,7 @@ mod trained;
 mod watch;
 
 pub use devices::DeviceArguments;
-pub use options::{Columns, Options, Passes};
+pub use options::{Columns, Options, Passes, Training};
 
 use crate::error::Error;
 use clap::{Parser, Subcommand};

@@ -43,6 +43,21 @@ impl Options {
     }
 }
 
+/// The options of a program that makes its data. `mut_arg` sets another number of epochs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Training {
+    #[command(flatten)]
+    pub device: DeviceArguments,
+
+    /// The seed of the first weights and of the order of the rows
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+
+    /// Passes over the rows
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub epochs: u64,
+}
+
 /// How long to train on images, and on how many.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Passes {
