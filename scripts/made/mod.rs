@@ -1,5 +1,5 @@
 //! Small generated data sets for the recipes and programs of unusual networks.
-#![allow(dead_code, reason = "each program uses a part")]
+#![allow(dead_code, reason = "each program uses one of the data sets")]
 
 use neural::{Array, Error, Result};
 

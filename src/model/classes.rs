@@ -1,7 +1,7 @@
 //! The names of classes.
 
-/// The name of a class in everything that is shown or written. A model may have more outputs than there are classes;
-/// such an output gets a name that no class of numbers has.
+/// The name of a class in everything that is shown or written. A model may have more outputs than there are classes; the
+/// name of such an output is not a number, as a class may have that number as its name.
 pub(crate) fn class_name(names: &[String], class: usize) -> String {
     match names.get(class) {
         Some(name) => name.clone(),

@@ -30,8 +30,8 @@ impl<F> fmt::Debug for InBlocks<F> {
     }
 }
 
-/// Rows `0..count` that `read` returns in blocks of `block` rows, the last of which may be shorter: the arrays of a
-/// range of rows, `[rows, …]`. For data that is read in whole blocks, such as compressed shards and record batches.
+/// Rows `0..count`, which `read` returns in blocks of `block` rows (the last block may be shorter): the arrays of a range
+/// of rows, `[rows, …]`. For data that is read in whole blocks, such as compressed shards and record batches.
 ///
 /// The `keep` most recently used blocks are held in memory. Each block is read once an epoch with
 /// [`Trainer::shuffle_blocks`](crate::train::Trainer::shuffle_blocks) of as many rows, where `keep` is at least twice

@@ -22,8 +22,9 @@ const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 impl Table {
     /// The kind of a column whose cells seem to be lists, pictures or sequences; `None` where they seem to be names.
     ///
-    /// Lists are texts that a separator mostly cuts into several names, of which there are far fewer than texts. Pictures
-    /// are paths of files that are all there, sequences are numbers in brackets; neither has a missing cell.
+    /// In a column of lists, a separator cuts most texts into several names, and there are far fewer names than texts. In a
+    /// column of pictures, each text is the path of an existing file; in one of sequences, numbers in brackets. Columns of
+    /// pictures and sequences lack no cell.
     pub(crate) fn guess(&self, column: usize) -> Option<Kind> {
         let cells = &self.cells[column];
         if cells.has_numbers() {
