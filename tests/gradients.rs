@@ -133,6 +133,11 @@ const CASES: &[Case] = &[
         let y = (&x[0] + &x[1])?;
         y.gt(&zero)?.select(&y, &zero)?.max_pool(window(&[3, 2], &[2, 2], &[(1, 0), (0, 1)], &[1, 1]))?.square()
     } },
+    Case { name: "max pool of what others read too", shapes: &[&[1, 6, 5, 2], &[2]], range: ANY, build: |x| {
+        let y = (&x[0].relu()? + &x[1])?.relu()?;
+        let pooled = y.max_pool(window(&[3, 2], &[2, 1], &[(1, 0), (0, 1)], &[1, 1]))?;
+        pooled.square()?.sum_all()? + y.square()?.sum_all()?
+    } },
     Case { name: "sum pool", shapes: &[&[1, 5, 6, 2]], range: ANY, build: |x| x[0].sum_pool(window(&[3, 2], &[1, 2], &[(1, 1), (0, 0)], &[1, 1]))?.square() },
 
     Case { name: "take", shapes: &[&[4, 3]], range: ANY, build: |x| x[0].take(&indices(x[0].graph(), &[2, 3], &[3, 0, 3, 1, 3, 0])?)?.square() },

@@ -16,6 +16,7 @@ mod composite;
 mod contract;
 mod cost;
 mod custom;
+mod early_pool;
 mod elementwise;
 mod function;
 mod gradient;

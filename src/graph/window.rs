@@ -1,7 +1,7 @@
 //! Convolution and pooling over channels-last tensors `[n, spatial…, channels]`.
 
 use super::Tensor;
-use super::op::{Binary, Comparison, Op, Reduction, Type, Window};
+use super::op::{Op, Reduction, Type, Window};
 use crate::error::{Error, Result};
 
 impl Tensor {
@@ -83,23 +83,6 @@ impl Tensor {
         self.pool(Reduction::Max, window)
     }
 
-    /// The same, applied before the relu, or the addition of a value for each channel, that produced this tensor. These
-    /// are monotonic, so the maximum stays where it is, and they then run on the smaller, pooled tensor.
-    pub(crate) fn early_max_pool(&self, window: Window) -> Result<Tensor> {
-        let node = self.graph.node(self.id);
-        let input = |i: usize| self.graph.tensor(node.inputs[i]);
-        match node.op {
-            Op::Select if input(0).is_above_zero(&input(1)) && input(2).is_zero() => {
-                input(1).early_max_pool(window)?.relu()
-            }
-            Op::Binary(Binary::Add) => match input(1).of_channels() {
-                Some(bias) => input(0).early_max_pool(window)? + bias,
-                None => self.max_pool(window),
-            },
-            _ => self.max_pool(window),
-        }
-    }
-
     /// The sum over each position of a window.
     ///
     /// ```
@@ -118,32 +101,5 @@ impl Tensor {
 
     fn pool(&self, kind: Reduction, window: Window) -> Result<Tensor> {
         self.graph.apply(Op::Pool { kind, window }, &[self])
-    }
-
-    /// Whether this is `x > 0`.
-    fn is_above_zero(&self, x: &Tensor) -> bool {
-        let node = self.graph.node(self.id);
-        matches!(node.op, Op::Compare(Comparison::Gt))
-            && node.inputs[0] == x.id
-            && self.graph.tensor(node.inputs[1]).is_zero()
-    }
-
-    /// Whether this is a zero in every element.
-    fn is_zero(&self) -> bool {
-        let node = self.graph.node(self.id);
-        match node.op {
-            Op::Broadcast { .. } => self.graph.tensor(node.inputs[0]).is_zero(),
-            Op::Constant(value) => value.shape().is_empty() && value.bytes().iter().all(|&byte| byte == 0),
-            _ => false,
-        }
-    }
-
-    /// The vector that this repeats for every place, one value for each channel.
-    fn of_channels(&self) -> Option<Tensor> {
-        let node = self.graph.node(self.id);
-        match node.op {
-            Op::Broadcast { dims } if dims == [self.rank() - 1] => Some(self.graph.tensor(node.inputs[0])),
-            _ => None,
-        }
     }
 }

@@ -57,6 +57,7 @@ pub enum Target {
 /// When XLA refuses an operation.
 pub fn lower(function: &Function, target: Target, donated: usize) -> Result<XlaComputation> {
     function.check()?;
+    let function = &*function.with_early_pools()?;
     let function = match target {
         Target::Cpu | Target::CpuPlugin => function,
         Target::Gpu => &function.hoisted()?,

@@ -1,0 +1,294 @@
+//! Maximum pools moved before the relu, or the addition of a value for each channel, whose results they pool.
+//!
+//! Both are monotonic, so the maximum stays where it is, and they then run on the smaller, pooled array:
+//!
+//! - max-pool(relu(x)) = relu(max-pool(x)), and max-pool(x + b) = max-pool(x) + b;
+//! - of the gradients, (x > 0) · spread(dy) = spread((max-pool(x) > 0) · dy), where `spread` brings the gradient for each
+//!   pooled element to its place;
+//! - the sum of spread(dy) over all places is the sum of dy.
+
+use super::op::{Binary, Comparison, Op, Reduction, Window};
+use super::scan::Scan;
+use super::{Function, Graph, Node, NodeId, Tensor};
+use crate::error::Result;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+impl Function {
+    /// The same function with its maximum pools as early as they can be.
+    ///
+    /// # Errors
+    /// When the function is not well formed.
+    pub(crate) fn with_early_pools(&self) -> Result<Cow<'_, Self>> {
+        if !has_pools(self) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let live = self.live();
+        let mut pass = Pass::new(self.graph());
+        for parameter in self.graph().parameters() {
+            pass.made.insert(parameter.id, pass.to.parameter(parameter.dtype(), parameter.shape()));
+        }
+        let mut results: HashMap<NodeId, Vec<Tensor>> = HashMap::new();
+        for id in (0..live.len()).filter(|&id| live[id]) {
+            let node = self.graph().node(id);
+            match &node.op {
+                Op::Parameter { .. } => {}
+                Op::Output(i) => {
+                    pass.made.insert(id, results[&node.inputs[0]][*i].clone());
+                }
+                Op::Scan(scan) => {
+                    let scan = Scan { body: scan.body.with_early_pools()?.into_owned(), ..(**scan).clone() };
+                    let arguments =
+                        node.inputs.iter().map(|&input| pass.value(input)).collect::<Result<Vec<_>>>()?;
+                    let arguments: Vec<_> = arguments.iter().collect();
+                    results.insert(id, pass.to.within(&node.place, || pass.to.insert_scan(scan, &arguments)));
+                }
+                _ => pass.copy(id, &node)?,
+            }
+        }
+        let outputs = self.outputs().iter().map(|output| pass.value(output.id)).collect::<Result<_>>()?;
+        Ok(Cow::Owned(Self::new(&pass.to, outputs)))
+    }
+}
+
+fn has_pools(function: &Function) -> bool {
+    let live = function.live();
+    (0..live.len()).filter(|&id| live[id]).any(|id| match function.graph().node(id).op {
+        Op::Pool { kind: Reduction::Max, .. } => true,
+        Op::Scan(scan) => has_pools(&scan.body),
+        _ => false,
+    })
+}
+
+/// The operation that made an array, if a pool may come before it.
+enum Step {
+    /// Of this array.
+    Relu(NodeId),
+    /// This array, and the values for its channels.
+    Bias(NodeId, NodeId),
+}
+
+impl Step {
+    fn of(id: NodeId, graph: &Graph) -> Option<Self> {
+        let node = graph.node(id);
+        let input = |i: usize| graph.tensor(node.inputs[i]);
+        match node.op {
+            Op::Select if is_above_zero(&input(0), node.inputs[1]) && is_zero(&input(2)) => {
+                Some(Self::Relu(node.inputs[1]))
+            }
+            Op::Binary(Binary::Add) => of_channels(&input(1)).map(|bias| Self::Bias(node.inputs[0], bias)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `flags` is `x > 0`.
+fn is_above_zero(flags: &Tensor, x: NodeId) -> bool {
+    let node = flags.graph().node(flags.id());
+    matches!(node.op, Op::Compare(Comparison::Gt))
+        && node.inputs[0] == x
+        && is_zero(&flags.graph().tensor(node.inputs[1]))
+}
+
+/// Whether `x` is a zero in every element.
+fn is_zero(x: &Tensor) -> bool {
+    let node = x.graph().node(x.id());
+    match node.op {
+        Op::Broadcast { .. } => is_zero(&x.graph().tensor(node.inputs[0])),
+        Op::Constant(value) => value.shape().is_empty() && value.bytes().iter().all(|&byte| byte == 0),
+        _ => false,
+    }
+}
+
+/// The vector that `x` repeats for every place, one value for each channel.
+fn of_channels(x: &Tensor) -> Option<NodeId> {
+    let node = x.graph().node(x.id());
+    match node.op {
+        Op::Broadcast { dims } if dims == [x.rank() - 1] => Some(node.inputs[0]),
+        _ => None,
+    }
+}
+
+/// The gradient for a pooled array: each element of `dy` belongs where the window over `x` has its first largest element.
+#[derive(Clone)]
+struct Spread {
+    x: NodeId,
+    window: Window,
+    dy: Tensor,
+}
+
+struct Pass<'a> {
+    from: &'a Graph,
+    to: Graph,
+    made: HashMap<NodeId, Tensor>,
+    pooled: HashMap<(NodeId, Window), Tensor>,
+    /// The gradients for pooled arrays, which are made where a node needs all their elements.
+    spread: HashMap<NodeId, Spread>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(from: &'a Graph) -> Self {
+        let (made, pooled, spread) = Default::default();
+        Self { from, to: Graph::new(), made, pooled, spread }
+    }
+
+    fn copy(&mut self, id: NodeId, node: &Node) -> Result<()> {
+        let spread = node.inputs.iter().find_map(|input| Some((*input, self.spread.get(input)?.clone())));
+        match (&node.op, spread) {
+            (Op::Pool { kind: Reduction::Max, window }, _) => {
+                let y = self.pooled(node.inputs[0], window)?;
+                self.made.insert(id, y);
+            }
+            (Op::MaxPoolGrad { window }, _) if self.is_pooled(node, window) => {
+                let dy = self.value(node.inputs[2])?;
+                self.keep(id, Spread { x: node.inputs[0], window: window.clone(), dy });
+            }
+            (Op::Select, Some((input, spread))) if self.is_gradient_of_relu(node, input, spread.x) => {
+                let Some(Step::Relu(x)) = Step::of(spread.x, self.from) else { return self.insert(id, node) };
+                let y = self.pooled(x, &spread.window)?;
+                let zero = y.scalar_like(0.0);
+                let dy = self.to.within(&node.place, || y.gt(&zero)?.select(&spread.dy, &zero))?;
+                self.keep(id, Spread { x, dy, ..spread });
+            }
+            (Op::Convert, Some((_, spread))) => {
+                let dy = self.to.within(&node.place, || spread.dy.convert(node.ty.dtype))?;
+                self.spread.insert(id, Spread { dy, ..spread });
+            }
+            (Op::Reduce { kind: Reduction::Sum, dims }, Some((_, Spread { dy, .. })))
+                if dims.iter().copied().eq(0..dy.rank() - 1) =>
+            {
+                let sum =
+                    self.to.within(&node.place, || self.to.insert(node.op.clone(), &[&dy], node.ty.clone()));
+                self.made.insert(id, sum);
+            }
+            _ => self.insert(id, node)?,
+        }
+        Ok(())
+    }
+
+    /// Inserts a node as it is.
+    fn insert(&mut self, id: NodeId, node: &Node) -> Result<()> {
+        for &input in &node.inputs {
+            self.value(input)?;
+        }
+        self.from.copy([id], &self.to, &mut self.made);
+        Ok(())
+    }
+
+    /// The tensor of a node.
+    fn value(&mut self, id: NodeId) -> Result<Tensor> {
+        if !self.made.contains_key(&id) {
+            let node = self.from.node(id);
+            match self.spread.get(&id).cloned() {
+                Some(Spread { x, window, dy }) if !matches!(node.op, Op::Convert) => {
+                    let (y, x) = (self.pooled(x, &window)?, self.value(x)?);
+                    let op = Op::MaxPoolGrad { window };
+                    let all = self.to.within(&node.place, || self.to.insert(op, &[&x, &y, &dy], node.ty));
+                    self.made.insert(id, all);
+                }
+                _ => self.insert(id, &node)?,
+            }
+        }
+        Ok(self.made[&id].clone())
+    }
+
+    /// The pooled array: the pool comes first, then the operations that it passes.
+    fn pooled(&mut self, x: NodeId, window: &Window) -> Result<Tensor> {
+        let key = (x, window.clone());
+        if let Some(y) = self.pooled.get(&key) {
+            return Ok(y.clone());
+        }
+        let place = self.from.node(x).place;
+        let y = match Step::of(x, self.from) {
+            Some(Step::Relu(x)) => {
+                let y = self.pooled(x, window)?;
+                self.to.within(&place, || y.relu())?
+            }
+            Some(Step::Bias(x, bias)) => {
+                let (y, bias) = (self.pooled(x, window)?, self.value(bias)?);
+                self.to.within(&place, || y + bias)?
+            }
+            None => {
+                let x = self.value(x)?;
+                self.to.within(&place, || x.max_pool(window.clone()))?
+            }
+        };
+        self.pooled.insert(key, y.clone());
+        Ok(y)
+    }
+
+    /// Keeps a gradient, of the array before values for the channels were added to it: these move no maximum.
+    fn keep(&mut self, id: NodeId, mut spread: Spread) {
+        while let Some(Step::Bias(x, _)) = Step::of(spread.x, self.from) {
+            spread.x = x;
+        }
+        self.spread.insert(id, spread);
+    }
+
+    /// Whether the gradient `node` is that of a maximum pool.
+    fn is_pooled(&self, node: &Node, window: &Window) -> bool {
+        let y = self.from.node(node.inputs[1]);
+        matches!(&y.op, Op::Pool { kind: Reduction::Max, window: of } if of == window)
+            && y.inputs[0] == node.inputs[0]
+    }
+
+    /// Whether `node` is the gradient of the relu that made `x`, from the gradient `dy` for its result.
+    fn is_gradient_of_relu(&self, node: &Node, dy: NodeId, x: NodeId) -> bool {
+        let input = |i: usize| self.from.tensor(node.inputs[i]);
+        match Step::of(x, self.from) {
+            Some(Step::Relu(x)) => {
+                node.inputs[1] == dy
+                    && is_above_zero(&input(0), x)
+                    && is_zero(&input(2))
+                    && self.from.node(dy).ty == node.ty
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::DType;
+    use crate::graph::gradients;
+
+    fn window() -> Window {
+        Window { size: vec![2, 2], stride: vec![2, 2], padding: vec![(0, 0); 2], dilation: vec![1, 1] }
+    }
+
+    /// The operations on arrays of the size of the images that are left for results of `build` and their gradients.
+    fn large(build: impl Fn(&Tensor, &Tensor, Window) -> Result<Tensor>) -> Vec<String> {
+        let graph = Graph::new();
+        let x = graph.parameter(DType::F32, &[2, 8, 8, 3]);
+        let bias = graph.parameter(DType::F32, &[3]);
+        let y = build(&x, &bias, window()).unwrap();
+        let grads = gradients(&y.square().unwrap().sum_all().unwrap(), &[&x, &bias]).unwrap();
+        let function = Function::new(&graph, [vec![y], grads].concat());
+        let early = function.with_early_pools().unwrap();
+        assert!(early.check().is_ok());
+        let types = |f: &Function| f.outputs().iter().map(|t| t.ty().clone()).collect::<Vec<_>>();
+        assert_eq!(types(&early), types(&function));
+        let live = early.live();
+        let nodes = (0..live.len()).filter(|&id| live[id]).map(|id| early.graph().node(id));
+        let large =
+            nodes.filter(|node| node.ty.shape == [2, 8, 8, 3] && !matches!(node.op, Op::Parameter { .. }));
+        large.map(|node| node.op.name()).collect()
+    }
+
+    #[test]
+    fn a_pool_passes_bias_and_relu_with_its_gradient() {
+        let gradient = Op::MaxPoolGrad { window: window() }.name();
+        assert_eq!(large(|x, bias, window| (x + bias)?.relu()?.max_pool(window)), [gradient.clone()]);
+        assert_eq!(large(|x, bias, window| (x.relu()? + bias)?.max_pool(window)), [gradient]);
+    }
+
+    #[test]
+    fn a_relu_that_others_read_stays() {
+        let both = large(|x, bias, window| {
+            let y = (x + bias)?.relu()?;
+            y.max_pool(window)?.sum(&[1, 2])? + y.sum(&[1, 2])?
+        });
+        assert!(both.len() > 3, "{both:?}");
+    }
+}
