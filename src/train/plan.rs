@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub part: usize,
     /// Whether some batch holds rows that do not count.
     pub is_masked: bool,
+    /// Whether each batch has the same rows, as they are stored.
+    pub is_repeated: bool,
 }
 
 /// One input of the model.
@@ -162,6 +164,18 @@ impl Step for Plan {
         Arguments::of(self.resident(steps * self.part), [&self.optimizer], batch, steps)
     }
 
+    /// The inputs and targets of a batch that all steps have.
+    fn shared(&self, call: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
+        match &call.steps.batch[..] {
+            [rows, ..] if self.is_repeated => {
+                let rows = rows.narrow(0, 0, 1)?.reshape(&rows.shape()[1..])?;
+                let Batch { inputs, targets } = self.batch(&call.resident, &rows, None)?;
+                Ok([inputs, targets].concat())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The result is `[4]` (f64): the mean loss, the weight of its rows, how many answers were correct (0 where targets
     /// are values or there are several) and how many there were; each the device's part, see [`Plan::finish`].
     fn step(
@@ -169,6 +183,7 @@ impl Step for Plan {
         variables: &mut Variables,
         mut random: Random,
         now: &Arguments<Tensor>,
+        shared: &[Tensor],
     ) -> Result<Stepped> {
         let Steps { turns, batch } = &now.steps;
         let ([turn], [rows, valid @ ..]) = (&turns[..], &batch[..]) else {
@@ -176,7 +191,12 @@ impl Step for Plan {
         };
         let mask = valid.first().map(|valid| Mask::first(valid, self.part)).transpose()?;
         let (mask, batch) = (mask.as_ref(), self.part * self.replicas);
-        let Batch { inputs, targets } = self.batch(&now.resident, rows, Some(&mut random))?;
+        let Batch { inputs, targets } = if self.is_repeated {
+            let (inputs, targets) = shared.split_at(self.inputs.len());
+            Batch { inputs: inputs.to_vec(), targets: targets.to_vec() }
+        } else {
+            self.batch(&now.resident, rows, Some(&mut random))?
+        };
         let is_frozen = |name: &str| self.optimizer.is_frozen(name);
         let is_late = |name: &str| self.optimizer.is_late(name);
         let mut cx = Context::training(variables, &mut random)

@@ -12,8 +12,20 @@ pub(super) trait Step {
     /// The arguments of a program of `steps` steps, without the variables.
     fn arguments(&self, steps: usize) -> Arguments<Type>;
 
-    /// Moves the variables.
-    fn step(&self, variables: &mut Variables, random: Random, now: &Arguments<Tensor>) -> Result<Stepped>;
+    /// The tensors that are the same in each step, from the arguments of the whole call: they are computed once.
+    fn shared(&self, call: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
+        let _ = call;
+        Ok(Vec::new())
+    }
+
+    /// Moves the variables; `shared` are the results of [`Step::shared`].
+    fn step(
+        &self,
+        variables: &mut Variables,
+        random: Random,
+        now: &Arguments<Tensor>,
+        shared: &[Tensor],
+    ) -> Result<Stepped>;
 
     /// How many devices share each batch.
     fn replicas(&self) -> usize;
@@ -43,18 +55,18 @@ pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
     let graph = Graph::new();
     let mut variables = Variables::declare(&graph, DType::F32);
     let types = of.arguments(1);
-    let zeros = |ty: &Type| graph.full(ty.dtype, &ty.shape, 0.0);
-    let of_one_step = |ty: &Type| graph.full(ty.dtype, &ty.shape[1..], 0.0);
-    let now = Arguments {
-        replica: zeros(&types.replica)?,
-        seed: zeros(&types.seed)?,
-        number: zeros(&types.number)?,
-        resident: types.resident.map(zeros)?,
-        steps: types.steps.map(of_one_step)?,
-    };
+    let call = types.map(|ty| graph.full(ty.dtype, &ty.shape, 0.0))?;
+    let shared = of.shared(&call)?;
+    let now = first_step(call)?;
     let random = Random::new(now.seed.clone(), now.number.clone());
-    let results = of.step(&mut variables, random, &now)?.results;
+    let results = of.step(&mut variables, random, &now, &shared)?.results;
     Ok((variables.variables().cloned().collect(), results.iter().map(Vec::len).collect()))
+}
+
+/// The arguments of the first step of a call.
+fn first_step(call: Arguments<Tensor>) -> Result<Arguments<Tensor>> {
+    let steps = call.steps.map(|stacked| stacked.narrow(0, 0, 1)?.reshape(&stacked.shape()[1..]))?;
+    Ok(Arguments { steps, ..call })
 }
 
 /// `steps` training steps. Arguments: the variables, then [`Step::arguments`]. Results: the variables, then the results
@@ -65,15 +77,17 @@ pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Re
     let types = of.arguments(steps);
     let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
     let number = (graph.iota(DType::U64, &[steps], 0)? + &arguments.number)?;
+    let shared = of.shared(&arguments)?;
     let all: Vec<Tensor> = arguments.list().into_iter().cloned().collect();
     let (constants, stacked) = all.split_at(NUMBER + 1 + types.resident.len());
-    let constants = [&constants[..NUMBER], &constants[NUMBER + 1..]].concat();
+    let constants = [&shared[..], &constants[..NUMBER], &constants[NUMBER + 1..]].concat();
     let xs = [&[number], stacked].concat();
     let mut carries = state;
     // Whether all steps were good so far.
     carries.extend(S::IS_CHECKED.then(|| graph.scalar(true)));
     let inputs = ScanInputs { constants: &constants, carries: &carries, xs: &xs };
     let (mut after, results) = graph.repeat(inputs, steps, |graph, constants, carries, xs| {
+        let (shared, constants) = constants.split_at(shared.len());
         let ([replica, seed, resident @ ..], [number, xs @ ..]) = (constants, xs) else {
             return Err(Error::shape("step", "a device, a seed and a number", constants.len()));
         };
@@ -81,7 +95,7 @@ pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Re
         let now = types.with(list.cloned())?;
         let (before, was_good) = carries.split_at(variables.len());
         let mut variables = Variables::given(graph, DType::F32, variables, before);
-        let Stepped { results, is_good } = of.step(&mut variables, random(of, &now), &now)?;
+        let Stepped { results, is_good } = of.step(&mut variables, random(of, &now), &now, shared)?;
         let mut after = variables.after();
         if let (Some(is_good), [was_good]) = (is_good, was_good) {
             let goes_on = is_good.and(was_good)?;
@@ -121,12 +135,10 @@ pub(super) fn trace(
     let types = of.arguments(1);
     let places = types.with(variables.len()..)?;
     let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
-    let now = Arguments {
-        steps: arguments.steps.map(|stacked| stacked.reshape(&stacked.shape()[1..]))?,
-        ..arguments
-    };
+    let shared = of.shared(&arguments)?;
+    let now = first_step(arguments)?;
     let mut after = Variables::given(&graph, DType::F32, variables, &state);
-    let results = of.step(&mut after, random(of, &now), &now)?.results;
+    let results = of.step(&mut after, random(of, &now), &now, &shared)?.results;
     let outputs = [after.after(), results.concat()].concat();
     finite::flags(&graph, outputs, of.replicas(), |index| match variables.get(index) {
         Some(variable) => format!("{}, as the step before left it", variable.name),

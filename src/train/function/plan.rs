@@ -33,6 +33,7 @@ impl Step for Plan<'_> {
         variables: &mut Variables,
         mut random: Random,
         now: &Arguments<Tensor>,
+        _shared: &[Tensor],
     ) -> Result<Stepped> {
         let graph = variables.graph().clone();
         let mut is_good = graph.scalar(true);

@@ -138,6 +138,7 @@ mod tests {
     use super::*;
     use crate::Array;
     use crate::data::{Dataset, Splits, Targets};
+    use crate::graph::Op;
     use crate::nn::{self, Network, Node};
     use crate::runtime::Device;
     use crate::train::Trainer;
@@ -174,6 +175,27 @@ mod tests {
                 assert!(far < 1e-6, "{path}: off by {far}");
             }
         }
+    }
+
+    #[test]
+    fn a_batch_of_all_rows_is_made_once() {
+        let inputs = Array::new(&[8, 3], (0..24).map(|i| (i as f32).sin()).collect()).unwrap();
+        let splits = Splits { train: (0..8).collect(), ..Splits::default() };
+        let labels = Targets::numbered((0..8).map(|i| i % 2).collect()).unwrap();
+        let (data, device) = (Dataset::new(inputs, labels, splits).unwrap(), Device::cpu().unwrap());
+        let looked_up = |trainer: Trainer| {
+            let run = trainer.shuffle(false).start(&device, &data).unwrap();
+            let function = run.train_function(3).unwrap();
+            let mut ops = (0..function.live().len()).map(|id| function.graph().node(id).op);
+            let body = ops
+                .find_map(|op| if let Op::Scan(scan) = op { Some(scan.body.clone()) } else { None })
+                .unwrap();
+            (0..body.live().len())
+                .filter(|&id| body.live()[id] && matches!(body.graph().node(id).op, Op::Take))
+                .count()
+        };
+        assert_eq!(looked_up(trainer().batch_size(8)), 0);
+        assert_eq!(looked_up(trainer().batch_size(4)), 2);
     }
 
     #[test]
