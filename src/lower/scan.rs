@@ -1,13 +1,14 @@
 //! Loops of known length.
 
 use super::{Lowering, Target, XlaResult, dims, element, lower_body, malformed};
-use crate::graph::{Node, Scan, kernels};
+use crate::graph::{Node, Scan, flops, kernels};
 use xla::{XlaBuilder, XlaOp};
 
-/// The most kernels, as [`kernels`] counts them, and steps in a turn of a loop on a GPU; a turn has at least one step.
-/// On an H200 more made training no faster, and each step of a turn is compiled by itself.
+/// The most kernels, as [`kernels`] counts them, steps and work of a turn of a loop on a GPU; a turn has at least one
+/// step. On an H200 more made training no faster, and each step of a turn is compiled by itself.
 const KERNELS_PER_TURN: usize = 80;
 const STEPS_PER_TURN: usize = 8;
+const FLOPS_PER_TURN: f64 = 2e10;
 
 impl Lowering<'_> {
     /// How many steps a turn of a loop takes: on a GPU several short ones. Their kernels are launched together, as one CUDA
@@ -17,7 +18,9 @@ impl Lowering<'_> {
             return 1;
         }
         // Two turns at least: without a loop XLA would compile every step by itself.
-        let most = (KERNELS_PER_TURN / kernels(&scan.body).max(1)).min(STEPS_PER_TURN).min(scan.length / 2);
+        let of_work = (FLOPS_PER_TURN / flops(&scan.body).max(1.0)) as usize;
+        let of_kernels = KERNELS_PER_TURN / kernels(&scan.body).max(1);
+        let most = of_work.min(of_kernels).min(STEPS_PER_TURN).min(scan.length / 2);
         (1..=most).rev().find(|n| scan.length.is_multiple_of(*n)).unwrap_or(1)
     }
 
