@@ -69,17 +69,27 @@ enum Step {
 }
 
 impl Step {
-    fn of(id: NodeId, graph: &Graph) -> Option<Self> {
+    /// The operation that made `id`, if a pool by `window` gives the same before it.
+    fn of(id: NodeId, graph: &Graph, window: &Window) -> Option<Self> {
         let node = graph.node(id);
         let input = |i: usize| graph.tensor(node.inputs[i]);
         match node.op {
+            // The maximum of padding alone is -∞, of which a relu would make 0.
             Op::Select if is_above_zero(&input(0), node.inputs[1]) && is_zero(&input(2)) => {
-                Some(Self::Relu(node.inputs[1]))
+                meets_input(window).then_some(Self::Relu(node.inputs[1]))
             }
             Op::Binary(Binary::Add) => of_channels(&input(1)).map(|bias| Self::Bias(node.inputs[0], bias)),
             _ => None,
         }
     }
+}
+
+/// Whether each position of a window is certain to have an element under it.
+fn meets_input(window: &Window) -> bool {
+    let mut axes = window.padding.iter().zip(window.size.iter().zip(&window.dilation));
+    axes.all(|(&(low, high), (&size, &dilation))| {
+        low.max(high) < size && (dilation == 1 || low.max(high) == 0)
+    })
 }
 
 /// Whether `flags` is `x > 0`.
@@ -143,8 +153,10 @@ impl<'a> Pass<'a> {
                 let dy = self.value(node.inputs[2])?;
                 self.keep(id, Spread { x: node.inputs[0], window: window.clone(), dy });
             }
-            (Op::Select, Some((input, spread))) if self.is_gradient_of_relu(node, input, spread.x) => {
-                let Some(Step::Relu(x)) = Step::of(spread.x, self.from) else { return self.insert(id, node) };
+            (Op::Select, Some((input, spread))) if self.is_gradient_of_relu(node, input, &spread) => {
+                let Some(Step::Relu(x)) = Step::of(spread.x, self.from, &spread.window) else {
+                    return self.insert(id, node);
+                };
                 let y = self.pooled(x, &spread.window)?;
                 let zero = y.scalar_like(0.0);
                 let dy = self.to.within(&node.place, || y.gt(&zero)?.select(&spread.dy, &zero))?;
@@ -199,7 +211,7 @@ impl<'a> Pass<'a> {
             return Ok(y.clone());
         }
         let place = self.from.node(x).place;
-        let y = match Step::of(x, self.from) {
+        let y = match Step::of(x, self.from, window) {
             Some(Step::Relu(x)) => {
                 let y = self.pooled(x, window)?;
                 self.to.within(&place, || y.relu())?
@@ -219,7 +231,7 @@ impl<'a> Pass<'a> {
 
     /// Keeps a gradient, of the array before values for the channels were added to it: these move no maximum.
     fn keep(&mut self, id: NodeId, mut spread: Spread) {
-        while let Some(Step::Bias(x, _)) = Step::of(spread.x, self.from) {
+        while let Some(Step::Bias(x, _)) = Step::of(spread.x, self.from, &spread.window) {
             spread.x = x;
         }
         self.spread.insert(id, spread);
@@ -232,15 +244,15 @@ impl<'a> Pass<'a> {
             && y.inputs[0] == node.inputs[0]
     }
 
-    /// Whether `node` is the gradient of the relu that made `x`, from the gradient `dy` for its result.
-    fn is_gradient_of_relu(&self, node: &Node, dy: NodeId, x: NodeId) -> bool {
+    /// Whether `node` is the gradient of the relu that made the pooled array, from the gradient `dy` for its result.
+    fn is_gradient_of_relu(&self, node: &Node, dy: NodeId, spread: &Spread) -> bool {
         let input = |i: usize| self.from.tensor(node.inputs[i]);
-        match Step::of(x, self.from) {
+        match Step::of(spread.x, self.from, &spread.window) {
             Some(Step::Relu(x)) => {
                 node.inputs[1] == dy
+                    && node.ty == self.from.node(x).ty
                     && is_above_zero(&input(0), x)
                     && is_zero(&input(2))
-                    && self.from.node(dy).ty == node.ty
             }
             _ => false,
         }
@@ -281,6 +293,14 @@ mod tests {
         let gradient = Op::MaxPoolGrad { window: window() }.name();
         assert_eq!(large(|x, bias, window| (x + bias)?.relu()?.max_pool(window)), [gradient.clone()]);
         assert_eq!(large(|x, bias, window| (x.relu()? + bias)?.max_pool(window)), [gradient]);
+    }
+
+    #[test]
+    fn a_pool_of_padding_alone_stays_after_the_relu() {
+        let alone = |x: &Tensor, _: &Tensor, window: Window| {
+            x.relu()?.max_pool(Window { padding: vec![(2, 0), (0, 0)], ..window })
+        };
+        assert!(large(alone).contains(&Op::Select.name()));
     }
 
     #[test]
