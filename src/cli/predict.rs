@@ -1,14 +1,15 @@
 //! `neural predict`
 
+mod answered;
 mod inputs;
 mod output;
 
 use super::trained::{Answers, Trained};
 use crate::model::Predictor;
 use crate::runs::Weights;
-use inputs::{Batch, Reader};
 #[cfg(feature = "serve")]
-pub(super) use output::Answered;
+pub(super) use answered::Answered;
+use inputs::{Batch, Reader};
 use output::{Format, Writer};
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ mod columnar;
 mod date;
 mod decimal;
 mod encode;
+mod encoder;
 mod files;
 mod fit;
 mod fit_kind;
