@@ -133,7 +133,7 @@ const CASES: &[Case] = &[
         let y = (&x[0] + &x[1])?;
         y.gt(&zero)?.select(&y, &zero)?.max_pool(window(&[3, 2], &[2, 2], &[(1, 0), (0, 1)], &[1, 1]))?.square()
     } },
-    Case { name: "max pool of what others read too", shapes: &[&[1, 6, 5, 2], &[2]], range: ANY, build: |x| {
+    Case { name: "max pool of an array with other readers", shapes: &[&[1, 6, 5, 2], &[2]], range: ANY, build: |x| {
         let y = (&x[0].relu()? + &x[1])?.relu()?;
         let pooled = y.max_pool(window(&[3, 2], &[2, 1], &[(1, 0), (0, 1)], &[1, 1]))?;
         pooled.square()?.sum_all()? + y.square()?.sum_all()?
