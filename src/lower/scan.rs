@@ -4,8 +4,8 @@ use super::{Lowering, Target, XlaResult, dims, element, lower_body, malformed};
 use crate::graph::{Node, Scan, flops, kernels};
 use xla::{XlaBuilder, XlaOp};
 
-/// The most kernels, as [`kernels`] counts them, steps and work of a turn of a loop on a GPU; a turn has at least one
-/// step. On an H200 more made training no faster, and each step of a turn is compiled by itself.
+/// Limits of a turn of a loop on a GPU: kernels as [`kernels`] counts them, steps, and floating-point operations. A turn has
+/// at least one step. On an H200 longer ones made training no faster, and each step of a turn is compiled by itself.
 const KERNELS_PER_TURN: usize = 80;
 const STEPS_PER_TURN: usize = 8;
 const FLOPS_PER_TURN: f64 = 2e10;

@@ -34,7 +34,7 @@ pub(super) struct Plan {
     pub part: usize,
     /// Whether some batch holds rows that do not count.
     pub is_masked: bool,
-    /// Whether each batch has the same rows, as they are stored.
+    /// Whether every step takes the same rows, as they are stored.
     pub is_repeated: bool,
 }
 

@@ -247,10 +247,14 @@ impl Trainer {
         self.stream == Some(true) || !data.is_in_memory()
     }
 
+    /// Whether each epoch visits its rows in a new order.
+    pub(super) fn is_reordered(&self) -> bool {
+        self.shuffle || self.balance
+    }
+
     pub(super) fn plan(&self, data: &Dataset) -> Result<Plan> {
         let rows = data.splits.train.len();
         let is_whole = rows.is_multiple_of(self.batch_size.max(1));
-        let is_reordered = self.shuffle || self.balance || self.shuffle_blocks.is_some();
         let ty = |array: &Array| Type::new(array.dtype(), array.shape());
         let input = |input: InputView| plan::Input {
             name: input.name.to_string(),
@@ -270,7 +274,7 @@ impl Trainer {
             replicas: self.devices,
             part: self.batch_size / self.devices.max(1),
             is_masked: self.last_batch == LastBatch::Mask && !is_whole,
-            is_repeated: rows <= self.batch_size && !is_reordered && self.augment.is_empty(),
+            is_repeated: rows <= self.batch_size && !self.is_reordered() && self.augment.is_empty(),
         })
     }
 

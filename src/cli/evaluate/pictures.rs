@@ -1,4 +1,4 @@
-//! The worst mistakes, and the pictures that are left in the run's folder.
+//! The worst mistakes, and the pictures of an evaluation.
 
 use super::report::{Mistake, Report};
 use super::{Evaluate, is_picture};

@@ -22,15 +22,10 @@ pub(super) struct Batches {
 }
 
 impl Run<'_> {
-    /// Whether each epoch visits its rows in a new order.
-    fn is_reordered(&self) -> bool {
-        self.trainer.shuffle || self.trainer.balance
-    }
-
     /// The batches of `steps` steps from step `first` on, on the devices. The last ones are kept until others are
     /// requested.
     pub(super) fn batches(&mut self, first: u64, steps: usize) -> Result<Arc<Batches>> {
-        let place = if self.is_reordered() { first } else { first % self.steps_per_epoch() as u64 };
+        let place = if self.trainer.is_reordered() { first } else { first % self.steps_per_epoch() as u64 };
         match &self.batches {
             Some(kept) if kept.place == place && kept.valid.len() == steps => Ok(kept.clone()),
             _ => {
@@ -120,7 +115,7 @@ impl Run<'_> {
 
     /// The order of an epoch, kept until another's is requested.
     fn order_of(&mut self, epoch: u64) -> Result<&Order> {
-        if self.is_reordered() && epoch != self.order_epoch {
+        if self.trainer.is_reordered() && epoch != self.order_epoch {
             self.order = order(&self.trainer, self.data, epoch)?;
             self.order_epoch = epoch;
         }
