@@ -8,7 +8,7 @@ use xla::{XlaBuilder, XlaOp};
 /// at least one step. On an H200 longer ones made training no faster, and each step of a turn is compiled by itself.
 const KERNELS_PER_TURN: usize = 80;
 const STEPS_PER_TURN: usize = 8;
-const FLOPS_PER_TURN: f64 = 2e10;
+const FLOPS_PER_TURN: f64 = 1e11;
 
 impl Lowering<'_> {
     /// How many steps a turn of a loop takes: on a GPU several short ones. Their kernels are launched together, as one CUDA
