@@ -1,14 +1,13 @@
 //! Loops of known length.
 
 use super::{Lowering, Target, XlaResult, dims, element, lower_body, malformed};
-use crate::graph::{Node, Scan, flops, kernels};
+use crate::graph::{Node, Scan, kernels};
 use xla::{XlaBuilder, XlaOp};
 
-/// Limits of a turn of a loop on a GPU: kernels as [`kernels`] counts them, steps, and floating-point operations. A turn has
-/// at least one step. On an H200 longer ones made training no faster, and each step of a turn is compiled by itself.
+/// Limits of a turn of a loop on a GPU: kernels as [`kernels`] counts them, and steps. A turn has at least one step. On an
+/// H200 longer ones made training no faster, and each step of a turn is compiled by itself.
 const KERNELS_PER_TURN: usize = 80;
 const STEPS_PER_TURN: usize = 8;
-const FLOPS_PER_TURN: f64 = 1e11;
 
 impl Lowering<'_> {
     /// How many steps a turn of a loop takes: on a GPU several short ones. Their kernels are launched together, as one CUDA
@@ -18,9 +17,7 @@ impl Lowering<'_> {
             return 1;
         }
         // Two turns at least: without a loop XLA would compile every step by itself.
-        let of_work = (FLOPS_PER_TURN / flops(&scan.body).max(1.0)) as usize;
-        let of_kernels = KERNELS_PER_TURN / kernels(&scan.body).max(1);
-        let most = of_work.min(of_kernels).min(STEPS_PER_TURN).min(scan.length / 2);
+        let most = (KERNELS_PER_TURN / kernels(&scan.body).max(1)).min(STEPS_PER_TURN).min(scan.length / 2);
         (1..=most).rev().find(|n| scan.length.is_multiple_of(*n)).unwrap_or(1)
     }
 
