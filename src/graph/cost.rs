@@ -5,7 +5,7 @@ use super::{Function, Node};
 use crate::array::count;
 
 /// Floating-point operations of one run: two for each multiply-add of a product or a convolution, one for each
-/// element of every other result.
+/// element of every other result. Maximum pools count where they are compiled, as early as they can be.
 ///
 /// ```
 /// use neural::{DType, graph::{Function, Graph, flops}};
@@ -16,6 +16,11 @@ use crate::array::count;
 /// # Ok::<(), neural::Error>(())
 /// ```
 pub fn flops(function: &Function) -> f64 {
+    let early = function.with_early_pools();
+    total(early.as_deref().unwrap_or(function))
+}
+
+fn total(function: &Function) -> f64 {
     nodes(function).map(|node| of_node(function, &node)).sum()
 }
 
@@ -67,7 +72,7 @@ fn of_node(function: &Function, node: &Node) -> f64 {
     let input = |i: usize| function.graph().node(node.inputs[i]).ty.shape;
     let size = |shape: &[usize]| count(shape) as f64;
     match &node.op {
-        Op::Scan(scan) => scan.length as f64 * flops(&scan.body),
+        Op::Scan(scan) => scan.length as f64 * total(&scan.body),
         Op::Dot(dims) => {
             let lhs = input(0);
             let summed: usize = dims.lhs_contract.iter().map(|&d| lhs[d]).product();

@@ -296,7 +296,7 @@ impl<'a> Pass<'a> {
 mod tests {
     use super::*;
     use crate::array::DType;
-    use crate::graph::gradients;
+    use crate::graph::{flops, gradients};
 
     fn window() -> Window {
         Window { size: vec![2, 2], stride: vec![2, 2], padding: vec![(0, 0); 2], dilation: vec![1, 1] }
@@ -332,6 +332,17 @@ mod tests {
         assert_eq!(whole, gradient);
         let [whole, _] = left(|x, bias, window| (x.relu()? + bias)?.max_pool(window));
         assert_eq!(whole, gradient);
+    }
+
+    #[test]
+    fn work_counts_as_it_is_compiled() {
+        let work = |build: fn(&Tensor) -> Result<Tensor>| {
+            let graph = Graph::new();
+            let y = build(&graph.parameter(DType::F32, &[2, 8, 8, 3])).unwrap();
+            flops(&Function::new(&graph, vec![y]))
+        };
+        let late = work(|x| x.relu()?.max_pool(window()));
+        assert_eq!(late, work(|x| x.max_pool(window())?.relu()));
     }
 
     #[test]
