@@ -186,10 +186,8 @@ impl<'a> Pass<'a> {
                 let dy = self.value(node.inputs[2])?;
                 self.keep(id, Spread { x: node.inputs[0], window: window.clone(), dy });
             }
-            (Op::Select, Some((input, spread))) if self.is_gradient_of_relu(node, input, &spread) => {
-                let Some(Step::Relu(x)) = self.step(spread.x, &spread.window) else {
-                    return self.insert(id, node);
-                };
+            (Op::Select, Some((input, spread))) => {
+                let Some(x) = self.before_relu(node, input, &spread) else { return self.insert(id, node) };
                 let y = self.pooled(x, &spread.window)?;
                 let zero = y.scalar_like(0.0);
                 let dy = self.to.within(&node.place, || y.gt(&zero)?.select(&spread.dy, &zero))?;
@@ -277,18 +275,16 @@ impl<'a> Pass<'a> {
             && y.inputs[0] == node.inputs[0]
     }
 
-    /// Whether `node` is the gradient of the relu that made the pooled array, from the gradient `dy` for its result.
-    fn is_gradient_of_relu(&self, node: &Node, dy: NodeId, spread: &Spread) -> bool {
+    /// The array of which a relu made the pooled one, if `node` is the gradient for it, from the gradient `dy` for the
+    /// relu's result.
+    fn before_relu(&self, node: &Node, dy: NodeId, spread: &Spread) -> Option<NodeId> {
         let input = |i: usize| self.from.tensor(node.inputs[i]);
-        match self.step(spread.x, &spread.window) {
-            Some(Step::Relu(x)) => {
-                node.inputs[1] == dy
-                    && node.ty == self.from.node(x).ty
-                    && is_above_zero(&input(0), x)
-                    && is_zero(&input(2))
-            }
-            _ => false,
-        }
+        let Some(Step::Relu(x)) = self.step(spread.x, &spread.window) else { return None };
+        let is_gradient = node.inputs[1] == dy
+            && node.ty == self.from.node(x).ty
+            && is_above_zero(&input(0), x)
+            && is_zero(&input(2));
+        is_gradient.then_some(x)
     }
 }
 
