@@ -165,11 +165,10 @@ impl Step for Plan {
     }
 
     /// The inputs and targets of a batch that all steps have.
-    fn shared(&self, call: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
-        match &call.steps.batch[..] {
+    fn shared(&self, first: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
+        match &first.steps.batch[..] {
             [rows, ..] if self.is_repeated => {
-                let rows = rows.narrow(0, 0, 1)?.reshape(&rows.shape()[1..])?;
-                let Batch { inputs, targets } = self.batch(&call.resident, &rows, None)?;
+                let Batch { inputs, targets } = self.batch(&first.resident, rows, None)?;
                 Ok([inputs, targets].concat())
             }
             _ => Ok(Vec::new()),

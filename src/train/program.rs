@@ -12,11 +12,8 @@ pub(super) trait Step {
     /// The arguments of a program of `steps` steps, without the variables.
     fn arguments(&self, steps: usize) -> Arguments<Type>;
 
-    /// The tensors that are the same in each step, from the arguments of the whole call: they are computed once.
-    fn shared(&self, call: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
-        let _ = call;
-        Ok(Vec::new())
-    }
+    /// The tensors that are the same in each step, from the arguments of the first: a call computes them once.
+    fn shared(&self, first: &Arguments<Tensor>) -> Result<Vec<Tensor>>;
 
     /// Moves the variables; `shared` are the results of [`Step::shared`].
     fn step(
@@ -55,9 +52,8 @@ pub(super) fn declare(of: &impl Step) -> Result<(Vec<Variable>, Vec<usize>)> {
     let graph = Graph::new();
     let mut variables = Variables::declare(&graph, DType::F32);
     let types = of.arguments(1);
-    let call = types.map(|ty| graph.full(ty.dtype, &ty.shape, 0.0))?;
-    let shared = of.shared(&call)?;
-    let now = first_step(call)?;
+    let now = first_step(types.map(|ty| graph.full(ty.dtype, &ty.shape, 0.0))?)?;
+    let shared = of.shared(&now)?;
     let random = Random::new(now.seed.clone(), now.number.clone());
     let results = of.step(&mut variables, random, &now, &shared)?.results;
     Ok((variables.variables().cloned().collect(), results.iter().map(Vec::len).collect()))
@@ -77,8 +73,8 @@ pub(super) fn train<S: Step>(of: &S, variables: &[Variable], steps: usize) -> Re
     let types = of.arguments(steps);
     let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
     let number = (graph.iota(DType::U64, &[steps], 0)? + &arguments.number)?;
-    let shared = of.shared(&arguments)?;
     let all: Vec<Tensor> = arguments.list().into_iter().cloned().collect();
+    let shared = of.shared(&first_step(arguments)?)?;
     let (constants, stacked) = all.split_at(NUMBER + 1 + types.resident.len());
     let constants = [&shared[..], &constants[..NUMBER], &constants[NUMBER + 1..]].concat();
     let xs = [&[number], stacked].concat();
@@ -135,8 +131,8 @@ pub(super) fn trace(
     let types = of.arguments(1);
     let places = types.with(variables.len()..)?;
     let arguments = types.map(|ty| Ok(graph.parameter(ty.dtype, &ty.shape)))?;
-    let shared = of.shared(&arguments)?;
     let now = first_step(arguments)?;
+    let shared = of.shared(&now)?;
     let mut after = Variables::given(&graph, DType::F32, variables, &state);
     let results = of.step(&mut after, random(of, &now), &now, &shared)?.results;
     let outputs = [after.after(), results.concat()].concat();

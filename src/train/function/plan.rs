@@ -33,7 +33,7 @@ impl Step for Plan<'_> {
         variables: &mut Variables,
         mut random: Random,
         now: &Arguments<Tensor>,
-        _shared: &[Tensor],
+        _: &[Tensor],
     ) -> Result<Stepped> {
         let graph = variables.graph().clone();
         let mut is_good = graph.scalar(true);
@@ -53,6 +53,10 @@ impl Step for Plan<'_> {
             variables.commit()?;
         }
         Ok(Stepped { results, is_good: Some(is_good) })
+    }
+
+    fn shared(&self, _: &Arguments<Tensor>) -> Result<Vec<Tensor>> {
+        Ok(Vec::new())
     }
 
     fn replicas(&self) -> usize {
