@@ -47,6 +47,7 @@ mod attention;
 mod centred;
 mod depthwise;
 mod direct;
+mod few_columns;
 mod functions;
 mod lanes;
 mod last_axis;

@@ -1,11 +1,13 @@
 //! The product of two matrices, which XLA's CPU backend computes at half to three quarters of the cores' peak speed.
 
+use super::product::Strided;
 use super::threads::{Address, Threads};
-use super::{Kernel, Pieces, amx, length};
+use super::{Kernel, Pieces, amx, few_columns, length};
 use bytemuck::{Pod, Zeroable};
 use gemm_common::Parallelism;
 use gemm_f32::gemm::f32::get_gemm_fn;
 use std::ops::Range;
+use std::slice;
 
 /// The sizes of products `a b`, as a program passes them.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -115,6 +117,34 @@ impl Product {
         let (length, least) = if by_rows { (rows, UNIT_ROWS) } else { (columns, least_columns) };
         (by_rows, wanted.clamp(1, (length / least).max(1)))
     }
+
+    /// How many products there are, and the columns of each result.
+    pub(super) fn layout(&self) -> [usize; 2] {
+        [self.products, self.columns].map(|n| n as usize)
+    }
+
+    /// The part of a result that the `i`-th piece computes.
+    pub(super) fn block(&self, i: usize) -> Block {
+        let ([rows, _, columns], (by_rows, pieces)) = (self.sizes(), self.cut());
+        let (product, i) = (i / pieces, i % pieces);
+        let range = |length: usize, unit: usize| {
+            let units = length.div_ceil(unit);
+            let start = units * i / pieces * unit;
+            (start, length.min(units * (i + 1) / pieces * unit) - start)
+        };
+        let (row, rows) = if by_rows { range(rows, UNIT_ROWS) } else { (0, rows) };
+        let (column, columns) = if by_rows { (0, columns) } else { range(columns, UNIT_COLUMNS) };
+        Block { product, row, rows, column, columns }
+    }
+}
+
+/// Rows and columns of one of the results, from the first ones on.
+pub(super) struct Block {
+    product: usize,
+    pub row: usize,
+    pub rows: usize,
+    pub column: usize,
+    pub columns: usize,
 }
 
 /// `(a, b) -> a b`
@@ -166,28 +196,22 @@ impl Pieces<2> for Matmul {
     }
 
     unsafe fn piece(sizes: &Product, [a, b]: [&[f32]; 2], result: *mut f32, i: usize) {
-        let [mut rows, summed, mut columns] = sizes.sizes();
-        let ([a_strides, b_strides], (by_rows, pieces)) = (sizes.strides(), sizes.cut());
-        let (product, i) = (i / pieces, i % pieces);
-        let [a, b] = [&a[product * rows * summed..], &b[product * summed * columns..]];
-        // SAFETY: the results lie one after another.
-        let result = unsafe { result.add(product * rows * columns) };
-        let range = |length: usize, unit: usize| {
-            let units = length.div_ceil(unit);
-            let start = units * i / pieces * unit;
-            (start, length.min(units * (i + 1) / pieces * unit) - start)
-        };
-        let (mut row, mut column) = (0, 0);
-        if by_rows {
-            (row, rows) = range(rows, UNIT_ROWS);
-        } else {
-            (column, columns) = range(columns, UNIT_COLUMNS);
+        let ([_, summed, _], [a_strides, b_strides]) = (sizes.sizes(), sizes.strides());
+        let Block { product, row, rows, column, columns } = sizes.block(i);
+        let [all_rows, all_columns] = [sizes.rows, sizes.columns].map(|n| n as usize);
+        let [a, b] = [&a[product * all_rows * summed..], &b[product * summed * all_columns..]];
+        // SAFETY: the results lie one after another, and the block begins within its own.
+        let result = unsafe { result.add((product * all_rows + row) * all_columns + column) };
+        let [first_a, first_b] = [row * a_strides.row, column * b_strides.column];
+        if columns == all_columns && few_columns::fit([rows, summed, columns]) {
+            // SAFETY: the block's rows are whole and lie one after another, and no other call writes them.
+            let result = unsafe { slice::from_raw_parts_mut(result, rows * columns) };
+            let a = Strided { values: &a[first_a..], row: a_strides.row, column: a_strides.column };
+            let b = Strided { values: b, row: b_strides.row, column: b_strides.column };
+            return few_columns::multiply([rows, summed, columns], a, b, result);
         }
-        let [a, b] =
-            [Part::of(a, row * a_strides.row, a_strides), Part::of(b, column * b_strides.column, b_strides)];
-        let of_result = Strides { row: sizes.columns as usize, column: 1 };
-        // SAFETY: the piece begins within the result.
-        let result = unsafe { result.add(row * of_result.row + column) };
+        let [a, b] = [Part::of(a, first_a, a_strides), Part::of(b, first_b, b_strides)];
+        let of_result = Strides { row: all_columns, column: 1 };
         // The rows of a result of several columns are contiguous, and `gemm_f32` wants contiguous columns: it then
         // computes the transpose, b' a'.
         let ([rows, columns], [left, right], of_result) = match of_result.row {

@@ -179,7 +179,7 @@ fn products(conv: &Sliding, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-pub(super) fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
+fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
     assert_eq!(got.len(), expected.len());
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(*got) - expected).abs();
@@ -308,7 +308,7 @@ fn sums_of_centred_rows() {
 }
 
 /// Sizes of products: no numbers, one, those that fill no register, and those that are cut, in both ways.
-const PRODUCTS: [[usize; 3]; 11] = [
+const PRODUCTS: [[usize; 3]; 13] = [
     [1, 1, 1],
     [3, 5, 2],
     [17, 31, 19],
@@ -320,6 +320,8 @@ const PRODUCTS: [[usize; 3]; 11] = [
     [70, 60, 700],
     [301, 203, 401],
     [90, 1300, 130],
+    [603, 64, 5],
+    [59, 700, 16],
 ];
 
 #[test]
