@@ -204,11 +204,12 @@ impl Kernel<1> for ArgMax {
         Part { operands, result, length, width: 1 }.compute(threads, &|part: Part<'_, 1, i32>| {
             let Part { operands: [x], result, length, .. } = part;
             for (row, place) in x.chunks_exact(length).zip(result) {
-                let mut largest = 0;
-                for (i, x) in row.iter().enumerate() {
-                    if *x > row[largest] {
-                        largest = i;
-                    }
+                // Without a branch, which could not be foreseen.
+                let (mut largest, mut number) = (0, row[0]);
+                for (i, &x) in row.iter().enumerate() {
+                    let larger = x > number;
+                    largest = if larger { i } else { largest };
+                    number = if larger { x } else { number };
                 }
                 *place = largest as i32;
             }
