@@ -13,8 +13,11 @@ use super::threads::{Threads, each};
 
 /// Numbers that are processed together: a formula's intermediate results stay in the nearest cache.
 const BLOCK: usize = 256;
-/// Numbers of a task: fewer are not worth a second thread.
-const TASK: usize = 1 << 14;
+/// Numbers of a task: fewer are not worth a second thread, and more keep the others waiting at the end.
+const LEAST: usize = 1 << 12;
+const MOST: usize = 1 << 14;
+/// A small update is divided into this many tasks.
+const TASKS: usize = 8;
 
 /// Groups of arrays with the formulas that replace them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +101,8 @@ impl Update {
         self.check(&replaced, others)?;
         let mut replaced = replaced.into_iter();
         let mut tasks: Vec<Vec<Part>> = Vec::new();
+        let all: usize = self.groups.iter().map(|group| group.length).sum();
+        let task = (all / TASKS).clamp(LEAST, MOST);
         let mut free = 0;
         for group in &self.groups {
             let formula = &self.formulas[group.formula];
@@ -106,7 +111,7 @@ impl Update {
             while first < group.length {
                 if free == 0 {
                     tasks.push(Vec::new());
-                    free = TASK;
+                    free = task;
                 }
                 let count = free.min(group.length - first);
                 let replaced = arrays.iter_mut().filter_map(|array| array.split_off_mut(..count)).collect();
@@ -224,7 +229,7 @@ mod tests {
 
     #[test]
     fn arrays_are_replaced_on_any_number_of_threads() {
-        let lengths = if cfg!(miri) { vec![3, 0, 300] } else { vec![3, 0, 700, BLOCK, 2 * TASK + 5, 1] };
+        let lengths = if cfg!(miri) { vec![3, 0, 300] } else { vec![3, 0, 700, BLOCK, 2 * MOST + 5, 1] };
         let update = descent(&lengths);
         let of = |seed| move |(i, &n): (usize, &usize)| numbers(n, seed + i as u64);
         let before: Vec<[Vec<f32>; 2]> =
