@@ -340,6 +340,55 @@ fn large_products_are_calls() {
     }
 }
 
+/// A network of two layers on sequences with its gradients, and how many of its products are calls with an epilogue.
+type Network = (fn([&Tensor; 5]) -> Result<Tensor>, usize);
+
+/// Layers with an activation and without, then those whose products or sums are read elsewhere too, and a sum with more
+/// than a row.
+#[rustfmt::skip]
+const NETWORKS: &[Network] = &[
+    (|[x, w, b, v, c]| ((x.linear(w)? + b)?.relu()?.linear(v)? + c)?.logistic(), 3),
+    (|[x, w, b, v, c]| ((b + x.linear(w)?)?.tanh()?.linear(v)? + c)?.relu(), 2),
+    (|[x, w, b, v, c]| { let z = (x.linear(w)? + b)?; (z.relu()? * z)?.linear(v)? + c }, 2),
+    (|[x, w, b, v, c]| { let p = x.linear(w)?; ((p.clone() + b)?.relu()? * p)?.linear(v)?.sub(c) }, 0),
+    (|[x, w, b, v, c]| ((x.linear(w)? + x.linear(w)?)? + b)?.relu()?.linear(v)? + c, 2),
+    (|[x, w, _, v, _]| x.linear(w)?.relu()?.linear(v), 1),
+];
+
+#[test]
+fn products_with_epilogues_are_those_of_f64() {
+    let shapes: [&[usize]; 5] = [&[7, 30, 40], &[24, 40], &[24], &[13, 24], &[13]];
+    for (i, (network, expected_calls)) in NETWORKS.iter().enumerate() {
+        let run = |dtype| {
+            let graph = Graph::new();
+            let parameters = shapes.map(|shape| graph.parameter(dtype, shape));
+            let y = network(parameters.each_ref())?;
+            let mut outputs = gradients(&y.square()?.sum_all()?, &parameters.each_ref())?;
+            outputs.push(y);
+            let function = Function::new(&graph, outputs);
+            let calls = |target| {
+                hlo_text(&function, target).map(|text| text.matches("\"neural.matmul_epilogue\"").count())
+            };
+            let expected_calls = if dtype == DType::F32 { *expected_calls } else { 0 };
+            assert_eq!(
+                (calls(Target::Cpu)?, calls(Target::Gpu)?),
+                (expected_calls, 0),
+                "network {i}, {dtype}"
+            );
+            let arguments: Vec<_> = (1..)
+                .zip(shapes)
+                .map(|(seed, shape)| array(shape, &numbers(shape.iter().product(), seed)).cast(dtype))
+                .collect();
+            Program::compile(device(), &function, 0)?.call(device(), &arguments)
+        };
+        let (expected, got) = (run(DType::F64).expect("runs"), run(DType::F32).expect("runs"));
+        for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 3e-6, "network {i}, result {part}: off by {off:e}");
+        }
+    }
+}
+
 struct Pool {
     input: &'static [usize],
     size: &'static [usize],

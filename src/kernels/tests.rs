@@ -1,5 +1,6 @@
 //! The functions against the sums that they stand for, in f64, over odd sizes.
 
+mod epilogue;
 mod large;
 
 use super::*;
@@ -179,7 +180,7 @@ fn products(conv: &Sliding, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
+pub(super) fn close(got: &[f32], expected: &[f64], tolerance: f64, what: &dyn fmt::Debug) {
     assert_eq!(got.len(), expected.len());
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(*got) - expected).abs();

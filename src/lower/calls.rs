@@ -31,6 +31,7 @@ pub(super) const LOG_SOFTMAX: &str = "neural.log_softmax";
 pub(super) const LOG_SOFTMAX_GRAD: &str = "neural.log_softmax_grad";
 pub(super) const ARG_MAX: &str = "neural.arg_max";
 pub(super) const MATMUL: &str = "neural.matmul";
+pub(super) const MATMUL_EPILOGUE: &str = "neural.matmul_epilogue";
 pub(super) const ATTENTION: &str = "neural.attention";
 pub(super) const ATTENTION_GRAD: &str = "neural.attention_grad";
 pub(super) const PHILOX: &str = "neural.philox";
@@ -62,6 +63,7 @@ pub(crate) fn are_known() -> bool {
             && register(LOG_SOFTMAX_GRAD, handle::<2, kernels::LogSoftmaxGrad>)
             && register(ARG_MAX, handle::<1, kernels::ArgMax>)
             && register(MATMUL, handle_pieces::<2, kernels::Matmul>)
+            && register(MATMUL_EPILOGUE, handle_pieces::<3, kernels::MatmulEpilogue>)
             && register(ATTENTION, handle::<4, kernels::Attention>)
             && register(ATTENTION_GRAD, handle::<6, kernels::AttentionGrad>)
             && register(PHILOX, handle::<1, kernels::Philox>)

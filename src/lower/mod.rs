@@ -5,6 +5,7 @@ mod accumulate;
 mod attention;
 mod calls;
 mod conv;
+mod epilogue;
 mod ffi;
 mod full_precision;
 mod operation;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Node, Op, Window};
 use attention::is_call;
 pub(crate) use calls::are_known as kernels_are_known;
+use epilogue::Epilogues;
 pub(crate) use full_precision::in_full_precision;
 use operation::{isolated, slice};
 pub(crate) use proto::{edit_at, without_id};
@@ -146,9 +148,11 @@ fn lower_body(
         tuples: HashMap::new(),
         sequences: HashMap::new(),
         attention_grads: HashMap::new(),
+        relus: HashMap::new(),
         patches: RefCell::default(),
     };
-    for id in (0..live.len()).filter(|&id| live[id]) {
+    let epilogues = Epilogues::of(written.as_ref().unwrap_or(function), &live, target);
+    for id in (0..live.len()).filter(|&id| live[id] && !epilogues.replaces(id)) {
         let node = function.graph().node(id);
         if let Op::Scan(scan) = &node.op {
             let whole = lowering.whole_scan(function, &live, id, scan);
@@ -163,7 +167,11 @@ fn lower_body(
             Op::Composite(composite) if is_call(function, &node, target) => lowering
                 .attention(function, *composite, &node)
                 .map_err(|error| refused(error).at(&node.place))?,
-            _ => lowering.node(function, &node).map_err(|error| refused(error).at(&node.place))?,
+            _ => {
+                let product = lowering.product_with_epilogue(function, &epilogues, id);
+                let value = product.unwrap_or_else(|| lowering.node(function, &node));
+                value.map_err(|error| refused(error).at(&node.place))?
+            }
         };
         lowering.values.insert(id, value);
     }
@@ -189,6 +197,8 @@ struct Lowering<'a> {
     sequences: HashMap<usize, XlaOp>,
     /// The gradients of attentions by their operands: one call gives the gradients for all operands.
     attention_grads: HashMap<Vec<usize>, XlaOp>,
+    /// The relus that are the epilogues of products, by their operands.
+    relus: HashMap<usize, XlaOp>,
     /// The patches that the windows of convolutions read of a node, shared by a convolution and its gradient.
     patches: RefCell<HashMap<(usize, Window), XlaOp>>,
 }

@@ -4,7 +4,7 @@
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
 use crate::graph::DotDims;
-use neural_kernels as kernels;
+use neural_kernels::{self as kernels, Epilogue};
 use xla::XlaOp;
 
 /// Fewer multiplications XLA writes into the kernels around them.
@@ -90,21 +90,45 @@ impl Lowering<'_> {
         dtype: DType,
         result: &[usize],
     ) -> XlaResult {
-        let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
-        let places: usize = lhs_batch.iter().map(|&axis| a_shape[axis]).product();
-        let summed: usize = lhs_contract.iter().map(|&axis| a_shape[axis]).product();
-        let multiplications = result.iter().product::<usize>() / places.max(1) * summed;
-        let is_sum = !lhs_contract.is_empty();
-        if self.target == Target::Cpu && dtype == DType::F32 && is_sum && multiplications >= LEAST {
-            let (a, lhs) = Matrix::all(a, a_shape, lhs_batch, lhs_contract)?;
-            let (b, rhs) = Matrix::all(b, b_shape, rhs_batch, rhs_contract)?;
-            let sizes = [lhs.kept, lhs.summed, rhs.kept];
-            let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]).times(places);
-            let all = |matrix: &Matrix| dims(&[&[places][..], &matrix.shape()].concat());
-            let [a, b] = [a.reshape(&all(&lhs))?, b.reshape(&all(&rhs))?];
-            let shape = [places, lhs.kept, rhs.kept];
-            return self.call(calls::MATMUL, &[&a, &b], &sizes, dtype, &shape)?.reshape(&dims(result));
+        if self.target == Target::Cpu && is_call(axes, a_shape, dtype, result) {
+            return self.product_call([(a, a_shape), (b, b_shape)], axes, result, None);
         }
+        let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
         a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
     }
+
+    /// The call for a product for which [`is_call`] holds, with an epilogue and its other operand.
+    pub(super) fn product_call(
+        &self,
+        [(a, a_shape), (b, b_shape)]: [(&XlaOp, &[usize]); 2],
+        axes: &DotDims,
+        result: &[usize],
+        epilogue: Option<(Epilogue, &XlaOp)>,
+    ) -> XlaResult {
+        let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
+        let places: usize = lhs_batch.iter().map(|&axis| a_shape[axis]).product();
+        let (a, lhs) = Matrix::all(a, a_shape, lhs_batch, lhs_contract)?;
+        let (b, rhs) = Matrix::all(b, b_shape, rhs_batch, rhs_contract)?;
+        let sizes = [lhs.kept, lhs.summed, rhs.kept];
+        let sizes = kernels::Product::new(sizes, [!lhs.summed_last, rhs.summed_last]).times(places);
+        let all = |matrix: &Matrix| dims(&[&[places][..], &matrix.shape()].concat());
+        let [a, b] = [a.reshape(&all(&lhs))?, b.reshape(&all(&rhs))?];
+        let shape = [places, lhs.kept, rhs.kept];
+        let product = match epilogue {
+            None => self.call(calls::MATMUL, &[&a, &b], &sizes, DType::F32, &shape),
+            Some((epilogue, other)) => {
+                let sizes = sizes.with_epilogue(epilogue);
+                self.call(calls::MATMUL_EPILOGUE, &[&a, &b, other], &sizes, DType::F32, &shape)
+            }
+        };
+        product?.reshape(&dims(result))
+    }
+}
+
+/// Whether a product of these axes is a call of a function on the built-in CPU.
+pub(super) fn is_call(axes: &DotDims, a_shape: &[usize], dtype: DType, result: &[usize]) -> bool {
+    let size = |axes: &[usize]| axes.iter().map(|&axis| a_shape[axis]).product::<usize>();
+    let multiplications =
+        result.iter().product::<usize>() / size(&axes.lhs_batch).max(1) * size(&axes.lhs_contract);
+    dtype == DType::F32 && !axes.lhs_contract.is_empty() && multiplications >= LEAST
 }

@@ -1,0 +1,160 @@
+//! Products with an epilogue: a function of each element while the result is still in the cache of the core that computed
+//! it.
+
+use super::functions::{sigmoid, tanh};
+use super::lanes::vectorized;
+use super::matmul::{Block, Matmul, Product};
+use super::threads::{Address, Threads, each};
+use super::{Kernel, Pieces, length};
+use bytemuck::{Pod, Zeroable};
+use std::slice;
+
+/// A function of each element x of a product and of a number of another operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epilogue {
+    /// x + b, with one b for each column. So for the next three.
+    Bias,
+    /// x + b where that is above 0, and 0 elsewhere, as for NaN.
+    Relu,
+    /// 1 / (1 + e⁻⁽ˣ⁺ᵇ⁾)
+    Sigmoid,
+    /// tanh (x + b)
+    Tanh,
+    /// x where y is above 0, and 0 elsewhere, with one y for each element: the operand of a relu, or its result.
+    ReluGrad,
+}
+
+/// All of them, by their numbers in a program.
+const ALL: [Epilogue; 5] =
+    [Epilogue::Bias, Epilogue::Relu, Epilogue::Sigmoid, Epilogue::Tanh, Epilogue::ReluGrad];
+
+impl Epilogue {
+    /// Where the other operand's number lies for the element at `row` and `column` of a result with this many `columns`.
+    fn other(self, row: usize, column: usize, columns: usize) -> usize {
+        if self == Self::ReluGrad { row * columns + column } else { column }
+    }
+
+    /// Applies it to neighbours in a row, with their other numbers.
+    #[inline(always)]
+    fn apply(self, row: &mut [f32], others: &[f32]) {
+        #[inline(always)]
+        fn each(row: &mut [f32], others: &[f32], f: impl Fn(f32, f32) -> f32) {
+            let others = &others[..row.len()];
+            for i in 0..row.len() {
+                row[i] = f(row[i], others[i]);
+            }
+        }
+        #[inline(always)]
+        fn where_above(x: f32, y: f32) -> f32 {
+            if y > 0.0 { x } else { 0.0 }
+        }
+        match self {
+            Self::Bias => each(row, others, |x, b| x + b),
+            Self::Relu => each(row, others, |x, b| where_above(x + b, x + b)),
+            Self::Sigmoid => each(row, others, |x, b| sigmoid(x + b)),
+            Self::Tanh => each(row, others, |x, b| tanh(x + b)),
+            Self::ReluGrad => each(row, others, where_above),
+        }
+    }
+}
+
+/// The sizes of a product and the number of its epilogue.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct ProductWithEpilogue {
+    product: Product,
+    epilogue: i64,
+}
+
+impl ProductWithEpilogue {
+    fn epilogue(&self) -> Option<Epilogue> {
+        usize::try_from(self.epilogue).ok().and_then(|i| ALL.get(i)).copied()
+    }
+}
+
+impl Product {
+    /// One product, with an epilogue.
+    pub fn with_epilogue(self, epilogue: Epilogue) -> ProductWithEpilogue {
+        let epilogue = ALL.iter().take_while(|other| **other != epilogue).count() as i64;
+        ProductWithEpilogue { product: self, epilogue }
+    }
+}
+
+/// Elements of a result that are worth a task.
+const TASK: usize = 1 << 14;
+
+/// `(a, b, others) -> f(a b, others)` for an [`Epilogue`] f.
+#[derive(Debug)]
+pub struct MatmulEpilogue;
+
+impl Kernel<3> for MatmulEpilogue {
+    type Sizes = ProductWithEpilogue;
+    type Operand = f32;
+    type Result = f32;
+
+    fn lengths(sizes: &ProductWithEpilogue) -> Option<([usize; 3], usize)> {
+        let ([a, b], result) = Matmul::lengths(&sizes.product)?;
+        let [products, columns] = sizes.product.layout();
+        let others =
+            if sizes.epilogue()? == Epilogue::ReluGrad { result } else { length(&[columns as i64])? };
+        (products == 1).then_some(([a, b, others], result))
+    }
+
+    fn compute(
+        sizes: &ProductWithEpilogue,
+        [a, b, others]: [&[f32]; 3],
+        result: &mut [f32],
+        threads: &dyn Threads,
+    ) {
+        let Some(epilogue) = sizes.epilogue() else { return };
+        if !Self::at_once(sizes) {
+            let result = Address::of(result);
+            // SAFETY: the result is this call's alone, and every piece is computed once.
+            return threads.share(Self::pieces(sizes), &|i| unsafe {
+                Self::piece(sizes, [a, b, others], result.get(), i);
+            });
+        }
+        Matmul::compute(&sizes.product, [a, b], result, threads);
+        let [_, columns] = sizes.product.layout();
+        let rows = TASK.div_ceil(columns.max(1));
+        each(threads, result.chunks_mut((rows * columns).max(1)).enumerate(), |(i, part)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, numbers) in (i * rows..).zip(part.chunks_mut(columns)) {
+                        epilogue.apply(numbers, &others[epilogue.other(row, 0, columns)..]);
+                    }
+                },
+            );
+        });
+    }
+}
+
+impl Pieces<3> for MatmulEpilogue {
+    fn pieces(sizes: &ProductWithEpilogue) -> usize {
+        Matmul::pieces(&sizes.product)
+    }
+
+    fn at_once(sizes: &ProductWithEpilogue) -> bool {
+        Matmul::at_once(&sizes.product)
+    }
+
+    unsafe fn piece(sizes: &ProductWithEpilogue, [a, b, others]: [&[f32]; 3], result: *mut f32, i: usize) {
+        let Some(epilogue) = sizes.epilogue() else { return };
+        let Block { row: first, rows, column, columns, .. } = sizes.product.block(i);
+        let [_, all_columns] = sizes.product.layout();
+        // SAFETY: the caller's.
+        unsafe { Matmul::piece(&sizes.product, [a, b], result, i) };
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in first..first + rows {
+                    // SAFETY: the block is this piece's alone.
+                    let numbers =
+                        unsafe { slice::from_raw_parts_mut(result.add(row * all_columns + column), columns) };
+                    epilogue.apply(numbers, &others[epilogue.other(row, column, all_columns)..]);
+                }
+            },
+        );
+    }
+}
