@@ -9,7 +9,7 @@
 //!
 //! A pool stays behind an array that others read: that is computed in full anyway, and is compared with the maximum.
 
-use super::op::{Binary, Comparison, Op, Reduction, Window};
+use super::op::{Binary, Op, Reduction, Window};
 use super::scan::Scan;
 use super::{Function, Graph, Node, NodeId, Tensor};
 use crate::error::Result;
@@ -77,10 +77,10 @@ impl Step {
         let input = |i: usize| graph.tensor(node.inputs[i]);
         match node.op {
             // The maximum of padding alone is -∞, which a relu would turn into 0.
-            Op::Select if is_above_zero(&input(0), node.inputs[1]) && is_zero(&input(2)) => {
+            Op::Select if input(0).above_zero() == Some(node.inputs[1]) && input(2).is_zero() => {
                 meets_input(window).then_some(Self::Relu(node.inputs[1]))
             }
-            Op::Binary(Binary::Add) => of_channels(&input(1)).map(|bias| Self::Bias(node.inputs[0], bias)),
+            Op::Binary(Binary::Add) => input(1).repeated_row().map(|bias| Self::Bias(node.inputs[0], bias)),
             _ => None,
         }
     }
@@ -92,33 +92,6 @@ fn meets_input(window: &Window) -> bool {
     axes.all(|(&(low, high), (&size, &dilation))| {
         low.max(high) < size && (dilation == 1 || low.max(high) == 0)
     })
-}
-
-/// Whether `flags` is `x > 0`.
-fn is_above_zero(flags: &Tensor, x: NodeId) -> bool {
-    let node = flags.graph().node(flags.id());
-    matches!(node.op, Op::Compare(Comparison::Gt))
-        && node.inputs[0] == x
-        && is_zero(&flags.graph().tensor(node.inputs[1]))
-}
-
-/// Whether `x` is a zero in every element.
-fn is_zero(x: &Tensor) -> bool {
-    let node = x.graph().node(x.id());
-    match node.op {
-        Op::Broadcast { .. } => is_zero(&x.graph().tensor(node.inputs[0])),
-        Op::Constant(value) => value.shape().is_empty() && value.bytes().iter().all(|&byte| byte == 0),
-        _ => false,
-    }
-}
-
-/// The vector that `x` repeats for every place, one value for each channel.
-fn of_channels(x: &Tensor) -> Option<NodeId> {
-    let node = x.graph().node(x.id());
-    match node.op {
-        Op::Broadcast { dims } if dims == [x.rank() - 1] => Some(node.inputs[0]),
-        _ => None,
-    }
 }
 
 /// The gradient for a pooled array: each element of `dy` belongs where the window over `x` has its first largest element.
@@ -163,7 +136,7 @@ impl<'a> Pass<'a> {
                 Op::MaxPoolGrad { ref window } => {
                     node.inputs[0] == id && node.inputs[2] != id && self.is_pooled(&node, window)
                 }
-                Op::Compare(_) => is_above_zero(&self.from.tensor(*reader), id),
+                Op::Compare(_) => self.from.tensor(*reader).above_zero() == Some(id),
                 Op::Select | Op::Binary(Binary::Add) => match Step::of(*reader, self.from, window) {
                     Some(Step::Relu(x) | Step::Bias(x, _)) => x == id,
                     None => false,
@@ -282,8 +255,8 @@ impl<'a> Pass<'a> {
         let Some(Step::Relu(x)) = self.step(spread.x, &spread.window) else { return None };
         let is_gradient = node.inputs[1] == dy
             && node.ty == self.from.node(x).ty
-            && is_above_zero(&input(0), x)
-            && is_zero(&input(2));
+            && input(0).above_zero() == Some(x)
+            && input(2).is_zero();
         is_gradient.then_some(x)
     }
 }

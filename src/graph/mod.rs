@@ -18,6 +18,7 @@ mod cost;
 mod custom;
 mod early_pool;
 mod elementwise;
+mod forms;
 mod function;
 mod gradient;
 mod hoist;

@@ -13,7 +13,7 @@ const _: () = assert!(HIDDEN_SCORE == HIDDEN as f32);
 const GIVEN: usize = 3;
 
 /// Whether a node is one call on a kind of device, and not lowered as separate operations.
-pub(super) fn is_call(function: &Function, node: &Node, target: Target) -> bool {
+pub(super) fn is_attention_call(function: &Function, node: &Node, target: Target) -> bool {
     let Op::Composite(Composite::Attention { .. } | Composite::AttentionGrad { .. }) = node.op else {
         return false;
     };
@@ -22,7 +22,7 @@ pub(super) fn is_call(function: &Function, node: &Node, target: Target) -> bool 
 }
 
 impl Lowering<'_> {
-    /// A node for which [`is_call`] holds.
+    /// A node for which [`is_attention_call`] holds.
     pub(super) fn attention(&mut self, function: &Function, composite: Composite, node: &Node) -> XlaResult {
         let operands = &node.inputs[1..];
         let shape = |i: usize| function.graph().node(operands[i]).ty.shape;

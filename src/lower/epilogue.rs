@@ -1,10 +1,10 @@
 //! Products with the bias that is added to them and the activation of that sum, and products with the gradient of a relu
 //! before them: on the built-in CPU one call.
 
-use super::product::is_call;
+use super::product::is_product_call;
 use super::{Lowering, Target, XlaResult, dims, element};
 use crate::array::DType;
-use crate::graph::{Binary, Comparison, DotDims, Function, Node, NodeId, Op, Unary};
+use crate::graph::{Binary, DotDims, Function, Node, NodeId, Op, Tensor, Unary};
 use neural_kernels::Epilogue;
 use std::collections::{HashMap, HashSet};
 
@@ -78,6 +78,10 @@ impl<'a> Readers<'a> {
         self.function.graph().node(id)
     }
 
+    fn tensor(&self, id: NodeId) -> Tensor {
+        self.function.graph().tensor(id)
+    }
+
     /// The product and the epilogue of which `id` is the result.
     fn with_epilogue(&self, id: NodeId) -> Option<WithEpilogue> {
         let node = self.node(id);
@@ -90,13 +94,10 @@ impl<'a> Readers<'a> {
             Op::Unary(Unary::Tanh) => self.activated(node.inputs[0], 1, Epilogue::Tanh),
             Op::Select => {
                 let [flags, x, zero] = node.inputs[..] else { return None };
-                let Node { op: Op::Compare(Comparison::Gt), inputs, .. } = self.node(flags) else {
-                    return None;
-                };
-                let [compared, bound] = inputs[..] else { return None };
-                if !self.is_zero(zero) || !self.is_zero(bound) {
+                if !self.tensor(zero).is_zero() {
                     return None;
                 }
+                let compared = self.tensor(flags).above_zero()?;
                 if compared != x {
                     let alike = self.node(compared).ty == node.ty;
                     return alike.then(|| self.product(x, Epilogue::ReluGrad, compared))?;
@@ -119,13 +120,8 @@ impl<'a> Readers<'a> {
 
     /// The sum of a product and a row.
     fn biased(&self, id: NodeId, epilogue: Epilogue) -> Option<WithEpilogue> {
-        let Node { op: Op::Binary(Binary::Add), inputs, ty, .. } = self.node(id) else { return None };
-        let last = ty.shape.len().checked_sub(1)?;
-        let row = |id: NodeId| match self.node(id) {
-            Node { op: Op::Broadcast { dims }, inputs, .. } if dims == [last] => Some(inputs[0]),
-            _ => None,
-        };
-        let of = |x: NodeId, b: NodeId| self.product(x, epilogue, row(b)?);
+        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.node(id) else { return None };
+        let of = |x: NodeId, row: NodeId| self.product(x, epilogue, self.tensor(row).repeated_row()?);
         let [x, y] = inputs[..] else { return None };
         of(x, y).or_else(|| of(y, x))
     }
@@ -136,18 +132,10 @@ impl<'a> Readers<'a> {
         let Op::Dot(axes) = product.op.clone() else { return None };
         let [a, b] = [0, 1].map(|i| self.node(product.inputs[i]).ty.shape);
         let is_matrix = axes.lhs_batch.is_empty() && b.len() == axes.rhs_contract.len() + 1;
-        let called = is_call(&axes, &a, product.ty.dtype, &product.ty.shape);
+        let called = is_product_call(&axes, &a, product.ty.dtype, &product.ty.shape);
         let replaced = vec![id];
         let found = WithEpilogue { product, axes, epilogue, other, flags: None, replaced };
         (is_matrix && called && self.count[id] == 1).then_some(found)
-    }
-
-    fn is_zero(&self, id: NodeId) -> bool {
-        match self.node(id) {
-            Node { op: Op::Broadcast { .. }, inputs, .. } => self.is_zero(inputs[0]),
-            Node { op: Op::Constant(value), .. } => value.bytes().iter().all(|byte| *byte == 0),
-            _ => false,
-        }
     }
 }
 

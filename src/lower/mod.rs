@@ -22,7 +22,7 @@ mod window;
 use crate::array::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Function, Node, Op, Window};
-use attention::is_call;
+use attention::is_attention_call;
 pub(crate) use calls::are_known as kernels_are_known;
 use epilogue::Epilogues;
 pub(crate) use full_precision::in_full_precision;
@@ -138,9 +138,11 @@ fn lower_body(
 ) -> Result<Vec<XlaOp>> {
     let update = (target == Target::Cpu).then(|| Update::of(function, replaced)).flatten();
     // The operations that a call replaces are not written.
-    let inputs = |node: &Node| usize::from(is_call(function, node, target))..;
-    let written = update.as_ref().map(|update| update.rest(function));
-    let live = written.as_ref().unwrap_or(function).live_by(|node| &node.inputs[inputs(node)]);
+    let inputs = |node: &Node| usize::from(is_attention_call(function, node, target))..;
+    let rest = update.as_ref().map(|update| update.rest(function));
+    let written = rest.as_ref().unwrap_or(function);
+    let live = written.live_by(|node| &node.inputs[inputs(node)]);
+    let epilogues = Epilogues::of(written, &live, target);
     let mut lowering = Lowering {
         builder,
         target,
@@ -151,7 +153,6 @@ fn lower_body(
         relus: HashMap::new(),
         patches: RefCell::default(),
     };
-    let epilogues = Epilogues::of(written.as_ref().unwrap_or(function), &live, target);
     for id in (0..live.len()).filter(|&id| live[id] && !epilogues.replaces(id)) {
         let node = function.graph().node(id);
         if let Op::Scan(scan) = &node.op {
@@ -164,7 +165,7 @@ fn lower_body(
         let value = match &node.op {
             Op::Parameter { index } => arguments[*index].clone(),
             Op::Output(i) => lowering.tuples[&node.inputs[0]][*i].clone(),
-            Op::Composite(composite) if is_call(function, &node, target) => lowering
+            Op::Composite(composite) if is_attention_call(function, &node, target) => lowering
                 .attention(function, *composite, &node)
                 .map_err(|error| refused(error).at(&node.place))?,
             _ => {

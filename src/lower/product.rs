@@ -90,14 +90,14 @@ impl Lowering<'_> {
         dtype: DType,
         result: &[usize],
     ) -> XlaResult {
-        if self.target == Target::Cpu && is_call(axes, a_shape, dtype, result) {
+        if self.target == Target::Cpu && is_product_call(axes, a_shape, dtype, result) {
             return self.product_call([(a, a_shape), (b, b_shape)], axes, result, None);
         }
         let DotDims { lhs_contract, rhs_contract, lhs_batch, rhs_batch } = axes;
         a.dot_general(b, &dims(lhs_contract), &dims(rhs_contract), &dims(lhs_batch), &dims(rhs_batch))
     }
 
-    /// The call for a product for which [`is_call`] holds, with an epilogue and its other operand.
+    /// The call for a product for which [`is_product_call`] holds, with an epilogue and its other operand.
     pub(super) fn product_call(
         &self,
         [(a, a_shape), (b, b_shape)]: [(&XlaOp, &[usize]); 2],
@@ -126,7 +126,7 @@ impl Lowering<'_> {
 }
 
 /// Whether a product of these axes is a call of a function on the built-in CPU.
-pub(super) fn is_call(axes: &DotDims, a_shape: &[usize], dtype: DType, result: &[usize]) -> bool {
+pub(super) fn is_product_call(axes: &DotDims, a_shape: &[usize], dtype: DType, result: &[usize]) -> bool {
     let size = |axes: &[usize]| axes.iter().map(|&axis| a_shape[axis]).product::<usize>();
     let multiplications =
         result.iter().product::<usize>() / size(&axes.lhs_batch).max(1) * size(&axes.lhs_contract);

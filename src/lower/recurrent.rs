@@ -110,7 +110,7 @@ impl Lowering<'_> {
         let known = outputs.iter().all(|i| *i < CONSTANTS || *i >= carries);
         let Some(states) = states.filter(|_| known) else { return Ok(None) };
 
-        let each = !is_zero(function, *dys);
+        let each = !function.graph().tensor(*dys).is_zero();
         let sizes = Sequence { each: i64::from(each), ..sequence(function, node, scan, cell, [true, true]) };
         let value = |id: &NodeId| self.values[id].clone();
         let none = self.nothing()?;
@@ -162,14 +162,4 @@ fn sequence(
 /// For each row of each step 1, or 0 where it is padding.
 fn mask(real: &XlaOp) -> XlaResult {
     real.convert(element(DType::F32).primitive_type())
-}
-
-/// Whether a tensor is written as one number for all, 0.
-fn is_zero(function: &Function, id: NodeId) -> bool {
-    let node = function.graph().node(id);
-    match node.op {
-        Op::Broadcast { .. } => is_zero(function, node.inputs[0]),
-        Op::Constant(value) => value.bytes().iter().all(|byte| *byte == 0),
-        _ => false,
-    }
 }

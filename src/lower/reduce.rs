@@ -74,10 +74,9 @@ impl Lowering<'_> {
         // The operands of a difference whose second one is a row.
         let centred = |id: usize| {
             let difference = node_of(id);
-            let row = node_of(*difference.inputs.get(1)?);
-            let along_last = matches!(&row.op, Op::Broadcast { dims } if *dims == [last]);
-            let fits = matches!(difference.op, Op::Binary(Binary::Sub)) && along_last;
-            fits.then(|| [difference.inputs[0], row.inputs[0]])
+            let row = function.graph().tensor(*difference.inputs.get(1)?).repeated_row()?;
+            let is_difference = matches!(difference.op, Op::Binary(Binary::Sub));
+            is_difference.then_some([difference.inputs[0], row])
         };
         let value = |id: usize| &self.values[&id];
         let result: Vec<_> = (0..=last).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
