@@ -389,6 +389,92 @@ fn products_with_epilogues_are_those_of_f64() {
     }
 }
 
+/// Results of square matrices `x` and `w` and a vector `b`, and how many products are calls with an epilogue.
+type Results = (fn(&Graph, [&Tensor; 3]) -> Result<Vec<Tensor>>, usize);
+
+/// Parts of an epilogue that are results themselves, a comparison that is read before its relu, a bias for each row, a
+/// product with several axes, and a loop.
+const RESULTS: &[Results] = &[
+    (
+        |_, [x, w, b]| {
+            let z = (x.linear(w)? + b)?;
+            Ok(vec![z.relu()?, z])
+        },
+        1,
+    ),
+    (
+        |_, [x, w, b]| {
+            let product = x.linear(w)?;
+            Ok(vec![(product.clone() + b)?.tanh()?, product])
+        },
+        0,
+    ),
+    (
+        |_, [x, w, b]| {
+            let z = (x.linear(w)? + b)?;
+            let (zero, flags) = (z.scalar_like(0.0), z.gt(&z.scalar_like(0.0))?);
+            Ok(vec![flags.select(&z, &zero)?, flags.convert(x.dtype())?])
+        },
+        1,
+    ),
+    (
+        |_, [x, w, b]| {
+            let z = (x.linear(w)? + b)?;
+            let (zero, flags) = (z.scalar_like(0.0), z.gt(&z.scalar_like(0.0))?);
+            let before = flags.select(x, w)?;
+            Ok(vec![flags.select(&z, &zero)?, before])
+        },
+        1,
+    ),
+    (|_, [x, w, b]| Ok(vec![(x.linear(w)? + b.broadcast_in(&[24, 24], vec![0])?)?.relu()?]), 0),
+    (
+        |_, [x, w, b]| {
+            let axes = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], ..DotDims::default() };
+            let apart = w.reshape(&[4, 24, 6])?;
+            Ok(vec![(x.dot(&apart, axes)?.reshape(&[24, 24])? + b)?.relu()?])
+        },
+        0,
+    ),
+    (
+        |graph, [x, w, b]| {
+            let inputs = ScanInputs { constants: &[w.clone(), b.clone()], carries: &[x.clone()], xs: &[] };
+            let (after, _) = graph.repeat(inputs, 3, |_, constants, carries, _| {
+                let y = (carries[0].linear(&constants[0])? + &constants[1])?.relu()?;
+                Ok(StepOutputs { carries: vec![y.linear(&constants[0])?], ys: Vec::new() })
+            })?;
+            Ok(after)
+        },
+        1,
+    ),
+];
+
+#[test]
+fn epilogues_leave_what_is_read_elsewhere() {
+    let shapes: [&[usize]; 3] = [&[24, 24], &[24, 24], &[24]];
+    for (i, (results, expected_calls)) in RESULTS.iter().enumerate() {
+        let run = |dtype| {
+            let graph = Graph::new();
+            let parameters = shapes.map(|shape| graph.parameter(dtype, shape));
+            let function = Function::new(&graph, results(&graph, parameters.each_ref())?);
+            if dtype == DType::F32 {
+                let text = hlo_text(&function, Target::Cpu)?;
+                let calls = text.matches("\"neural.matmul_epilogue\"").count();
+                assert_eq!(calls, *expected_calls, "results {i}: {text}");
+            }
+            let argument = |(seed, shape): (u64, &[usize])| {
+                array(shape, &numbers(shape.iter().product(), seed)).cast(dtype)
+            };
+            let arguments: Vec<_> = (1..).zip(shapes).map(argument).collect();
+            Program::compile(device(), &function, 0)?.call(device(), &arguments)
+        };
+        let (expected, got) = (run(DType::F64).expect("runs"), run(DType::F32).expect("runs"));
+        for (part, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let off = difference(&got.to_f64(), &expected.to_f64());
+            assert!(off < 3e-6, "results {i}, part {part}: off by {off:e}");
+        }
+    }
+}
+
 struct Pool {
     input: &'static [usize],
     size: &'static [usize],

@@ -16,7 +16,7 @@ pub enum Epilogue {
     Bias,
     /// x + b where that is above 0, and 0 elsewhere, as for NaN.
     Relu,
-    /// 1 / (1 + e⁻⁽ˣ⁺ᵇ⁾)
+    /// 1 / (1 + e⁻⁽ˣ⁺ᵇ⁾); 0 where x + b is below -87.
     Sigmoid,
     /// tanh (x + b)
     Tanh,
@@ -24,7 +24,7 @@ pub enum Epilogue {
     ReluGrad,
 }
 
-/// All of them, by their numbers in a program.
+/// All of them, in the order of their numbers.
 const ALL: [Epilogue; 5] =
     [Epilogue::Bias, Epilogue::Relu, Epilogue::Sigmoid, Epilogue::Tanh, Epilogue::ReluGrad];
 
@@ -38,7 +38,7 @@ impl Epilogue {
     #[inline(always)]
     fn apply(self, row: &mut [f32], others: &[f32]) {
         #[inline(always)]
-        fn each(row: &mut [f32], others: &[f32], f: impl Fn(f32, f32) -> f32) {
+        fn map(row: &mut [f32], others: &[f32], f: impl Fn(f32, f32) -> f32) {
             let others = &others[..row.len()];
             for i in 0..row.len() {
                 row[i] = f(row[i], others[i]);
@@ -49,11 +49,11 @@ impl Epilogue {
             if y > 0.0 { x } else { 0.0 }
         }
         match self {
-            Self::Bias => each(row, others, |x, b| x + b),
-            Self::Relu => each(row, others, |x, b| where_above(x + b, x + b)),
-            Self::Sigmoid => each(row, others, |x, b| sigmoid(x + b)),
-            Self::Tanh => each(row, others, |x, b| tanh(x + b)),
-            Self::ReluGrad => each(row, others, where_above),
+            Self::Bias => map(row, others, |x, b| x + b),
+            Self::Relu => map(row, others, |x, b| where_above(x + b, x + b)),
+            Self::Sigmoid => map(row, others, |x, b| sigmoid(x + b)),
+            Self::Tanh => map(row, others, |x, b| tanh(x + b)),
+            Self::ReluGrad => map(row, others, where_above),
         }
     }
 }
@@ -75,8 +75,7 @@ impl ProductWithEpilogue {
 impl Product {
     /// One product, with an epilogue.
     pub fn with_epilogue(self, epilogue: Epilogue) -> ProductWithEpilogue {
-        let epilogue = ALL.iter().take_while(|other| **other != epilogue).count() as i64;
-        ProductWithEpilogue { product: self, epilogue }
+        ProductWithEpilogue { product: self, epilogue: epilogue as i64 }
     }
 }
 

@@ -5,12 +5,12 @@ use super::lanes::{lanes, store};
 use super::product::{Line, NARROW, Strided, lines, product, unrolled};
 use pulp::{Arch, Simd, WithSimd};
 
-/// More terms of a sum are more than a core's cache keeps from one block of rows to the next.
+/// With more terms the packed operand does not stay in a core's cache from one block of rows to the next.
 const MOST_SUMMED: usize = 1 << 11;
 
 /// Whether a product of `[rows, summed, columns]` is computed here.
 pub(super) fn fit([rows, summed, columns]: [usize; 3]) -> bool {
-    rows >= NARROW && summed <= MOST_SUMMED && columns > 1 && columns <= lanes()
+    rows >= NARROW && (1..=MOST_SUMMED).contains(&summed) && columns > 1 && columns <= lanes()
 }
 
 /// Writes `a b` of `[rows, summed, columns]` that [`fit`], row by row.

@@ -204,7 +204,7 @@ impl Kernel<1> for ArgMax {
         Part { operands, result, length, width: 1 }.compute(threads, &|part: Part<'_, 1, i32>| {
             let Part { operands: [x], result, length, .. } = part;
             for (row, place) in x.chunks_exact(length).zip(result) {
-                // Without a branch, which could not be foreseen.
+                // Without a branch, which a processor cannot predict.
                 let (mut largest, mut number) = (0, row[0]);
                 for (i, &x) in row.iter().enumerate() {
                     let larger = x > number;

@@ -138,7 +138,7 @@ impl Product {
     }
 }
 
-/// Rows and columns of one of the results, from the first ones on.
+/// `rows` rows from `row` on, and `columns` columns from `column` on, of the result of one product.
 pub(super) struct Block {
     product: usize,
     pub row: usize,

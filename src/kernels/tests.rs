@@ -309,7 +309,7 @@ fn sums_of_centred_rows() {
 }
 
 /// Sizes of products: no numbers, one, those that fill no register, and those that are cut, in both ways.
-const PRODUCTS: [[usize; 3]; 13] = [
+const PRODUCTS: [[usize; 3]; 16] = [
     [1, 1, 1],
     [3, 5, 2],
     [17, 31, 19],
@@ -323,6 +323,9 @@ const PRODUCTS: [[usize; 3]; 13] = [
     [90, 1300, 130],
     [603, 64, 5],
     [59, 700, 16],
+    [16, 0, 4],
+    [40, 2048, 7],
+    [40, 2049, 17],
 ];
 
 #[test]

@@ -13,10 +13,10 @@ use super::threads::{Threads, each};
 
 /// Numbers that are processed together: a formula's intermediate results stay in the nearest cache.
 const BLOCK: usize = 256;
-/// Numbers of a task: fewer are not worth a second thread, and more keep the others waiting at the end.
+/// Numbers of a task: fewer are not worth a second thread, and more keep other threads waiting at the end.
 const LEAST: usize = 1 << 12;
 const MOST: usize = 1 << 14;
-/// A small update is divided into this many tasks.
+/// At most this many tasks, unless they would be larger than `MOST`.
 const TASKS: usize = 8;
 
 /// Groups of arrays with the formulas that replace them.
@@ -102,7 +102,7 @@ impl Update {
         let mut replaced = replaced.into_iter();
         let mut tasks: Vec<Vec<Part>> = Vec::new();
         let all: usize = self.groups.iter().map(|group| group.length).sum();
-        let task = (all / TASKS).clamp(LEAST, MOST);
+        let room = all.div_ceil(TASKS).clamp(LEAST, MOST).next_multiple_of(BLOCK);
         let mut free = 0;
         for group in &self.groups {
             let formula = &self.formulas[group.formula];
@@ -111,7 +111,7 @@ impl Update {
             while first < group.length {
                 if free == 0 {
                     tasks.push(Vec::new());
-                    free = task;
+                    free = room;
                 }
                 let count = free.min(group.length - first);
                 let replaced = arrays.iter_mut().filter_map(|array| array.split_off_mut(..count)).collect();
