@@ -182,6 +182,33 @@ fn rows_that_cannot_be_taken_are_named_and_left_out_if_asked() {
     refused(&neural(home, &["predict", "runs/one", "/dev/zero"]), &["regular file", "got a device"]);
 }
 
+/// More rows than are read ahead.
+#[test]
+fn answers_come_in_order_up_to_an_error() {
+    const MANY: usize = 4500;
+    let (folder, x) = of_numbers();
+    let home = folder.path();
+    let mut values: Vec<f32> = x.to_vec::<f32>().unwrap().into_iter().cycle().take(3 * MANY).collect();
+    let write = |name: &str, values: &[f32]| {
+        let array = Array::new(&[MANY, 3], values.to_vec()).unwrap();
+        fs::write(home.join(name), npy(&array)).unwrap();
+    };
+    write("long.npy", &values);
+    let answered = |file: &str| {
+        let output = neural(home, &["predict", "runs/one", file, "none.npy", "--json"]);
+        let numbers = rows(&String::from_utf8_lossy(&output.stdout)).into_iter();
+        (numbers.map(|row| row["row"].as_u64().unwrap()).collect::<Vec<_>>(), output)
+    };
+    let (numbers, output) = answered("long.npy");
+    assert_eq!(numbers, (0..MANY as u64).collect::<Vec<_>>());
+    refused(&output, &["none.npy"]);
+    values[3 * 2300] = f32::NAN;
+    write("hole.npy", &values);
+    let (numbers, output) = answered("hole.npy");
+    assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
+    refused(&output, &["hole.npy", "NaN in row 2300"]);
+}
+
 #[test]
 fn values_are_named_after_their_target() {
     let home = TempDir::new().unwrap();

@@ -12,8 +12,11 @@ pub(super) use answered::Answered;
 use inputs::{Batch, Reader};
 use output::{Format, Writer};
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 
 /// Predict with a trained model: for pictures, rows of a table, or arrays
 #[derive(Debug, clap::Args)]
@@ -78,6 +81,28 @@ pub struct Predict {
     csv: bool,
 }
 
+/// Batches that wait to be predicted, besides the one that is being read.
+const AHEAD: usize = 1;
+
+/// The batches of a thread that reads them ahead of prediction; an error that ends it comes last. After an error elsewhere it
+/// is not waited for: standard input may have no end.
+fn read_ahead(
+    reader: Reader,
+    files: Vec<PathBuf>,
+) -> io::Result<(Receiver<anyhow::Result<Batch>>, JoinHandle<()>)> {
+    let (sender, batches) = mpsc::sync_channel(AHEAD);
+    let reading = thread::Builder::new().name("rows".into()).spawn(move || {
+        let read = reader.read(&files, &mut |batch| {
+            sender.send(Ok(batch)).map_err(|_| anyhow::anyhow!("nobody predicts the rows"))
+        });
+        if let Err(error) = read {
+            // Who has stopped before has an error of its own.
+            let _ = sender.send(Err(error));
+        }
+    })?;
+    Ok((batches, reading))
+}
+
 /// Rows were left out.
 const SKIPPED: u8 = 3;
 
@@ -95,12 +120,14 @@ impl Predict {
         }
         let conformal = saved.conformal.clone();
         let model = saved.model()?;
-        let device = self.trained.open_device()?;
-        let reader = Reader { source: &source, description: &model.description, invert: self.invert };
         let mut writer = Writer::new(self.output.as_deref(), self.form(), self.top, source.id.clone())?;
+        let reader = Reader { source, description: model.description.clone(), invert: self.invert };
+        let (batches, reading) = read_ahead(reader, self.files.clone())?;
+        let device = self.trained.open_device()?;
         let mut predictor: Option<Predictor> = None;
         let mut skipped = 0;
-        reader.read(&self.files, &mut |batch: Batch| {
+        for batch in batches {
+            let batch = batch?;
             for error in batch.refused {
                 if !self.skip_bad {
                     return Err(error.into());
@@ -112,14 +139,14 @@ impl Predict {
                 }
             }
             if batch.places.is_empty() {
-                return Ok(());
+                continue;
             }
             // One program is enough as long as batches do not grow.
             let rows = batch.places.len();
             if predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows) {
                 predictor = Some(model.compile(&device, rows)?);
             }
-            let Some(predictor) = &predictor else { return Ok(()) };
+            let Some(predictor) = &predictor else { continue };
             let outputs = predictor.predict_all(&batch.samples)?;
             let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
             let answers = Answers::of_each(&model.description, &shapes);
@@ -127,8 +154,11 @@ impl Predict {
                 .into_iter()
                 .map(|a| a.with_threshold(threshold).with_conformal(conformal.clone()))
                 .collect();
-            writer.write(&answers, &batch.places, &outputs)
-        })?;
+            writer.write(&answers, &batch.places, &outputs)?;
+        }
+        if let Err(panic) = reading.join() {
+            resume_unwind(panic);
+        }
         writer.finish()?;
         if self.form() == Format::Text {
             // For people; nothing depends on whether it is read.

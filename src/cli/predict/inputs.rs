@@ -38,14 +38,14 @@ pub(super) struct Place {
 }
 
 /// Reads files as the model's data was read.
-pub(super) struct Reader<'a> {
-    pub source: &'a Source,
-    pub description: &'a Description,
+pub(super) struct Reader {
+    pub source: Source,
+    pub description: Description,
     /// Whether light and dark are turned around in pictures.
     pub invert: bool,
 }
 
-impl Reader<'_> {
+impl Reader {
     /// Passes the rows of all files to `each`, in order.
     pub fn read(
         &self,
@@ -110,14 +110,14 @@ impl Reader<'_> {
                 Err(error) => refused.push(error),
             }
         }
-        let Description { dtype, sample, .. } = self.description;
+        let Description { dtype, sample, .. } = &self.description;
         let samples = Array::from_bytes(*dtype, &[&[places.len()], &sample[..]].concat(), bytes)?;
         Ok(Batch { samples: vec![samples], places, refused })
     }
 
     /// A picture in the size and the channels of the model's samples, from its contents or its file.
     fn picture(&self, path: &Path, contents: Option<&[u8]>) -> Result<Array> {
-        let Description { dtype, sample, columns, .. } = self.description;
+        let Description { dtype, sample, columns, .. } = &self.description;
         let form = Some(sample).filter(|_| *dtype == DType::U8).and_then(|sample| Form::of_sample(sample));
         let Some(form) = form else {
             let expected = match columns.is_empty() {
@@ -142,7 +142,7 @@ impl Reader<'_> {
     }
 
     fn note_if_turned_around(&self, path: &Path, picture: &Array) {
-        if is_turned_around(picture, self.description) {
+        if is_turned_around(picture, &self.description) {
             note_of(path, "light and dark are the other way around than in training, see --invert");
         }
     }
