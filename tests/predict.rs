@@ -205,7 +205,7 @@ fn answers_come_in_order_up_to_an_error() {
     values[3 * 2300] = f32::NAN;
     write("hole.npy", &values);
     let (numbers, output) = answered("hole.npy");
-    assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
+    assert!(numbers.len() == 2000 && numbers.iter().copied().eq(0..numbers.len() as u64));
     refused(&output, &["hole.npy", "NaN in row 2300"]);
 }
 

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Rows that are read, predicted and written together.
+/// At most this many rows, or bytes of samples, are read, predicted and written together.
 const ROWS: usize = 1000;
+const BYTES: usize = 1 << 24;
 
 /// Some of the rows to predict.
 pub(super) struct Batch {
@@ -83,12 +84,18 @@ impl Reader {
         self.pictures(&pictures, each)
     }
 
+    fn rows_at_once(&self) -> usize {
+        let bytes = |input: &Reads| count(input.sample) * input.dtype.size();
+        let row: usize = self.description.reads().iter().map(bytes).sum();
+        (BYTES / row.max(1)).clamp(1, ROWS)
+    }
+
     fn pictures(
         &self,
         files: &[PathBuf],
         each: &mut dyn FnMut(Batch) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        for files in files.chunks(ROWS) {
+        for files in files.chunks(self.rows_at_once()) {
             let pictures: Vec<Result<Array>> =
                 files.par_iter().map(|file| self.picture(file, None)).collect();
             each(self.batch(files.iter().map(PathBuf::as_path).zip(pictures))?)?;
@@ -220,8 +227,9 @@ impl Reader {
         };
         let known: BTreeMap<usize, &str> =
             refused_rows.iter().map(|(row, message)| (*row, message.as_str())).collect();
-        for from in (0..rows).step_by(ROWS) {
-            let to = rows.min(from + ROWS);
+        let at_once = self.rows_at_once();
+        for from in (0..rows).step_by(at_once) {
+            let to = rows.min(from + at_once);
             let (mut bytes, mut places, mut refused) =
                 (vec![Vec::new(); reads.len()], Vec::new(), Vec::new());
             let mut take = |numbers: std::ops::Range<usize>, samples: &[Array]| {
