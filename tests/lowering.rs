@@ -437,7 +437,8 @@ const RESULTS: &[Results] = &[
     ),
     (
         |graph, [x, w, b]| {
-            let inputs = ScanInputs { constants: &[w.clone(), b.clone()], carries: &[x.clone()], xs: &[] };
+            let inputs =
+                ScanInputs { constants: &[w.clone(), b.clone()], carries: std::slice::from_ref(x), xs: &[] };
             let (after, _) = graph.repeat(inputs, 3, |_, constants, carries, _| {
                 let y = (carries[0].linear(&constants[0])? + &constants[1])?.relu()?;
                 Ok(StepOutputs { carries: vec![y.linear(&constants[0])?], ys: Vec::new() })
