@@ -11,7 +11,7 @@
 
 use super::op::{Binary, Op, Reduction, Window};
 use super::scan::Scan;
-use super::{Function, Graph, Node, NodeId, Tensor};
+use super::{Function, Graph, Node, NodeId, Readers, Tensor};
 use crate::error::Result;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -74,13 +74,17 @@ impl Step {
     /// The operation that made `id`, if a pool by `window` may move before it.
     fn of(id: NodeId, graph: &Graph, window: &Window) -> Option<Self> {
         let node = graph.node(id);
-        let input = |i: usize| graph.tensor(node.inputs[i]);
         match node.op {
             // The maximum of padding alone is -∞, which a relu would turn into 0.
-            Op::Select if input(0).above_zero() == Some(node.inputs[1]) && input(2).is_zero() => {
-                meets_input(window).then_some(Self::Relu(node.inputs[1]))
+            Op::Select => graph
+                .tensor(id)
+                .where_above_zero()
+                .filter(|[x, y]| x == y && meets_input(window))
+                .map(|[x, _]| Self::Relu(x)),
+            Op::Binary(Binary::Add) => {
+                let bias = graph.tensor(node.inputs[1]).repeated_row()?;
+                Some(Self::Bias(node.inputs[0], bias))
             }
-            Op::Binary(Binary::Add) => input(1).repeated_row().map(|bias| Self::Bias(node.inputs[0], bias)),
             _ => None,
         }
     }
@@ -104,9 +108,7 @@ struct Spread {
 
 struct Pass<'a> {
     from: &'a Graph,
-    /// The nodes that read each node.
-    readers: Vec<Vec<NodeId>>,
-    is_output: Vec<bool>,
+    readers: Vec<Readers>,
     to: Graph,
     made: HashMap<NodeId, Tensor>,
     pooled: HashMap<(NodeId, Window), Tensor>,
@@ -116,15 +118,9 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(function: &'a Function, live: &[bool]) -> Self {
-        let from = function.graph();
-        let mut readers = vec![Vec::new(); live.len()];
-        for id in (0..live.len()).filter(|&id| live[id]) {
-            from.node(id).inputs.iter().for_each(|&input| readers[input].push(id));
-        }
-        let mut is_output = vec![false; live.len()];
-        function.outputs().iter().for_each(|output| is_output[output.id] = true);
         let (made, pooled, spread) = Default::default();
-        Self { from, readers, is_output, to: Graph::new(), made, pooled, spread }
+        let (from, readers) = (function.graph(), function.readers(live));
+        Self { from, readers, to: Graph::new(), made, pooled, spread }
     }
 
     /// The operation that made `id`, if a pool by `window` moves before it.
@@ -144,7 +140,8 @@ impl<'a> Pass<'a> {
                 _ => false,
             }
         };
-        let is_free = !self.is_output[id] && self.readers[id].iter().all(is_of_pool);
+        let readers = &self.readers[id];
+        let is_free = !readers.is_output && readers.nodes.iter().all(is_of_pool);
         Step::of(id, self.from, window).filter(|_| is_free)
     }
 
@@ -160,7 +157,7 @@ impl<'a> Pass<'a> {
                 self.keep(id, Spread { x: node.inputs[0], window: window.clone(), dy });
             }
             (Op::Select, Some((input, spread))) => {
-                let Some(x) = self.before_relu(node, input, &spread) else { return self.insert(id, node) };
+                let Some(x) = self.before_relu(id, input, &spread) else { return self.insert(id, node) };
                 let y = self.pooled(x, &spread.window)?;
                 let zero = y.scalar_like(0.0);
                 let dy = self.to.within(&node.place, || y.gt(&zero)?.select(&spread.dy, &zero))?;
@@ -248,15 +245,12 @@ impl<'a> Pass<'a> {
             && y.inputs[0] == node.inputs[0]
     }
 
-    /// The array of which a relu made the pooled one, if `node` is the gradient for it, from the gradient `dy` for the
-    /// relu's result.
-    fn before_relu(&self, node: &Node, dy: NodeId, spread: &Spread) -> Option<NodeId> {
-        let input = |i: usize| self.from.tensor(node.inputs[i]);
+    /// The operand of the relu whose result is pooled, if `id` is its gradient, from the gradient `dy` for that result.
+    fn before_relu(&self, id: NodeId, dy: NodeId, spread: &Spread) -> Option<NodeId> {
         let Some(Step::Relu(x)) = self.step(spread.x, &spread.window) else { return None };
-        let is_gradient = node.inputs[1] == dy
-            && node.ty == self.from.node(x).ty
-            && input(0).above_zero() == Some(x)
-            && input(2).is_zero();
+        let gradient = self.from.tensor(id);
+        let is_gradient =
+            gradient.where_above_zero() == Some([x, dy]) && *gradient.ty() == self.from.node(x).ty;
         is_gradient.then_some(x)
     }
 }

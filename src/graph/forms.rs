@@ -1,7 +1,7 @@
 //! Common forms of nodes, which several passes look for.
 
 use super::op::{Comparison, Op};
-use super::{NodeId, Tensor};
+use super::{Node, NodeId, Tensor};
 
 impl Tensor {
     /// Whether it is a constant, 0 in every element.
@@ -19,6 +19,15 @@ impl Tensor {
         let node = self.graph.node(self.id);
         let is_above = matches!(node.op, Op::Compare(Comparison::Gt));
         (is_above && self.graph.tensor(node.inputs[1]).is_zero()).then(|| node.inputs[0])
+    }
+
+    /// The `[x, y]` of an array that is `y` where `x > 0`, and 0 elsewhere. A relu has one tensor for both, and its
+    /// gradient the gradient for its result as `y`.
+    pub(crate) fn where_above_zero(&self) -> Option<[NodeId; 2]> {
+        let Node { op: Op::Select, inputs, .. } = self.graph.node(self.id) else { return None };
+        let input = |i: usize| self.graph.tensor(inputs[i]);
+        let x = input(0).above_zero()?;
+        input(2).is_zero().then(|| [x, inputs[1]])
     }
 
     /// The vector that it repeats for every place, with a number for each index of the last axis.

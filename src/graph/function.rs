@@ -24,6 +24,14 @@ pub struct Function {
     outputs: Vec<Tensor>,
 }
 
+/// The readers of one node.
+#[derive(Clone, Default)]
+pub(crate) struct Readers {
+    /// In the order in which they were made; one that reads the node twice stands here twice.
+    pub nodes: Vec<NodeId>,
+    pub is_output: bool,
+}
+
 impl Function {
     /// ```
     /// use neural::graph::{Function, Graph};
@@ -69,6 +77,16 @@ impl Function {
             }
         }
         live
+    }
+
+    /// The live nodes and outputs that read each node.
+    pub(crate) fn readers(&self, live: &[bool]) -> Vec<Readers> {
+        let mut readers = vec![Readers::default(); live.len()];
+        for id in (0..live.len()).filter(|&id| live[id]) {
+            self.graph.node(id).inputs.iter().for_each(|&input| readers[input].nodes.push(id));
+        }
+        self.outputs.iter().for_each(|output| readers[output.id].is_output = true);
+        readers
     }
 
     /// Writes this function's operations into the graph of its arguments.

@@ -38,6 +38,7 @@ pub use cost::flops;
 pub(crate) use cost::{kernels, largest_result};
 pub use custom::{Custom, custom_gradient};
 pub use function::Function;
+pub(crate) use function::Readers;
 pub use gradient::gradients;
 pub use op::{Binary, Comparison, DotDims, Op, Reduction, Type, Unary, Window};
 pub use random::Random;

@@ -4,7 +4,7 @@
 use super::product::is_product_call;
 use super::{Lowering, Target, XlaResult, dims, element};
 use crate::array::DType;
-use crate::graph::{Binary, DotDims, Function, Node, NodeId, Op, Tensor, Unary};
+use crate::graph::{Binary, DotDims, Function, Graph, Node, NodeId, Op, Readers, Unary};
 use neural_kernels::Epilogue;
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ pub(super) struct Epilogues {
 }
 
 /// A product with its epilogue.
-struct WithEpilogue {
+pub(super) struct WithEpilogue {
     product: Node,
     axes: DotDims,
     epilogue: Epilogue,
@@ -35,11 +35,11 @@ impl Epilogues {
         if target != Target::Cpu {
             return all;
         }
-        let readers = Readers::of(function, live);
-        // The whole of an epilogue is found before its parts.
+        let search = Search { graph: function.graph(), readers: function.readers(live) };
+        // Results come before their operands, so that an epilogue is found as a whole.
         for id in (0..live.len()).rev().filter(|&id| live[id]) {
             if !all.replaced.contains(&id)
-                && let Some(found) = readers.with_epilogue(id)
+                && let Some(found) = search.with_epilogue(id)
             {
                 all.replaced.extend(&found.replaced);
                 all.calls.insert(id, found);
@@ -48,43 +48,31 @@ impl Epilogues {
         all
     }
 
+    /// The product with the epilogue of which `id` is the result.
+    pub fn at(&self, id: NodeId) -> Option<&WithEpilogue> {
+        self.calls.get(&id)
+    }
+
     pub fn replaces(&self, id: NodeId) -> bool {
         self.replaced.contains(&id)
     }
 }
 
-/// A function, with the readers of each of its nodes.
-struct Readers<'a> {
-    function: &'a Function,
-    /// How many live nodes and outputs read a node.
-    count: Vec<usize>,
-    first: Vec<Option<NodeId>>,
+struct Search<'a> {
+    graph: &'a Graph,
+    readers: Vec<Readers>,
 }
 
-impl<'a> Readers<'a> {
-    fn of(function: &'a Function, live: &[bool]) -> Self {
-        let (mut count, mut first) = (vec![0; live.len()], vec![None; live.len()]);
-        function.outputs().iter().for_each(|output| count[output.id()] += 1);
-        for id in (0..live.len()).filter(|&id| live[id]) {
-            for input in function.graph().node(id).inputs {
-                count[input] += 1;
-                first[input].get_or_insert(id);
-            }
-        }
-        Self { function, count, first }
+impl Search<'_> {
+    /// Whether this many nodes read a node, and nothing else.
+    fn has_readers(&self, id: NodeId, count: usize) -> bool {
+        let Readers { nodes, is_output } = &self.readers[id];
+        nodes.len() == count && !is_output
     }
 
-    fn node(&self, id: NodeId) -> Node {
-        self.function.graph().node(id)
-    }
-
-    fn tensor(&self, id: NodeId) -> Tensor {
-        self.function.graph().tensor(id)
-    }
-
-    /// The product and the epilogue of which `id` is the result.
+    /// The product and the epilogue that compute `id`.
     fn with_epilogue(&self, id: NodeId) -> Option<WithEpilogue> {
-        let node = self.node(id);
+        let node = self.graph.node(id);
         if node.ty.dtype != DType::F32 {
             return None;
         }
@@ -93,64 +81,53 @@ impl<'a> Readers<'a> {
             Op::Unary(Unary::Logistic) => self.activated(node.inputs[0], 1, Epilogue::Sigmoid),
             Op::Unary(Unary::Tanh) => self.activated(node.inputs[0], 1, Epilogue::Tanh),
             Op::Select => {
-                let [flags, x, zero] = node.inputs[..] else { return None };
-                if !self.tensor(zero).is_zero() {
-                    return None;
-                }
-                let compared = self.tensor(flags).above_zero()?;
-                if compared != x {
-                    let alike = self.node(compared).ty == node.ty;
-                    return alike.then(|| self.product(x, Epilogue::ReluGrad, compared))?;
+                let [x, y] = self.graph.tensor(id).where_above_zero()?;
+                if x != y {
+                    let alike = self.graph.node(x).ty == node.ty;
+                    return alike.then(|| self.product(y, Epilogue::ReluGrad, x))?;
                 }
                 // Read by the comparison and by this node, which is also the first to read the comparison.
+                let flags = node.inputs[0];
                 let mut relu = self.activated(x, 2, Epilogue::Relu)?;
                 relu.replaced.push(flags);
-                (self.first[flags] == Some(id)).then_some(WithEpilogue { flags: Some(flags), ..relu })
+                let is_first = self.readers[flags].nodes.first() == Some(&id);
+                is_first.then_some(WithEpilogue { flags: Some(flags), ..relu })
             }
             _ => None,
         }
     }
 
-    /// An activation of a biased product that nothing but its `readers` reads.
+    /// An activation of a biased product that this many nodes read, and nothing else.
     fn activated(&self, sum: NodeId, readers: usize, epilogue: Epilogue) -> Option<WithEpilogue> {
         let mut found = self.biased(sum, epilogue)?;
         found.replaced.push(sum);
-        (self.count[sum] == readers).then_some(found)
+        self.has_readers(sum, readers).then_some(found)
     }
 
     /// The sum of a product and a row.
     fn biased(&self, id: NodeId, epilogue: Epilogue) -> Option<WithEpilogue> {
-        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.node(id) else { return None };
-        let of = |x: NodeId, row: NodeId| self.product(x, epilogue, self.tensor(row).repeated_row()?);
+        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.graph.node(id) else { return None };
+        let of = |x: NodeId, row: NodeId| self.product(x, epilogue, self.graph.tensor(row).repeated_row()?);
         let [x, y] = inputs[..] else { return None };
         of(x, y).or_else(|| of(y, x))
     }
 
-    /// A product that nothing else reads, of which the last axis is all columns of a matrix.
+    /// A product with one reader, whose last axis has all columns of its second matrix.
     fn product(&self, id: NodeId, epilogue: Epilogue, other: NodeId) -> Option<WithEpilogue> {
-        let product = self.node(id);
+        let product = self.graph.node(id);
         let Op::Dot(axes) = product.op.clone() else { return None };
-        let [a, b] = [0, 1].map(|i| self.node(product.inputs[i]).ty.shape);
+        let [a, b] = [0, 1].map(|i| self.graph.node(product.inputs[i]).ty.shape);
         let is_matrix = axes.lhs_batch.is_empty() && b.len() == axes.rhs_contract.len() + 1;
         let called = is_product_call(&axes, &a, product.ty.dtype, &product.ty.shape);
         let replaced = vec![id];
         let found = WithEpilogue { product, axes, epilogue, other, flags: None, replaced };
-        (is_matrix && called && self.count[id] == 1).then_some(found)
+        (is_matrix && called && self.has_readers(id, 1)).then_some(found)
     }
 }
 
 impl Lowering<'_> {
-    /// The call for a product with its epilogue, if `id` is the result of one.
-    pub(super) fn product_with_epilogue(
-        &mut self,
-        function: &Function,
-        epilogues: &Epilogues,
-        id: NodeId,
-    ) -> Option<XlaResult> {
-        epilogues.calls.get(&id).map(|call| self.epilogue(function, call))
-    }
-
-    fn epilogue(&mut self, function: &Function, call: &WithEpilogue) -> XlaResult {
+    /// The call for a product with its epilogue.
+    pub(super) fn product_with_epilogue(&mut self, function: &Function, call: &WithEpilogue) -> XlaResult {
         let WithEpilogue { product, axes, epilogue, other, flags, .. } = call;
         let node = |id| function.graph().node(id);
         // A relu's result is above 0 where its operand is, which then is not kept.

@@ -169,8 +169,10 @@ fn lower_body(
                 .attention(function, *composite, &node)
                 .map_err(|error| refused(error).at(&node.place))?,
             _ => {
-                let product = lowering.product_with_epilogue(function, &epilogues, id);
-                let value = product.unwrap_or_else(|| lowering.node(function, &node));
+                let value = match epilogues.at(id) {
+                    Some(call) => lowering.product_with_epilogue(function, call),
+                    None => lowering.node(function, &node),
+                };
                 value.map_err(|error| refused(error).at(&node.place))?
             }
         };
