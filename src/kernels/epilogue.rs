@@ -4,7 +4,7 @@
 use super::functions::{sigmoid, tanh};
 use super::lanes::vectorized;
 use super::matmul::{Block, Matmul, Product};
-use super::threads::{Address, Threads, each};
+use super::threads::{Address, Threads};
 use super::{Kernel, Pieces, length};
 use bytemuck::{Pod, Zeroable};
 use std::slice;
@@ -29,14 +29,30 @@ const ALL: [Epilogue; 5] =
     [Epilogue::Bias, Epilogue::Relu, Epilogue::Sigmoid, Epilogue::Tanh, Epilogue::ReluGrad];
 
 impl Epilogue {
-    /// Where the other operand's number lies for the element at `row` and `column` of a result with this many `columns`.
-    fn other(self, row: usize, column: usize, columns: usize) -> usize {
-        if self == Self::ReluGrad { row * columns + column } else { column }
+    /// Applies it to the block of a product that the `i`-th piece has computed.
+    ///
+    /// # Safety
+    /// The memory at `result` has the length of the product's result, and nothing else uses the block.
+    unsafe fn apply(self, sizes: &ProductWithEpilogue, others: &[f32], result: *mut f32, i: usize) {
+        let Block { row: first, rows, column, columns, .. } = sizes.product.block(i);
+        let [_, width] = sizes.product.layout();
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in first..first + rows {
+                    let place = row * width + column;
+                    // SAFETY: the caller's.
+                    let numbers = unsafe { slice::from_raw_parts_mut(result.add(place), columns) };
+                    let other = if self == Self::ReluGrad { place } else { column };
+                    self.apply_to_row(numbers, &others[other..]);
+                }
+            },
+        );
     }
 
     /// Applies it to neighbours in a row, with their other numbers.
     #[inline(always)]
-    fn apply(self, row: &mut [f32], others: &[f32]) {
+    fn apply_to_row(self, row: &mut [f32], others: &[f32]) {
         #[inline(always)]
         fn map(row: &mut [f32], others: &[f32], f: impl Fn(f32, f32) -> f32) {
             let others = &others[..row.len()];
@@ -79,9 +95,6 @@ impl Product {
     }
 }
 
-/// Elements of a result that are worth a task.
-const TASK: usize = 1 << 14;
-
 /// `(a, b, others) -> f(a b, others)` for an [`Epilogue`] f.
 #[derive(Debug)]
 pub struct MatmulEpilogue;
@@ -106,26 +119,16 @@ impl Kernel<3> for MatmulEpilogue {
         threads: &dyn Threads,
     ) {
         let Some(epilogue) = sizes.epilogue() else { return };
-        if !Self::at_once(sizes) {
+        let pieces = Self::pieces(sizes);
+        if Self::at_once(sizes) {
+            Matmul::compute(&sizes.product, [a, b], result, threads);
             let result = Address::of(result);
-            // SAFETY: the result is this call's alone, and every piece is computed once.
-            return threads.share(Self::pieces(sizes), &|i| unsafe {
-                Self::piece(sizes, [a, b, others], result.get(), i);
-            });
+            // SAFETY: the result is this call's alone, and every block is one piece's.
+            return threads.share(pieces, &|i| unsafe { epilogue.apply(sizes, others, result.get(), i) });
         }
-        Matmul::compute(&sizes.product, [a, b], result, threads);
-        let [_, columns] = sizes.product.layout();
-        let rows = TASK.div_ceil(columns.max(1));
-        each(threads, result.chunks_mut((rows * columns).max(1)).enumerate(), |(i, part)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (row, numbers) in (i * rows..).zip(part.chunks_mut(columns)) {
-                        epilogue.apply(numbers, &others[epilogue.other(row, 0, columns)..]);
-                    }
-                },
-            );
-        });
+        let result = Address::of(result);
+        // SAFETY: as above.
+        threads.share(pieces, &|i| unsafe { Self::piece(sizes, [a, b, others], result.get(), i) });
     }
 }
 
@@ -140,20 +143,10 @@ impl Pieces<3> for MatmulEpilogue {
 
     unsafe fn piece(sizes: &ProductWithEpilogue, [a, b, others]: [&[f32]; 3], result: *mut f32, i: usize) {
         let Some(epilogue) = sizes.epilogue() else { return };
-        let Block { row: first, rows, column, columns, .. } = sizes.product.block(i);
-        let [_, all_columns] = sizes.product.layout();
-        // SAFETY: the caller's.
-        unsafe { Matmul::piece(&sizes.product, [a, b], result, i) };
-        vectorized(
-            #[inline(always)]
-            || {
-                for row in first..first + rows {
-                    // SAFETY: the block is this piece's alone.
-                    let numbers =
-                        unsafe { slice::from_raw_parts_mut(result.add(row * all_columns + column), columns) };
-                    epilogue.apply(numbers, &others[epilogue.other(row, column, all_columns)..]);
-                }
-            },
-        );
+        // SAFETY: the caller's; the block is this piece's alone.
+        unsafe {
+            Matmul::piece(&sizes.product, [a, b], result, i);
+            epilogue.apply(sizes, others, result, i);
+        }
     }
 }
