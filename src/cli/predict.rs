@@ -96,7 +96,7 @@ fn read_ahead(
             sender.send(Ok(batch)).map_err(|_| anyhow::anyhow!("nobody predicts the rows"))
         });
         if let Err(error) = read {
-            // Who has stopped before has an error of its own.
+            // A receiver that has stopped has an error of its own.
             let _ = sender.send(Err(error));
         }
     })?;
@@ -143,10 +143,11 @@ impl Predict {
             }
             // One program is enough as long as batches do not grow.
             let rows = batch.places.len();
-            if predictor.as_ref().is_none_or(|predictor| predictor.batch() < rows) {
-                predictor = Some(model.compile(&device, rows)?);
-            }
-            let Some(predictor) = &predictor else { continue };
+            let large_enough = predictor.take().filter(|predictor| predictor.batch() >= rows);
+            let predictor = predictor.insert(match large_enough {
+                Some(predictor) => predictor,
+                None => model.compile(&device, rows)?,
+            });
             let outputs = predictor.predict_all(&batch.samples)?;
             let shapes: Vec<&[usize]> = outputs.iter().map(|outputs| &outputs.shape()[1..]).collect();
             let answers = Answers::of_each(&model.description, &shapes);

@@ -84,6 +84,7 @@ impl Reader {
         self.pictures(&pictures, each)
     }
 
+    /// The rows of a batch, within [`ROWS`] and [`BYTES`].
     fn rows_at_once(&self) -> usize {
         let bytes = |input: &Reads| count(input.sample) * input.dtype.size();
         let row: usize = self.description.reads().iter().map(bytes).sum();
