@@ -348,7 +348,9 @@ type Network = (fn([&Tensor; 5]) -> Result<Tensor>, usize);
 #[rustfmt::skip]
 const NETWORKS: &[Network] = &[
     (|[x, w, b, v, c]| ((x.linear(w)? + b)?.relu()?.linear(v)? + c)?.logistic(), 3),
-    (|[x, w, b, v, c]| ((b + x.linear(w)?)?.tanh()?.linear(v)? + c)?.relu(), 2),
+    (|[x, w, b, v, c]| ((b + x.linear(w)?)?.tanh()?.linear(v)? + c)?.relu(), 3),
+    (|[x, w, b, v, c]| (x.linear(w)? + b)?.logistic()?.linear(v)? + c, 3),
+    (|[x, w, _, v, _]| { let y = x.linear(w)?.logistic()?; (&y * (y.neg()? + 1.0)?)?.linear(v) }, 0),
     (|[x, w, b, v, c]| { let z = (x.linear(w)? + b)?; (z.relu()? * z)?.linear(v)? + c }, 2),
     (|[x, w, b, v, c]| { let p = x.linear(w)?; ((p.clone() + b)?.relu()? * p)?.linear(v)?.sub(c) }, 0),
     (|[x, w, b, v, c]| ((x.linear(w)? + x.linear(w)?)? + b)?.relu()?.linear(v)? + c, 2),
@@ -473,6 +475,65 @@ fn epilogues_leave_what_is_read_elsewhere() {
             let off = difference(&got.to_f64(), &expected.to_f64());
             assert!(off < 3e-6, "results {i}, part {part}: off by {off:e}");
         }
+    }
+}
+
+/// A function of a table `[9, 6, 8]`, 40 row numbers, and numbers `[6, 8]` and `[8]`; how many calls for rows it has, and how
+/// many divisions are left to XLA.
+type OfRows = (fn(&Tensor, &Tensor, [&Tensor; 2]) -> Result<Tensor>, [usize; 2]);
+
+/// `(x - mean) / (deviation + 2)`, of the type of the two.
+fn scaled(x: &Tensor, mean: &Tensor, deviation: &Tensor) -> Result<Tensor> {
+    (x.convert(mean.dtype())? - mean)? / (deviation + 2.0)?
+}
+
+/// Rows that are converted, scaled or both, for numbers of one axis and of two; then with a mean for other axes than the
+/// deviation's, with a mean for each row, and with rows that are also read before they are scaled or converted.
+#[rustfmt::skip]
+const OF_ROWS: &[OfRows] = &[
+    (|t, i, [all, _]| t.take(i)?.convert(all.dtype()), [1, 0]),
+    (|t, i, [all, _]| scaled(&t.take(i)?, all, all), [1, 0]),
+    (|t, i, [_, last]| scaled(&t.take(i)?, last, last), [1, 0]),
+    (|t, i, [all, _]| scaled(&t.convert(all.dtype())?.take(i)?, all, all), [1, 0]),
+    (|t, i, [_, last]| scaled(&t.take(&i.reshape(&[5, 8])?)?, last, last), [1, 0]),
+    (|t, i, [all, last]| scaled(&t.take(i)?, all, last), [1, 1]),
+    (|t, i, [all, _]| scaled(&t.take(i)?, &all.broadcast_to(&[40, 6, 8])?.exp()?, all), [1, 1]),
+    (|t, i, [all, _]| { let x = t.take(i)?.convert(all.dtype())?; scaled(&x, all, all)? + x }, [1, 1]),
+    (|t, i, [all, _]| { let x = t.take(i)?; scaled(&x, all, all)? + x.convert(DType::I32)?.convert(all.dtype())? }, [0, 1]),
+];
+
+#[test]
+fn rows_that_are_scaled_are_those_of_f64() {
+    let shapes: [&[usize]; 4] = [&[9, 6, 8], &[40], &[6, 8], &[8]];
+    let table = numbers(9 * 6 * 8, 1).iter().map(|x| (x * 127.0 + 128.0) as u8).collect::<Vec<_>>();
+    // Some are beyond the table, and stand for its first row or its last.
+    let rows: Vec<i32> = (0..40).map(|i| i * 7 % 13 - 2).collect();
+    for (i, (build, expected_counts)) in OF_ROWS.iter().enumerate() {
+        let function = |dtype| {
+            let graph = Graph::new();
+            let types = [DType::U8, DType::I32, dtype, dtype];
+            let [table, rows, all, last] = [0, 1, 2, 3].map(|i| graph.parameter(types[i], shapes[i]));
+            Ok::<_, neural::Error>(Function::new(&graph, vec![build(&table, &rows, [&all, &last])?]))
+        };
+        let run = |dtype| {
+            let arguments = [
+                Array::new(shapes[0], table.clone())?,
+                Array::new(shapes[1], rows.clone())?,
+                values(shapes[2], 2).cast(dtype),
+                values(shapes[3], 3).cast(dtype),
+            ];
+            Program::compile(device(), &function(dtype)?, 0)?.call(device(), &arguments)
+        };
+        for (target, expected) in
+            [(Target::Cpu, *expected_counts), (Target::Gpu, [0, expected_counts[1].max(usize::from(i > 0))])]
+        {
+            let text = hlo_text(&function(DType::F32).unwrap(), target).expect("lowers");
+            let count = |part: &str| text.matches(part).count();
+            assert_eq!([count("\"neural.rows_"), count(" divide(")], expected, "rows {i}, {target:?}");
+        }
+        let (expected, got) = (run(DType::F64).expect("runs"), run(DType::F32).expect("runs"));
+        let off = difference(&got[0].to_f64(), &expected[0].to_f64());
+        assert!(off < 1e-6, "rows {i}: off by {off:e}");
     }
 }
 

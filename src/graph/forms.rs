@@ -1,15 +1,15 @@
 //! Common forms of nodes, which several passes look for.
 
-use super::op::{Comparison, Op};
+use super::op::{Binary, Comparison, Op, Unary};
 use super::{Node, NodeId, Tensor};
 
 impl Tensor {
-    /// Whether it is a constant, 0 in every element.
-    pub(crate) fn is_zero(&self) -> bool {
+    /// Whether it is a constant, this number in every element.
+    pub(crate) fn is_all(&self, number: f64) -> bool {
         let node = self.graph.node(self.id);
         match node.op {
-            Op::Broadcast { .. } => self.graph.tensor(node.inputs[0]).is_zero(),
-            Op::Constant(value) => value.bytes().iter().all(|byte| *byte == 0),
+            Op::Broadcast { .. } => self.graph.tensor(node.inputs[0]).is_all(number),
+            Op::Constant(value) => value.to_f64().iter().all(|x| x.to_bits() == number.to_bits()),
             _ => false,
         }
     }
@@ -18,7 +18,7 @@ impl Tensor {
     pub(crate) fn above_zero(&self) -> Option<NodeId> {
         let node = self.graph.node(self.id);
         let is_above = matches!(node.op, Op::Compare(Comparison::Gt));
-        (is_above && self.graph.tensor(node.inputs[1]).is_zero()).then(|| node.inputs[0])
+        (is_above && self.graph.tensor(node.inputs[1]).is_all(0.0)).then(|| node.inputs[0])
     }
 
     /// The `[x, y]` of an array that is `y` where `x > 0`, and 0 elsewhere. A relu has one tensor for both, and its
@@ -27,14 +27,48 @@ impl Tensor {
         let Node { op: Op::Select, inputs, .. } = self.graph.node(self.id) else { return None };
         let input = |i: usize| self.graph.tensor(inputs[i]);
         let x = input(0).above_zero()?;
-        input(2).is_zero().then(|| [x, inputs[1]])
+        input(2).is_all(0.0).then(|| [x, inputs[1]])
+    }
+
+    /// The `y` of `y (1 - y)`, the slope of a sigmoid whose result is `y`.
+    pub(crate) fn sigmoid_slope(&self) -> Option<NodeId> {
+        let [y, rest] = self.factors()?;
+        (self.graph.tensor(rest).one_minus()? == y).then_some(y)
+    }
+
+    /// The `y` of `1 - y²`, the slope of a tanh whose result is `y`.
+    pub(crate) fn tanh_slope(&self) -> Option<NodeId> {
+        let [x, y] = self.graph.tensor(self.one_minus()?).factors()?;
+        (x == y).then_some(y)
+    }
+
+    /// The operands of a product of elements.
+    pub(crate) fn factors(&self) -> Option<[NodeId; 2]> {
+        let Node { op: Op::Binary(Binary::Mul), inputs, .. } = self.graph.node(self.id) else { return None };
+        inputs.try_into().ok()
+    }
+
+    /// The `y` of `-y + 1`.
+    fn one_minus(&self) -> Option<NodeId> {
+        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.graph.node(self.id) else { return None };
+        let Node { op: Op::Unary(Unary::Neg), inputs: negated, .. } = self.graph.node(inputs[0]) else {
+            return None;
+        };
+        self.graph.tensor(inputs[1]).is_all(1.0).then(|| negated[0])
     }
 
     /// The vector that it repeats for every place, with a number for each index of the last axis.
     pub(crate) fn repeated_row(&self) -> Option<NodeId> {
+        self.repeated().filter(|&row| self.graph.tensor(row).rank() == 1)
+    }
+
+    /// The array that it repeats along its first axes: a scalar, or one with its last axes.
+    pub(crate) fn repeated(&self) -> Option<NodeId> {
         let node = self.graph.node(self.id);
         match node.op {
-            Op::Broadcast { dims } if dims.len() == 1 && dims[0] + 1 == self.rank() => Some(node.inputs[0]),
+            Op::Broadcast { dims } if dims.iter().copied().eq(self.rank() - dims.len()..self.rank()) => {
+                Some(node.inputs[0])
+            }
             _ => None,
         }
     }

@@ -22,13 +22,29 @@ pub enum Epilogue {
     Tanh,
     /// x where y is above 0, and 0 elsewhere, with one y for each element: the operand of a relu, or its result.
     ReluGrad,
+    /// x y (1 - y), with one y for each element: the result of a sigmoid.
+    SigmoidGrad,
+    /// x (1 - y²), with one y for each element: the result of a tanh.
+    TanhGrad,
 }
 
 /// All of them, in the order of their numbers.
-const ALL: [Epilogue; 5] =
-    [Epilogue::Bias, Epilogue::Relu, Epilogue::Sigmoid, Epilogue::Tanh, Epilogue::ReluGrad];
+const ALL: [Epilogue; 7] = [
+    Epilogue::Bias,
+    Epilogue::Relu,
+    Epilogue::Sigmoid,
+    Epilogue::Tanh,
+    Epilogue::ReluGrad,
+    Epilogue::SigmoidGrad,
+    Epilogue::TanhGrad,
+];
 
 impl Epilogue {
+    /// Whether its other operand has a number for each element, not for each column.
+    fn is_of_elements(self) -> bool {
+        matches!(self, Self::ReluGrad | Self::SigmoidGrad | Self::TanhGrad)
+    }
+
     /// Applies it to the block of a product that the `i`-th piece has computed.
     ///
     /// # Safety
@@ -43,7 +59,7 @@ impl Epilogue {
                     let place = row * width + column;
                     // SAFETY: the caller's.
                     let numbers = unsafe { slice::from_raw_parts_mut(result.add(place), columns) };
-                    let other = if self == Self::ReluGrad { place } else { column };
+                    let other = if self.is_of_elements() { place } else { column };
                     self.apply_to_row(numbers, &others[other..]);
                 }
             },
@@ -70,6 +86,8 @@ impl Epilogue {
             Self::Sigmoid => map(row, others, |x, b| sigmoid(x + b)),
             Self::Tanh => map(row, others, |x, b| tanh(x + b)),
             Self::ReluGrad => map(row, others, where_above),
+            Self::SigmoidGrad => map(row, others, |x, y| x * (y * (1.0 - y))),
+            Self::TanhGrad => map(row, others, |x, y| x * (1.0 - y * y)),
         }
     }
 }
@@ -107,8 +125,7 @@ impl Kernel<3> for MatmulEpilogue {
     fn lengths(sizes: &ProductWithEpilogue) -> Option<([usize; 3], usize)> {
         let ([a, b], result) = Matmul::lengths(&sizes.product)?;
         let [products, columns] = sizes.product.layout();
-        let others =
-            if sizes.epilogue()? == Epilogue::ReluGrad { result } else { length(&[columns as i64])? };
+        let others = if sizes.epilogue()?.is_of_elements() { result } else { length(&[columns as i64])? };
         (products == 1).then_some(([a, b, others], result))
     }
 

@@ -2,6 +2,7 @@
 
 mod epilogue;
 mod large;
+mod rows;
 
 use super::*;
 use std::num::Wrapping;

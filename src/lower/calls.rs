@@ -1,6 +1,6 @@
 //! The names by which XLA's programs call the functions of `kernels`.
 
-use super::ffi::{handle, handle_pieces, handle_update, register};
+use super::ffi::{handle, handle_pieces, handle_rows, handle_update, register};
 use super::proto::{Instruction, edited, rewrite, with_results};
 use crate::error::Result;
 use neural_kernels as kernels;
@@ -39,6 +39,8 @@ pub(super) const RECURRENT: &str = "neural.recurrent";
 pub(super) const RECURRENT_GRAD: &str = "neural.recurrent_grad";
 pub(super) const RECURRENT_WEIGHT_GRAD: &str = "neural.recurrent_weight_grad";
 pub(super) const UPDATE: &str = "neural.update";
+pub(super) const ROWS_U8: &str = "neural.rows_u8";
+pub(super) const ROWS_F32: &str = "neural.rows_f32";
 
 /// Registers the functions with XLA, once. Returns whether this XLA can call them.
 pub(crate) fn are_known() -> bool {
@@ -71,6 +73,8 @@ pub(crate) fn are_known() -> bool {
             && register(RECURRENT_GRAD, handle::<6, kernels::RecurrentGrad>)
             && register(RECURRENT_WEIGHT_GRAD, handle::<2, kernels::RecurrentWeightGrad>)
             && register(UPDATE, handle_update)
+            && register(ROWS_U8, handle_rows::<u8>)
+            && register(ROWS_F32, handle_rows::<f32>)
     })
 }
 

@@ -1,21 +1,12 @@
-//! Products with the bias that is added to them and the activation of that sum, and products with the gradient of a relu
-//! before them: on the built-in CPU one call.
+//! Products with the bias that is added to them and the activation of that sum, and products with the gradient of the
+//! activation before them: on the built-in CPU one call.
 
+use super::fused::Search;
 use super::product::is_product_call;
-use super::{Lowering, Target, XlaResult, dims, element};
+use super::{Lowering, XlaResult, dims, element};
 use crate::array::DType;
-use crate::graph::{Binary, DotDims, Function, Graph, Node, NodeId, Op, Readers, Unary};
+use crate::graph::{Binary, DotDims, Function, Node, NodeId, Op, Unary};
 use neural_kernels::Epilogue;
-use std::collections::{HashMap, HashSet};
-
-/// The products of a function that have an epilogue.
-#[derive(Default)]
-pub(super) struct Epilogues {
-    /// By the nodes of the epilogues' results.
-    calls: HashMap<NodeId, WithEpilogue>,
-    /// The nodes that are not lowered themselves.
-    replaced: HashSet<NodeId>,
-}
 
 /// A product with its epilogue.
 pub(super) struct WithEpilogue {
@@ -26,71 +17,32 @@ pub(super) struct WithEpilogue {
     other: NodeId,
     /// Of a relu, the node that tells where its operand is above 0.
     flags: Option<NodeId>,
-    replaced: Vec<NodeId>,
-}
-
-impl Epilogues {
-    pub fn of(function: &Function, live: &[bool], target: Target) -> Self {
-        let mut all = Self::default();
-        if target != Target::Cpu {
-            return all;
-        }
-        let search = Search { graph: function.graph(), readers: function.readers(live) };
-        // Results come before their operands, so that an epilogue is found as a whole.
-        for id in (0..live.len()).rev().filter(|&id| live[id]) {
-            if !all.replaced.contains(&id)
-                && let Some(found) = search.with_epilogue(id)
-            {
-                all.replaced.extend(&found.replaced);
-                all.calls.insert(id, found);
-            }
-        }
-        all
-    }
-
-    /// The product with the epilogue of which `id` is the result.
-    pub fn at(&self, id: NodeId) -> Option<&WithEpilogue> {
-        self.calls.get(&id)
-    }
-
-    pub fn replaces(&self, id: NodeId) -> bool {
-        self.replaced.contains(&id)
-    }
-}
-
-struct Search<'a> {
-    graph: &'a Graph,
-    readers: Vec<Readers>,
+    /// The nodes that are not lowered themselves.
+    pub replaced: Vec<NodeId>,
 }
 
 impl Search<'_> {
-    /// Whether this many nodes read a node, and nothing else.
-    fn has_readers(&self, id: NodeId, count: usize) -> bool {
-        let Readers { nodes, is_output } = &self.readers[id];
-        nodes.len() == count && !is_output
-    }
-
     /// The product and the epilogue that compute `id`.
-    fn with_epilogue(&self, id: NodeId) -> Option<WithEpilogue> {
+    pub(super) fn with_epilogue(&self, id: NodeId) -> Option<WithEpilogue> {
         let node = self.graph.node(id);
         if node.ty.dtype != DType::F32 {
             return None;
         }
         match node.op {
             Op::Binary(Binary::Add) => self.biased(id, Epilogue::Bias),
+            Op::Binary(Binary::Mul) => self.sloped(node.inputs[0], node.inputs[1]),
             Op::Unary(Unary::Logistic) => self.activated(node.inputs[0], 1, Epilogue::Sigmoid),
             Op::Unary(Unary::Tanh) => self.activated(node.inputs[0], 1, Epilogue::Tanh),
             Op::Select => {
                 let [x, y] = self.graph.tensor(id).where_above_zero()?;
                 if x != y {
-                    let alike = self.graph.node(x).ty == node.ty;
-                    return alike.then(|| self.product(y, Epilogue::ReluGrad, x))?;
+                    return self.product(y, Epilogue::ReluGrad, x);
                 }
                 // Read by the comparison and by this node, which is also the first to read the comparison.
                 let flags = node.inputs[0];
                 let mut relu = self.activated(x, 2, Epilogue::Relu)?;
                 relu.replaced.push(flags);
-                let is_first = self.readers[flags].nodes.first() == Some(&id);
+                let is_first = self.first_reader(flags) == Some(id);
                 is_first.then_some(WithEpilogue { flags: Some(flags), ..relu })
             }
             _ => None,
@@ -102,6 +54,14 @@ impl Search<'_> {
         let mut found = self.biased(sum, epilogue)?;
         found.replaced.push(sum);
         self.has_readers(sum, readers).then_some(found)
+    }
+
+    /// A product times the slope of an activation.
+    fn sloped(&self, product: NodeId, slope: NodeId) -> Option<WithEpilogue> {
+        let slope = self.graph.tensor(slope);
+        let sigmoid = || slope.sigmoid_slope().and_then(|y| self.product(product, Epilogue::SigmoidGrad, y));
+        let tanh = || slope.tanh_slope().and_then(|y| self.product(product, Epilogue::TanhGrad, y));
+        sigmoid().or_else(tanh)
     }
 
     /// The sum of a product and a row.

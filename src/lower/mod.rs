@@ -8,6 +8,7 @@ mod conv;
 mod epilogue;
 mod ffi;
 mod full_precision;
+mod fused;
 mod operation;
 mod pool;
 mod product;
@@ -15,6 +16,7 @@ mod proto;
 mod random;
 mod recurrent;
 mod reduce;
+mod rows;
 mod scan;
 mod update;
 mod window;
@@ -24,8 +26,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Function, Node, Op, Window};
 use attention::is_attention_call;
 pub(crate) use calls::are_known as kernels_are_known;
-use epilogue::Epilogues;
 pub(crate) use full_precision::in_full_precision;
+use fused::Fused;
 use operation::{isolated, slice};
 pub(crate) use proto::{edit_at, without_id};
 use std::cell::RefCell;
@@ -142,7 +144,7 @@ fn lower_body(
     let rest = update.as_ref().map(|update| update.rest(function));
     let written = rest.as_ref().unwrap_or(function);
     let live = written.live_by(|node| &node.inputs[inputs(node)]);
-    let epilogues = Epilogues::of(written, &live, target);
+    let fused = Fused::of(written, &live, target);
     let mut lowering = Lowering {
         builder,
         target,
@@ -153,7 +155,7 @@ fn lower_body(
         relus: HashMap::new(),
         patches: RefCell::default(),
     };
-    for id in (0..live.len()).filter(|&id| live[id] && !epilogues.replaces(id)) {
+    for id in (0..live.len()).filter(|&id| live[id] && !fused.replaces(id)) {
         let node = function.graph().node(id);
         if let Op::Scan(scan) = &node.op {
             let whole = lowering.whole_scan(function, &live, id, scan);
@@ -169,8 +171,8 @@ fn lower_body(
                 .attention(function, *composite, &node)
                 .map_err(|error| refused(error).at(&node.place))?,
             _ => {
-                let value = match epilogues.at(id) {
-                    Some(call) => lowering.product_with_epilogue(function, call),
+                let value = match fused.at(id) {
+                    Some(call) => lowering.fused(function, call),
                     None => lowering.node(function, &node),
                 };
                 value.map_err(|error| refused(error).at(&node.place))?

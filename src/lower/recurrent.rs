@@ -110,7 +110,7 @@ impl Lowering<'_> {
         let known = outputs.iter().all(|i| *i < CONSTANTS || *i >= carries);
         let Some(states) = states.filter(|_| known) else { return Ok(None) };
 
-        let each = !function.graph().tensor(*dys).is_zero();
+        let each = !function.graph().tensor(*dys).is_all(0.0);
         let sizes = Sequence { each: i64::from(each), ..sequence(function, node, scan, cell, [true, true]) };
         let value = |id: &NodeId| self.values[id].clone();
         let none = self.nothing()?;

@@ -8,12 +8,14 @@ const SIZES: [[usize; 3]; 5] = [[0, 3, 4], [19, 30, 10], [600, 64, 70], [70, 100
 /// An epilogue, and the function of an element and its other number that it stands for.
 type Case = (Epilogue, fn(f64, f64) -> f64);
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 7] = [
     (Epilogue::Bias, |x, b| x + b),
     (Epilogue::Relu, |x, b| (x + b).max(0.0)),
     (Epilogue::Sigmoid, |x, b| 1.0 / (1.0 + (-x - b).exp())),
     (Epilogue::Tanh, |x, b| (x + b).tanh()),
     (Epilogue::ReluGrad, |x, y| if y > 0.0 { x } else { 0.0 }),
+    (Epilogue::SigmoidGrad, |x, y| x * y * (1.0 - y)),
+    (Epilogue::TanhGrad, |x, y| x * (1.0 - y.powi(2))),
 ];
 
 #[test]
@@ -24,7 +26,8 @@ fn epilogues_follow_the_product_on_any_number_of_threads() {
         let product = Product::new(sizes, [rows % 2 == 0, columns % 2 == 0]);
         let plain = run::<2, Matmul>(&product, [a, b]);
         for (epilogue, f) in CASES {
-            let of_elements = epilogue == Epilogue::ReluGrad;
+            let of_elements =
+                matches!(epilogue, Epilogue::ReluGrad | Epilogue::SigmoidGrad | Epilogue::TanhGrad);
             let others = &numbers(if of_elements { rows * columns } else { columns }, 3);
             let other = |i: usize| f64::from(others[if of_elements { i } else { i % columns }]);
             let expected: Vec<_> =
@@ -32,7 +35,7 @@ fn epilogues_follow_the_product_on_any_number_of_threads() {
             let sizes = product.with_epilogue(epilogue);
             let run = |threads| run_on::<3, MatmulEpilogue>(&Scoped(threads), &sizes, [a, b, others]);
             let one = run(1);
-            close(&one, &expected, 2e-6, &sizes);
+            close(&one, &expected, 4e-6, &sizes);
             assert!(one == run(5), "{sizes:?}");
         }
     }
@@ -58,7 +61,7 @@ fn sizes_of_no_epilogue_are_refused() {
     assert!(!check(product.with_epilogue(Epilogue::Bias), &all));
     assert!(!check(product.with_epilogue(Epilogue::ReluGrad), &row));
     let mut words: [i64; 7] = bytemuck::cast(product.with_epilogue(Epilogue::Bias));
-    for number in [-1, 5] {
+    for number in [-1, 7] {
         words[6] = number;
         assert!(!check(bytemuck::cast(words), &row));
     }

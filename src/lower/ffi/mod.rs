@@ -7,7 +7,7 @@ mod shared;
 use crate::library::linked;
 use bytemuck::AnyBitPattern;
 use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
-use neural_kernels::{Address, Kernel, Pieces, Update};
+use neural_kernels::{Address, Kernel, Pieces, Update, take_rows};
 use shared::XlaThreads;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ const SIZES: &str = "sizes";
 /// The attributes of a call, as a program has them: a dictionary in MLIR's syntax.
 pub(super) fn attributes(sizes: &[i64]) -> String {
     let sizes: Vec<_> = sizes.iter().map(i64::to_string).collect();
-    format!("{{{SIZES} = array<i64: {}>}}", sizes.join(", "))
+    let colon = if sizes.is_empty() { "" } else { ": " };
+    format!("{{{SIZES} = array<i64{colon}{}>}}", sizes.join(", "))
 }
 
 /// XLA's side of the interface; `None` where this XLA has none that is known here.
@@ -47,6 +48,10 @@ fn api() -> Option<&'static Api> {
 /// The element types of the kernels' arrays, by their numbers in `XLA_FFI_DataType`.
 pub(super) trait Element: AnyBitPattern {
     const DTYPE: c_int;
+}
+
+impl Element for u8 {
+    const DTYPE: c_int = 6;
 }
 
 impl Element for i32 {
@@ -229,6 +234,29 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
     }
 }
 
+/// The handler of [`take_rows`]: of a table, row numbers and perhaps means and deviations.
+///
+/// # Safety
+/// As [`handle`].
+pub(super) unsafe extern "C" fn handle_rows<T: Element + Into<f32> + Sync>(
+    frame: *mut CallFrame,
+) -> *mut Error {
+    // SAFETY: the caller's.
+    unsafe {
+        answer(frame, |call| {
+            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let count = (*frame).operands.size.max(0) as usize;
+            let scaling = match count {
+                2 => None,
+                4 => Some([call.operand(count, 2)?, call.operand(count, 3)?]),
+                _ => return Err(format!("expected 2 or 4 arrays, got {count}")),
+            };
+            let (table, rows): (&[T], _) = (call.operand(count, 0)?, call.operand(count, 1)?);
+            take_rows(table, rows, scaling, call.result()?, &threads).map_err(|misfit| misfit.to_string())
+        })
+    }
+}
+
 /// Answers XLA's query for the version of the interface, or calls `compute`, whose panic becomes an error of the
 /// program.
 ///
@@ -296,17 +324,23 @@ impl Call {
     }
 
     unsafe fn operands<'a, const N: usize, T: Element>(&self) -> Result<[&'a [T]; N], String> {
-        // SAFETY: the caller's; XLA writes to no operand during the call.
+        // SAFETY: the caller's.
         unsafe {
-            let buffers = &(*self.frame).operands;
             let mut operands: [&[T]; N] = [&[]; N];
             for (i, operand) in operands.iter_mut().enumerate() {
-                let (data, length) = buffer::<T>(buffers, N, i)?;
-                if length > 0 {
-                    *operand = slice::from_raw_parts(data, length);
-                }
+                *operand = self.operand(N, i)?;
             }
             Ok(operands)
+        }
+    }
+
+    /// The `i`-th of `count` operands.
+    unsafe fn operand<'a, T: Element>(&self, count: usize, i: usize) -> Result<&'a [T], String> {
+        // SAFETY: the caller's; XLA writes to no operand during the call.
+        unsafe {
+            let (data, length) = buffer::<T>(&(*self.frame).operands, count, i)?;
+            // An array of no numbers may have no address.
+            Ok(if length == 0 { &[] } else { slice::from_raw_parts(data, length) })
         }
     }
 
