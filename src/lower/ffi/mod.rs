@@ -10,11 +10,13 @@ use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
 use neural_kernels::{Address, Kernel, Pieces, Update, take_rows};
 use shared::XlaThreads;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CString, c_int};
 use std::num::Wrapping;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::rc::Rc;
 use std::slice;
 use std::sync::OnceLock;
 
@@ -145,6 +147,7 @@ where
         answer(frame, |call| {
             let threads = XlaThreads { api: call.api, context: (*call.frame).context };
             let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
+            threads.keep_awake();
             K::run(&sizes, operands, result, &threads).map_err(|misfit| misfit.to_string())
         })
     }
@@ -174,6 +177,7 @@ where
             let result = Address::of(result);
             let work = move |i| K::piece(&sizes, operands, result.get(), i);
             if pieces < 2 {
+                threads.keep_awake();
                 (0..pieces).for_each(work);
             } else if let Some(future) = threads.share_later(pieces, Box::new(work)) {
                 (*call.frame).future = future;
@@ -195,7 +199,7 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
     unsafe {
         answer(frame, |call| {
             let threads = XlaThreads { api: call.api, context: (*call.frame).context };
-            let update = Update::from_words(call.words()?).ok_or("expected the formulas of an update")?;
+            let update = known_update(call.words()?).ok_or("expected the formulas of an update")?;
             let [operands, results] = [arrays(&(*frame).operands)?, arrays(&(*frame).results)?];
             let count = update.replaced();
             if operands.len() < count || results.len() != count + 1 || results[1..] != operands[..count] {
@@ -232,6 +236,25 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
             update.run(replaced.collect(), &others, &threads).map_err(|misfit| misfit.to_string())
         })
     }
+}
+
+/// The update of these words. The last ones of a thread are kept: reading their words would delay every step.
+fn known_update(words: &[i64]) -> Option<Rc<Update>> {
+    /// A program of several optimizers has as many updates.
+    const KEPT: usize = 8;
+    type Known = VecDeque<(Box<[i64]>, Rc<Update>)>;
+    thread_local! {
+        static KNOWN: RefCell<Known> = const { RefCell::new(VecDeque::new()) };
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if let Some((_, update)) = known.iter().find(|(of, _)| **of == *words) {
+            return Some(Rc::clone(update));
+        }
+        let update = Rc::new(Update::from_words(words)?);
+        known.truncate(KEPT - 1);
+        known.push_front((words.into(), Rc::clone(&update)));
+        Some(update)
+    })
 }
 
 /// The handler of [`take_rows`]: of a table, row numbers and perhaps means and deviations.
