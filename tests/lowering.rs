@@ -431,6 +431,15 @@ const RESULTS: &[Results] = &[
     (|_, [x, w, b]| Ok(vec![(x.linear(w)? + b.broadcast_in(&[24, 24], vec![0])?)?.relu()?]), 0),
     (
         |_, [x, w, b]| {
+            let flags = x.convert(DType::I32)?.gt(&x.graph().scalar(0i32))?;
+            Ok(vec![flags.select(&w.linear(x)?, &x.scalar_like(0.0))? + b]
+                .into_iter()
+                .collect::<Result<_>>()?)
+        },
+        0,
+    ),
+    (
+        |_, [x, w, b]| {
             let axes = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], ..DotDims::default() };
             let apart = w.reshape(&[4, 24, 6])?;
             Ok(vec![(x.dot(&apart, axes)?.reshape(&[24, 24])? + b)?.relu()?])
@@ -488,7 +497,8 @@ fn scaled(x: &Tensor, mean: &Tensor, deviation: &Tensor) -> Result<Tensor> {
 }
 
 /// Rows that are converted, scaled or both, for numbers of one axis and of two; then with a mean for other axes than the
-/// deviation's, with a mean for each row, and with rows that are also read before they are scaled or converted.
+/// deviation's, with u32 numbers, for one row alone, with a mean for each row, and with rows that are also read before they are
+/// scaled or converted.
 #[rustfmt::skip]
 const OF_ROWS: &[OfRows] = &[
     (|t, i, [all, _]| t.take(i)?.convert(all.dtype()), [1, 0]),
@@ -496,7 +506,10 @@ const OF_ROWS: &[OfRows] = &[
     (|t, i, [_, last]| scaled(&t.take(i)?, last, last), [1, 0]),
     (|t, i, [all, _]| scaled(&t.convert(all.dtype())?.take(i)?, all, all), [1, 0]),
     (|t, i, [_, last]| scaled(&t.take(&i.reshape(&[5, 8])?)?, last, last), [1, 0]),
+    (|t, i, [all, _]| scaled(&t.take(i)?, &all.scalar_like(100.0), &all.scalar_like(50.0)), [1, 0]),
     (|t, i, [all, last]| scaled(&t.take(i)?, all, last), [1, 1]),
+    (|t, i, [all, _]| scaled(&t.take(&i.convert(DType::U32)?)?, all, all), [0, 1]),
+    (|t, i, [all, _]| scaled(&t.take(&i.slice(&[0], &[1], &[1])?.reshape(&[])?)?, all, all), [0, 1]),
     (|t, i, [all, _]| scaled(&t.take(i)?, &all.broadcast_to(&[40, 6, 8])?.exp()?, all), [1, 1]),
     (|t, i, [all, _]| { let x = t.take(i)?.convert(all.dtype())?; scaled(&x, all, all)? + x }, [1, 1]),
     (|t, i, [all, _]| { let x = t.take(i)?; scaled(&x, all, all)? + x.convert(DType::I32)?.convert(all.dtype())? }, [0, 1]),

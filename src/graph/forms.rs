@@ -9,7 +9,7 @@ impl Tensor {
         let node = self.graph.node(self.id);
         match node.op {
             Op::Broadcast { .. } => self.graph.tensor(node.inputs[0]).is_all(number),
-            Op::Constant(value) => value.to_f64().iter().all(|x| x.to_bits() == number.to_bits()),
+            Op::Constant(value) => value.values().all(|x| x.to_bits() == number.to_bits()),
             _ => false,
         }
     }
@@ -32,29 +32,33 @@ impl Tensor {
 
     /// The `y` of `y (1 - y)`, the slope of a sigmoid whose result is `y`.
     pub(crate) fn sigmoid_slope(&self) -> Option<NodeId> {
-        let [y, rest] = self.factors()?;
+        let [y, rest] = self.operands(Binary::Mul)?;
         (self.graph.tensor(rest).one_minus()? == y).then_some(y)
     }
 
     /// The `y` of `1 - y²`, the slope of a tanh whose result is `y`.
     pub(crate) fn tanh_slope(&self) -> Option<NodeId> {
-        let [x, y] = self.graph.tensor(self.one_minus()?).factors()?;
+        let [x, y] = self.graph.tensor(self.one_minus()?).operands(Binary::Mul)?;
         (x == y).then_some(y)
     }
 
-    /// The operands of a product of elements.
-    pub(crate) fn factors(&self) -> Option<[NodeId; 2]> {
-        let Node { op: Op::Binary(Binary::Mul), inputs, .. } = self.graph.node(self.id) else { return None };
-        inputs.try_into().ok()
+    /// The operands, if this operation makes it.
+    pub(crate) fn operands(&self, op: Binary) -> Option<[NodeId; 2]> {
+        match self.graph.node(self.id) {
+            Node { op: Op::Binary(of), inputs, .. } if of == op => inputs.try_into().ok(),
+            _ => None,
+        }
     }
 
     /// The `y` of `-y + 1`.
     fn one_minus(&self) -> Option<NodeId> {
-        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.graph.node(self.id) else { return None };
-        let Node { op: Op::Unary(Unary::Neg), inputs: negated, .. } = self.graph.node(inputs[0]) else {
-            return None;
-        };
-        self.graph.tensor(inputs[1]).is_all(1.0).then(|| negated[0])
+        let [negated, one] = self.operands(Binary::Add)?;
+        match self.graph.node(negated) {
+            Node { op: Op::Unary(Unary::Neg), inputs, .. } if self.graph.tensor(one).is_all(1.0) => {
+                Some(inputs[0])
+            }
+            _ => None,
+        }
     }
 
     /// The vector that it repeats for every place, with a number for each index of the last axis.

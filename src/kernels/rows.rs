@@ -4,7 +4,7 @@
 use super::Misfit;
 use super::lanes::vectorized;
 use super::threads::{Threads, each};
-use bytemuck::AnyBitPattern;
+use std::borrow::Cow;
 
 /// A thread computes this many numbers at a time at least, in whole rows.
 const PIECE: usize = 1 << 13;
@@ -17,7 +17,7 @@ const TILE: usize = 64;
 ///
 /// # Errors
 /// When the lengths do not fit each other. Nothing is written then.
-pub fn take_rows<T: AnyBitPattern + Into<f32> + Sync>(
+pub fn take_rows<T: Copy + Into<f32> + Sync>(
     table: &[T],
     rows: &[i32],
     scaling: Option<[&[f32]; 2]>,
@@ -39,7 +39,11 @@ pub fn take_rows<T: AnyBitPattern + Into<f32> + Sync>(
         });
     }
     let tile = period * TILE.div_ceil(period);
-    let scaling = scaling.map(|numbers| numbers.map(|numbers| numbers.repeat(tile / period)));
+    let repeated = |numbers| match tile / period {
+        1 => Cow::Borrowed(numbers),
+        times => Cow::Owned(<[f32]>::repeat(numbers, times)),
+    };
+    let scaling = scaling.map(|numbers| numbers.map(repeated));
     let last = table.len() / width - 1;
     let row = |number: i32| &table[usize::try_from(number).unwrap_or(0).min(last) * width..][..width];
     let of_piece = PIECE.div_ceil(width);

@@ -36,7 +36,8 @@ impl Search<'_> {
             Op::Select => {
                 let [x, y] = self.graph.tensor(id).where_above_zero()?;
                 if x != y {
-                    return self.product(y, Epilogue::ReluGrad, x);
+                    let alike = self.graph.node(x).ty == node.ty;
+                    return alike.then(|| self.product(y, Epilogue::ReluGrad, x))?;
                 }
                 // Read by the comparison and by this node, which is also the first to read the comparison.
                 let flags = node.inputs[0];
@@ -66,9 +67,8 @@ impl Search<'_> {
 
     /// The sum of a product and a row.
     fn biased(&self, id: NodeId, epilogue: Epilogue) -> Option<WithEpilogue> {
-        let Node { op: Op::Binary(Binary::Add), inputs, .. } = self.graph.node(id) else { return None };
         let of = |x: NodeId, row: NodeId| self.product(x, epilogue, self.graph.tensor(row).repeated_row()?);
-        let [x, y] = inputs[..] else { return None };
+        let [x, y] = self.graph.tensor(id).operands(Binary::Add)?;
         of(x, y).or_else(|| of(y, x))
     }
 

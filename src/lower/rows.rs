@@ -2,7 +2,7 @@
 
 use super::fused::Search;
 use super::{Lowering, XlaResult, calls, dims, element, ffi};
-use crate::array::DType;
+use crate::array::{DType, count};
 use crate::graph::{Binary, Function, Node, NodeId, Op};
 
 /// Rows of a table with the operations behind them.
@@ -14,50 +14,42 @@ pub(super) struct Rows {
     pub replaced: Vec<NodeId>,
 }
 
+/// Fewer numbers XLA writes into the kernels around them.
+const LEAST: usize = 1 << 10;
+
 impl Search<'_> {
     /// The rows, converted or scaled or both, that are the value of `id`.
     pub(super) fn rows(&self, id: NodeId) -> Option<Rows> {
-        let (mut at, mut replaced) = (id, Vec::new());
-        let scaling = self.scaling(id);
-        if let Some((rows, difference, _)) = scaling {
-            replaced.extend([difference, rows]);
-            at = rows;
-        }
-        let Node { mut op, mut inputs, ty, .. } = self.graph.node(at);
-        if ty.dtype != DType::F32 {
+        let (between, scaling) = self.scaling(id).unzip();
+        let mut replaced = between.unwrap_or_default();
+        let Node { mut op, mut inputs, ty, .. } = self.graph.node(replaced.last().copied().unwrap_or(id));
+        if ty.dtype != DType::F32 || count(&ty.shape) < LEAST {
             return None;
         }
         if matches!(op, Op::Convert) {
             replaced.push(inputs[0]);
             Node { op, inputs, .. } = self.graph.node(inputs[0]);
         }
-        let is_read_here = replaced.iter().all(|&id| self.has_readers(id, 1));
         let [table, numbers] = inputs[..] else { return None };
         let [of_table, of_numbers] = [table, numbers].map(|id| self.graph.node(id).ty);
         let is_called = matches!(op, Op::Take)
             && matches!(of_table.dtype, DType::U8 | DType::F32)
             && of_numbers.dtype == DType::I32
             && of_table.shape[0] > 0;
-        let scaling = scaling.map(|(.., scaling)| scaling);
-        let is_of_rows =
-            scaling.is_none_or(|[mean, _]| self.graph.tensor(mean).rank() < of_table.shape.len());
-        let found = Rows { table, numbers, scaling, replaced };
-        (is_called && is_of_rows && is_read_here && !found.replaced.is_empty()).then_some(found)
+        let is_of_rows = |[mean, _]: [NodeId; 2]| self.graph.tensor(mean).rank() < of_table.shape.len();
+        let is_read_here = !replaced.is_empty() && replaced.iter().all(|&id| self.has_readers(id, 1));
+        let fits = is_called && is_read_here && scaling.is_none_or(is_of_rows);
+        fits.then_some(Rows { table, numbers, scaling, replaced })
     }
 
-    /// The `(x, x - mean, [mean, deviation])` of a quotient `(x - mean) / deviation`, with scalars or numbers for the last
-    /// axes.
-    fn scaling(&self, id: NodeId) -> Option<(NodeId, NodeId, [NodeId; 2])> {
-        let operands = |id: NodeId, op: Binary| match self.graph.node(id) {
-            Node { op: Op::Binary(f), inputs, .. } if f == op => <[NodeId; 2]>::try_from(inputs).ok(),
-            _ => None,
-        };
-        let [difference, deviation] = operands(id, Binary::Div)?;
-        let [x, mean] = operands(difference, Binary::Sub)?;
-        let repeated = |id: NodeId| self.graph.tensor(id).repeated();
-        let scaling = [repeated(mean)?, repeated(deviation)?];
-        let [mean, deviation] = scaling.map(|id| self.graph.node(id).ty.shape);
-        (mean == deviation).then_some((x, difference, scaling))
+    /// The nodes `[x - mean, x]` and `[mean, deviation]` of a quotient `(x - mean) / deviation`, with scalars or numbers for
+    /// the last axes.
+    fn scaling(&self, id: NodeId) -> Option<(Vec<NodeId>, [NodeId; 2])> {
+        let tensor = |id: NodeId| self.graph.tensor(id);
+        let [difference, deviation] = tensor(id).operands(Binary::Div)?;
+        let [x, mean] = tensor(difference).operands(Binary::Sub)?;
+        let [mean, deviation] = [tensor(mean).repeated()?, tensor(deviation).repeated()?];
+        (tensor(mean).shape() == tensor(deviation).shape()).then(|| (vec![difference, x], [mean, deviation]))
     }
 }
 
