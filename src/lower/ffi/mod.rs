@@ -10,15 +10,13 @@ use c_api::{Api, Buffer, Buffers, CallFrame, Error, ErrorCreate, Handler, size};
 use neural_kernels::{Address, Kernel, Pieces, Update, take_rows};
 use shared::XlaThreads;
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CString, c_int};
 use std::num::Wrapping;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::rc::Rc;
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The name of the attribute that holds the sizes.
 const SIZES: &str = "sizes";
@@ -238,23 +236,19 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
     }
 }
 
-/// The update of these words. The last ones of a thread are kept: reading their words would delay every step.
-fn known_update(words: &[i64]) -> Option<Rc<Update>> {
+/// The update of these words. The last few are kept, as reading the words again would delay every step.
+fn known_update(words: &[i64]) -> Option<Arc<Update>> {
     /// A program of several optimizers has as many updates.
-    const KEPT: usize = 8;
-    type Known = VecDeque<(Box<[i64]>, Rc<Update>)>;
-    thread_local! {
-        static KNOWN: RefCell<Known> = const { RefCell::new(VecDeque::new()) };
+    const KEPT: usize = 16;
+    static KNOWN: Mutex<VecDeque<(Box<[i64]>, Arc<Update>)>> = Mutex::new(VecDeque::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, update)) = known.iter().find(|(of, _)| **of == *words) {
+        return Some(Arc::clone(update));
     }
-    KNOWN.with_borrow_mut(|known| {
-        if let Some((_, update)) = known.iter().find(|(of, _)| **of == *words) {
-            return Some(Rc::clone(update));
-        }
-        let update = Rc::new(Update::from_words(words)?);
-        known.truncate(KEPT - 1);
-        known.push_front((words.into(), Rc::clone(&update)));
-        Some(update)
-    })
+    let update = Arc::new(Update::from_words(words)?);
+    known.truncate(KEPT - 1);
+    known.push_front((words.into(), Arc::clone(&update)));
+    Some(update)
 }
 
 /// The handler of [`take_rows`]: of a table, row numbers and perhaps means and deviations.

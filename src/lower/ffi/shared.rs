@@ -76,24 +76,27 @@ impl XlaThreads {
         Some(future)
     }
 
-    /// Gives another thread a task that does nothing, unless it has just had one. An idle thread looks for tasks for about
-    /// 35 us and then sleeps; to wake it takes 25 to 50 us, half of them of the thread that does. Calls that other threads do
-    /// not help with begin with this, so that they are awake for the next that they do.
+    /// Gives an idle thread a task that does nothing, where threads shared work lately. A thread looks for tasks for about
+    /// 35 us and then sleeps. Waking it takes 25 to 50 us, part of them on the thread that wakes it. Calls that may run on one
+    /// thread begin with this, so that another is awake for the next call that shares its work.
     pub fn keep_awake(&self) {
         unsafe extern "C" fn nothing(_: *mut c_void) {
             LAST_TASK.store(now(), Ordering::Relaxed);
         }
-        /// In ns since its last task: earlier it will be awake for long enough, later it sleeps.
-        const IN_TIME: Range<u64> = 12_000..30_000;
-        let since = now().saturating_sub(LAST_TASK.load(Ordering::Relaxed));
-        if IN_TIME.contains(&since) && self.count() > 1 {
+        /// The ns since the last task in which this helps: before, the thread is awake for long enough; after, it sleeps.
+        const IN_TIME: Range<u64> = 12_000..28_000;
+        /// The ns after which shared work is no longer expected: a thread that looks for it takes a core.
+        const LATELY: u64 = 1_000_000;
+        let (now, task) = (now(), LAST_TASK.load(Ordering::Relaxed));
+        let is_shared = now.saturating_sub(LAST_SHARED.load(Ordering::Relaxed)) < LATELY;
+        if IN_TIME.contains(&now.saturating_sub(task)) && is_shared && self.count() > 1 {
+            LAST_TASK.store(now, Ordering::Relaxed);
             self.schedule(nothing, ptr::null_mut());
         }
     }
 
     /// Has XLA's threads run a task. Returns whether they will.
     fn schedule(&self, task: Task, data: *mut c_void) -> bool {
-        LAST_TASK.store(now(), Ordering::Relaxed);
         let mut arguments = c_api::ThreadPoolSchedule {
             struct_size: size_of::<c_api::ThreadPoolSchedule>(),
             extension_start: ptr::null_mut(),
@@ -112,6 +115,9 @@ impl XlaThreads {
             unsafe { Arc::from_raw(shared.cast_const().cast::<Shared>()) }.take_pieces();
             LAST_TASK.store(now(), Ordering::Relaxed);
         }
+        let now = now();
+        LAST_SHARED.store(now, Ordering::Relaxed);
+        LAST_TASK.store(now, Ordering::Relaxed);
         for _ in 1..self.count().min(shared.pieces) {
             let data = Arc::into_raw(Arc::clone(shared));
             if !self.schedule(task, data.cast_mut().cast()) {
@@ -125,8 +131,10 @@ impl XlaThreads {
 
 type Task = unsafe extern "C" fn(*mut c_void);
 
-/// When a thread last began or ended a task for another, as [`now`] gives it. It may be one of another program.
-static LAST_TASK: AtomicU64 = AtomicU64::new(0);
+/// When a task was last scheduled or ended, and when work was last shared, in the time of [`now`]. They serve all programs of
+/// the process: several at once may wake a thread that sleeps, or keep one awake that nobody needs.
+static LAST_TASK: AtomicU64 = AtomicU64::new(u64::MAX);
+static LAST_SHARED: AtomicU64 = AtomicU64::new(0);
 
 /// The time in ns since the first call.
 fn now() -> u64 {
