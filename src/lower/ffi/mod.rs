@@ -240,7 +240,8 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
 fn known_update(words: &[i64]) -> Option<Arc<Update>> {
     /// A program of several optimizers has as many updates.
     const KEPT: usize = 16;
-    static KNOWN: Mutex<VecDeque<(Box<[i64]>, Arc<Update>)>> = Mutex::new(VecDeque::new());
+    type Known = VecDeque<(Box<[i64]>, Arc<Update>)>;
+    static KNOWN: Mutex<Known> = Mutex::new(VecDeque::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, update)) = known.iter().find(|(of, _)| **of == *words) {
         return Some(Arc::clone(update));
