@@ -394,7 +394,8 @@ fn products_with_epilogues_are_those_of_f64() {
 /// Results of square matrices `x` and `w` and a vector `b`, and how many products are calls with an epilogue.
 type Results = (fn(&Graph, [&Tensor; 3]) -> Result<Vec<Tensor>>, usize);
 
-/// Parts of an epilogue that are results themselves, a comparison that is read before its relu, a bias for each row, a
+/// Parts of an epilogue that are results themselves, a comparison that is read before its relu, a bias for each row, a choice
+/// by whole numbers, a
 /// product with several axes, and a loop.
 const RESULTS: &[Results] = &[
     (
@@ -432,9 +433,7 @@ const RESULTS: &[Results] = &[
     (
         |_, [x, w, b]| {
             let flags = x.convert(DType::I32)?.gt(&x.graph().scalar(0i32))?;
-            Ok(vec![flags.select(&w.linear(x)?, &x.scalar_like(0.0))? + b]
-                .into_iter()
-                .collect::<Result<_>>()?)
+            Ok(vec![(flags.select(&w.linear(x)?, &x.scalar_like(0.0))? + b)?])
         },
         0,
     ),
