@@ -395,8 +395,7 @@ fn products_with_epilogues_are_those_of_f64() {
 type Results = (fn(&Graph, [&Tensor; 3]) -> Result<Vec<Tensor>>, usize);
 
 /// Parts of an epilogue that are results themselves, a comparison that is read before its relu, a bias for each row, a choice
-/// by whole numbers, a
-/// product with several axes, and a loop.
+/// by whole numbers, a product with several axes, and a loop.
 const RESULTS: &[Results] = &[
     (
         |_, [x, w, b]| {
