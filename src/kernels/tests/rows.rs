@@ -35,7 +35,7 @@ fn rows_are_those_of_the_table_on_any_number_of_threads() {
 }
 
 #[test]
-fn rows_beyond_the_table_are_the_nearest_within() {
+fn row_numbers_outside_the_table_are_clamped() {
     let mut result = [0.0; 6];
     take_rows(&[1u8, 2, 3, 4], &[-7, i32::MAX, 1], None, &mut result, &Scoped(1)).unwrap();
     assert_eq!(result, [1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
