@@ -73,20 +73,13 @@ enum Step {
 impl Step {
     /// The operation that made `id`, if a pool by `window` may move before it.
     fn of(id: NodeId, graph: &Graph, window: &Window) -> Option<Self> {
-        let node = graph.node(id);
-        match node.op {
+        let tensor = graph.tensor(id);
+        if let Some([x, y]) = tensor.where_above_zero() {
             // The maximum of padding alone is -∞, which a relu would turn into 0.
-            Op::Select => graph
-                .tensor(id)
-                .where_above_zero()
-                .filter(|[x, y]| x == y && meets_input(window))
-                .map(|[x, _]| Self::Relu(x)),
-            Op::Binary(Binary::Add) => {
-                let bias = graph.tensor(node.inputs[1]).repeated_row()?;
-                Some(Self::Bias(node.inputs[0], bias))
-            }
-            _ => None,
+            return (x == y && meets_input(window)).then_some(Self::Relu(x));
         }
+        let [x, bias] = tensor.operands(Binary::Add)?;
+        Some(Self::Bias(x, graph.tensor(bias).repeated_row()?))
     }
 }
 

@@ -11,9 +11,9 @@ const PIECE: usize = 1 << 13;
 /// Means and deviations are repeated to this many at least, so that the inner loop is long.
 const TILE: usize = 64;
 
-/// Writes `(x - mean) / deviation` for each number x of some rows of a table, or x where there is no scaling. Means and
-/// deviations are those of the last axes of a row, and repeat along the others. A row number beyond the table stands for
-/// the nearest within.
+/// Writes `(x - mean) / deviation` for each number x of some rows of a table, or x where there is no scaling. Mean and
+/// deviation have the shape of a row's last axes and repeat along the others. Row numbers outside the table are clamped to
+/// it.
 ///
 /// # Errors
 /// When the lengths do not fit each other. Nothing is written then.

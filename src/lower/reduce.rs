@@ -2,7 +2,7 @@
 
 use super::{Lowering, Target, XlaResult, calls, dims};
 use crate::array::DType;
-use crate::graph::{Binary, Function, Node, Op};
+use crate::graph::{Binary, Function, Node};
 use neural_kernels as kernels;
 use xla::{ElementType, XlaOp};
 
@@ -62,26 +62,24 @@ impl Lowering<'_> {
         axes: &[usize],
         dtype: DType,
     ) -> Option<XlaResult> {
-        let node_of = |id: usize| function.graph().node(id);
-        let product = node_of(node.inputs[0]);
-        let shape = &product.ty.shape;
+        let tensor = |id: usize| function.graph().tensor(id);
+        let product = tensor(node.inputs[0]);
+        let shape = product.shape();
         let last = shape.len().checked_sub(1)?;
         let ours = self.target == Target::Cpu && axes.iter().max() == last.checked_sub(1).as_ref();
-        if !ours || dtype != DType::F32 || !matches!(product.op, Op::Binary(Binary::Mul)) {
+        if !ours || dtype != DType::F32 {
             return None;
         }
+        let [a, b] = product.operands(Binary::Mul)?;
         let sizes = kernels::Sum::of(shape, axes)?;
         // The operands of a difference whose second one is a row.
         let centred = |id: usize| {
-            let difference = node_of(id);
-            let row = function.graph().tensor(*difference.inputs.get(1)?).repeated_row()?;
-            let is_difference = matches!(difference.op, Op::Binary(Binary::Sub));
-            is_difference.then_some([difference.inputs[0], row])
+            let [x, row] = tensor(id).operands(Binary::Sub)?;
+            Some([x, tensor(row).repeated_row()?])
         };
         let value = |id: usize| &self.values[&id];
         let result: Vec<_> = (0..=last).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
         let result = &result;
-        let (a, b) = (product.inputs[0], product.inputs[1]);
         if a == b {
             let [b, c] = centred(a)?.map(value);
             return Some(self.call(calls::CENTRED_SQUARE, &[b, c], &sizes, dtype, result));

@@ -1,7 +1,7 @@
 //! Rows of a table that are converted to f32 and scaled: on the built-in CPU one call.
 
 use super::fused::Search;
-use super::{Lowering, XlaResult, calls, dims, element, ffi};
+use super::{Lowering, XlaResult, calls, dims, element};
 use crate::array::{DType, count};
 use crate::graph::{Binary, Function, Node, NodeId, Op};
 
@@ -61,7 +61,6 @@ impl Lowering<'_> {
         let operands = [table, numbers].into_iter().chain(scaling.iter().flatten());
         let operands: Vec<_> = operands.map(|id| &self.values[id]).collect();
         let name = if node(table).ty.dtype == DType::U8 { calls::ROWS_U8 } else { calls::ROWS_F32 };
-        let (ty, attributes) = (element(DType::F32), ffi::attributes(&[]));
-        self.builder.custom_call(name, &operands, ty, &dims(&shape), attributes.as_bytes())
+        self.builder.custom_call(name, &operands, element(DType::F32), &dims(&shape), b"")
     }
 }

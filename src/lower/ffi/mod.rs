@@ -24,8 +24,7 @@ const SIZES: &str = "sizes";
 /// The attributes of a call, as a program has them: a dictionary in MLIR's syntax.
 pub(super) fn attributes(sizes: &[i64]) -> String {
     let sizes: Vec<_> = sizes.iter().map(i64::to_string).collect();
-    let colon = if sizes.is_empty() { "" } else { ": " };
-    format!("{{{SIZES} = array<i64{colon}{}>}}", sizes.join(", "))
+    format!("{{{SIZES} = array<i64: {}>}}", sizes.join(", "))
 }
 
 /// XLA's side of the interface; `None` where this XLA has none that is known here.
@@ -143,7 +142,7 @@ where
     // SAFETY: the caller's.
     unsafe {
         answer(frame, |call| {
-            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let threads = call.threads();
             let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
             threads.keep_awake();
             K::run(&sizes, operands, result, &threads).map_err(|misfit| misfit.to_string())
@@ -164,7 +163,7 @@ where
     // SAFETY: the caller's. XLA keeps operands and the result alive until the future is completed.
     unsafe {
         answer(frame, |call| {
-            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let threads = call.threads();
             let (sizes, operands, result) = (call.sizes()?, call.operands()?, call.result()?);
             K::check(&sizes, &operands, result).map_err(|misfit| misfit.to_string())?;
             if K::at_once(&sizes) {
@@ -196,7 +195,7 @@ pub(super) unsafe extern "C" fn handle_update(frame: *mut CallFrame) -> *mut Err
     // SAFETY: the caller's. Results lie apart from each other.
     unsafe {
         answer(frame, |call| {
-            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let threads = call.threads();
             let update = known_update(call.words()?).ok_or("expected the formulas of an update")?;
             let [operands, results] = [arrays(&(*frame).operands)?, arrays(&(*frame).results)?];
             let count = update.replaced();
@@ -262,7 +261,7 @@ pub(super) unsafe extern "C" fn handle_rows<T: Element + Into<f32> + Sync>(
     // SAFETY: the caller's.
     unsafe {
         answer(frame, |call| {
-            let threads = XlaThreads { api: call.api, context: (*call.frame).context };
+            let threads = call.threads();
             let count = (*frame).operands.size.max(0) as usize;
             let scaling = match count {
                 2 => None,
@@ -308,10 +307,16 @@ struct Call {
 }
 
 impl Call {
-    /// The sizes, if their number is the kernel's.
+    /// The threads on which XLA runs the program.
     ///
     /// # Safety
     /// The frame belongs to a call in progress. So for the functions below.
+    unsafe fn threads(&self) -> XlaThreads {
+        // SAFETY: the caller's.
+        XlaThreads { api: self.api, context: unsafe { (*self.frame).context } }
+    }
+
+    /// The sizes, if their number is the kernel's.
     unsafe fn sizes<S: AnyBitPattern>(&self) -> Result<S, String> {
         // SAFETY: the caller's.
         let words = unsafe { self.words()? };
