@@ -13,7 +13,7 @@ use crate::recipe::Recipe;
 use crate::runs::{Ending, Folder, Session, Start, check_settings};
 use crate::runtime::Device;
 use crate::train::{Epoch, Event, Monitor, Run};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::json;
 #[cfg(feature = "dashboard")]
 use std::io::{self, IsTerminal};
@@ -228,7 +228,7 @@ fn open_dashboard(_: &Screen, _: &mut Session, _: &Device, _: u64) -> anyhow::Re
 
 #[cfg(not(feature = "dashboard"))]
 pub(super) fn no_dashboard<T>() -> anyhow::Result<T> {
-    bail!("--dashboard needs a build with its feature: cargo build --release --features dashboard")
+    anyhow::bail!("--dashboard needs a build with its feature: cargo build --release --features dashboard")
 }
 
 /// Warns of outputs without a class: they learn never to be chosen, which is seldom intended.
