@@ -13,8 +13,8 @@
 //! ```
 //!
 //! To depend on it, run `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`,
-//! which tells the crate where XLA is. The features `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`, `plot`,
-//! `tensorboard` and `mlflow` each add a format; `recipe` adds runs as files and their folders. There are two defaults:
+//! which tells the crate where XLA is. The features `tables`, `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`,
+//! `plot`, `tensorboard` and `mlflow` each add a format; `recipe` adds runs as files and their folders. There are two defaults:
 //! `cli` adds all of these but `arrow`, `parquet` and `sqlite`, and the command line; `serve` adds its server.
 //! `dashboard` adds its live curves, which take long to build.
 //!

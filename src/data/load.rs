@@ -110,7 +110,7 @@ impl Source {
                     self.target.as_deref().unwrap_or(""),
                 ));
             }
-            Format::Table => return self.of_table(self.read_table(task, None, false)?, task, None),
+            Format::Table => return self.load_table(task, None),
             Format::Text => return self.of_text(),
             Format::Npy => return self.of_tensors(Tensors::npy(path, self.layout, self.on_disk)?, task),
             Format::Safetensors => {

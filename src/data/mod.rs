@@ -6,6 +6,7 @@
 
 mod advice;
 pub mod cifar;
+pub mod columns;
 pub mod fingerprint;
 mod format;
 pub mod idx;
@@ -17,12 +18,15 @@ pub mod safetensors;
 pub mod scaling;
 pub mod source;
 pub mod split;
+#[cfg(feature = "tables")]
 pub mod table;
 
 mod bytes;
 mod load;
 mod moments;
 mod named;
+#[cfg(not(feature = "tables"))]
+mod no_table;
 mod numbers;
 mod padding;
 mod positions;
@@ -34,6 +38,7 @@ mod tensors;
 mod text;
 mod tokens;
 
+pub use columns::Column;
 pub use fingerprint::Fingerprint;
 pub use format::Format;
 pub use idx::mnist;
@@ -46,8 +51,7 @@ pub use rows::{ReadError, Rows, each_row, in_blocks, read_ahead, sequence};
 pub use scaling::{Scale, Scaling};
 pub use source::{Source, Task};
 pub use split::{Origins, SplitOrder, Splits, Validation};
-pub use table::{Column, TargetKind};
-pub use targets::Targets;
+pub use targets::{TargetKind, Targets};
 pub use tensors::Layout;
 
 pub(crate) use named::gather;

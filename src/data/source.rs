@@ -1,8 +1,9 @@
 //! The source of a data set: the `[data]` section of a recipe.
 
+use super::columns::{Column, DateOrder, Decimal, Delimiter, Kind, Missing, Thousands, Unknown};
 use super::images::{Background, Color};
 use super::load::Inputs;
-use super::table::{Column, DateOrder, Decimal, Delimiter, Kind, Missing, TargetKind, Thousands, Unknown};
+use super::targets::TargetKind;
 use super::tensors::Layout;
 use super::{
     Dataset, Format, Ignored, Origins, Parts, Scale, SplitOrder, Splits, Targets, Validation, split,
@@ -252,7 +253,7 @@ impl Source {
             return self.load_tasks(task);
         }
         self.check_keys()?;
-        self.of_table(self.read_table(task, Some(columns), false)?, task, Some(columns))
+        self.load_table(task, Some(columns))
     }
 
     /// The places of the data by their keys: of all rows, or of those for training, validation and test.

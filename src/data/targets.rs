@@ -3,9 +3,29 @@
 use super::{place, positions};
 use crate::array::{Array, DType};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Class labels lie below this, so that one lying label cannot ask for two billion classes.
 pub(super) const MAX_CLASSES: usize = 1 << 16;
+
+/// The kind of a target.
+///
+/// ```
+/// # use neural::data::table::{Layout, Table};
+/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
+/// use neural::data::TargetKind;
+/// assert_eq!(table.targets("c", Some(TargetKind::Class), None)?.names(), ["no", "yes"]);
+/// # Ok::<(), neural::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TargetKind {
+    /// One of several classes.
+    Class,
+    /// A number.
+    Value,
+}
 
 /// The expected answer for each row.
 ///

@@ -69,7 +69,7 @@ mod reader {
 mod reader {
     use super::super::arrow::push;
     use super::super::cells::Cells;
-    use super::super::{Lines, claims, shown};
+    use super::super::{claims, shown};
     use super::{BufRead, Error, Form, Path, Reading, Result, Table};
     use arrow_array::{RecordBatch, RecordBatchReader};
     use arrow_ipc::reader::{FileReader, StreamReader};
@@ -178,18 +178,8 @@ mod reader {
             if rows == 0 {
                 return Err(Error::format(path, "expected at least one row, got none"));
             }
-            Ok(Table {
-                path: path.into(),
-                header: self.names.into_iter().map(|(name, ..)| name).collect(),
-                places: std::sync::OnceLock::new(),
-                cells,
-                rows,
-                lines: Lines::default(),
-                notes: self.notes,
-                notation: None,
-                parts: Vec::new(),
-                ends: Vec::new(),
-            })
+            let header = self.names.into_iter().map(|(name, ..)| name).collect();
+            Ok(Table { notes: self.notes, ..Table::of(path, header, cells, rows) })
         }
     }
 

@@ -1,12 +1,12 @@
 //! The features of rows.
 
-use super::column::{Column, ColumnKind, Unknown};
 use super::encoder::{Encoder, Feature, Means, ZERO, dated};
 use super::holds::boolean;
 use super::inputs::{Inputs, ReadPicture, read_picture};
 use super::list::items;
 use super::{Table, is_missing, shown};
 use crate::array::{Array, DType};
+use crate::data::columns::{Column, ColumnKind, Unknown};
 use crate::error::Result;
 use rayon::prelude::*;
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! How the cells of one column become features.
 
 use super::cells::{Cell, Cells};
-use super::column::{Column, ColumnKind, Unknown};
-use super::date::Cycle;
 use crate::array::DType;
+use crate::data::columns::Cycle;
+use crate::data::columns::{Column, ColumnKind, Unknown};
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 

@@ -1,14 +1,14 @@
 //! Fits [`Column`]s to the cells of the training rows.
 
 use super::cells::Cell;
-use super::column::{Column, ColumnKind, Features, Missing, Unknown};
-use super::date::{Cycle, DateOrder};
 use super::fit_kind::check_fill;
 use super::guess::written;
 use super::holds::Holds;
-use super::kind::Kind;
-use super::number::Notation;
 use super::{Table, is_missing, shown};
+use crate::data::columns::Kind;
+use crate::data::columns::Notation;
+use crate::data::columns::{Column, ColumnKind, Features, Missing, Unknown};
+use crate::data::columns::{Cycle, DateOrder};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;

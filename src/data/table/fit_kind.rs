@@ -1,12 +1,12 @@
 //! Columns whose kind the recipe sets, fitted to the training rows.
 
-use super::column::{ColumnKind, Features, Missing};
-use super::date::DateOrder;
 use super::holds::{Holds, Unclear, boolean};
-use super::kind::{Kind, ListKind, MissingName, TextKind};
 use super::list::items;
-use super::vocabulary::Vocabulary;
 use super::{Table, is_missing, shown};
+use crate::data::columns::DateOrder;
+use crate::data::columns::Vocabulary;
+use crate::data::columns::{ColumnKind, Features, Missing};
+use crate::data::columns::{Kind, ListKind, MissingName, TextKind};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 

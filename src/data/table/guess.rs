@@ -1,10 +1,10 @@
 //! The kind that a column of texts seems to be of, where a recipe has to set it.
 
 use super::fit::MAX_NAMES;
-use super::kind::{Kind, ListKind, PictureKind, SequenceKind};
 use super::list::items;
 use super::sequence::parse;
 use super::{Table, is_missing};
+use crate::data::columns::{Kind, ListKind, PictureKind, SequenceKind};
 use crate::data::images::{Background, COMMON_SIZE, Color, Form, read};
 use std::borrow::Cow;
 use std::collections::HashSet;

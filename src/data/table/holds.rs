@@ -1,9 +1,11 @@
 //! The kind of a column's cells: numbers, dates, truth values or names.
 
 use super::cells::{Cell, Cells};
-use super::date::{self, DateOrder};
-use super::number::{self, Notation};
+use super::date;
+use super::number;
 use super::{Table, is_missing, shown};
+use crate::data::columns::DateOrder;
+use crate::data::columns::Notation;
 use crate::error::Error;
 
 /// The common kind of a column's cells, missing ones aside.

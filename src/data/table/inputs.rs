@@ -1,11 +1,11 @@
 //! Columns that are separate inputs, and the division of columns among a model's inputs.
 
 use super::cells::Cell;
-use super::column::{Column, ColumnKind};
-use super::kind::PictureKind;
-use super::vocabulary::Vocabulary;
 use super::{Encoded, Table, is_missing, shown};
 use crate::array::{Array, DType, count};
+use crate::data::columns::PictureKind;
+use crate::data::columns::Vocabulary;
+use crate::data::columns::{Column, ColumnKind};
 use crate::data::images::{self, Color, Form};
 use crate::data::{Inputs as Groups, bytes};
 use crate::error::{Error, Result};

@@ -1,35 +1,11 @@
 //! The layout of a table: the delimiter of cells, and whether the first line holds the columns' names.
 
-use super::number::{Decimal, Notation, Thousands, plain};
+use super::number::plain;
 use super::records::{Dialect, End};
 use super::{is_missing, shown};
+use crate::data::columns::{Decimal, Delimiter, Notation, Thousands};
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The character between two cells of a row.
-///
-/// ```
-/// use neural::data::table::{Delimiter, Layout, Table};
-/// let layout = Layout { delimiter: Some(Delimiter::Pipe), ..Layout::default() };
-/// assert_eq!(Table::parse("t".as_ref(), b"a|b\n1|2\n", &layout)?.header(), ["a", "b"]);
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Delimiter {
-    /// `,`
-    Comma,
-    /// `;`
-    Semicolon,
-    /// A tabulator.
-    Tab,
-    /// `|`
-    Pipe,
-    /// Any number of blanks and tabs. Here the first blank line ends the table, and notes may follow it.
-    Whitespace,
-}
 
 /// The layout of a table. A `None` is detected from the table itself.
 ///

@@ -1,7 +1,7 @@
 //! A table as a data set: the part of [`Source`] for tables.
 
-use super::{Column, ColumnKind, Features, Kind, Layout, Reading, Table, TargetKind, inputs_of, shown};
-use crate::data::{Dataset, Parts, Scale, Source, Task};
+use super::{Column, ColumnKind, Features, Kind, Layout, Reading, Table, inputs_of, shown};
+use crate::data::{Dataset, Parts, Scale, Source, TargetKind, Task};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -121,6 +121,15 @@ impl Source {
     fn reading(&self, column: &String) -> Option<Reading> {
         let is_name = self.categorical.contains(column);
         self.columns.get(column).map(Kind::reading).or(is_name.then_some(Reading::Names))
+    }
+
+    /// The data set in the table's files, with features fitted to its training rows, or with the given `columns`.
+    pub(in crate::data) fn load_table(
+        &self,
+        task: &dyn Fn(&str) -> Option<Task>,
+        columns: Option<&[Column]>,
+    ) -> Result<Dataset> {
+        self.of_table(self.read_table(task, columns, false)?, task, columns)
     }
 
     /// The data set in a table, with features fitted to its training rows, or with the given `columns`.

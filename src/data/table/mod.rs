@@ -7,7 +7,6 @@ mod block;
 mod cells;
 #[cfg(feature = "arrow")]
 mod claims;
-mod column;
 mod columnar;
 mod date;
 mod decimal;
@@ -20,7 +19,6 @@ mod guess;
 mod holds;
 mod inputs;
 mod json;
-mod kind;
 mod layout;
 mod list;
 mod load;
@@ -32,23 +30,12 @@ mod sequence;
 mod sqlite;
 mod summary;
 mod target;
-mod vocabulary;
 mod zstd;
 
-pub use column::{Column, ColumnKind, Features, Missing, Unknown};
-pub use date::{Cycle, DateOrder};
+pub use super::columns::*;
 pub use encode::Encoded;
-pub use kind::{
-    BooleanKind, CategoryKind, DateKind, Kind, ListKind, MissingName, NumberKind, PictureKind, SequenceKind,
-    TextKind, Tokens,
-};
-pub use layout::{Delimiter, Layout};
-pub use number::{Decimal, Notation, Thousands};
-pub use sequence::Sequence;
+pub use layout::Layout;
 pub use summary::Summary;
-pub use target::TargetKind;
-pub use vocabulary::Vocabulary;
-pub(crate) use vocabulary::{PADDING, UNKNOWN};
 
 pub(crate) use files::{is_pattern, is_there};
 pub(crate) use inputs::inputs_of;
@@ -64,9 +51,6 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-/// The texts of a missing value, in any letter case.
-const MISSING: [&str; 10] = ["", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "\\n"];
 
 /// How a column is read.
 ///
@@ -124,7 +108,34 @@ pub struct Table {
     ends: Vec<usize>,
 }
 
+impl Kind {
+    /// How its cells are read.
+    fn reading(&self) -> Reading {
+        match self {
+            Self::List(_) | Self::Sequence(_) => Reading::Lists,
+            Self::Category(_) | Self::Text(_) | Self::Picture(_) => Reading::Names,
+            Self::Number(_) | Self::Boolean(_) | Self::Date(_) => Reading::Values,
+        }
+    }
+}
+
 impl Table {
+    /// A table of whole columns of cells.
+    fn of(path: &Path, header: Vec<String>, cells: Vec<Cells>, rows: usize) -> Self {
+        Self {
+            path: path.into(),
+            header,
+            places: OnceLock::new(),
+            cells,
+            rows,
+            lines: Lines::default(),
+            notes: Vec::new(),
+            notation: None,
+            parts: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
     /// Reads a table on all cores, block after block, so that beside its cells little memory is needed.
     ///
     /// # Errors
@@ -302,17 +313,6 @@ impl Table {
         let of = part.map_or_else(String::new, |part| format!(" of {}", part.path.display()));
         format!("in {what} {}{of}, column \"{}\"", self.line(row), shown(&self.header[column]))
     }
-}
-
-/// Whether a cell is a missing value, see [`Missing`].
-pub fn is_missing(cell: &str) -> bool {
-    cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
-}
-
-/// The texts of a missing value, in lower case.
-#[cfg(feature = "onnx")]
-pub(crate) fn missing_words() -> impl Iterator<Item = &'static str> {
-    MISSING.into_iter()
 }
 
 /// The lines in which rows begin, kept only where a row does not follow the previous one directly.

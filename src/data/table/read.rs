@@ -2,19 +2,19 @@
 
 use super::block::Block;
 use super::cells::Cells;
-use super::layout::{Delimiter, Layout};
+use super::layout::Layout;
 use super::parse::{Fault, Parser, Piece, not_utf8};
 use super::records::Dialect;
 use super::zstd::{self, Zstd};
-use super::{Lines, Reading, Table, columnar, json, sqlite};
+use super::{Reading, Table, columnar, json, sqlite};
 use crate::data::bytes::GZIP;
+use crate::data::columns::Delimiter;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 use rayon::prelude::*;
 use std::io::{BufRead, Read};
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// Reads a table of any format, recognised by its first bytes; text may be compressed. `choose` decides how each of the
 /// named columns is read. `length` is the file's, if known.
@@ -88,17 +88,11 @@ fn read_text(
         false => Parser::new(path, &block, dialect, layout, choose)?,
     };
     block.bytes.drain(..from);
+    let cells = vec![Cells::default(); parser.names.len()];
     let mut table = Table {
-        path: path.into(),
-        header: parser.names.clone(),
-        places: OnceLock::new(),
-        cells: vec![Cells::default(); parser.names.len()],
-        rows: 0,
-        lines: Lines::default(),
         notes: std::mem::take(&mut parser.notes),
         notation: layout.notation(),
-        parts: Vec::new(),
-        ends: Vec::new(),
+        ..Table::of(path, parser.names.clone(), cells, 0)
     };
     let mut line = line;
     loop {

@@ -1,33 +1,11 @@
 //! Cells that hold a number sequence, whose length varies by row.
 
-use super::column::ColumnKind;
-use super::kind::SequenceKind;
 use super::{Table, is_missing, shown};
 use crate::array::Array;
 use crate::data::Numbers;
+use crate::data::columns::{ColumnKind, Sequence, SequenceKind};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// How a column of sequences becomes a separate input, f32 `[rows, length, features]`: shorter ones are filled with
-/// NaN, see [`pad`](crate::data::pad), and longer ones are cut.
-///
-/// ```
-/// use neural::data::table::{Column, ColumnKind, Layout, Sequence, Table};
-/// let table = Table::parse("t.csv".as_ref(), b"pulse,y\n61 64 70,1\n58 59,0\n", &Layout::default())?;
-/// let kind = ColumnKind::Sequence(Sequence { length: 3, features: 1 });
-/// let encoded = table.try_encode(&[Column { name: "pulse".into(), kind }])?;
-/// assert_eq!(encoded.inputs[0].1.shape(), [2, 3, 1]);
-/// assert!(encoded.inputs[0].1.to_f64()[5].is_nan());
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sequence {
-    /// Positions of a row.
-    pub length: usize,
-    /// Numbers of a position.
-    pub features: usize,
-}
 
 /// The numbers of a cell, one position after another, and how many a position has; 0 of an empty sequence.
 pub(super) fn parse(cell: &str) -> Option<(Vec<f32>, usize)> {

@@ -20,7 +20,7 @@ pub(super) use reader::read;
 #[cfg(feature = "sqlite")]
 mod reader {
     use super::super::cells::Cells;
-    use super::super::{Lines, shown};
+    use super::super::shown;
     use super::{Layout, Path, Reading, Result, Table};
     use crate::error::Error;
     use rusqlite::types::ValueRef;
@@ -74,17 +74,7 @@ mod reader {
             return Err(Error::format(path, "expected at least one row, got none"));
         }
         cells.iter_mut().for_each(Cells::shrink);
-        Ok(Table {
-            path: path.into(),
-            header,
-            cells,
-            rows: count,
-            lines: Lines::default(),
-            notes: Vec::new(),
-            notation: None,
-            parts: Vec::new(),
-            ends: Vec::new(),
-        })
+        Ok(Table::of(path, header, cells, count))
     }
 
     /// The query for all rows of a table or a view; of the only one if none is named.

@@ -3,30 +3,10 @@
 use super::holds::{Holds, Numbers};
 use super::{Table, is_missing, shown};
 use crate::array::Array;
-use crate::data::{MAX_CLASSES, Targets, Task};
+use crate::data::{MAX_CLASSES, TargetKind, Targets, Task};
 use crate::error::Result;
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The kind of a target.
-///
-/// ```
-/// # use neural::data::table::{Layout, Table};
-/// # let table = Table::parse("t.csv".as_ref(), b"a,c\n1,yes\n,no\n", &Layout::default())?;
-/// use neural::data::TargetKind;
-/// assert_eq!(table.targets("c", Some(TargetKind::Class), None)?.names(), ["no", "yes"]);
-/// # Ok::<(), neural::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum TargetKind {
-    /// One of several classes.
-    Class,
-    /// A number.
-    Value,
-}
 
 /// More classes than this in half of the rows are no classes, unless the recipe says so.
 const FEW_CLASSES: usize = 20;

@@ -3,7 +3,7 @@
 use super::builder::{Builder, Value, int, ints, tensor_info, texts};
 use super::proto::{DataType, ValueInfo};
 use crate::array::Array;
-use crate::data::table::{Column, ColumnKind, Cycle, Unknown, missing_words};
+use crate::data::columns::{Column, ColumnKind, Cycle, Unknown, missing_words};
 use crate::error::{Error, Result};
 use std::f64::consts::TAU;
 

@@ -16,7 +16,7 @@ mod sequences;
 
 use super::output_name;
 use crate::array::{Array, DType, count};
-use crate::data::table::Column;
+use crate::data::Column;
 use crate::error::{Error, Result};
 use crate::metric::Conformal;
 use crate::model::{Activations, Answer, Link, Model, Reads};
