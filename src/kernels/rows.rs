@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// A thread computes this many numbers at a time at least, in whole rows.
 const PIECE: usize = 1 << 13;
 /// Means and deviations are repeated to this many at least, so that the inner loop is long.
-const TILE: usize = 64;
+const TILE: usize = 256;
 
 /// Writes `(x - mean) / deviation` for each number x of some rows of a table, or x where there is no scaling. Mean and
 /// deviation have the shape of a row's last axes and repeat along the others. Row numbers outside the table are clamped to
