@@ -62,8 +62,8 @@
 //!    on is written to the disk before it.
 //! 6. Errors name the expected and the actual value, the place and the remedy; they have fields to act on and a source.
 //! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to,
-//!    with two exceptions. It keeps XLA's libraries quiet by `TF_CPP_MIN_LOG_LEVEL`, unless `RUST_LOG` is set, and by
-//!    `TF_ENABLE_ONEDNN_OPTS`. On a processor with AMX it asks Linux, once, for the use of the tile registers.
+//!    with two exceptions. It keeps XLA's libraries quiet by `TF_CPP_MIN_LOG_LEVEL`, unless `RUST_LOG` is set, and those
+//!    that scripts/setup lays out by `TF_ENABLE_ONEDNN_OPTS`. On a processor with AMX it asks Linux, once, for the use of the tile registers.
 //!
 //! docs/contributing.md explains how to add an operation, a layer, a loss, a data format or a command.
 

@@ -30,8 +30,8 @@ INCLUDED = {
     "llvm": {"ADT", "Config", "Support"},
     "mlir": {"Bytecode", "IR", "Interfaces", "Support"},
 }
-# The crate's one C++ file and the glue include these, and use a declaration of each at most. Each brings hundreds of others:
-# without them the file compiles in half the time.
+# The crate's one C++ file includes these, and the glue the first two. They need at most one declaration from each. Laid out
+# short, they save almost half of the time that the crate's file takes to compile, and a third of the glue's.
 SHORTENED = {
     "xla/service/buffer_assignment.h": """
 namespace xla {

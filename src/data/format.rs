@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum Format {
     /// A folder with the four files of MNIST or its likes: [`idx::mnist`](super::idx::mnist).
     Idx,
-    /// A table, as delimited text, JSON lines, Parquet or Arrow, in one file or several: [`Table`](super::table::Table).
+    /// A table, as delimited text, JSON lines, Parquet or Arrow, in one file or several: `data::table::Table`.
     Table,
     /// A folder of PNG and JPEG files by class: [`images::folder`](super::images::folder).
     Images,

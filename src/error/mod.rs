@@ -204,7 +204,7 @@ impl Error {
     pub(crate) fn without_feature(path: &Path, feature: &str) -> Self {
         let message = format!(
             "expected a form that this build reads, got one that needs `neural`'s feature `{feature}`: cargo build --release \
-             --features {feature}"
+             --features {feature}, or in a crate of your own cargo add neural --features {feature}"
         );
         Error::Format { path: path.to_path_buf(), message }
     }

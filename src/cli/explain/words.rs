@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::array::Array;
-use crate::data::table::{ColumnKind, PADDING, UNKNOWN, Vocabulary};
+use crate::data::columns::{ColumnKind, PADDING, UNKNOWN, Vocabulary};
 use crate::error::Result;
 use crate::model::Predictor;
 use console::Style;

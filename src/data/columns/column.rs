@@ -1,11 +1,10 @@
 //! The columns of a table as the model's features see them.
 
 use super::date::{Cycle, DateOrder};
-use super::kind::{Kind, PictureKind};
+use super::kind::PictureKind;
 use super::notation::Notation;
 use super::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// How missing values of a feature are treated: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
 ///
@@ -59,27 +58,10 @@ pub enum Unknown {
     Refuse,
 }
 
-/// How the columns of a table become features.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Features {
-    /// Columns that hold names, even if they are numbers.
-    pub categorical: Vec<String>,
-    /// Columns that are no features.
-    pub ignore: Vec<String>,
-    /// The default treatment of missing cells.
-    pub missing: Missing,
-    /// The default treatment of values that no training row has.
-    pub unknown: Unknown,
-    /// The default reading of dates such as 03/04/2024.
-    pub dates: Option<DateOrder>,
-    /// Columns whose kind is given rather than detected from their cells.
-    pub kinds: BTreeMap<String, Kind>,
-}
-
 /// The encoding of a table's column as features: saved with the model, it encodes other rows in the same way.
 ///
 /// ```
-/// use neural::data::table::{Column, ColumnKind};
+/// use neural::data::columns::{Column, ColumnKind};
 /// let kind = ColumnKind::Number { fill: None, offset: 0.0, notation: Default::default() };
 /// assert_eq!(Column { name: "size".into(), kind }.features(), ["size"]);
 /// ```
@@ -100,7 +82,7 @@ pub struct Column {
 /// of the column, not of the model's scaling, so that whoever encodes rows with these columns does the same.
 ///
 /// ```
-/// use neural::data::table::{Column, ColumnKind};
+/// use neural::data::columns::{Column, ColumnKind};
 /// let kind = ColumnKind::Category {
 ///     names: vec!["sat".into(), "sun".into()],
 ///     missing: false,
@@ -221,7 +203,7 @@ impl Column {
     /// for the cycles of a date. Texts, pictures and sequences have none.
     ///
     /// ```
-    /// use neural::data::table::{Column, ColumnKind, Cycle, DateOrder};
+    /// use neural::data::columns::{Column, ColumnKind, Cycle, DateOrder};
     /// let kind = ColumnKind::Date { fill: None, offset: 0.0, order: DateOrder::DayFirst, cycles: vec![Cycle::Week] };
     /// let features = Column { name: "day".into(), kind }.features();
     /// assert_eq!(features, ["day", "day (week, sine)", "day (week, cosine)"]);

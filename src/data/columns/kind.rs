@@ -10,7 +10,7 @@ named::table! {
     /// The kind of a table's column, with the treatment of cells without a value and of values that training never saw.
     ///
     /// ```
-    /// use neural::data::table::{Kind, Tokens};
+    /// use neural::data::columns::{Kind, Tokens};
     /// let text = "review = { text = 'characters' }\nzip = 'category'\nphoto = { picture = [32, 32] }";
     /// let kinds: std::collections::BTreeMap<String, Kind> = toml::from_str(text)?;
     /// assert!(matches!(&kinds["review"], Kind::Text(text) if text.tokens == Tokens::Characters));

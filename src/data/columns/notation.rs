@@ -89,7 +89,7 @@ pub struct Notation {
 
 impl Notation {
     /// Whether plain numbers are all there is.
-    pub(crate) fn is_plain(self) -> bool {
+    pub(in crate::data) fn is_plain(self) -> bool {
         self == Self::default()
     }
 }

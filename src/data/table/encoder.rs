@@ -2,8 +2,7 @@
 
 use super::cells::{Cell, Cells};
 use crate::array::DType;
-use crate::data::columns::Cycle;
-use crate::data::columns::{Column, ColumnKind, Unknown};
+use crate::data::columns::{Column, ColumnKind, Cycle, Unknown};
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 

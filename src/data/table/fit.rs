@@ -5,14 +5,28 @@ use super::fit_kind::check_fill;
 use super::guess::written;
 use super::holds::Holds;
 use super::{Table, is_missing, shown};
-use crate::data::columns::Kind;
-use crate::data::columns::Notation;
-use crate::data::columns::{Column, ColumnKind, Features, Missing, Unknown};
-use crate::data::columns::{Cycle, DateOrder};
+use crate::data::columns::{Column, ColumnKind, Cycle, DateOrder, Kind, Missing, Notation, Unknown};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How the columns of a table become features.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    /// Columns that hold names, even if they are numbers.
+    pub categorical: Vec<String>,
+    /// Columns that are no features.
+    pub ignore: Vec<String>,
+    /// The default treatment of missing cells.
+    pub missing: Missing,
+    /// The default treatment of values that no training row has.
+    pub unknown: Unknown,
+    /// The default reading of dates such as 03/04/2024.
+    pub dates: Option<DateOrder>,
+    /// Columns whose kind is given rather than detected from their cells.
+    pub kinds: BTreeMap<String, Kind>,
+}
 
 /// The max number of names of one column: a cell of two bytes becomes a number of four bytes for each.
 pub(super) const MAX_NAMES: usize = 256;

@@ -2,11 +2,10 @@
 
 use super::holds::{Holds, Unclear, boolean};
 use super::list::items;
-use super::{Table, is_missing, shown};
-use crate::data::columns::DateOrder;
-use crate::data::columns::Vocabulary;
-use crate::data::columns::{ColumnKind, Features, Missing};
-use crate::data::columns::{Kind, ListKind, MissingName, TextKind};
+use super::{Features, Table, is_missing, shown};
+use crate::data::columns::{
+    ColumnKind, DateOrder, Kind, ListKind, Missing, MissingName, TextKind, Vocabulary,
+};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 

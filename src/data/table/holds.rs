@@ -1,11 +1,8 @@
 //! The kind of a column's cells: numbers, dates, truth values or names.
 
 use super::cells::{Cell, Cells};
-use super::date;
-use super::number;
-use super::{Table, is_missing, shown};
-use crate::data::columns::DateOrder;
-use crate::data::columns::Notation;
+use super::{Table, date, is_missing, number, shown};
+use crate::data::columns::{DateOrder, Notation};
 use crate::error::Error;
 
 /// The common kind of a column's cells, missing ones aside.

@@ -3,9 +3,7 @@
 use super::cells::Cell;
 use super::{Encoded, Table, is_missing, shown};
 use crate::array::{Array, DType, count};
-use crate::data::columns::PictureKind;
-use crate::data::columns::Vocabulary;
-use crate::data::columns::{Column, ColumnKind};
+use crate::data::columns::{Column, ColumnKind, PictureKind, Vocabulary};
 use crate::data::images::{self, Color, Form};
 use crate::data::{Inputs as Groups, bytes};
 use crate::error::{Error, Result};

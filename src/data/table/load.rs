@@ -30,6 +30,17 @@ impl Column {
     }
 }
 
+impl Kind {
+    /// How its cells are read.
+    fn reading(&self) -> Reading {
+        match self {
+            Self::List(_) | Self::Sequence(_) => Reading::Lists,
+            Self::Category(_) | Self::Text(_) | Self::Picture(_) => Reading::Names,
+            Self::Number(_) | Self::Boolean(_) | Self::Date(_) => Reading::Values,
+        }
+    }
+}
+
 impl Source {
     /// How the table is written, with `known` among its columns.
     pub(crate) fn layout<'a>(&'a self, known: impl Iterator<Item = &'a String>) -> Layout {

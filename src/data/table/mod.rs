@@ -30,10 +30,17 @@ mod sequence;
 mod sqlite;
 mod summary;
 mod target;
+mod vocabulary;
 mod zstd;
 
-pub use super::columns::*;
+#[doc(inline)]
+pub use super::columns::{
+    BooleanKind, CategoryKind, Column, ColumnKind, Cycle, DateKind, DateOrder, Decimal, Delimiter, Kind,
+    ListKind, Missing, MissingName, Notation, NumberKind, PictureKind, Sequence, SequenceKind, TextKind,
+    Thousands, Tokens, Unknown, Vocabulary,
+};
 pub use encode::Encoded;
+pub use fit::Features;
 pub use layout::Layout;
 pub use summary::Summary;
 
@@ -42,6 +49,7 @@ pub(crate) use inputs::inputs_of;
 pub(crate) use sqlite::begins as is_database;
 
 use super::bytes;
+use super::columns::MISSING;
 use crate::error::{Error, Result};
 pub(crate) use crate::named::shown;
 use cells::{Cell, Cells};
@@ -108,19 +116,8 @@ pub struct Table {
     ends: Vec<usize>,
 }
 
-impl Kind {
-    /// How its cells are read.
-    fn reading(&self) -> Reading {
-        match self {
-            Self::List(_) | Self::Sequence(_) => Reading::Lists,
-            Self::Category(_) | Self::Text(_) | Self::Picture(_) => Reading::Names,
-            Self::Number(_) | Self::Boolean(_) | Self::Date(_) => Reading::Values,
-        }
-    }
-}
-
 impl Table {
-    /// A table of whole columns of cells.
+    /// A table of these columns, without notes, lines or parts.
     fn of(path: &Path, header: Vec<String>, cells: Vec<Cells>, rows: usize) -> Self {
         Self {
             path: path.into(),
@@ -313,6 +310,11 @@ impl Table {
         let of = part.map_or_else(String::new, |part| format!(" of {}", part.path.display()));
         format!("in {what} {}{of}, column \"{}\"", self.line(row), shown(&self.header[column]))
     }
+}
+
+/// Whether a cell is a missing value, see [`Missing`].
+pub fn is_missing(cell: &str) -> bool {
+    cell.len() <= 4 && MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
 /// The lines in which rows begin, kept only where a row does not follow the previous one directly.

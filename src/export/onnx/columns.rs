@@ -1,9 +1,9 @@
-//! A table's columns as inputs: the encoding of [`Table::encode`](crate::data::table::Table::encode) in ONNX's operators.
+//! A table's columns as inputs: the encoding of `Table::encode` in ONNX's operators.
 
 use super::builder::{Builder, Value, int, ints, tensor_info, texts};
 use super::proto::{DataType, ValueInfo};
 use crate::array::Array;
-use crate::data::columns::{Column, ColumnKind, Cycle, Unknown, missing_words};
+use crate::data::columns::{Column, ColumnKind, Cycle, MISSING, Unknown};
 use crate::error::{Error, Result};
 use std::f64::consts::TAU;
 
@@ -242,5 +242,5 @@ fn spellings(word: &str) -> [String; 3] {
 }
 
 fn missing() -> Vec<String> {
-    missing_words().flat_map(spellings).chain(["NaN".to_string()]).collect()
+    MISSING.into_iter().flat_map(spellings).chain(["NaN".to_string()]).collect()
 }

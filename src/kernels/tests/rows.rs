@@ -14,8 +14,10 @@ fn expected(table: &[f32], width: usize, rows: &[usize], scaling: Option<[&[f32]
 
 #[test]
 fn rows_are_those_of_the_table_on_any_number_of_threads() {
-    // A column, a few, more than a piece, pictures of three channels.
-    for (width, period) in [(1, 1), (30, 30), (30, 1), (17_000, 17_000), (5 * 7 * 3, 3), (200, 100)] {
+    // A column, a few, more than a piece, pictures of three channels, rows of several stretches.
+    for (width, period) in
+        [(1, 1), (30, 30), (30, 1), (17_000, 17_000), (5 * 7 * 3, 3), (700, 1), (5 * 70 * 3, 3), (600, 100)]
+    {
         let bytes: Vec<u8> = numbers(9 * width, 1).iter().map(|x| ((x + 1.0) * 127.0) as u8).collect();
         let table: Vec<f32> = bytes.iter().map(|x| f32::from(*x)).collect();
         let (mean, deviation) = (&numbers(period, 2)[..], &numbers(period, 3)[..]);
