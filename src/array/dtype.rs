@@ -77,7 +77,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// A Rust type that is the element of an [`Array`].
+/// A Rust type that is the element of an [`Array`](super::Array).
 ///
 /// ```
 /// use neural::{DType, array::Element};

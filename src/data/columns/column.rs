@@ -6,7 +6,7 @@ use super::notation::Notation;
 use super::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// How missing values of a feature are treated: an empty cell, `?`, `-`, NA, N/A, #N/A, <NA>, NaN, null or `\N`.
+/// How missing values of a feature are treated: an empty cell, `?`, `-`, NA, N/A, #N/A, `<NA>`, NaN, null or `\N`.
 ///
 /// In a column of names they become a separate feature, if there are any among the training rows.
 ///

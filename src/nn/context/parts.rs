@@ -9,7 +9,7 @@ use crate::variables::{Role, Variable};
 
 impl<'a> Context<'a> {
     /// In training, the results within the parts of the model at these paths are not kept for the gradients but computed
-    /// again, see [`Graph::recomputed`].
+    /// again, see [`Graph::recomputed`](crate::graph::Graph::recomputed).
     #[must_use]
     pub fn recomputing(mut self, paths: &'a [String]) -> Self {
         self.recompute = paths;
