@@ -14,8 +14,8 @@
 //!
 //! To depend on it, run `cargo add --path ../neural --no-default-features`, then `../neural/scripts/setup --for .`,
 //! which tells the crate where XLA is. The features `tables`, `images`, `npz`, `arrow`, `parquet`, `sqlite`, `onnx`,
-//! `plot`, `tensorboard` and `mlflow` each add a format; `recipe` adds runs as files and their folders. There are two defaults:
-//! `cli` adds all of these but `arrow`, `parquet` and `sqlite`, and the command line; `serve` adds its server.
+//! `plot`, `tensorboard` and `mlflow` each add a format; `recipe` adds runs as files and their folders. There are two
+//! defaults: `cli` adds all of these but `arrow`, `parquet` and `sqlite`, and the command line; `serve` adds its server.
 //! `dashboard` adds its live curves, which take long to build.
 //!
 //! # Modules
@@ -63,7 +63,8 @@
 //! 6. Errors name the expected and the actual value, the place and the remedy; they have fields to act on and a source.
 //! 7. The library changes nothing of its process, such as the allocator, the environment or signals, unless asked to,
 //!    with two exceptions. It keeps XLA's libraries quiet by `TF_CPP_MIN_LOG_LEVEL`, unless `RUST_LOG` is set, and those
-//!    that scripts/setup lays out by `TF_ENABLE_ONEDNN_OPTS`. On a processor with AMX it asks Linux, once, for the use of the tile registers.
+//!    that scripts/setup lays out by `TF_ENABLE_ONEDNN_OPTS`. On a processor with AMX it asks Linux, once, for the use of
+//!    the tile registers.
 //!
 //! docs/contributing.md explains how to add an operation, a layer, a loss, a data format or a command.
 

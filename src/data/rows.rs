@@ -57,8 +57,7 @@ pub trait Rows: Send + Sync {
     /// times.
     ///
     /// # Errors
-    /// When they cannot be read. The run ends with [`Error::Rows`], in its state before the step that
-    /// needs these rows.
+    /// When they cannot be read. The run ends with [`Error::Rows`], in its state before the step that needs these rows.
     fn read(&self, rows: &[u32]) -> Result<Vec<Array>, ReadError>;
 
     /// Whether rows can only be read in order. They are not shuffled then.

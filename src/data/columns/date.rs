@@ -20,8 +20,8 @@ pub enum DateOrder {
     MonthFirst,
 }
 
-/// A place in a cycle, of which the sine and the cosine are features: so the last of December is beside the first of
-/// January.
+/// A cycle that dates go through. The sine and the cosine of the place in it are features, so that 31 December lies next to
+/// 1 January.
 ///
 /// ```
 /// use neural::data::table::Cycle;

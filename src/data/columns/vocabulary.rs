@@ -18,10 +18,9 @@ pub(crate) const FIRST: usize = 2;
 /// characters. A missing text is one unknown token.
 ///
 /// ```
-/// use neural::data::table::{Kind, Layout, Table, Vocabulary};
-/// let kind: std::collections::BTreeMap<String, Kind> = toml::from_str("text = { text = { min_count = 1 } }").unwrap();
-/// let Kind::Text(text) = &kind["text"] else { panic!() };
-/// let vocabulary = Vocabulary::fit(["A good, good day", "a bad one"].into_iter(), text);
+/// use neural::data::columns::{TextKind, Vocabulary};
+/// let every = TextKind { min_count: 1, ..TextKind::default() };
+/// let vocabulary = Vocabulary::fit(["A good, good day", "a bad one"].into_iter(), &every);
 /// assert_eq!(vocabulary.tokens, ["a", "good", "bad", "day", "one"]);
 /// assert_eq!(vocabulary.encode("Good night!"), ([3, 1, 0, 0].to_vec(), false));
 /// ```
