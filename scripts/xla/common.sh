@@ -55,6 +55,10 @@ key_of() { # the files that a tree is made from; their hash is in its name, so a
   cat "$@" | sha256sum | cut -c1-16
 }
 
+xla_key() { # the requirements of XLA's tree
+  key_of "$@" "$parts"/{unpack.py,*_glue.cc,replaced.txt,quiet.c,elf.py,bind.py,tree.sh}
+}
+
 fetch_failed() { # the package, pip's stderr
   if grep -q 'DO NOT MATCH THE HASHES' "$2"; then
     die "the file that came for $1 is not the one that is pinned: its SHA-256 is another (both are above)." \
