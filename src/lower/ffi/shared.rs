@@ -199,18 +199,17 @@ impl Shared {
         self.panic.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Returns when all pieces have ended. It goes to sleep only after a while, as most pieces are short.
+    /// Returns when all pieces have ended. It goes to sleep only after a while, as most pieces are short. Until then it does not
+    /// yield: where another program wants the core, that would give it away for milliseconds.
     fn wait(&self) {
-        const SPINS: usize = 64;
-        const YIELDS: usize = 256;
-        for turn in 0.. {
-            if self.left.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            match turn {
-                0..SPINS => hint::spin_loop(),
-                SPINS..YIELDS => thread::yield_now(),
-                _ => thread::park(),
+        /// The ns after which it sleeps, about the time that waking up takes.
+        const LONG: u64 = 50_000;
+        let start = now();
+        while self.left.load(Ordering::Acquire) > 0 {
+            if now() - start < LONG {
+                hint::spin_loop();
+            } else {
+                thread::park();
             }
         }
     }
