@@ -14,6 +14,9 @@ use pulp::{Arch, Simd, WithSimd};
 const POSITIONS: usize = 6;
 /// Taps of the filters' gradient whose sums are under way at once: the cells of a window of 3x3.
 const TAPS: usize = 9;
+/// At most this many positions are added up one after the other in f32, which loses digits; then the sums are added. A band has
+/// the more of them the narrower a register is.
+const SUMMED: usize = 256;
 /// An image is processed in bands of about this many bytes, which stay in the cache of a core.
 const BAND: usize = 192 << 10;
 /// A part of the sum over images has at least this many positions.
@@ -256,20 +259,23 @@ impl WithSimd for FilterGrad<'_> {
                     taps.check(planes, &pattern.starts);
                     for taps in taps.all.chunks(TAPS) {
                         let distances: [usize; TAPS] = std::array::from_fn(|i| taps[i.min(taps.len() - 1)].1);
-                        let mut sums = [simd.splat_f32s(0.0); TAPS];
-                        for (start, place) in pattern.starts.iter().zip(&pattern.places) {
-                            let dy = load(simd, &result[place * all + first..][..count]);
+                        let places = pattern.places.chunks(SUMMED);
+                        for (starts, places) in pattern.starts.chunks(SUMMED).zip(places) {
+                            let mut sums = [simd.splat_f32s(0.0); TAPS];
+                            for (start, place) in starts.iter().zip(places) {
+                                let dy = load(simd, &result[place * all + first..][..count]);
+                                unrolled!(i < TAPS, {
+                                    // SAFETY: checked above.
+                                    let x = unsafe { *planes.get_unchecked(start + distances[i]) };
+                                    sums[i] = simd.mul_add_f32s(x, dy, sums[i]);
+                                });
+                            }
                             unrolled!(i < TAPS, {
-                                // SAFETY: checked above.
-                                let x = unsafe { *planes.get_unchecked(start + distances[i]) };
-                                sums[i] = simd.mul_add_f32s(x, dy, sums[i]);
+                                if let Some(&(tap, _)) = taps.get(i) {
+                                    sum[tap] = simd.add_f32s(sum[tap], sums[i]);
+                                }
                             });
                         }
-                        unrolled!(i < TAPS, {
-                            if let Some(&(tap, _)) = taps.get(i) {
-                                sum[tap] = simd.add_f32s(sum[tap], sums[i]);
-                            }
-                        });
                     }
                 }
             }
